@@ -1,0 +1,314 @@
+"""How an answer comes back: as the provider's refusal, in one piece, as a stream, or as the gateway's own error.
+
+Each is an async generator that yields a `Head` and then bytes. Two rules: bytes leave by `_release` (a piece of a stream, after the
+records it depends on) or by `_final` (what completes the answer, after the record of its end), and by nothing else.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncGenerator, Iterator, Mapping
+from contextlib import aclosing
+
+import msgspec
+
+from gateway import identify
+from gateway.config import Settings
+from gateway.dialects.events import Broken, Limits, WholeAnswer
+from gateway.errors import GatewayError, JournalUnavailable
+from gateway.exchange import Call, EndState, Finding, Request, Verdict
+from gateway.holdback import Break, Finishing, Hold, Judge, Judging, Observing, Send, Step, Undecodable
+from gateway.judge import judge
+from gateway.policy.explain import denial_text
+from gateway.upstream.client import UpstreamAnswer
+from gateway.upstream.headers import RESPONSE_HEADERS, matching
+from gateway.visit import Head, Visit
+
+log = logging.getLogger("gateway.answering")
+
+ERROR_BYTES = 1024 * 1024
+"""How much of a provider's error answer is read."""
+
+
+async def answer(visit: Visit, request: Request, upstream: UpstreamAnswer) -> AsyncGenerator[Head | bytes, None]:
+    visit.headers |= matching(upstream.headers, RESPONSE_HEADERS)
+    if upstream.status >= 400:
+        parts = _provider_error(visit, upstream)
+    elif upstream.charset not in (None, "utf-8", "utf8", "us-ascii"):
+        raise GatewayError(
+            "upstream",
+            "upstream_charset",
+            f"The provider answered in the character set {upstream.charset}; only UTF-8 is read.",
+        )
+    elif request.stream and upstream.media_type == "text/event-stream":
+        parts = _streamed(visit, request, upstream)
+    elif upstream.media_type == "application/json":
+        parts = _whole(visit, request, upstream)
+    else:
+        raise GatewayError(
+            "upstream",
+            "upstream_media_type",
+            f"The provider answered with '{identify.label(upstream.media_type)}', which cannot be judged.",
+        )
+    async with aclosing(parts):
+        async for part in parts:
+            yield part
+
+
+async def _provider_error(visit: Visit, upstream: UpstreamAnswer) -> AsyncGenerator[Head | bytes, None]:
+    """The provider's own refusal, passed on in its own words."""
+    body = visit.gateway.redactor.data(await upstream.read(ERROR_BYTES))
+    x = visit.x
+    x.state, x.error_code, x.error_message = (
+        "upstream_error",
+        "upstream_error",
+        identify.label(body.decode("utf-8", "replace"), 500),
+    )
+    if upstream.media_type != "application/json":
+        words = GatewayError(
+            "upstream", "upstream_error", f"The provider answered {upstream.status} without a readable error."
+        )
+        body = visit.incoming.dialect.error_answer(words).body
+    async for part in _final(visit, upstream.status, {"content-type": "application/json"}, body):
+        yield part
+
+
+async def _whole(visit: Visit, request: Request, upstream: UpstreamAnswer) -> AsyncGenerator[Head | bytes, None]:
+    x, dialect, gateway = visit.x, visit.incoming.dialect, visit.gateway
+    body = await upstream.read(gateway.settings.limits.answer_bytes)
+    _first_byte(visit)
+    whole = dialect.decode_answer(body, request, _limits(gateway.settings))
+    x.answer = whole.answer
+    x.findings.extend(whole.findings if x.enforcing else map(_only_seen, whole.findings))
+    data = _judged(visit, whole) if x.enforcing else _observed(visit, whole)
+    x.state = _delivered(visit)
+    if x.calls:
+        visit.headers["x-gateway-decision"] = "deny" if x.state == "denied" else "allow"
+    async for part in _final(visit, upstream.status, {"content-type": "application/json"}, data):
+        yield part
+
+
+def _judged(visit: Visit, whole: WholeAnswer) -> bytes:
+    if whole.broken is not None:
+        raise _broken_error(whole.broken, cut=False)
+    withheld = {}
+    for call in whole.calls:
+        verdict, decision = _verdict(visit, call)
+        if not verdict.released:
+            withheld[call.index] = denial_text(verdict, call, decision)
+    return visit.incoming.dialect.encode_answer(whole, withheld)
+
+
+def _only_seen(finding: Finding) -> Finding:
+    """What decoding would have stripped, had anything been taken out."""
+    return msgspec.structs.replace(finding, action="none")
+
+
+def _observed(visit: Visit, whole: WholeAnswer) -> bytes:
+    if whole.broken is not None:
+        visit.x.unevaluated.append(f"answer:{whole.broken.code}")
+    for call in whole.calls:
+        _verdict(visit, call)
+    return whole.body
+
+
+async def _streamed(visit: Visit, request: Request, upstream: UpstreamAnswer) -> AsyncGenerator[Head | bytes, None]:
+    x, gateway, dialect = visit.x, visit.gateway, visit.incoming.dialect
+    visit.stream = dialect.stream(request, _limits(gateway.settings), enforcing=x.enforcing)
+    hold: Hold = Judging(visit.stream) if x.enforcing else Observing(visit.stream)
+    kept = b""
+    async for chunk in upstream.chunks():
+        if x.first_byte_us is None:
+            _first_byte(visit)
+        data = _step(visit, hold, hold.feed(chunk))
+        if visit.finishing:  # the answer's last bytes wait until its end is on record
+            kept, data = (data, kept) if data else (kept, b"")
+        async for part in _release(visit, data):
+            yield part
+        if visit.broken is not None:
+            break
+    else:
+        visit.provider_left = True
+        kept += _step(visit, hold, hold.close())
+    if visit.broken is not None:
+        async for part in _release(visit, kept):
+            yield part
+        raise _broken_error(visit.broken, cut=visit.provider_left)
+    x.state = _delivered(visit)
+    async for part in _final(visit, upstream.status, _EVENT_STREAM, kept):
+        yield part
+
+
+_EVENT_STREAM = {"content-type": "text/event-stream; charset=utf-8", "cache-control": "no-cache"}
+
+
+def _step(visit: Visit, hold: Hold, steps: Iterator[Step]) -> bytes:
+    """Carries out the hold's steps; returns the bytes they let go."""
+    out: list[bytes] = []
+    for step in steps:
+        match step:
+            case Send(data=data):
+                out.append(data)
+            case Judge(call=call):
+                verdict, decision = _verdict(visit, call)
+                hold.settle(
+                    released=verdict.released, text="" if verdict.released else denial_text(verdict, call, decision)
+                )
+            case Finishing():
+                visit.finishing = True
+            case Undecodable(broken=broken):
+                visit.undecodable = broken.code
+                visit.x.unevaluated.append(f"answer:{broken.code}")
+            case Break(broken=broken):
+                visit.broken = broken
+    return b"".join(out)
+
+
+def _verdict(visit: Visit, call: Call) -> tuple[Verdict, str]:
+    """Judges one call and puts the decision in line for the journal; (verdict, decision id)."""
+    if visit.court is None:
+        raise RuntimeError("a call was proposed before the request was admitted")
+    clock = visit.gateway.clock
+    start = clock.mono_us()
+    judged = judge(visit.court, call, clock.now_us())
+    visit.x.calls.append((call, judged.verdict))
+    visit.x.findings.extend(judged.findings)
+    return judged.verdict, visit.book.decided(call, judged.verdict, clock.mono_us() - start)
+
+
+def _delivered(visit: Visit) -> EndState:
+    """How an exchange ended whose answer went out to its end."""
+    if visit.undecodable == "truncated" and visit.provider_left:
+        return "upstream_reset"
+    return "complete" if all(verdict.released for _, verdict in visit.x.calls) else "denied"
+
+
+async def _release(visit: Visit, data: bytes) -> AsyncGenerator[Head | bytes, None]:
+    """Sends a piece of a stream, after everything that must be on record before it."""
+    if not data:
+        return
+    await visit.book.settle()
+    if not visit.answering:
+        visit.answering = True
+        visit.x.status = 200
+        _overhead(visit)
+        yield Head(200, visit.headers | _EVENT_STREAM)
+    data = visit.gateway.redactor.data(data)
+    visit.x.bytes_out += len(data)
+    yield data
+
+
+async def _final(
+    visit: Visit, status: int, headers: Mapping[str, str], data: bytes
+) -> AsyncGenerator[Head | bytes, None]:
+    """Records the end, then sends what completes the answer: its last piece, or all of it."""
+    x = visit.x
+    data = visit.gateway.redactor.data(data)
+    x.bytes_out += len(data)
+    x.status = x.status or status
+    if not visit.answering:
+        _overhead(visit)
+    _lasted(visit)
+    await visit.book.end()
+    if not visit.answering:
+        visit.answering = True
+        yield Head(status, visit.headers | dict(headers) | {"content-length": str(len(data))})
+    if data:
+        yield data
+
+
+async def fail(visit: Visit, error: GatewayError, state: EndState | None = None) -> AsyncGenerator[Head | bytes, None]:
+    """Ends the exchange with an error in the caller's dialect: as an answer, or as the last frame of a stream that has begun."""
+    x = visit.x
+    x.state, x.error_code, x.error_message = state or _end_state(visit, error), error.code, error.message
+    wire = visit.incoming.dialect.error_answer(error)
+    frame = visit.stream.error(error) if visit.answering and visit.stream is not None else None
+    if visit.book.ended:
+        parts = _unrecorded(visit, frame)
+    else:
+        parts = _final(visit, wire.status, wire.headers, wire.body if frame is None else frame)
+    try:
+        async for part in parts:
+            yield part
+    except JournalUnavailable as unavailable:
+        fallback = audit_unavailable(unavailable)
+        wire = visit.incoming.dialect.error_answer(fallback)
+        if visit.answering and visit.stream is not None:
+            yield visit.stream.error(fallback)
+        else:
+            yield Head(wire.status, visit.headers | dict(wire.headers) | {"content-length": str(len(wire.body))})
+            yield wire.body
+
+
+async def _unrecorded(visit: Visit, frame: bytes | None) -> AsyncGenerator[Head | bytes, None]:
+    """The end could not be recorded, or was already: only tell a client that is in the middle of a stream."""
+    if frame is not None:
+        yield frame
+
+
+async def close(visit: Visit) -> None:
+    """The record of an exchange that ended by cancellation. Shielded: the client's leaving must not cost the record."""
+    if visit.book.ended:
+        return
+    _lasted(visit)
+    try:
+        await asyncio.shield(visit.book.end())
+    except JournalUnavailable:
+        log.error("the end of exchange %s could not be recorded", visit.x.id)  # noqa: TRY400 - the cause is logged by the journal
+
+
+def _end_state(visit: Visit, error: GatewayError) -> EndState:
+    if visit.asked is None:
+        return "rejected"
+    if error.kind == "upstream_timeout":
+        return "upstream_timeout"
+    if error.code in ("upstream_reset", "upstream_unreachable"):
+        return "upstream_reset"
+    return "upstream_error" if error.code == "provider_error" else "incomplete"
+
+
+def _broken_error(broken: Broken, *, cut: bool) -> GatewayError:
+    """`cut`: the provider's connection ended, as against an answer that says itself that it was cut off."""
+    if broken.code == "truncated" and cut:
+        return GatewayError("upstream", "upstream_reset", "The provider's connection ended inside its answer.")
+    if broken.code == "truncated":
+        return GatewayError("upstream", "truncated", f"The provider's answer was cut off: {broken.detail}")
+    if broken.code == "provider_error":
+        return GatewayError("upstream", "provider_error", f"The provider reported an error: {broken.detail}")
+    return GatewayError(
+        "upstream", broken.code, f"The provider's answer broke its own protocol and was stopped: {broken.detail}"
+    )
+
+
+def audit_unavailable(error: JournalUnavailable) -> GatewayError:
+    return GatewayError(
+        "unavailable",
+        "audit_unavailable",
+        f"The gateway cannot record decisions now ({error}), so it answers nothing. Try again shortly.",
+        retry_after=5,
+    )
+
+
+def _limits(settings: Settings) -> Limits:
+    bounds = settings.limits
+    return Limits(call_bytes=bounds.call_bytes, hold_bytes=bounds.hold_bytes, calls=bounds.calls)
+
+
+def _first_byte(visit: Visit) -> None:
+    now = visit.gateway.clock.mono_us()
+    visit.x.upstream_us = now - (visit.asked or now)
+    visit.x.first_byte_us = now - visit.started
+
+
+def _overhead(visit: Visit) -> None:
+    """Own time until the client's first byte: all of it but the wait for the provider."""
+    visit.x.overhead_us = visit.gateway.clock.mono_us() - visit.started - visit.x.upstream_us
+
+
+def _lasted(visit: Visit) -> None:
+    """Everything that is known only at the end."""
+    if visit.stream is not None:
+        visit.x.answer = visit.stream.answer
+        visit.x.findings.extend(visit.stream.findings)
+    visit.x.duration_us = visit.gateway.clock.mono_us() - visit.started

@@ -1,0 +1,247 @@
+"""The data plane as an ASGI application: agents in, answers out.
+
+The relay paths are a closed table over the *raw* path and go straight to the pipeline; everything else that exists here (liveness,
+readiness) is a small Starlette application; what is in neither is refused in the dialect the client seems to speak, and recorded like any
+other request.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, MutableMapping
+from contextlib import aclosing
+from dataclasses import replace
+from typing import Any
+
+from starlette.applications import Starlette
+from starlette.requests import Request as HttpRequest
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from gateway import __version__
+from gateway.dialects import DIALECTS, Dialect
+from gateway.errors import ClientGone, GatewayError, Problem
+from gateway.pipeline import relay
+from gateway.visit import Gateway, Head, Incoming
+
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Sender = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+
+PATHS: dict[str, Dialect] = {path: dialect for dialect in DIALECTS.values() for path in dialect.PATHS}
+OPEN_PATHS = frozenset({"/", "/livez", "/readyz"})
+
+
+class DataPlane:
+    """Serves one worker. `gateway` is replaced as a whole on reload; a request keeps the one it began with."""
+
+    def __init__(self, gateway: Gateway, *, slot: int = 0) -> None:
+        self.gateway = gateway
+        self.policy_problems: tuple[Problem, ...] = ()
+        self.slot = slot
+        self._active: dict[asyncio.Task[Any], Incoming] = {}
+        self._idle = asyncio.Event()
+        self._idle.set()
+        routes = [Route("/", self._hello), Route("/livez", self._livez), Route("/readyz", self._readyz)]
+        self._plain = Starlette(routes=routes)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Sender) -> None:
+        if scope["type"] != "http":
+            return
+        path = scope["raw_path"].decode("latin-1")
+        if path in OPEN_PATHS and scope["method"] in ("GET", "HEAD"):
+            await self._plain(scope, receive, send)
+        else:
+            await self._relay(scope, path, receive, send)
+
+    @property
+    def active(self) -> int:
+        """Exchanges under way."""
+        return len(self._active)
+
+    async def idle(self, seconds: float) -> bool:
+        """Waits until nothing is under way, at most so long; whether it came to that."""
+        try:
+            async with asyncio.timeout(seconds):
+                await self._idle.wait()
+        except TimeoutError:
+            return False
+        return True
+
+    def drain(self) -> None:
+        """No new exchanges from here on; those under way go on."""
+        self.gateway = replace(self.gateway, draining=True)
+
+    def interrupt(self) -> None:
+        """Ends what is still under way: each client gets an error in its dialect, each exchange its record."""
+        for task, incoming in list(self._active.items()):
+            incoming.gone = "interrupted"
+            task.cancel()
+
+    async def _relay(self, scope: Scope, path: str, receive: Receive, send: Sender) -> None:
+        headers = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"]]
+        known = PATHS.get(path)
+        visitor = _Visitor(receive, send, self.gateway)
+        incoming = Incoming(
+            method=scope["method"],
+            path=path,
+            query=scope["query_string"].decode("latin-1"),
+            headers=headers,
+            dialect=known or _guess(dict(headers)),
+            body=visitor.body,
+            refusal=_refusal(scope["method"], path, dict(headers), known),
+        )
+        visitor.expect(dict(headers))
+        task = asyncio.current_task()
+        if task is None:
+            raise RuntimeError("an ASGI application runs in a task")
+        self._active[task] = incoming
+        self._idle.clear()
+        try:
+            await visitor.serve(incoming, task)
+        finally:
+            del self._active[task]
+            if not self._active:
+                self._idle.set()
+
+    async def _hello(self, request: HttpRequest) -> Response:
+        return JSONResponse({"service": "tollhouse", "version": __version__, "dialects": sorted(DIALECTS)})
+
+    async def _livez(self, request: HttpRequest) -> Response:
+        return JSONResponse({"live": True})
+
+    async def _readyz(self, request: HttpRequest) -> Response:
+        gateway = self.gateway
+        ready = gateway.journal.healthy and not gateway.draining
+        policies = gateway.policies
+        body = {
+            "ready": ready,
+            "draining": gateway.draining,
+            "slot": self.slot,
+            "version": __version__,
+            "active": self.active,
+            "observing": policies.observing,
+            "policy": {
+                "hash": policies.hash,
+                "git": policies.git,
+                "stale": bool(self.policy_problems),
+                "problems": [f"{p.file}:{p.line}:{p.column}: {p.message}" for p in self.policy_problems],
+            },
+            "policy_stale": bool(self.policy_problems),
+            "journal": {
+                "healthy": gateway.journal.healthy,
+                "problem": gateway.journal.problem,
+                "durability": gateway.journal.durability,
+            },
+            "keys_required": gateway.keys_required,
+        }
+        return JSONResponse(body, status_code=200 if ready else 503)
+
+
+class _Visitor:
+    """One client's side of an exchange: its body within limits, its answer, and its leaving."""
+
+    def __init__(self, receive: Receive, send: Sender, gateway: Gateway) -> None:
+        self._receive = receive
+        self._send = send
+        self._gateway = gateway
+        self._limits, self._timeouts = gateway.settings.limits, gateway.settings.timeouts
+        self._watcher: asyncio.Task[None] | None = None
+        self._announced = 0
+        self._started = False
+        self._task: asyncio.Task[Any] | None = None
+
+    def expect(self, headers: dict[str, str]) -> None:
+        length = headers.get("content-length", "")
+        self._announced = int(length) if length.isascii() and length.isdigit() else 0
+
+    async def serve(self, incoming: Incoming, task: asyncio.Task[Any]) -> None:
+        self._task = task
+        try:
+            async with aclosing(relay(self._gateway, incoming)) as parts:
+                async for part in parts:
+                    await self._pass_on(part)
+            if self._started:
+                await self._send({"type": "http.response.body", "body": b"", "more_body": False})
+        except asyncio.CancelledError:
+            if incoming.gone == "client_gone" and self._watcher is not None and self._watcher.done():
+                task.uncancel()
+                return
+            raise
+        except TimeoutError:
+            return
+        finally:
+            if self._watcher is not None:
+                self._watcher.cancel()
+
+    async def body(self) -> bytes:
+        """The request body. Raises GatewayError for one that is too long, too slow or never comes."""
+        limit = self._limits.body_bytes
+        if self._announced > limit:
+            raise _too_large(limit)
+        body = bytearray()
+        try:
+            async with asyncio.timeout(self._timeouts.body):
+                more = True
+                while more:
+                    more = await self._piece(body)
+                    if len(body) > limit:
+                        raise _too_large(limit)
+        except TimeoutError as e:
+            raise GatewayError("timeout", "body_timeout", "The request body did not arrive in time.") from e
+        self._watcher = asyncio.create_task(self._until_gone())
+        return bytes(body)
+
+    async def _piece(self, body: bytearray) -> bool:
+        async with asyncio.timeout(self._timeouts.body_idle):
+            message = await self._receive()
+        if message["type"] == "http.disconnect":
+            raise ClientGone
+        body += message.get("body", b"")
+        return bool(message.get("more_body"))
+
+    async def _until_gone(self) -> None:
+        """Cancels the exchange when the client leaves: also when nothing is being sent, so that the provider stops at once."""
+        while (await self._receive())["type"] != "http.disconnect":
+            continue
+        if self._task is not None:
+            self._task.cancel()
+
+    async def _pass_on(self, part: Head | bytes) -> None:
+        async with asyncio.timeout(self._timeouts.write):
+            if isinstance(part, Head):
+                self._started = True
+                headers = [(name.encode("latin-1"), _safe(value)) for name, value in part.headers.items()]
+                await self._send({"type": "http.response.start", "status": part.status, "headers": headers})
+            else:
+                await self._send({"type": "http.response.body", "body": part, "more_body": True})
+
+
+def _too_large(limit: int) -> GatewayError:
+    return GatewayError(
+        "too_large", "body_too_large", f"The request body is longer than the {limit} bytes this gateway accepts."
+    )
+
+
+def _safe(value: str) -> bytes:
+    """A header value that cannot start another header."""
+    return value.replace("\r", " ").replace("\n", " ").encode("latin-1", "replace")
+
+
+def _guess(headers: dict[str, str]) -> Dialect:
+    """The dialect of a client that asked for a path nobody serves, by what its SDK always sends."""
+    return DIALECTS["anthropic.messages" if "anthropic-version" in headers else "openai.chat"]
+
+
+def _refusal(method: str, path: str, headers: dict[str, str], dialect: Dialect | None) -> GatewayError | None:
+    if "upgrade" in headers.get("connection", "").lower() and headers.get("upgrade"):
+        return GatewayError(
+            "upgrade", "upgrade_required", "This gateway speaks plain HTTP and server-sent events here, no WebSocket."
+        )
+    if dialect is None:
+        served = ", ".join(sorted(p for p in PATHS if p.startswith("/v1/") and not p.startswith("/v1/v1")))
+        message = f"This gateway does not serve this path. It serves POST on {served}. Check the base URL of your SDK."
+        return GatewayError("not_found", "unknown_path", message)
+    if method != "POST":
+        return GatewayError("method", "method_not_allowed", f"Use POST on {path}.")
+    return None

@@ -1,0 +1,357 @@
+"""The book: one process per data folder that reads the journal into the ledger and answers questions about it.
+
+1. A thread takes rounds over the journal's segments, oldest first, and applies what is new; the ledger commits rows and place together,
+   so the book may be killed at any moment. Rounds are at least 0.2 s apart unless much is waiting: a commit of 1 row costs
+   what one of 500 does.
+2. A complete segment is read to its end before any later one is begun: a new boot ends what the old one left open.
+3. A damaged segment is quarantined at the damage and said so; the others go on. A ledger that takes nothing is tried again each second,
+   opened anew when it is broken, and set aside and built again from the journal when that does not help.
+4. `main` adds the admin plane on its own port and ends on SIGTERM, SIGINT or, with `--watch-stdin`, when the parent is gone.
+
+Not here: what is written (`journal.py`), what rows are (`stores/`), what may be asked and by whom (`web/`).
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import fcntl
+import logging
+import os
+import resource
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from gateway.errors import StartError
+from gateway.stores import Answer, Applied, Batch, Offset, Store, StoreTrouble
+from gateway.stores.intake import SegmentReader, head_before, segments
+from gateway.trace.segments import Segment, growing
+from gateway.web.admin import Status, Subscription
+from gateway.web.tail import MAX_LINES, Tail, lines_of
+
+log = logging.getLogger(__name__)
+
+POLL_S = 0.05
+COMMIT_EVERY_S = 0.2
+BIG_BATCH = 500
+FLUSH_AT = 2000
+RETRY_S = 1.0
+RELIST_S = 1.0
+ADDRESS_SPACE = 4 * 1024**3
+"""Bytes. DuckDB's memory limit does not bound what a query's functions allocate; the process's address space does."""
+
+
+_HISTORY = {
+    "call": "SELECT decided_at AS at, id AS key, * FROM calls WHERE decided_at >= $since::TIMESTAMP ORDER BY decided_at",
+    "exchange": "SELECT started_at AS at, id AS key, * FROM exchanges WHERE state <> 'open' AND started_at >= $since::TIMESTAMP"
+    " ORDER BY started_at",
+}
+
+
+class Book:
+    """Reads `journal` into the store that `open_store` opens. One thread calls `run`; everything else may be called from any."""
+
+    def __init__(self, journal: Path, open_store: Callable[[], Store], *, set_aside: Callable[[], None] | None = None) -> None:
+        self._journal = journal
+        self._open_store = open_store
+        self._set_aside = set_aside or (lambda: None)
+        self.store = open_store()
+        self.caught_up = False
+        self.problem: str | None = None
+        self.records = 0
+        self._troubles = 0
+        self._readers: dict[Segment, SegmentReader] = {}
+        self._segments: list[Segment] = []
+        self._listed_at, self._listed_mtime = -RELIST_S, -1
+        self._rest_until: dict[Segment, float] = {}
+        self._subscribers: list[Tail] = []
+        self._lock = threading.Lock()
+
+    def run(self, stop: threading.Event) -> None:
+        """Rounds until `stop`, then what is left, then the store is closed."""
+        while not stop.is_set():
+            began = time.monotonic()
+            stop.wait(self._pause(self._safe_round(), time.monotonic() - began))
+        self._listed_at = -RELIST_S
+        while (self._safe_round() or 0) > 0:
+            log.debug("applying what is left")
+        self._end_tails()
+        self.store.close()
+
+    def round(self) -> int:
+        """Applies everything that is there now, roughly; the number of records. Raises StoreTrouble."""
+        applied, waiting = 0, list[Batch]()
+        live = growing(self._list())
+        for segment in self._segments:
+            for batch in self._batches(segment, complete=segment not in live):
+                waiting.append(batch)
+                if sum(len(each.records) for each in waiting) >= FLUSH_AT:
+                    applied += self._apply(waiting)
+                    waiting = []
+        applied += self._apply(waiting)
+        self._note_damage()
+        self.caught_up = self.caught_up or applied == 0
+        return applied
+
+    def status(self) -> Status:
+        readers = list(self._readers.values())
+        lag = sum(self._lag(segment) for segment in list(self._segments))
+        damaged = {reader.segment.name: reader.damage for reader in readers if reader.damage}
+        return Status(
+            ready=self.caught_up and self.problem is None and not damaged,
+            lag_bytes=lag,
+            records=self.records,
+            ledger=self.store.version,
+            problem=self.problem,
+            quarantined=damaged,
+            warnings=[reader.warning for reader in readers if reader.warning],
+        )
+
+    def _lag(self, segment: Segment) -> int:
+        reader = self._readers.get(segment)
+        if reader is None:  # not begun, or to be begun again after the store was in trouble
+            offset = self.store.offsets().get(segment.name, Offset())
+            reader = SegmentReader(self._journal, segment, offset)
+        return reader.lag
+
+    def query(self, sql: str, limit: int, params: Mapping[str, Any] | None = None) -> Answer:
+        return self.store.query(sql, limit, params)
+
+    def subscribe(self) -> Subscription:
+        """From the event loop that will read it."""
+        tail = Tail(asyncio.get_running_loop(), self._unsubscribe)
+        with self._lock:
+            self._subscribers.append(tail)
+        return tail
+
+    def history(self, since: str) -> Sequence[tuple[str, bytes]]:
+        """Tail lines of what began since a point in time (anything DuckDB reads as one, UTC). Raises Refused."""
+        found = []
+        for kind, sql in _HISTORY.items():
+            answer = self.query(sql, MAX_LINES, {"since": since})
+            for at, key, *values in answer.rows:
+                line = {"record": kind, "id": key, "at": at, **dict(zip(answer.columns[2:], values, strict=True))}
+                found.append((at, key, msgspec.json.encode(line) + b"\n"))
+        return [(key, line) for _, key, line in sorted(found)]
+
+    def _safe_round(self) -> int | None:
+        """None when the store is in trouble."""
+        try:
+            applied = self.round()
+        except StoreTrouble as trouble:
+            self._recover(trouble)
+            return None
+        except OSError as error:
+            self._say(f"cannot read the journal in {self._journal}: {error.strerror}")
+            return None
+        self.problem, self._troubles = None, 0
+        return applied
+
+    def _pause(self, applied: int | None, took: float) -> float:
+        if applied is None:
+            return RETRY_S
+        if applied == 0:
+            return POLL_S
+        return 0.0 if applied >= BIG_BATCH else max(0.0, COMMIT_EVERY_S - took)
+
+    def _recover(self, trouble: StoreTrouble) -> None:
+        self._say(str(trouble))
+        self._readers.clear()
+        self._rest_until.clear()
+        if not trouble.broken:
+            return
+        self._troubles += trouble.file_at_fault
+        with contextlib.suppress(Exception):
+            self.store.close()
+        if self._troubles > 1:
+            self._set_aside()
+            self._troubles = 0
+        try:
+            self.store = self._open_store()
+        except StartError as error:
+            self._say(str(error))
+
+    def _say(self, problem: str) -> None:
+        if problem != self.problem:
+            log.error("%s", problem)
+        self.problem = problem
+
+    def _list(self) -> list[Segment]:
+        """The segments; the folder is listed when it changed, and now and then in case its clock is coarse."""
+        now = time.monotonic()
+        try:
+            changed = self._journal.stat().st_mtime_ns
+        except FileNotFoundError:
+            changed = 0
+        if now - self._listed_at >= RELIST_S or changed != self._listed_mtime:
+            self._listed_at, self._listed_mtime = now, changed
+            self._segments = segments(self._journal)
+        return self._segments
+
+    def _batches(self, segment: Segment, *, complete: bool) -> Iterator[Batch]:
+        """One chunk of a growing segment, so that all get their turn; a complete one whole, and looked at again only now and then."""
+        if complete and time.monotonic() < self._rest_until.get(segment, 0.0):
+            return
+        reader = self._reader(segment)
+        while (batch := reader.read(complete=complete)) is not None:
+            yield batch
+            if not complete:
+                return
+        if complete:
+            self._rest_until[segment] = time.monotonic() + RELIST_S
+
+    def _reader(self, segment: Segment) -> SegmentReader:
+        if segment not in self._readers:
+            offsets = self.store.offsets()
+            self._readers[segment] = SegmentReader(self._journal, segment, offsets.get(segment.name, Offset()))
+        return self._readers[segment]
+
+    def _apply(self, batches: Sequence[Batch]) -> int:
+        if not batches:
+            return 0
+        applied = self.store.apply(batches)
+        self.records += applied.records
+        for batch in batches:
+            self._check_link(batch.segment)
+        self._tell(applied)
+        return applied.records
+
+    def _check_link(self, segment: Segment) -> None:
+        reader = self._readers[segment]
+        if not reader.linked:
+            reader.follow(head_before(segment, self.store.offsets(), self._segments))
+            if reader.warning:
+                log.error("%s", reader.warning)
+
+    def _note_damage(self) -> None:
+        for reader in self._readers.values():
+            if reader.damage and self.store.offsets().get(reader.segment.name, Offset()).damage is None:
+                log.error("%s is damaged and not read any further: %s", reader.segment.name, reader.damage)
+                self.store.quarantine(reader.segment, reader.damage)
+
+    def _tell(self, applied: Applied) -> None:
+        with self._lock:
+            tails = list(self._subscribers)
+        if not tails:
+            return
+        lines = lines_of(applied)
+        for tail in tails:
+            tail.put(lines)
+
+    def _unsubscribe(self, tail: Tail) -> None:
+        with self._lock, contextlib.suppress(ValueError):
+            self._subscribers.remove(tail)
+
+    def _end_tails(self) -> None:
+        with self._lock:
+            tails = list(self._subscribers)
+        for tail in tails:
+            tail.end()
+
+
+def main(data: Path, host: str, port: int, *, watch_stdin: bool = False) -> int:
+    """Runs the book of a data folder until it is told to stop; 0 when it stopped in order. Raises StartError."""
+    data.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with _only_one(data / "book.lock"):
+        _bound_memory()
+        from gateway.stores.duckdb import Ledger
+        from gateway.stores.opening import set_aside
+
+        path = data / "ledger.duckdb"
+        book = Book(
+            data / "journal",
+            lambda: Ledger(path, on_stuck=_die),
+            set_aside=lambda: set_aside(path, "it was broken twice in a row"),
+        )
+        asyncio.run(_serve(book, data, host, port, watch_stdin=watch_stdin))
+    return 0
+
+
+async def _serve(book: Book, data: Path, host: str, port: int, *, watch_stdin: bool) -> None:
+    import uvicorn
+
+    from gateway.web import admin
+    from gateway.web.token import read_or_create
+
+    app = admin.create(book, read_or_create(data / "admin.token"), [host, "127.0.0.1", "localhost", "::1"])
+    config = uvicorn.Config(
+        app, host=host, port=port, log_config=None, access_log=False, lifespan="off", server_header=False, timeout_graceful_shutdown=2
+    )
+    server = uvicorn.Server(config)
+    setattr(server, "capture_signals", contextlib.nullcontext)  # noqa: B010 - the signals are ours: they end the reading first
+    stop = threading.Event()
+    told = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, told.set)
+    if watch_stdin:
+        asyncio.get_running_loop().add_reader(sys.stdin.fileno(), _when_closed, told)
+    reading = asyncio.create_task(asyncio.to_thread(book.run, stop))
+    serving = asyncio.create_task(server.serve())
+    stopping = asyncio.create_task(told.wait())
+    await asyncio.wait({reading, serving, stopping}, return_when=asyncio.FIRST_COMPLETED)
+    stop.set()
+    server.should_exit = True
+    stopping.cancel()
+    await asyncio.gather(reading, serving)
+
+
+def _when_closed(told: asyncio.Event) -> None:
+    """The supervisor holds the other end of our stdin: when it is gone, so are we."""
+    if not os.read(sys.stdin.fileno(), 4096):
+        asyncio.get_running_loop().remove_reader(sys.stdin.fileno())
+        told.set()
+
+
+@contextlib.contextmanager
+def _only_one(lock: Path) -> Iterator[None]:
+    with lock.open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise StartError(f"another book is at work in {lock.parent}; stop that gateway, or use another data folder") from error
+        yield
+
+
+def _bound_memory() -> None:
+    _, hard = resource.getrlimit(resource.RLIMIT_AS)
+    wanted = ADDRESS_SPACE if hard == resource.RLIM_INFINITY else min(ADDRESS_SPACE, hard)
+    resource.setrlimit(resource.RLIMIT_AS, (wanted, hard))
+
+
+def _die() -> None:
+    """A query ignores its interruption. The journal has everything: the supervisor starts the book again."""
+    log.critical("a query cannot be stopped; the book ends and is started again")
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m gateway.book", description="reads the journal into the ledger, serves the admin plane")
+    parser.add_argument("--data", type=Path, required=True, help="data folder")
+    parser.add_argument("--host", default="127.0.0.1")
+    parser.add_argument("--port", type=int, default=8485)
+    parser.add_argument("--watch-stdin", action="store_true", help="end when stdin is closed")
+    return parser.parse_args()
+
+
+def run() -> int:
+    """Process entry: one clean message instead of a traceback."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s book: %(message)s")
+    os.umask(0o077)
+    given = _arguments()
+    try:
+        return main(given.data, given.host, given.port, watch_stdin=given.watch_stdin)
+    except StartError as error:
+        log.error("%s", error)  # noqa: TRY400 - the message is for people, the traceback is not
+        return 3
+
+
+if __name__ == "__main__":
+    sys.exit(run())

@@ -1,0 +1,122 @@
+"""What one exchange writes into the journal, and when.
+
+A stream opens (`Opened`), decides (`Decided`, one per call) and ends (`Ended`); an answer in one piece only ends. Records wait in line
+until `settle`, so that several decisions share one group commit; nothing that depends on them may leave before it returns.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+from gateway.clock import Clock
+from gateway.cost import PriceTable
+from gateway.errors import JournalUnavailable
+from gateway.exchange import Call, Exchange, Verdict
+from gateway.journal import Journal
+from gateway.prompt.fingerprint import Fingerprint
+from gateway.trace.record import CallRow, Decided, Ended, ExchangeRow, MessageRow, Opened, PromptRow, Record
+from gateway.trace.rows import Links, Priced, Scribe
+
+
+class Bookkeeping:
+    """The records of one exchange."""
+
+    def __init__(
+        self, x: Exchange, journal: Journal, scribe: Scribe, prices: PriceTable, clock: Clock, *, provider: str
+    ) -> None:
+        self._x = x
+        self._journal = journal
+        self._scribe = scribe
+        self._prices = prices
+        self._clock = clock
+        self._provider = provider
+        self._opening: asyncio.Task[None] | None = None
+        self._line: list[Record] = []
+        self._calls: list[CallRow] = []
+        self._prompt: PromptRow | None = None
+        self._addresses: tuple[str, ...] | None = None
+        self.ended = False
+
+    def prompt(self, found: Fingerprint) -> None:
+        self._x.prompt_hash = found.hash
+        self._prompt = self._scribe.prompt(found, self._x.caller.agent, self._x.started_us)
+
+    def open(self) -> None:
+        """Starts writing the opening record of a stream; `settle` waits for it."""
+        links, messages = self._request_side()
+        record = Opened(self._row(Priced(), Links(links)), messages, self._prompt)
+        self._opening = asyncio.ensure_future(self._journal.append(record))
+        self._opening.add_done_callback(_retrieved)
+
+    def decided(self, call: Call, verdict: Verdict, judged_us: int) -> str:
+        """Puts a decision in line; returns its id."""
+        decision = "dec_" + self._clock.new_id().replace("-", "")
+        row = self._scribe.call(
+            self._x, call, verdict, decision=decision, decided_us=self._clock.now_us(), judged_us=judged_us
+        )
+        if self._opening is None:
+            self._calls.append(row)
+        else:
+            self._line.append(Decided(row))
+        return decision
+
+    async def settle(self) -> None:
+        """Returns when the opening and every decision so far are durable. Raises JournalUnavailable."""
+        if self._opening is not None and not self._opening.done():
+            await asyncio.shield(self._opening)
+        elif self._opening is not None:
+            self._opening.result()
+        if self._line:
+            await self._journal.append(*self._line)
+            self._line.clear()
+
+    async def end(self) -> None:
+        """Writes the closing record, with everything not yet written. Raises JournalUnavailable. Once only."""
+        if self.ended:
+            return
+        self.ended = True
+        addresses, messages = self._request_side()
+        response, answered = self._scribe.response_message(self._x, self._clock.now_us())
+        row = self._row(self._price(), Links(addresses, response))
+        prompt = self._prompt if self._opening is None else None
+        ended = Ended(row, tuple(self._calls), tuple(self._x.findings), messages + answered, prompt)
+        try:
+            await self._journal.append(*self._line, ended)
+        except JournalUnavailable:
+            self._forget()
+            raise
+
+    def _forget(self) -> None:
+        """Nothing says that the bodies were written: the next exchange writes them again. Bodies written twice are harmless."""
+        self._scribe.seen.forget(self._addresses or ())
+
+    def _request_side(self) -> tuple[tuple[str, ...], tuple[MessageRow, ...]]:
+        """Addresses of the request's messages, and those bodies that were not written before (none when asked again)."""
+        if self._addresses is not None or self._x.request is None:
+            return self._addresses or (), ()
+        self._addresses, rows = self._scribe.request_messages(self._x.request, self._x.started_us)
+        return self._addresses, rows
+
+    def _row(self, priced: Priced, links: Links) -> ExchangeRow:
+        durability = self._journal.durability
+        return self._scribe.exchange(
+            self._x, provider=self._provider, durability=durability, priced=priced, links=links
+        )
+
+    def _price(self) -> Priced:
+        x = self._x
+        model = x.answer.model or (x.request.model if x.request else None)
+        if model is None or x.answer.usage is None:
+            return Priced()
+        cost = self._prices.cost(self._provider, model, x.answer.usage)
+        if cost is None and x.request is not None and x.request.model != model:
+            cost = self._prices.cost(self._provider, x.request.model, x.answer.usage)
+        if cost is None:
+            return Priced(version=self._prices.version)
+        return Priced(cost.amount, self._prices.version, cost.model)
+
+
+def _retrieved(task: asyncio.Task[None]) -> None:
+    """An opening that failed is reported by `settle` or `end`; asyncio need not complain about one nobody waited for."""
+    if not task.cancelled():
+        task.exception()

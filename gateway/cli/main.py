@@ -1,0 +1,137 @@
+"""`tollhouse`: the table of verbs, and how their failures are told.
+
+A verb's module is imported only when that verb runs, so that `tollhouse --help` or `tollhouse policy check` never pay for DuckDB, litellm
+or a server. Help texts stand in the table for the same reason. Exit codes: 0 ok, 1 findings, 2 usage, 3 cannot load the configuration or
+refuses to start, 4 failed while running, 130 stopped by Ctrl-C.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Sequence
+from typing import Annotated, Any, NamedTuple, NoReturn
+
+import typer
+from typer.core import TyperCommand, TyperGroup
+
+from gateway.errors import FileProblems, GatewayError, JournalUnavailable, StartError
+
+CANNOT_START = 3
+FAILED = 4
+INTERNAL_HINT = "hint: this is a fault of tollhouse itself; run it again as 'tollhouse --debug …' for the traceback"
+
+
+class Verb(NamedTuple):
+    """Where a verb lives (`module:attribute`, a function or a Typer app) and its line in `--help`."""
+
+    target: str
+    help: str
+
+
+VERBS: dict[str, Verb] = {
+    "demo": Verb("gateway.cli.demo:demo", "See it work in ten seconds: no key, no configuration, no network."),
+    "init": Verb("gateway.cli.init:init", "Write a commented configuration and a starter policy."),
+    "up": Verb("gateway.cli.up:up", "Start the gateway."),
+    "status": Verb("gateway.cli.status:status", "Show whether the gateway runs and is healthy."),
+    "keys": Verb("gateway.cli.keys:app", "Create, list and revoke the keys that agents use."),
+    "policy": Verb("gateway.cli.policy:app", "Check and test policy files."),
+    "sql": Verb("gateway.cli.sql:sql", "Ask the book a question in SQL, read-only."),
+    "tail": Verb("gateway.cli.tail:tail", "Follow exchanges and decisions as they happen."),
+    "rehearse": Verb("gateway.cli.rehearse:rehearse", "Run a provider that plays a script, for tests."),
+    "version": Verb("gateway.cli.main:version", "Print the version."),
+}
+
+
+class LazyVerbs(TyperGroup):
+    """A group whose commands are names and help lines until one of them is called."""
+
+    def __init__(self, **given: Any) -> None:
+        super().__init__(**given)
+        self.commands = {name: TyperCommand(name, help=verb.help) for name, verb in VERBS.items()}
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:
+        name, found, rest = super().resolve_command(ctx, args)
+        return name, (load_command(name) if name else found), rest
+
+
+def load_command(name: str) -> Any:
+    """The real command behind a verb: imports its module."""
+    module, _, attribute = VERBS[name].target.partition(":")
+    found = getattr(importlib.import_module(module), attribute)
+    if not isinstance(found, typer.Typer):
+        alone = typer.Typer(add_completion=False)
+        alone.command(name)(found)
+        found = alone
+    command: Any = typer.main.get_command(found)
+    command.name = name
+    return command
+
+
+app = typer.Typer(
+    name="tollhouse",
+    cls=LazyVerbs,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        version()
+        raise typer.Exit
+
+
+@app.callback()
+def tollhouse(
+    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,
+    shown: Annotated[
+        bool, typer.Option("--version", help="Print the version.", callback=_print_version, is_eager=True)
+    ] = False,
+) -> None:
+    """The gateway between AI agents and model providers: judges every tool call, counts the cost, keeps the book."""
+
+
+def version() -> None:
+    """Print the version."""
+    from gateway import __version__
+
+    typer.echo(f"tollhouse {__version__}")
+
+
+def run(arguments: Sequence[str] | None = None) -> NoReturn:
+    """The console script: runs a verb and turns what it raises into one message and an exit code."""
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        typer.main.get_command(app).main(arguments, prog_name="tollhouse")
+    except Exception as error:
+        if arguments and arguments[0] == "--debug":
+            raise
+        told, code = explain(error)
+        typer.echo(told, err=True)
+        sys.exit(code)
+    sys.exit(0)
+
+
+def explain(error: Exception) -> tuple[str, int]:
+    """What people read instead of a traceback, and the exit code."""
+    match error:
+        case FileProblems():
+            count = len(error.problems)
+            return f"{error}\n{count} problem{'' if count == 1 else 's'}; nothing was started or changed", CANNOT_START
+        case StartError():
+            return f"tollhouse: {error}", CANNOT_START
+        case GatewayError():
+            return f"tollhouse: {error.message} [{error.code}]", FAILED
+        case JournalUnavailable():
+            return f"tollhouse: the journal cannot be written: {error}; free disk space or fix permissions", FAILED
+        case OSError():
+            return f"tollhouse: {error}", FAILED
+        case _:
+            told = f"tollhouse: internal error: {type(error).__name__}: {error}\n{INTERNAL_HINT}"
+            return told, FAILED
+
+
+if __name__ == "__main__":
+    run()

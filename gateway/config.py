@@ -1,0 +1,293 @@
+"""The settings of one installation: `tollhouse.yaml`, the environment, and what follows from them.
+
+Precedence: command-line flag > `TOLLHOUSE_*` variable > `.env` beside the file > `tollhouse.yaml` > default. Provider keys are never *in*
+the settings: a setting names the variable or file that holds one, so that settings can be printed, stored and passed to workers.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+from urllib.parse import urlsplit
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from gateway.documents import load as load_document
+from gateway.errors import StartError
+
+DialectName = Literal["openai.chat", "anthropic.messages"]
+
+DEFAULT_FILE = "tollhouse.yaml"
+PROVIDERS: dict[str, tuple[DialectName, str, str]] = {
+    "openai": ("openai.chat", "https://api.openai.com/v1", "OPENAI_API_KEY"),
+    "anthropic": ("anthropic.messages", "https://api.anthropic.com/v1", "ANTHROPIC_API_KEY"),
+}
+"""Upstreams that need no configuration: name -> (dialect, base URL, variable with the key)."""
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+def is_loopback(host: str) -> bool:
+    """Whether binding to `host` reaches this machine only."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False
+
+
+class Address(_Strict):
+    """Where a listener binds."""
+
+    host: str
+    port: int
+
+    @property
+    def url(self) -> str:
+        host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host, self.host)  # noqa: S104 - compared, not bound
+        return f"http://[{host}]:{self.port}" if ":" in host else f"http://{host}:{self.port}"
+
+    @property
+    def loopback(self) -> bool:
+        return is_loopback(self.host)
+
+
+def parse_address(text: str) -> Address:
+    """`host:port`, `[v6]:port` or a bare port (on 127.0.0.1). Raises ValueError saying what is expected."""
+    host, _, port = text.strip().rpartition(":")
+    if not port.isascii() or not port.isdigit() or int(port) > 65535:
+        raise ValueError(f"'{text}' is no address; write host:port, for example 127.0.0.1:8484")
+    return Address(host=host.strip("[]") or "127.0.0.1", port=int(port))
+
+
+class KeySource(_Strict):
+    """Where a provider key is found. Exactly one of the two."""
+
+    env: Annotated[str | None, Field(description="name of the environment variable that holds the key")] = None
+    file: Annotated[str | None, Field(description="path of a file (mode 0600) that holds the key")] = None
+
+    @model_validator(mode="after")
+    def one_source(self) -> Self:
+        if (self.env is None) == (self.file is None):
+            raise ValueError("give exactly one of 'env' and 'file'")
+        return self
+
+    def read(self, environment: Mapping[str, str]) -> str | None:
+        """The key, or None when the variable is unset. Raises StartError for an unreadable or open file."""
+        if self.env is not None:
+            return environment.get(self.env) or None
+        path = Path(str(self.file)).expanduser()
+        try:
+            if path.stat().st_mode & 0o077:
+                raise StartError(f"{path} holds a provider key and is readable by others; run: chmod 600 {path}")
+            return path.read_text().strip() or None
+        except OSError as e:
+            raise StartError(f"cannot read the provider key file {path}: {e.strerror}") from e
+
+
+class Upstream(_Strict):
+    """A provider, or anything that speaks a provider's dialect."""
+
+    dialect: Annotated[DialectName, Field(description="wire format the provider speaks")]
+    base_url: Annotated[
+        str, Field(description="URL to which the dialect's path is added, e.g. https://api.openai.com/v1")
+    ]
+    key: Annotated[
+        KeySource | None, Field(description="where the provider key is; none for a provider without keys")
+    ] = None
+    allow_http: Annotated[bool, Field(description="permit http:// to another machine (keys travel in clear text)")] = (
+        False
+    )
+
+    @field_validator("base_url")
+    @classmethod
+    def plain_url(cls, value: str) -> str:
+        parts = urlsplit(value)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise ValueError("must be an http:// or https:// URL")
+        if parts.username or parts.password or parts.query or parts.fragment:
+            raise ValueError("must not hold a user name, password, query or fragment")
+        return value.rstrip("/")
+
+    @model_validator(mode="after")
+    def encrypted_unless_local(self) -> Self:
+        parts = urlsplit(self.base_url)
+        if parts.scheme == "http" and not (self.allow_http or is_loopback(parts.hostname or "")):
+            raise ValueError(
+                "http:// to another machine sends the key in clear text; use https:// or set allow_http: true"
+            )
+        return self
+
+
+class Route(_Strict):
+    """Which models go to which upstream. The first route whose dialect and glob match wins."""
+
+    models: Annotated[list[str], Field(min_length=1, description="model names or globs (* and ?)")]
+    upstream: Annotated[str, Field(description="name of an entry of `upstreams`")]
+
+
+class Limits(_Strict):
+    """Bounds on what clients and providers may send."""
+
+    body_bytes: Annotated[int, Field(gt=0, description="request body")] = 32 * 1024 * 1024
+    answer_bytes: Annotated[int, Field(gt=0, description="whole (not streamed) answer")] = 32 * 1024 * 1024
+    header_bytes: Annotated[int, Field(gt=0, description="all request headers together")] = 32 * 1024
+    headers: Annotated[int, Field(gt=0, description="number of request headers")] = 100
+    url_bytes: Annotated[int, Field(gt=0, description="request target")] = 8 * 1024
+    call_bytes: Annotated[int, Field(gt=0, description="arguments of one tool call")] = 64 * 1024
+    hold_bytes: Annotated[int, Field(gt=0, description="held bytes of one answer")] = 1024 * 1024
+    calls: Annotated[int, Field(gt=0, description="tool calls in one answer")] = 64
+    connections: Annotated[int, Field(gt=0, description="open client connections per worker")] = 12_000
+
+
+class Timeouts(_Strict):
+    """Seconds."""
+
+    header: Annotated[float, Field(gt=0, description="from the first byte of a request to the end of its headers")] = 10
+    body_idle: Annotated[float, Field(gt=0, description="between two pieces of a request body")] = 30
+    body: Annotated[float, Field(gt=0, description="whole request body")] = 300
+    keep_alive: Annotated[float, Field(gt=0, description="idle connection between two requests")] = 75
+    write: Annotated[float, Field(gt=0, description="a client that takes no bytes of its answer")] = 120
+    connect: Annotated[float, Field(gt=0, description="connection to the provider")] = 5
+    first_byte: Annotated[float, Field(gt=0, description="provider's response headers")] = 60
+    idle: Annotated[float, Field(gt=0, description="between two pieces of the provider's answer")] = 120
+    drain: Annotated[float, Field(ge=0, description="for open streams at shutdown")] = 30
+
+
+class Settings(_Strict):
+    """One installation. Paths are as written until `resolved` makes them absolute."""
+
+    tollhouse: Annotated[Literal[1], Field(description="version of this file's format")] = 1
+    listen: Annotated[str, Field(description="data plane: where agents connect (host:port)")] = "127.0.0.1:8484"
+    admin: Annotated[str, Field(description="admin plane: SQL, tail, health (host:port)")] = "127.0.0.1:8485"
+    workers: Annotated[int | Literal["auto"], Field(description="worker processes; auto = one per core")] = "auto"
+    data: Annotated[str, Field(description="folder for journal, ledger and state")] = ".tollhouse"
+    policies: Annotated[str | None, Field(description="folder with policy files; none = observe only")] = None
+    keys: Annotated[
+        Literal["auto", "required", "optional"],
+        Field(description="auto = required off loopback and as soon as one key was ever created"),
+    ] = "auto"
+    durability: Annotated[
+        Literal["auto", "commit", "interval"],
+        Field(
+            description="commit = fsync before the answer's first byte; interval = every 200 ms; auto = commit once a policy enforces"
+        ),
+    ] = "auto"
+    upstreams: Annotated[dict[str, Upstream], Field(description="providers by name")] = Field(default_factory=dict)
+    routes: Annotated[
+        list[Route], Field(description="models to upstreams; none = each dialect to its first upstream")
+    ] = Field(default_factory=list)
+    allow_fields: Annotated[
+        dict[DialectName, list[str]],
+        Field(description="request fields nobody judges that are let through nevertheless, per dialect"),
+    ] = Field(default_factory=dict)
+    prices: Annotated[
+        dict[str, dict[str, str]],
+        Field(
+            description="price overrides: model -> {input, output, cache_read, cache_write: USD per million tokens, as text}"
+        ),
+    ] = Field(default_factory=dict)
+    limits: Limits = Field(default_factory=Limits)
+    timeouts: Timeouts = Field(default_factory=Timeouts)
+
+    @field_validator("listen", "admin")
+    @classmethod
+    def an_address(cls, value: str) -> str:
+        parse_address(value)
+        return value
+
+    @field_validator("workers")
+    @classmethod
+    def at_least_one(cls, value: int | str) -> int | str:
+        if isinstance(value, int) and not 1 <= value <= 256:
+            raise ValueError("must be from 1 to 256, or auto")
+        return value
+
+    @model_validator(mode="after")
+    def routes_name_upstreams(self) -> Self:
+        for route in self.routes:
+            if route.upstream not in self.upstreams:
+                known = ", ".join(sorted(self.upstreams)) or "none is configured"
+                raise ValueError(
+                    f"routes name the upstream '{route.upstream}', which is not under 'upstreams' ({known})"
+                )
+        return self
+
+    @property
+    def listen_address(self) -> Address:
+        return parse_address(self.listen)
+
+    @property
+    def admin_address(self) -> Address:
+        return parse_address(self.admin)
+
+    @property
+    def data_path(self) -> Path:
+        return Path(self.data)
+
+    @property
+    def worker_count(self) -> int:
+        return (os.cpu_count() or 1) if self.workers == "auto" else self.workers
+
+
+def read(file: Path | None, environment: Mapping[str, str], flags: Mapping[str, Any] | None = None) -> Settings:
+    """Settings from `file` (or defaults), `TOLLHOUSE_*` variables and flags, with absolute paths and, where no upstream is configured, the
+    providers whose keys the environment holds. Raises FileProblems for the file, StartError for the rest."""
+    settings, folder = (load_document(_bytes(file), str(file), Settings), file.parent) if file else (Settings(), Path())
+    changes: dict[str, Any] = {}
+    if not settings.upstreams:
+        changes["upstreams"] = _from_environment(environment)
+    changes |= _overrides(environment, flags or {})
+    merged = _merge(settings, changes)
+    return _resolved(merged, folder)
+
+
+def _bytes(file: Path) -> bytes:
+    try:
+        return file.read_bytes()
+    except OSError as e:
+        raise StartError(f"cannot read {file}: {e.strerror}; 'tollhouse init' writes one") from e
+
+
+def _from_environment(environment: Mapping[str, str]) -> dict[str, Any]:
+    return {
+        name: {"dialect": dialect, "base_url": url, "key": {"env": variable}}
+        for name, (dialect, url, variable) in PROVIDERS.items()
+        if environment.get(variable)
+    }
+
+
+def _overrides(environment: Mapping[str, str], flags: Mapping[str, Any]) -> dict[str, Any]:
+    named = {
+        name: environment.get(f"TOLLHOUSE_{name.upper()}")
+        for name in ("listen", "admin", "data", "policies", "keys", "durability")
+    }
+    found: dict[str, Any] = {k: v for k, v in named.items() if v}
+    workers = environment.get("TOLLHOUSE_WORKERS")
+    if workers:
+        found["workers"] = int(workers) if workers.isdigit() else workers
+    found |= {k: v for k, v in flags.items() if v is not None}
+    return found | {k: str(Path(found[k]).expanduser().absolute()) for k in ("data", "policies") if k in found}
+
+
+def _merge(settings: Settings, changes: Mapping[str, Any]) -> Settings:
+    try:
+        return Settings.model_validate(settings.model_dump() | dict(changes))
+    except ValueError as e:
+        raise StartError(f"a flag or TOLLHOUSE_* variable cannot be used: {e}") from e
+
+
+def _resolved(settings: Settings, folder: Path) -> Settings:
+    """Paths in the file are relative to the file; everything else to the working directory."""
+
+    def absolute(text: str) -> str:
+        return str((folder / Path(text).expanduser()).absolute())
+
+    policies = absolute(settings.policies) if settings.policies else None
+    return settings.model_copy(update={"data": absolute(settings.data), "policies": policies})

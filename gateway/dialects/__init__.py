@@ -1,0 +1,78 @@
+"""SHELF: provider wire formats. One plain module per dialect, listed in `DIALECTS`; to add one, add a file and a line.
+
+A dialect turns bytes into the values of `gateway.exchange` and back. It does no I/O, knows no policy and never decides: what cannot be
+read in exactly one way becomes a `Call` with a `problem`, a `Broken` stream or a `GatewayError`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Protocol
+
+import gateway.dialects.anthropic_messages as anthropic_messages
+import gateway.dialects.openai_chat as openai_chat
+from gateway.dialects.events import Ended, Event, Limits, WholeAnswer, WireError
+from gateway.errors import GatewayError
+from gateway.exchange import Answer, Call, Finding, Request
+
+
+class Stream(Protocol):
+    """Decoder and re-encoder of one streamed answer. Pure: fed with bytes at any cut, it says the same events."""
+
+    @property
+    def answer(self) -> Answer: ...
+    @property
+    def findings(self) -> list[Finding]: ...
+    def feed(self, chunk: bytes) -> Iterator[Event]:
+        """The events completed by these bytes. After `Broken` nothing more is said."""
+
+    def close(self) -> Iterator[Event]:
+        """The provider ended the connection: nothing when the answer had ended properly, else `Broken('truncated')`."""
+
+    def release(self, call: Call) -> bytes:
+        """Frames that deliver exactly this call."""
+
+    def explain(self, call: Call, text: str) -> bytes:
+        """Frames that put `text` in the place of a withheld call."""
+
+    def ended(self, event: Ended, released: int, withheld: int) -> bytes:
+        """The finishing frame, with the reason that fits what was delivered in that choice."""
+
+    def error(self, error: GatewayError) -> bytes:
+        """The dialect's error frame, for the middle of a stream."""
+
+
+class Dialect(Protocol):
+    """What the pipeline needs of a wire format. A module satisfies it; mypy checks."""
+
+    NAME: str
+    """`openai.chat`, `anthropic.messages`: written in records and configuration."""
+    PROVIDER: str
+    """OpenTelemetry `gen_ai.provider.name`: `openai`, `anthropic`."""
+    PATHS: frozenset[str]
+    """Exact paths (no query) of POST requests in this dialect."""
+    UPSTREAM_PATH: str
+    """Path below an upstream's base URL, e.g. `/chat/completions`."""
+    FORWARD_HEADERS: frozenset[str]
+    """Lower-case request headers forwarded unchanged; a trailing `*` is a prefix."""
+
+    def decode_request(self, body: bytes, headers: Mapping[str, str], allow_fields: frozenset[str]) -> Request:
+        """Strictly; raises GatewayError('bad_request') for what has no single meaning. What has one but cannot be judged is named
+        in `Request.unjudged` / `.powerful`; names in `allow_fields` are not."""
+
+    def upstream_body(self, request: Request) -> bytes:
+        """The bytes for the provider: the client's own, changed only where usage must be asked for."""
+
+    def auth_headers(self, key: str, headers: Mapping[str, str]) -> dict[str, str]:
+        """How a provider key travels, given the client's (lower-case) headers."""
+
+    def stream(self, request: Request, limits: Limits, *, enforcing: bool) -> Stream: ...
+    def decode_answer(self, body: bytes, request: Request, limits: Limits) -> WholeAnswer: ...
+    def encode_answer(self, whole: WholeAnswer, withheld: Mapping[int, str]) -> bytes:
+        """The answer for the client; `withheld` maps the `index` of each withheld call to the text in its place. Unknown fields that
+        could carry a call are left out (`whole.findings` names them)."""
+
+    def error_answer(self, error: GatewayError) -> WireError: ...
+
+
+DIALECTS: dict[str, Dialect] = {d.NAME: d for d in (openai_chat, anthropic_messages)}

@@ -1,0 +1,93 @@
+"""What a Messages answer says about itself (id, model, stop reason, text, token counts), gathered while it
+is read.
+
+Counts become the disjoint classes of `exchange.Usage`. Nothing here decides anything: a nonsensical count
+is an unknown count.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from gateway.dialects import strict_json
+from gateway.exchange import Answer, Json, Usage
+
+MAX_TEXT = 256 * 1024
+"""Characters of the model's text kept for the record."""
+MAX_USAGE_KEYS = 64
+"""Kinds of counts in one answer; a provider that sends more is not counting."""
+
+
+class Summary:
+    """What an answer says about itself, gathered while it is read."""
+
+    def __init__(self) -> None:
+        self.id: str | None = None
+        self.model: str | None = None
+        self.reason: str | None = None
+        self._usage: dict[str, Json] = {}
+        self._texts: list[str] = []
+        self._room = MAX_TEXT
+
+    def text(self, text: Json) -> None:
+        if self._room and isinstance(text, str) and text:
+            self._texts.append(text[: self._room])
+            self._room -= len(self._texts[-1])
+
+    def usage(self, usage: Json) -> None:
+        """Counts are cumulative: a later one replaces the earlier, a null leaves it."""
+        if isinstance(usage, dict) and len(usage) + len(self._usage) <= MAX_USAGE_KEYS:
+            self._usage |= {key: value for key, value in usage.items() if value is not None}
+
+    def message(self, message: Mapping[str, Json]) -> None:
+        self.id, self.model = _word(message.get("id")), _word(message.get("model"))
+        self.usage(message.get("usage"))
+
+    def answer(self) -> Answer:
+        return Answer(
+            id=self.id,
+            model=self.model,
+            finish=(self.reason,) if self.reason is not None else (),
+            usage=_disjoint(self._usage) if self._usage else None,
+            usage_raw=strict_json.encode(self._usage) if self._usage else None,
+            text="".join(self._texts),
+        )
+
+
+def _word(value: Json) -> str | None:
+    return value if isinstance(value, str) else None
+
+
+def _disjoint(usage: Mapping[str, Json]) -> Usage:
+    """`input_tokens` leaves cache reads and writes out already; writes are split by lifetime, thinking is
+    part of the output."""
+    written, hour = _write_split(usage)
+    output, details = _count(usage, "output_tokens"), usage.get("output_tokens_details")
+    thinking = _count(details, "thinking_tokens") if isinstance(details, dict) else None
+    if output is None or thinking is None or thinking > output:
+        thinking = None
+    return Usage(
+        input=_count(usage, "input_tokens"),
+        cache_read=_count(usage, "cache_read_input_tokens"),
+        cache_write=written,
+        cache_write_1h=hour,
+        output=output if output is None or thinking is None else output - thinking,
+        reasoning=thinking,
+    )
+
+
+def _write_split(usage: Mapping[str, Json]) -> tuple[int | None, int | None]:
+    """(five minutes, one hour). The total counts, also where a later event raises it above the split of
+    the first one."""
+    total, split = _count(usage, "cache_creation_input_tokens"), usage.get("cache_creation")
+    if not isinstance(split, dict):
+        return total, None
+    short, hour = _count(split, "ephemeral_5m_input_tokens"), _count(split, "ephemeral_1h_input_tokens")
+    if total is None or (hour or 0) > total:
+        return short, hour
+    return total - (hour or 0), hour
+
+
+def _count(holder: Mapping[str, Json], key: str) -> int | None:
+    value = holder.get(key)
+    return value if type(value) is int and value >= 0 else None

@@ -1,0 +1,56 @@
+"""OpenAI Chat Completions: `POST …/chat/completions`, whole or streamed, and every server that speaks it.
+
+The parts: `openai_chat_request` (what the client asks), `openai_chat_stream` and `openai_chat_whole` (what the provider answers),
+`openai_chat_calls` (how proposed calls are read), `openai_chat_shape` (which keys exist), `openai_chat_frames` (what a judged client gets
+instead) and `openai_chat_errors`. Not here: the Responses API, embeddings, batches.
+
+Source: OpenAI's API reference and the types of its Python SDK.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from gateway.dialects import openai_chat_request as requests
+from gateway.dialects import openai_chat_whole as wholes
+from gateway.dialects.events import Limits, WholeAnswer, WireError
+from gateway.dialects.openai_chat_errors import wire_error
+from gateway.dialects.openai_chat_stream import ChatStream
+from gateway.errors import GatewayError
+from gateway.exchange import Request
+
+NAME = "openai.chat"
+PROVIDER = "openai"
+PATHS = frozenset(prefix + "/chat/completions" for prefix in ("", "/v1", "/v1/v1", "/openai", "/openai/v1"))
+UPSTREAM_PATH = "/chat/completions"
+FORWARD_HEADERS = frozenset({
+    "accept", "http-referer", "idempotency-key", "openai-*", "user-agent", "x-stainless-*", "x-title",
+})  # fmt: skip
+
+
+def decode_request(body: bytes, headers: Mapping[str, str], allow_fields: frozenset[str]) -> Request:
+    return requests.decode_request(NAME, body, allow_fields)
+
+
+def upstream_body(request: Request) -> bytes:
+    return requests.upstream_body(request)
+
+
+def auth_headers(key: str, headers: Mapping[str, str]) -> dict[str, str]:
+    return {"authorization": f"Bearer {key}"}
+
+
+def stream(request: Request, limits: Limits, *, enforcing: bool) -> ChatStream:
+    return ChatStream(NAME, limits, wants_usage=request.wants_usage, enforcing=enforcing)
+
+
+def decode_answer(body: bytes, request: Request, limits: Limits) -> WholeAnswer:
+    return wholes.decode_answer(NAME, body, limits)
+
+
+def encode_answer(whole: WholeAnswer, withheld: Mapping[int, str]) -> bytes:
+    return wholes.encode_answer(whole, withheld)
+
+
+def error_answer(error: GatewayError) -> WireError:
+    return wire_error(error)

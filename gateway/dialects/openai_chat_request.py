@@ -1,0 +1,317 @@
+"""A chat completion request, read strictly: what the gate judges is what the provider reads.
+
+Names count exactly, types count exactly (`"n": 2.0` or `"stream": 1` mean different things to different servers), and nothing is mended.
+What has one meaning but that nobody can judge (an unknown field, tool type, role or content part) is named in `Request.unjudged`; what
+makes the provider act on its own is named in `Request.powerful`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NoReturn
+
+import msgspec
+from msgspec import Struct
+
+from gateway.dialects import strict_json
+from gateway.dialects.fields import OPENAI_CHAT
+from gateway.dialects.proposals import clipped, name_problem
+from gateway.errors import GatewayError
+from gateway.exchange import Json, Message, ProposedBefore, Request, Tool
+
+_LONGEST_MODEL = 256  # characters
+_MOST_CHOICES = 128
+_ROLES = frozenset({"system", "developer", "user", "assistant", "tool", "function"})
+_PARTS = frozenset({"text", "image_url", "input_audio", "file", "refusal"})
+_CLIENT_RUN = ("function", "custom")
+_PROVIDER_RUN = frozenset({
+    "browser_search", "code_execution", "code_interpreter", "computer_use_preview", "file_search", "google_search", "image_generation",
+    "mcp", "url_context", "web_fetch", "web_search", "web_search_preview",
+})  # fmt: skip
+_CHOOSING = frozenset({"none", "auto", "required"})
+
+
+class _Raw(Struct):
+    """The same body again, cut at the borders of its items."""
+
+    messages: list[msgspec.Raw]
+    tools: list[msgspec.Raw] | None = None
+    functions: list[msgspec.Raw] | None = None
+
+
+_cut = msgspec.json.Decoder(_Raw).decode
+_fields = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+
+
+def decode_request(dialect: str, body: bytes, allow_fields: frozenset[str]) -> Request:
+    tree = _object(body)
+    model, stream = _model(tree.get("model")), _typed(tree, "stream", bool, False)
+    _check_choices(tree)
+    _check_lists(tree)
+    raw = _cut(body)
+    unjudged = list(OPENAI_CHAT.unjudged(tree, frozenset()))
+    powerful = list(OPENAI_CHAT.in_effect(tree, frozenset()))
+    tools = _tools(tree, raw, unjudged, powerful)
+    _check_tool_choice(tree, {tool.name for tool in tools}, unjudged)
+    return Request(
+        dialect=dialect,
+        model=model,
+        stream=stream,
+        messages=_messages(tree["messages"], raw, unjudged),
+        tools=tools,
+        body=body,
+        unjudged=tuple(n for n in unjudged if n not in allow_fields),
+        powerful=tuple(n for n in powerful if n not in allow_fields),
+        wants_usage=not stream or _includes_usage(tree),
+        temperature=_temperature(tree.get("temperature")),
+        max_tokens=_max_tokens(tree),
+        user_hint=_typed(tree, "safety_identifier", str, None) or _typed(tree, "user", str, None),
+        session_hint=_session(tree.get("metadata")),
+    )
+
+
+def upstream_body(request: Request) -> bytes:
+    """The client's bytes, with usage asked for where the client did not: spliced in before the last brace, the rest as it was."""
+    if not request.stream or request.wants_usage:
+        return request.body
+    fields = _fields(request.body)
+    options = fields.get("stream_options")
+    if options is None:
+        return request.body.rstrip()[:-1] + b',"stream_options":{"include_usage":true}}'
+    asked = {**(msgspec.json.decode(options) or {}), "include_usage": True}
+    return msgspec.json.encode({**fields, "stream_options": asked})
+
+
+def _bad(code: str, message: str, param: str | None = None) -> NoReturn:
+    raise GatewayError("bad_request", code, message, param=param)
+
+
+def _object(body: bytes) -> dict[str, Json]:
+    try:
+        tree = strict_json.parse(body, exact_numbers=False)
+    except strict_json.Ambiguous as ambiguous:
+        _bad("invalid_json", f"The body is not JSON with one meaning: {ambiguous.detail}. Send one UTF-8 JSON object, each key once.")
+    if not isinstance(tree, dict):
+        _bad("invalid_json", "The body is not a JSON object. Send {\"model\": …, \"messages\": […]}.")
+    return tree
+
+
+def _typed(tree: Mapping[str, Json], name: str, kind: type, default: Any) -> Any:
+    """The field's value if it is of exactly this type; null counts as absent."""
+    value = tree.get(name)
+    if value is None:
+        return default
+    if type(value) is not kind:
+        _bad("invalid_type", f"`{name}` must be of type {kind.__name__}, not {type(value).__name__}.", name)
+    return value
+
+
+def _model(value: Json) -> str:
+    if not isinstance(value, str) or not value or value != value.strip() or len(value) > _LONGEST_MODEL:
+        _bad("invalid_model", f"`model` must be a name of 1 to {_LONGEST_MODEL} characters without spaces around it.", "model")
+    return value
+
+
+def _check_choices(tree: Mapping[str, Json]) -> None:
+    if not 1 <= _typed(tree, "n", int, 1) <= _MOST_CHOICES:
+        _bad("invalid_value", f"`n` must be between 1 and {_MOST_CHOICES}.", "n")
+    _typed(tree, "parallel_tool_calls", bool, None)
+
+
+def _check_lists(tree: Mapping[str, Json]) -> None:
+    if not _typed(tree, "messages", list, None):
+        _bad("missing_messages", "`messages` must be a list with at least one message.", "messages")
+    for name in ("tools", "functions"):
+        _typed(tree, name, list, None)
+    if tree.get("tools") and tree.get("functions"):
+        _bad("tools_and_functions", "`functions` and `tools` cannot be used together. Declare every function in `tools`.", "functions")
+
+
+def _includes_usage(tree: Mapping[str, Json]) -> bool:
+    options: dict[str, Json] = _typed(tree, "stream_options", dict, {})
+    include: bool = _typed(options, "include_usage", bool, False)
+    return include
+
+
+def _temperature(value: Json) -> float | None:
+    if value is None:
+        return None
+    if type(value) not in (int, float):
+        _bad("invalid_type", "`temperature` must be a number.", "temperature")
+    return float(value)
+
+
+def _max_tokens(tree: Mapping[str, Json]) -> int | None:
+    older: int | None = _typed(tree, "max_tokens", int, None)
+    newer: int | None = _typed(tree, "max_completion_tokens", int, None)
+    return older if newer is None else newer
+
+
+def _session(metadata: Json) -> str | None:
+    session = metadata.get("session_id") if isinstance(metadata, dict) else None
+    return session if isinstance(session, str) else None
+
+
+# Tools
+
+
+def _tools(tree: Mapping[str, Json], raw: _Raw, unjudged: list[str], powerful: list[str]) -> tuple[Tool, ...]:
+    tools = [_tool(t, bytes(r), f"tools[{at}]") for at, (t, r) in enumerate(zip(tree.get("tools") or (), raw.tools or (), strict=True))]
+    for at, (function, piece) in enumerate(zip(tree.get("functions") or (), raw.functions or (), strict=True)):
+        tools.append(_function(function, bytes(piece), f"functions[{at}]"))
+    for at, tool in enumerate(tools):
+        if tool.type not in _CLIENT_RUN:
+            (powerful if tool.type in _PROVIDER_RUN else unjudged).append(f"tools[{at}].type={clipped(tool.type)}")
+    _check_names(tools)
+    return tuple(tools)
+
+
+def _tool(tool: Json, raw: bytes, path: str) -> Tool:
+    kind = tool.get("type") if isinstance(tool, dict) else None
+    if not isinstance(kind, str):
+        _bad("invalid_tool", f"`{path}` must be an object with a `type`.", path)
+    if kind not in _CLIENT_RUN:
+        return Tool(name=clipped(tool.get("name") or kind), type=kind, raw=raw)
+    declaration = _declaration(tool.get(kind), f"{path}.{kind}")
+    return Tool(declaration["name"], kind, raw, _schema(declaration, bytes(_fields(raw)[kind])) if kind == "function" else None)
+
+
+def _function(function: Json, raw: bytes, path: str) -> Tool:
+    """The older form, without a tool around it."""
+    declaration = _declaration(function, path)
+    return Tool(declaration["name"], "function", raw, _schema(declaration, raw))
+
+
+def _declaration(declaration: Json, path: str) -> Mapping[str, Json]:
+    if not isinstance(declaration, dict) or name_problem(declaration.get("name")):
+        _bad("invalid_tool", f"`{path}` needs a `name` of 1 to 128 ASCII letters, digits or any of _ . : / -", path)
+    return declaration
+
+
+def _schema(declaration: Mapping[str, Json], raw: bytes) -> bytes | None:
+    return None if declaration.get("parameters") is None else bytes(_fields(raw)["parameters"])
+
+
+def _check_names(tools: list[Tool]) -> None:
+    seen: set[str] = set()
+    for tool in tools:
+        if tool.type in _CLIENT_RUN and tool.name in seen:
+            _bad("duplicate_tool", f"The tool `{clipped(tool.name)}` is declared twice. Give each tool a name of its own.", "tools")
+        seen.add(tool.name)
+
+
+def _check_tool_choice(tree: Mapping[str, Json], declared: set[str], unjudged: list[str]) -> None:
+    for field in ("tool_choice", "function_call"):
+        choice = tree.get(field)
+        if choice is None or (isinstance(choice, str) and choice in _CHOOSING):
+            continue
+        names = _forced(choice, legacy=field == "function_call")
+        if names is None:
+            unjudged.append(field)
+            continue
+        for name in names:
+            if name not in declared:
+                _bad("undeclared_tool", f"`{field}` names the tool `{clipped(name)}`, which the request does not declare.", field)
+
+
+def _forced(choice: Json, *, legacy: bool) -> list[Json] | None:
+    """The tools a choice names, or None when it is of an unknown form."""
+    if not isinstance(choice, dict):
+        return None
+    if legacy:
+        return [choice.get("name")]
+    kind = choice.get("type")
+    if kind in _CLIENT_RUN:
+        return [_named(choice, kind)]
+    if kind == "allowed_tools" and isinstance(choice.get(kind), dict):
+        return [_named(t, t.get("type")) for t in choice[kind].get("tools") or () if isinstance(t, dict)]
+    return None
+
+
+def _named(choice: Mapping[str, Json], kind: Json) -> Json:
+    named = choice.get(kind)
+    return named.get("name") if isinstance(named, dict) else None
+
+
+# Messages
+
+
+def _messages(messages: list[Json], raw: _Raw, unjudged: list[str]) -> tuple[Message, ...]:
+    pairs = zip(messages, raw.messages, strict=True)
+    return tuple(_message(message, bytes(piece), at, unjudged) for at, (message, piece) in enumerate(pairs))
+
+
+def _message(message: Json, raw: bytes, at: int, unjudged: list[str]) -> Message:
+    path = f"messages[{at}]"
+    role = message.get("role") if isinstance(message, dict) else None
+    if not isinstance(role, str):
+        _bad("invalid_message", f"`{path}` must be an object with a `role`.", path)
+    if role not in _ROLES:
+        unjudged.append(f"{path}.role={clipped(role)}")
+    text = _text(message, path, unjudged)
+    return Message(
+        role="tool" if role == "function" else clipped(role),
+        raw=raw,
+        text=text,
+        calls=tuple(_proposed_before(message, path, unjudged)),
+        results=_results(message, role, text, path),
+    )
+
+
+def _text(message: Mapping[str, Json], path: str, unjudged: list[str]) -> str:
+    content = message.get("content")
+    if content is None or isinstance(content, str):
+        texts = [content] if content else []
+    elif isinstance(content, list):
+        texts = [t for at, part in enumerate(content) if (t := _part(part, f"{path}.content[{at}]", unjudged)) is not None]
+    else:
+        _bad("invalid_message", f"`{path}.content` must be a string, a list of parts or null.", path)
+    refusal: str | None = _typed(message, "refusal", str, None)
+    return "\n".join([*texts, refusal] if refusal else texts)
+
+
+def _part(part: Json, path: str, unjudged: list[str]) -> str | None:
+    kind = part.get("type") if isinstance(part, dict) else None
+    if not isinstance(kind, str):
+        _bad("invalid_message", f"`{path}` must be an object with a `type`.", path)
+    if kind not in _PARTS:
+        unjudged.append(f"{path}.type={clipped(kind)}")
+        return None
+    if kind not in ("text", "refusal"):
+        return None
+    text = part.get(kind)
+    if not isinstance(text, str):
+        _bad("invalid_message", f"`{path}.{kind}` must be a string.", path)
+    return text
+
+
+def _proposed_before(message: Mapping[str, Json], path: str, unjudged: list[str]) -> list[ProposedBefore]:
+    earlier: list[ProposedBefore] = []
+    for at, call in enumerate(_typed(message, "tool_calls", list, [])):
+        kind = call.get("type", "function") if isinstance(call, dict) else None
+        if kind in _CLIENT_RUN:
+            text_key = "input" if kind == "custom" else "arguments"
+            earlier.append(_earlier(call.get(kind), call.get("id"), text_key, f"{path}.tool_calls[{at}]"))
+        else:
+            unjudged.append(f"{path}.tool_calls[{at}].type={clipped(kind)}")
+    legacy = message.get("function_call")
+    if legacy is not None:
+        earlier.append(_earlier(legacy, "", "arguments", f"{path}.function_call"))
+    return earlier
+
+
+def _earlier(payload: Json, call_id: Json, text_key: str, path: str) -> ProposedBefore:
+    name, text = (payload.get("name"), payload.get(text_key)) if isinstance(payload, dict) else (None, None)
+    if not isinstance(call_id, str) or not isinstance(name, str) or not isinstance(text, str | None):
+        _bad("invalid_message", f"`{path}` must be a call as the model proposed it: an id, a name and its arguments as a string.", path)
+    return ProposedBefore(id=call_id, name=name, arguments=text or "")
+
+
+def _results(message: Mapping[str, Json], role: str, text: str, path: str) -> tuple[tuple[str, str], ...]:
+    if role not in ("tool", "function"):
+        return ()
+    key = "tool_call_id" if role == "tool" else "name"
+    call_id = message.get(key)
+    if not isinstance(call_id, str):
+        _bad("invalid_message", f"`{path}` is a tool result and needs a string `{key}`.", path)
+    return ((call_id, text),)

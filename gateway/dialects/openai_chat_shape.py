@@ -1,0 +1,192 @@
+"""The closed shape of a chat completion: which keys mean what, and what is left out of what a judged client sees.
+
+An unknown key beside `tool_calls` may be a call to a client that folds case or reads a newer form, so that a choice, delta, message or call
+keeps known keys only. At the top of a chunk unknown keys pass (providers put their own facts there) unless folded they look like a name
+that is judged. Every key left out is a `Finding`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from gateway.dialects import strict_json
+from gateway.dialects.proposals import clipped
+from gateway.exchange import Finding, Json, Usage
+
+TOP_KEYS = frozenset({
+    "id", "object", "created", "model", "choices", "usage", "system_fingerprint", "service_tier", "moderation",
+    "citations", "obfuscation", "prompt_filter_results", "provider", "x_groq",
+})  # fmt: skip
+CHOICE_KEYS = frozenset({"index", "finish_reason", "logprobs", "content_filter_results", "native_finish_reason", "stop_reason"})
+WORD_KEYS = frozenset({
+    "role", "content", "refusal", "reasoning", "reasoning_content", "reasoning_details", "annotations", "audio", "thinking_blocks",
+})  # fmt: skip
+CALL_KEYS = frozenset({"tool_calls", "function_call"})
+MESSAGE_KEYS = WORD_KEYS | CALL_KEYS
+
+_JUDGED = frozenset({
+    "arguments", "choices", "custom", "delta", "error", "finishreason", "function", "functioncall", "functioncalls", "message",
+    "messages", "name", "output", "toolcall", "toolcalls", "tooluse",
+})  # fmt: skip
+_CONTENT_PARTS = frozenset({"text", "refusal", "thinking", "reasoning", "reference", "output_text"})
+_TEXT = frozenset({"content", "refusal", "reasoning", "reasoning_content"})
+_WHOLE_CALLS = frozenset({"tool_calls", "stop", "function_call"})
+_fields = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+_DELTA_CHOICE_KEYS = CHOICE_KEYS | {"delta"}
+_PLAIN_KEYS = _TEXT | {"role"}
+_MOST_FINDINGS = 50
+MOST_TEXT = 256 * 1024
+
+
+def ends_calls(reason: str | None) -> bool:
+    """Whether calls that end with this reason are whole; under any other one the provider may have cut them."""
+    return reason in _WHOLE_CALLS
+
+
+def outgoing_reason(reason: str | None, *, released: int, withheld: int, legacy: bool) -> str | None:
+    """The finish reason that fits what was delivered. `tool_calls` without a call makes agents loop."""
+    if released:
+        return "function_call" if legacy else "tool_calls"
+    if withheld or reason in ("tool_calls", "function_call"):
+        return "stop"
+    return reason
+
+
+class Sieve:
+    """Leaves out what no judged client may see and notes it, each path once."""
+
+    def __init__(self, dialect: str, *, enforcing: bool) -> None:
+        self.findings: list[Finding] = []
+        self._dialect = dialect
+        self._action: Any = "stripped" if enforcing else "none"
+        self._seen: set[str] = set()
+
+    def top(self, tree: Mapping[str, Json]) -> Mapping[str, Json]:
+        if tree.keys() <= TOP_KEYS:
+            return tree
+        looks_judged = {k for k in tree.keys() - TOP_KEYS if folded(k) in _JUDGED and not (k == "error" and tree[k] is None)}
+        return self._without(tree, looks_judged, "")
+
+    def choice(self, choice: Mapping[str, Json], body: str, path: str) -> Mapping[str, Json]:
+        """`body` is the key that holds the words: `delta` in streams, `message` in whole answers."""
+        return self._without(choice, choice.keys() - CHOICE_KEYS - {body}, path)
+
+    def message(self, message: Mapping[str, Json], path: str) -> Mapping[str, Json]:
+        return self._without(message, message.keys() - MESSAGE_KEYS, path)
+
+    def note(self, found: Mapping[str, Json], known: frozenset[str], path: str) -> None:
+        """Notes unknown keys of an object that is never forwarded as it came."""
+        if not found.keys() <= known:
+            self._without(found, found.keys() - known, path)
+
+    def _without(self, found: Mapping[str, Json], dropped: set[str], path: str) -> Mapping[str, Json]:
+        if not dropped:
+            return found
+        for key in sorted(dropped):
+            self._find(f"{path}.{clipped(key)}" if path else clipped(key))
+        return {k: v for k, v in found.items() if k not in dropped}
+
+    def _find(self, path: str) -> None:
+        if path in self._seen or len(self._seen) >= _MOST_FINDINGS:
+            return
+        self._seen.add(path)
+        detail = "a field this dialect does not define; an agent might read it as a call"
+        self.findings.append(Finding(self._dialect, "stripped_field", "warn", path, detail, self._action))
+
+
+def folded(key: str) -> str:
+    return "".join(c for c in key.casefold() if c.isalnum())
+
+
+def carries_call(delta: Json) -> bool:
+    """Whether a delta holds a piece of a call in either form. Empty lists and nulls, which some providers always send, are none."""
+    return isinstance(delta, dict) and (bool(delta.get("tool_calls")) or delta.get("function_call") is not None)
+
+
+def unknown_words(message: Mapping[str, Json]) -> str | None:
+    """What in a delta or message is not words of a known kind, or None. Such words may be a call in a form nobody here can read."""
+    for key in _TEXT:
+        value = message.get(key)
+        if value is None or isinstance(value, str):
+            continue
+        if key != "content" or not isinstance(value, list) or not all(map(_is_word_part, value)):
+            return key
+    return None
+
+
+def _is_word_part(part: Json) -> bool:
+    return isinstance(part, dict) and part.get("type") in _CONTENT_PARTS
+
+
+def only_words(chunk: Mapping[str, Json]) -> tuple[int, Mapping[str, Json]] | None:
+    """(choice, delta) of a chunk that holds plain words of one unfinished choice and nothing that is not known; else None."""
+    choices = chunk.get("choices")
+    if not chunk.keys() <= TOP_KEYS or chunk.get("usage") is not None or type(choices) is not list or len(choices) != 1:
+        return None
+    choice = choices[0]
+    if type(choice) is not dict or not choice.keys() <= _DELTA_CHOICE_KEYS or choice.get("finish_reason"):
+        return None
+    number, delta = choice.get("index"), choice.get("delta")
+    if type(number) is not int or type(delta) is not dict or not delta.keys() <= _PLAIN_KEYS:
+        return None
+    return (number, delta) if all(type(v) is str or v is None for v in delta.values()) else None
+
+
+def words(message: Mapping[str, Json]) -> str:
+    """The plain text of a delta or message, refusals included, thinking left out."""
+    content = message.get("content")
+    if isinstance(content, list):
+        content = "".join(p["text"] for p in content if isinstance(p.get("text"), str))
+    return (content or "") + (message.get("refusal") or "")
+
+
+def read_usage(raw: Json) -> Usage | None:
+    """OpenAI's counts contain each other; ours do not. A count that cannot be (negative, not an integer, part over whole) is None."""
+    if not isinstance(raw, dict):
+        return None
+    prompt, completion = _count(raw, "prompt_tokens"), _count(raw, "completion_tokens")
+    cached = _count(raw.get("prompt_tokens_details"), "cached_tokens")
+    written = _count(raw.get("prompt_tokens_details"), "cache_write_tokens")
+    reasoning = _count(raw.get("completion_tokens_details"), "reasoning_tokens")
+    return Usage(
+        input=_rest(prompt, cached, written),
+        cache_read=cached,
+        cache_write=written,
+        output=_rest(completion, reasoning),
+        reasoning=reasoning,
+    )
+
+
+def usage_bytes(data: bytes) -> bytes:
+    """The usage block of a chunk or answer that has one, as it came."""
+    return bytes(_fields(data)["usage"])
+
+
+def _count(block: Json, name: str) -> int | None:
+    value = block.get(name) if isinstance(block, dict) else None
+    return value if type(value) is int and 0 <= value < 2**53 else None
+
+
+def _rest(whole: int | None, *parts: int | None) -> int | None:
+    if whole is None:
+        return None
+    rest = whole - sum(p for p in parts if p is not None)
+    return rest if rest >= 0 else None
+
+
+def error_of(tree: Mapping[str, Json]) -> Json:
+    """The error object of a chunk or body, or None. Falsy ones (`null`, `{}`) are no errors to any SDK."""
+    return tree.get("error") or None
+
+
+def error_detail(error: Json) -> str:
+    message = error.get("message") if isinstance(error, dict) else error
+    return clipped(message, 300) if isinstance(message, str) else "the provider sent an error"
+
+
+def error_json(error: Json) -> bytes:
+    """The error alone: whatever else its object held could be read as an answer."""
+    return strict_json.encode({"error": error})

@@ -1,0 +1,239 @@
+"""The vocabulary: every value that passes between the steps of the pipeline.
+
+All of it is frozen except `Exchange`, which only the pipeline writes. The words are those of the package docstring
+(`gateway/__init__.py`); columns, YAML keys and JSON use the same ones. No I/O, no clock, no dialect's wire format here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from msgspec import Struct, field
+
+Json = Any
+"""A parsed JSON value: None, bool, int, float, str, list or dict with str keys."""
+
+Effect = Literal["allow", "warn", "redact", "ask", "deny", "unevaluated"]
+"""What judgement came to. Restrictiveness: deny > ask > redact > warn > allow; `unevaluated` is never a pass."""
+
+EndState = Literal[
+    "complete",  # the client got the whole answer, with every call that was proposed
+    "denied",  # the client got a whole answer from which at least one call was withheld
+    "rejected",  # the request was refused before any upstream was asked
+    "upstream_error",  # the provider answered with an error status, relayed
+    "upstream_reset",  # the provider's connection broke or ended inside the answer
+    "upstream_timeout",  # the provider was silent for too long
+    "incomplete",  # the provider's answer broke its own protocol; nothing more of it was passed on
+    "client_gone",  # the client left before the answer ended
+    "interrupted",  # the worker died or was stopped inside the exchange
+    "open",  # not ended yet (only ever seen in the ledger's view of running exchanges)
+]
+
+
+class Caller(Struct, frozen=True):
+    """Who asks: proven by the key (agent, team, user, labels); the session is a label the client may choose."""
+
+    agent: str
+    key_id: str | None = None
+    team: str | None = None
+    user: str | None = None
+    labels: Mapping[str, str] = field(default_factory=dict)
+    session: str = ""
+    session_source: str = ""
+    """Where the session came from: a header's name, `metadata`, or `derived` (hash of key, system prompt, first message)."""
+    client: str = ""
+    """The client's own name for itself (User-Agent), cut to 200 characters. A label, never proof."""
+
+
+class Tool(Struct, frozen=True):
+    """A tool the request declares for the model."""
+
+    name: str
+    type: str
+    """`function`/`custom` (OpenAI), `custom` (Anthropic) or a provider-run type such as `web_search_20260318`."""
+    raw: bytes
+    """The declaration as the client sent it."""
+    schema: bytes | None = None
+    """The JSON Schema of its arguments as sent, or None where the tool declares none."""
+
+
+class ProposedBefore(Struct, frozen=True):
+    """An earlier call in the history that the client sent."""
+
+    id: str
+    name: str
+    arguments: str
+
+
+class Message(Struct, frozen=True):
+    """One message of the conversation, normalised just far enough to be judged, hashed and stored."""
+
+    role: str
+    """system | developer | user | assistant | tool"""
+    raw: bytes
+    """The message exactly as the client sent it (one JSON value)."""
+    text: str
+    """All plain text of the message, parts joined by newlines."""
+    calls: tuple[ProposedBefore, ...] = ()
+    results: tuple[tuple[str, str], ...] = ()
+    """(call id, result text) for each tool result this message carries."""
+
+
+class Request(Struct, frozen=True):
+    """A decoded request, whatever its dialect."""
+
+    dialect: str
+    model: str
+    stream: bool
+    messages: tuple[Message, ...]
+    """In order; the system prompt first, also where the dialect keeps it apart."""
+    tools: tuple[Tool, ...]
+    body: bytes
+    """The request's bytes as they came."""
+    unjudged: tuple[str, ...] = ()
+    """Names of things nobody can judge: unknown fields, tool types or message parts. Refused while a policy enforces."""
+    powerful: tuple[str, ...] = ()
+    """Fields or tools that make the provider act, fetch, store or delegate. Refused while a policy enforces, unless granted."""
+    wants_usage: bool = True
+    """False when the client did not ask for usage in the stream: the gateway asks for it and hides it."""
+    temperature: float | None = None
+    max_tokens: int | None = None
+    user_hint: str | None = None
+    """The end user as the client names it (`user`, `safety_identifier`, `metadata.user_id`): a label."""
+    session_hint: str | None = None
+    """A session the body names (`metadata.session_id`, Claude Code's `metadata.user_id`): a label."""
+
+
+class Call(Struct, frozen=True):
+    """A proposed tool action, whole, normalised over all dialects. What is judged here is what is delivered."""
+
+    id: str
+    name: str
+    arguments: str
+    """The argument text exactly as it will be delivered."""
+    args: Mapping[str, Json] | None
+    """The arguments parsed, or None when they have no single meaning (`problem` says why)."""
+    index: int
+    """Position among the calls of this answer, from 0."""
+    type: str = "function"
+    problem: str | None = None
+    """Reason code when the call cannot be read in exactly one way (`dup_key`, `bad_name`, `truncated`, …): always denied."""
+    detail: str = ""
+    """What exactly was wrong, for people. Never holds the arguments' values."""
+    choice: int = 0
+    """The answer's alternative it belongs to (`n` > 1)."""
+
+
+class RuleHit(Struct, frozen=True):
+    """One grant or guard that spoke about a call. Every hit is recorded, not only the one that decided."""
+
+    policy: str
+    rule: str
+    effect: Effect
+    mode: Literal["enforce", "shadow"] = "enforce"
+    error: bool = False
+    """True when the rule hit because its condition failed to evaluate."""
+    message: str = ""
+    line: int = 0
+    """Line of the rule in its file."""
+
+
+class Verdict(Struct, frozen=True):
+    """The judgement over one call."""
+
+    effect: Effect
+    released: bool
+    """Whether the call was delivered to the client."""
+    code: str
+    """Stable reason code: `granted`, `rule`, `not_granted`, `no_policy`, `undeclared_tool`, `schema`, `dup_key`, `policy_error`, …"""
+    reason: str
+    """One line for people and models; may quote rule messages."""
+    hits: tuple[RuleHit, ...] = ()
+    would: Effect | None = None
+    """What shadow rules (or a policy that only observes) would have decided, where that differs."""
+    policy: str = ""
+    """Id of the policy whose rule decided."""
+    rule: str = ""
+
+
+class Finding(Struct, frozen=True):
+    """What a validator or a strict parser saw."""
+
+    validator: str
+    code: str
+    severity: Literal["info", "warn", "error"]
+    path: str
+    """Where: `tool_calls[0].arguments`, `choices[0].message.Tool_Calls`, …"""
+    detail: str
+    """What was wrong; never a secret, never the value itself."""
+    action: Literal["none", "stripped", "denied", "refused"] = "none"
+
+
+class Usage(Struct, frozen=True):
+    """Token counts in *disjoint* classes: their sum is what was processed. None = the provider did not say.
+
+    Sources: OpenAI `usage` (prompt_tokens includes cached_tokens; completion_tokens includes reasoning_tokens), Anthropic
+    `usage` (input_tokens excludes cache reads and writes).
+    """
+
+    input: int | None = None
+    """Tokens read at the full price."""
+    cache_read: int | None = None
+    cache_write: int | None = None
+    """Written to a cache that lives five minutes (the provider's default)."""
+    cache_write_1h: int | None = None
+    output: int | None = None
+    """Tokens written, reasoning left out."""
+    reasoning: int | None = None
+
+
+class Answer(Struct, frozen=True):
+    """What the provider's answer said about itself, collected while it was decoded."""
+
+    id: str | None = None
+    model: str | None = None
+    finish: tuple[str, ...] = ()
+    """The provider's own finish or stop reasons, one per choice."""
+    usage: Usage | None = None
+    usage_raw: bytes | None = None
+    """The usage block as it came."""
+    text: str = ""
+    """All text the model wrote, thinking left out."""
+
+
+class Exchange(Struct):
+    """One request and its answer. Mutable; only the pipeline writes it. Times: wall in µs since 1970 UTC, spans in µs."""
+
+    id: str
+    started_us: int
+    dialect: str
+    route: str
+    """The matched path, e.g. `/v1/chat/completions`."""
+    caller: Caller
+    request: Request | None = None
+    request_bytes: int = 0
+    client_request_id: str | None = None
+    upstream: str | None = None
+    upstream_status: int | None = None
+    status: int | None = None
+    """HTTP status the client got."""
+    state: EndState = "open"
+    error_code: str | None = None
+    error_message: str | None = None
+    prompt_hash: str | None = None
+    policy_hash: str = ""
+    policy_git: str | None = None
+    enforcing: bool = False
+    answer: Answer = field(default_factory=Answer)
+    calls: list[tuple[Call, Verdict]] = field(default_factory=list)
+    findings: list[Finding] = field(default_factory=list)
+    unevaluated: list[str] = field(default_factory=list)
+    """Why parts of the exchange were not judged (observe mode only)."""
+    bytes_out: int = 0
+    first_byte_us: int | None = None
+    upstream_us: int = 0
+    """Time spent waiting for the provider before its first byte."""
+    duration_us: int = 0
+    overhead_us: int = 0
+    """The gateway's own time before the provider was asked plus its time on the answer until the first byte left."""

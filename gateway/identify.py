@@ -1,0 +1,104 @@
+"""Who asks: the key that was presented, and the session the request belongs to.
+
+Pure: headers and secrets come in as arguments. A key proves agent, team and user; a session is a label the client may choose, and
+`Caller.session_source` says who chose it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import re
+from collections.abc import Mapping, Sequence
+from urllib.parse import parse_qsl
+
+from gateway.errors import GatewayError
+from gateway.exchange import Request
+
+KEY_PATTERN = re.compile(r"th_([0-9A-Za-z]{8})_([0-9A-Za-z]{43})")
+"""A virtual key: `th_<key id>_<secret>`; the secret is 256 random bits in base 62."""
+
+ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+
+SESSION_HEADERS = ("x-session-id", "x-claude-code-session-id", "session-id", "thread-id", "x-session-affinity")
+"""Headers that name a session, best first (who sends which: openai/anthropic SDK users, Claude Code, Codex, opencode)."""
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
+
+
+def base62(number: int, width: int) -> str:
+    """`number` in base 62, left-padded with zeros to `width` characters."""
+    digits: list[str] = []
+    while number:
+        number, rest = divmod(number, 62)
+        digits.append(ALPHABET[rest])
+    return "".join(reversed(digits)).rjust(width, "0")
+
+
+def key_hash(pepper: bytes, secret: str) -> bytes:
+    """What is stored of a key. 256 random bits need no slow hash; the pepper keeps a stolen table useless."""
+    return hmac.digest(pepper, secret.encode(), hashlib.sha256)
+
+
+def split_key(token: str) -> tuple[str, str] | None:
+    """(key id, secret) of a well-formed virtual key, else None."""
+    match = KEY_PATTERN.fullmatch(token)
+    return (match[1], match[2]) if match else None
+
+
+def presented_key(headers: Sequence[tuple[str, str]], query: str) -> str | None:
+    """The one key the client presents, wherever its SDK puts it (`Authorization: Bearer`, `x-api-key`, `x-goog-api-key`, `?key=`).
+
+    Raises GatewayError when two different keys are presented: which of them counts must not be a matter of reading order.
+    """
+    found = {token for token in _tokens(headers, query) if token}
+    if len(found) > 1:
+        raise GatewayError(
+            "bad_request", "ambiguous_key", "This request carries more than one API key. Send exactly one."
+        )
+    return found.pop() if found else None
+
+
+def _tokens(headers: Sequence[tuple[str, str]], query: str) -> list[str]:
+    tokens = []
+    for name, value in headers:
+        if name == "authorization":
+            scheme, _, token = value.strip().partition(" ")
+            if scheme.lower() != "bearer":
+                raise GatewayError(
+                    "authentication",
+                    "invalid_key",
+                    "Authorization must be 'Bearer <key>' with a key made by 'tollhouse keys create'.",
+                )
+            tokens.append(token.strip())
+        elif name in ("x-api-key", "x-goog-api-key"):
+            tokens.append(value.strip())
+    tokens.extend(value for name, value in parse_qsl(query) if name == "key")
+    return tokens
+
+
+def label(value: str | None, limit: int = 200) -> str:
+    """A client-chosen label made safe to store and show: no control or direction characters, at most `limit` characters."""
+    return _CONTROL.sub("", value)[:limit] if value else ""
+
+
+def session(headers: Mapping[str, str], request: Request | None, key_id: str | None) -> tuple[str, str]:
+    """(session id, where it came from). Without a hint it is derived from key, system prompt and first user message: agents resend the
+    whole conversation each turn, so these stay the same for its length."""
+    for name in SESSION_HEADERS:
+        if named := label(headers.get(name)):
+            return named, name
+    if request is None:
+        return "", ""
+    if hint := label(request.session_hint):
+        return hint, "metadata"
+    return _derived(request, key_id), "derived"
+
+
+def _derived(request: Request, key_id: str | None) -> str:
+    digest = hashlib.sha256((key_id or "").encode())
+    for message in request.messages:
+        digest.update(b"\0" + message.role.encode() + b"\0" + message.text.encode("utf-8", "surrogatepass"))
+        if message.role == "user":
+            break
+    return "ses_" + digest.hexdigest()[:24]

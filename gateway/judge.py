@@ -1,0 +1,129 @@
+"""The verdict over one proposed call: first whether it can be read in exactly one way, then whether policy allows it.
+
+Order, and why: a call with a `problem` has no meaning that a rule could look at; a tool the request never declared is a phantom, whatever
+the policy says of its name; arguments outside the client's own schema would be read by guesswork. Only then do grants and guards speak.
+Pure; never raises: an error while judging denies.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from msgspec import Struct
+
+from gateway.exchange import Call, Caller, Finding, Json, Request, Tool, Verdict
+from gateway.policy import Facts, PolicySet, evaluate
+from gateway.validators import json_schema
+
+PROBLEMS = {
+    "dup_key": "its arguments hold one key twice",
+    "trailing_data": "its arguments go on after their end",
+    "depth": "its arguments are nested too deeply",
+    "number": "its arguments hold a number that readers understand differently",
+    "encoding": "its arguments are not valid text",
+    "malformed": "its arguments are not valid JSON",
+    "type": "its arguments are not a JSON object",
+    "bad_name": "its tool name has characters that readers understand differently",
+    "duplicate_id": "its id is used by another call of the same answer",
+    "unknown_type": "its type is not known to this gateway",
+    "executed_upstream": "the provider ran it although the request did not ask for it",
+    "undeclared_tool": "the request declared no such tool",
+    "known_secret": "it holds a key of this gateway or of a provider",
+    "schema": "its arguments do not fit the tool's declared schema",
+}
+"""Plain words for the reason codes people meet most; others are shown as they are."""
+
+
+class Judged(Struct, frozen=True):
+    verdict: Verdict
+    findings: tuple[Finding, ...] = ()
+
+
+class Court(Struct, frozen=True):
+    """What stays the same for all calls of one exchange."""
+
+    policies: PolicySet
+    caller: Caller
+    request: Request
+    session: Mapping[str, Json]
+    holds_secret: Callable[[str], bool]
+    """Whether a text holds one of the gateway's own secrets. Such a call is denied: taking the secret out would deliver another call than
+    the one that was judged."""
+    address: Callable[[bytes], str]
+    """Content address of a tool's schema: what conditions see as `call.schema`."""
+
+    @property
+    def enforcing(self) -> bool:
+        return self.policies.enforces(self.caller.agent)
+
+
+def session_facts(caller: Caller, request: Request) -> dict[str, Json]:
+    """What conditions see as `session`: counted over the conversation as the client sent it."""
+    calls = [call for message in request.messages for call in message.calls]
+    return {
+        "id": caller.session,
+        "source": caller.session_source,
+        "messages": len(request.messages),
+        "calls": len(calls),
+        "tools": sorted({call.name for call in calls}),
+    }
+
+
+def judge(court: Court, call: Call, now_us: int) -> Judged:
+    """The verdict over `call`, and what the strict reading and the schema found."""
+    tool = _declared(court.request, call)
+    found = _unreadable(court, call, tool) or _outside_schema(court, call, tool)
+    if found is not None:
+        return found
+    facts = Facts(
+        call=call,
+        caller=court.caller,
+        dialect=court.request.dialect,
+        model=court.request.model,
+        schema_hash=court.address(tool.schema) if tool and tool.schema is not None else None,
+        session=court.session,
+        now_us=now_us,
+    )
+    return Judged(evaluate(court.policies, facts))
+
+
+def _unreadable(court: Court, call: Call, tool: Tool | None) -> Judged | None:
+    code = call.problem or _defect(court, call, tool)
+    if code is None:
+        return None
+    finding = Finding("strict", code, "error", _path(call), call.detail or PROBLEMS.get(code, code))
+    return _refusal(court, call, code, (finding,))
+
+
+def _defect(court: Court, call: Call, tool: Tool | None) -> str | None:
+    if tool is None:
+        return "undeclared_tool"
+    return "known_secret" if court.holds_secret(f"{call.id} {call.arguments}") else None
+
+
+def _outside_schema(court: Court, call: Call, tool: Tool | None) -> Judged | None:
+    if tool is None or tool.schema is None:
+        return None
+    findings = json_schema.check(tool.schema, call.args)
+    if not any(f.severity == "error" for f in findings):
+        return None
+    return _refusal(court, call, "schema", findings)
+
+
+def _refusal(court: Court, call: Call, code: str, findings: tuple[Finding, ...]) -> Judged:
+    """Denied while enforcing; while observing delivered and marked, because an observer never changes a byte."""
+    words = PROBLEMS.get(code, code.replace("_", " "))
+    reason = f"This call was not passed on because {words}."
+    if court.enforcing:
+        denied = tuple(Finding(f.validator, f.code, f.severity, f.path, f.detail, "denied") for f in findings)
+        return Judged(Verdict("deny", released=False, code=code, reason=reason), denied)
+    seen = f"Not judged; enforcing, it would be denied because {words}."
+    return Judged(Verdict("unevaluated", released=True, code=code, reason=seen, would="deny"), findings)
+
+
+def _declared(request: Request, call: Call) -> Tool | None:
+    return next((tool for tool in request.tools if tool.name == call.name), None)
+
+
+def _path(call: Call) -> str:
+    return f"calls[{call.index}]"

@@ -1,0 +1,212 @@
+"""The way of one request, top to bottom: read `relay`.
+
+An async generator that yields a `Head` and then bytes. Whatever happens (a refusal, a broken provider, a client that leaves, a shutdown),
+the exchange ends in exactly one state and is recorded; nothing reaches the client before the record that must precede it is durable.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+
+import msgspec
+
+from gateway import identify
+from gateway.answering import answer, audit_unavailable, close, fail
+from gateway.bookkeeping import Bookkeeping
+from gateway.errors import ClientGone, GatewayError, JournalUnavailable
+from gateway.exchange import Caller, Exchange, Request
+from gateway.judge import Court, session_facts
+from gateway.prompt.fingerprint import fingerprint
+from gateway.upstream.client import UpstreamAnswer
+from gateway.upstream.headers import matching, parameters
+from gateway.upstream.routing import Target
+from gateway.visit import Gateway, Head, Incoming, Visit
+
+log = logging.getLogger("gateway.pipeline")
+
+
+async def relay(gateway: Gateway, incoming: Incoming) -> AsyncGenerator[Head | bytes, None]:
+    """Answers one request: a `Head`, then bytes. Never raises but for cancellation."""
+    visit = _begin(gateway, incoming)
+    x, book = visit.x, visit.book
+    try:
+        _identify(visit)  # who asks; a caller without a right to be here costs no body
+        body = await _receive(visit)  # the bytes, within limits
+        request = _decode(visit, body)  # one meaning, or refused
+        _admit(visit, request)  # what nobody can judge is refused while a policy enforces
+        book.prompt(fingerprint(request))  # which prompt version this is
+        target = gateway.routes.find(request.dialect, request.model)
+        async with _ask(visit, request, target) as upstream:  # the provider; the opening record is written meanwhile
+            parts = answer(visit, request, upstream)
+            async with aclosing(parts):
+                async for part in parts:  # judged, held, released or replaced; recorded, then sent
+                    yield part
+    except (GatewayError, JournalUnavailable) as error:
+        async for part in fail(visit, audit_unavailable(error) if isinstance(error, JournalUnavailable) else error):
+            yield part
+    except ClientGone:
+        x.state = "client_gone"
+    except asyncio.CancelledError:
+        x.state = incoming.gone
+        if incoming.gone != "interrupted":
+            raise
+        _stay()
+        async for part in fail(visit, _stopped(), "interrupted"):
+            yield part
+    except GeneratorExit:
+        x.state = incoming.gone
+        raise
+    except Exception:
+        log.exception("exchange %s failed inside the gateway", x.id)
+        async for part in fail(visit, _fault(x.id)):
+            yield part
+    finally:
+        await close(visit)
+
+
+def _begin(gateway: Gateway, incoming: Incoming) -> Visit:
+    clock = gateway.clock
+    named = dict(incoming.headers)
+    x = Exchange(
+        id=clock.new_id(),
+        started_us=clock.now_us(),
+        dialect=incoming.dialect.NAME,
+        route=identify.label(incoming.path),
+        caller=Caller(agent="", client=identify.label(named.get("user-agent"))),
+        policy_hash=gateway.policies.hash,
+        policy_git=gateway.policies.git,
+        client_request_id=identify.label(named.get("x-request-id")) or None,
+    )
+    book = Bookkeeping(x, gateway.journal, gateway.scribe, gateway.prices, clock, provider=incoming.dialect.PROVIDER)
+    return Visit(gateway, incoming, x, book, clock.mono_us(), headers={"x-gateway-trace-id": x.id})
+
+
+def _identify(visit: Visit) -> None:
+    gateway, incoming, x = visit.gateway, visit.incoming, visit.x
+    if gateway.draining:
+        raise GatewayError(
+            "unavailable", "shutting_down", "This gateway is shutting down. Try again shortly.", retry_after=1
+        )
+    token = identify.presented_key(incoming.headers, incoming.query)
+    record = gateway.keys.find(token, gateway.clock.now_us()) if token else None
+    required = gateway.keys_required
+    if record is None and token and (required or token.startswith("th_")):
+        raise GatewayError(
+            "authentication",
+            "invalid_key",
+            "This gateway does not know this API key, or it is no longer valid. Make one: tollhouse keys create",
+        )
+    if record is None and required:
+        raise GatewayError(
+            "authentication",
+            "missing_key",
+            "This gateway wants a key. Make one with 'tollhouse keys create' and set it as your SDK's API key.",
+        )
+    client = x.caller.client
+    if record is None:
+        x.caller = Caller(agent="anonymous", client=client)
+    else:
+        x.caller = Caller(record.agent, record.id, record.team, record.user, record.labels, client=client)
+    x.enforcing = gateway.policies.enforces(x.caller.agent)
+
+
+async def _receive(visit: Visit) -> bytes:
+    if visit.incoming.refusal is not None:
+        raise visit.incoming.refusal
+    body = await visit.incoming.body()
+    visit.x.request_bytes = len(body)
+    return body
+
+
+def _decode(visit: Visit, body: bytes) -> Request:
+    x, headers = visit.x, dict(visit.incoming.headers)
+    if headers.get("content-encoding", "identity").lower() != "identity":
+        raise GatewayError(
+            "bad_request", "content_encoding", "Send the request body uncompressed (without content-encoding)."
+        )
+    allowed = frozenset(visit.gateway.settings.allow_fields.get(visit.incoming.dialect.NAME, ()))  # type: ignore[call-overload]
+    request = visit.incoming.dialect.decode_request(body, headers, allowed)
+    session, source = identify.session(headers, request, x.caller.key_id)
+    x.caller = msgspec.structs.replace(x.caller, session=session, session_source=source)
+    x.request = request
+    return request
+
+
+def _admit(visit: Visit, request: Request) -> None:
+    x, policies = visit.x, visit.gateway.policies
+    for name in (*request.unjudged, *request.powerful):
+        if x.enforcing:
+            raise _unjudged(request, name)
+        x.unevaluated.append(f"field:{name}")
+    if policies.observing:
+        x.unevaluated.append("no_policy")
+    visit.court = Court(
+        policies=policies,
+        caller=x.caller,
+        request=request,
+        session=session_facts(x.caller, request),
+        holds_secret=visit.gateway.redactor.finds,
+        address=visit.gateway.scribe.address,
+    )
+
+
+def _unjudged(request: Request, name: str) -> GatewayError:
+    why = "lets the provider act on its own" if name in request.powerful else "is not known to this gateway"
+    field_name = name.partition("[")[0].partition(".")[0]
+    message = (
+        f"'{name}' {why}, and nothing here can judge it, so the request was refused. "
+        f"Remove it, or admit it in tollhouse.yaml with: allow_fields: {{{request.dialect}: [{name}]}}"
+    )
+    return GatewayError("refused", "unjudged_field", message, param=field_name)
+
+
+def _stay() -> None:
+    """A shutdown cancels the request's task only to wake it: it still says goodbye and writes its record."""
+    task = asyncio.current_task()
+    if task is not None:
+        task.uncancel()
+
+
+def _stopped() -> GatewayError:
+    message = "This gateway was stopped before the answer ended."
+    return GatewayError("unavailable", "shutting_down", message, retry_after=1)
+
+
+def _fault(exchange: str) -> GatewayError:
+    message = f"The gateway failed on this request ({exchange}). Nothing of its answer was passed on unjudged."
+    return GatewayError("unavailable", "internal_error", message, retry_after=5)
+
+
+class _ask:  # noqa: N801 - reads as a statement: async with _ask(...)
+    """Asks the provider. A streamed request's opening record is made durable in the meantime."""
+
+    def __init__(self, visit: Visit, request: Request, target: Target) -> None:
+        self._visit, self._request, self._target = visit, request, target
+
+    async def __aenter__(self) -> UpstreamAnswer:
+        visit, request, dialect = self._visit, self._request, self._visit.incoming.dialect
+        visit.x.upstream = self._target.name
+        if request.stream:
+            visit.book.open()
+        visit.asked = visit.gateway.clock.mono_us()
+        url = self._target.base_url + dialect.UPSTREAM_PATH + parameters(visit.incoming.query)
+        self._sending = visit.gateway.upstream.send(
+            url, _headers(visit, self._target, request), dialect.upstream_body(request)
+        )
+        upstream = await self._sending.__aenter__()
+        visit.x.upstream_status = upstream.status
+        return upstream
+
+    async def __aexit__(self, *error: object) -> None:
+        await self._sending.__aexit__(*error)  # type: ignore[arg-type]
+
+
+def _headers(visit: Visit, target: Target, request: Request) -> dict[str, str]:
+    dialect, named = visit.incoming.dialect, dict(visit.incoming.headers)
+    headers = matching(named, tuple(dialect.FORWARD_HEADERS))
+    headers |= {"content-type": "application/json", "accept-encoding": "identity"}
+    headers["accept"] = "text/event-stream" if request.stream else "application/json"
+    return headers | (dialect.auth_headers(target.key, named) if target.key else {})

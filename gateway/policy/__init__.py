@@ -1,0 +1,29 @@
+"""ENGINE: policies people can read, judged against every call.
+
+`load` turns the files of a folder into a `PolicySet` or says everything that is wrong with them;
+`evaluate` turns a set and the facts of one call into a `Verdict` and never raises; `denial_text` says it
+to the agent; `run_cases` runs the tests that the files carry. Pure throughout: no disk, clock, network or
+environment. Knows no dialect.
+"""
+
+from __future__ import annotations
+
+from gateway.policy.cases import Report, Result
+from gateway.policy.cases import run as run_cases
+from gateway.policy.evaluate import Facts, evaluate
+from gateway.policy.explain import denial_text
+from gateway.policy.load import load
+from gateway.policy.policy_set import EMPTY, Policy, PolicySet
+
+__all__ = [
+    "EMPTY",
+    "Facts",
+    "Policy",
+    "PolicySet",
+    "Report",
+    "Result",
+    "denial_text",
+    "evaluate",
+    "load",
+    "run_cases",
+]

@@ -1,0 +1,229 @@
+"""One call against all policies: the verdict.
+
+1. Nothing here raises. What goes wrong while judging is itself a verdict: deny.
+2. Every hit is recorded. The most restrictive one decides: deny > ask > redact > warn > allow. There is no
+   order and no rule that overrides another; between equals the first guard that could be evaluated is
+   named.
+3. A guard whose condition cannot be evaluated has hit, unless its file says `on_error: ignore`.
+4. Shadow hits never change what is released; `would` says what they would have come to.
+5. A call without one reading (`call.problem`, `call.args` None) is denied like by a guard of every policy.
+
+Pure: time comes in with the facts, and the same facts give the same verdict.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from functools import cached_property
+from typing import Any, Final
+
+from msgspec import Struct, field
+
+from gateway.exchange import Call, Caller, Effect, RuleHit, Verdict
+from gateway.policy.expressions import CannotTell, Size, activation, timestamp
+from gateway.policy.policy_set import RANK, Guard, Layer, Plan, PolicySet
+from gateway.policy.wording import clean_name, filled, one_line
+
+
+class Facts(Struct, frozen=True):
+    """Everything a verdict may depend on besides the policies."""
+
+    call: Call
+    caller: Caller
+    dialect: str
+    model: str
+    schema_hash: str | None = None
+    """Hash of the argument schema that the request declared for the tool."""
+    session: Mapping[str, Any] = field(default_factory=dict)
+    """`id`, `source`, `messages` and `calls` (counts so far), `tools` (names called before)."""
+    now_us: int = 0
+
+
+def evaluate(policies: PolicySet, facts: Facts) -> Verdict:
+    """Never raises."""
+    try:
+        return _judged(policies, facts)
+    except Exception as error:  # noqa: BLE001 - whatever fails while judging, the call must not pass
+        said = f"The policy could not be evaluated ({type(error).__name__}), so the call is denied."
+        return Verdict("deny", False, "policy_error", said)
+
+
+def _judged(policies: PolicySet, facts: Facts) -> Verdict:
+    if policies.observing:
+        return Verdict("unevaluated", True, "no_policy", "No policy is loaded; calls are recorded, not judged.")
+    agent, call = facts.caller.agent, facts.call
+    if not policies.covers(agent):
+        said = f"No policy covers {_quoted('agent', agent)}; add the agent to the 'agents:' of a policy."
+        return Verdict("deny", False, "no_policy_for_agent", said)
+    if call.problem is not None or call.args is None:
+        return _unreadable(call, policies.enforces(agent))
+    plan = policies.plan(agent, call.name)
+    hits = [*plan.hits, *_guard_hits(plan, Scope(facts))]
+    return _decided(hits, call, plan)
+
+
+def _unreadable(call: Call, enforcing: bool) -> Verdict:
+    code = call.problem or "unreadable"
+    said = one_line(f"The call cannot be read in exactly one way ({code}). {call.detail}")
+    if enforcing:
+        return Verdict("deny", False, code, said)
+    return Verdict("allow", True, "shadow", said, would="deny")
+
+
+# -- what conditions see ----------------------------------------------------------------------------------
+
+
+class Scope:
+    """The variables of one evaluation; each layer adds its own vars. Built when a condition asks for them."""
+
+    def __init__(self, facts: Facts) -> None:
+        self._facts = facts
+        self._activations: dict[str, Any] = {}
+
+    def activation(self, layer: Layer) -> Any:
+        found = self._activations.get(layer.file)
+        if found is None:
+            found = self._activations[layer.file] = activation({**self.variables, "vars": layer.vars})
+        return found
+
+    def size(self, layer: Layer) -> Size:
+        return Size(max(self._size.text, layer.size.text), max(self._size.items, layer.size.items))
+
+    @cached_property
+    def variables(self) -> dict[str, Any]:
+        facts = self._facts
+        call, caller = facts.call, facts.caller
+        return {
+            "args": call.args,
+            "call": {
+                "id": call.id,
+                "name": call.name,
+                "type": call.type,
+                "index": call.index,
+                "dialect": facts.dialect,
+                "schema_hash": facts.schema_hash,
+            },
+            "caller": {
+                "agent": caller.agent,
+                "team": caller.team,
+                "user": caller.user,
+                "key": caller.key_id,
+                "labels": dict(caller.labels),
+                "client": caller.client,
+            },
+            "session": {k: list(v) if isinstance(v, tuple) else v for k, v in facts.session.items()},
+            "model": facts.model,
+            "now": timestamp(facts.now_us),
+        }
+
+    @cached_property
+    def _size(self) -> Size:
+        listed = max((len(v) for v in self._facts.session.values() if isinstance(v, (list, tuple))), default=0)
+        return Size(len(self._facts.call.arguments), max(_widest(self._facts.call.args), listed))
+
+
+def _widest(value: Any) -> int:
+    """Entries of the largest list or mapping in the arguments."""
+    widest, waiting = 0, [value]
+    while waiting:
+        current = waiting.pop()
+        if isinstance(current, (dict, list)):
+            widest = max(widest, len(current))
+            waiting += current.values() if isinstance(current, dict) else current
+    return widest
+
+
+# -- guards -----------------------------------------------------------------------------------------------
+
+
+def _guard_hits(plan: Plan, scope: Scope) -> Iterable[RuleHit]:
+    for layer, guard, mode in plan.guards:
+        try:
+            hit = _has_hit(layer, guard, scope)
+        except CannotTell as error:
+            effect: Effect = "allow" if guard.ignore_errors else guard.effect
+            yield RuleHit(layer.policy, guard.id, effect, mode, True, _failed(guard, error), guard.line)
+            continue
+        if hit:
+            said = _said(layer, guard, scope)
+            yield RuleHit(layer.policy, guard.id, guard.effect, mode, False, said, guard.line)
+
+
+def _has_hit(layer: Layer, guard: Guard, scope: Scope) -> bool:
+    if guard.condition is None:
+        return True
+    return guard.condition.holds(scope.activation(layer), scope.size(layer)) is guard.hits_when
+
+
+def _failed(guard: Guard, error: CannotTell) -> str:
+    return one_line(f"The condition of rule {guard.id} could not be evaluated: {error}", 200)
+
+
+def _said(layer: Layer, guard: Guard, scope: Scope) -> str:
+    if guard.message is None:
+        return ""
+    return filled(guard.message, {**scope.variables, "vars": layer.vars})
+
+
+# -- the decision -----------------------------------------------------------------------------------------
+
+_CODES: Final[Mapping[str, str]] = {"allow": "granted", "ask": "ask"}
+_NOT_YET: Final = "A person would have to approve this call, and approvals are not available yet."
+
+
+def _decided(hits: list[RuleHit], call: Call, plan: Plan) -> Verdict:
+    heaviest = _heaviest(hits)
+    if not plan.enforces:
+        would = heaviest.effect if heaviest.effect != "allow" else None
+        said = "Only shadow policies apply: recorded, nothing withheld."
+        return Verdict("allow", True, "shadow", said, tuple(hits), would, heaviest.policy, heaviest.rule)
+    deciding = _heaviest(hit for hit in hits if hit.mode == "enforce")
+    return Verdict(
+        effect=deciding.effect,
+        released=deciding.effect in ("allow", "warn"),
+        code=_code(deciding),
+        reason=_reason(deciding, call),
+        hits=tuple(hits),
+        would=heaviest.effect if RANK[heaviest.effect] > RANK[deciding.effect] else None,
+        policy=deciding.policy,
+        rule=deciding.rule,
+    )
+
+
+def _heaviest(hits: Iterable[RuleHit]) -> RuleHit:
+    """The most restrictive; of equals one that was evaluated before one that failed, a guard before a
+    default.
+    """
+    return max(hits, key=lambda hit: (RANK[hit.effect], not hit.error, hit.rule != "default"))
+
+
+def _code(hit: RuleHit) -> str:
+    if hit.error and hit.effect != "allow":
+        return "policy_error"
+    if hit.effect in _CODES:
+        return "default" if hit.rule == "default" and hit.effect == "allow" else _CODES[hit.effect]
+    return "not_granted" if hit.rule == "default" else "rule"
+
+
+def _reason(hit: RuleHit, call: Call) -> str:
+    if hit.effect == "allow":
+        return f"Granted by policy {hit.policy}."
+    subject = _quoted("tool", call.name)
+    if hit.rule == "default":
+        said = f"Policy {hit.policy} does not grant {subject}."
+    elif hit.message:
+        said = hit.message if hit.message.endswith((".", "!", "?", "…")) else f"{hit.message}."
+    else:
+        said = f"Rule {hit.rule} of policy {hit.policy} {_VERBS[hit.effect]} this call of {subject}."
+    return f"{said} {_NOT_YET}" if hit.effect == "ask" else said
+
+
+_VERBS: Final[Mapping[str, str]] = {
+    "deny": "forbids",
+    "ask": "wants a person to approve",
+    "warn": "warns about",
+}
+
+
+def _quoted(kind: str, name: str) -> str:
+    return f'{kind} "{name}"' if clean_name(name) else f"a {kind} with an unusual name"

@@ -1,0 +1,146 @@
+"""The shape of a policy file, as people write it. Descriptions become the JSON Schema that editors show.
+
+Only what this version enforces is here. Known words of the language that it does not enforce are refused
+by the loader with a message of their own; they are never read and ignored.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, Field, StringConstraints, WithJsonSchema, model_validator
+
+from gateway.documents import Section
+from gateway.exchange import Json
+
+
+def _form(pattern: str, said: str) -> tuple[AfterValidator, WithJsonSchema]:
+    """Text of one form, refused in words; editors get the pattern."""
+
+    def checked(text: str) -> str:
+        if re.fullmatch(pattern, text) is None:
+            raise ValueError(said)
+        return text
+
+    return AfterValidator(checked), WithJsonSchema({"type": "string", "pattern": f"^{pattern}$"})
+
+
+Name = Annotated[
+    str,
+    *_form(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", "must be a name: up to 64 letters, digits, '.', '_' or '-'"),
+]
+Glob = Annotated[
+    str,
+    *_form(
+        r"[A-Za-z0-9_.:/@+*?-]{1,128}",
+        "must be a pattern: letters, digits and _ . : / @ + -, with the wildcards * and ? only",
+    ),
+]
+VarName = Annotated[
+    str,
+    *_form(r"[A-Za-z_][A-Za-z0-9_]{0,63}", "must be a name that conditions can write: letters, digits and '_'"),
+]
+CallOf = Annotated[dict[str, dict[str, Json] | None], Field(min_length=1, max_length=1)]
+
+Mode = Literal["enforce", "shadow"]
+Default = Literal["deny", "ask", "allow"]
+GuardEffect = Literal["deny", "ask", "warn"]
+
+
+class Rule(Section):
+    """A guard: it can only restrict."""
+
+    id: Name = Field(description="Unique in the file and what it includes; named in records, denials and tests.")
+    description: str | None = Field(None, description="Why the rule exists; for reviewers.")
+    at: Literal["tool_call"] = Field("tool_call", description="What the rule judges.")
+    tools: list[Glob] = Field(
+        ["*"], min_length=1, description="Tool names the rule is about; `*` any text, `?` one character."
+    )
+    when: str | None = Field(None, description="CEL condition: the rule hits when it is true.")
+    require: str | None = Field(None, description="CEL condition: the rule hits when it is false.")
+    effect: GuardEffect = Field("deny", description="What a hit asks for; the most restrictive hit decides.")
+    message: str | None = Field(
+        None, description="Told to the agent and to people; `{args.x}` puts a value in, cut and cleaned."
+    )
+    mode: Mode = Field("enforce", description="`shadow` records what the rule would have decided, nothing more.")
+    on_error: Literal["hit", "ignore"] = Field(
+        "hit", description="What a condition that cannot be evaluated means; `ignore` lets the call pass."
+    )
+    on_deny: Literal["explain"] = Field("explain", description="What the agent gets in place of a denied call.")
+
+    @model_validator(mode="after")
+    def _one_condition(self) -> Rule:
+        if self.when is not None and self.require is not None:
+            raise ValueError("a rule has 'when' or 'require', not both; write two rules")
+        return self
+
+
+class EarlierCall(Section):
+    """A call earlier in the session of a test."""
+
+    call: CallOf = Field(description="`{tool: {argument: value}}`.")
+    result: Json = Field(None, description="What the tool answered.")
+
+
+class CallerOfTest(Section):
+    """Who asks, in a test."""
+
+    user: str | None = None
+    team: str | None = None
+    key: str | None = None
+    client: str = ""
+    labels: dict[str, str] = Field(default_factory=dict)
+
+
+class Expectation(Section):
+    """What a test expects."""
+
+    effect: Literal["allow", "warn", "ask", "deny"]
+    rule: str | None = Field(
+        None,
+        description="A rule that must have hit; `default`: nothing granted the call, `allow`: granted.",
+    )
+
+
+class Case(Section):
+    """One test of the file: a call and the verdict it must get."""
+
+    name: Annotated[str, StringConstraints(min_length=1, max_length=200)]
+    user: str = Field("", description="What the user said.")
+    history: list[EarlierCall] = Field(default_factory=list, description="Calls made before in the session.")
+    call: CallOf = Field(description="The call to judge: `{tool: {argument: value}}`.")
+    agent: str | None = Field(None, description="The agent; one that the file applies to when left out.")
+    model: str = Field("test-model", description="The model that proposes the call.")
+    caller: CallerOfTest = CallerOfTest()
+    session: dict[str, Json] = Field(default_factory=dict, description="Values of `session` to override.")
+    now: Annotated[str, StringConstraints(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$")] = Field(
+        "2026-01-01T12:00:00Z", description="The time, in UTC."
+    )
+    expect: Expectation
+
+
+class PolicyFile(Section):
+    """A policy: who it is for, what it grants, what it guards against."""
+
+    policy: Literal[1] = Field(description="Version of the policy language.")
+    id: Name = Field(description="Unique among all policies; written on every record.")
+    description: str | None = Field(None, description="What the policy is for.")
+    owner: str | None = Field(None, description="Who answers for it.")
+    agents: list[Glob] | None = Field(
+        None,
+        min_length=1,
+        description="Agents it applies to. Left out: a library, which applies where included.",
+    )
+    mode: Mode = Field("enforce", description="`shadow` records verdicts and withholds nothing.")
+    default: Default | None = Field(None, description="For calls that no grant covers; `deny` when left out.")
+    include: list[str] = Field(default_factory=list, description="Files whose grants and guards apply as well.")
+    vars: dict[VarName, Any] = Field(
+        default_factory=dict,
+        description="Values for conditions: text, numbers, lists, or `{file: names.txt}`.",
+    )
+    allow: list[Glob] | None = Field(None, description="Tools granted; every policy that grants must grant a call.")
+    on_deny: Literal["explain"] = Field("explain", description="What the agent gets in place of a denied call.")
+    hide_denied: Literal[False] = Field(False, description="Whether tools never granted are hidden from the model.")
+    rules: list[Rule] = Field(default_factory=list)
+    tests: list[Case] = Field(default_factory=list)

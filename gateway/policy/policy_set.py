@@ -1,0 +1,212 @@
+"""The policies in force, compiled: one frozen value that every judgement is made against.
+
+Words: a *policy* is a file that names agents; its *layers* are the file itself and everything it includes.
+A layer may grant (`allow:`) and guards. Which layers speak about an agent, and which guards about a tool,
+is worked out once per (agent, tool) and kept in a bounded cache, because names come from strangers.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final, Literal
+
+from gateway.exchange import Effect, RuleHit
+from gateway.policy.expressions import Condition, Size
+from gateway.policy.globs import matches
+from gateway.policy.model import Case, Default, GuardEffect, Mode
+
+_CACHED: Final = 4096
+"""Entries of a cache before it is emptied."""
+
+RANK: Final[Mapping[Effect, int]] = {
+    "allow": 0,
+    "warn": 1,
+    "redact": 2,
+    "ask": 3,
+    "deny": 4,
+    "unevaluated": 5,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Guard:
+    """A rule, compiled."""
+
+    id: str
+    line: int
+    tools: tuple[str, ...]
+    condition: Condition | None
+    """None hits on every call of the tools."""
+    hits_when: bool
+    """The truth value of the condition that is a hit: True for `when`, False for `require`."""
+    effect: GuardEffect
+    mode: Mode
+    ignore_errors: bool
+    message: str | None
+
+    def concerns(self, tool: str) -> bool:
+        return any(matches(glob, tool) for glob in self.tools)
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """What one file says."""
+
+    policy: str
+    """The file's id."""
+    file: str
+    mode: Mode
+    default: Default | None
+    default_line: int
+    grants: tuple[tuple[str, int], ...] | None
+    """(glob, line); None when the file does not grant at all, so that it cannot refuse by not granting."""
+    guards: tuple[Guard, ...]
+    vars: Mapping[str, Any]
+    size: Size
+    """How large its vars are."""
+    tests: tuple[Case, ...] = ()
+
+    def granted_by(self, tool: str) -> int | None:
+        """Line of the grant that covers the tool."""
+        return next((line for glob, line in self.grants or () if matches(glob, tool)), None)
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """A file that names agents, with everything it includes; a library when `agents` is None."""
+
+    id: str
+    file: str
+    agents: tuple[str, ...] | None
+    mode: Mode
+    default: Default
+    layers: tuple[Layer, ...]
+    """Its own first."""
+
+    def covers(self, agent: str) -> bool:
+        return any(matches(glob, agent) for glob in self.agents or ())
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What is asked about one tool of one agent."""
+
+    hits: tuple[RuleHit, ...]
+    """Grants and refusals: the same for every call of the tool."""
+    guards: tuple[tuple[Layer, Guard, Mode], ...]
+    enforces: bool
+
+
+@dataclass(frozen=True, eq=False)
+class PolicySet:
+    """All policies of a folder. Compared by identity; `hash` says whether two are the same."""
+
+    policies: tuple[Policy, ...] = ()
+    libraries: tuple[Policy, ...] = ()
+    files: tuple[tuple[str, str], ...] = ()
+    """(path, text) of every file the verdicts depend on, sorted."""
+    hash: str = ""
+    """SHA-256 of `files`."""
+    git: str | None = None
+    """`<commit>` or `<commit>-dirty`."""
+    _agents: dict[str, tuple[Policy, ...]] = field(default_factory=dict, repr=False)
+    _plans: dict[tuple[str, str], Plan] = field(default_factory=dict, repr=False)
+
+    @property
+    def observing(self) -> bool:
+        """No policy at all: nothing is judged, everything is recorded."""
+        return not self.policies
+
+    def covers(self, agent: str) -> bool:
+        return bool(self.applying(agent))
+
+    def enforces(self, agent: str) -> bool:
+        """Whether a verdict about this agent can withhold a call."""
+        if self.observing:
+            return False
+        applying = self.applying(agent)
+        return not applying or any(p.mode == "enforce" for p in applying)
+
+    def applying(self, agent: str) -> tuple[Policy, ...]:
+        found = self._agents.get(agent)
+        if found is None:
+            found = tuple(p for p in self.policies if p.covers(agent))
+            _keep(self._agents, agent, found)
+        return found
+
+    def plan(self, agent: str, tool: str) -> Plan:
+        found = self._plans.get((agent, tool))
+        if found is None:
+            found = plan(self.applying(agent), tool)
+            _keep(self._plans, (agent, tool), found)
+        return found
+
+
+def set_hash(files: tuple[tuple[str, str], ...]) -> str:
+    """Framed by digests, so no two file sets share one."""
+    whole = hashlib.sha256()
+    for path, text in files:
+        whole.update(hashlib.sha256(path.encode()).digest() + hashlib.sha256(text.encode()).digest())
+    return whole.hexdigest()
+
+
+EMPTY: Final = PolicySet(hash=set_hash(()))
+"""No policies: the gateway observes."""
+
+
+def _keep(cache: dict[Any, Any], key: object, value: object) -> None:
+    if len(cache) >= _CACHED:
+        cache.clear()
+    cache[key] = value
+
+
+# -- grants: the rules of layering ------------------------------------------------------------------------
+#
+# 1. Every layer that grants must grant the call; where one does not, its default speaks (or its policy's).
+# 2. When no layer grants at all, the defaults of the policies speak: deny, unless a file says otherwise.
+# 3. Shadow layers are heard apart: they never stand in for a grant, and never take one away.
+
+
+def plan(policies: tuple[Policy, ...], tool: str) -> Plan:
+    voices = _voices(policies)
+    hits = [_grant(layer, mode, default, tool) for layer, mode, default in voices if layer.grants is not None]
+    enforcing = [p for p in policies if p.mode == "enforce"]
+    if enforcing and not any(hit.mode == "enforce" for hit in hits):
+        hits += [_refusal(p.layers[0], "enforce", p.default) for p in enforcing]
+    elif not enforcing and not hits:
+        hits += [_refusal(p.layers[0], "shadow", p.default) for p in policies]
+    guards = tuple(
+        (layer, guard, _joint_mode(mode, guard.mode))
+        for layer, mode, _ in voices
+        for guard in layer.guards
+        if guard.concerns(tool)
+    )
+    return Plan(tuple(hits), guards, bool(enforcing))
+
+
+def _voices(policies: tuple[Policy, ...]) -> list[tuple[Layer, Mode, Default]]:
+    """The layers that speak, each once per mode and default, however often it is included."""
+    voices: dict[tuple[str, Mode, Default], Layer] = {}
+    for policy in policies:
+        for layer in policy.layers:
+            mode = _joint_mode(policy.mode, layer.mode)
+            voices.setdefault((layer.file, mode, layer.default or policy.default), layer)
+    return [(layer, mode, default) for (_, mode, default), layer in voices.items()]
+
+
+def _joint_mode(outer: Mode, inner: Mode) -> Literal["enforce", "shadow"]:
+    """Shadow as soon as one of them is."""
+    return "enforce" if outer == inner == "enforce" else "shadow"
+
+
+def _grant(layer: Layer, mode: Mode, default: Default, tool: str) -> RuleHit:
+    line = layer.granted_by(tool)
+    if line is None:
+        return _refusal(layer, mode, default)
+    return RuleHit(layer.policy, "allow", "allow", mode, line=line)
+
+
+def _refusal(layer: Layer, mode: Mode, default: Default) -> RuleHit:
+    return RuleHit(layer.policy, "default", default, mode, line=layer.default_line)

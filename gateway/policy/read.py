@@ -1,0 +1,256 @@
+"""One policy file to one layer: the model's checks, the compiled conditions, and what this version refuses.
+
+All of it looks at the same parsed document, so one pass reports every problem of the file.
+"""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from gateway.documents import Document, Path, check, nearest
+from gateway.errors import FileProblems, Problem
+from gateway.policy.expressions import Condition, Size, compile_condition
+from gateway.policy.model import PolicyFile, Rule
+from gateway.policy.policy_set import Guard, Layer
+from gateway.policy.wording import unknown_placeholders
+
+
+@dataclass(frozen=True)
+class PolicyDocument:
+    """A policy file that is right in itself; what it refers to is for the loader."""
+
+    document: Document
+    model: PolicyFile
+    layer: Layer
+    var_files: tuple[str, ...]
+    """Paths of the lists that its vars were read from."""
+
+
+def read(document: Document, files: Mapping[str, bytes]) -> PolicyDocument:
+    """Raises FileProblems with all problems of this file and the lists it names."""
+    problems = list(_not_supported(document))
+    conditions = _conditions(document, problems)
+    values, var_files = _vars(document, files, problems)
+    try:
+        model = check(_without_unsupported(document), PolicyFile)
+    except FileProblems as error:
+        problems += error.problems
+    if problems:
+        raise FileProblems(problems)
+    problems += [*_repeated_rules(document, model), *_placeholders(document, model, values)]
+    if problems:
+        raise FileProblems(problems)
+    return PolicyDocument(document, model, _layer(document, model, conditions, values), var_files)
+
+
+def is_policy(document: Document) -> bool:
+    """A file is a policy when it says so; one that looks like a policy but does not say so is a problem."""
+    top = document.value
+    if not isinstance(top, dict):
+        return False
+    if "policy" in top:
+        return True
+    telling = {"agents", "allow", "rules"} & top.keys()
+    if telling or any(len(key) < 8 and nearest(key, ["policy"]) for key in top):
+        raise FileProblems([document.problem((), "this looks like a policy but has no 'policy: 1'; add it")])
+    return False
+
+
+# -- what this version does not enforce is refused, never ignored -----------------------------------------
+
+_LATER_KEYS: Final = {
+    "limits": "counting limits ('limits:') are",
+    "tools": "labels of tools ('tools:') are",
+    "detect": "detectors ('detect:') are",
+    "replace": "rewriting ('replace:') is",
+}
+_LATER_VALUES: Final[dict[str, tuple[Any, ...]]] = {
+    "at": ("tool_result", "request", "output"),
+    "effect": ("redact",),
+    "on_deny": ("steer", "error", "stop"),
+    "hide_denied": (True,),
+}
+_FOR_FILE: Final = frozenset({"limits", "tools", "on_deny", "hide_denied"})
+_FOR_RULE: Final = frozenset({"detect", "replace", "at", "effect", "on_deny"})
+
+
+def _not_supported(document: Document) -> Iterator[Problem]:
+    for path in _unsupported(document):
+        key = str(path[-1])
+        what = _LATER_KEYS.get(key) or f"'{key}: {_yaml_word(_value_at(document.value, path))}' is"
+        yield document.problem(path, f"{what} not supported by this version; remove it", key=True)
+
+
+def _unsupported(document: Document) -> list[Path]:
+    top = document.value
+    found: list[Path] = [(key,) for key in top if key in _FOR_FILE and _is_later(key, top[key])]
+    rules = top.get("rules")
+    for i, rule in enumerate(rules if isinstance(rules, list) else ()):
+        if isinstance(rule, dict):
+            found += [("rules", i, key) for key in rule if key in _FOR_RULE and _is_later(key, rule[key])]
+    return found
+
+
+def _is_later(key: str, value: Any) -> bool:
+    return key in _LATER_KEYS or any(value is later or value == later for later in _LATER_VALUES[key])
+
+
+def _yaml_word(value: Any) -> str:
+    return "true" if value is True else str(value)
+
+
+def _value_at(value: Any, path: Path) -> Any:
+    for part in path:
+        value = value[part]
+    return value
+
+
+def _without_unsupported(document: Document) -> Document:
+    """So that the model does not complain about them a second time."""
+    top = dict(document.value)
+    if isinstance(top.get("rules"), list):
+        top["rules"] = [dict(rule) if isinstance(rule, dict) else rule for rule in top["rules"]]
+    for path in _unsupported(document):
+        del _value_at(top, path[:-1])[path[-1]]
+    return document.with_value(top)
+
+
+# -- conditions and messages ------------------------------------------------------------------------------
+
+
+def _conditions(document: Document, problems: list[Problem]) -> dict[int, Condition]:
+    """Compiled conditions by rule; those of rules that the model will refuse are checked as well."""
+    rules = document.value.get("rules")
+    names = document.value.get("vars")
+    known = tuple(names) if isinstance(names, dict) else ()
+    found: dict[int, Condition] = {}
+    for i, rule in enumerate(rules if isinstance(rules, list) else ()):
+        for key in ("when", "require"):
+            if not isinstance(rule, dict) or not isinstance(rule.get(key), str):
+                continue
+            path = ("rules", i, key)
+            compiled = compile_condition(rule[key], known)
+            if isinstance(compiled, Condition):
+                found[i] = compiled
+            else:
+                problems += [document.problem_within(path, d.offset, d.message) for d in compiled]
+    return found
+
+
+def _repeated_rules(document: Document, model: PolicyFile) -> Iterator[Problem]:
+    first: dict[str, int] = {}
+    for i, rule in enumerate(model.rules):
+        path = ("rules", i, "id")
+        if rule.id in ("default", "allow"):
+            yield document.problem(path, f"'{rule.id}' names the grants in records; choose another id")
+        if rule.id in first:
+            yield document.problem(path, f"duplicate rule id '{rule.id}' (first in line {first[rule.id]}); rename it")
+        first.setdefault(rule.id, document.place(path).line)
+
+
+def _placeholders(document: Document, model: PolicyFile, values: Mapping[str, Any]) -> Iterator[Problem]:
+    for i, rule in enumerate(model.rules):
+        for offset, said in unknown_placeholders(rule.message or "", values):
+            yield document.problem_within(("rules", i, "message"), offset, said)
+
+
+# -- vars -------------------------------------------------------------------------------------------------
+
+
+def _vars(
+    document: Document, files: Mapping[str, bytes], problems: list[Problem]
+) -> tuple[dict[str, Any], tuple[str, ...]]:
+    given = document.value.get("vars")
+    values: dict[str, Any] = {}
+    paths: list[str] = []
+    for name, value in (given if isinstance(given, dict) else {}).items():
+        if isinstance(value, dict) and value.keys() == {"file"} and isinstance(value["file"], str):
+            path = beside(document.file, value["file"])
+            text, said = _text_of(files, path, value["file"])
+            if said:
+                problems.append(document.problem(("vars", name, "file"), said))
+            else:
+                values[name] = _names(text)
+                paths.append(path)
+        elif _is_plain(value):
+            values[name] = value
+        else:
+            said = "must be text, a number, true or false, a list of those, or {file: names.txt}"
+            problems.append(document.problem(("vars", name), f"'{name}' {said}"))
+    return values, tuple(paths)
+
+
+def beside(file: str, path: str) -> str:
+    """A path as written in `file`, relative to the policies folder."""
+    return posixpath.normpath(posixpath.join(posixpath.dirname(file), path))
+
+
+def _text_of(files: Mapping[str, bytes], path: str, written: str) -> tuple[str, str]:
+    """The text, or what is wrong with it."""
+    if path not in files:
+        return "", f"no file '{written}' in the policies folder{nearest(path, files)}"
+    try:
+        return files[path].decode("utf-8"), ""
+    except UnicodeDecodeError:
+        return "", f"the file '{written}' is not UTF-8 text; save it as UTF-8"
+
+
+def _names(text: str) -> dict[str, bool]:
+    """The lines as a set: CEL's `in` on a mapping is a lookup, on a list a walk over a copy."""
+    lines = (line.strip() for line in text.splitlines())
+    return {line: True for line in lines if line and not line.startswith("#")}
+
+
+def _is_plain(value: Any) -> bool:
+    if isinstance(value, list):
+        return all(isinstance(item, (str, int, float)) for item in value)
+    return isinstance(value, (str, int, float))
+
+
+def _size(values: Mapping[str, Any]) -> Size:
+    many = [value for value in values.values() if isinstance(value, (list, dict))]
+    texts = [text for value in (*many, values.values()) for text in value if isinstance(text, str)]
+    return Size(max(map(len, texts), default=0), max(map(len, many), default=0))
+
+
+# -- the layer --------------------------------------------------------------------------------------------
+
+
+def _layer(
+    document: Document, model: PolicyFile, conditions: Mapping[int, Condition], values: Mapping[str, Any]
+) -> Layer:
+    grants = None
+    if model.allow is not None:
+        places = [document.place(("allow", i)).line for i in range(len(model.allow))]
+        grants = tuple(zip(model.allow, places, strict=True))
+    return Layer(
+        policy=model.id,
+        file=document.file,
+        mode=model.mode,
+        default=model.default,
+        default_line=document.place(("default",) if model.default else ("allow",), key=True).line,
+        grants=grants,
+        guards=tuple(
+            _guard(rule, conditions.get(i), document.place(("rules", i)).line) for i, rule in enumerate(model.rules)
+        ),
+        vars=values,
+        size=_size(values),
+        tests=tuple(model.tests),
+    )
+
+
+def _guard(rule: Rule, condition: Condition | None, line: int) -> Guard:
+    return Guard(
+        id=rule.id,
+        line=line,
+        tools=tuple(rule.tools),
+        condition=condition,
+        hits_when=rule.require is None,
+        effect=rule.effect,
+        mode=rule.mode,
+        ignore_errors=rule.on_error == "ignore",
+        message=rule.message,
+    )

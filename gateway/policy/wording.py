@@ -1,0 +1,66 @@
+"""Words for people and models: one line each, safe to show wherever they end up.
+
+What a model or a tool wrote may be put into these lines, so it is cut, and everything that could break a
+line, hide text or reorder it on screen is taken out. Structure (JSON, SSE) is escaped where it is written,
+not here.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+from gateway.documents import nearest
+from gateway.policy.expressions import FIELDS, VARIABLES
+
+VALUE_LENGTH: Final = 100
+LINE_LENGTH: Final = 500
+
+_BRACES = re.compile(r"\{([^{}]*)\}")
+_NAME = re.compile(r"[a-z]+(?:\.[A-Za-z_]\w*)*")
+_CLEAN_NAME = re.compile(r"[A-Za-z0-9_.:/-]{1,64}")
+
+
+def one_line(text: str, limit: int = LINE_LENGTH) -> str:
+    """White space becomes one space; controls, format characters and surrogates go; cut at `limit`."""
+    shown = "".join(c for c in text[: 4 * limit] if c.isprintable() or c.isspace())
+    shown = " ".join(shown.split())
+    return shown if len(shown) <= limit else shown[: limit - 1] + "…"
+
+
+def clean_name(name: str) -> bool:
+    """Whether a name may be quoted in a message as it is."""
+    return _CLEAN_NAME.fullmatch(name) is not None
+
+
+def filled(message: str, seen: Mapping[str, Any]) -> str:
+    """`{args.x}` replaced by the value there; a list or mapping is only named, what is absent said to be."""
+    return one_line(_BRACES.sub(lambda found: _shown(found[1], seen), message))
+
+
+def _shown(name: str, seen: Mapping[str, Any]) -> str:
+    value: Any = seen
+    for part in name.split("."):
+        if not isinstance(value, Mapping) or part not in value:
+            return "(missing)"
+        value = value[part]
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
+    if isinstance(value, (str, int, float)):
+        return one_line(str(value), VALUE_LENGTH)
+    return "(list)" if isinstance(value, (list, tuple)) else "(object)"
+
+
+def unknown_placeholders(message: str, variables: Mapping[str, Any]) -> Iterator[tuple[int, str]]:
+    """(offset, what is wrong) for each `{…}` of a message that nothing can fill."""
+    fields = {**FIELDS, "vars": tuple(variables)}
+    for found in _BRACES.finditer(message):
+        if _NAME.fullmatch(found[1]) is None:
+            yield found.start(), f"'{{{found[1]}}}' is not a value; messages take names like {{args.amount}}"
+            continue
+        head, *rest = found[1].split(".")
+        if head not in VARIABLES:
+            yield found.start(), f"unknown variable '{head}'{nearest(head, VARIABLES)}"
+        elif rest and head in fields and rest[0] not in fields[head]:
+            yield found.start(), f"unknown variable '{found[1]}'{nearest(rest[0], fields[head], f'{head}.')}"

@@ -1,0 +1,38 @@
+"""Where the price table lies on this machine: the JSON file inside the installed litellm, found without importing litellm
+(its import costs seconds and 200 MB). The arithmetic is in `gateway/cost.py`."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import importlib.util
+from collections.abc import Mapping
+from pathlib import Path
+
+from gateway.cost import PriceTable
+from gateway.errors import StartError
+
+_FILE = "model_prices_and_context_window_backup.json"
+
+
+def price_file() -> Path | None:
+    """None when litellm is not installed, or holds no price table."""
+    spec = importlib.util.find_spec("litellm")
+    if spec is None or spec.origin is None:
+        return None
+    path = Path(spec.origin).with_name(_FILE)
+    return path if path.is_file() else None
+
+
+def load(overrides: Mapping[str, Mapping[str, str]] | None = None) -> PriceTable:
+    """The installed table with the overrides on top; only the overrides when there is no table. Raises StartError."""
+    path = price_file()
+    try:
+        if path is None:
+            return PriceTable.from_json(b"{}", overrides, release="no price table")
+        return PriceTable.from_json(path.read_bytes(), overrides, release=f"litellm {_release()}")
+    except (OSError, ValueError) as error:
+        raise StartError(str(error)) from error
+
+
+def _release() -> str:
+    return importlib.metadata.version("litellm")

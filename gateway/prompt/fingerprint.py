@@ -1,0 +1,40 @@
+"""The version of a found prompt: a hash over system prompt and tool declarations, the same for the same meaning.
+
+Tool declarations are compared as JSON values, so that key order and white space make no new version; the order of tools and the text of the
+system prompt do. The canonical form of a declaration is cached: agents send the same tools with every turn.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from functools import lru_cache
+
+import msgspec
+from msgspec import Struct
+
+from gateway.exchange import Request
+
+SYSTEM_ROLES = frozenset({"system", "developer"})
+
+
+class Fingerprint(Struct, frozen=True):
+    hash: str
+    """SHA-256, 64 hex digits."""
+    system: str
+    """The system prompt's text, messages joined by blank lines."""
+    tools: str
+    """JSON array of the tool declarations, canonical."""
+
+
+def fingerprint(request: Request) -> Fingerprint:
+    """The prompt version of a request: every system or developer message, and every tool, in order."""
+    system = "\n\n".join(m.text for m in request.messages if m.role in SYSTEM_ROLES)
+    tools = b"[" + b",".join(_canonical(tool.raw) for tool in request.tools) + b"]"
+    text = system.encode("utf-8", "surrogatepass")
+    digest = hashlib.sha256(len(text).to_bytes(8, "big") + text + tools)
+    return Fingerprint(hash=digest.hexdigest(), system=system, tools=tools.decode())
+
+
+@lru_cache(maxsize=4096)
+def _canonical(declaration: bytes) -> bytes:
+    return msgspec.json.encode(msgspec.json.decode(declaration), order="deterministic")

@@ -1,0 +1,140 @@
+"""Keys in SQLite (WAL): exact across processes on one machine, nothing to install.
+
+Look-ups are cached for half a second, unknown keys for none, so that a revocation reaches every worker within a second and a new key at
+once.
+"""
+
+from __future__ import annotations
+
+import hmac
+import secrets
+import sqlite3
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from gateway.errors import GatewayError
+from gateway.identify import base62, key_hash, split_key
+from gateway.state import KeyRecord
+
+CACHE_US = 500_000
+CACHE_SIZE = 10_000
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS keys (
+  id TEXT PRIMARY KEY, hash BLOB NOT NULL, agent TEXT NOT NULL, team TEXT, user TEXT, labels TEXT NOT NULL,
+  last4 TEXT NOT NULL, created_us INTEGER NOT NULL, expires_us INTEGER, revoked_us INTEGER
+) STRICT
+"""
+_COLUMNS = "id, agent, last4, created_us, team, user, labels, expires_us, revoked_us"
+
+
+class SqliteKeys:
+    """`path` is created with mode 0600; `pepper` keys the stored hashes and must never change."""
+
+    def __init__(self, path: Path, pepper: bytes) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch(mode=0o600)
+        self._pepper = pepper
+        self._lock = threading.Lock()
+        self._db = sqlite3.connect(path, timeout=5, isolation_level=None, check_same_thread=False)
+        self._db.execute("PRAGMA journal_mode = WAL")
+        self._db.execute("PRAGMA synchronous = FULL")
+        self._db.execute(_SCHEMA)
+        self._cache: dict[str, tuple[int, bytes, KeyRecord]] = {}
+        self._created = False
+
+    def find(self, token: str, now_us: int) -> KeyRecord | None:
+        parts = split_key(token)
+        if parts is None:
+            return None
+        key_id, secret = parts
+        held = self._held(key_id, now_us)
+        presented = key_hash(self._pepper, secret)
+        if held is None:
+            return None
+        stored, record = held
+        return record if hmac.compare_digest(stored, presented) and record.active(now_us) else None
+
+    def any_created(self) -> bool:
+        if not self._created:
+            self._created = self._one("SELECT 1 FROM keys LIMIT 1") is not None
+        return self._created
+
+    def any_active(self, now_us: int) -> bool:
+        query = "SELECT 1 FROM keys WHERE revoked_us IS NULL AND (expires_us IS NULL OR expires_us > ?) LIMIT 1"
+        return self._one(query, now_us) is not None
+
+    def create(
+        self,
+        *,
+        agent: str,
+        now_us: int,
+        team: str | None = None,
+        user: str | None = None,
+        labels: Mapping[str, str] | None = None,
+        expires_us: int | None = None,
+    ) -> str:
+        key_id = base62(secrets.randbelow(62**8), 8)
+        secret = base62(secrets.randbits(256), 43)
+        row = (
+            key_id,
+            key_hash(self._pepper, secret),
+            agent,
+            team,
+            user,
+            msgspec.json.encode(dict(labels or {})).decode(),
+            secret[-4:],
+        )
+        with self._lock:
+            self._db.execute("INSERT INTO keys VALUES (?,?,?,?,?,?,?,?,?,NULL)", (*row, now_us, expires_us))
+        return f"th_{key_id}_{secret}"
+
+    def revoke(self, key_id: str, now_us: int) -> bool:
+        """False when there is no such key; revoking twice keeps the first time."""
+        with self._lock:
+            done = self._db.execute(
+                "UPDATE keys SET revoked_us = coalesce(revoked_us, ?) WHERE id = ?", (now_us, key_id)
+            )
+        self._cache.pop(key_id, None)
+        return done.rowcount == 1
+
+    def every(self) -> list[KeyRecord]:
+        with self._lock:
+            rows = self._db.execute(f"SELECT {_COLUMNS} FROM keys ORDER BY created_us").fetchall()  # noqa: S608 - constant
+        return [_record(row) for row in rows]
+
+    def close(self) -> None:
+        self._db.close()
+
+    def _held(self, key_id: str, now_us: int) -> tuple[bytes, KeyRecord] | None:
+        cached = self._cache.get(key_id)
+        if cached is not None and 0 <= now_us - cached[0] < CACHE_US:
+            return cached[1], cached[2]
+        row = self._one(f"SELECT hash, {_COLUMNS} FROM keys WHERE id = ?", key_id)  # noqa: S608 - constant
+        if row is None:
+            return None
+        if len(self._cache) >= CACHE_SIZE:
+            self._cache.clear()
+        self._cache[key_id] = (now_us, row[0], _record(row[1:]))
+        return row[0], self._cache[key_id][2]
+
+    def _one(self, query: str, *values: object) -> tuple[Any, ...] | None:
+        try:
+            with self._lock:
+                row: tuple[Any, ...] | None = self._db.execute(query, values).fetchone()
+        except sqlite3.Error as e:
+            raise GatewayError(
+                "unavailable", "state_unavailable", "The key store cannot be read. Try again shortly."
+            ) from e
+        return row
+
+
+def _record(row: tuple[Any, ...]) -> KeyRecord:
+    key_id, agent, last4, created, team, user, labels, expires, revoked = row
+    values = {"id": key_id, "agent": agent, "last4": last4, "created_us": created, "team": team, "user": user}
+    values |= {"labels": msgspec.json.decode(str(labels)), "expires_us": expires, "revoked_us": revoked}
+    return msgspec.convert(values, KeyRecord)

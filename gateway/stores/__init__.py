@@ -1,0 +1,92 @@
+"""SHELF: ledgers, which are derived from the journal and can always be built again from it. One module per kind.
+
+A store applies batches of records exactly once: the rows and the place in the journal are committed together, so whoever asks the
+store where it stands never sees a record twice and never misses one. `intake.py` reads the journal for them, `fold.py` turns
+records into rows, `sql_guard.py` says which questions may be asked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple, Protocol
+
+from gateway.trace.record import CallRow, ExchangeRow, Record
+from gateway.trace.segments import Segment
+
+
+class Offset(NamedTuple):
+    """How far one segment is applied."""
+
+    next: int = 0
+    head: bytes | None = None
+    """Hash of the last applied frame; None before the first."""
+    records: int = 0
+    damage: str | None = None
+    """Why reading stopped for good at `next`."""
+
+
+class Batch(NamedTuple):
+    """Consecutive records of one segment."""
+
+    segment: Segment
+    records: Sequence[tuple[int, Record]]
+    """(offset of the frame, record)"""
+    next: int
+    head: bytes | None
+
+
+class Applied(NamedTuple):
+    """What a store newly took in."""
+
+    records: int
+    exchanges: Sequence[ExchangeRow]
+    """Those that ended."""
+    calls: Sequence[CallRow]
+    interrupted: Sequence[str]
+    """Ids of exchanges that a dead worker had left open."""
+
+
+class Answer(NamedTuple):
+    """The rows of one question. Values are plain JSON values; money and integers beyond 2^53 are text."""
+
+    columns: Sequence[str]
+    types: Sequence[str]
+    rows: Sequence[Sequence[Any]]
+    truncated: bool
+    elapsed_ms: float
+
+
+class StoreTrouble(Exception):  # noqa: N818 - names a state, not a mistake
+    """The store could not take a batch; nothing of it was applied. `broken`: it must be opened anew. `file_at_fault`: not the disk,
+    the memory or the rights around it."""
+
+    def __init__(self, message: str, *, broken: bool = False, file_at_fault: bool = False) -> None:
+        super().__init__(message)
+        self.broken = broken
+        self.file_at_fault = file_at_fault
+
+
+class Refused(Exception):  # noqa: N818 - names an answer, not a mistake
+    """A question that may not be asked, cannot be understood, or took too much; says what to change."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+
+
+class Store(Protocol):
+    """What the book needs of a ledger."""
+
+    @property
+    def version(self) -> str:
+        """Which schema it has."""
+    def offsets(self) -> Mapping[str, Offset]:
+        """By segment name."""
+    def apply(self, batches: Sequence[Batch]) -> Applied:
+        """All or nothing, durable when it returns. What was applied before is left out. Raises StoreTrouble."""
+    def quarantine(self, segment: Segment, damage: str) -> None:
+        """Remembers that the segment is not read beyond its offset. Raises StoreTrouble."""
+    def query(self, sql: str, limit: int, params: Mapping[str, Any] | None = None) -> Answer:
+        """Reads. Raises Refused."""
+    def close(self) -> None: ...

@@ -1,0 +1,137 @@
+"""From records to rows: which table gets what. Pure, and the same for every store.
+
+A new boot ends what earlier boots left open, so the order matters: the records are cut into steps, each beginning with at most one
+`Booted`. Inside a step an exchange that opens and ends is only ended.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import msgspec
+from msgspec import Struct, field
+
+from gateway.trace.record import (
+    Booted,
+    CallRow,
+    Decided,
+    Ended,
+    ExchangeRow,
+    MessageRow,
+    Opened,
+    PolicyLoaded,
+    PromptRow,
+    Record,
+)
+from gateway.trace.segments import Segment
+
+Row = tuple[Any, ...]
+
+_RENAMED = {
+    "started_us": "started_at",
+    "decided_us": "decided_at",
+    "first_us": "first_seen",
+    "seen_us": "first_seen",
+    "loaded_us": "loaded_at",
+    "at_us": "booted_at",
+}
+"""Points in time are timestamps in the ledger; spans of time keep their `_us`."""
+
+
+def _names(row: type[Struct], *without: str) -> tuple[str, ...]:
+    return tuple(_RENAMED.get(name, name) for name in row.__struct_fields__ if name not in without)
+
+
+_EXCHANGE = (*_names(ExchangeRow), "run", "slot", "boot")
+
+COLUMNS: dict[str, tuple[str, ...]] = {
+    "exchanges_ended": _EXCHANGE,
+    "exchanges_open": _EXCHANGE,
+    "calls": _names(CallRow, "hits"),
+    "rule_hits": (
+        "exchange_id", "decision_id", "decided_at", "policy", "rule", "effect", "mode", "error", "message", "line",
+    ),
+    "findings": ("exchange_id", "started_at", "validator", "code", "severity", "path", "detail", "action"),
+    "message_bodies": _names(MessageRow),
+    "prompt_bodies": ("hash", "agent", "first_seen", "system", "tools"),
+    "policy_loads": ("hash", "loaded_at", "git", "run", "slot", "boot"),
+    "policy_files": ("hash", "path", "text"),
+    "boots": _names(Booted),
+}  # fmt: skip
+"""Base tables and the order of values in their rows."""
+
+
+class Step(Struct):
+    """Rows to be written after the boot (if any) has ended what was left open."""
+
+    booted: Booted | None = None
+    opened: dict[str, Row] = field(default_factory=dict)
+    """By exchange id; those still open at the end of the step."""
+    ended: dict[str, Row] = field(default_factory=dict)
+    rows: dict[str, list[Row]] = field(default_factory=dict)
+    """By table: everything else."""
+    ended_rows: list[ExchangeRow] = field(default_factory=list)
+    calls: list[CallRow] = field(default_factory=list)
+    count: int = 0
+
+    def add(self, table: str, rows: Iterable[Row]) -> None:
+        self.rows.setdefault(table, []).extend(rows)
+
+
+def fold(parts: Iterable[tuple[Segment, Iterable[Record]]]) -> list[Step]:
+    """Steps in the order in which they must be applied."""
+    steps = [Step()]
+    for segment, records in parts:
+        for record in records:
+            if isinstance(record, Booted):
+                steps.append(Step(booted=record))
+                steps[-1].add("boots", [msgspec.structs.astuple(record)])
+            else:
+                _take(steps[-1], segment, record)
+            steps[-1].count += 1
+    return [step for step in steps if step.count]
+
+
+def _take(step: Step, segment: Segment, record: Opened | Decided | Ended | PolicyLoaded) -> None:
+    origin = (segment.run, segment.slot, segment.boot)
+    match record:
+        case Opened(exchange, messages, prompt):
+            step.opened[exchange.id] = msgspec.structs.astuple(exchange) + origin
+            _bodies(step, messages, prompt)
+        case Decided(call):
+            _calls(step, (call,))
+        case Ended(exchange, calls, _, messages, prompt):
+            step.opened.pop(exchange.id, None)
+            step.ended[exchange.id] = msgspec.structs.astuple(exchange) + origin
+            step.ended_rows.append(exchange)
+            _calls(step, calls)
+            step.add("findings", _findings(record))
+            _bodies(step, messages, prompt)
+        case PolicyLoaded(policy):
+            step.add("policy_loads", [(policy.hash, policy.loaded_us, policy.git, *origin)])
+            step.add("policy_files", ((policy.hash, path, text) for path, text in policy.files))
+
+
+def _calls(step: Step, calls: tuple[CallRow, ...]) -> None:
+    step.calls.extend(calls)
+    step.add("calls", (msgspec.structs.astuple(call)[:-1] for call in calls))
+    step.add("rule_hits", (hit for call in calls for hit in _hits(call)))
+
+
+def _hits(call: CallRow) -> Iterator[Row]:
+    for hit in call.hits:
+        at = (call.exchange_id, call.id, call.decided_us)
+        yield (*at, hit.policy, hit.rule, hit.effect, hit.mode, hit.error, hit.message, hit.line)
+
+
+def _findings(record: Ended) -> Iterator[Row]:
+    for each in record.findings:
+        at = (record.exchange.id, record.exchange.started_us)
+        yield (*at, each.validator, each.code, each.severity, each.path, each.detail, each.action)
+
+
+def _bodies(step: Step, messages: tuple[MessageRow, ...], prompt: PromptRow | None) -> None:
+    step.add("message_bodies", map(msgspec.structs.astuple, messages))
+    if prompt is not None and (prompt.system or prompt.tools):
+        step.add("prompt_bodies", [(prompt.hash, prompt.agent, prompt.seen_us, prompt.system, prompt.tools)])

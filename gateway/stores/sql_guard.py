@@ -1,0 +1,129 @@
+"""Which SQL may be asked of the ledger: one SELECT over the public views, with functions that only compute.
+
+It judges DuckDB's own parse tree (`json_serialize_sql`), so there is no second grammar to disagree with. Everything is an allow-list: a
+kind of table reference, a table or a function that is not known here is refused. What a query may *cost* is bounded elsewhere (time, rows,
+memory), and the transaction it runs in is read-only; this is the lock on the first of three doors. Pure.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from msgspec import Struct
+
+from gateway.stores import Refused
+
+_NODES = frozenset({
+    # query nodes
+    "SELECT_NODE", "SET_OPERATION_NODE", "RECURSIVE_CTE_NODE", "CTE_NODE",
+    # table references
+    "BASE_TABLE", "SUBQUERY", "JOIN", "EMPTY", "EXPRESSION_LIST", "TABLE_FUNCTION",
+    # modifiers and their parts
+    "ORDER_MODIFIER", "LIMIT_MODIFIER", "LIMIT_PERCENT_MODIFIER", "DISTINCT_MODIFIER",
+    "ORDER_DEFAULT", "ASCENDING", "DESCENDING", "ORDER_ASCENDING", "ORDER_DESCENDING",
+})  # fmt: skip
+TABLE_FUNCTIONS = frozenset({"unnest", "range", "generate_series", "json_each"})
+COMPUTING = frozenset({
+    "unnest", "random", "uuid", "gen_random_uuid", "uuidv4", "uuidv7", "error",
+})  # fmt: skip
+"""Functions that are not pure, or not in the list of scalar functions, and do no harm."""
+REVEALING = frozenset({
+    "current_setting", "getvariable", "current_database", "current_schema", "current_schemas", "in_search_path",
+    "current_catalog", "txid_current", "pg_conf_load_time", "session_user", "current_user", "current_role",
+    "json_execute_serialized_sql", "query", "query_table", "getenv",
+})  # fmt: skip
+"""Functions without side effects that tell about the process rather than the book."""
+
+_CTE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+
+
+class Catalogue(Struct, frozen=True):
+    """What exists and what of it may be used; names in lower case."""
+
+    public: frozenset[str]
+    """Tables and views that may be read."""
+    hidden: frozenset[str]
+    """All others, DuckDB's own included."""
+    functions: frozenset[str]
+    """Scalar, aggregate and macro functions that only compute."""
+
+
+def check(serialized: Mapping[str, Any], catalogue: Catalogue) -> None:
+    """Raises Refused unless the parse tree is one SELECT that may run."""
+    if serialized.get("error"):
+        raise Refused("sql_error", str(serialized.get("error_message", "this is not SQL")))
+    statements = serialized["statements"]
+    if len(statements) != 1:
+        raise Refused("sql_refused", f"one SELECT at a time; these are {len(statements)} statements")
+    ctes = frozenset(_cte_names(statements[0]))
+    _refuse_cte_names(ctes, catalogue)
+    for node in _dicts(statements[0]):
+        _check_node(node, ctes, catalogue)
+
+
+def _check_node(node: Mapping[str, Any], ctes: frozenset[str], catalogue: Catalogue) -> None:
+    kind = node.get("type")
+    if "class" in node:
+        if node["class"] == "FUNCTION":
+            _check_function(node, catalogue)
+        return
+    if not isinstance(kind, str) or kind.endswith("_TYPE_INFO"):
+        return
+    if kind not in _NODES:
+        raise Refused("sql_refused", f"{kind} is not available here; query a view or ask GET /queries for what there is")
+    if kind == "BASE_TABLE":
+        _check_table(node, ctes, catalogue)
+    elif kind == "TABLE_FUNCTION":
+        _check_table_function(node["function"])
+
+
+def _check_table(node: Mapping[str, Any], ctes: frozenset[str], catalogue: Catalogue) -> None:
+    name = str(node["table_name"]).lower()
+    plain = node["schema_name"] in {"", "main"} and node["catalog_name"] == ""
+    if not plain or name not in catalogue.public | ctes:
+        raise Refused("sql_refused", f"there is no table '{node['table_name']}' here; there are {_listed(catalogue)}")
+
+
+def _check_table_function(function: Mapping[str, Any]) -> None:
+    name = str(function.get("function_name", "")).lower()
+    if name not in TABLE_FUNCTIONS:
+        raise Refused("sql_refused", f"table function '{name}' is not available; there are {', '.join(sorted(TABLE_FUNCTIONS))}")
+
+
+def _check_function(node: Mapping[str, Any], catalogue: Catalogue) -> None:
+    name = str(node["function_name"]).lower()
+    if node.get("catalog") or name not in catalogue.functions | COMPUTING | TABLE_FUNCTIONS:
+        raise Refused("sql_refused", f"function '{name}' is not available here; only functions that compute are")
+
+
+def _refuse_cte_names(ctes: frozenset[str], catalogue: Catalogue) -> None:
+    """A CTE's name is known everywhere in the tree here, but not to DuckDB: it must not open a table of the same name."""
+    for name in ctes:
+        if name in catalogue.hidden or not _CTE_NAME.fullmatch(name):
+            raise Refused("sql_refused", f"give the WITH query '{name}' another name")
+
+
+def _cte_names(statement: Any) -> Iterator[str]:
+    for node in _dicts(statement):
+        if "cte_map" in node:
+            yield from (str(entry["key"]).lower() for entry in node["cte_map"]["map"])
+        if "cte_name" in node:
+            yield str(node["cte_name"]).lower()
+
+
+def _dicts(value: Any) -> Iterator[Mapping[str, Any]]:
+    """Every object of the tree. Iterative: a query may be nested deeply."""
+    waiting = [value]
+    while waiting:
+        each = waiting.pop()
+        if isinstance(each, dict):
+            yield each
+            waiting.extend(each.values())
+        elif isinstance(each, list):
+            waiting.extend(each)
+
+
+def _listed(catalogue: Catalogue) -> str:
+    return ", ".join(sorted(catalogue.public))

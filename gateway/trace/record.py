@@ -1,0 +1,193 @@
+"""The records of the book, as they are framed into the journal (JSON) and applied to the ledger.
+
+Every record is one self-contained fact; none needs another to be understood, so a reader may start anywhere. Times are microseconds since
+1970 UTC; money is a decimal string in USD; hashes are lower-case hex. Field names are the ledger's column names.
+
+Order in one exchange: `Opened` (durable before the first byte of a stream), one `Decided` per call (durable before the call's first byte),
+`Ended` (durable before the last byte; repeats everything, so that an exchange needs only this one to be whole). An exchange answered in one
+piece writes `Ended` alone, before its first byte.
+"""
+
+from __future__ import annotations
+
+import msgspec
+from msgspec import Struct
+
+from gateway.exchange import EndState, Finding, RuleHit
+
+
+class ExchangeRow(Struct, frozen=True, omit_defaults=True):
+    """One request and its answer: a row of `exchanges`."""
+
+    id: str
+    """UUIDv7."""
+    started_us: int
+    dialect: str
+    provider: str
+    operation: str
+    """gen_ai.operation.name: `chat`."""
+    route: str
+    agent: str
+    key_id: str | None = None
+    team: str | None = None
+    user: str | None = None
+    session: str = ""
+    session_source: str = ""
+    client: str = ""
+    client_request_id: str | None = None
+    request_model: str = ""
+    response_model: str | None = None
+    response_id: str | None = None
+    stream: bool = False
+    temperature: float | None = None
+    max_tokens: int | None = None
+    upstream: str | None = None
+    upstream_status: int | None = None
+    status: int | None = None
+    state: EndState = "open"
+    error_code: str | None = None
+    error_message: str | None = None
+    finish_reasons: tuple[str, ...] = ()
+    input_tokens: int | None = None
+    cache_read_tokens: int | None = None
+    cache_write_tokens: int | None = None
+    cache_write_1h_tokens: int | None = None
+    output_tokens: int | None = None
+    reasoning_tokens: int | None = None
+    usage_raw: str | None = None
+    cost: str | None = None
+    """Decimal USD; None when the model has no price or the provider gave no usage. Never 0 for unknown."""
+    price_version: str | None = None
+    price_model: str | None = None
+    """The price table's own key that was used."""
+    prompt_hash: str | None = None
+    policy_hash: str = ""
+    policy_git: str | None = None
+    enforcing: bool = False
+    durability: str = "commit"
+    calls: int = 0
+    denied: int = 0
+    unevaluated: tuple[str, ...] = ()
+    request_bytes: int = 0
+    bytes_out: int = 0
+    first_byte_us: int | None = None
+    upstream_us: int = 0
+    duration_us: int = 0
+    overhead_us: int = 0
+    request_messages: tuple[str, ...] = ()
+    """Content addresses, in order."""
+    response_message: str | None = None
+    input_preview: str = ""
+    """First 200 characters of the last user message."""
+    output_preview: str = ""
+
+
+class CallRow(Struct, frozen=True, omit_defaults=True):
+    """One proposed call and the verdict over it: a row of `calls`; each of `hits` a row of `rule_hits`."""
+
+    exchange_id: str
+    id: str
+    """The decision id, `dec_…`: unique, shown to the agent when the call is withheld."""
+    decided_us: int
+    index: int
+    call_id: str
+    name: str
+    type: str
+    arguments: str
+    arguments_hash: str
+    effect: str
+    released: bool
+    code: str
+    reason: str
+    agent: str
+    session: str = ""
+    policy: str = ""
+    rule: str = ""
+    would: str | None = None
+    policy_hash: str = ""
+    judged_us: int = 0
+    """Time the judgement took."""
+    hits: tuple[RuleHit, ...] = ()
+
+
+
+
+class MessageRow(Struct, frozen=True, omit_defaults=True):
+    """A message body by content address (HMAC-SHA-256/128 with the installation's key)."""
+
+    hash: str
+    role: str
+    body: str
+    first_us: int
+
+
+class PromptRow(Struct, frozen=True, omit_defaults=True):
+    """A prompt version as seen in one exchange: system prompt and tools."""
+
+    hash: str
+    seen_us: int
+    agent: str
+    system: str = ""
+    tools: str = ""
+    """JSON array of the tool declarations."""
+
+
+class PolicyRow(Struct, frozen=True, omit_defaults=True):
+    """A policy version that a worker put in force."""
+
+    hash: str
+    loaded_us: int
+    git: str | None = None
+    files: tuple[tuple[str, str], ...] = ()
+    """(path relative to the policies folder, text)."""
+
+
+class Booted(Struct, frozen=True, tag="booted"):
+    """First record of every segment: which worker, in which run of the gateway. Exchanges left open by an earlier boot of the same slot,
+    or by any boot of an earlier run, are `interrupted`."""
+
+    run: str
+    slot: int
+    boot: str
+    at_us: int
+    version: str = ""
+
+
+class Opened(Struct, frozen=True, tag="opened"):
+    exchange: ExchangeRow
+    messages: tuple[MessageRow, ...] = ()
+    prompt: PromptRow | None = None
+
+
+class Decided(Struct, frozen=True, tag="decided"):
+    call: CallRow
+
+
+class Ended(Struct, frozen=True, tag="ended"):
+    exchange: ExchangeRow
+    calls: tuple[CallRow, ...] = ()
+    """Calls not already written as `Decided`."""
+    findings: tuple[Finding, ...] = ()
+    messages: tuple[MessageRow, ...] = ()
+    prompt: PromptRow | None = None
+
+
+class PolicyLoaded(Struct, frozen=True, tag="policy"):
+    policy: PolicyRow
+
+
+Record = Booted | Opened | Decided | Ended | PolicyLoaded
+
+_encode = msgspec.json.Encoder().encode
+_decode = msgspec.json.Decoder(Record).decode
+
+
+def encode(record: Record) -> bytes:
+    """One JSON object with a `type` tag; msgspec field order, so equal records are equal bytes."""
+    return _encode(record)
+
+
+def decode(payload: bytes) -> Record:
+    """Raises msgspec.DecodeError / ValidationError on anything that `encode` could not have written. Unknown fields are skipped."""
+    record: Record = _decode(payload)
+    return record

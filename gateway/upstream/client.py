@@ -1,0 +1,155 @@
+"""One HTTP exchange with a provider, over aiohttp.
+
+What it refuses to do is the point: no redirects (a key would follow them), no proxies or credentials from the environment, no cookies, no
+decompression (identity is asked for; a bomb is not unpacked), no retry. aiohttp's exceptions end here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from types import TracebackType
+from typing import Self
+
+import aiohttp
+from yarl import URL
+
+from gateway.config import Timeouts
+from gateway.errors import GatewayError
+
+READ_BUFFER = 64 * 1024
+
+
+class UpstreamAnswer:
+    """The provider's answer: status and headers are here, the body comes on demand."""
+
+    def __init__(self, response: aiohttp.ClientResponse) -> None:
+        self._response = response
+        self.status = response.status
+        self.headers: dict[str, str] = {name.lower(): value for name, value in response.headers.items()}
+
+    @property
+    def media_type(self) -> str:
+        """`content-type` without parameters, lower case."""
+        return self.headers.get("content-type", "").partition(";")[0].strip().lower()
+
+    @property
+    def charset(self) -> str | None:
+        """The charset parameter, lower case, when there is one."""
+        return self._response.charset.lower() if self._response.charset else None
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        """The body as it arrives. Raises GatewayError (`upstream_reset`, `upstream_timeout`)."""
+        with _translated():
+            async for chunk in self._response.content.iter_any():
+                yield chunk
+
+    async def read(self, limit: int) -> bytes:
+        """The whole body; a longer one is an error."""
+        body = bytearray()
+        async for chunk in self.chunks():
+            body += chunk
+            if len(body) > limit:
+                raise GatewayError(
+                    "upstream", "answer_too_large", f"The provider's answer is longer than {limit} bytes."
+                )
+        return bytes(body)
+
+
+class UpstreamClient:
+    """Connections to providers, pooled; one per worker."""
+
+    def __init__(self, timeouts: Timeouts) -> None:
+        self._timeouts = timeouts
+        self._session: aiohttp.ClientSession | None = None
+
+    @asynccontextmanager
+    async def send(self, url: str, headers: Mapping[str, str], body: bytes) -> AsyncIterator[UpstreamAnswer]:
+        """POSTs and waits for the response's head. Leaving the context without having read to the end closes the connection at once."""
+        response = await self._post(url, headers, body)
+        try:
+            if 300 <= response.status < 400:
+                raise GatewayError(
+                    "upstream", "upstream_redirect", "The provider answered with a redirect, which is never followed."
+                )
+            if response.headers.get("content-encoding", "identity").lower() != "identity":
+                raise GatewayError(
+                    "upstream",
+                    "upstream_encoding",
+                    "The provider compressed its answer although identity was asked for.",
+                )
+            yield UpstreamAnswer(response)
+        finally:
+            if response.content.at_eof():
+                response.release()
+            else:
+                response.close()
+
+    async def close(self) -> None:
+        if self._session is not None:
+            await self._session.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def _post(self, url: str, headers: Mapping[str, str], body: bytes) -> aiohttp.ClientResponse:
+        session = self._session = self._session or self._open()
+        with _translated():
+            try:
+                async with asyncio.timeout(self._timeouts.connect + self._timeouts.first_byte):
+                    return await session.post(URL(url, encoded=True), headers=headers, data=body, allow_redirects=False)
+            except TimeoutError as e:
+                waited = self._timeouts.connect + self._timeouts.first_byte
+                raise GatewayError(
+                    "upstream_timeout", "upstream_timeout", f"The provider did not answer within {waited:g} s."
+                ) from e
+
+    def _open(self) -> aiohttp.ClientSession:
+        timeout = aiohttp.ClientTimeout(
+            total=None, sock_connect=self._timeouts.connect, connect=None, sock_read=self._timeouts.idle
+        )
+        connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=30, enable_cleanup_closed=True)
+        return aiohttp.ClientSession(
+            connector=connector,
+            timeout=timeout,
+            auto_decompress=False,
+            cookie_jar=aiohttp.DummyCookieJar(),
+            trust_env=False,
+            read_bufsize=READ_BUFFER,
+            skip_auto_headers=("user-agent", "accept", "content-type"),
+        )
+
+
+class _translated:  # noqa: N801 - reads as a statement: with _translated():
+    """aiohttp's exceptions as ours."""
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if isinstance(error, (aiohttp.ServerTimeoutError, aiohttp.SocketTimeoutError)):
+            raise GatewayError(
+                "upstream_timeout", "upstream_timeout", "The provider fell silent for too long."
+            ) from error
+        if isinstance(error, aiohttp.ClientConnectorError):
+            raise GatewayError(
+                "upstream", "upstream_unreachable", f"The provider cannot be reached: {_cause(error)}."
+            ) from error
+        if isinstance(error, (aiohttp.ClientError, ConnectionError)):
+            raise GatewayError(
+                "upstream", "upstream_reset", "The provider's connection broke inside its answer."
+            ) from error
+
+
+def _cause(error: aiohttp.ClientConnectorError) -> str:
+    if isinstance(error, aiohttp.ClientConnectorCertificateError | aiohttp.ClientConnectorSSLError):
+        return "its TLS certificate cannot be verified"
+    return (error.os_error.strerror or "connection failed").lower()

@@ -1,0 +1,35 @@
+"""Which headers and query parameters cross the gateway, in both directions. Pure, and a closed list: what is not named here stays
+behind."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from urllib.parse import parse_qsl, urlencode
+
+RESPONSE_HEADERS = (
+    "x-request-id",
+    "request-id",
+    "retry-after",
+    "x-should-retry",
+    "anthropic-*",
+    "openai-*",
+    "x-ratelimit-*",
+)
+"""The provider's headers a client gets; a trailing * is a prefix."""
+
+FORWARDED_PARAMETERS = frozenset({"beta", "api-version"})
+"""Query parameters a provider gets. Keys travel in queries too, so nothing else does."""
+
+
+def parameters(query: str) -> str:
+    """The part of a query that goes to the provider, with its question mark."""
+    kept = [(name, value) for name, value in parse_qsl(query, keep_blank_values=True) if name in FORWARDED_PARAMETERS]
+    return "?" + urlencode(kept) if kept else ""
+
+
+def matching(headers: Mapping[str, str], patterns: Iterable[str]) -> dict[str, str]:
+    """Those headers whose names are in `patterns` (lower case; a trailing * is a prefix)."""
+    patterns = tuple(patterns)
+    exact = {p for p in patterns if not p.endswith("*")}
+    prefixes = tuple(p[:-1] for p in patterns if p.endswith("*"))
+    return {n: v for n, v in headers.items() if n in exact or (prefixes and n.startswith(prefixes))}

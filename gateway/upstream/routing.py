@@ -1,0 +1,75 @@
+"""Which upstream a model goes to. Pure: settings in, choice out."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from msgspec import Struct
+
+from gateway.config import Settings
+from gateway.errors import GatewayError
+
+
+class Target(Struct, frozen=True):
+    """An upstream with its key at hand. Never printed: `repr` leaves the key out."""
+
+    name: str
+    base_url: str
+    key: str | None
+
+    def __repr__(self) -> str:
+        return f"Target({self.name}, {self.base_url}, key {'set' if self.key else 'none'})"
+
+
+class Routes:
+    """The routes of the settings, compiled. `keys` holds the provider key of each upstream that has one."""
+
+    def __init__(self, settings: Settings, keys: Mapping[str, str]) -> None:
+        self._settings = settings
+        self._targets = {name: Target(name, up.base_url, keys.get(name)) for name, up in settings.upstreams.items()}
+        self._rules = [(re.compile("|".join(map(_pattern, r.models))), r.upstream) for r in settings.routes]
+
+    def find(self, dialect: str, model: str) -> Target:
+        """Raises GatewayError('not_found') naming what would be accepted."""
+        name = self._routed(dialect, model) if self._rules else self._first(dialect)
+        target = self._targets[name]
+        if target.key is None and self._settings.upstreams[name].key is not None:
+            raise GatewayError(
+                "unavailable",
+                "no_provider_key",
+                f"The gateway has no key for the upstream '{name}'. {self._where(name)}",
+            )
+        return target
+
+    def _routed(self, dialect: str, model: str) -> str:
+        for pattern, name in self._rules:
+            if self._settings.upstreams[name].dialect == dialect and pattern.fullmatch(model):
+                return name
+        served = [
+            g
+            for r in self._settings.routes
+            if self._settings.upstreams[r.upstream].dialect == dialect
+            for g in r.models
+        ]
+        listed = ", ".join(served) or "none"
+        message = f"No route of this gateway serves the model '{model}'. Models served in this dialect: {listed}."
+        raise GatewayError("not_found", "model_not_found", message, param="model")
+
+    def _first(self, dialect: str) -> str:
+        for name, upstream in self._settings.upstreams.items():
+            if upstream.dialect == dialect:
+                return name
+        known = ", ".join(f"{n} ({u.dialect})" for n, u in self._settings.upstreams.items()) or "none"
+        message = f"No upstream of this gateway speaks {dialect}. Configured: {known}. Add one under 'upstreams' or set its key variable."
+        raise GatewayError("not_found", "no_upstream", message)
+
+    def _where(self, name: str) -> str:
+        source = self._settings.upstreams[name].key
+        if source is None or source.env is None:
+            return "Its key file is empty."
+        return f"Set {source.env} where the gateway runs and restart it."
+
+
+def _pattern(glob: str) -> str:
+    return re.escape(glob).replace(r"\*", ".*").replace(r"\?", ".")

@@ -1,0 +1,292 @@
+"""A call's arguments beside the JSON Schema that the request declared for its tool.
+
+Schemas come from strangers (tool servers, agents), so one is an input to be distrusted like any other:
+
+1. Nothing outside the schema is ever fetched or followed.
+2. What a check may cost is bounded before it runs. Alternatives of alternatives multiply, and a recursive
+   schema multiplies with the depth of the arguments; the bound counts both. Patterns have a backtracking
+   limit.
+3. Stricter than the standard in one point: where the top level declares `properties` and does not say
+   `additionalProperties`, other arguments are findings. A rule looks at `path`; a tool may look at `path `
+   or `__proto__`.
+
+Not here: what to do about a finding. `schema` of a tool without a schema: the caller does not ask.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+from urllib.parse import unquote
+
+import jsonschema_rs
+import msgspec
+
+from gateway.exchange import Finding, Json
+
+VALIDATOR: Final = "json_schema"
+MAX_SCHEMA_BYTES: Final = 128 * 1024
+MAX_DEPTH: Final = 64
+MAX_STEPS: Final = 2_000_000
+"""Schema nodes visited × argument nodes: about a tenth of a second."""
+MAX_EXPANDED: Final = 50_000
+"""(schema node, depth) pairs looked at to find the cost of a schema with references."""
+MAX_CHAIN: Final = 200
+"""Schemas open at once while the cost is found: references to references."""
+MAX_DETAILED: Final = 100_000
+"""Steps up to which the check is run a second time to say where it failed."""
+MAX_FINDINGS: Final = 5
+_CACHED: Final = 256
+
+_PATTERNS: Final = jsonschema_rs.FancyRegexOptions(
+    backtrack_limit=50_000, size_limit=1_000_000, dfa_size_limit=1_000_000
+)
+
+
+class SchemaError(Exception):
+    """The schema cannot be used."""
+
+
+class CostError(Exception):
+    """Checking could take too long."""
+
+
+def check(schema: bytes, args: Json) -> tuple[Finding, ...]:
+    """Empty when the arguments are as declared; else at most MAX_FINDINGS findings of severity `error`."""
+    compiled = _compiled(bytes(schema))
+    if isinstance(compiled, str):
+        return (_finding("bad_schema", "arguments", compiled),)
+    depth, nodes = _extent(args)
+    try:
+        steps = compiled.cost(depth) * nodes
+    except CostError as error:
+        return (_finding("schema_cost", "arguments", str(error)),)
+    if steps > MAX_STEPS:
+        return (_finding("schema_cost", "arguments", "checking these arguments could take too long"),)
+    try:
+        return tuple([*compiled.undeclared(args), *compiled.violations(args, steps)][:MAX_FINDINGS])
+    except Exception as error:  # noqa: BLE001 - numbers or text that the library cannot take
+        said = f"the arguments cannot be checked ({type(error).__name__})"
+        return (_finding("schema", "arguments", said),)
+
+
+def _finding(code: str, path: str, detail: str) -> Finding:
+    return Finding(VALIDATOR, code, "error", path, detail)
+
+
+def _extent(value: Json) -> tuple[int, int]:
+    """Depth, and count of values and keys."""
+    deepest, nodes, waiting = 1, 0, [(value, 1)]
+    while waiting:
+        current, depth = waiting.pop()
+        nodes += 1
+        deepest = max(deepest, depth)
+        if isinstance(current, Mapping):
+            nodes += len(current)
+            waiting += [(below, depth + 1) for below in current.values()]
+        elif isinstance(current, list):
+            waiting += [(below, depth + 1) for below in current]
+    return deepest, nodes
+
+
+# -- a schema, compiled -----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Compiled:
+    tree: Any
+    validator: Any
+    names: frozenset[str] | None
+    """Arguments that the top level declares; None when it allows others."""
+    patterns: tuple[str, ...]
+    """Patterns of further argument names."""
+    costs: dict[int, int] = field(default_factory=dict)
+
+    def cost(self, depth: int) -> int:
+        found = self.costs.get(depth)
+        if found is None:
+            found = self.costs[depth] = _Cost(self.tree).of(depth)
+        return found
+
+    def violations(self, args: Json, steps: int) -> Iterator[Finding]:
+        if self.validator.is_valid(args):
+            return
+        if steps > MAX_DETAILED:
+            yield _finding("schema", "arguments", "the arguments do not satisfy the declared schema")
+            return
+        for _, error in zip(range(MAX_FINDINGS), self.validator.iter_errors(args), strict=False):
+            yield _violation(error)
+
+    def undeclared(self, args: Json) -> Iterator[Finding]:
+        if self.names is None or not isinstance(args, Mapping):
+            return
+        for name in sorted(args.keys() - self.names):
+            if not _matches_any(self.patterns, name):
+                said = "an argument that the tool's schema does not declare"
+                yield _finding("additional_properties", _path([name]), said)
+
+
+@functools.lru_cache(maxsize=_CACHED)
+def _compiled(schema: bytes) -> _Compiled | str:
+    """The compiled schema, or what is wrong with it."""
+    try:
+        tree = _tree(schema)
+        validator = jsonschema_rs.validator_for(tree, retriever=_refuse, pattern_options=_PATTERNS)
+        names, patterns = _declared(tree)
+    except SchemaError as error:
+        return str(error)
+    except Exception as error:  # noqa: BLE001 - a schema that the library stumbles over cannot be used, however
+        return f"not a usable JSON Schema: {_plain(str(error))}"
+    return _Compiled(tree, validator, names, patterns)
+
+
+def _tree(schema: bytes) -> Any:
+    if len(schema) > MAX_SCHEMA_BYTES:
+        raise SchemaError(f"the schema is larger than {MAX_SCHEMA_BYTES // 1024} KiB")
+    try:
+        tree = msgspec.json.decode(schema)
+    except (msgspec.DecodeError, RecursionError):
+        raise SchemaError("the schema is not JSON, or nested too deeply") from None
+    if not isinstance(tree, (dict, bool)):
+        raise SchemaError("a schema must be an object or a boolean")
+    if _extent(tree)[0] > MAX_DEPTH:
+        raise SchemaError(f"the schema is nested more than {MAX_DEPTH} levels deep")
+    return tree
+
+
+def _refuse(uri: str) -> Any:
+    raise SchemaError("references outside the schema are not followed")
+
+
+def _violation(error: Any) -> Finding:
+    keyword = str(error.kind.name)
+    code = "additional_properties" if keyword == "additionalProperties" else "schema"
+    return _finding(code, _path(error.instance_path), f"does not satisfy '{_plain(keyword)}' of the declared schema")
+
+
+_PLAIN = re.compile(r"[^A-Za-z0-9_$/.:,' #()-]+")
+_KEY = re.compile(r"[A-Za-z0-9_-]{1,64}")
+
+
+def _plain(text: str) -> str:
+    return _PLAIN.sub("", text.split("\n", 1)[0])[:120]
+
+
+def _path(parts: Sequence[str | int]) -> str:
+    """`arguments.a[0]`; names that are not plain are not repeated."""
+    said = "".join(
+        f"[{p}]" if isinstance(p, int) else f".{p}" if _KEY.fullmatch(p) else ".(unusual name)" for p in parts
+    )
+    return f"arguments{said}"
+
+
+# -- what the top level declares --------------------------------------------------------------------------
+
+_HERE_LISTS: Final = ("allOf", "anyOf", "oneOf")
+_HERE_ONES: Final = ("not", "if", "then", "else")
+_BELOW_MAPS: Final = ("properties", "patternProperties")
+_BELOW_ONES: Final = (
+    *("additionalProperties", "unevaluatedProperties", "propertyNames", "items", "additionalItems"),
+    *("unevaluatedItems", "contains"),
+)
+_BELOW_LISTS: Final = ("prefixItems", "items")
+_OPEN: Final = ("additionalProperties", "unevaluatedProperties")
+
+
+def _declared(tree: Any) -> tuple[frozenset[str] | None, tuple[str, ...]]:
+    """Names and patterns of arguments that the top level declares, through everything that applies to it."""
+    if not isinstance(tree, dict) or "properties" not in tree or any(key in tree for key in _OPEN):
+        return None, ()
+    names: set[str] = set()
+    patterns: list[str] = []
+    seen: set[int] = set()
+    waiting = [tree]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, dict) and id(node) not in seen:
+            seen.add(id(node))
+            names |= _mapping(node, "properties").keys()
+            patterns += _mapping(node, "patternProperties")
+            waiting += _applied_here(node, tree)
+    return frozenset(names), tuple(patterns)
+
+
+def _matches_any(patterns: Sequence[str], name: str) -> bool:
+    schema = {"anyOf": [{"pattern": pattern} for pattern in patterns]}
+    return bool(patterns) and jsonschema_rs.is_valid(schema, name, pattern_options=_PATTERNS)
+
+
+def _mapping(node: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    found = node.get(key)
+    return found if isinstance(found, dict) else {}
+
+
+def _applied_here(node: Mapping[str, Any], root: Any) -> Iterator[Any]:
+    """Schemas applied to the same value."""
+    for key in _HERE_LISTS:
+        yield from node.get(key) or ()
+    for key in _HERE_ONES:
+        if key in node:
+            yield node[key]
+    for key in ("dependentSchemas", "dependencies"):
+        yield from _mapping(node, key).values()
+    if "$ref" in node:
+        yield _target(root, node["$ref"])
+
+
+def _applied_below(node: Mapping[str, Any]) -> Iterator[Any]:
+    """Schemas applied to values inside it."""
+    for key in _BELOW_MAPS:
+        yield from _mapping(node, key).values()
+    for key in _BELOW_LISTS:
+        if isinstance(node.get(key), list):
+            yield from node[key]
+    for key in _BELOW_ONES:
+        if isinstance(node.get(key), dict):
+            yield node[key]
+
+
+def _target(root: Any, reference: Any) -> Any:
+    """What a `$ref` inside the document points to."""
+    if not isinstance(reference, str) or not (reference == "#" or reference.startswith("#/")):
+        raise SchemaError("references other than '#/…' inside the schema are not followed")
+    found = root
+    for part in unquote(reference[2:]).split("/") if reference != "#" else ():
+        key = part.replace("~1", "/").replace("~0", "~")
+        if isinstance(found, list) and key.isdigit() and int(key) < len(found):
+            found = found[int(key)]
+        elif isinstance(found, dict) and key in found:
+            found = found[key]
+        else:
+            raise SchemaError("a reference of the schema points to nothing")
+    return found
+
+
+class _Cost:
+    """How many schema nodes one value of a depth can meet, every alternative and reference followed."""
+
+    def __init__(self, root: Any) -> None:
+        self._root = root
+        self._known: dict[tuple[int, int], int] = {}
+        self._open: set[tuple[int, int]] = set()
+
+    def of(self, depth: int) -> int:
+        return self._cost(self._root, depth)
+
+    def _cost(self, node: Any, depth: int) -> int:
+        if not isinstance(node, dict) or depth <= 0:
+            return 1
+        key = (id(node), depth)
+        if key in self._known:
+            return self._known[key]
+        if key in self._open or len(self._known) > MAX_EXPANDED or len(self._open) > MAX_CHAIN:
+            raise CostError("the schema refers to itself without end, or is too large to bound its cost")
+        self._open.add(key)
+        here = sum(self._cost(other, depth) for other in _applied_here(node, self._root))
+        below = sum(self._cost(other, depth - 1) for other in _applied_below(node))
+        self._open.discard(key)
+        self._known[key] = 1 + here + below
+        return self._known[key]

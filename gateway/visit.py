@@ -1,0 +1,96 @@
+"""What a request carries on its way: the gateway's parts, the client's side, and how far it has come."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import msgspec
+
+from gateway.bookkeeping import Bookkeeping
+from gateway.clock import Clock
+from gateway.config import Settings
+from gateway.cost import PriceTable
+from gateway.dialects import Dialect, Stream
+from gateway.dialects.events import Broken
+from gateway.errors import GatewayError
+from gateway.exchange import EndState, Exchange
+from gateway.journal import Journal
+from gateway.judge import Court
+from gateway.policy import PolicySet
+from gateway.state import Keys
+from gateway.trace.redact import Redactor
+from gateway.trace.rows import Scribe
+from gateway.upstream.client import UpstreamClient
+from gateway.upstream.routing import Routes
+
+
+@dataclass(frozen=True, slots=True)
+class Gateway:
+    """Everything a request needs, fixed for its length: hot reload puts a new bundle in place between requests."""
+
+    settings: Settings
+    policies: PolicySet
+    routes: Routes
+    prices: PriceTable
+    journal: Journal
+    upstream: UpstreamClient
+    keys: Keys
+    scribe: Scribe
+    redactor: Redactor
+    clock: Clock = field(default_factory=Clock)
+    draining: bool = False
+
+    @property
+    def keys_required(self) -> bool:
+        match self.settings.keys:
+            case "required":
+                return True
+            case "optional":
+                return False
+        return not self.settings.listen_address.loopback or self.keys.any_created()
+
+
+@dataclass(slots=True)
+class Incoming:
+    """A request as the server hands it over. Header names are lower case; `path` is the raw path without query."""
+
+    method: str
+    path: str
+    query: str
+    headers: Sequence[tuple[str, str]]
+    dialect: Dialect
+    body: Callable[[], Awaitable[bytes]]
+    refusal: GatewayError | None = None
+    """Set when the server already knows that this cannot be served (wrong path, wrong method, an upgrade)."""
+    gone: EndState = "client_gone"
+    """What a cancellation means: the server sets `interrupted` when it is shutting down."""
+
+
+class Head(msgspec.Struct, frozen=True):
+    status: int
+    headers: Mapping[str, str]
+
+
+@dataclass(slots=True)
+class Visit:
+    """The state of one request on its way; only `pipeline` and `answering` touch it."""
+
+    gateway: Gateway
+    incoming: Incoming
+    x: Exchange
+    book: Bookkeeping
+    started: int
+    court: Court | None = None
+    stream: Stream | None = None
+    asked: int | None = None
+    """Monotonic µs when the provider was asked."""
+    headers: dict[str, str] = field(default_factory=dict)
+    finishing: bool = False
+    broken: Broken | None = None
+    undecodable: str = ""
+    """Observing only: why the stream could not be decoded."""
+    provider_left: bool = False
+    """The provider's connection ended."""
+    answering: bool = False
+    """The head of a streamed answer has left."""

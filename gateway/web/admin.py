@@ -1,0 +1,240 @@
+"""The admin plane: health, questions in SQL, the live tail. A listener of its own, never the agents'.
+
+Everything but the two health answers wants the admin token. The Host header must name this listener, or a web page could reach it through a
+name that resolves to 127.0.0.1. It knows the book only by what it asks of it (`Desk`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from typing import Any, Protocol
+
+import msgspec
+from msgspec import Struct, field
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from gateway.stores import Answer, Refused
+from gateway.web import queries
+
+MAX_BODY = 256 * 1024
+QUERIES_AT_ONCE = 4
+HEARTBEAT_S = 15.0
+_SECURITY = {"cache-control": "no-store", "x-content-type-options": "nosniff", "referrer-policy": "no-referrer"}
+
+
+class Status(Struct, frozen=True):
+    """How the book is doing; `ready` is false until it has caught up, and while it cannot write or a segment is damaged."""
+
+    ready: bool
+    lag_bytes: int
+    records: int
+    ledger: str
+    problem: str | None = None
+    quarantined: Mapping[str, str] = field(default_factory=dict)
+    """Segment name → where and why it is not read any further."""
+    warnings: Sequence[str] = ()
+
+
+class Subscription(Protocol):
+    """Lines of one tail, in order. None ends it."""
+
+    async def next_line(self) -> bytes | None: ...
+    def close(self) -> None: ...
+
+
+class Desk(Protocol):
+    """What the admin plane asks of the book."""
+
+    def status(self) -> Status: ...
+    def query(self, sql: str, limit: int, params: Mapping[str, Any] | None = None) -> Answer: ...
+    def subscribe(self) -> Subscription: ...
+    def history(self, since: str) -> Sequence[tuple[str, bytes]]:
+        """(id, tail line) of what was recorded since a point in time, oldest first."""
+
+
+class Question(Struct):
+    """Body of POST /sql."""
+
+    sql: str
+    limit: int = 1000
+    params: dict[str, str | int | float | bool | None] = field(default_factory=dict)
+
+
+def create(desk: Desk, token: str, hosts: Sequence[str]) -> ASGIApp:
+    """`hosts` are the names, without port, under which this listener may be addressed."""
+    admin = _Admin(desk, token)
+    routes = [
+        Route("/livez", admin.livez),
+        Route("/readyz", admin.readyz),
+        Route("/sql", admin.guarded(admin.sql), methods=["POST"]),
+        Route("/tail", admin.guarded(admin.tail)),
+        Route("/queries", admin.guarded(admin.list_queries)),
+        Route("/queries/{name}", admin.guarded(admin.one_query)),
+    ]
+    app = Starlette(routes=routes, exception_handlers={404: _not_found, 405: _wrong_method})
+    return _OnlyHosts(app, hosts)
+
+
+class _Admin:
+    def __init__(self, desk: Desk, token: str) -> None:
+        self._desk = desk
+        self._token = token.encode()
+        self._slots = asyncio.Semaphore(QUERIES_AT_ONCE)
+
+    def guarded(self, endpoint: Callable[[Request], Awaitable[Response]]) -> Callable[[Request], Awaitable[Response]]:
+        async def checked(request: Request) -> Response:
+            scheme, _, given = request.headers.get("authorization", "").partition(" ")
+            if scheme.lower() != "bearer" or not hmac.compare_digest(given.strip().encode(), self._token):
+                return _error(401, "unauthorized", "send 'Authorization: Bearer' with the token in the data folder's admin.token")
+            return await endpoint(request)
+
+        return checked
+
+    async def livez(self, request: Request) -> Response:
+        return _json({"live": True})
+
+    async def readyz(self, request: Request) -> Response:
+        status = await asyncio.to_thread(self._desk.status)
+        return _json(status, 200 if status.ready else 503)
+
+    async def sql(self, request: Request) -> Response:
+        body = await _limited_body(request)
+        if body is None:
+            return _error(413, "too_large", f"a query may have {MAX_BODY} bytes")
+        try:
+            question = msgspec.json.decode(body, type=Question)
+        except msgspec.DecodeError as error:
+            return _error(400, "bad_request", f'send {{"sql": "SELECT …", "limit": 1000}}: {error}')
+        return await self._ask(question.sql, question.limit, question.params)
+
+    async def list_queries(self, request: Request) -> Response:
+        return _json({"queries": [_described(query) for query in queries.read_all().values()]})
+
+    async def one_query(self, request: Request) -> Response:
+        """The answer to a canned question; its parameters come from the query string. `?show` gives the SQL instead."""
+        query = queries.read_all().get(request.path_params["name"])
+        if query is None:
+            return _error(404, "not_found", "no query of that name; GET /queries lists them")
+        if "show" in request.query_params:
+            return _json({**_described(query), "sql": query.sql})
+        given = {name: request.query_params.get(name, default) for name, default in query.params.items()}
+        limit = request.query_params.get("limit", "1000")
+        return await self._ask(query.sql, int(limit) if limit.isdigit() else 1000, given)
+
+    async def tail(self, request: Request) -> Response:
+        try:
+            lines = await self._tail(request.query_params.get("since"), follow=request.query_params.get("follow") != "0")
+            return StreamingResponse(lines, media_type="application/jsonl", headers=_SECURITY)
+        except Refused as refused:
+            return _error(400, refused.code, refused.message)
+
+    async def _ask(self, sql: str, limit: int, params: Mapping[str, Any]) -> Response:
+        async with self._slots:
+            try:
+                answer = await asyncio.to_thread(self._desk.query, sql, limit, params)
+            except Refused as refused:
+                return _error(403 if refused.code == "sql_refused" else 400, refused.code, refused.message)
+        return _json(answer._asdict())
+
+    async def _tail(self, since: str | None, *, follow: bool) -> AsyncIterator[bytes]:
+        """Subscribed before the past is read, so that nothing falls between; what comes twice is left out the second time."""
+        live = self._desk.subscribe()
+        try:
+            past = await asyncio.to_thread(self._desk.history, since) if since else []
+        except BaseException:
+            live.close()
+            raise
+        return _lines(past, live, follow=follow)
+
+
+async def _lines(past: Sequence[tuple[str, bytes]], live: Subscription, *, follow: bool) -> AsyncIterator[bytes]:
+    try:
+        for _, line in past:
+            yield line
+        if not follow:
+            return
+        told = {key for key, _ in past}
+        while True:
+            try:
+                line_or_end = await asyncio.wait_for(live.next_line(), HEARTBEAT_S)
+            except TimeoutError:
+                yield b"\n"  # an empty line: the connection still stands
+                continue
+            if line_or_end is None:
+                return
+            if told and _key(line_or_end) in told:
+                continue
+            yield line_or_end
+    finally:
+        live.close()
+
+
+class _Keyed(Struct):
+    id: str = ""
+
+
+_key_of = msgspec.json.Decoder(_Keyed).decode
+
+
+def _key(line: bytes) -> str:
+    return _key_of(line).id
+
+
+class _OnlyHosts:
+    """Refuses requests that were addressed to another name (DNS rebinding)."""
+
+    def __init__(self, app: ASGIApp, hosts: Sequence[str]) -> None:
+        self._app = app
+        self._hosts = frozenset(host.lower() for host in hosts)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and not self._is_ours(scope):
+            answer = _error(421, "wrong_host", f"this listener answers to {', '.join(sorted(self._hosts))} only")
+            await answer(scope, receive, send)
+            return
+        await self._app(scope, receive, send)
+
+    def _is_ours(self, scope: Scope) -> bool:
+        named = [value for name, value in scope["headers"] if name == b"host"]
+        return len(named) == 1 and _without_port(named[0].decode("latin-1").lower()) in self._hosts
+
+
+def _without_port(host: str) -> str:
+    if host.startswith("["):
+        return host[1:].partition("]")[0]
+    return host.partition(":")[0]
+
+
+async def _limited_body(request: Request) -> bytes | None:
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > MAX_BODY:
+            return None
+    return bytes(body)
+
+
+def _described(query: queries.Query) -> dict[str, Any]:
+    return {"name": query.name, "title": query.title, "params": query.params}
+
+
+async def _not_found(request: Request, error: Exception) -> Response:
+    return _error(404, "not_found", "there are /livez /readyz /sql /tail /queries here")
+
+
+async def _wrong_method(request: Request, error: Exception) -> Response:
+    return _error(405, "method", "POST /sql; GET for everything else")
+
+
+def _json(value: Any, status: int = 200) -> Response:
+    return Response(msgspec.json.encode(value), status, headers=_SECURITY, media_type="application/json")
+
+
+def _error(status: int, code: str, message: str) -> Response:
+    return _json({"error": {"code": code, "message": message}}, status)

@@ -1,0 +1,249 @@
+"""One worker process: the data plane on its own socket of the shared port, its own journal segment, its own eye on the policies.
+
+Started by the supervisor (`python -m gateway.worker`). It ends when told to (SIGTERM: drains; a second one: at once) and when the
+supervisor is gone, which it sees by the end of its standard input. It never touches DuckDB.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import logging
+import os
+import resource
+import signal
+import socket
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import uvicorn
+import uvloop
+
+from gateway import __version__, logs, prices
+from gateway.app import DataPlane
+from gateway.clock import Clock, uuid7
+from gateway.config import Settings
+from gateway.errors import FileProblems, JournalUnavailable, StartError
+from gateway.front import front
+from gateway.installation import address_key, durability, load_policies, open_keys, provider_keys
+from gateway.journal import Journal
+from gateway.policy import PolicySet
+from gateway.policy_folder import Watcher
+from gateway.trace.record import Booted, PolicyLoaded, PolicyRow
+from gateway.trace.redact import Redactor
+from gateway.trace.rows import Scribe
+from gateway.upstream.client import UpstreamClient
+from gateway.upstream.routing import Routes
+from gateway.visit import Gateway
+
+log = logging.getLogger("gateway.worker")
+
+POLICY_POLL_S = 0.5
+BACKLOG = 2048
+GOODBYE_S = 2.0
+"""For interrupted exchanges to write their records and tell their clients."""
+
+
+def listening_socket(host: str, port: int) -> socket.socket:
+    """A socket that shares its port with the other workers' (SO_REUSEPORT): the kernel spreads connections."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    sock = socket.socket(family, socket.SOCK_STREAM)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    sock.bind((host, port))
+    sock.setblocking(False)
+    return sock
+
+
+def assemble(
+    settings: Settings, policies: PolicySet, journal: Journal, upstream: UpstreamClient, clock: Clock
+) -> Gateway:
+    """A gateway of these parts and what the settings say of the rest."""
+    provided = provider_keys(settings)
+    redactor = Redactor(provided.values())
+    return Gateway(
+        settings=settings,
+        policies=policies,
+        routes=Routes(settings, provided),
+        prices=prices.load(settings.prices),
+        journal=journal,
+        upstream=upstream,
+        keys=open_keys(settings),
+        scribe=Scribe(address_key(settings), redactor),
+        redactor=redactor,
+        clock=clock,
+    )
+
+
+class Worker:
+    """Puts the parts together and takes them apart again."""
+
+    def __init__(self, settings: Settings, *, run: str, slot: int) -> None:
+        """Raises FileProblems or StartError when policies, keys or prices cannot be used."""
+        self.settings = settings
+        self._run, self._slot, self._boot = run, slot, uuid7().hex
+        self._clock = Clock()
+        self._policies = load_policies(settings)
+        self._watcher = Watcher(Path(settings.policies), self._policies) if settings.policies else None
+        self._stopping = 0
+        self.redactor = Redactor(provider_keys(settings).values())
+
+    async def serve(self) -> None:
+        """Runs until told to stop."""
+        settings = self.settings
+        folder = settings.data_path / "journal"
+        mode = durability(settings)
+        self._journal = Journal(
+            folder, run=self._run, slot=self._slot, boot=self._boot, durability=mode, first=self._booted
+        )
+        upstream = UpstreamClient(settings.timeouts)
+        gateway = assemble(settings, self._policies, self._journal, upstream, self._clock)
+        self.plane = DataPlane(gateway, slot=self._slot)
+        await self._announce(self.plane.gateway.policies)
+        self._server = _Server(self._uvicorn())
+        address = settings.listen_address
+        tasks = [asyncio.create_task(self._watch_policies())]
+        self._listen_to_signals()
+        try:
+            await self._server.serve(sockets=[listening_socket(address.host, address.port)])
+        finally:
+            for task in tasks:
+                task.cancel()
+            await upstream.close()
+            await self._journal.close()
+
+    def _booted(self) -> Booted:
+        return Booted(run=self._run, slot=self._slot, boot=self._boot, at_us=self._clock.now_us(), version=__version__)
+
+    def _uvicorn(self) -> uvicorn.Config:
+        return uvicorn.Config(
+            self.plane,
+            http=front(self.settings.limits, self.settings.timeouts),
+            ws="none",
+            loop="uvloop",
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            proxy_headers=False,
+            backlog=BACKLOG,
+            timeout_keep_alive=int(self.settings.timeouts.keep_alive),
+            timeout_graceful_shutdown=2,
+        )
+
+    async def _announce(self, policies: PolicySet) -> None:
+        row = PolicyRow(hash=policies.hash, loaded_us=self._clock.now_us(), git=policies.git, files=policies.files)
+        try:
+            await self._journal.append(PolicyLoaded(row))
+        except JournalUnavailable as e:
+            log.error("the policy version %s could not be recorded yet: %s", policies.hash[:12], e)  # noqa: TRY400 - no traceback wanted
+
+    async def _watch_policies(self) -> None:
+        """Puts a changed policy in force between two requests; keeps the last good one, loudly, when the change cannot be used."""
+        while self._watcher is not None:
+            await asyncio.sleep(POLICY_POLL_S)
+            change = await asyncio.to_thread(self._watcher.poll)
+            if change is None:
+                continue
+            self.plane.policy_problems = change.problems
+            if change.policies is None:
+                log.error(
+                    "policies not changed, the last good version %s stays in force:\n%s",
+                    self._hash(),
+                    _lines(change.problems),
+                )
+                continue
+            if change.policies.hash != self.plane.gateway.policies.hash:
+                await self._announce(change.policies)
+            self.plane.gateway = replace(self.plane.gateway, policies=change.policies)
+            log.info("policies %s in force", self._hash())
+
+    def _hash(self) -> str:
+        return self.plane.gateway.policies.hash[:12]
+
+    def _listen_to_signals(self) -> None:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._stop)
+        if not sys.stdin.isatty():
+            loop.add_reader(sys.stdin.fileno(), self._supervisor_spoke)
+
+    def _supervisor_spoke(self) -> None:
+        """The supervisor never writes: readable means that it is gone."""
+        if not os.read(sys.stdin.fileno(), 1024):
+            asyncio.get_running_loop().remove_reader(sys.stdin.fileno())
+            self._stop()
+
+    def _stop(self) -> None:
+        self._stopping += 1
+        if self._stopping == 1:
+            self._draining = asyncio.ensure_future(self._drain())
+        else:
+            self.plane.interrupt()
+            self._server.should_exit = True
+
+    async def _drain(self) -> None:
+        """No new work; open exchanges get `drain` seconds, then an error and their record."""
+        log.info("stopping: %d exchanges under way", self.plane.active)
+        self.plane.drain()
+        self._server.stop_listening()
+        if not await self.plane.idle(self.settings.timeouts.drain):
+            self.plane.interrupt()
+            await self.plane.idle(GOODBYE_S)
+        self._server.should_exit = True
+
+
+class _Server(uvicorn.Server):
+    """uvicorn without its own ideas about signals."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+    def stop_listening(self) -> None:
+        for server in getattr(self, "servers", ()):
+            server.close()
+        for connection in list(self.server_state.connections):
+            connection.shutdown()
+
+
+def _lines(problems: tuple[object, ...]) -> str:
+    return "\n".join(str(problem) for problem in problems)
+
+
+def _more_files() -> None:
+    """Each stream takes two descriptors; the soft limit is often 1024."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft < hard:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(
+        prog="python -m gateway.worker", description="one worker of the data plane; started by 'tollhouse up'"
+    )
+    parser.add_argument(
+        "--settings", type=Path, required=True, help="resolved settings (JSON), written by the supervisor"
+    )
+    parser.add_argument("--run", required=True, help="id of this run of the gateway")
+    parser.add_argument("--slot", type=int, required=True, help="which of the workers this is, from 0")
+    given = parser.parse_args()
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    _more_files()
+    settings = Settings.model_validate_json(given.settings.read_bytes())
+    try:
+        worker = Worker(settings, run=given.run, slot=given.slot)
+    except (FileProblems, StartError) as e:
+        sys.stderr.write(f"{e}\n")
+        return 3
+    logs.configure(worker.redactor)
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(worker.serve())
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

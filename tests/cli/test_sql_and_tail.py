@@ -1,0 +1,237 @@
+"""`tollhouse sql` and `tollhouse tail`: with and without a running gateway; hostile content is shown, never obeyed."""
+
+from __future__ import annotations
+
+import csv
+import datetime as dt
+import io
+import json
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+import typer
+from hypothesis import given
+from hypothesis import strategies as st
+from typer.testing import CliRunner
+
+from gateway.cli import tail as tail_module
+from gateway.cli.sql import sql, visible_json
+from gateway.cli.tail import tail
+from gateway.cli.visible import visible
+from gateway.errors import GatewayError, StartError
+from gateway.stores import Batch
+from gateway.stores.duckdb import Ledger
+from gateway.trace import frames, record
+from gateway.trace.record import Booted, CallRow, Ended, ExchangeRow
+from gateway.trace.segments import Segment
+
+HOSTILE = "\x1b[2Jred\u202e\x9b1m\r\n"
+SEGMENT = Segment("1" * 32, 0, "2" * 32, 0)
+
+app = typer.Typer()
+app.command("sql")(sql)
+app.command("tail")(tail)
+
+
+def records() -> list[Ended | Booted]:
+    at = 1_790_000_000_000_000
+    row = ExchangeRow("a" * 32, at, "openai.chat", "openai", "chat", "/v1", HOSTILE, state="complete", cost="0.5")
+    call = CallRow("a" * 32, "dec_1", at + 1, 0, "c", "bash", "function", HOSTILE, "h", "deny", False, "rule", "=no", "coder")
+    return [Booted(SEGMENT.run, 0, SEGMENT.boot, 1), Ended(row, (call,))]
+
+
+def run(*arguments: str, given: str | None = None) -> str:
+    result = CliRunner().invoke(app, list(arguments), input=given, catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    return result.stdout
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("data")
+    ledger = Ledger(folder / "ledger.duckdb")
+    ledger.apply([Batch(SEGMENT, list(enumerate(records())), 9, bytes(32))])
+    ledger.close()
+    return folder
+
+
+def test_without_a_gateway_the_file_is_asked(data: Path) -> None:
+    assert json.loads(run("sql", "SELECT name, cost FROM calls, exchanges", "--data", str(data), "--format", "jsonl")) == {
+        "name": "bash", "cost": "0.500000000",
+    }  # fmt: skip
+
+
+def test_a_gateway_that_is_gone_is_no_hindrance(data: Path) -> None:
+    (data / "run.json").write_text('{"admin": "http://127.0.0.1:9"}')
+    (data / "admin.token").write_text("x" * 40)
+    try:
+        assert "bash" in run("sql", "SELECT name FROM calls", "--data", str(data))
+    finally:
+        (data / "run.json").unlink()
+
+
+@pytest.mark.parametrize("how", ["table", "csv", "json", "jsonl"])
+def test_no_format_lets_control_characters_reach_the_terminal(data: Path, how: str) -> None:
+    shown = run("sql", "SELECT e.agent, arguments FROM calls JOIN exchanges e ON e.id = exchange_id", "--data", str(data), "--format", how)
+    shown += run("sql", "SELECT e.agent FROM exchanges e", "--data", str(data), "--format", how)
+    assert "red" in shown
+    assert not [each for each in shown if visible(each) != each and each != "\n"]
+
+
+def test_csv_is_csv_and_no_cell_is_a_formula(data: Path) -> None:
+    out = run("sql", "SELECT reason, '-1.5' AS n, '@x' AS at, -2 AS m, '-a' AS b FROM calls", "--data", str(data), "--format", "csv")
+    assert list(csv.reader(io.StringIO(out))) == [["reason", "n", "at", "m", "b"], ["'=no", "-1.5", "'@x", "-2", "'-a"]]
+
+
+def test_json_is_the_whole_answer(data: Path) -> None:
+    answer = json.loads(run("sql", "SELECT agent FROM exchanges", "--data", str(data), "--format", "json"))
+    assert answer["rows"] == [[HOSTILE]]
+    assert answer["truncated"] is False
+
+
+def test_a_query_comes_from_the_argument_a_file_or_standard_input(data: Path, tmp_path: Path) -> None:
+    file = tmp_path / "q.sql"
+    file.write_text("SELECT 7 AS v")
+    for arguments, typed in ((["SELECT 7 AS v"], None), (["-f", str(file)], None), (["-"], "SELECT 7 AS v"), (["-f", "-"], "SELECT 7 AS v")):
+        assert run("sql", *arguments, "--data", str(data), "--format", "csv", given=typed) == "v\n7\n"
+
+
+def test_exactly_one_query_is_wanted(data: Path) -> None:
+    for arguments in ([], ["SELECT 1", "--saved", "latest_decisions"], ["SELECT 1", "-f", "-"], ["SELECT 1", "-p", "novalue"]):
+        assert CliRunner().invoke(app, ["sql", *arguments, "--data", str(data)]).exit_code == 2
+
+
+def test_saved_queries_are_listed_and_run_with_parameters(data: Path) -> None:
+    assert "latest_decisions" in run("sql", "--saved", "list")
+    assert "bash" in run("sql", "--saved", "latest_decisions", "--data", str(data))
+    assert "bash" not in run("sql", "--saved", "latest_decisions", "-p", "agent=nobody", "--data", str(data))
+    with pytest.raises(GatewayError, match="no saved query 'x'; there are"):
+        run("sql", "--saved", "x", "--data", str(data))
+
+
+def test_a_refused_question_says_why(data: Path) -> None:
+    with pytest.raises(GatewayError, match="only functions that compute"):
+        run("sql", "SELECT current_setting('x')", "--data", str(data))
+
+
+def test_a_cut_answer_says_so_on_standard_error(data: Path) -> None:
+    result = CliRunner().invoke(app, ["sql", "SELECT * FROM range(9)", "--limit", "2", "--data", str(data), "--format", "csv"])
+    assert result.stdout == "range\n0\n1\n"
+    assert "cut after 2 rows" in result.stderr
+
+
+def test_no_data_folder_and_no_ledger_say_how_to_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for verb in (["sql", "SELECT 1"], ["tail"]):
+        with pytest.raises(StartError, match="'tollhouse up'"):
+            run(*verb, "--data", str(tmp_path / "absent"))
+        with pytest.raises(StartError, match="'tollhouse up'"):
+            run(*verb, "--data", str(tmp_path))
+    monkeypatch.setenv("TOLLHOUSE_DATA", str(tmp_path / "named"))
+    with pytest.raises(StartError, match="named"):
+        run("sql", "SELECT 1")
+
+
+def test_a_damaged_run_file_is_said(data: Path) -> None:
+    (data / "run.json").write_text("{")
+    (data / "admin.token").write_text("x" * 40)
+    try:
+        with pytest.raises(StartError, match="damaged"):
+            run("sql", "SELECT 1", "--data", str(data))
+    finally:
+        (data / "run.json").unlink()
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A data folder with a book at work on it."""
+    folder = tmp_path_factory.mktemp("running")
+    (folder / "journal").mkdir()
+    data, head = b"", frames.GENESIS
+    for each in records():
+        raw, head = frames.frame(head, record.encode(each))
+        data += raw
+    (folder / "journal" / SEGMENT.name).write_bytes(data)
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    book = subprocess.Popen([sys.executable, "-m", "gateway.book", "--data", str(folder), "--port", str(port)], stderr=subprocess.DEVNULL)
+    (folder / "run.json").write_text(json.dumps({"pid": 1, "run": SEGMENT.run, "admin": f"http://127.0.0.1:{port}"}))
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        try:
+            if httpx.get(f"http://127.0.0.1:{port}/readyz").status_code == 200:
+                break
+        except httpx.HTTPError:
+            time.sleep(0.05)
+    yield folder
+    book.terminate()
+    book.wait(20)
+
+
+def test_a_running_gateway_is_asked_over_its_admin_plane(running: Path) -> None:
+    assert run("sql", "SELECT name FROM calls", "--data", str(running), "--format", "csv") == "name\nbash\n"
+    with pytest.raises(GatewayError, match="there is no table 'nowhere'") as refused:
+        run("sql", "SELECT * FROM nowhere", "--data", str(running))
+    assert refused.value.code == "sql_refused"
+
+
+def test_a_tail_shows_the_past_a_line_each_and_safely(running: Path) -> None:
+    shown = run("tail", "--no-follow", "--since", "2020-01-01", "--data", str(running))
+    call, exchange = sorted(shown.strip().split("\n"), key=lambda line: "bash" not in line)
+    assert "deny" in call
+    assert "coder" in call
+    assert "bash(\\x1b[2Jred" in call
+    assert "complete" in exchange
+    assert "$0.5" in exchange
+    assert not [each for each in shown if visible(each) != each and each != "\n"]
+
+
+def test_a_tail_in_json_is_the_recorded_line(running: Path) -> None:
+    shown = run("tail", "--no-follow", "--json", "--since", "2020-01-01", "--data", str(running))
+    lines = [json.loads(each) for each in shown.splitlines()]
+    assert {each["record"] for each in lines} == {"call", "exchange"}
+    assert {each.get("arguments") for each in lines} == {HOSTILE, None}
+
+
+@pytest.mark.parametrize(("since", "seconds"), [("30s", 30), ("15m", 900), ("2h", 7200), ("7d", 604800)])
+def test_since_may_be_a_span_before_now(since: str, seconds: int) -> None:
+    start = tail_module._start(since)
+    assert start is not None
+    ago = dt.datetime.now(dt.UTC) - dt.datetime.fromisoformat(start + "+00:00")
+    assert abs(ago.total_seconds() - seconds) < 5
+
+
+@pytest.mark.parametrize("since", [None, "2026-01-01", "h", "12"])
+def test_since_is_otherwise_passed_on(since: str | None) -> None:
+    assert tail_module._start(since) == since
+
+
+def test_a_tail_since_nonsense_is_refused(running: Path) -> None:
+    with pytest.raises(GatewayError, match="soon"):
+        run("tail", "--no-follow", "--since", "soon", "--data", str(running))
+
+
+def test_gaps_and_interruptions_are_told() -> None:
+    assert "3 lines left out" in tail_module._told({"record": "gap", "lines": 3})
+    assert "interrupted abc" in tail_module._told({"record": "interrupted", "id": "abc"})
+    assert tail_module._told({"record": "new", "x": "\x1b"}) == "{'record': 'new', 'x': '\\x1b'}"
+
+
+@given(st.text())
+def test_visible_text_has_no_character_a_terminal_obeys(text: str) -> None:
+    shown = visible(text)
+    assert all(each.isprintable() or each not in "\x1b\x07\x08\x9b\r\n\u202e" for each in shown)
+    assert visible(shown) == shown
+
+
+@given(st.text())
+def test_visible_json_is_the_same_json(text: str) -> None:
+    shown = visible_json(json.dumps({"t": text}, ensure_ascii=False))
+    assert json.loads(shown) == {"t": text}
+    assert visible(shown) == shown

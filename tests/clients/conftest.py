@@ -1,0 +1,68 @@
+"""A virtual environment that holds the SDKs of today, which cannot be installed beside litellm; and the same live gateway to drive."""
+
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import venv
+from pathlib import Path
+
+import pytest
+
+from gateway.demo.stage import RunningGateway, settings_for
+from gateway.rehearsal import RunningRehearsal
+from gateway.rehearsal.tap import Tap
+
+HERE = Path(__file__).parent
+LIVE = HERE.parent / "live"
+WANTED = ("openai>=3.52,<4", "anthropic>=2.11,<3")
+
+
+@pytest.fixture(scope="session")
+def sdk_python(pytestconfig) -> Path:
+    """The interpreter of the environment; built once and kept in pytest's cache folder until what is wanted changes."""
+    stamp = hashlib.sha256("\n".join((*WANTED, sys.version)).encode()).hexdigest()[:16]
+    folder = Path(pytestconfig.cache.mkdir("client-sdks")) / stamp
+    python = folder / "bin" / "python"
+    if not (folder / "complete").exists():
+        if os.environ.get("TOLLHOUSE_OFFLINE") == "1":
+            pytest.skip("TOLLHOUSE_OFFLINE=1: the SDKs' own environment cannot be built without the package index")
+        _build(folder, python)
+    return python
+
+
+def _build(folder: Path, python: Path) -> None:
+    shutil.rmtree(folder, ignore_errors=True)
+    venv.create(folder, with_pip=True)
+    command = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *WANTED]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=600)
+    if done.returncode:
+        shutil.rmtree(folder, ignore_errors=True)
+        pytest.fail(
+            f"cannot install {', '.join(WANTED)}: is the package index reachable? Set TOLLHOUSE_OFFLINE=1 to skip.\n{done.stderr}"
+        )
+    (folder / "complete").touch()
+
+
+@pytest.fixture(scope="session")
+def gateway(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("clients")
+    (folder / "policies").mkdir()
+    shutil.copy(LIVE / "policy.yaml", folder / "policies" / "policy.yaml")
+    with (
+        RunningRehearsal(LIVE / "scenes.yaml") as provider,
+        RunningGateway(folder, settings_for(provider.base_url, policies="policies")) as running,
+    ):
+        yield running
+
+
+@pytest.fixture(scope="session")
+def key(gateway):
+    return gateway.create_key("live-agent")
+
+
+@pytest.fixture
+def tap(gateway):
+    with Tap(gateway.url) as tapped:
+        yield tapped

@@ -1,0 +1,53 @@
+"""The SDKs as an agent installs them today, in an environment of their own, unmodified but for base URL and key."""
+
+import json
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+SDKS = ["openai", "anthropic"]
+CALLS, ENDED = {"openai": "tool_calls", "anthropic": "tool_use"}, {"openai": "stop", "anthropic": "end_turn"}
+LOOKED_UP = ["look_up", {"city": "Bern"}]
+
+
+@pytest.fixture
+def drive(sdk_python, tap, key):
+    environment = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "PYTHONHOME")}
+
+    def run(sdk: str, model: str) -> dict:
+        script = Path(__file__).parent / f"drive_{sdk}.py"
+        url = f"{tap.url}/v1" if sdk == "openai" else tap.url
+        command = [str(sdk_python), str(script), url, key, model, f"clients-{sdk}-{model}"]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=120, env=environment)
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout)
+
+    return run
+
+
+@pytest.mark.parametrize("sdk", SDKS)
+def test_an_allowed_call_makes_the_whole_round(drive, sdk):
+    seen = drive(sdk, "allowed")
+    assert int(seen["version"].split(".")[0]) == {"openai": 3, "anthropic": 2}[sdk]
+    for name, loop in seen["loops"].items():
+        assert loop == {"ran": [LOOKED_UP], "finishes": [CALLS[sdk], ENDED[sdk]], "text": "It is sunny in Bern."}, name
+
+
+@pytest.mark.parametrize("sdk", SDKS)
+@pytest.mark.parametrize("model", ["denied", "denied-by-rule"])
+def test_a_denied_call_becomes_our_text_and_a_normal_end(drive, tap, sdk, model):
+    for name, loop in drive(sdk, model)["loops"].items():
+        assert (loop["ran"], loop["finishes"]) == ([], [ENDED[sdk]]), name
+        assert "NOT executed" in loop["text"], name
+    assert b"MARK-" not in tap.received
+
+
+@pytest.mark.parametrize("sdk", SDKS)
+@pytest.mark.parametrize("model", ["one-of-two", "one-of-two-mixed"])
+def test_of_two_calls_the_denied_one_disappears_and_the_other_runs(drive, tap, sdk, model):
+    for name, loop in drive(sdk, model)["loops"].items():
+        assert (loop["ran"], loop["finishes"]) == ([LOOKED_UP], [CALLS[sdk], ENDED[sdk]]), name
+    assert b"NOT executed" in tap.received
+    assert b"MARK-" not in tap.received

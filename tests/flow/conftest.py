@@ -1,0 +1,227 @@
+"""A whole data plane in this process: real sockets, a real journal, a provider that sends exactly the bytes a test wants."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+import uvicorn
+
+from gateway.app import DataPlane
+from gateway.clock import Clock, uuid7
+from gateway.config import Settings
+from gateway.front import front
+from gateway.journal import Journal
+from gateway.policy import EMPTY, load
+from gateway.trace import frames, record
+from gateway.trace.record import Booted
+from gateway.upstream.client import UpstreamClient
+from gateway.worker import assemble
+
+Answer = Callable[[asyncio.StreamReader, asyncio.StreamWriter, bytes], object]
+PROVIDER_KEY = "sk-canary-provider-key-1234"
+
+
+class Provider:
+    """A provider made of a plain socket server: it answers what `answer` says and remembers what it was sent."""
+
+    def __init__(self) -> None:
+        self.received: list[tuple[bytes, bytes]] = []
+        """(head, body) of every request."""
+        self.closed = 0
+        """Connections that the gateway closed before the answer ended."""
+        self.answer: Answer = self.json({"id": "x"})
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
+        self._thread.start()
+        self._server = asyncio.run_coroutine_threadsafe(
+            asyncio.start_server(self._serve, "127.0.0.1", 0), self._loop
+        ).result(5)
+        self.base_url = f"http://127.0.0.1:{self._server.sockets[0].getsockname()[1]}/v1"
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
+            while True:
+                head = await reader.readuntil(b"\r\n\r\n")
+                length = next(
+                    int(line.split(b":")[1])
+                    for line in head.split(b"\r\n")
+                    if line.lower().startswith(b"content-length")
+                )
+                body = await reader.readexactly(length)
+                self.received.append((head, body))
+                await self.answer(reader, writer, body)
+                if writer.is_closing():
+                    break
+        writer.close()
+
+    def stop(self) -> None:
+        self._loop.call_soon_threadsafe(self._server.close)
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(5)
+
+    @staticmethod
+    def json(body: object, status: str = "200 OK", headers: str = "") -> Answer:
+        data = body if isinstance(body, bytes) else json.dumps(body).encode()
+        return Provider.raw(data, status, headers, "application/json")
+
+    @staticmethod
+    def raw(data: bytes, status: str = "200 OK", headers: str = "", media: str = "application/json") -> Answer:
+        async def answer(reader, writer, body):
+            writer.write(
+                f"HTTP/1.1 {status}\r\ncontent-type: {media}\r\ncontent-length: {len(data)}\r\n{headers}\r\n".encode()
+                + data
+            )
+            await writer.drain()
+
+        return answer
+
+    def silent(self) -> Answer:
+        """Says nothing and waits for the other side to leave."""
+
+        async def answer(reader, writer, body):
+            await reader.read()
+            self.closed += 1
+            writer.close()
+
+        return answer
+
+    def sse(self, *pieces: bytes, gap: float = 0.0, end: bool = True, hang: bool = False) -> Answer:
+        """Chunks of an event stream; `end=False` breaks the connection after them, `hang=True` waits for the other side to leave."""
+
+        async def answer(reader, writer, body):
+            writer.write(b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n")
+            for piece in pieces:
+                writer.write(b"%x\r\n%b\r\n" % (len(piece), piece))
+                await writer.drain()
+                if gap:
+                    await asyncio.sleep(gap)
+            if hang:
+                await reader.read()
+                self.closed += 1
+                writer.close()
+            elif end:
+                writer.write(b"0\r\n\r\n")
+                await writer.drain()
+            else:
+                writer.close()
+
+        return answer
+
+
+class Running:
+    """A data plane that serves; `records()` are what its journal holds, in order."""
+
+    def __init__(self, settings: Settings, policies: dict[str, bytes] | None) -> None:
+        self.settings = settings
+        self._policies = load(policies) if policies is not None else EMPTY
+        self._started = threading.Event()
+        self._thread = threading.Thread(target=lambda: asyncio.run(self._serve()), daemon=True)
+        self._thread.start()
+        assert self._started.wait(10)
+
+    async def _serve(self) -> None:
+        clock = Clock()
+        run, boot = uuid7().hex, uuid7().hex
+        journal = Journal(
+            self.settings.data_path / "journal",
+            run=run,
+            slot=0,
+            boot=boot,
+            durability="commit",
+            first=lambda: Booted(run=run, slot=0, boot=boot, at_us=clock.now_us()),
+        )
+        self.journal = journal
+        upstream = UpstreamClient(self.settings.timeouts)
+        self.plane = DataPlane(assemble(self.settings, self._policies, journal, upstream, clock))
+        sock = socket.socket()
+        sock.bind(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{sock.getsockname()[1]}"
+        config = uvicorn.Config(
+            self.plane,
+            http=front(self.settings.limits, self.settings.timeouts),
+            ws="none",
+            lifespan="off",
+            log_config=None,
+            timeout_graceful_shutdown=1,
+        )
+        self.server = uvicorn.Server(config)
+        self.loop = asyncio.get_running_loop()
+        self.loop.call_later(0.01, self._check_started)
+        await self.server.serve(sockets=[sock])
+        await upstream.close()
+        await journal.close()
+
+    def _check_started(self) -> None:
+        if self.server.started:
+            self._started.set()
+        else:
+            self.loop.call_later(0.01, self._check_started)
+
+    def stop(self) -> None:
+        self.server.should_exit = True
+        self._thread.join(10)
+
+    def records(self) -> list[record.Record]:
+        found = []
+        for path in sorted(Path(self.settings.data_path, "journal").glob("*.log")):
+            scan = frames.scan(path.read_bytes(), 0, None)
+            assert scan.damage is None
+            found += [record.decode(payload) for _, payload in scan.payloads]
+        return found
+
+    def ended(self, count: int = 1, wait: float = 3.0) -> list[record.Ended]:
+        """The closing records, once there are `count` of them."""
+        deadline = time.monotonic() + wait
+        while True:
+            found = [r for r in self.records() if isinstance(r, record.Ended)]
+            if len(found) >= count or time.monotonic() > deadline:
+                assert len(found) == count, f"{len(found)} closing records instead of {count}"
+                return found
+            time.sleep(0.02)
+
+    def of(self, kind: type) -> list[record.Record]:
+        return [r for r in self.records() if isinstance(r, kind)]
+
+    def client(self, **more) -> httpx.Client:
+        return httpx.Client(base_url=self.url, timeout=20, trust_env=False, **more)
+
+
+@pytest.fixture
+def provider() -> Iterator[Provider]:
+    provider = Provider()
+    yield provider
+    provider.stop()
+
+
+@pytest.fixture
+def start(tmp_path, provider, monkeypatch) -> Iterator[Callable[..., Running]]:
+    """`start(policies={...}, **settings)`: a data plane in front of `provider`, in both dialects."""
+    running: list[Running] = []
+    monkeypatch.setenv("CANARY_KEY", PROVIDER_KEY)
+
+    def begin(policies: dict[str, str] | None = None, **changes) -> Running:
+        key = {"env": "CANARY_KEY"}
+        upstreams = {
+            "openai": {"dialect": "openai.chat", "base_url": provider.base_url, "key": key},
+            "anthropic": {"dialect": "anthropic.messages", "base_url": provider.base_url, "key": key},
+        }
+        data = str(tmp_path / f"data{len(running)}")
+        settings = Settings.model_validate(
+            {"data": data, "upstreams": upstreams, "policies": "p" if policies else None, **changes}
+        )
+        encoded = {name: text.encode() for name, text in policies.items()} if policies is not None else None
+        running.append(Running(settings, encoded))
+        return running[-1]
+
+    yield begin
+    for each in running:
+        each.stop()

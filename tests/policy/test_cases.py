@@ -1,0 +1,118 @@
+"""The tests that policies carry: they pass, fail, and show what they left out."""
+
+from pathlib import Path
+
+import pytest
+
+from gateway.policy import load, run_cases
+from gateway.policy_folder import read
+from gateway.shipped import folder
+
+HEAD = "policy: 1\nid: p\nagents: ['bank-?*']\n"
+
+
+def report(text, **more):
+    return run_cases(load({"p.yaml": (HEAD + text).encode(), **{f"{k}.yaml": v.encode() for k, v in more.items()}}))
+
+
+@pytest.mark.parametrize("pack", ["starter", "bank", "coding"])
+def test_a_shipped_pack_passes_its_tests_and_they_hit_every_rule(pack):
+    found = run_cases(load(read(folder("policies") / pack)))
+    assert [result.said for result in found.results if not result.passed] == []
+    assert found.not_hit == ()
+    assert found.rules >= 5
+    assert found.passed
+
+
+def test_every_shipped_pack_is_looked_at():
+    packs = {path.parent.name for path in Path(folder("policies")).glob("*/policy.yaml")}
+    assert packs == {"starter", "bank", "coding"}
+
+
+TESTS = """
+allow: [pay, get]
+rules:
+- {id: big, when: has(args.n) && args.n > 5}
+- {id: odd, when: "has(args.n) && args.n == 3", effect: warn}
+tests:
+- {name: good, call: {get: {}}, expect: {effect: allow, rule: allow}}
+- {name: wrong effect, call: {pay: {n: 9}}, expect: {effect: allow}}
+- {name: wrong rule, call: {pay: {n: 9}}, expect: {effect: deny, rule: odd}}
+- {name: no arguments, call: {pay: }, expect: {effect: allow}}
+"""
+
+
+def test_a_failing_test_says_what_was_expected_and_what_came():
+    found = report(TESTS)
+    assert [result.passed for result in found.results] == [True, False, False, True]
+    assert found.results[1].said == (
+        'expected allow, got deny (rules hit: allow, big; Rule big of policy p forbids this call of tool "pay".)'
+    )
+    assert found.results[2].said.startswith("expected rule odd to hit, got deny (rules hit: allow, big;")
+    assert not found.passed
+
+
+def test_rules_that_no_test_hits_are_listed():
+    assert report(TESTS).not_hit == (("p.yaml", "odd", 8),)
+
+
+def test_a_rule_that_only_failed_was_not_hit():
+    found = report(
+        "allow: [x]\nrules:\n- {id: r, when: args.n > 5}\ntests:\n- {name: t, call: {x: {}}, expect: {effect: deny}}\n"
+    )
+    assert found.passed
+    assert [rule for _, rule, _ in found.not_hit] == ["r"]
+
+
+@pytest.mark.parametrize("shadow", ["mode: shadow\nrules:\n- {id: r}\n", "rules:\n- {id: r, mode: shadow}\n"])
+def test_shadow_is_tested_for_what_it_would_do(shadow):
+    found = report(f"allow: [x]\n{shadow}tests:\n- {{name: t, call: {{x: {{}}}}, expect: {{effect: deny, rule: r}}}}\n")
+    assert found.passed
+
+
+def test_a_file_that_only_guards_is_tested_as_if_calls_were_granted():
+    guards = "rules:\n- {id: r, when: args.n > 5}\ntests:\n"
+    tests = "- {name: a, call: {x: {n: 1}}, expect: {effect: allow}}\n- {name: b, call: {x: {n: 9}}, expect: {effect: deny}}\n"
+    assert report(guards + tests).passed
+    assert not report("default: ask\n" + guards + tests).passed
+
+
+def test_a_library_is_tested_by_itself():
+    library = (
+        "policy: 1\nid: lib\nrules:\n- {id: r}\ntests:\n- {name: t, call: {x: {}}, expect: {effect: deny, rule: r}}\n"
+    )
+    found = report("allow: [x]\ninclude: [lib.yaml]\n", lib=library)
+    assert [(result.policy, result.passed) for result in found.results] == [("lib", True)]
+
+
+def test_a_test_is_judged_with_what_the_file_includes():
+    library = "policy: 1\nid: lib\nrules:\n- {id: r}\n"
+    text = "allow: [x]\ninclude: [lib.yaml]\ntests:\n- {name: t, call: {x: {}}, expect: {effect: deny, rule: r}}\n"
+    found = report(text, lib=library)
+    assert found.passed
+    assert found.not_hit == ()
+
+
+@pytest.mark.parametrize(
+    ("given", "condition"),
+    [
+        ("", "caller.agent == 'bank-xtest'"),
+        ("agent: bank-9, ", "caller.agent == 'bank-9'"),
+        ("model: gpt-x, ", "model == 'gpt-x'"),
+        ("caller: {user: ada, team: t, key: k, client: c, labels: {a: b}}, ",
+         "caller.user == 'ada' && caller.team == 't' && caller.key == 'k' && caller.client == 'c' && caller.labels.a == 'b'"),
+        ("session: {calls: 200}, ", "session.calls == 200 && session.messages == 1"),
+        ("history: [{call: {get: {}}, result: 1}, {call: {pay: }}], ",
+         "session.calls == 2 && session.tools == ['get', 'pay'] && session.messages == 5"),
+        ("now: 2026-11-21T08:30:00Z, ", "now == timestamp('2026-11-21T08:30:00Z')"),
+        ("", "now == timestamp('2026-01-01T12:00:00Z') && session.id == 'test'"),
+        ("user: hello, ", "args == {'n': 1}"),
+    ],
+)  # fmt: skip
+def test_a_test_describes_its_facts(given, condition):
+    found = report(
+        f'allow: [x]\nrules:\n- {{id: r, when: "{condition}"}}\n'
+        f"tests:\n- {{name: t, {given}call: {{x: {{n: 1}}}}, expect: {{effect: deny, rule: r}}}}\n"
+    )
+    assert [result.said for result in found.results] == [""]
+    assert found.not_hit == ()

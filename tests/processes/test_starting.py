@@ -1,0 +1,228 @@
+"""Starting, refusing to start, reloading and stopping: the gateway as its own processes."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+
+import httpx
+import pytest
+
+from gateway.demo.stage import RunningGateway, settings_for
+from gateway.errors import StartError
+from gateway.rehearsal import RunningRehearsal
+
+POLICY = "policy: 1\nid: p\nagents: ['*']\nallow: [get_*]\n"
+SCRIPT = """
+rehearsal: 1
+scenes:
+- {model: slow, turns: [{text: "word after word after word after word after word", chunk: 1, gap_ms: 100}]}
+- {turns: [{text: "hello"}]}
+"""
+
+
+@pytest.fixture
+def provider():
+    with RunningRehearsal(SCRIPT) as provider:
+        yield provider
+
+
+@pytest.fixture
+def folder(tmp_path):
+    (tmp_path / "policies").mkdir()
+    (tmp_path / "policies" / "p.yaml").write_text(POLICY)
+    return tmp_path
+
+
+def refusal(folder, settings, **environment) -> str:
+    """What the gateway says when it does not start (exit code 3)."""
+    gateway = RunningGateway(folder, settings)
+    done = subprocess.run(
+        [sys.executable, "-m", "gateway.supervisor", "--config", str(gateway.config)],
+        env=gateway.environment | environment, capture_output=True, text=True, timeout=60, check=False,
+    )
+    assert done.returncode == 3, done.stderr
+    assert "Traceback" not in done.stderr
+    return done.stderr
+
+
+def ask(gateway, model="m", stream=False, **more):
+    body = {"model": model, "messages": [{"role": "user", "content": "hi"}], "stream": stream}
+    return httpx.post(f"{gateway.base_url}/chat/completions", json=body, timeout=30, trust_env=False, **more)
+
+
+def test_binding_to_the_network_without_a_key_is_refused(folder, provider):
+    said = refusal(folder, settings_for(provider.base_url, listen="0.0.0.0:0"))
+    assert "tollhouse keys create" in said
+
+
+def test_binding_to_the_network_with_optional_keys_is_refused_even_when_there_are_keys(folder, provider):
+    with RunningGateway(folder, settings_for(provider.base_url)) as gateway:
+        gateway.create_key("bot")
+    assert "keys" in refusal(folder, settings_for(provider.base_url, listen="0.0.0.0:0", keys="optional"))
+
+
+def test_binding_to_the_network_with_a_key_wants_that_key_of_everyone(folder, provider):
+    with RunningGateway(folder, settings_for(provider.base_url)) as gateway:
+        key = gateway.create_key("bot")
+    with RunningGateway(folder, settings_for(provider.base_url, listen="0.0.0.0:0", policies="policies")) as gateway:
+        assert ask(gateway).status_code == 401
+        assert ask(gateway, headers={"authorization": f"Bearer {key}"}).status_code == 200
+
+
+def test_a_bad_policy_is_refused_with_its_place(folder, provider):
+    (folder / "policies" / "bad.yaml").write_text("policy: 1\nid: q\nagents: ['*']\nallw: [x]\n")
+    said = refusal(folder, settings_for(provider.base_url, policies="policies"))
+    assert "bad.yaml:4:1" in said
+    assert "'allow'" in said
+
+
+def test_a_policies_folder_without_a_policy_is_refused_not_taken_for_observing(folder, provider):
+    (folder / "policies" / "p.yaml").unlink()
+    said = refusal(folder, settings_for(provider.base_url, policies="policies"))
+    assert "holds no policy" in said
+    assert "tollhouse init" in said
+
+
+@pytest.mark.parametrize("policies", ["nowhere", "policies/p.yaml"])
+def test_a_policies_folder_that_is_none_is_refused(folder, provider, policies):
+    assert "polic" in refusal(folder, settings_for(provider.base_url, policies=policies))
+
+
+def test_without_any_provider_it_says_what_to_set(folder):
+    settings = settings_for("http://127.0.0.1:1") | {"upstreams": {}}
+    assert "OPENAI_API_KEY" in refusal(folder, settings)
+
+
+def test_a_mistake_in_the_settings_is_named_with_its_line(folder):
+    said = refusal(folder, {"tollhouse": 1, "wokers": 2})
+    assert "did you mean 'workers'" in said
+
+
+def test_an_address_in_use_is_named(folder, provider):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        address = "127.0.0.1:%d" % taken.getsockname()[1]
+        assert address in refusal(folder, settings_for(provider.base_url, listen=address))
+
+
+def test_a_second_gateway_on_the_same_data_is_refused(folder, provider):
+    with RunningGateway(folder, settings_for(provider.base_url)):
+        assert "another gateway" in refusal(folder, settings_for(provider.base_url))
+
+
+def test_a_bad_edit_keeps_the_last_good_policy_and_says_so_everywhere(folder, provider):
+    with RunningGateway(folder, settings_for(provider.base_url, policies="policies")) as gateway:
+        good = readiness(gateway)["policy"]["hash"]
+        (folder / "policies" / "p.yaml").write_text(POLICY + "nonsense: 1\n")
+        awaited(lambda: readiness(gateway)["policy_stale"])
+        now = readiness(gateway)
+        assert now["policy"]["hash"] == good
+        assert "p.yaml:5:1" in now["policy"]["problems"][0]
+        assert ask(gateway).status_code == 200
+        with pytest.raises(StartError, match="POLICY STALE"):
+            gateway.tollhouse("status")
+        assert "last good version" in gateway.log.read_text()
+        (folder / "policies" / "p.yaml").write_text(POLICY + "rules:\n- {id: never, tools: [get_x]}\n")
+        awaited(lambda: not readiness(gateway)["policy_stale"])
+        assert readiness(gateway)["policy"]["hash"] != good
+        assert "ready" in gateway.tollhouse("status")
+        versions = gateway.awaited("select hash from policy_versions", 2)
+        assert good in {row["hash"] for row in versions}
+
+
+def readiness(gateway) -> dict:
+    return httpx.get(f"{gateway.url}/readyz", timeout=5, trust_env=False).json()
+
+
+def awaited(condition, seconds: float = 10) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.05)
+
+
+def run_file(gateway) -> dict:
+    return json.loads((gateway.data / "run.json").read_text())
+
+
+def stopped(pid: int, number: int, seconds: float) -> None:
+    os.kill(pid, number)
+    awaited(lambda: not os.path.exists(f"/proc/{pid}") or "Z" in open(f"/proc/{pid}/stat").read().split()[2], seconds)
+
+
+def test_a_stop_lets_open_streams_finish(folder, provider):
+    with RunningGateway(folder, settings_for(provider.base_url, policies="policies")) as gateway:
+        answers = []
+        thread = threading.Thread(target=lambda: answers.append(ask(gateway, "slow", stream=True)))
+        thread.start()
+        time.sleep(0.5)
+        stopped(run_file(gateway)["pid"], signal.SIGTERM, 20)
+        thread.join(10)
+    assert b"[DONE]" in answers[0].content
+    with RunningGateway(folder, settings_for(provider.base_url, policies="policies")) as gateway:
+        assert gateway.sql("select state from exchanges") == [{"state": "complete"}]
+
+
+def test_a_stop_that_takes_too_long_ends_streams_with_an_error_and_a_record(folder, provider):
+    settings = settings_for(provider.base_url, policies="policies", timeouts={"drain": 0.5})
+    with RunningGateway(folder, settings) as gateway:
+        answers = []
+        thread = threading.Thread(target=lambda: answers.append(ask(gateway, "slow", stream=True)))
+        thread.start()
+        time.sleep(0.7)
+        stopped(run_file(gateway)["pid"], signal.SIGTERM, 10)
+        thread.join(10)
+    assert b"[DONE]" not in answers[0].content
+    assert b"stopped" in answers[0].content
+    with RunningGateway(folder, settings) as gateway:
+        assert gateway.sql("select state from exchanges") == [{"state": "interrupted"}]
+
+
+def test_when_the_supervisor_is_killed_nothing_is_left_running(folder, provider):
+    with RunningGateway(folder, settings_for(provider.base_url)) as gateway:
+        pid = run_file(gateway)["pid"]
+        children = [int(c) for c in open(f"/proc/{pid}/task/{pid}/children").read().split()]
+        assert len(children) == 2
+        stopped(pid, signal.SIGKILL, 5)
+        awaited(lambda: not any(os.path.exists(f"/proc/{child}") for child in children), 15)
+
+
+def test_a_worker_holds_no_duckdb_and_no_litellm(folder, provider):
+    with RunningGateway(folder, settings_for(provider.base_url)) as gateway:
+        ask(gateway)
+        pid = run_file(gateway)["pid"]
+        children = [int(c) for c in open(f"/proc/{pid}/task/{pid}/children").read().split()]
+        worker = next(c for c in children if b"gateway.worker" in open(f"/proc/{c}/cmdline", "rb").read())
+        mapped = open(f"/proc/{worker}/maps").read()
+        assert re.findall(r"/_?(?:duckdb|libarrow|tokenizers)[^/]*\.so", mapped) == []
+    code = "import gateway.worker, sys; print([m for m in ('duckdb', 'litellm', 'pyarrow') if m in sys.modules])"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"
+
+
+def test_zero_configuration_observes_and_says_so_loudly(tmp_path):
+    environment = {"PATH": os.environ["PATH"], "OPENAI_API_KEY": "sk-canary-zero-config", "TOLLHOUSE_LISTEN": "127.0.0.1:0"}
+    environment |= {"TOLLHOUSE_ADMIN": "127.0.0.1:0", "PYTHONPATH": os.environ.get("PYTHONPATH", "")}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "gateway.cli.main", "up"], cwd=tmp_path, env=environment, stderr=subprocess.PIPE, text=True
+    )
+    try:
+        run = tmp_path / ".tollhouse" / "run.json"
+        awaited(run.exists, 30)
+        ready = httpx.get(json.loads(run.read_text())["listen"] + "/readyz", trust_env=False).json()
+        assert ready["observing"] is True
+    finally:
+        process.terminate()
+        said = process.communicate(timeout=30)[1]
+    assert "OBSERVING ONLY" in said
+    assert "openai.chat" in said
+    assert process.returncode == 0
+    assert not [p for p in tmp_path.rglob("*") if p.is_file() and b"sk-canary-zero-config" in p.read_bytes()]

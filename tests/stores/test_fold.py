@@ -1,0 +1,46 @@
+"""Folding records into rows: a new boot cuts, an end outlives its opening, every value has a column."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from gateway.stores.fold import COLUMNS, fold
+from gateway.trace.record import Ended
+
+
+def test_every_row_has_as_many_values_as_its_table_has_columns(make: Any) -> None:
+    segment = make.segment()
+    call = make.call(1, 1, released=False)
+    prompt = make.prompt("p", "coder", "text")
+    records = [make.booted(segment), make.opened(9), make.ended(1, calls=[call]), Ended(make.exchange(2), prompt=prompt)]
+    (step,) = fold([(segment, records)])
+    for table, rows in [*step.rows.items(), ("exchanges_ended", step.ended.values()), ("exchanges_open", step.opened.values())]:
+        assert rows or table == "findings"
+        assert {len(row) for row in rows} <= {len(COLUMNS[table])}, table
+
+
+def test_each_boot_begins_a_step(make: Any) -> None:
+    one, two = make.segment(), make.segment(boot=2)
+    steps = fold([(one, [make.opened(1), make.booted(one), make.opened(2)]), (two, [make.booted(two), make.opened(3)])])
+    assert [(step.booted and step.booted.boot, len(step.opened), step.count) for step in steps] == [
+        (None, 1, 1), (one.boot, 1, 2), (two.boot, 1, 2),
+    ]  # fmt: skip
+
+
+def test_nothing_gives_no_step(make: Any) -> None:
+    assert fold([]) == []
+    assert fold([(make.segment(), [])]) == []
+
+
+def test_an_exchange_that_opens_and_ends_in_one_step_is_only_ended(make: Any) -> None:
+    (step,) = fold([(make.segment(), [make.opened(1), make.opened(2), make.ended(1)])])
+    assert list(step.opened) == [f"{2:032x}"]
+    assert list(step.ended) == [f"{1:032x}"]
+
+
+def test_a_prompt_that_was_only_seen_again_has_no_body_row(make: Any) -> None:
+    (step,) = fold([(make.segment(), [Ended(make.exchange(1), prompt=make.prompt("p", "a", "")), ])])
+    assert "prompt_bodies" in step.rows  # it has tools
+    bare = Ended(make.exchange(1), prompt=type(make.prompt("p", "a", ""))("p", 1, "a"))
+    (step,) = fold([(make.segment(), [bare])])
+    assert "prompt_bodies" not in step.rows

@@ -1,0 +1,130 @@
+"""Settings: file, environment, flags."""
+
+from __future__ import annotations
+
+import pytest
+
+from gateway.config import Settings, is_loopback, parse_address, read
+from gateway.errors import FileProblems, StartError
+
+
+@pytest.fixture
+def written(tmp_path):
+    def write(text: str):
+        file = tmp_path / "tollhouse.yaml"
+        file.write_text(text)
+        return file
+
+    return write
+
+
+LOCAL = "upstreams:\n  local: {dialect: openai.chat, base_url: 'http://127.0.0.1:9/v1'}\n"
+
+
+def test_without_a_file_the_environment_s_providers_are_there():
+    settings = read(None, {"OPENAI_API_KEY": "k", "ANTHROPIC_API_KEY": "k"})
+    assert {name: (up.dialect, up.base_url) for name, up in settings.upstreams.items()} == {
+        "openai": ("openai.chat", "https://api.openai.com/v1"),
+        "anthropic": ("anthropic.messages", "https://api.anthropic.com/v1"),
+    }
+    assert settings.upstreams["openai"].key.env == "OPENAI_API_KEY"
+
+
+def test_without_keys_there_is_no_upstream():
+    assert read(None, {}).upstreams == {}
+
+
+def test_paths_in_the_file_are_relative_to_the_file_and_flags_to_the_working_directory(written, tmp_path, monkeypatch):
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    monkeypatch.chdir(elsewhere)
+    file = written(LOCAL + "data: d\npolicies: p\n")
+    assert read(file, {}).data == str(tmp_path / "d")
+    assert read(file, {}).policies == str(tmp_path / "p")
+    assert read(file, {}, {"data": "x"}).data == str(elsewhere / "x")
+
+
+def test_a_flag_beats_a_variable_and_a_variable_the_file(written):
+    file = written(LOCAL + "listen: 127.0.0.1:1\nworkers: 1\n")
+    environment = {"TOLLHOUSE_LISTEN": "127.0.0.1:2", "TOLLHOUSE_WORKERS": "3"}
+    assert read(file, {}).listen == "127.0.0.1:1"
+    assert read(file, environment).listen == "127.0.0.1:2"
+    assert read(file, environment).workers == 3
+    assert read(file, environment, {"listen": "127.0.0.1:4", "workers": None}).listen == "127.0.0.1:4"
+    assert read(file, {"TOLLHOUSE_WORKERS": "auto"}).worker_count >= 1
+
+
+@pytest.mark.parametrize(
+    "environment", [{"TOLLHOUSE_LISTEN": "nowhere"}, {"TOLLHOUSE_WORKERS": "0"}, {"TOLLHOUSE_KEYS": "maybe"}]
+)
+def test_a_variable_that_cannot_be_used_stops_the_start(environment):
+    with pytest.raises(StartError):
+        read(None, environment)
+
+
+def test_a_missing_file_says_how_to_make_one(tmp_path):
+    with pytest.raises(StartError, match="tollhouse init"):
+        read(tmp_path / "tollhouse.yaml", {})
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "said"),
+    [
+        ("lisen: 127.0.0.1:1\n", 1, "did you mean 'listen'"),
+        (LOCAL + "routes:\n- {models: [a], upstream: other}\n", None, "which is not under 'upstreams'"),
+        ("upstreams:\n  a: {dialect: openai.chat, base_url: 'http://example.com'}\n", 2, "clear text"),
+        ("upstreams:\n  a: {dialect: openai.chat, base_url: 'https://u:p@example.com'}\n", 2, "user name"),
+        ("upstreams:\n  a: {dialect: openai.chat, base_url: 'ftp://x'}\n", 2, "http:// or https://"),
+        ("upstreams:\n  a: {dialect: smtp, base_url: 'https://x'}\n", 2, "openai.chat"),
+        ("upstreams:\n  a: {dialect: openai.chat, base_url: 'https://x', key: {env: A, file: b}}\n", 2, "exactly one"),
+        ("listen: nowhere\n", 1, "host:port"),
+        ("listen: 127.0.0.1:99999\n", 1, "host:port"),
+        ("workers: 0\n", 1, "from 1 to 256"),
+        ("timeouts: {idle: -1}\n", 1, "greater than 0"),
+        ("", 1, ""),
+    ],
+)
+def test_a_mistake_in_the_file_is_named_with_its_line(written, text, line, said):
+    with pytest.raises(FileProblems) as caught:
+        read(written(text), {})
+    problem = caught.value.problems[0]
+    assert said in problem.message
+    assert line is None or problem.line == line
+
+
+def test_addresses():
+    assert parse_address("8484").host == "127.0.0.1"
+    assert parse_address("[::1]:80").url == "http://[::1]:80"
+    assert parse_address("0.0.0.0:80").url == "http://127.0.0.1:80"
+    assert not parse_address("0.0.0.0:80").loopback
+    assert is_loopback("localhost")
+    assert is_loopback("127.8.9.1")
+    assert not is_loopback("example.com")
+
+
+def test_a_key_file_must_be_private(tmp_path):
+    file = tmp_path / "key"
+    file.write_text("sk-1\n")
+    settings = Settings(
+        upstreams={"a": {"dialect": "openai.chat", "base_url": "https://x", "key": {"file": str(file)}}}
+    )
+    source = settings.upstreams["a"].key
+    file.chmod(0o644)
+    with pytest.raises(StartError, match="chmod 600"):
+        source.read({})
+    file.chmod(0o600)
+    assert source.read({}) == "sk-1"
+    file.unlink()
+    with pytest.raises(StartError, match="cannot read"):
+        source.read({})
+
+
+def test_a_key_variable_that_is_unset_or_empty_is_no_key():
+    source = read(None, {"OPENAI_API_KEY": "k"}).upstreams["openai"].key
+    assert source.read({"OPENAI_API_KEY": "sk"}) == "sk"
+    assert source.read({"OPENAI_API_KEY": ""}) is None
+
+
+def test_settings_survive_the_way_to_a_worker():
+    settings = read(None, {"OPENAI_API_KEY": "k"})
+    assert Settings.model_validate_json(settings.model_dump_json()) == settings

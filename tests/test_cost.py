@@ -1,0 +1,174 @@
+"""Cost: exact, per disjoint class of tokens, and unknown rather than zero."""
+
+from __future__ import annotations
+
+import sys
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway import prices
+from gateway.cost import PriceTable
+from gateway.errors import StartError
+from gateway.exchange import Usage
+
+TABLE = b"""{
+  "sample_spec": {"input_cost_per_token": "set to the price", "litellm_provider": "one of ..."},
+  "plain": {"input_cost_per_token": 2.5e-06, "output_cost_per_token": 1e-05},
+  "full": {"input_cost_per_token": 3e-06, "output_cost_per_token": 1.5e-05, "cache_read_input_token_cost": 3e-07,
+    "cache_creation_input_token_cost": 3.75e-06, "cache_creation_input_token_cost_above_1hr": 6e-06,
+    "output_cost_per_reasoning_token": 2e-05, "input_cost_per_token_batches": 1, "search": {"low": 0.01}},
+  "tiered": {"input_cost_per_token": 1e-06, "output_cost_per_token": 2e-06, "cache_read_input_token_cost": 1e-07,
+    "input_cost_per_token_above_200k_tokens": 3e-06, "output_cost_per_token_above_200k_tokens": 4e-06,
+    "input_cost_per_token_above_500k_tokens": 5e-06, "cache_creation_input_token_cost_above_1hr_above_200k_tokens": 7e-06},
+  "openai/prefixed": {"input_cost_per_token": 1e-06, "output_cost_per_token": 1e-06},
+  "free": {"input_cost_per_token": 0, "output_cost_per_token": 0.0},
+  "negative": {"input_cost_per_token": -1, "output_cost_per_token": 1},
+  "not_an_object": 7
+}"""
+
+
+def amount(model: str, usage: Usage, provider: str = "openai") -> Decimal | None:
+    found = PriceTable.from_json(TABLE).cost(provider, model, usage)
+    return found.amount if found else None
+
+
+def test_every_class_of_tokens_has_its_own_price() -> None:
+    usage = Usage(input=1, cache_read=10, cache_write=100, cache_write_1h=1000, output=7, reasoning=3)
+    want = ["0.000003", "0.000003", "0.000375", "0.006", "0.000105", "0.00006"]
+    assert amount("full", usage) == sum(map(Decimal, want))
+
+
+def test_money_is_exact_where_floats_are_not() -> None:
+    assert amount("plain", Usage(input=3, output=0)) == Decimal("0.0000075")
+    assert str(amount("plain", Usage(input=1, output=1))) == "0.0000125"
+
+
+def test_reasoning_without_a_price_of_its_own_costs_what_output_costs() -> None:
+    assert amount("plain", Usage(input=0, output=1, reasoning=2)) == Decimal("0.00003")
+
+
+@pytest.mark.parametrize(
+    ("prompt", "want"),
+    [
+        (Usage(input=200_000, output=1), "0.200002"),
+        (Usage(input=200_001, output=1), "0.600007"),
+        (Usage(input=100_001, cache_read=100_000, output=0), "0.310003"),
+        (Usage(input=500_001, output=0), "2.500005"),
+        (Usage(input=0, cache_write_1h=200_001, output=0), "1.400007"),
+    ],
+)
+def test_a_long_prompt_changes_the_tier_counting_cached_tokens(prompt: Usage, want: str) -> None:
+    assert amount("tiered", prompt) == Decimal(want)
+
+
+@pytest.mark.parametrize(
+    ("model", "usage"),
+    [
+        ("unheard-of", Usage(input=1, output=1)),
+        ("plain", Usage(input=1, cache_read=1, output=1)),
+        ("plain", Usage(input=1, output=None)),
+        ("plain", Usage(input=None, output=1)),
+        ("plain", Usage()),
+        ("sample_spec", Usage(input=1, output=0)),
+        ("negative", Usage(input=1, output=0)),
+        ("not_an_object", Usage(input=1, output=0)),
+    ],
+)
+def test_what_is_not_known_is_none_and_never_zero(model: str, usage: Usage) -> None:
+    assert amount(model, usage) is None
+
+
+def test_a_price_that_is_not_needed_may_be_missing() -> None:
+    assert amount("plain", Usage(input=1, cache_read=0, output=0)) == Decimal("0.0000025")
+
+
+def test_a_free_model_costs_zero() -> None:
+    assert amount("free", Usage(input=5, output=5)) == 0
+
+
+@pytest.mark.parametrize(
+    ("model", "key"),
+    [
+        ("plain", "plain"),
+        ("prefixed", "openai/prefixed"),
+        ("plain-2025-08-06", "plain"),
+        ("plain-20250806", "plain"),
+        ("plain@20250806", "plain"),
+        ("prefixed-2025-08-06", "openai/prefixed"),
+        ("plain-2025", None),
+        ("-20250806", None),
+        ("gone-2025-08-06", None),
+    ],
+)
+def test_a_model_is_looked_up_as_written_then_with_its_provider_then_undated(model: str, key: str | None) -> None:
+    found = PriceTable.from_json(TABLE).cost("openai", model, Usage(input=1, output=1))
+    assert (found.model if found else None) == key
+
+
+def test_an_override_wins_and_is_per_million_tokens() -> None:
+    table = PriceTable.from_json(TABLE, {"plain": {"input": "2", "output": "8"}, "mine": {"input": "1.5", "output": "0"}})
+    assert table.cost("openai", "plain", Usage(input=1_000_000, output=1)).amount == Decimal("2.000008")  # type: ignore[union-attr]
+    assert table.cost("openai", "mine", Usage(input=2, output=9)).amount == Decimal("0.000003")  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("override", [{"imput": "1"}, {"input": "cheap"}, {"input": "NaN"}, {"input": "-1"}])
+def test_a_bad_override_says_what_to_write(override: dict[str, str]) -> None:
+    with pytest.raises(ValueError, match=r"override for 'm'.*write one of input"):
+        PriceTable.from_json(b"{}", {"m": override})
+
+
+def test_a_bad_table_is_refused() -> None:
+    with pytest.raises(ValueError, match="reinstall litellm"):
+        PriceTable.from_json(b"[1]")
+
+
+def test_the_version_changes_with_the_table_and_with_the_overrides() -> None:
+    plain = PriceTable.from_json(TABLE, release="litellm 1").version
+    assert plain.startswith("litellm 1 sha256:")
+    others = {
+        PriceTable.from_json(TABLE + b" ", release="litellm 1").version,
+        PriceTable.from_json(TABLE, {"m": {"input": "1"}}, release="litellm 1").version,
+        PriceTable.from_json(TABLE, {"m": {"input": "2"}}, release="litellm 1").version,
+    }
+    assert len(others | {plain}) == 4
+
+
+COUNT = st.integers(0, 10**7)
+
+
+@given(st.builds(Usage, COUNT, COUNT, COUNT, COUNT, COUNT, COUNT), st.integers(1, 9))
+def test_cost_is_linear_in_tokens_within_a_tier(usage: Usage, times: int) -> None:
+    more = Usage(*(getattr(usage, name) * times for name in Usage.__struct_fields__))
+    one, many = amount("full", usage), amount("full", more)
+    assert one is not None
+    assert many == one * times
+
+
+def test_the_installed_table_is_found_without_importing_litellm() -> None:
+    before = "litellm" in sys.modules
+    table = prices.load({"mine": {"input": "1", "output": "1"}})
+    assert ("litellm" in sys.modules) == before
+    assert table.version.startswith("litellm 1.")
+    found = table.cost("openai", "gpt-4o", Usage(input=1000, output=100))
+    assert found is not None
+    assert found.amount > 0
+
+
+def test_without_litellm_only_the_overrides_are_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(prices.importlib.util, "find_spec", lambda _name: None)
+    table = prices.load({"mine": {"input": "1", "output": "1"}})
+    assert table.cost("openai", "mine", Usage(input=1, output=1)) is not None
+    assert table.cost("openai", "gpt-4o", Usage(input=1, output=1)) is None
+    assert "no price table" in table.version
+
+
+def test_an_unreadable_table_stops_the_start(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    bad = tmp_path / "prices.json"
+    bad.write_text("{")
+    monkeypatch.setattr(prices, "price_file", lambda: bad)
+    with pytest.raises(StartError, match="price table"):
+        prices.load()

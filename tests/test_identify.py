@@ -1,0 +1,109 @@
+"""Who asks: keys and sessions."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway import identify
+from gateway.errors import GatewayError
+from gateway.exchange import Message, Request
+
+KEY = "th_abcdefgh_" + "A" * 43
+OTHER = "th_zzzzzzzz_" + "B" * 43
+
+
+def request(*messages: Message, session_hint: str | None = None) -> Request:
+    return Request("openai.chat", "m", stream=False, messages=messages, tools=(), body=b"", session_hint=session_hint)
+
+
+@pytest.mark.parametrize(
+    ("headers", "query"),
+    [
+        ([("authorization", f"Bearer {KEY}")], ""),
+        ([("authorization", f"bearer  {KEY} ")], ""),
+        ([("x-api-key", KEY)], ""),
+        ([("x-goog-api-key", KEY)], ""),
+        ([], f"key={KEY}&beta=true"),
+        ([("authorization", f"Bearer {KEY}"), ("x-api-key", KEY)], ""),
+    ],
+)
+def test_the_key_is_found_wherever_an_sdk_puts_it(headers, query):
+    assert identify.presented_key(headers, query) == KEY
+
+
+def test_no_key_is_none():
+    assert identify.presented_key([("accept", "*/*"), ("authorization", "Bearer ")], "beta=true") is None
+
+
+def test_two_different_keys_are_refused_not_chosen_between():
+    with pytest.raises(GatewayError) as caught:
+        identify.presented_key([("authorization", f"Bearer {KEY}"), ("x-api-key", OTHER)], "")
+    assert (caught.value.kind, caught.value.code) == ("bad_request", "ambiguous_key")
+
+
+def test_another_authorization_scheme_is_refused_with_the_form_wanted():
+    with pytest.raises(GatewayError, match="Bearer <key>") as caught:
+        identify.presented_key([("authorization", "Basic abc")], "")
+    assert caught.value.kind == "authentication"
+
+
+@given(st.integers(min_value=0, max_value=62**43 - 1))
+def test_base62_keeps_the_number(number):
+    text = identify.base62(number, 43)
+    assert len(text) == 43
+    assert sum(identify.ALPHABET.index(c) * 62**i for i, c in enumerate(reversed(text))) == number
+
+
+def test_a_well_formed_key_splits_and_others_do_not():
+    assert identify.split_key(KEY) == ("abcdefgh", "A" * 43)
+    for bad in ("", "sk-abc", KEY[:-1], KEY + "A", KEY.replace("A", "-", 1), " " + KEY):
+        assert identify.split_key(bad) is None
+
+
+def test_the_stored_hash_depends_on_pepper_and_secret():
+    hashes = {identify.key_hash(p, s) for p in (b"1" * 32, b"2" * 32) for s in ("a", "b")}
+    assert len(hashes) == 4
+
+
+@given(st.text(max_size=500))
+def test_a_label_holds_no_control_characters_and_is_short(text):
+    found = identify.label(text)
+    assert len(found) <= 200
+    assert not any(ord(c) < 32 or 0x7F <= ord(c) < 0xA0 or c in "\u2028\u2029\u202a\u202e\u2066" for c in found)
+
+
+@pytest.mark.parametrize("name", identify.SESSION_HEADERS)
+def test_a_session_header_names_the_session(name):
+    assert identify.session({name: "s1"}, request(), None) == ("s1", name)
+
+
+def test_the_body_names_the_session_when_no_header_does():
+    assert identify.session({}, request(session_hint="abc"), "k") == ("abc", "metadata")
+
+
+def test_without_a_request_there_is_no_session():
+    assert identify.session({}, None, "k") == ("", "")
+
+
+def conversation(*texts: tuple[str, str]) -> Request:
+    return request(*(Message(role, text.encode(), text) for role, text in texts))
+
+
+def test_a_derived_session_lasts_as_long_as_the_conversation():
+    first = conversation(("system", "you are"), ("user", "pay"))
+    later = conversation(("system", "you are"), ("user", "pay"), ("assistant", "ok"), ("user", "again"))
+    assert identify.session({}, first, "k") == identify.session({}, later, "k")
+    assert identify.session({}, first, "k")[1] == "derived"
+
+
+def test_a_derived_session_differs_by_key_system_prompt_and_first_words():
+    base = conversation(("system", "a"), ("user", "b"))
+    sessions = {
+        identify.session({}, base, "k")[0],
+        identify.session({}, base, "other")[0],
+        identify.session({}, conversation(("system", "x"), ("user", "b")), "k")[0],
+        identify.session({}, conversation(("system", "a"), ("user", "x")), "k")[0],
+    }
+    assert len(sessions) == 4

@@ -1,0 +1,58 @@
+"""Known secrets never leave and are never written."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.trace.redact import Redactor
+
+SECRET = "sk-canary-0123456789"
+KEY = "th_abcdefgh_" + "A" * 43
+
+
+def test_a_provider_key_is_taken_out_of_text_and_bytes():
+    redactor = Redactor([SECRET])
+    assert redactor.text(f"bad key {SECRET}!") == "bad key [REDACTED:provider_key]!"
+    assert redactor.data(f"bad key {SECRET}!".encode()) == b"bad key [REDACTED:provider_key]!"
+
+
+def test_a_virtual_key_is_taken_out_by_its_form():
+    redactor = Redactor([])
+    assert redactor.text(f"use {KEY}.") == "use [REDACTED:virtual_key]."
+    assert redactor.data(f"use {KEY}.".encode()) == b"use [REDACTED:virtual_key]."
+
+
+def test_it_tells_whether_a_text_holds_a_secret():
+    redactor = Redactor([SECRET])
+    assert redactor.finds(f"a {SECRET}")
+    assert redactor.finds(KEY)
+    assert not redactor.finds("a th_ing")
+
+
+def test_the_longer_of_two_overlapping_secrets_goes_first():
+    assert SECRET not in Redactor([SECRET, SECRET + "-more"]).text(f"{SECRET}-more")
+    assert Redactor([SECRET, SECRET + "-more"]).text(f"{SECRET}-more") == "[REDACTED:provider_key]"
+
+
+def test_a_short_secret_does_not_blank_out_words():
+    assert Redactor(["key"]).text("the key word") == "the key word"
+
+
+def test_its_own_display_hides_the_secrets():
+    assert SECRET not in repr(Redactor([SECRET]))
+
+
+@given(st.text(max_size=50), st.text(max_size=50))
+def test_whatever_surrounds_it_the_secret_is_gone(before, after):
+    redactor = Redactor([SECRET])
+    assert SECRET not in redactor.text(before + SECRET + after)
+    raw = (before + SECRET + after).encode("utf-8", "surrogatepass")
+    assert SECRET.encode() not in redactor.data(raw)
+
+
+@given(st.text(alphabet='abc th_{}"', max_size=200))
+def test_text_without_secrets_is_untouched(text):
+    redactor = Redactor([SECRET])
+    assert redactor.text(text) == text
+    assert redactor.data(text.encode()) == text.encode()

@@ -1,0 +1,154 @@
+"""From an exchange to its rows."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from gateway.exchange import Answer, Call, Caller, Exchange, Message, Request, RuleHit, Tool, Usage, Verdict
+from gateway.prompt.fingerprint import fingerprint
+from gateway.trace.redact import Redactor
+from gateway.trace.rows import Links, Priced, Scribe, Seen
+
+SECRET = "sk-canary-0123456789"
+
+
+def scribe(secret: str = SECRET, seen: Seen | None = None) -> Scribe:
+    return Scribe(b"k" * 32, Redactor([secret]), seen)
+
+
+def message(role: str, text: str) -> Message:
+    return Message(role, f'{{"role":"{role}","content":"{text}"}}'.encode(), text)
+
+
+def request(*messages: Message) -> Request:
+    return Request(
+        "openai.chat",
+        "gpt-x",
+        True,
+        messages,
+        (Tool("t", "function", b'{"name":"t"}'),),
+        b"",
+        temperature=0.5,
+        max_tokens=9,
+    )
+
+
+def exchange(**changes) -> Exchange:
+    x = Exchange("id", 5, "openai.chat", "/v1/chat/completions", Caller("bot", "k1", session="s"), policy_hash="p")
+    for name, value in changes.items():
+        setattr(x, name, value)
+    return x
+
+
+ALLOW = Verdict("allow", True, "granted", "ok")
+DENY = Verdict(
+    "deny", False, "rule", f"no {SECRET}", (RuleHit("p", "r", "deny", message=SECRET),), policy="p", rule="r"
+)
+
+
+def call(arguments: str = '{"b":1,"a":2}', args: dict | None = None) -> Call:
+    return Call("c1", "pay", arguments, {"b": 1, "a": 2} if args is None else args, 0)
+
+
+def test_each_body_is_written_once_and_addressed_always():
+    writer = scribe()
+    first = request(message("system", "be"), message("user", "hi"))
+    addresses, rows = writer.request_messages(first, 7)
+    assert [row.role for row in rows] == ["system", "user"]
+    later = request(*first.messages, message("user", "more"))
+    again, new = writer.request_messages(later, 8)
+    assert again[:2] == addresses
+    assert [row.body for row in new] == ['{"role":"user","content":"more"}']
+
+
+def test_forgotten_bodies_are_written_again():
+    writer = scribe()
+    addresses, _ = writer.request_messages(request(message("user", "hi")), 7)
+    writer.seen.forget([*addresses, "never seen"])
+    assert len(writer.request_messages(request(message("user", "hi")), 8)[1]) == 1
+
+
+def test_the_memory_of_written_bodies_is_bounded():
+    seen = Seen(2)
+    assert [seen.first(a) for a in ("a", "b", "a", "c", "a", "b")] == [True, True, False, True, False, True]
+
+
+def test_another_installation_has_other_addresses():
+    assert scribe().address("x") != Scribe(b"z" * 32, Redactor([])).address("x")
+    assert scribe().address("x") == scribe().address(b"x")
+
+
+def test_no_known_secret_is_in_any_row():
+    writer = scribe()
+    said = request(message("user", f"key {SECRET}"))
+    x = exchange(request=said, calls=[(call(f'{{"k":"{SECRET}"}}'), DENY)], error_message=SECRET)
+    x.answer = Answer(text=f"it is {SECRET}", usage_raw=f'{{"x":"{SECRET}"}}'.encode())
+    x.caller = Caller("bot", client=SECRET)
+    rows = [
+        writer.request_messages(said, 1),
+        writer.response_message(x, 1),
+        writer.call(x, *x.calls[0], decision="d", decided_us=1, judged_us=1),
+        writer.exchange(x, provider="openai", durability="commit", priced=Priced(), links=Links()),
+        writer.prompt(fingerprint(request(message("system", SECRET))), "bot", 1),
+    ]
+    assert SECRET not in repr(rows)
+
+
+def test_the_answer_keeps_withheld_calls_for_the_record():
+    x = exchange(calls=[(call(), DENY)])
+    address, rows = scribe().response_message(x, 3)
+    assert address == rows[0].hash
+    assert '"released":false' in rows[0].body
+
+
+def test_an_answer_of_nothing_has_no_message_and_an_equal_one_is_written_once():
+    writer = scribe()
+    assert writer.response_message(exchange(), 1) == (None, ())
+    x = exchange(answer=Answer(text="hi"))
+    first, rows = writer.response_message(x, 1)
+    assert len(rows) == 1
+    assert writer.response_message(x, 2) == (first, ())
+
+
+def test_the_text_of_a_prompt_version_is_written_once():
+    writer = scribe()
+    found = fingerprint(request(message("system", "be kind")))
+    assert writer.prompt(found, "bot", 1).system == "be kind"
+    assert writer.prompt(found, "bot", 2).system == ""
+
+
+def test_equal_arguments_have_one_hash_however_they_are_written():
+    writer = scribe()
+    rows = [
+        writer.call(exchange(), c, ALLOW, decision="d", decided_us=1, judged_us=1)
+        for c in (call('{"b":1,"a":2}'), call('{"a":2, "b":1}', {"a": 2, "b": 1}), call('{"a":3}', {"a": 3}))
+    ]
+    assert rows[0].arguments_hash == rows[1].arguments_hash != rows[2].arguments_hash
+
+
+def test_unreadable_arguments_stand_for_themselves():
+    bad = Call("c", "pay", "{{", None, 0, problem="malformed")
+    row = scribe().call(exchange(), bad, DENY, decision="d", decided_us=1, judged_us=1)
+    assert row.arguments == "{{"
+    assert len(row.arguments_hash) == 32
+
+
+def test_the_exchange_row_says_what_happened():
+    x = exchange(request=request(message("user", "first"), message("assistant", "a"), message("user", "last " * 100)))
+    x.answer = Answer("r1", "gpt-x-1", ("stop",), Usage(1, 2, 3, 4, 5, 6), b"{}", "answer")
+    x.calls = [(call(), ALLOW), (call(), DENY)]
+    priced = Priced(Decimal("0.00000010"), "v1", "gpt-x")
+    row = scribe().exchange(x, provider="openai", durability="commit", priced=priced, links=Links(("m",), "r"))
+    assert (row.calls, row.denied, row.cost, row.price_model) == (2, 1, "0.00000010", "gpt-x")
+    assert (row.input_tokens, row.cache_read_tokens, row.cache_write_tokens) == (1, 2, 3)
+    assert (row.cache_write_1h_tokens, row.output_tokens, row.reasoning_tokens) == (4, 5, 6)
+    assert row.input_preview.startswith("last last")
+    assert len(row.input_preview) == 200
+    assert (row.temperature, row.max_tokens, row.stream) == (0.5, 9, True)
+
+
+def test_an_exchange_refused_before_it_was_read_still_has_a_row():
+    row = scribe().exchange(
+        exchange(state="rejected"), provider="openai", durability="commit", priced=Priced(), links=Links()
+    )
+    assert (row.state, row.request_model, row.cost, row.input_preview) == ("rejected", "", None, "")

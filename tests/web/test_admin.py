@@ -1,0 +1,247 @@
+"""The admin plane: who may ask, under which name, what comes back, and that a tail neither misses nor repeats."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import httpx
+import msgspec
+import pytest
+
+from gateway.stores import Answer, Refused
+from gateway.stores.duckdb import Ledger
+from gateway.web import admin
+from gateway.web.admin import Status
+from gateway.web.tail import Tail
+
+TOKEN = "tha_" + "x" * 40
+HEADERS = {"authorization": f"Bearer {TOKEN}"}
+
+
+class Desk:
+    """A book with a real ledger, a status that is set, and a past that is set."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self.ledger = ledger
+        self.now = Status(ready=True, lag_bytes=0, records=3, ledger="v")
+        self.past: list[tuple[str, bytes]] = []
+        self.tails: list[Tail] = []
+
+    def status(self) -> Status:
+        return self.now
+
+    def query(self, sql: str, limit: int, params: Mapping[str, Any] | None = None) -> Answer:
+        return self.ledger.query(sql, limit, params)
+
+    def subscribe(self) -> Tail:
+        tail = Tail(asyncio.get_running_loop(), self.tails.remove)
+        self.tails.append(tail)
+        return tail
+
+    def history(self, since: str) -> Sequence[tuple[str, bytes]]:
+        if since == "never":
+            raise Refused("sql_error", "never is no time")
+        return self.past
+
+
+@pytest.fixture(scope="module")
+def ledger(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ledger]:
+    opened = Ledger(tmp_path_factory.mktemp("ledger") / "ledger.duckdb")
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def desk(ledger: Ledger) -> Desk:
+    return Desk(ledger)
+
+
+def send(
+    desk: Desk, method: str, path: str, *, host: str = "127.0.0.1:8485", headers: Mapping[str, str] = HEADERS, **more: Any
+) -> httpx.Response:
+    async def go() -> httpx.Response:
+        transport = httpx.ASGITransport(admin.create(desk, TOKEN, ["127.0.0.1", "localhost", "::1"]))
+        async with httpx.AsyncClient(transport=transport, base_url=f"http://{host}") as client:
+            return await client.request(method, path, headers=headers, **more)
+
+    return asyncio.run(go())
+
+
+def test_live_and_ready_need_no_token(desk: Desk) -> None:
+    assert send(desk, "GET", "/livez", headers={}).json() == {"live": True}
+    assert send(desk, "GET", "/readyz", headers={}).status_code == 200
+
+
+def test_not_ready_is_503_and_says_what_is_wrong(desk: Desk) -> None:
+    desk.now = Status(ready=False, lag_bytes=7, records=3, ledger="v", problem="disk full", quarantined={"a.log": "offset 4"})
+    answer = send(desk, "GET", "/readyz", headers={})
+    assert answer.status_code == 503
+    assert answer.json() == {
+        "ready": False, "lag_bytes": 7, "records": 3, "ledger": "v", "problem": "disk full",
+        "quarantined": {"a.log": "offset 4"}, "warnings": [],
+    }  # fmt: skip
+
+
+GUARDED = [("POST", "/sql"), ("GET", "/tail"), ("GET", "/queries"), ("GET", "/queries/latest_decisions")]
+
+
+@pytest.mark.parametrize(("method", "path"), GUARDED)
+@pytest.mark.parametrize("given", [None, "", "Bearer", "Bearer ", "Bearer x", f"Basic {TOKEN}", TOKEN, f"Bearer {TOKEN}x", "Bearer \xff"])
+def test_everything_else_needs_the_exact_token(desk: Desk, method: str, path: str, given: str | None) -> None:
+    headers = httpx.Headers([(b"authorization", given.encode("latin-1"))] if given is not None else [])
+    answer = send(desk, method, path, headers=headers)
+    assert answer.status_code == 401
+    assert answer.json()["error"]["code"] == "unauthorized"
+
+
+@pytest.mark.parametrize("host", ["evil.example", "127.0.0.1.evil.example", "localhost.evil:8485", "[::2]:8485", "169.254.169.254"])
+def test_a_request_addressed_to_another_name_is_refused(desk: Desk, host: str) -> None:
+    for path in ("/livez", "/queries"):
+        answer = send(desk, "GET", path, host=host)
+        assert (answer.status_code, answer.json()["error"]["code"]) == (421, "wrong_host")
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.0.0.1:9", "localhost:8485", "LOCALHOST", "[::1]:8485", "[::1]"])
+def test_its_own_names_are_accepted_with_any_port(desk: Desk, host: str) -> None:
+    assert send(desk, "GET", "/livez", headers={"host": host}).status_code == 200
+
+
+def test_two_host_headers_are_refused(desk: Desk) -> None:
+    headers = httpx.Headers([("host", "localhost"), ("host", "evil.example")])
+    assert send(desk, "GET", "/livez", headers=headers).status_code == 421
+
+
+def test_a_question_is_answered(desk: Desk) -> None:
+    answer = send(desk, "POST", "/sql", json={"sql": "SELECT i, $a AS a FROM range(3) r(i)", "limit": 2, "params": {"a": "x"}}).json()
+    assert answer.pop("elapsed_ms") >= 0
+    assert answer == {"columns": ["i", "a"], "types": ["BIGINT", "VARCHAR"], "rows": [[0, "x"], [1, "x"]], "truncated": True}
+
+
+@pytest.mark.parametrize(
+    ("sql", "status", "code"),
+    [("DROP TABLE calls", 400, "sql_error"), ("SELECT * FROM duckdb_settings()", 403, "sql_refused"), ("SELECT nope", 400, "sql_error")],
+)
+def test_a_question_that_may_not_be_asked_is_refused_with_its_reason(desk: Desk, sql: str, status: int, code: str) -> None:
+    answer = send(desk, "POST", "/sql", json={"sql": sql})
+    assert (answer.status_code, answer.json()["error"]["code"]) == (status, code)
+    assert answer.json()["error"]["message"]
+
+
+@pytest.mark.parametrize("body", [b"", b"{", b"[]", b'{"sql": 1}', b'{"limit": 1}', b"\xff", b'{"sql": "SELECT 1", "params": {"a": [1]}}'])
+def test_a_body_that_is_no_question_is_a_bad_request(desk: Desk, body: bytes) -> None:
+    assert send(desk, "POST", "/sql", content=body).status_code == 400
+
+
+def test_a_huge_question_is_refused(desk: Desk) -> None:
+    assert send(desk, "POST", "/sql", content=b" " * (admin.MAX_BODY + 1)).status_code == 413
+
+
+def test_every_answer_forbids_caching_and_sniffing(desk: Desk) -> None:
+    for path in ("/livez", "/queries", "/nowhere"):
+        headers = send(desk, "GET", path).headers
+        assert headers["cache-control"] == "no-store"
+        assert headers["x-content-type-options"] == "nosniff"
+        assert headers["content-type"] == "application/json"
+
+
+def test_unknown_paths_and_methods_are_said_in_json(desk: Desk) -> None:
+    assert send(desk, "GET", "/nowhere").json()["error"]["code"] == "not_found"
+    assert send(desk, "GET", "/sql").json()["error"]["code"] == "method"
+
+
+def test_every_shipped_query_is_listed_shown_and_runs(desk: Desk) -> None:
+    listed = send(desk, "GET", "/queries").json()["queries"]
+    assert len(listed) >= 8
+    for query in listed:
+        shown = send(desk, "GET", f"/queries/{query['name']}?show").json()
+        assert shown["sql"].startswith(f"-- title: {query['title']}")
+        answer = send(desk, "GET", f"/queries/{query['name']}")
+        assert answer.status_code == 200, (query, answer.text)
+        assert answer.json()["columns"]
+
+
+def test_a_query_takes_its_parameters_from_the_query_string(desk: Desk) -> None:
+    asked: list[tuple[int, Mapping[str, Any] | None]] = []
+    desk.query = lambda sql, limit, params=None: (asked.append((limit, params)), Answer([], [], [], False, 0))[1]  # type: ignore[method-assign]
+    assert send(desk, "GET", "/queries/cost_by_agent_and_day?days=2&limit=5&other=1").status_code == 200
+    assert send(desk, "GET", "/queries/cost_by_agent_and_day?limit=x").status_code == 200
+    assert asked == [(5, {"days": "2"}), (1000, {"days": "30"})]
+    assert send(desk, "GET", "/queries/nothing").status_code == 404
+    assert send(desk, "GET", "/queries/..%2F..%2Fetc").status_code == 404
+
+
+def line(kind: str, key: str) -> bytes:
+    return msgspec.json.encode({"record": kind, "id": key}) + b"\n"
+
+
+def test_a_tail_that_does_not_follow_tells_the_past_and_ends(desk: Desk) -> None:
+    desk.past = [("a", line("call", "a")), ("b", line("exchange", "b"))]
+    answer = send(desk, "GET", "/tail?since=2020-01-01&follow=0")
+    assert answer.content == line("call", "a") + line("exchange", "b")
+    assert desk.tails == []
+
+
+def test_a_tail_since_no_time_is_refused_and_leaves_no_listener(desk: Desk) -> None:
+    assert send(desk, "GET", "/tail?since=never").status_code == 400
+    assert desk.tails == []
+
+
+def test_what_is_both_past_and_live_is_told_once(desk: Desk) -> None:
+    desk.past = [("a", line("call", "a"))]
+
+    async def listen() -> bytes:
+        live = desk.subscribe()
+        live.put([line("call", "a"), line("call", "b"), None])
+        return b"".join([each async for each in admin._lines(desk.past, live, follow=True)])
+
+    assert asyncio.run(listen()) == line("call", "a") + line("call", "b")
+    assert desk.tails == []
+
+
+def test_a_quiet_tail_says_that_it_is_alive(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(admin, "HEARTBEAT_S", 0.01)
+
+    async def listen() -> list[bytes]:
+        live = desk.subscribe()
+        lines = admin._lines([], live, follow=True)
+        first = await anext(lines)
+        live.put([line("call", "a"), None])
+        return [first, *[each async for each in lines]]
+
+    heard = asyncio.run(listen())
+    assert heard[0] == b"\n"
+    assert heard[-1] == line("call", "a")
+
+
+def test_a_slow_question_does_not_keep_others_from_health(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    released = threading.Event()
+
+    def slow_query(*_: object) -> Answer:
+        released.wait(10)
+        return Answer([], [], [], False, 0)
+
+    async def go() -> list[int]:
+        monkeypatch.setattr(desk, "query", slow_query)
+        transport = httpx.ASGITransport(admin.create(desk, TOKEN, ["127.0.0.1"]))
+        async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1", headers=HEADERS) as client:
+            slow = [asyncio.create_task(client.post("/sql", json={"sql": "x"})) for _ in range(admin.QUERIES_AT_ONCE + 2)]
+            await asyncio.sleep(0.05)
+            live = await client.get("/livez")
+            released.set()
+            return [live.status_code, *[(await each).status_code for each in slow]]
+
+    assert set(asyncio.run(go())) == {200}
+
+
+def test_queries_are_read_with_title_and_parameters(tmp_path: Path) -> None:
+    (tmp_path / "plain.sql").write_text("SELECT 1")
+    (tmp_path / "full.sql").write_text("-- title: Full\n-- param: days = 7\n-- param: agent = %\nSELECT 1")
+    (tmp_path / "Not-A-Name.sql").write_text("SELECT 1")
+    found = admin.queries.read_all(tmp_path)
+    assert list(found) == ["full", "plain"]
+    assert (found["full"].title, found["full"].params) == ("Full", {"days": "7", "agent": "%"})
+    assert (found["plain"].title, found["plain"].params) == ("plain", {})

@@ -1,0 +1,20 @@
+-- title: One exchange whole: its row, its calls, the rules that spoke, its messages
+-- param: id = 
+WITH one AS (SELECT * FROM exchanges WHERE id = $id)
+SELECT 0 AS part, 0 AS position, 'exchange' AS what, agent AS who, state AS outcome, request_model AS subject,
+       concat_ws(' ', 'cost', cost, 'status', status, error_message) AS detail FROM one
+UNION ALL
+SELECT 1, m.position, 'message', b.role, NULL, b.hash, b.body
+FROM (SELECT unnest(request_messages) AS hash, generate_subscripts(request_messages, 1) AS position FROM one) AS m
+JOIN messages AS b USING (hash)
+UNION ALL
+SELECT 2, 0, 'answer', b.role, one.state, b.hash, b.body FROM one JOIN messages AS b ON b.hash = one.response_message
+UNION ALL
+SELECT 3, c."index", 'call', c.policy, c.effect, c.name, concat_ws(' ', c.arguments, c.reason)
+FROM calls AS c WHERE c.exchange_id = $id
+UNION ALL
+SELECT 4, h.line, 'rule', h.policy, h.effect || CASE h.mode WHEN 'shadow' THEN ' (shadow)' ELSE '' END, h.rule, h.message
+FROM rule_hits AS h WHERE h.exchange_id = $id
+UNION ALL
+SELECT 5, 0, 'finding', f.validator, f.severity, f.code, f.detail FROM findings AS f WHERE f.exchange_id = $id
+ORDER BY part, position
