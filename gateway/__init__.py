@@ -1,3 +1,37 @@
-"""Tollhouse: the gateway between AI agents and model providers."""
+"""Tollhouse: the gateway between AI agents and model providers. This is the map.
+
+It keeps **the gate** (every tool call a model proposes is judged against policies people can read), takes **the toll** (what each agent
+spends) and writes **the book** (every decision, durable before its bytes, in a form that can be queried).
+
+Words, the same in code, YAML, SQL columns, JSON and on the screen: an **exchange** is one request and its answer; its **caller** is a key
+(agent, team, user) and a session; a **call** is a proposed tool action, normalised over all dialects; a **verdict** (`allow | warn |
+redact | ask | deny`, or `unevaluated`, which is never a pass) is the judgement over it; a **finding** is what a validator saw; a **rule**
+is a grant or a guard of a
+**policy**; a **prompt version** is the hash of system prompt and tools; a **dialect** is a provider's wire format; a **route** leads a
+model name to an upstream; the **journal** is the append-only truth, the **ledger** the DuckDB file derived from it, a **record** one row.
+
+Processes: `supervisor` starts N `worker`s (data plane, one shared port, never DuckDB) and one `book` (owns DuckDB, admin plane). Workers
+append to their own journal segments; the book follows them.
+
+The way of a request (`pipeline.relay` is this table):
+
+    receive            app, front          exact path → dialect; limits and time-outs
+    identify           identify, state     key → caller, session
+    decode             dialects            strictly: one meaning or refused
+    admit              pipeline            what nobody can judge is refused while a policy enforces
+    prompt version     prompt              fingerprint of system prompt and tools
+    upstream           upstream            route, connect, stream
+    decode the answer  dialects            event by event
+    hold and judge     holdback, judge     each call whole; policy and validators; released or replaced
+    settle and record  bookkeeping, trace  cost, rows, journal: durable before the bytes they belong to
+    respond            answering, dialects encoded from what was judged
+
+Shelves (add a file and a line in the registry): `dialects`, `validators`, `state`, `stores`. Engines: `policy`, `prompt`, `upstream`,
+`trace`. Faces: `web`, `cli`, `demo`. `rehearsal` is a provider that plays scripts, for tests and the demo.
+
+Who may import whom is a contract in `pyproject.toml`, checked on every change: from `cli` down to `errors`, never upwards; the engines of
+decision (`dialects policy prompt validators trace exchange holdback judge identify cost`) do no I/O and know no clock, randomness or
+environment; policy does not know dialects, and dialects do not know policy.
+"""
 
 __version__ = "0.1.0"

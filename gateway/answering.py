@@ -84,7 +84,7 @@ async def _whole(visit: Visit, request: Request, upstream: UpstreamAnswer) -> As
     data = _judged(visit, whole) if x.enforcing else _observed(visit, whole)
     x.state = _delivered(visit)
     if x.calls:
-        visit.headers["x-gateway-decision"] = "deny" if x.state == "denied" else "allow"
+        visit.headers["x-gateway-decision"] = f"deny; id={visit.denied}" if visit.denied else "allow"
     async for part in _final(visit, upstream.status, {"content-type": "application/json"}, data):
         yield part
 
@@ -174,7 +174,10 @@ def _verdict(visit: Visit, call: Call) -> tuple[Verdict, str]:
     judged = judge(visit.court, call, clock.now_us())
     visit.x.calls.append((call, judged.verdict))
     visit.x.findings.extend(judged.findings)
-    return judged.verdict, visit.book.decided(call, judged.verdict, clock.mono_us() - start)
+    decision = visit.book.decided(call, judged.verdict, clock.mono_us() - start)
+    if not judged.verdict.released:
+        visit.denied = visit.denied or decision
+    return judged.verdict, decision
 
 
 def _delivered(visit: Visit) -> EndState:

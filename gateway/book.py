@@ -24,6 +24,7 @@ import signal
 import sys
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,7 @@ import msgspec
 
 from gateway.errors import StartError
 from gateway.stores import Answer, Applied, Batch, Offset, Store, StoreTrouble
+from gateway.stores.counting import count
 from gateway.stores.intake import SegmentReader, head_before, segments
 from gateway.trace.segments import Segment, growing
 from gateway.web.admin import Status, Subscription
@@ -67,6 +69,7 @@ class Book:
         self.caught_up = False
         self.problem: str | None = None
         self.records = 0
+        self.counters: Counter[str] = Counter()
         self._troubles = 0
         self._readers: dict[Segment, SegmentReader] = {}
         self._segments: list[Segment] = []
@@ -109,6 +112,7 @@ class Book:
             ready=self.caught_up and self.problem is None and not damaged,
             lag_bytes=lag,
             records=self.records,
+            counters=dict(self.counters),
             ledger=self.store.version,
             problem=self.problem,
             quarantined=damaged,
@@ -219,6 +223,7 @@ class Book:
             return 0
         applied = self.store.apply(batches)
         self.records += applied.records
+        self.counters += count(applied)
         for batch in batches:
             self._check_link(batch.segment)
         self._tell(applied)

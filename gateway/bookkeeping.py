@@ -14,7 +14,7 @@ from gateway.errors import JournalUnavailable
 from gateway.exchange import Call, Exchange, Verdict
 from gateway.journal import Journal
 from gateway.prompt.fingerprint import Fingerprint
-from gateway.trace.record import CallRow, Decided, Ended, ExchangeRow, MessageRow, Opened, PromptRow, Record
+from gateway.trace.record import CallRow, Decided, Ended, ExchangeRow, MessageRow, Opened, PromptRow
 from gateway.trace.rows import Links, Priced, Scribe
 
 
@@ -31,20 +31,20 @@ class Bookkeeping:
         self._clock = clock
         self._provider = provider
         self._opening: asyncio.Task[None] | None = None
-        self._line: list[Record] = []
+        self._line: list[Decided] = []
         self._calls: list[CallRow] = []
-        self._prompt: PromptRow | None = None
+        self._found: Fingerprint | None = None
         self._addresses: tuple[str, ...] | None = None
         self.ended = False
 
     def prompt(self, found: Fingerprint) -> None:
         self._x.prompt_hash = found.hash
-        self._prompt = self._scribe.prompt(found, self._x.caller.agent, self._x.started_us)
+        self._found = found
 
     def open(self) -> None:
         """Starts writing the opening record of a stream; `settle` waits for it."""
         links, messages = self._request_side()
-        record = Opened(self._row(Priced(), Links(links)), messages, self._prompt)
+        record = Opened(self._row(Priced(), Links(links)), messages, self._prompt())
         self._opening = asyncio.ensure_future(self._journal.append(record))
         self._opening.add_done_callback(_retrieved)
 
@@ -75,10 +75,11 @@ class Bookkeeping:
         if self.ended:
             return
         self.ended = True
+        await self._opened_or_never()
         addresses, messages = self._request_side()
         response, answered = self._scribe.response_message(self._x, self._clock.now_us())
         row = self._row(self._price(), Links(addresses, response))
-        prompt = self._prompt if self._opening is None else None
+        prompt = self._prompt() if self._opening is None else None
         ended = Ended(row, tuple(self._calls), tuple(self._x.findings), messages + answered, prompt)
         try:
             await self._journal.append(*self._line, ended)
@@ -86,9 +87,27 @@ class Bookkeeping:
             self._forget()
             raise
 
+    async def _opened_or_never(self) -> None:
+        """An opening that could not be written is as good as none: the closing record then says it all."""
+        if self._opening is None:
+            return
+        try:
+            await asyncio.shield(self._opening)
+        except JournalUnavailable:
+            self._opening = None
+            self._forget()
+            self._calls += [decided.call for decided in self._line]
+            self._line.clear()
+
     def _forget(self) -> None:
-        """Nothing says that the bodies were written: the next exchange writes them again. Bodies written twice are harmless."""
-        self._scribe.seen.forget(self._addresses or ())
+        """Nothing says that the bodies were written: they are written again. Bodies written twice are harmless."""
+        self._scribe.forget(self._addresses or (), self._x.prompt_hash)
+        self._addresses = None
+
+    def _prompt(self) -> PromptRow | None:
+        if self._found is None:
+            return None
+        return self._scribe.prompt(self._found, self._x.caller.agent, self._x.started_us)
 
     def _request_side(self) -> tuple[tuple[str, ...], tuple[MessageRow, ...]]:
         """Addresses of the request's messages, and those bodies that were not written before (none when asked again)."""

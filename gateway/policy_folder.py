@@ -40,7 +40,7 @@ def read(folder: Path) -> dict[str, bytes]:
         except _TooLargeError as error:
             problems.append(_whole(name, str(error)))
     if problems:
-        raise FileProblems(problems)
+        raise FileProblems(sorted(problems, key=lambda p: p.file))
     return found
 
 
@@ -160,12 +160,19 @@ class Watcher:
         self._folder = folder
         self._good = policies
         self._troubled = False
+        self._seen: Stamp | None = None
         self._stamp: Stamp | None = None
 
     def poll(self) -> Change | None:
-        """None when nothing changed since the last call (the first call always looks)."""
+        """What became of a change that two calls in a row found the same; None otherwise.
+
+        Waiting for the second look keeps a file that is being written out of force: its first half may be a
+        policy that reads well and guards less.
+        """
         stamp = _stamp(self._folder)
-        if stamp == self._stamp:
+        settled = stamp == self._seen
+        self._seen = stamp
+        if not settled or stamp == self._stamp:
             return None
         self._stamp = stamp
         try:

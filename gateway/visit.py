@@ -86,6 +86,8 @@ class Visit:
     asked: int | None = None
     """Monotonic µs when the provider was asked."""
     headers: dict[str, str] = field(default_factory=dict)
+    denied: str = ""
+    """Id of the first decision that withheld a call."""
     finishing: bool = False
     broken: Broken | None = None
     undecodable: str = ""

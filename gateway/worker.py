@@ -42,6 +42,7 @@ from gateway.visit import Gateway
 log = logging.getLogger("gateway.worker")
 
 POLICY_POLL_S = 0.5
+JOURNAL_RETRY_S = 1.0
 BACKLOG = 2048
 GOODBYE_S = 2.0
 """For interrupted exchanges to write their records and tell their clients."""
@@ -105,7 +106,7 @@ class Worker:
         await self._announce(self.plane.gateway.policies)
         self._server = _Server(self._uvicorn())
         address = settings.listen_address
-        tasks = [asyncio.create_task(self._watch_policies())]
+        tasks = [asyncio.create_task(self._watch_policies()), asyncio.create_task(self._heal_journal())]
         self._listen_to_signals()
         try:
             await self._server.serve(sockets=[listening_socket(address.host, address.port)])
@@ -160,6 +161,13 @@ class Worker:
                 await self._announce(change.policies)
             self.plane.gateway = replace(self.plane.gateway, policies=change.policies)
             log.info("policies %s in force", self._hash())
+
+    async def _heal_journal(self) -> None:
+        """Tries a journal that could not be written again: while it is broken the worker is not ready, so no request would try it."""
+        while True:
+            await asyncio.sleep(JOURNAL_RETRY_S)
+            if not self._journal.healthy:
+                await self._announce(self.plane.gateway.policies)
 
     def _hash(self) -> str:
         return self.plane.gateway.policies.hash[:12]

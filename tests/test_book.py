@@ -95,15 +95,31 @@ def test_rounds_take_in_what_is_new_and_only_that(journal: Path, book: Book, sto
     assert states(store) == {"1": "complete", "2": "complete"}
 
 
-def test_a_dead_segment_is_read_to_its_end_before_its_successor(journal: Path, book: Book, store: MemoryStore) -> None:
+def test_a_dead_segment_is_read_to_its_end_before_its_successor(
+    journal: Path, book: Book, store: MemoryStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gateway.stores.intake.CHUNK", 300)
     dead, other = Pen(journal, segment()), Pen(journal, segment(slot=1))
     for key in range(1, 8):
         dead.add(Opened(row(key, "open")))
     dead.add(*(Ended(row(key)) for key in range(1, 7)))
     other.add(Opened(row(9, "open")))
     Pen(journal, segment(boot=2)).add(Ended(row(8)))
+    applied = store.apply
+    ended_late: list[str] = []
+
+    def watched(batches: Sequence[Batch]) -> Applied:
+        found = applied(batches)
+        ended_late.extend(row.id for row in found.exchanges if row.id in interrupted)
+        interrupted.update(found.interrupted)
+        return found
+
+    interrupted: set[str] = set()
+    monkeypatch.setattr(store, "apply", watched)
+    monkeypatch.setattr(module, "FLUSH_AT", 1)
     while book.round():
         continue
+    assert ended_late == []
     assert states(store) == {**dict.fromkeys("1234568", "complete"), "7": "interrupted", "9": "open"}
 
 

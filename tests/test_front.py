@@ -147,10 +147,11 @@ def test_a_refused_body_that_never_ends_is_cut_off(port):
         sock.sendall(b"POST /early HTTP/1.1\r\nhost: x\r\ncontent-length: 1000\r\n\r\nx")
         assert b"200" in sock.recv(65536)
         started = time.monotonic()
-        with pytest.raises(ConnectionResetError):
+        try:
             while sock.recv(65536):
                 continue
-            raise ConnectionResetError
+        except ConnectionResetError:
+            print("reset, which is as good as closed")
         assert time.monotonic() - started < 2.5
 
 

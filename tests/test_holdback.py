@@ -151,7 +151,7 @@ def test_observing_changes_no_byte_whatever_comes(kinds):
         raw = b"%d;" % number if kind != "p" else b""
         event = makers[kind](raw)
         script.setdefault(b"%d;" % number, []).append(event)
-    hold = Observing(Scripted({k: v for k, v in script.items()}))
+    hold = Observing(Scripted(dict(script)))
     out = b""
     for number, kind in enumerate(kinds):
         chunk = b"%d;" % number

@@ -8,7 +8,9 @@ from gateway.exchange import Call, Caller, Message, ProposedBefore, Request, Too
 from gateway.judge import PROBLEMS, Court, judge, session_facts
 from gateway.policy import EMPTY, PolicySet, load
 
-ENFORCING = b"policy: 1\nid: p\nagents: ['*']\nallow: ['*']\nrules:\n- {id: big, tools: [pay], when: args.amount > 10}\n"
+ENFORCING = (
+    b"policy: 1\nid: p\nagents: ['*']\nallow: ['*']\nrules:\n- {id: big, tools: [pay], when: args.amount > 10}\n"
+)
 SCHEMA = b'{"type":"object","properties":{"amount":{"type":"number"}},"required":["amount"]}'
 
 
@@ -18,7 +20,14 @@ def court(text: bytes | None = ENFORCING) -> Court:
     request = Request("openai.chat", "m", False, (), tools, b"")
     caller = Caller("bot", session="s", session_source="derived")
     facts = session_facts(caller, request)
-    return Court(policies, caller, request, facts, holds_secret=lambda text: "sk-" in text, address=lambda schema: f"<{len(schema)}>")
+    return Court(
+        policies,
+        caller,
+        request,
+        facts,
+        holds_secret=lambda text: "sk-" in text,
+        address=lambda schema: f"<{len(schema)}>",
+    )
 
 
 def call(name: str = "pay", args: dict | None = None, **more) -> Call:
@@ -42,7 +51,9 @@ def test_a_call_without_one_meaning_is_denied_before_any_rule(problem):
     assert [(f.code, f.path, f.detail, f.action) for f in judged.findings] == [(problem, "calls[2]", "why", "denied")]
 
 
-@pytest.mark.parametrize("leaking", [Call("c", "note", '{"x":"sk-1"}', {"x": "sk-1"}, 0), Call("sk-1", "note", "{}", {}, 0)])
+@pytest.mark.parametrize(
+    "leaking", [Call("c", "note", '{"x":"sk-1"}', {"x": "sk-1"}, 0), Call("sk-1", "note", "{}", {}, 0)]
+)
 def test_a_call_that_holds_one_of_our_own_secrets_is_denied_not_rewritten(leaking):
     verdict = judge(court(), leaking, 0).verdict
     assert (verdict.code, verdict.released) == ("known_secret", False)
@@ -95,5 +106,6 @@ def test_session_facts_count_the_conversation_as_it_was_sent():
 
 
 def test_conditions_see_the_address_of_the_declared_schema():
-    text = b"policy: 1\nid: p\nagents: ['*']\nallow: ['*']\nrules:\n- {id: pin, tools: [pay], require: \"call.schema_hash == '<%d>'\"}\n" % len(SCHEMA)
+    head = b"policy: 1\nid: p\nagents: ['*']\nallow: ['*']\nrules:\n"
+    text = head + b"- {id: pin, tools: [pay], require: \"call.schema_hash == '<%d>'\"}\n" % len(SCHEMA)
     assert judge(court(text), call(), 0).verdict.released

@@ -13,6 +13,12 @@ import typer
 from gateway.config import DEFAULT_FILE, read
 
 TIMEOUT_S = 5.0
+WORRIES = {
+    "no_policy_for_agent": "calls were denied because no policy names their agent",
+    "policy_error": "calls were denied because a policy could not be evaluated",
+    "unpriced": "answers have no known cost (tollhouse sql --saved unpriced_models)",
+}
+"""Counters of the book that people should know of, and how they are told."""
 
 
 def status(
@@ -76,6 +82,9 @@ def _show(where: dict[str, Any], report: dict[str, Any]) -> None:
         typer.echo("POLICY STALE: the last edit could not be used; the version above stays in force:", err=True)
         for problem in policy["problems"]:
             typer.echo(f"  {problem}", err=True)
+    for name, words in WORRIES.items():
+        if number := (book.get("counters") or {}).get(name):
+            typer.echo(f"NOTE: {number} {words}", err=True)
     journal = worker.get("journal") or {}
     if journal and not journal.get("healthy"):
         typer.echo(

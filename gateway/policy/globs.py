@@ -1,8 +1,7 @@
 """Name patterns: `*` is any text, `?` one character, nothing else is special; case counts.
 
 Own, because `fnmatch` also reads `[…]` and folds case on some systems, and a regular expression with many
-`.*` takes exponential time on names that a stranger chose. This takes at most len(pattern) × len(name)
-steps.
+`.*` can take very long on a name that a stranger chose. This takes at most len(pattern) × len(name) steps.
 """
 
 from __future__ import annotations

@@ -1,5 +1,4 @@
-"""The policies folder, as a mapping of paths to bytes, to a PolicySet. Pure: reading the disk is for
-`policy_folder`.
+"""The files of the policies folder to a PolicySet. Pure: reading the disk is for `policy_folder`.
 
 A file is a policy when it has the top-level key `policy`. With `agents:` it applies to those agents;
 without, it is a library and applies where it is included. Includes and lists are looked up in the mapping

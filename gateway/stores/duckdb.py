@@ -91,8 +91,10 @@ class Ledger:
             columns, types, rows, truncated = collect(cursor.execute(sql, dict(params or {})), limit)
         except duckdb.InterruptException as error:
             raise Refused("sql_timeout", f"the query took over {QUERY_SECONDS:.0f} s; bound it by started_at or LIMIT") from error
-        except (duckdb.Error, RuntimeError, MemoryError) as error:
-            raise Refused("sql_error", str(error) or "out of memory") from error
+        except (duckdb.OutOfMemoryException, MemoryError) as error:
+            raise Refused("sql_memory", "the query needs more memory than one may have; bound it by started_at, or aggregate") from error
+        except (duckdb.Error, RuntimeError) as error:
+            raise Refused("sql_error", str(error)) from error
         finally:
             watch.stop()
             with contextlib.suppress(duckdb.Error):

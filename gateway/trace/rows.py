@@ -21,6 +21,8 @@ from gateway.trace.redact import Redactor
 
 PREVIEW = 200
 SEEN = 65_536
+PROMPT = "prompt:"
+"""Prompt texts share the memory of message bodies under this prefix."""
 
 
 class Priced(Struct, frozen=True):
@@ -78,6 +80,10 @@ class Scribe:
                 rows.append(MessageRow(hash=address, role=message.role, body=body, first_us=now_us))
         return tuple(addresses), tuple(rows)
 
+    def forget(self, addresses: Iterable[str], prompt: str | None) -> None:
+        """These bodies, and this prompt version's text, could not be written after all."""
+        self.seen.forget([*addresses, PROMPT + (prompt or "")])
+
     def response_message(self, x: Exchange, now_us: int) -> tuple[str | None, tuple[MessageRow, ...]]:
         """What the model answered, with every proposed call: the withheld ones are in the record although nobody received them."""
         if not x.answer.text and not x.calls:
@@ -90,7 +96,7 @@ class Scribe:
 
     def prompt(self, found: Fingerprint, agent: str, now_us: int) -> PromptRow:
         """The text of a version is written once per journal stream; later rows only say that it was seen."""
-        if not self.seen.first("prompt:" + found.hash):
+        if not self.seen.first(PROMPT + found.hash):
             return PromptRow(hash=found.hash, seen_us=now_us, agent=agent)
         system, tools = self._redactor.text(found.system), self._redactor.text(found.tools)
         return PromptRow(hash=found.hash, seen_us=now_us, agent=agent, system=system, tools=tools)

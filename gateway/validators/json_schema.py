@@ -17,9 +17,9 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 from urllib.parse import unquote
 
 import jsonschema_rs
@@ -31,7 +31,11 @@ VALIDATOR: Final = "json_schema"
 MAX_SCHEMA_BYTES: Final = 128 * 1024
 MAX_DEPTH: Final = 64
 MAX_STEPS: Final = 2_000_000
-"""Schema nodes visited × argument nodes: about a tenth of a second."""
+"""Visits of schema nodes, at about 50 ns: a tenth of a second."""
+CHARACTERS_PER_STEP: Final = 8
+"""Characters that a linear pattern scans in the time of one visit."""
+STEPS_PER_BACKTRACKING: Final = 6000
+"""Visits in the time that a pattern with look-around or references may take until it is stopped."""
 MAX_EXPANDED: Final = 50_000
 """(schema node, depth) pairs looked at to find the cost of a schema with references."""
 MAX_CHAIN: Final = 200
@@ -42,7 +46,7 @@ MAX_FINDINGS: Final = 5
 _CACHED: Final = 256
 
 _PATTERNS: Final = jsonschema_rs.FancyRegexOptions(
-    backtrack_limit=50_000, size_limit=1_000_000, dfa_size_limit=1_000_000
+    backtrack_limit=10_000, size_limit=1_000_000, dfa_size_limit=1_000_000
 )
 
 
@@ -59,9 +63,11 @@ def check(schema: bytes, args: Json) -> tuple[Finding, ...]:
     compiled = _compiled(bytes(schema))
     if isinstance(compiled, str):
         return (_finding("bad_schema", "arguments", compiled),)
-    depth, nodes = _extent(args)
+    extent = _extent(args)
     try:
-        steps = compiled.cost(depth) * nodes
+        steps = compiled.steps(extent)
+    except SchemaError as error:
+        return (_finding("bad_schema", "arguments", str(error)),)
     except CostError as error:
         return (_finding("schema_cost", "arguments", str(error)),)
     if steps > MAX_STEPS:
@@ -77,19 +83,29 @@ def _finding(code: str, path: str, detail: str) -> Finding:
     return Finding(VALIDATOR, code, "error", path, detail)
 
 
-def _extent(value: Json) -> tuple[int, int]:
-    """Depth, and count of values and keys."""
-    deepest, nodes, waiting = 1, 0, [(value, 1)]
+class _Extent(NamedTuple):
+    depth: int
+    nodes: int
+    """Values and keys."""
+    text: int
+    """Characters of all text."""
+
+
+def _extent(value: Json) -> _Extent:
+    deepest, nodes, text, waiting = 1, 0, 0, [(value, 1)]
     while waiting:
         current, depth = waiting.pop()
         nodes += 1
         deepest = max(deepest, depth)
-        if isinstance(current, Mapping):
+        if isinstance(current, str):
+            text += len(current)
+        elif isinstance(current, Mapping):
             nodes += len(current)
+            text += sum(map(len, current))
             waiting += [(below, depth + 1) for below in current.values()]
         elif isinstance(current, list):
             waiting += [(below, depth + 1) for below in current]
-    return deepest, nodes
+    return _Extent(deepest, nodes, text)
 
 
 # -- a schema, compiled -----------------------------------------------------------------------------------
@@ -101,15 +117,17 @@ class _Compiled:
     validator: Any
     names: frozenset[str] | None
     """Arguments that the top level declares; None when it allows others."""
-    patterns: tuple[str, ...]
-    """Patterns of further argument names."""
-    costs: dict[int, int] = field(default_factory=dict)
+    more_names: Any
+    """Validator of further argument names, by pattern; None when there are no patterns."""
+    costs: dict[int, _Steps] = field(default_factory=dict)
 
-    def cost(self, depth: int) -> int:
-        found = self.costs.get(depth)
-        if found is None:
-            found = self.costs[depth] = _Cost(self.tree).of(depth)
-        return found
+    def steps(self, extent: _Extent) -> int:
+        """Bound on the work for arguments of this extent, in visits of a schema node."""
+        cost = self.costs.get(extent.depth)
+        if cost is None:
+            cost = self.costs[extent.depth] = _Cost(self.tree).of(extent.depth)
+        scanned = cost.patterns * extent.text // CHARACTERS_PER_STEP
+        return extent.nodes * (cost.visits + cost.backtracking * STEPS_PER_BACKTRACKING) + scanned
 
     def violations(self, args: Json, steps: int) -> Iterator[Finding]:
         if self.validator.is_valid(args):
@@ -124,7 +142,7 @@ class _Compiled:
         if self.names is None or not isinstance(args, Mapping):
             return
         for name in sorted(args.keys() - self.names):
-            if not _matches_any(self.patterns, name):
+            if self.more_names is None or not self.more_names.is_valid(name):
                 said = "an argument that the tool's schema does not declare"
                 yield _finding("additional_properties", _path([name]), said)
 
@@ -134,13 +152,18 @@ def _compiled(schema: bytes) -> _Compiled | str:
     """The compiled schema, or what is wrong with it."""
     try:
         tree = _tree(schema)
-        validator = jsonschema_rs.validator_for(tree, retriever=_refuse, pattern_options=_PATTERNS)
+        validator = _validator(tree)
         names, patterns = _declared(tree)
+        more_names = _validator({"anyOf": [{"pattern": one} for one in patterns]}) if patterns else None
     except SchemaError as error:
         return str(error)
     except Exception as error:  # noqa: BLE001 - a schema that the library stumbles over cannot be used, however
         return f"not a usable JSON Schema: {_plain(str(error))}"
-    return _Compiled(tree, validator, names, patterns)
+    return _Compiled(tree, validator, names, more_names)
+
+
+def _validator(tree: Any) -> Any:
+    return jsonschema_rs.validator_for(tree, retriever=_refuse, pattern_options=_PATTERNS)
 
 
 def _tree(schema: bytes) -> Any:
@@ -152,9 +175,27 @@ def _tree(schema: bytes) -> Any:
         raise SchemaError("the schema is not JSON, or nested too deeply") from None
     if not isinstance(tree, (dict, bool)):
         raise SchemaError("a schema must be an object or a boolean")
-    if _extent(tree)[0] > MAX_DEPTH:
+    if _extent(tree).depth > MAX_DEPTH:
         raise SchemaError(f"the schema is nested more than {MAX_DEPTH} levels deep")
+    _refuse_moving_references(tree)
     return tree
+
+
+_MOVING: Final = ("$id", "$dynamicRef", "$recursiveRef")
+
+
+def _refuse_moving_references(tree: Any) -> None:
+    """What changes the meaning of references inside it would make the bound on cost wrong."""
+    keys = (*_MOVING, "id") if isinstance(tree, dict) and "draft-04" in str(tree.get("$schema")) else _MOVING
+    waiting = [tree]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, dict):
+            if any(isinstance(node.get(key), str) and (node is not tree or "Ref" in key) for key in keys):
+                raise SchemaError("'$id' inside the schema, and dynamic references, are not followed")
+            waiting += node.values()
+        elif isinstance(node, list):
+            waiting += node
 
 
 def _refuse(uri: str) -> Any:
@@ -214,11 +255,6 @@ def _declared(tree: Any) -> tuple[frozenset[str] | None, tuple[str, ...]]:
     return frozenset(names), tuple(patterns)
 
 
-def _matches_any(patterns: Sequence[str], name: str) -> bool:
-    schema = {"anyOf": [{"pattern": pattern} for pattern in patterns]}
-    return bool(patterns) and jsonschema_rs.is_valid(schema, name, pattern_options=_PATTERNS)
-
-
 def _mapping(node: Mapping[str, Any], key: str) -> Mapping[str, Any]:
     found = node.get(key)
     return found if isinstance(found, dict) else {}
@@ -265,28 +301,47 @@ def _target(root: Any, reference: Any) -> Any:
     return found
 
 
+_BACKTRACKS = re.compile(r"\(\?[=!<>(]|\\[1-9kK]|[*+?}]\+")
+
+
+class _Steps(NamedTuple):
+    """What one value can meet, every alternative and reference followed."""
+
+    visits: int = 1
+    patterns: int = 0
+    backtracking: int = 0
+
+    def and_also(self, others: Iterable[_Steps]) -> _Steps:
+        return _Steps(*map(sum, zip(self, *others, strict=True)))
+
+
 class _Cost:
-    """How many schema nodes one value of a depth can meet, every alternative and reference followed."""
+    """The steps of a schema for values of a depth, found without looking at any value."""
 
     def __init__(self, root: Any) -> None:
         self._root = root
-        self._known: dict[tuple[int, int], int] = {}
+        self._known: dict[tuple[int, int], _Steps] = {}
         self._open: set[tuple[int, int]] = set()
 
-    def of(self, depth: int) -> int:
+    def of(self, depth: int) -> _Steps:
         return self._cost(self._root, depth)
 
-    def _cost(self, node: Any, depth: int) -> int:
+    def _cost(self, node: Any, depth: int) -> _Steps:
         if not isinstance(node, dict) or depth <= 0:
-            return 1
+            return _Steps()
         key = (id(node), depth)
         if key in self._known:
             return self._known[key]
         if key in self._open or len(self._known) > MAX_EXPANDED or len(self._open) > MAX_CHAIN:
             raise CostError("the schema refers to itself without end, or is too large to bound its cost")
         self._open.add(key)
-        here = sum(self._cost(other, depth) for other in _applied_here(node, self._root))
-        below = sum(self._cost(other, depth - 1) for other in _applied_below(node))
+        here = [self._cost(other, depth) for other in _applied_here(node, self._root)]
+        below = [self._cost(other, depth - 1) for other in _applied_below(node)]
         self._open.discard(key)
-        self._known[key] = 1 + here + below
+        self._known[key] = _own_steps(node).and_also([*here, *below])
         return self._known[key]
+
+
+def _own_steps(node: Mapping[str, Any]) -> _Steps:
+    patterns = [*_mapping(node, "patternProperties"), *([str(node["pattern"])] if "pattern" in node else ())]
+    return _Steps(1, len(patterns), sum(_BACKTRACKS.search(one) is not None for one in patterns))

@@ -39,6 +39,8 @@ class Status(Struct, frozen=True):
     quarantined: Mapping[str, str] = field(default_factory=dict)
     """Segment name → where and why it is not read any further."""
     warnings: Sequence[str] = ()
+    counters: Mapping[str, int] = field(default_factory=dict)
+    """What was applied since the book was started; see `stores/counting.py`."""
 
 
 class Subscription(Protocol):

@@ -98,7 +98,8 @@ def test_json_is_the_whole_answer(data: Path) -> None:
 def test_a_query_comes_from_the_argument_a_file_or_standard_input(data: Path, tmp_path: Path) -> None:
     file = tmp_path / "q.sql"
     file.write_text("SELECT 7 AS v")
-    for arguments, typed in ((["SELECT 7 AS v"], None), (["-f", str(file)], None), (["-"], "SELECT 7 AS v"), (["-f", "-"], "SELECT 7 AS v")):
+    query = file.read_text()
+    for arguments, typed in (([query], None), (["-f", str(file)], None), (["-"], query), (["-f", "-"], query)):
         assert run("sql", *arguments, "--data", str(data), "--format", "csv", given=typed) == "v\n7\n"
 
 

@@ -6,6 +6,7 @@ import json
 import socket
 import threading
 import time
+from typing import ClassVar
 
 import httpx
 import pytest
@@ -49,7 +50,7 @@ class Chat:
             for n, (name, args) in enumerate(calls)
         ]
         message = {"role": "assistant", "content": text} | ({"tool_calls": listed} if calls else {})
-        usage = {
+        usage: ClassVar[dict[str, int]] = {
             "prompt_tokens": 1000,
             "completion_tokens": 100,
             "total_tokens": 1100,
@@ -86,7 +87,7 @@ class Chat:
                 chunk({"tool_calls": [{"index": n, "function": {"arguments": piece}}]}) for piece in json.dumps(args)
             ]
         out.append(chunk({}, "tool_calls" if calls else "stop"))
-        usage = {
+        usage: ClassVar[dict[str, int]] = {
             "prompt_tokens": 1000,
             "completion_tokens": 100,
             "total_tokens": 1100,
@@ -121,7 +122,7 @@ class Chat:
 
     refused = 400
     finish_calls, finish_text = "tool_calls", "stop"
-    headers: dict[str, str] = {}
+    headers: ClassVar[dict[str, str]] = {}
 
 
 class Messages:
@@ -141,7 +142,7 @@ class Messages:
         }
         return body | {"stream": stream} | more
 
-    usage = {
+    usage: ClassVar[dict[str, int]] = {
         "input_tokens": 600,
         "cache_read_input_tokens": 400,
         "cache_creation_input_tokens": 0,
@@ -216,7 +217,7 @@ class Messages:
 
     refused = 451
     finish_calls, finish_text = "tool_use", "end_turn"
-    headers = {"anthropic-version": "2023-06-01"}
+    headers: ClassVar[dict[str, str]] = {"anthropic-version": "2023-06-01"}
 
 
 DIALECTS = pytest.mark.parametrize("wire", [Chat, Messages], ids=["chat", "messages"])
@@ -254,6 +255,7 @@ def test_a_denied_call_never_arrives_and_its_sibling_does(start, provider, wire)
     answer = post(gateway, wire, wire.request(False))
     assert wire.calls(answer.json()) == [GOOD]
     assert b"secret-name" not in answer.content
+    assert answer.headers["x-gateway-decision"].startswith("deny; id=dec_")
     assert "delete_file" in answer.text  # named in the explanation
     assert "dec_" in answer.text
     ended = gateway.ended()[0]
@@ -300,8 +302,7 @@ def test_text_flows_while_the_answer_is_still_being_written(start, provider, wir
         gateway.client() as client,
         client.stream("POST", wire.path, json=wire.request(True), headers=wire.headers) as answer,
     ):
-        for piece in answer.iter_raw():
-            arrived.append((time.monotonic(), piece))
+        arrived.extend((time.monotonic(), piece) for piece in answer.iter_raw())
     first = next(at for at, piece in arrived if b"early words" in piece)
     assert arrived[-1][0] - first > 0.2
 

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
 
 import httpx
 import pytest
@@ -46,7 +47,11 @@ def refusal(folder, settings, **environment) -> str:
     gateway = RunningGateway(folder, settings)
     done = subprocess.run(
         [sys.executable, "-m", "gateway.supervisor", "--config", str(gateway.config)],
-        env=gateway.environment | environment, capture_output=True, text=True, timeout=60, check=False,
+        env=gateway.environment | environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
     )
     assert done.returncode == 3, done.stderr
     assert "Traceback" not in done.stderr
@@ -110,7 +115,7 @@ def test_an_address_in_use_is_named(folder, provider):
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
-        address = "127.0.0.1:%d" % taken.getsockname()[1]
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
         assert address in refusal(folder, settings_for(provider.base_url, listen=address))
 
 
@@ -156,7 +161,9 @@ def run_file(gateway) -> dict:
 
 def stopped(pid: int, number: int, seconds: float) -> None:
     os.kill(pid, number)
-    awaited(lambda: not os.path.exists(f"/proc/{pid}") or "Z" in open(f"/proc/{pid}/stat").read().split()[2], seconds)
+    awaited(
+        lambda: not os.path.exists(f"/proc/{pid}") or Path(f"/proc/{pid}/stat").read_text().split()[2] == "Z", seconds
+    )
 
 
 def test_a_stop_lets_open_streams_finish(folder, provider):
@@ -190,7 +197,7 @@ def test_a_stop_that_takes_too_long_ends_streams_with_an_error_and_a_record(fold
 def test_when_the_supervisor_is_killed_nothing_is_left_running(folder, provider):
     with RunningGateway(folder, settings_for(provider.base_url)) as gateway:
         pid = run_file(gateway)["pid"]
-        children = [int(c) for c in open(f"/proc/{pid}/task/{pid}/children").read().split()]
+        children = [int(c) for c in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
         assert len(children) == 2
         stopped(pid, signal.SIGKILL, 5)
         awaited(lambda: not any(os.path.exists(f"/proc/{child}") for child in children), 15)
@@ -200,19 +207,29 @@ def test_a_worker_holds_no_duckdb_and_no_litellm(folder, provider):
     with RunningGateway(folder, settings_for(provider.base_url)) as gateway:
         ask(gateway)
         pid = run_file(gateway)["pid"]
-        children = [int(c) for c in open(f"/proc/{pid}/task/{pid}/children").read().split()]
-        worker = next(c for c in children if b"gateway.worker" in open(f"/proc/{c}/cmdline", "rb").read())
-        mapped = open(f"/proc/{worker}/maps").read()
+        children = [int(c) for c in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+        worker = next(c for c in children if b"gateway.worker" in Path(f"/proc/{c}/cmdline").read_bytes())
+        mapped = Path(f"/proc/{worker}/maps").read_text()
         assert re.findall(r"/_?(?:duckdb|libarrow|tokenizers)[^/]*\.so", mapped) == []
     code = "import gateway.worker, sys; print([m for m in ('duckdb', 'litellm', 'pyarrow') if m in sys.modules])"
-    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"
+    assert (
+        subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"
+    )
 
 
 def test_zero_configuration_observes_and_says_so_loudly(tmp_path):
-    environment = {"PATH": os.environ["PATH"], "OPENAI_API_KEY": "sk-canary-zero-config", "TOLLHOUSE_LISTEN": "127.0.0.1:0"}
+    environment = {
+        "PATH": os.environ["PATH"],
+        "OPENAI_API_KEY": "sk-canary-zero-config",
+        "TOLLHOUSE_LISTEN": "127.0.0.1:0",
+    }
     environment |= {"TOLLHOUSE_ADMIN": "127.0.0.1:0", "PYTHONPATH": os.environ.get("PYTHONPATH", "")}
     process = subprocess.Popen(
-        [sys.executable, "-m", "gateway.cli.main", "up"], cwd=tmp_path, env=environment, stderr=subprocess.PIPE, text=True
+        [sys.executable, "-m", "gateway.cli.main", "up"],
+        cwd=tmp_path,
+        env=environment,
+        stderr=subprocess.PIPE,
+        text=True,
     )
     try:
         run = tmp_path / ".tollhouse" / "run.json"

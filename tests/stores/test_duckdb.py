@@ -382,6 +382,14 @@ def test_a_query_that_takes_too_long_is_interrupted_and_the_ledger_goes_on(
     assert ledger.apply([make.batch(segment, [make.booted(segment)])]).records == 1
 
 
+def test_a_query_that_needs_too_much_memory_is_refused_and_the_ledger_goes_on(ledger: Ledger, make: Any) -> None:
+    with pytest.raises(Refused) as refused:
+        ledger.query("SELECT len(list(i)) FROM range(1000000000) r(i)", 1)
+    assert refused.value.code in {"sql_memory", "sql_timeout"}
+    segment = make.segment()
+    assert ledger.apply([make.batch(segment, [make.booted(segment)])]).records == 1
+
+
 def test_a_query_that_ignores_its_interruption_calls_for_help(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     called: list[bool] = []
     ledger = Ledger(tmp_path / "ledger.duckdb", on_stuck=lambda: called.append(True))

@@ -61,6 +61,16 @@ def test_each_body_is_written_once_and_addressed_always():
     assert [row.body for row in new] == ['{"role":"user","content":"more"}']
 
 
+def test_a_forgotten_prompt_text_is_written_again():
+    writer = scribe()
+    found = fingerprint(request(message("system", "be kind")))
+    writer.prompt(found, "bot", 1)
+    writer.forget([], None)
+    assert writer.prompt(found, "bot", 2).system == ""
+    writer.forget([], found.hash)
+    assert writer.prompt(found, "bot", 3).system == "be kind"
+
+
 def test_forgotten_bodies_are_written_again():
     writer = scribe()
     addresses, _ = writer.request_messages(request(message("user", "hi")), 7)

@@ -11,7 +11,11 @@ from hypothesis import strategies as st
 from gateway.validators import json_schema
 from gateway.validators.json_schema import MAX_DEPTH, MAX_FINDINGS, MAX_SCHEMA_BYTES, check
 
-WEATHER = {"type": "object", "properties": {"city": {"type": "string"}, "days": {"type": "integer"}}, "required": ["city"]}
+WEATHER = {
+    "type": "object",
+    "properties": {"city": {"type": "string"}, "days": {"type": "integer"}},
+    "required": ["city"],
+}
 
 
 def found(schema, args):
@@ -114,6 +118,11 @@ def test_findings_name_the_place_inside_arguments():
         {"$ref": "#/$defs/none"},
         {"properties": {"a": {}}, "$ref": "#other"},
         {"properties": {"a": {}}, "$ref": 5},
+        {"$defs": {"x": {"$anchor": "o"}}, "properties": {"a": {"$ref": "#o"}}},
+        {"$defs": {"x": {"$id": "urn:x", "$ref": "#"}}},
+        {"$dynamicRef": "#"},
+        {"properties": {"a": {"items": [{"$recursiveRef": "#"}]}}},
+        {"$schema": "http://json-schema.org/draft-04/schema#", "definitions": {"x": {"id": "#o"}}},
     ],
 )
 def test_a_schema_that_cannot_be_used_is_itself_the_finding(schema):
@@ -182,6 +191,8 @@ def nested(depth):
         (recursive(3), nested(50)),
         ({"$ref": "#"}, {}),
         ({"anyOf": [{"$ref": "#/$defs/x"}], "$defs": {"x": {"not": {"$ref": "#/$defs/x"}}}}, {}),
+        ({"properties": {"l": {"items": {"pattern": "^(?=a)(a+)+\\1b$"}}}}, {"l": ["a" * 30] * 2000}),
+        ({"properties": {"a": {"anyOf": [{"pattern": "(a+)+$"}] * 1000}}}, {"a": "a" * 50_000 + "!"}),
         ({"properties": {str(i): {} for i in range(5000)}}, {str(i): 1 for i in range(5000)}),
         ({"allOf": [{"$ref": "#/$defs/a0"}],
           "$defs": {f"a{i}": {"$ref": f"#/$defs/a{i + 1}"} for i in range(400)} | {"a400": {}}}, {}),
@@ -224,8 +235,22 @@ def test_pointers_of_references_follow_the_standard():
 # -- the rest ---------------------------------------------------------------------------------------------
 
 
+def test_a_property_may_be_called_id():
+    schema = {"$id": "urn:tool", "properties": {"id": {"type": "string"}, "$id": {"type": "string"}}}
+    assert found(schema, {"id": "x", "$id": "y"}) == []
+
+
+def test_tuples_of_schemas_are_checked():
+    schema = {
+        "properties": {"l": {"prefixItems": [{"type": "integer"}, {"$ref": "#/$defs/s"}]}},
+        "$defs": {"s": {"type": "string"}},
+    }
+    assert found(schema, {"l": [1, "x"]}) == []
+    assert found(schema, {"l": [1, 2]}) == [("schema", "arguments.l[1]")]
+
+
 def test_text_that_is_no_text_cannot_pass():
-    assert found({"properties": {"a": {"maxLength": 9}}}, {"a": "\ud800"}) == [("schema", "arguments")]
+    assert found({"properties": {"a": {"enum": ["x"]}}}, {"a": "\ud800"}) == [("schema", "arguments")]
 
 
 def test_schemas_are_compiled_once_and_the_store_is_bounded():
@@ -239,7 +264,9 @@ def test_schemas_are_compiled_once_and_the_store_is_bounded():
     assert json_schema._compiled.cache_info().currsize == json_schema._CACHED
 
 
-leaves = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=5)
+leaves = (
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=5)
+)
 values = st.recursive(leaves, lambda x: st.lists(x, max_size=3) | st.dictionaries(st.text(max_size=3), x, max_size=3))
 
 
@@ -254,3 +281,8 @@ def test_what_equals_the_declared_value_passes_and_nothing_else_is_silent(schema
     assert found(schema, {"a": declared}) == []
     if json.dumps(declared, sort_keys=True) != json.dumps(value, sort_keys=True) and declared != value:
         assert found(schema, {"a": value}) == [("schema", "arguments.a")]
+
+
+def test_a_pointer_to_nothing_is_an_error_even_where_the_library_does_not_look():
+    with pytest.raises(json_schema.SchemaError, match="points to nothing"):
+        json_schema._target({"$defs": {}}, "#/$defs/none")

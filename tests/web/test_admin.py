@@ -82,7 +82,7 @@ def test_not_ready_is_503_and_says_what_is_wrong(desk: Desk) -> None:
     assert answer.status_code == 503
     assert answer.json() == {
         "ready": False, "lag_bytes": 7, "records": 3, "ledger": "v", "problem": "disk full",
-        "quarantined": {"a.log": "offset 4"}, "warnings": [],
+        "quarantined": {"a.log": "offset 4"}, "warnings": [], "counters": {},
     }  # fmt: skip
 
 

@@ -1,0 +1,39 @@
+"""The numbers that should make somebody look."""
+
+from __future__ import annotations
+
+from gateway.stores import Applied
+from gateway.stores.counting import count
+from gateway.trace.record import CallRow, ExchangeRow
+
+
+def exchange(**more) -> ExchangeRow:
+    return ExchangeRow(id="1", started_us=1, dialect="d", provider="p", operation="chat", route="/", agent="a", **more)
+
+
+def call(effect: str, code: str, released: bool) -> CallRow:
+    return CallRow("1", "dec", 1, 0, "c", "t", "function", "{}", "h", effect, released, code, "r", "a")
+
+
+def test_what_is_counted():
+    exchanges = [exchange(state="complete"), exchange(state="denied", cost="0.1"), exchange(state="rejected", unevaluated=("no_policy",))]
+    calls = [call("allow", "granted", True), call("deny", "no_policy_for_agent", False), call("deny", "policy_error", False)]
+    assert count(Applied(6, exchanges, calls, ["x"])) == {
+        "exchanges": 3,
+        "exchanges_complete": 1,
+        "exchanges_denied": 1,
+        "exchanges_rejected": 1,
+        "unpriced": 1,
+        "unevaluated": 1,
+        "calls": 3,
+        "calls_allow": 1,
+        "calls_deny": 2,
+        "calls_withheld": 2,
+        "no_policy_for_agent": 1,
+        "policy_error": 1,
+        "interrupted": 1,
+    }
+
+
+def test_nothing_is_nothing():
+    assert count(Applied(0, [], [], [])) == {}

@@ -1,0 +1,174 @@
+"""What one exchange writes, and when: also when the journal fails in between."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from gateway.bookkeeping import Bookkeeping
+from gateway.clock import Clock
+from gateway.cost import PriceTable
+from gateway.errors import JournalUnavailable
+from gateway.exchange import Answer, Call, Caller, Exchange, Message, Request, Usage, Verdict
+from gateway.prompt.fingerprint import fingerprint
+from gateway.trace.record import Decided, Ended, Opened
+from gateway.trace.redact import Redactor
+from gateway.trace.rows import Scribe
+
+PRICES = PriceTable.from_json(b'{"m": {"input_cost_per_token": 0.001, "output_cost_per_token": 0.01}}')
+ALLOW = Verdict("allow", True, "granted", "ok")
+
+
+class Paper:
+    """A journal that keeps records in a list and fails on the appends whose numbers are in `failing`."""
+
+    durability = "commit"
+
+    def __init__(self, *failing: int) -> None:
+        self.records: list = []
+        self.appends = 0
+        self._failing = failing
+
+    async def append(self, *records) -> None:
+        self.appends += 1
+        await asyncio.sleep(0)
+        if self.appends in self._failing:
+            raise JournalUnavailable("disk full")
+        self.records += records
+
+
+def exchange(model: str = "m") -> Exchange:
+    message = Message("user", b'{"role":"user","content":"hi"}', "hi")
+    x = Exchange("id", 1, "openai.chat", "/v1/chat/completions", Caller("bot"))
+    x.request = Request("openai.chat", model, True, (message,), (), b"")
+    return x
+
+
+def books(journal: Paper, x: Exchange, scribe: Scribe | None = None) -> Bookkeeping:
+    book = Bookkeeping(x, journal, scribe or Scribe(b"k" * 32, Redactor([])), PRICES, Clock(), provider="openai")
+    book.prompt(fingerprint(x.request))
+    return book
+
+
+CALL = Call("c", "pay", "{}", {}, 0)
+
+
+def stream(journal: Paper, x: Exchange, scribe: Scribe | None = None):
+    async def run():
+        book = books(journal, x, scribe)
+        book.open()
+        await book.settle()
+        book.decided(CALL, ALLOW, 1)
+        await book.settle()
+        await book.end()
+
+    asyncio.run(run())
+    return journal.records
+
+
+def test_a_stream_opens_decides_and_ends():
+    opened, decided, ended = stream(Paper(), exchange())
+    assert isinstance(opened, Opened)
+    assert isinstance(decided, Decided)
+    assert isinstance(ended, Ended)
+    assert len(opened.messages) == 1
+    assert opened.prompt is not None
+    assert (ended.messages, ended.prompt, ended.calls) == ((), None, ())
+    assert ended.exchange.request_messages == opened.exchange.request_messages
+
+
+def test_an_answer_in_one_piece_only_ends():
+    journal = Paper()
+
+    async def run():
+        book = books(journal, exchange())
+        book.decided(CALL, ALLOW, 1)
+        await book.settle()
+        await book.end()
+        await book.end()
+
+    asyncio.run(run())
+    (ended,) = journal.records
+    assert len(ended.calls) == 1
+    assert len(ended.messages) == 1
+    assert ended.prompt is not None
+
+
+def test_an_opening_that_failed_is_told_before_the_first_byte_and_the_end_says_it_all():
+    journal, x = Paper(1), exchange()
+
+    async def run():
+        book = books(journal, x)
+        book.open()
+        with pytest.raises(JournalUnavailable):
+            await book.settle()
+        book.decided(CALL, ALLOW, 1)
+        await book.end()
+
+    asyncio.run(run())
+    (ended,) = journal.records
+    assert len(ended.messages) == 1
+    assert ended.prompt.tools == "[]"
+    assert [call.name for call in ended.calls] == ["pay"]
+
+
+def test_a_decision_that_could_not_be_written_is_in_the_next_record():
+    journal = Paper(2)
+
+    async def run():
+        book = books(journal, exchange())
+        book.open()
+        await book.settle()
+        book.decided(CALL, ALLOW, 1)
+        with pytest.raises(JournalUnavailable):
+            await book.settle()
+        await book.end()
+
+    asyncio.run(run())
+    assert [type(record) for record in journal.records] == [Opened, Decided, Ended]
+
+
+def test_bodies_of_an_exchange_that_could_not_be_recorded_are_written_with_the_next():
+    scribe = Scribe(b"k" * 32, Redactor([]))
+
+    async def run(journal):
+        book = books(journal, exchange(), scribe)
+        await book.end()
+
+    with pytest.raises(JournalUnavailable):
+        asyncio.run(run(Paper(1)))
+    journal = Paper()
+    asyncio.run(run(journal))
+    assert len(journal.records[0].messages) == 1
+    assert journal.records[0].prompt.tools == "[]"
+
+
+def test_an_opening_nobody_waited_for_is_no_complaint():
+    async def run():
+        book = books(Paper(1), exchange())
+        book.open()
+        await asyncio.sleep(0.01)
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize(
+    ("asked", "answered", "usage", "cost", "model"),
+    [
+        ("m", "m", Usage(input=10, output=1), "0.020", "m"),
+        ("m", "m-unknown", Usage(input=10, output=1), "0.020", "m"),
+        ("alias", "m", Usage(input=10, output=1), "0.020", "m"),
+        ("nobody", "nobody", Usage(input=10, output=1), None, None),
+        ("m", "m", Usage(), None, None),
+        ("m", "m", None, None, None),
+        ("m", None, Usage(input=10, output=1), "0.020", "m"),
+    ],
+)
+def test_the_price_is_that_of_the_model_that_answered_or_else_of_the_one_asked(asked, answered, usage, cost, model):
+    x = exchange(asked)
+    x.answer = Answer(model=answered, usage=usage)
+    journal = Paper()
+    asyncio.run(books(journal, x).end())
+    row = journal.records[0].exchange
+    assert (row.cost, row.price_model) == (cost, model)
