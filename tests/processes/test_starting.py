@@ -16,6 +16,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+import gateway
 from gateway.demo.stage import RunningGateway, settings_for
 from gateway.errors import StartError
 from gateway.rehearsal import RunningRehearsal
@@ -223,7 +224,7 @@ def test_zero_configuration_observes_and_says_so_loudly(tmp_path):
         "OPENAI_API_KEY": "sk-canary-zero-config",
         "TOLLHOUSE_LISTEN": "127.0.0.1:0",
     }
-    environment |= {"TOLLHOUSE_ADMIN": "127.0.0.1:0", "PYTHONPATH": os.environ.get("PYTHONPATH", "")}
+    environment |= {"TOLLHOUSE_ADMIN": "127.0.0.1:0", "PYTHONPATH": str(Path(gateway.__file__).parents[1])}
     process = subprocess.Popen(
         [sys.executable, "-m", "gateway.cli.main", "up"],
         cwd=tmp_path,
