@@ -42,6 +42,13 @@ def is_loopback(host: str) -> bool:
         return False
 
 
+def host_name(authority: str) -> str:
+    """The host of a `Host` header: without port and brackets, lower case."""
+    if authority.startswith("["):
+        return authority[1:].partition("]")[0].lower()
+    return authority.partition(":")[0].lower()
+
+
 class Address(_Strict):
     """Where a listener binds."""
 

@@ -90,7 +90,7 @@ class Judging:
                 case Ended(choice=choice):
                     yield Finishing()
                     yield Send(self._stream.ended(event, self._released.get(choice, 0), self._withheld.get(choice, 0)))
-                case Broken():
+                case _:
                     self._broken = True
                     yield Break(event)
                     return
@@ -126,9 +126,7 @@ class Observing:
         if self._undecodable:
             return
         yield from self._steps(self._stream.close())
-        if rest := self._flush() + bytes(self._uncovered):
-            self._uncovered.clear()
-            yield Send(rest)
+        yield from self._rest()
 
     def settle(self, *, released: bool, text: str) -> None:
         """Observing, a verdict changes nothing."""
@@ -156,6 +154,9 @@ class Observing:
     def _give_up(self, broken: Broken) -> Iterator[Step]:
         self._undecodable = True
         yield Undecodable(broken)
+        yield from self._rest()
+
+    def _rest(self) -> Iterator[Step]:
         if rest := self._flush() + bytes(self._uncovered):
             self._uncovered.clear()
             yield Send(rest)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 
 import msgspec
@@ -16,6 +16,7 @@ import msgspec
 from gateway import identify
 from gateway.answering import answer, audit_unavailable, close, fail
 from gateway.bookkeeping import Bookkeeping
+from gateway.config import host_name, is_loopback
 from gateway.errors import ClientGone, GatewayError, JournalUnavailable
 from gateway.exchange import Caller, Exchange, Request
 from gateway.judge import Court, session_facts
@@ -107,10 +108,19 @@ def _identify(visit: Visit) -> None:
         )
     client = x.caller.client
     if record is None:
+        _refuse_web_pages(dict(incoming.headers))
         x.caller = Caller(agent="anonymous", client=client)
     else:
         x.caller = Caller(record.agent, record.id, record.team, record.user, record.labels, client=client)
     x.enforcing = gateway.policies.enforces(x.caller.agent)
+
+
+def _refuse_web_pages(headers: Mapping[str, str]) -> None:
+    """Without a key, whoever reaches the listener may ask; a web page in this machine's browser must not be among them, neither by a
+    cross-site request (`Origin`) nor by a name that resolves to this machine (`Host`)."""
+    if "origin" in headers or not is_loopback(host_name(headers.get("host", ""))):
+        message = "A request without a key must come from a program on this machine, not from a web page or under another name. Use a key."
+        raise GatewayError("refused", "foreign_origin", message)
 
 
 async def _receive(visit: Visit) -> bytes:

@@ -107,3 +107,7 @@ def test_a_derived_session_differs_by_key_system_prompt_and_first_words():
         identify.session({}, conversation(("system", "a"), ("user", "x")), "k")[0],
     }
     assert len(sessions) == 4
+
+
+def test_a_conversation_without_a_user_still_has_a_session():
+    assert identify.session({}, conversation(("system", "a")), "k")[0] != identify.session({}, conversation(("system", "b")), "k")[0]

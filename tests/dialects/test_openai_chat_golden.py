@@ -156,8 +156,9 @@ def test_the_sdk_reads_exactly_the_released_calls(name: str, judge: str, drive: 
 @pytest.mark.parametrize("name", WHOLES)
 def test_the_sdk_reads_exactly_the_released_calls_of_a_whole_answer(name: str, judge: str, judges: Any) -> None:
     whole = openai_chat.decode_answer((FOLDER / f"{name}.json").read_bytes(), request_of(name), Limits())
-    if whole.broken is not None:
-        pytest.skip("no answer is delivered")
+    if whole.broken is not None:  # no answer is delivered
+        assert not whole.calls
+        return
     released = [(c.name, c.arguments) for c in whole.calls if judges[judge](c) is None]
     sent = openai_chat.encode_answer(whole, withheld(whole.calls, judges[judge]))
     assert sdk_calls(sent, "application/json") == released

@@ -493,7 +493,7 @@ def test_when_the_client_leaves_the_provider_is_left_and_the_record_says_so(star
     body = json.dumps(wire.request(streaming)).encode()
     address = gateway.url.removeprefix("http://").split(":")
     with socket.create_connection((address[0], int(address[1]))) as sock:
-        head = f"POST {wire.path} HTTP/1.1\r\nhost: x\r\ncontent-length: {len(body)}\r\n\r\n"
+        head = f"POST {wire.path} HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-length: {len(body)}\r\n\r\n"
         sock.sendall(head.encode() + body)
         if streaming:
             assert b"Look." in wait_for(sock, b"Look.")
@@ -526,7 +526,7 @@ def test_a_client_that_leaves_before_its_body_is_whole_is_on_record(start, provi
     gateway = start(ENFORCE)
     address = gateway.url.removeprefix("http://").split(":")
     with socket.create_connection((address[0], int(address[1]))) as sock:
-        sock.sendall(f"POST {wire.path} HTTP/1.1\r\nhost: x\r\ncontent-length: 100\r\n\r\n{{".encode())
+        sock.sendall(f"POST {wire.path} HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-length: 100\r\n\r\n{{".encode())
         time.sleep(0.1)
     assert gateway.ended()[0].exchange.state == "client_gone"
 
@@ -609,7 +609,7 @@ def test_what_is_not_in_the_table_is_refused_in_the_client_s_dialect(start, prov
     gateway = start(ENFORCE)
     headers = "".join(f"{n}: {v}\r\n" for n, v in wire.headers.items())
     answer = send_raw(
-        gateway, f"{method} {path} HTTP/1.1\r\nhost: x\r\n{headers}content-length: 2\r\n\r\n{{}}".encode()
+        gateway, f"{method} {path} HTTP/1.1\r\nhost: 127.0.0.1\r\n{headers}content-length: 2\r\n\r\n{{}}".encode()
     )
     assert answer.startswith(b"HTTP/1.1 %d" % status)
     if path != "/v1/chat/completions" or wire is Chat:
@@ -620,7 +620,7 @@ def test_what_is_not_in_the_table_is_refused_in_the_client_s_dialect(start, prov
 def test_a_websocket_is_answered_426(start):
     gateway = start(ENFORCE)
     upgrade = b"upgrade: websocket\r\nconnection: Upgrade\r\nsec-websocket-key: x\r\nsec-websocket-version: 13\r\n"
-    answer = send_raw(gateway, b"GET /v1/chat/completions HTTP/1.1\r\nhost: x\r\n" + upgrade + b"\r\n")
+    answer = send_raw(gateway, b"GET /v1/chat/completions HTTP/1.1\r\nhost: 127.0.0.1\r\n" + upgrade + b"\r\n")
     assert answer.startswith(b"HTTP/1.1 426")
     assert gateway.ended()[0].exchange.error_code == "upgrade_required"
 
@@ -648,7 +648,7 @@ def test_a_body_of_100_megabytes_is_refused_and_the_refusal_is_read(start, provi
 @DIALECTS
 def test_a_body_that_never_comes_times_out_in_the_dialect(start, provider, wire):
     gateway = start(ENFORCE, timeouts={"body_idle": 0.2})
-    answer = send_raw(gateway, f"POST {wire.path} HTTP/1.1\r\nhost: x\r\ncontent-length: 100\r\n\r\n{{".encode())
+    answer = send_raw(gateway, f"POST {wire.path} HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-length: 100\r\n\r\n{{".encode())
     assert answer.startswith(b"HTTP/1.1 408")
     assert gateway.ended()[0].exchange.error_code == "body_timeout"
 
@@ -675,6 +675,30 @@ def test_once_a_key_exists_every_caller_needs_one(start, provider, wire):
         ("bot", "complete"),
         ("bot", "complete"),
     ]
+
+
+@DIALECTS
+@pytest.mark.parametrize(
+    "headers",
+    [{"origin": "https://evil.example"}, {"origin": "null"}, {"host": "evil.example:8484"}, {"host": "127.0.0.1.evil.example"}],
+)
+def test_without_keys_a_web_page_cannot_ask(start, provider, wire, headers):
+    gateway = start(ENFORCE)
+    provider.answer = provider.json(wire.answer())
+    answer = post(gateway, wire, wire.request(False), headers=headers)
+    assert answer.status_code == wire.refused
+    assert gateway.ended()[0].exchange.error_code == "foreign_origin"
+    assert not provider.received
+    key = made_key(gateway)
+    assert post(gateway, wire, wire.request(False), headers=headers | {"x-api-key": key}).status_code == 200
+
+
+@DIALECTS
+@pytest.mark.parametrize("host", ["localhost:1", "LOCALHOST", "127.0.0.1", "[::1]:80"])
+def test_without_keys_this_machine_s_own_names_are_served(start, provider, wire, host):
+    gateway = start(ENFORCE)
+    provider.answer = provider.json(wire.answer())
+    assert post(gateway, wire, wire.request(False), headers={"host": host}).status_code == 200
 
 
 @DIALECTS
