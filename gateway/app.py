@@ -11,7 +11,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, MutableMapping
 from contextlib import aclosing
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from starlette.applications import Starlette
 from starlette.requests import Request as HttpRequest
@@ -21,6 +21,7 @@ from starlette.routing import Route
 from gateway import __version__
 from gateway.dialects import DIALECTS, Dialect
 from gateway.errors import ClientGone, GatewayError, Problem
+from gateway.exchange import Endpoint
 from gateway.pipeline import relay
 from gateway.visit import Gateway, Head, Incoming
 
@@ -28,7 +29,6 @@ Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Sender = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
-PATHS: dict[str, Dialect] = {path: dialect for dialect in DIALECTS.values() for path in dialect.PATHS}
 OPEN_PATHS = frozenset({"/", "/livez", "/readyz"})
 
 
@@ -80,16 +80,17 @@ class DataPlane:
 
     async def _relay(self, scope: Scope, path: str, receive: Receive, send: Sender) -> None:
         headers = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"]]
-        known = PATHS.get(path)
+        found = _served(scope["method"], path, dict(headers))
         visitor = _Visitor(receive, send, self.gateway)
         incoming = Incoming(
             method=scope["method"],
             path=path,
             query=scope["query_string"].decode("latin-1"),
             headers=headers,
-            dialect=known or _guess(dict(headers)),
+            dialect=found.dialect,
+            endpoint=found.endpoint,
             body=visitor.body,
-            refusal=_refusal(scope["method"], path, dict(headers), known),
+            refusal=_upgrade(dict(headers)) or found.refusal,
         )
         visitor.expect(dict(headers))
         task = asyncio.current_task()
@@ -228,20 +229,40 @@ def _safe(value: str) -> bytes:
     return value.replace("\r", " ").replace("\n", " ").encode("latin-1", "replace")
 
 
+class _Found(NamedTuple):
+    """What is served at a path, or why nothing is."""
+
+    dialect: Dialect
+    endpoint: Endpoint | None = None
+    refusal: GatewayError | None = None
+
+
+def _served(method: str, path: str, headers: dict[str, str]) -> _Found:
+    """Looks a path up in the tables of all dialects. Where several serve it (`/v1/models`), the client's headers tell whose it is."""
+    here = [(dialect, endpoint) for dialect in DIALECTS.values() for endpoint in dialect.endpoints(path)]
+    guessed = _guess(headers)
+    fitting = [(dialect, endpoint) for dialect, endpoint in here if endpoint.method == method]
+    if fitting:
+        return _Found(*next((found for found in fitting if found[0] is guessed), fitting[0]))
+    if here:
+        methods = ", ".join(sorted({endpoint.method for _, endpoint in here}))
+        dialect = next((d for d, _ in here if d is guessed), here[0][0])
+        return _Found(dialect, refusal=GatewayError("method", "method_not_allowed", f"Use {methods} on {path}."))
+    served = ", ".join(form for dialect in DIALECTS.values() for form in dialect.SERVES)
+    message = f"This gateway does not serve this path. It serves {served}. Check the base URL of your SDK."
+    return _Found(guessed, refusal=GatewayError("not_found", "unknown_path", message))
+
+
 def _guess(headers: dict[str, str]) -> Dialect:
-    """The dialect of a client that asked for a path nobody serves, by what its SDK always sends."""
-    return DIALECTS["anthropic.messages" if "anthropic-version" in headers else "openai.chat"]
+    """The dialect of a client by what its SDK always sends."""
+    if "anthropic-version" in headers:
+        return DIALECTS["anthropic.messages"]
+    google = "x-goog-api-key" in headers or "x-goog-api-client" in headers
+    return DIALECTS["google.gemini" if google and "google.gemini" in DIALECTS else "openai.chat"]
 
 
-def _refusal(method: str, path: str, headers: dict[str, str], dialect: Dialect | None) -> GatewayError | None:
+def _upgrade(headers: dict[str, str]) -> GatewayError | None:
     if "upgrade" in headers.get("connection", "").lower() and headers.get("upgrade"):
-        return GatewayError(
-            "upgrade", "upgrade_required", "This gateway speaks plain HTTP and server-sent events here, no WebSocket."
-        )
-    if dialect is None:
-        served = ", ".join(sorted(p for p in PATHS if p.startswith("/v1/") and not p.startswith("/v1/v1")))
-        message = f"This gateway does not serve this path. It serves POST on {served}. Check the base URL of your SDK."
-        return GatewayError("not_found", "unknown_path", message)
-    if method != "POST":
-        return GatewayError("method", "method_not_allowed", f"Use POST on {path}.")
+        message = "This gateway speaks plain HTTP and server-sent events here, no WebSocket."
+        return GatewayError("upgrade", "upgrade_required", message)
     return None

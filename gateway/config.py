@@ -18,14 +18,15 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 from gateway.documents import load as load_document
 from gateway.errors import StartError
 
-DialectName = Literal["openai.chat", "anthropic.messages"]
+DialectName = Literal["openai.chat", "openai.responses", "anthropic.messages", "google.gemini"]
 
 DEFAULT_FILE = "tollhouse.yaml"
-PROVIDERS: dict[str, tuple[DialectName, str, str]] = {
-    "openai": ("openai.chat", "https://api.openai.com/v1", "OPENAI_API_KEY"),
-    "anthropic": ("anthropic.messages", "https://api.anthropic.com/v1", "ANTHROPIC_API_KEY"),
+PROVIDERS: dict[str, tuple[tuple[DialectName, ...], str, str]] = {
+    "openai": (("openai.chat", "openai.responses"), "https://api.openai.com/v1", "OPENAI_API_KEY"),
+    "anthropic": (("anthropic.messages",), "https://api.anthropic.com/v1", "ANTHROPIC_API_KEY"),
+    "google": (("google.gemini",), "https://generativelanguage.googleapis.com", "GEMINI_API_KEY"),
 }
-"""Upstreams that need no configuration: name -> (dialect, base URL, variable with the key)."""
+"""Upstreams that need no configuration: name -> (dialects, base URL, variable with the key)."""
 
 
 class _Strict(BaseModel):
@@ -101,7 +102,9 @@ class KeySource(_Strict):
 class Upstream(_Strict):
     """A provider, or anything that speaks a provider's dialect."""
 
-    dialect: Annotated[DialectName, Field(description="wire format the provider speaks")]
+    dialect: Annotated[
+        DialectName | list[DialectName], Field(description="wire format the provider speaks; a list where it speaks several")
+    ]
     base_url: Annotated[
         str, Field(description="URL to which the dialect's path is added, e.g. https://api.openai.com/v1")
     ]
@@ -111,6 +114,10 @@ class Upstream(_Strict):
     allow_http: Annotated[bool, Field(description="permit http:// to another machine (keys travel in clear text)")] = (
         False
     )
+
+    @property
+    def dialects(self) -> tuple[str, ...]:
+        return (self.dialect,) if isinstance(self.dialect, str) else tuple(self.dialect)
 
     @field_validator("base_url")
     @classmethod
@@ -264,8 +271,8 @@ def _bytes(file: Path) -> bytes:
 
 def _from_environment(environment: Mapping[str, str]) -> dict[str, Any]:
     return {
-        name: {"dialect": dialect, "base_url": url, "key": {"env": variable}}
-        for name, (dialect, url, variable) in PROVIDERS.items()
+        name: {"dialect": list(dialects), "base_url": url, "key": {"env": variable}}
+        for name, (dialects, url, variable) in PROVIDERS.items()
         if environment.get(variable)
     }
 

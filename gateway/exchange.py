@@ -80,6 +80,44 @@ class Message(Struct, frozen=True):
     """(call id, result text) for each tool result this message carries."""
 
 
+Operation = Literal["chat", "retrieve", "count_tokens", "embeddings", "models"]
+"""What a route does. `chat` and `retrieve` may bring calls and are judged; the others bring numbers and names only.
+`chat` and `embeddings` are OpenTelemetry's `gen_ai.operation.name`s."""
+
+
+class Endpoint(Struct, frozen=True):
+    """One route of a dialect: an entry of its closed table, matched against a path."""
+
+    method: str
+    operation: Operation
+    upstream_path: str
+    """Below an upstream's base URL."""
+    model: str | None = None
+    """The model, where the path names it."""
+    stream: bool | None = None
+    """Whether the answer is a stream, where the path says it."""
+
+
+class ServerTool(Struct, frozen=True):
+    """A tool that the provider would run by itself. It is judged at the request: afterwards nothing can be stopped."""
+
+    name: str
+    """What policies grant: provider and kind, without a date: `openai.web_search`, `anthropic.code_execution`, `google.search`."""
+    path: str
+    """Where the request asks for it: `tools[1]`, `web_search_options`."""
+    args: Mapping[str, Json] = field(default_factory=dict)
+    """Its configuration as the request gives it: what conditions see as `args`."""
+
+
+class Repair(Struct, frozen=True):
+    """What the provider must be told before it goes on from state it keeps: a call it proposed was withheld and never ran."""
+
+    call_id: str
+    type: str
+    """The call's type, as in `Call.type`."""
+    text: str
+
+
 class Request(Struct, frozen=True):
     """A decoded request, whatever its dialect."""
 
@@ -101,6 +139,13 @@ class Request(Struct, frozen=True):
     max_tokens: int | None = None
     user_hint: str | None = None
     """The end user as the client names it (`user`, `safety_identifier`, `metadata.user_id`): a label."""
+    operation: Operation = "chat"
+    server_tools: tuple[ServerTool, ...] = ()
+    continues: tuple[str, ...] = ()
+    """Ids of provider-held state this request builds on (`previous_response_id`, a conversation): only state made through this gateway by
+    the same caller may be built on while a policy enforces."""
+    stored: bool = False
+    """Whether the provider keeps the answer under its id."""
     session_hint: str | None = None
     """A session the body names (`metadata.session_id`, Claude Code's `metadata.user_id`): a label."""
 

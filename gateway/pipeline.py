@@ -18,7 +18,7 @@ from gateway.answering import answer, audit_unavailable, close, fail
 from gateway.bookkeeping import Bookkeeping
 from gateway.config import host_name, is_loopback
 from gateway.errors import ClientGone, GatewayError, JournalUnavailable
-from gateway.exchange import Caller, Exchange, Request
+from gateway.exchange import Caller, Endpoint, Exchange, Request
 from gateway.judge import Court, session_facts
 from gateway.prompt.fingerprint import fingerprint
 from gateway.upstream.client import UpstreamAnswer
@@ -138,7 +138,7 @@ def _decode(visit: Visit, body: bytes) -> Request:
             "bad_request", "content_encoding", "Send the request body uncompressed (without content-encoding)."
         )
     allowed = frozenset(visit.gateway.settings.allow_fields.get(visit.incoming.dialect.NAME, ()))  # type: ignore[call-overload]
-    request = visit.incoming.dialect.decode_request(body, headers, allowed)
+    request = visit.incoming.dialect.decode_request(body, headers, allowed, _endpoint(visit))
     session, source = identify.session(headers, request, x.caller.key_id)
     x.caller = msgspec.structs.replace(x.caller, session=session, session_source=source)
     x.request = request
@@ -173,6 +173,12 @@ def _unjudged(request: Request, name: str) -> GatewayError:
     return GatewayError("refused", "unjudged_field", message, param=field_name)
 
 
+def _endpoint(visit: Visit) -> Endpoint:
+    if visit.incoming.endpoint is None:
+        raise GatewayError("not_found", "unknown_path", "This gateway does not serve this path.")
+    return visit.incoming.endpoint
+
+
 def _stay() -> None:
     """A shutdown cancels the request's task only to wake it: it still says goodbye and writes its record."""
     task = asyncio.current_task()
@@ -202,10 +208,10 @@ class _ask:  # noqa: N801 - reads as a statement: async with _ask(...)
         if request.stream:
             visit.book.open()
         visit.asked = visit.gateway.clock.mono_us()
-        url = self._target.base_url + dialect.UPSTREAM_PATH + parameters(visit.incoming.query)
-        self._sending = visit.gateway.upstream.send(
-            url, _headers(visit, self._target, request), dialect.upstream_body(request)
-        )
+        endpoint = _endpoint(visit)
+        url = self._target.base_url + endpoint.upstream_path + parameters(visit.incoming.query)
+        headers, body = _headers(visit, self._target, request), dialect.upstream_body(request)
+        self._sending = visit.gateway.upstream.send(endpoint.method, url, headers, body)
         upstream = await self._sending.__aenter__()
         visit.x.upstream_status = upstream.status
         return upstream

@@ -276,9 +276,8 @@ def _banner(settings: Settings, policies: PolicySet, say: Say) -> None:
         )
     else:
         say(f"policies {policies.hash[:12]} from {settings.policies}: {len(policies.policies)} in force")
-    say(
-        f"durability: {durability(settings)}; upstreams: {', '.join(f'{n} ({u.dialect})' for n, u in settings.upstreams.items())}"
-    )
+    upstreams = ", ".join(f"{name} ({' '.join(up.dialects)})" for name, up in settings.upstreams.items())
+    say(f"durability: {durability(settings)}; upstreams: {upstreams}")
     say(f"  export OPENAI_BASE_URL={url}/v1")
     say(f"  export ANTHROPIC_BASE_URL={url}")
 

@@ -14,7 +14,7 @@ from gateway.cost import PriceTable
 from gateway.dialects import Dialect, Stream
 from gateway.dialects.events import Broken
 from gateway.errors import GatewayError
-from gateway.exchange import EndState, Exchange
+from gateway.exchange import Endpoint, EndState, Exchange
 from gateway.journal import Journal
 from gateway.judge import Court
 from gateway.policy import PolicySet
@@ -60,6 +60,8 @@ class Incoming:
     query: str
     headers: Sequence[tuple[str, str]]
     dialect: Dialect
+    endpoint: Endpoint | None
+    """None when nothing is served there; `refusal` then says so."""
     body: Callable[[], Awaitable[bytes]]
     refusal: GatewayError | None = None
     """Set when the server already knows that this cannot be served (wrong path, wrong method, an upgrade)."""

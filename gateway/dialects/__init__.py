@@ -6,14 +6,14 @@ read in exactly one way becomes a `Call` with a `problem`, a `Broken` stream or 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Protocol
 
 import gateway.dialects.anthropic_messages as anthropic_messages
 import gateway.dialects.openai_chat as openai_chat
 from gateway.dialects.events import Ended, Event, Limits, WholeAnswer, WireError
 from gateway.errors import GatewayError
-from gateway.exchange import Answer, Call, Finding, Request
+from gateway.exchange import Answer, Call, Endpoint, Finding, Repair, Request
 
 
 class Stream(Protocol):
@@ -49,25 +49,31 @@ class Dialect(Protocol):
     """`openai.chat`, `anthropic.messages`: written in records and configuration."""
     PROVIDER: str
     """OpenTelemetry `gen_ai.provider.name`: `openai`, `anthropic`."""
-    PATHS: frozenset[str]
-    """Exact paths (no query) of POST requests in this dialect."""
-    UPSTREAM_PATH: str
-    """Path below an upstream's base URL, e.g. `/chat/completions`."""
+    SERVES: tuple[str, ...]
+    """The usual forms of its routes, for people: `POST /v1/chat/completions`."""
     FORWARD_HEADERS: frozenset[str]
     """Lower-case request headers forwarded unchanged; a trailing `*` is a prefix."""
 
-    def decode_request(self, body: bytes, headers: Mapping[str, str], allow_fields: frozenset[str]) -> Request:
+    def endpoints(self, path: str) -> tuple[Endpoint, ...]:
+        """What this dialect serves at exactly this raw path (no query), one per method; nothing for any other path."""
+    def decode_request(
+        self, body: bytes, headers: Mapping[str, str], allow_fields: frozenset[str], endpoint: Endpoint
+    ) -> Request:
         """Strictly; raises GatewayError('bad_request') for what has no single meaning. What has one but cannot be judged is named
         in `Request.unjudged` / `.powerful`; names in `allow_fields` are not."""
 
-    def upstream_body(self, request: Request) -> bytes:
-        """The bytes for the provider: the client's own, changed only where usage must be asked for."""
+    def upstream_body(self, request: Request, repairs: Sequence[Repair] = ()) -> bytes:
+        """The bytes for the provider: the client's own, changed only where usage must be asked for, or where provider-held state must be
+        told of withheld calls."""
 
     def auth_headers(self, key: str, headers: Mapping[str, str]) -> dict[str, str]:
         """How a provider key travels, given the client's (lower-case) headers."""
 
     def stream(self, request: Request, limits: Limits, *, enforcing: bool) -> Stream: ...
     def decode_answer(self, body: bytes, request: Request, limits: Limits) -> WholeAnswer: ...
+    def decode_plain(self, body: bytes, request: Request) -> Answer:
+        """What an answer that brings no calls (`count_tokens`, `embeddings`, `models`) says about itself. Raises GatewayError('upstream')
+        when it is not what the operation answers: it must not carry a call past the gate."""
     def encode_answer(self, whole: WholeAnswer, withheld: Mapping[int, str]) -> bytes:
         """The answer for the client; `withheld` maps the `index` of each withheld call to the text in its place. Unknown fields that
         could carry a call are left out (`whole.findings` names them)."""

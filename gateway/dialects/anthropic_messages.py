@@ -7,25 +7,28 @@ counting tokens, batches and the models list are other routes.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
+from gateway.dialects import routes
 from gateway.dialects.anthropic_messages_errors import error_answer
-from gateway.dialects.anthropic_messages_request import decode_request
+from gateway.dialects.anthropic_messages_request import decode_request as read_request
 from gateway.dialects.anthropic_messages_stream import MessagesStream
 from gateway.dialects.anthropic_messages_whole import decode_answer, encode_answer
 from gateway.dialects.events import Limits
-from gateway.exchange import Request
+from gateway.errors import GatewayError
+from gateway.exchange import Answer, Endpoint, Repair, Request
 
 __all__ = [
     "FORWARD_HEADERS",
     "NAME",
-    "PATHS",
     "PROVIDER",
-    "UPSTREAM_PATH",
+    "SERVES",
     "auth_headers",
     "decode_answer",
+    "decode_plain",
     "decode_request",
     "encode_answer",
+    "endpoints",
     "error_answer",
     "stream",
     "upstream_body",
@@ -33,10 +36,9 @@ __all__ = [
 
 NAME = "anthropic.messages"
 PROVIDER = "anthropic"
-UPSTREAM_PATH = "/messages"
-PATHS = frozenset(prefix + UPSTREAM_PATH for prefix in ("", "/v1", "/v1/v1", "/anthropic", "/anthropic/v1"))
-"""Clients disagree on whether a base URL ends in `/v1`, so that `/messages` and `/v1/v1/messages` occur as
-well."""
+SERVES = ("POST /v1/messages",)
+CHAT = Endpoint("POST", "chat", "/messages")
+_ROUTES = routes.table(("", "/v1", "/v1/v1", "/anthropic", "/anthropic/v1"), [CHAT])
 
 FORWARD_HEADERS = frozenset(
     {
@@ -55,7 +57,21 @@ BEARER_SINCE = "2026-10-21"
 compare as text."""
 
 
-def upstream_body(request: Request) -> bytes:
+def endpoints(path: str) -> tuple[Endpoint, ...]:
+    return _ROUTES.get(path, ())
+
+
+def decode_request(
+    body: bytes, headers: Mapping[str, str], allow_fields: frozenset[str], endpoint: Endpoint = CHAT
+) -> Request:
+    return read_request(body, headers, allow_fields)
+
+
+def decode_plain(body: bytes, request: Request) -> Answer:
+    raise GatewayError("upstream", "unknown_operation", f"Nothing here reads the answer of '{request.operation}'.")
+
+
+def upstream_body(request: Request, repairs: Sequence[Repair] = ()) -> bytes:
     """The client's own bytes: token counts always come in this dialect, so that nothing need be asked for."""
     return request.body
 

@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 
 from msgspec import Struct
 
-from gateway.exchange import Answer, Call, Finding
+from gateway.exchange import Answer, Call, Finding, Tool
 
 
 class Forward(Struct, frozen=True):
@@ -87,6 +87,8 @@ class WholeAnswer(Struct, frozen=True):
     """The dialect's own parsed form, for `encode_answer` of the same dialect only."""
     findings: tuple[Finding, ...] = ()
     broken: Broken | None = None
+    tools: tuple[Tool, ...] | None = None
+    """The tools this answer was made with, where it says so itself (an answer retrieved later); None = those of the request."""
 
 
 class WireError(Struct, frozen=True):

@@ -9,30 +9,38 @@ Source: OpenAI's API reference and the types of its Python SDK.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from gateway.dialects import openai_chat_request as requests
 from gateway.dialects import openai_chat_whole as wholes
+from gateway.dialects import routes
 from gateway.dialects.events import Limits, WholeAnswer, WireError
 from gateway.dialects.openai_chat_errors import wire_error
 from gateway.dialects.openai_chat_stream import ChatStream
 from gateway.errors import GatewayError
-from gateway.exchange import Request
+from gateway.exchange import Answer, Endpoint, Repair, Request
 
 NAME = "openai.chat"
 PROVIDER = "openai"
-PATHS = frozenset(prefix + "/chat/completions" for prefix in ("", "/v1", "/v1/v1", "/openai", "/openai/v1"))
-UPSTREAM_PATH = "/chat/completions"
+SERVES = ("POST /v1/chat/completions",)
+CHAT = Endpoint("POST", "chat", "/chat/completions")
+_ROUTES = routes.table(("", "/v1", "/v1/v1", "/openai", "/openai/v1"), [CHAT])
 FORWARD_HEADERS = frozenset({
     "accept", "http-referer", "idempotency-key", "openai-*", "user-agent", "x-stainless-*", "x-title",
 })  # fmt: skip
 
 
-def decode_request(body: bytes, headers: Mapping[str, str], allow_fields: frozenset[str]) -> Request:
+def endpoints(path: str) -> tuple[Endpoint, ...]:
+    return _ROUTES.get(path, ())
+
+
+def decode_request(
+    body: bytes, headers: Mapping[str, str], allow_fields: frozenset[str], endpoint: Endpoint = CHAT
+) -> Request:
     return requests.decode_request(NAME, body, allow_fields)
 
 
-def upstream_body(request: Request) -> bytes:
+def upstream_body(request: Request, repairs: Sequence[Repair] = ()) -> bytes:
     return requests.upstream_body(request)
 
 
@@ -46,6 +54,10 @@ def stream(request: Request, limits: Limits, *, enforcing: bool) -> ChatStream:
 
 def decode_answer(body: bytes, request: Request, limits: Limits) -> WholeAnswer:
     return wholes.decode_answer(NAME, body, limits)
+
+
+def decode_plain(body: bytes, request: Request) -> Answer:
+    raise GatewayError("upstream", "unknown_operation", f"Nothing here reads the answer of '{request.operation}'.")
 
 
 def encode_answer(whole: WholeAnswer, withheld: Mapping[int, str]) -> bytes:

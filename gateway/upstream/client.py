@@ -65,9 +65,9 @@ class UpstreamClient:
         self._session: aiohttp.ClientSession | None = None
 
     @asynccontextmanager
-    async def send(self, url: str, headers: Mapping[str, str], body: bytes) -> AsyncIterator[UpstreamAnswer]:
-        """POSTs and waits for the response's head. Leaving the context without having read to the end closes the connection at once."""
-        response = await self._post(url, headers, body)
+    async def send(self, method: str, url: str, headers: Mapping[str, str], body: bytes) -> AsyncIterator[UpstreamAnswer]:
+        """Asks and waits for the response's head. Leaving the context without having read to the end closes the connection at once."""
+        response = await self._ask(method, url, headers, body)
         try:
             if 300 <= response.status < 400:
                 raise GatewayError(
@@ -98,12 +98,12 @@ class UpstreamClient:
     ) -> None:
         await self.close()
 
-    async def _post(self, url: str, headers: Mapping[str, str], body: bytes) -> aiohttp.ClientResponse:
+    async def _ask(self, method: str, url: str, headers: Mapping[str, str], body: bytes) -> aiohttp.ClientResponse:
         session = self._session = self._session or self._open()
         with _translated():
             try:
                 async with asyncio.timeout(self._timeouts.connect + self._timeouts.first_byte):
-                    return await session.post(URL(url, encoded=True), headers=headers, data=body, allow_redirects=False)
+                    return await session.request(method, URL(url, encoded=True), headers=headers, data=body or None, allow_redirects=False)
             except TimeoutError as e:
                 waited = self._timeouts.connect + self._timeouts.first_byte
                 raise GatewayError(

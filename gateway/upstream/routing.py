@@ -44,12 +44,12 @@ class Routes:
 
     def _routed(self, dialect: str, model: str) -> str:
         for pattern, name in self._rules:
-            if self._settings.upstreams[name].dialect == dialect and pattern.fullmatch(model):
+            if dialect in self._settings.upstreams[name].dialects and pattern.fullmatch(model):
                 return name
         served = [
             g
             for r in self._settings.routes
-            if self._settings.upstreams[r.upstream].dialect == dialect
+            if dialect in self._settings.upstreams[r.upstream].dialects
             for g in r.models
         ]
         listed = ", ".join(served) or "none"
@@ -58,9 +58,9 @@ class Routes:
 
     def _first(self, dialect: str) -> str:
         for name, upstream in self._settings.upstreams.items():
-            if upstream.dialect == dialect:
+            if dialect in upstream.dialects:
                 return name
-        known = ", ".join(f"{n} ({u.dialect})" for n, u in self._settings.upstreams.items()) or "none"
+        known = ", ".join(f"{n} ({' '.join(u.dialects)})" for n, u in self._settings.upstreams.items()) or "none"
         message = f"No upstream of this gateway speaks {dialect}. Configured: {known}. Add one under 'upstreams' or set its key variable."
         raise GatewayError("not_found", "no_upstream", message)
 

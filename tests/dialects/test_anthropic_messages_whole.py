@@ -282,11 +282,14 @@ def test_no_header_that_names_the_client_or_frames_the_message_is_forwarded() ->
     assert "anthropic-*" in dialect.FORWARD_HEADERS
 
 
-def test_the_paths_cover_every_way_clients_join_a_base_url() -> None:
-    assert {
-        "/messages",
-        "/v1/messages",
-        "/v1/v1/messages",
-        "/anthropic/messages",
-        "/anthropic/v1/messages",
-    } == dialect.PATHS
+@pytest.mark.parametrize("prefix", ["", "/v1", "/v1/v1", "/anthropic", "/anthropic/v1"])
+def test_the_paths_cover_every_way_clients_join_a_base_url(prefix: str) -> None:
+    (endpoint,) = dialect.endpoints(f"{prefix}/messages")
+    assert (endpoint.method, endpoint.operation, endpoint.upstream_path) == ("POST", "chat", "/messages")
+    assert dialect.endpoints(f"{prefix}/messages/") == ()
+
+
+def test_no_answer_is_read_that_nobody_judges() -> None:
+    with pytest.raises(GatewayError):
+        dialect.decode_plain(b"{}", Request("anthropic.messages", "m", False, (), (), b""))
+

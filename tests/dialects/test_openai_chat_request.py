@@ -368,10 +368,22 @@ def test_present_options_are_completed_and_not_doubled(options: str, key: str) -
 # Headers, paths
 
 
-def test_only_exact_paths_are_served() -> None:
-    assert "/v1/chat/completions" in openai_chat.PATHS
-    assert {"/chat/completions", "/v1/v1/chat/completions", "/openai/chat/completions", "/openai/v1/chat/completions"} <= openai_chat.PATHS
-    assert len(openai_chat.PATHS) == 5
+@pytest.mark.parametrize("prefix", ["", "/v1", "/v1/v1", "/openai", "/openai/v1"])
+def test_every_way_clients_join_a_base_url_is_served(prefix: str) -> None:
+    (endpoint,) = openai_chat.endpoints(prefix + "/chat/completions")
+    assert (endpoint.method, endpoint.operation, endpoint.upstream_path) == ("POST", "chat", "/chat/completions")
+
+
+@pytest.mark.parametrize(
+    "path", ["/chat/completions/", "/V1/chat/completions", "//v1/chat/completions", "/v1/chat", "/v2/chat/completions"]
+)
+def test_only_exact_paths_are_served(path: str) -> None:
+    assert openai_chat.endpoints(path) == ()
+
+
+def test_no_answer_is_read_that_nobody_judges() -> None:
+    with pytest.raises(GatewayError):
+        openai_chat.decode_plain(b"{}", openai_chat.decode_request(body(), {}, frozenset()))
 
 
 @pytest.mark.parametrize(

@@ -53,7 +53,7 @@ def ask(answer, use=None, timeouts=FAST):
 
     async def run():
         async with provider(answer) as (url, heads), UpstreamClient(timeouts) as client:
-            async with client.send(
+            async with client.send("POST",
                 url, {"authorization": "Bearer k", "accept-encoding": "identity"}, b"{}"
             ) as upstream:
                 found = await use(upstream) if use else upstream
@@ -107,7 +107,7 @@ def test_chunks_arrive_as_they_are_sent():
 
 def test_a_provider_nobody_reaches_is_unreachable():
     async def run():
-        async with UpstreamClient(FAST) as client, client.send("http://127.0.0.1:1/", {}, b""):
+        async with UpstreamClient(FAST) as client, client.send("POST", "http://127.0.0.1:1/", {}, b""):
             return
 
     with pytest.raises(GatewayError) as caught:
@@ -159,7 +159,7 @@ def test_leaving_early_closes_the_connection():
 
     async def run():
         async with provider(answer) as (url, _), UpstreamClient(FAST) as client:
-            async with client.send(url, {}, b"{}"):
+            async with client.send("POST", url, {}, b"{}"):
                 pass
             for _ in range(100):
                 if closed:
