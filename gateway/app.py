@@ -255,10 +255,7 @@ def _served(method: str, path: str, headers: dict[str, str]) -> _Found:
 
 def _guess(headers: dict[str, str]) -> Dialect:
     """The dialect of a client by what its SDK always sends."""
-    if "anthropic-version" in headers:
-        return DIALECTS["anthropic.messages"]
-    google = "x-goog-api-key" in headers or "x-goog-api-client" in headers
-    return DIALECTS["google.gemini" if google and "google.gemini" in DIALECTS else "openai.chat"]
+    return DIALECTS["anthropic.messages" if "anthropic-version" in headers else "openai.chat"]
 
 
 def _upgrade(headers: dict[str, str]) -> GatewayError | None:
