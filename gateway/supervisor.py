@@ -49,13 +49,18 @@ class Child:
 
     name: str
     command: Sequence[str]
+    without: frozenset[str] = frozenset()
+    """Variables of the environment that this process has no need to know."""
     process: subprocess.Popen[bytes] | None = None
     started: float = 0.0
     pause: float = 0.0
     due: float = 0.0
 
     def start(self) -> None:
-        self.process = subprocess.Popen(self.command, stdin=subprocess.PIPE)  # noqa: S603 - our own interpreter and modules
+        environment = {name: value for name, value in os.environ.items() if name not in self.without}
+        self.process = subprocess.Popen(  # noqa: S603 - our own interpreter and modules
+            self.command, stdin=subprocess.PIPE, env=environment
+        )
         self.started = time.monotonic()
 
     @property
@@ -132,7 +137,8 @@ class Supervisor:
             str(admin.port),
             "--watch-stdin",
         ]
-        self._children.append(Child("book", book))
+        keys = frozenset(up.key.env for up in self.settings.upstreams.values() if up.key is not None and up.key.env)
+        self._children.append(Child("book", book, without=keys))
         for slot in range(self.settings.worker_count):
             worker = [
                 *python,

@@ -204,6 +204,18 @@ def test_when_the_supervisor_is_killed_nothing_is_left_running(folder, provider)
         awaited(lambda: not any(os.path.exists(f"/proc/{child}") for child in children), 15)
 
 
+def test_the_book_does_not_know_the_provider_s_keys(folder, provider):
+    with RunningGateway(folder, settings_for(provider.base_url)) as gateway:
+        pid = run_file(gateway)["pid"]
+        children = [int(c) for c in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+        knowing = {Path(f"/proc/{c}/cmdline").read_bytes().split(b"\0")[2] for c in children if knows_key(c)}
+        assert knowing == {b"gateway.worker"}
+
+
+def knows_key(pid: int) -> bool:
+    return b"sk-rehearsal" in Path(f"/proc/{pid}/environ").read_bytes()
+
+
 def test_a_worker_holds_no_duckdb_and_no_litellm(folder, provider):
     with RunningGateway(folder, settings_for(provider.base_url)) as gateway:
         ask(gateway)
