@@ -225,29 +225,28 @@ async def fail(visit: Visit, error: GatewayError, state: EndState | None = None)
     """Ends the exchange with an error in the caller's dialect: as an answer, or as the last frame of a stream that has begun."""
     x = visit.x
     x.state, x.error_code, x.error_message = state or _end_state(visit, error), error.code, error.message
-    wire = visit.incoming.dialect.error_answer(error)
-    frame = visit.stream.error(error) if visit.answering and visit.stream is not None else None
-    if visit.book.ended:
-        parts = _unrecorded(visit, frame)
+    if visit.book.ended:  # its end could not be recorded: the error is all that is left to say
+        parts = _unrecorded(visit, error)
     else:
+        wire = visit.incoming.dialect.error_answer(error)
+        frame = visit.stream.error(error) if visit.answering and visit.stream is not None else None
         parts = _final(visit, wire.status, wire.headers, wire.body if frame is None else frame)
     try:
         async for part in parts:
             yield part
     except JournalUnavailable as unavailable:
-        fallback = audit_unavailable(unavailable)
-        wire = visit.incoming.dialect.error_answer(fallback)
-        if visit.answering and visit.stream is not None:
-            yield visit.stream.error(fallback)
-        else:
-            yield Head(wire.status, visit.headers | dict(wire.headers) | {"content-length": str(len(wire.body))})
-            yield wire.body
+        async for part in _unrecorded(visit, audit_unavailable(unavailable)):
+            yield part
 
 
-async def _unrecorded(visit: Visit, frame: bytes | None) -> AsyncGenerator[Head | bytes, None]:
-    """The end could not be recorded, or was already: only tell a client that is in the middle of a stream."""
-    if frame is not None:
-        yield frame
+async def _unrecorded(visit: Visit, error: GatewayError) -> AsyncGenerator[Head | bytes, None]:
+    """An error that says that nothing can be recorded: the one thing that leaves without a record."""
+    if visit.answering and visit.stream is not None:
+        yield visit.stream.error(error)
+        return
+    wire = visit.incoming.dialect.error_answer(error)
+    yield Head(wire.status, visit.headers | dict(wire.headers) | {"content-length": str(len(wire.body))})
+    yield wire.body
 
 
 async def close(visit: Visit) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
 import threading
 import time
@@ -731,29 +732,57 @@ def test_an_unknown_model_is_told_which_ones_there_are(start, provider):
     assert gateway.ended()[0].exchange.state == "rejected"
 
 
-@DIALECTS
-def test_a_journal_that_cannot_be_written_answers_503_and_recovers(start, provider, wire, monkeypatch):
-    gateway = start(ENFORCE)
-    provider.answer = provider.sse(*wire.frames(GOOD))
-    assert post(gateway, wire, wire.request(True)).status_code == 200
-    import os
+def disk_full(monkeypatch, *, but: int = 0) -> None:
+    """From now on nothing about an exchange can be written, but for the first `but` writes."""
+    real, left = os.write, [but]
 
-    real = os.write
-
-    def full(fd, data):
+    def write(fd, data):
         if fd > 2 and b"exchange" in bytes(data):
-            raise OSError(28, "No space left on device")
+            left[0] -= 1
+            if left[0] < 0:
+                raise OSError(28, "No space left on device")
         return real(fd, data)
 
-    monkeypatch.setattr(os, "write", full)
-    for streaming in (True, False):
-        refused = post(gateway, wire, wire.request(streaming))
-        assert refused.status_code == 503
-        assert int(refused.headers["retry-after"]) == 5
-        assert b"get_weather" not in refused.content
+    monkeypatch.setattr(os, "write", write)
+
+
+@DIALECTS
+@pytest.mark.parametrize("streaming", [True, False])
+def test_a_journal_that_cannot_be_written_answers_503_and_recovers(start, provider, wire, monkeypatch, streaming):
+    gateway = start(ENFORCE)
+    provider.answer = provider.sse(*wire.frames(GOOD)) if streaming else provider.json(wire.answer(GOOD))
+    assert post(gateway, wire, wire.request(streaming)).status_code == 200
+    disk_full(monkeypatch)
+    refused = post(gateway, wire, wire.request(streaming))
+    assert refused.status_code == 503
+    assert int(refused.headers["retry-after"]) == 5
+    assert wire.error(refused.json())[0] == "audit_unavailable"
+    assert b"get_weather" not in refused.content
     monkeypatch.undo()
-    assert post(gateway, wire, wire.request(True)).status_code == 200
+    assert post(gateway, wire, wire.request(streaming)).status_code == 200
     assert len(gateway.ended(2)) == 2
+
+
+@DIALECTS
+@pytest.mark.parametrize("written", [1, 2])
+def test_a_journal_that_fails_inside_a_stream_stops_it_before_what_it_could_not_record(start, provider, wire, monkeypatch, written):
+    gateway = start(ENFORCE)
+    provider.answer = provider.sse(*wire.frames(GOOD), gap=0.02)
+    disk_full(monkeypatch, but=written)
+    answer = post(gateway, wire, wire.request(True))
+    assert answer.status_code == 200
+    assert b"Look." in answer.content
+    assert b"audit_unavailable" in answer.content
+    assert (b"get_weather" in answer.content) == (written > 1)
+    assert b"[DONE]" not in answer.content
+    assert b"message_stop" not in answer.content
+
+
+def test_a_refusal_that_cannot_be_recorded_is_a_503_too(start, provider, monkeypatch):
+    gateway = start(ENFORCE)
+    disk_full(monkeypatch)
+    with gateway.client() as client:
+        assert client.post("/v1/chat/completions", content=b"nonsense").status_code == 503
 
 
 def test_readiness_says_what_is_in_force(start):
