@@ -44,7 +44,7 @@ async def answer(visit: Visit, request: Request, upstream: UpstreamAnswer) -> As
     elif request.stream and upstream.media_type == "text/event-stream":
         parts = _streamed(visit, request, upstream)
     elif upstream.media_type == "application/json":
-        parts = _whole(visit, request, upstream)
+        parts = _whole(visit, request, upstream) if request.operation == "chat" else _plain(visit, request, upstream)
     else:
         raise GatewayError(
             "upstream",
@@ -86,6 +86,16 @@ async def _whole(visit: Visit, request: Request, upstream: UpstreamAnswer) -> As
     if x.calls:
         visit.headers["x-gateway-decision"] = f"deny; id={visit.denied}" if visit.denied else "allow"
     async for part in _final(visit, upstream.status, {"content-type": "application/json"}, data):
+        yield part
+
+
+async def _plain(visit: Visit, request: Request, upstream: UpstreamAnswer) -> AsyncGenerator[Head | bytes, None]:
+    """An answer that brings no calls, proven to be one."""
+    body = await upstream.read(visit.gateway.settings.limits.answer_bytes)
+    _first_byte(visit)
+    visit.x.answer = visit.incoming.dialect.decode_plain(body, request)
+    visit.x.state = "complete"
+    async for part in _final(visit, upstream.status, {"content-type": "application/json"}, body):
         yield part
 
 

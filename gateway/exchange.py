@@ -80,8 +80,8 @@ class Message(Struct, frozen=True):
     """(call id, result text) for each tool result this message carries."""
 
 
-Operation = Literal["chat", "retrieve", "count_tokens", "embeddings", "models"]
-"""What a route does. `chat` and `retrieve` may bring calls and are judged; the others bring numbers and names only.
+Operation = Literal["chat", "count_tokens", "embeddings", "models"]
+"""What a route does. `chat` may bring calls and is judged; the others bring numbers and names only.
 `chat` and `embeddings` are OpenTelemetry's `gen_ai.operation.name`s."""
 
 
@@ -92,10 +92,6 @@ class Endpoint(Struct, frozen=True):
     operation: Operation
     upstream_path: str
     """Below an upstream's base URL."""
-    model: str | None = None
-    """The model, where the path names it."""
-    stream: bool | None = None
-    """Whether the answer is a stream, where the path says it."""
 
 
 class ServerTool(Struct, frozen=True):
@@ -104,7 +100,7 @@ class ServerTool(Struct, frozen=True):
     name: str
     """What policies grant: provider and kind, without a date: `openai.web_search`, `anthropic.code_execution`, `google.search`."""
     path: str
-    """Where the request asks for it: `tools[1]`, `web_search_options`."""
+    """Where the request asks for it, as `Request.powerful` names it: `tools[1].type=web_search_20260318`, `web_search_options`."""
     args: Mapping[str, Json] = field(default_factory=dict)
     """Its configuration as the request gives it: what conditions see as `args`."""
 
@@ -132,7 +128,8 @@ class Request(Struct, frozen=True):
     unjudged: tuple[str, ...] = ()
     """Names of things nobody can judge: unknown fields, tool types or message parts. Refused while a policy enforces."""
     powerful: tuple[str, ...] = ()
-    """Fields or tools that make the provider act, fetch, store or delegate. Refused while a policy enforces, unless granted."""
+    """Fields or tools that make the provider act, fetch, store or delegate. Refused while a policy enforces, unless a policy grants the
+    `ServerTool` of that path."""
     wants_usage: bool = True
     """False when the client did not ask for usage in the stream: the gateway asks for it and hides it."""
     temperature: float | None = None
@@ -142,8 +139,7 @@ class Request(Struct, frozen=True):
     operation: Operation = "chat"
     server_tools: tuple[ServerTool, ...] = ()
     continues: tuple[str, ...] = ()
-    """Ids of provider-held state this request builds on (`previous_response_id`, a conversation): only state made through this gateway by
-    the same caller may be built on while a policy enforces."""
+    """Ids of provider-held state this request builds on (`previous_response_id`, a conversation)."""
     stored: bool = False
     """Whether the provider keeps the answer under its id."""
     session_hint: str | None = None

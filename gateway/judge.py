@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+import msgspec
 from msgspec import Struct
 
-from gateway.exchange import Call, Caller, Finding, Json, Request, Tool, Verdict
+from gateway.exchange import Call, Caller, Finding, Json, Request, ServerTool, Tool, Verdict
 from gateway.policy import Facts, PolicySet, evaluate
 from gateway.validators import json_schema
 
@@ -69,13 +70,24 @@ def session_facts(caller: Caller, request: Request) -> dict[str, Json]:
     }
 
 
+def judge_server_tool(court: Court, tool: ServerTool, index: int, now_us: int) -> tuple[Call, Verdict]:
+    """The verdict over a tool that the provider would run: only policy speaks, for there is no call yet, and never will be one to hold."""
+    text = msgspec.json.encode(tool.args).decode()
+    call = Call("", tool.name, text, tool.args, index, type="server")
+    return call, evaluate(court.policies, _facts(court, call, None, now_us))
+
+
 def judge(court: Court, call: Call, now_us: int) -> Judged:
     """The verdict over `call`, and what the strict reading and the schema found."""
     tool = _declared(court.request, call)
     found = _unreadable(court, call, tool) or _outside_schema(court, call, tool)
     if found is not None:
         return found
-    facts = Facts(
+    return Judged(evaluate(court.policies, _facts(court, call, tool, now_us)))
+
+
+def _facts(court: Court, call: Call, tool: Tool | None, now_us: int) -> Facts:
+    return Facts(
         call=call,
         caller=court.caller,
         dialect=court.request.dialect,
@@ -84,7 +96,6 @@ def judge(court: Court, call: Call, now_us: int) -> Judged:
         session=court.session,
         now_us=now_us,
     )
-    return Judged(evaluate(court.policies, facts))
 
 
 def _unreadable(court: Court, call: Call, tool: Tool | None) -> Judged | None:

@@ -18,8 +18,8 @@ from gateway.answering import answer, audit_unavailable, close, fail
 from gateway.bookkeeping import Bookkeeping
 from gateway.config import host_name, is_loopback
 from gateway.errors import ClientGone, GatewayError, JournalUnavailable
-from gateway.exchange import Caller, Endpoint, Exchange, Request
-from gateway.judge import Court, session_facts
+from gateway.exchange import Caller, Endpoint, Exchange, Request, ServerTool
+from gateway.judge import Court, judge_server_tool, session_facts
 from gateway.prompt.fingerprint import fingerprint
 from gateway.upstream.client import UpstreamAnswer
 from gateway.upstream.headers import matching, parameters
@@ -38,8 +38,9 @@ async def relay(gateway: Gateway, incoming: Incoming) -> AsyncGenerator[Head | b
         body = await _receive(visit)  # the bytes, within limits
         request = _decode(visit, body)  # one meaning, or refused
         _admit(visit, request)  # what nobody can judge is refused while a policy enforces
-        book.prompt(fingerprint(request))  # which prompt version this is
-        target = gateway.routes.find(request.dialect, request.model)
+        if request.operation == "chat":
+            book.prompt(fingerprint(request))  # which prompt version this is
+        target = _target(gateway, request)
         async with _ask(visit, request, target) as upstream:  # the provider; the opening record is written meanwhile
             parts = answer(visit, request, upstream)
             async with aclosing(parts):
@@ -146,14 +147,10 @@ def _decode(visit: Visit, body: bytes) -> Request:
 
 
 def _admit(visit: Visit, request: Request) -> None:
+    """Request policy. While a policy enforces, what nobody can judge is refused, and what the provider would do by itself without a
+    grant."""
     x, policies = visit.x, visit.gateway.policies
-    for name in (*request.unjudged, *request.powerful):
-        if x.enforcing:
-            raise _unjudged(request, name)
-        x.unevaluated.append(f"field:{name}")
-    if policies.observing:
-        x.unevaluated.append("no_policy")
-    visit.court = Court(
+    court = visit.court = Court(
         policies=policies,
         caller=x.caller,
         request=request,
@@ -161,22 +158,58 @@ def _admit(visit: Visit, request: Request) -> None:
         holds_secret=visit.gateway.redactor.finds,
         address=visit.gateway.scribe.address,
     )
+    if policies.observing:
+        x.unevaluated.append("no_policy")
+    tools = {tool.path: tool for tool in request.server_tools}
+    for name in (*request.unjudged, *request.powerful):
+        refusal = _refusal(visit, court, request, name, tools.get(name))
+        if refusal is not None and x.enforcing:
+            raise refusal
+        if refusal is not None or policies.observing:
+            x.unevaluated.append(f"field:{name}")
+
+
+def _refusal(visit: Visit, court: Court, request: Request, name: str, tool: ServerTool | None) -> GatewayError | None:
+    """Why this part of a request cannot go on; None when a policy grants it. The verdict over a provider-run tool is on record."""
+    if tool is None:
+        return _unjudged(request, name)
+    clock = visit.gateway.clock
+    start = clock.mono_us()
+    call, verdict = judge_server_tool(court, tool, request.server_tools.index(tool), clock.now_us())
+    decision = visit.book.decided(call, verdict, clock.mono_us() - start)
+    if verdict.released:
+        return None
+    message = (
+        f"The provider would run '{tool.name}' by itself ({name}), and policy does not let it: {verdict.reason} "
+        f"Leave the tool out, or grant '{tool.name}' in a policy. [decision {decision}]"
+    )
+    return GatewayError("refused", "server_tool_denied", message, param=_field(name))
 
 
 def _unjudged(request: Request, name: str) -> GatewayError:
     why = "lets the provider act on its own" if name in request.powerful else "is not known to this gateway"
-    field_name = name.partition("[")[0].partition(".")[0]
     message = (
         f"'{name}' {why}, and nothing here can judge it, so the request was refused. "
         f"Remove it, or admit it in tollhouse.yaml with: allow_fields: {{{request.dialect}: [{name}]}}"
     )
-    return GatewayError("refused", "unjudged_field", message, param=field_name)
+    return GatewayError("refused", "unjudged_field", message, param=_field(name))
+
+
+def _field(name: str) -> str:
+    """The request's top-level field that a name like `tools[1].type=x` is about."""
+    return name.partition("[")[0].partition(".")[0]
 
 
 def _endpoint(visit: Visit) -> Endpoint:
     if visit.incoming.endpoint is None:
         raise GatewayError("not_found", "unknown_path", "This gateway does not serve this path.")
     return visit.incoming.endpoint
+
+
+def _target(gateway: Gateway, request: Request) -> Target:
+    if request.operation == "models":
+        return gateway.routes.first(request.dialect)
+    return gateway.routes.find(request.dialect, request.model)
 
 
 def _stay() -> None:

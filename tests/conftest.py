@@ -51,11 +51,8 @@ class Provider:
         with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
             while True:
                 head = await reader.readuntil(b"\r\n\r\n")
-                length = next(
-                    int(line.split(b":")[1])
-                    for line in head.split(b"\r\n")
-                    if line.lower().startswith(b"content-length")
-                )
+                lengths = [line.split(b":")[1] for line in head.lower().split(b"\r\n") if line.startswith(b"content-length")]
+                length = int(lengths[0]) if lengths else 0
                 body = await reader.readexactly(length)
                 self.received.append((head, body))
                 await self.answer(reader, writer, body)

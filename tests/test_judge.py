@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from gateway.exchange import Call, Caller, Message, ProposedBefore, Request, Tool
-from gateway.judge import PROBLEMS, Court, judge, session_facts
+from gateway.exchange import Call, Caller, Message, ProposedBefore, Request, ServerTool, Tool
+from gateway.judge import PROBLEMS, Court, judge, judge_server_tool, session_facts
 from gateway.policy import EMPTY, PolicySet, load
 
 ENFORCING = (
@@ -57,6 +57,20 @@ def test_a_call_without_one_meaning_is_denied_before_any_rule(problem):
 def test_a_call_that_holds_one_of_our_own_secrets_is_denied_not_rewritten(leaking):
     verdict = judge(court(), leaking, 0).verdict
     assert (verdict.code, verdict.released) == ("known_secret", False)
+
+
+def test_a_tool_the_provider_runs_is_judged_by_policy_alone():
+    text = b"policy: 1\nid: p\nagents: ['*']\nallow: [anthropic.web_search]\nrules:\n"
+    text += b"- {id: few, tools: [anthropic.*], require: 'args.max_uses <= 3'}\n"
+    for name, args, released in (
+        ("anthropic.web_search", {"max_uses": 2}, True),
+        ("anthropic.web_search", {"max_uses": 9}, False),
+        ("anthropic.web_search", {}, False),
+        ("anthropic.code_execution", {"max_uses": 1}, False),
+    ):
+        judged, verdict = judge_server_tool(court(text), ServerTool(name, "tools[0]", args), 0, 0)
+        assert verdict.released is released
+        assert (judged.name, judged.type, dict(judged.args)) == (name, "server", args)
 
 
 def test_a_tool_the_request_never_declared_is_denied_whatever_policy_says():

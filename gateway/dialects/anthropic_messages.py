@@ -1,21 +1,22 @@
 """Dialect `anthropic.messages`: Anthropic's Messages API, streamed and whole.
 
 The wire format's parts live beside this file: `_types` (closed tables), `_request`, `_tools`, `_blocks`
-(what a block of an answer is), `_stream`, `_whole`, `_errors`. Only `POST …/messages` belongs to it:
-counting tokens, batches and the models list are other routes.
+(what a block of an answer is), `_stream`, `_whole`, `_errors`. Its neighbours that bring no calls are read in
+`plain`: counting tokens and the list of models. Not here: batches, files.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from gateway.dialects import routes
+import msgspec
+
+from gateway.dialects import plain, routes
 from gateway.dialects.anthropic_messages_errors import error_answer
 from gateway.dialects.anthropic_messages_request import decode_request as read_request
 from gateway.dialects.anthropic_messages_stream import MessagesStream
 from gateway.dialects.anthropic_messages_whole import decode_answer, encode_answer
 from gateway.dialects.events import Limits
-from gateway.errors import GatewayError
 from gateway.exchange import Answer, Endpoint, Repair, Request
 
 __all__ = [
@@ -36,9 +37,11 @@ __all__ = [
 
 NAME = "anthropic.messages"
 PROVIDER = "anthropic"
-SERVES = ("POST /v1/messages",)
+SERVES = ("POST /v1/messages", "POST /v1/messages/count_tokens", "GET /v1/models")
 CHAT = Endpoint("POST", "chat", "/messages")
-_ROUTES = routes.table(("", "/v1", "/v1/v1", "/anthropic", "/anthropic/v1"), [CHAT])
+COUNT = Endpoint("POST", "count_tokens", "/messages/count_tokens")
+MODELS = Endpoint("GET", "models", "/models")
+_ROUTES = routes.table(("", "/v1", "/v1/v1", "/anthropic", "/anthropic/v1"), [CHAT, COUNT, MODELS])
 
 FORWARD_HEADERS = frozenset(
     {
@@ -64,11 +67,14 @@ def endpoints(path: str) -> tuple[Endpoint, ...]:
 def decode_request(
     body: bytes, headers: Mapping[str, str], allow_fields: frozenset[str], endpoint: Endpoint = CHAT
 ) -> Request:
-    return read_request(body, headers, allow_fields)
+    if endpoint.operation == "models":
+        return plain.models_request(NAME)
+    request = read_request(body, headers, allow_fields)
+    return msgspec.structs.replace(request, operation=endpoint.operation)
 
 
 def decode_plain(body: bytes, request: Request) -> Answer:
-    raise GatewayError("upstream", "unknown_operation", f"Nothing here reads the answer of '{request.operation}'.")
+    return plain.read(body, request)
 
 
 def upstream_body(request: Request, repairs: Sequence[Repair] = ()) -> bytes:

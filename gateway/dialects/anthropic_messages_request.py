@@ -71,6 +71,7 @@ def decode_request(body: bytes, headers: Mapping[str, str], allow_fields: frozen
         body=body,
         unjudged=tuple(doubts.unjudged),
         powerful=tuple(doubts.powerful),
+        server_tools=tuple(doubts.server_tools),
         temperature=_number(tree.get("temperature")),
         max_tokens=tree.get("max_tokens"),
         user_hint=user,
@@ -136,7 +137,10 @@ def _sort_fields(tree: dict[str, Json], allow: frozenset[str], doubts: Doubts) -
     for name in fields.ANTHROPIC_MESSAGES.unjudged(tuple(tree), allow):
         doubts.unknown(name)
     for name in fields.ANTHROPIC_MESSAGES.in_effect(tree, allow):
-        doubts.acts(name)
+        if name == "mcp_servers":
+            doubts.runs(name, name, {"servers": tree[name]})
+        else:
+            doubts.acts(name)
 
 
 def _hints(metadata: Json) -> tuple[str | None, str | None]:

@@ -17,7 +17,7 @@ from gateway.dialects import anthropic_messages_types as known
 from gateway.dialects import strict_json
 from gateway.dialects.proposals import clipped
 from gateway.errors import GatewayError
-from gateway.exchange import Json, Tool
+from gateway.exchange import Json, ServerTool, Tool
 
 MAX_DOUBTS = 64
 """Names kept in `unjudged` and in `powerful`: one is enough to refuse, a few help to understand."""
@@ -25,6 +25,7 @@ MAX_DOUBTS = 64
 _TOOL_REFERENCES = frozenset({"tool_reference", "mcp_tool_reference", "mcp_toolset_reference"})
 _CHOICES = frozenset({"auto", "any", "none", "tool"})
 _index = re.compile(r"\[\d+\]")
+_undated = re.compile(r"_\d{8}$")
 
 
 class _ToolSlices(Struct):
@@ -41,12 +42,19 @@ class Doubts:
         self._allow = allow
         self.unjudged: dict[str, None] = {}
         self.powerful: dict[str, None] = {}
+        self.server_tools: list[ServerTool] = []
 
     def unknown(self, name: str) -> None:
         self._note(self.unjudged, name)
 
     def acts(self, name: str) -> None:
         self._note(self.powerful, name)
+
+    def runs(self, name: str, tool: str, args: dict[str, Json]) -> None:
+        """As `acts`, and what a policy can grant it as."""
+        self.acts(name)
+        if name in self.powerful:
+            self.server_tools.append(ServerTool(f"anthropic.{tool}", name, args))
 
     def _note(self, names: dict[str, None], name: str) -> None:
         if name not in self._allow and _index.sub("[]", name) not in self._allow and len(names) < MAX_DOUBTS:
@@ -113,7 +121,7 @@ def _tools(raw: bytes, item: dict[str, Json], path: str, doubts: Doubts) -> Iter
         yield from _members(raw, item, kind, path)
         return
     if kind in known.SERVER_TOOLS:
-        doubts.acts(f"{path}.type={kind}")
+        doubts.runs(f"{path}.type={kind}", _undated.sub("", kind), item)
     elif kind != known.CUSTOM and kind not in known.CLIENT_TOOLS:
         doubts.unknown(f"{path}.type={clipped(kind)}")
     name = text_at(item, "mcp_server_name" if kind == "mcp_toolset" else "name", path)

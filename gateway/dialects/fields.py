@@ -47,6 +47,12 @@ OPENAI_CHAT = FieldTable(
     powerful=frozenset({"store", "web_search_options"}),
 )  # fmt: skip
 
+OPENAI_EMBEDDINGS = FieldTable(
+    judged=frozenset({"input", "model", "user"}),
+    inert=frozenset({"dimensions", "encoding_format"}),
+    powerful=frozenset(),
+)
+
 ANTHROPIC_MESSAGES = FieldTable(
     judged=frozenset({
         "max_tokens", "messages", "metadata", "model", "stream", "system", "temperature", "tool_choice", "tools",

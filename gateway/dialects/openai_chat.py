@@ -2,7 +2,8 @@
 
 The parts: `openai_chat_request` (what the client asks), `openai_chat_stream` and `openai_chat_whole` (what the provider answers),
 `openai_chat_calls` (how proposed calls are read), `openai_chat_shape` (which keys exist), `openai_chat_frames` (what a judged client gets
-instead) and `openai_chat_errors`. Not here: the Responses API, embeddings, batches.
+instead) and `openai_chat_errors`. The dialect's neighbours that bring no calls are read in `plain`: embeddings and the list of models. Not
+here: the Responses API, batches, files.
 
 Source: OpenAI's API reference and the types of its Python SDK.
 """
@@ -13,7 +14,7 @@ from collections.abc import Mapping, Sequence
 
 from gateway.dialects import openai_chat_request as requests
 from gateway.dialects import openai_chat_whole as wholes
-from gateway.dialects import routes
+from gateway.dialects import plain, routes
 from gateway.dialects.events import Limits, WholeAnswer, WireError
 from gateway.dialects.openai_chat_errors import wire_error
 from gateway.dialects.openai_chat_stream import ChatStream
@@ -22,9 +23,11 @@ from gateway.exchange import Answer, Endpoint, Repair, Request
 
 NAME = "openai.chat"
 PROVIDER = "openai"
-SERVES = ("POST /v1/chat/completions",)
+SERVES = ("POST /v1/chat/completions", "POST /v1/embeddings", "GET /v1/models")
 CHAT = Endpoint("POST", "chat", "/chat/completions")
-_ROUTES = routes.table(("", "/v1", "/v1/v1", "/openai", "/openai/v1"), [CHAT])
+EMBEDDINGS = Endpoint("POST", "embeddings", "/embeddings")
+MODELS = Endpoint("GET", "models", "/models")
+_ROUTES = routes.table(("", "/v1", "/v1/v1", "/openai", "/openai/v1"), [CHAT, EMBEDDINGS, MODELS])
 FORWARD_HEADERS = frozenset({
     "accept", "http-referer", "idempotency-key", "openai-*", "user-agent", "x-stainless-*", "x-title",
 })  # fmt: skip
@@ -37,6 +40,10 @@ def endpoints(path: str) -> tuple[Endpoint, ...]:
 def decode_request(
     body: bytes, headers: Mapping[str, str], allow_fields: frozenset[str], endpoint: Endpoint = CHAT
 ) -> Request:
+    if endpoint.operation == "models":
+        return plain.models_request(NAME)
+    if endpoint.operation == "embeddings":
+        return requests.decode_embeddings(NAME, body, allow_fields)
     return requests.decode_request(NAME, body, allow_fields)
 
 
@@ -57,7 +64,7 @@ def decode_answer(body: bytes, request: Request, limits: Limits) -> WholeAnswer:
 
 
 def decode_plain(body: bytes, request: Request) -> Answer:
-    raise GatewayError("upstream", "unknown_operation", f"Nothing here reads the answer of '{request.operation}'.")
+    return plain.read(body, request)
 
 
 def encode_answer(whole: WholeAnswer, withheld: Mapping[int, str]) -> bytes:

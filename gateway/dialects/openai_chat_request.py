@@ -13,11 +13,11 @@ from typing import Any, NoReturn
 import msgspec
 from msgspec import Struct
 
-from gateway.dialects import strict_json
-from gateway.dialects.fields import OPENAI_CHAT
+from gateway.dialects import plain, strict_json
+from gateway.dialects.fields import OPENAI_CHAT, OPENAI_EMBEDDINGS
 from gateway.dialects.proposals import clipped, name_problem
 from gateway.errors import GatewayError
-from gateway.exchange import Json, Message, ProposedBefore, Request, Tool
+from gateway.exchange import Json, Message, ProposedBefore, Request, ServerTool, Tool
 
 _LONGEST_MODEL = 256  # characters
 _MOST_CHOICES = 128
@@ -62,11 +62,30 @@ def decode_request(dialect: str, body: bytes, allow_fields: frozenset[str]) -> R
         body=body,
         unjudged=tuple(n for n in unjudged if n not in allow_fields),
         powerful=tuple(n for n in powerful if n not in allow_fields),
+        server_tools=_server_tools(tree, allow_fields),
         wants_usage=not stream or _includes_usage(tree),
         temperature=_temperature(tree.get("temperature")),
         max_tokens=_max_tokens(tree),
         user_hint=_typed(tree, "safety_identifier", str, None) or _typed(tree, "user", str, None),
         session_hint=_session(tree.get("metadata")),
+    )
+
+
+def decode_embeddings(dialect: str, body: bytes, allow_fields: frozenset[str]) -> Request:
+    tree = _object(body)
+    model = _model(tree.get("model"))
+    if not isinstance(tree.get("input"), str | list):
+        _bad("invalid_type", "`input` must be text, a list of texts or a list of token numbers.", "input")
+    return Request(
+        dialect=dialect,
+        model=model,
+        stream=False,
+        messages=(plain.said(bytes(_fields(body)["input"]), tree["input"]),),
+        tools=(),
+        body=body,
+        unjudged=OPENAI_EMBEDDINGS.unjudged(tree, allow_fields),
+        operation="embeddings",
+        user_hint=_typed(tree, "user", str, None),
     )
 
 
@@ -164,6 +183,19 @@ def _tools(tree: Mapping[str, Json], raw: _Raw, unjudged: list[str], powerful: l
             (powerful if tool.type in _PROVIDER_RUN else unjudged).append(f"tools[{at}].type={clipped(tool.type)}")
     _check_names(tools)
     return tuple(tools)
+
+
+def _server_tools(tree: Mapping[str, Json], allow: frozenset[str]) -> tuple[ServerTool, ...]:
+    """What the provider would run by itself, under the names that policies grant."""
+    found = [
+        ServerTool(f"openai.{tool['type']}", f"tools[{at}].type={tool['type']}", tool)
+        for at, tool in enumerate(tree.get("tools") or ())
+        if tool["type"] in _PROVIDER_RUN
+    ]
+    searching = tree.get("web_search_options")
+    if isinstance(searching, dict):
+        found.append(ServerTool("openai.web_search", "web_search_options", searching))
+    return tuple(tool for tool in found if tool.path not in allow)
 
 
 def _tool(tool: Json, raw: bytes, path: str) -> Tool:

@@ -16,6 +16,8 @@ from typing import Any, Final
 MAX_PIECES: Final = 1000
 
 _ENCODED = re.compile(r"%[0-9A-Fa-f]{2}")
+_LOOK_ALIKES = re.compile("[\u2044\u2215\u29f8\u2216\u29f5\u29f9\u00a5\u20a9]")
+"""Signs that no normal form folds into a slash or backslash, but that code pages do: best-fit conversion, or the font's picture of it."""
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 
@@ -30,10 +32,14 @@ def normpath(path: str) -> str:
         raise ValueError("the path is empty, begins with ~ or holds a backslash")
     if _ENCODED.search(path) or _CONTROL.search(path):
         raise ValueError("the path holds percent-encoding or control characters")
-    if not path.isascii() and _separators(unicodedata.normalize("NFKC", path)) != _separators(path):
+    if not path.isascii() and (_LOOK_ALIKES.search(path) or _folds(path)):
         raise ValueError("the path holds characters that look like / or .")
     normal = posixpath.normpath(path)
     return normal[1:] if normal.startswith("//") else normal
+
+
+def _folds(path: str) -> bool:
+    return _separators(unicodedata.normalize("NFKC", path)) != _separators(path)
 
 
 def _separators(path: str) -> tuple[int, int, int, int]:

@@ -20,6 +20,10 @@ from gateway.policy.model import Case, Default, GuardEffect, Mode
 _CACHED: Final = 4096
 """Entries of a cache before it is emptied."""
 
+PROVIDERS: Final = ("openai.", "anthropic.", "google.")
+"""Names that begin so stand for tools that the provider itself runs (`openai.web_search`). Once it runs one nothing can be held back, so
+neither `*` nor `default: allow` grants them: a grant must name the provider."""
+
 RANK: Final[Mapping[Effect, int]] = {
     "allow": 0,
     "warn": 1,
@@ -69,8 +73,9 @@ class Layer:
     tests: tuple[Case, ...] = ()
 
     def granted_by(self, tool: str) -> int | None:
-        """Line of the grant that covers the tool."""
-        return next((line for glob, line in self.grants or () if matches(glob, tool)), None)
+        """Line of the grant that covers the tool. A tool that a provider runs is covered only by a glob that names the provider."""
+        prefix = provider_prefix(tool)
+        return next((line for glob, line in self.grants or () if glob.startswith(prefix) and matches(glob, tool)), None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +149,11 @@ class PolicySet:
         return found
 
 
+def provider_prefix(tool: str) -> str:
+    """`openai.` for `openai.web_search`; empty for tools that the client runs."""
+    return next((prefix for prefix in PROVIDERS if tool.startswith(prefix)), "")
+
+
 def set_hash(files: tuple[tuple[str, str], ...]) -> str:
     """Framed by digests, so no two file sets share one."""
     whole = hashlib.sha256()
@@ -174,9 +184,9 @@ def plan(policies: tuple[Policy, ...], tool: str) -> Plan:
     hits = [_grant(layer, mode, default, tool) for layer, mode, default in voices if layer.grants is not None]
     enforcing = [p for p in policies if p.mode == "enforce"]
     if enforcing and not any(hit.mode == "enforce" for hit in hits):
-        hits += [_refusal(p.layers[0], "enforce", p.default) for p in enforcing]
+        hits += [_refusal(p.layers[0], "enforce", p.default, tool) for p in enforcing]
     elif not enforcing and not hits:
-        hits += [_refusal(p.layers[0], "shadow", p.default) for p in policies]
+        hits += [_refusal(p.layers[0], "shadow", p.default, tool) for p in policies]
     guards = tuple(
         (layer, guard, _joint_mode(mode, guard.mode))
         for layer, mode, _ in voices
@@ -204,9 +214,11 @@ def _joint_mode(outer: Mode, inner: Mode) -> Literal["enforce", "shadow"]:
 def _grant(layer: Layer, mode: Mode, default: Default, tool: str) -> RuleHit:
     line = layer.granted_by(tool)
     if line is None:
-        return _refusal(layer, mode, default)
+        return _refusal(layer, mode, default, tool)
     return RuleHit(layer.policy, "allow", "allow", mode, line=line)
 
 
-def _refusal(layer: Layer, mode: Mode, default: Default) -> RuleHit:
+def _refusal(layer: Layer, mode: Mode, default: Default, tool: str) -> RuleHit:
+    if default == "allow" and provider_prefix(tool):
+        default = "deny"
     return RuleHit(layer.policy, "default", default, mode, line=layer.default_line)

@@ -31,4 +31,4 @@ def count(applied: Applied) -> Counter[str]:
 
 
 def _unpriced(row: ExchangeRow) -> bool:
-    return row.state in ("complete", "denied") and row.cost is None
+    return row.state in ("complete", "denied") and row.cost is None and row.operation in ("chat", "embeddings")

@@ -136,7 +136,7 @@ class Scribe:
             started_us=x.started_us,
             dialect=x.dialect,
             provider=provider,
-            operation="chat",
+            operation=request.operation if request else "chat",
             route=x.route,
             agent=caller.agent,
             key_id=caller.key_id,

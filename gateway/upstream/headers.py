@@ -17,7 +17,7 @@ RESPONSE_HEADERS = (
 )
 """The provider's headers a client gets; a trailing * is a prefix."""
 
-FORWARDED_PARAMETERS = frozenset({"beta", "api-version"})
+FORWARDED_PARAMETERS = frozenset({"beta", "api-version", "limit", "after_id", "before_id"})
 """Query parameters a provider gets. Keys travel in queries too, so nothing else does."""
 
 

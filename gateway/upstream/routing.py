@@ -33,14 +33,11 @@ class Routes:
     def find(self, dialect: str, model: str) -> Target:
         """Raises GatewayError('not_found') naming what would be accepted."""
         name = self._routed(dialect, model) if self._rules else self._first(dialect)
-        target = self._targets[name]
-        if target.key is None and self._settings.upstreams[name].key is not None:
-            raise GatewayError(
-                "unavailable",
-                "no_provider_key",
-                f"The gateway has no key for the upstream '{name}'. {self._where(name)}",
-            )
-        return target
+        return self._keyed(name)
+
+    def first(self, dialect: str) -> Target:
+        """Where a request goes that names no model (a list of models)."""
+        return self._keyed(self._first(dialect))
 
     def _routed(self, dialect: str, model: str) -> str:
         for pattern, name in self._rules:
@@ -63,6 +60,13 @@ class Routes:
         known = ", ".join(f"{n} ({' '.join(u.dialects)})" for n, u in self._settings.upstreams.items()) or "none"
         message = f"No upstream of this gateway speaks {dialect}. Configured: {known}. Add one under 'upstreams' or set its key variable."
         raise GatewayError("not_found", "no_upstream", message)
+
+    def _keyed(self, name: str) -> Target:
+        target = self._targets[name]
+        if target.key is None and self._settings.upstreams[name].key is not None:
+            message = f"The gateway has no key for the upstream '{name}'. {self._where(name)}"
+            raise GatewayError("unavailable", "no_provider_key", message)
+        return target
 
     def _where(self, name: str) -> str:
         source = self._settings.upstreams[name].key

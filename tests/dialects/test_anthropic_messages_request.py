@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import pytest
@@ -274,10 +275,14 @@ SERVER_TOOLS: list[dict[str, Any]] = [
 def test_tools_that_the_provider_runs_are_powerful(tool: dict[str, Any]) -> None:
     request = decode(body(tools=[WEATHER, tool]))
     assert request.powerful == (f"tools[1].type={tool['type']}",)
+    (granted,) = request.server_tools
+    assert (granted.path, dict(granted.args)) == (request.powerful[0], tool)
+    assert granted.name == "anthropic." + re.sub(r"_[0-9]{8}$", "", tool["type"])
     assert request.unjudged == ()
     assert request.tools[1].type == tool["type"]
     admitted = decode(body(tools=[WEATHER, tool]), frozenset({f"tools[].type={tool['type']}"}))
     assert admitted.powerful == ()
+    assert admitted.server_tools == ()
 
 
 @pytest.mark.parametrize("field", ["container", "mcp_servers", "fallbacks"])
@@ -403,3 +408,9 @@ def test_any_json_is_either_read_or_refused_in_order(changes: dict[str, Any]) ->
         kind = refused.kind
     assert kind in ("read", "bad_request", "refused")
     assert outcome == wire
+
+
+def test_mcp_servers_that_the_provider_calls_can_be_granted_as_one_tool() -> None:
+    servers = [{"type": "url", "name": "crm", "url": "https://crm.example/mcp"}]
+    (granted,) = decode(body(mcp_servers=servers)).server_tools
+    assert (granted.name, granted.path, granted.args) == ("anthropic.mcp_servers", "mcp_servers", {"servers": servers})

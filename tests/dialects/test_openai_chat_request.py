@@ -166,6 +166,7 @@ def test_functions_and_tools_together_are_refused() -> None:
 def test_a_tool_the_provider_runs_is_powerful(kind: str) -> None:
     request = decode(tools=[WEATHER, RUN_SQL, {"type": kind}])
     assert request.powerful == (f"tools[2].type={kind}",)
+    assert [(tool.name, tool.path) for tool in request.server_tools] == [(f"openai.{kind}", request.powerful[0])]
     assert decode(tools=[{"type": kind}], allow=frozenset({f"tools[0].type={kind}"})).powerful == ()
 
 
@@ -381,11 +382,6 @@ def test_only_exact_paths_are_served(path: str) -> None:
     assert openai_chat.endpoints(path) == ()
 
 
-def test_no_answer_is_read_that_nobody_judges() -> None:
-    with pytest.raises(GatewayError):
-        openai_chat.decode_plain(b"{}", openai_chat.decode_request(body(), {}, frozenset()))
-
-
 @pytest.mark.parametrize(
     "header", ["authorization", "cookie", "forwarded", "host", "content-length", "accept-encoding", "x-forwarded-for", "x-api-key"]
 )
@@ -397,3 +393,11 @@ def test_no_header_that_proves_or_frames_is_forwarded(header: str) -> None:
 
 def test_the_provider_key_travels_as_a_bearer() -> None:
     assert openai_chat.auth_headers("k", {"authorization": "Bearer client"}) == {"authorization": "Bearer k"}
+
+
+def test_web_search_options_can_be_granted_like_the_tool() -> None:
+    (granted,) = decode(web_search_options={"search_context_size": "low"}).server_tools
+    assert (granted.name, granted.path, granted.args) == ("openai.web_search", "web_search_options", {"search_context_size": "low"})
+    assert decode(web_search_options=None).server_tools == ()
+    assert decode(web_search_options=True).server_tools == ()
+    assert decode(allow=frozenset({"web_search_options"}), web_search_options={}).server_tools == ()

@@ -371,6 +371,60 @@ def test_an_unknown_model_has_no_cost_rather_than_none_of_it(start, provider):
     assert row.cost is None
 
 
+def test_vectors_are_passed_on_and_priced(start, provider):
+    gateway = start(ENFORCE)
+    provider.answer = provider.json(
+        {"object": "list", "model": "text-embedding-3-small", "data": [], "usage": {"prompt_tokens": 1000}}
+    )
+    with gateway.client() as client:
+        answer = client.post("/v1/embeddings", json={"model": "text-embedding-3-small", "input": "a text"})
+        assert answer.status_code == 200
+        assert client.post("/v1/embeddings", json={"model": "m", "input": "x", "made_up": 1}).status_code == 400
+    first, _ = gateway.ended(2)
+    assert (first.exchange.operation, first.exchange.input_tokens, first.exchange.prompt_hash) == (
+        "embeddings",
+        1000,
+        None,
+    )
+    assert float(first.exchange.cost) == pytest.approx(0.00002)
+
+
+def test_tokens_are_counted_by_the_provider(start, provider):
+    gateway = start(ENFORCE)
+    provider.answer = provider.json({"input_tokens": 12})
+    body = Messages.request(False)
+    del body["max_tokens"], body["stream"]
+    with gateway.client() as client:
+        answer = client.post("/v1/messages/count_tokens", json=body, headers=Messages.headers)
+    assert answer.json() == {"input_tokens": 12}
+    assert provider.received[0][0].startswith(b"POST /v1/messages/count_tokens ")
+    assert gateway.ended()[0].exchange.operation == "count_tokens"
+
+
+@DIALECTS
+def test_the_list_of_models_comes_from_the_provider_whose_client_asks(start, provider, wire):
+    gateway = start(ENFORCE, routes=[{"models": ["gpt-*"], "upstream": "openai"}])
+    provider.answer = provider.json({"data": [{"id": "m"}]})
+    with gateway.client() as client:
+        answer = client.get("/v1/models?limit=1000", headers=wire.headers)
+    assert answer.json() == {"data": [{"id": "m"}]}
+    head = provider.received[0][0].lower()
+    assert head.startswith(b"get /v1/models?limit=1000 ")
+    assert (b"x-api-key" in head) == (wire is Messages)
+    assert gateway.ended()[0].exchange.dialect == ("openai.chat" if wire is Chat else "anthropic.messages")
+
+
+@pytest.mark.parametrize("path", ["/v1/embeddings", "/v1/messages/count_tokens"])
+def test_a_call_cannot_hide_in_an_answer_that_brings_none(start, provider, path):
+    gateway = start(ENFORCE)
+    provider.answer = provider.json(Chat.answer(BAD) if "embed" in path else Messages.answer(BAD))
+    with gateway.client() as client:
+        asked = {"input": "x"} if "embed" in path else {"messages": [{"role": "user", "content": "x"}]}
+        answer = client.post(path, json={"model": "m"} | asked)
+    assert answer.status_code == 502
+    assert b"secret-name" not in answer.content
+
+
 @DIALECTS
 def test_the_prompt_version_stays_the_same_over_turns(start, provider, wire):
     gateway = start(ENFORCE)
@@ -399,6 +453,35 @@ def test_what_nobody_can_judge_is_refused_by_name_and_admitted_by_configuration(
     dialect = "openai.chat" if wire is Chat else "anthropic.messages"
     admitting = start(ENFORCE, allow_fields={dialect: ["made_up_field"]})
     assert post(admitting, wire, wire.request(False, made_up_field=1)).status_code == 200
+
+
+SEARCH = {
+    Chat: ("openai.web_search", {"type": "web_search"}),
+    Messages: ("anthropic.web_search", {"type": "web_search_20250305", "name": "web_search"}),
+}
+
+
+@DIALECTS
+def test_a_tool_the_provider_runs_needs_a_grant_of_its_own(start, provider, wire):
+    name, tool = SEARCH[wire]
+    provider.answer = provider.json(wire.answer())
+    body = wire.request(False) | {"tools": [tool]}
+    gateway = start({"policy.yaml": POLICY.replace("allow: [", "default: allow\nallow: ['*', ")})
+    refused = post(gateway, wire, body)
+    assert refused.status_code == wire.refused
+    assert name in wire.error(refused.json())[1]
+    assert not provider.received
+    (ended,) = gateway.ended()
+    assert (ended.exchange.state, ended.exchange.error_code) == ("rejected", "server_tool_denied")
+    assert [(c.name, c.type, c.released) for c in ended.calls] == [(name, "server", False)]
+    granting = start({"policy.yaml": POLICY.replace("allow: [", f"allow: [{name}, ")})
+    assert post(granting, wire, body).status_code == 200
+    (ended,) = granting.ended()
+    assert [(c.name, c.released, c.code) for c in ended.calls] == [(name, True, "granted")]
+    assert ended.exchange.state == "complete"
+    observing = start(None)
+    assert post(observing, wire, body).status_code == 200
+    assert any(note.startswith("field:tools[0]") for note in observing.ended()[0].exchange.unevaluated)
 
 
 CANARY = "sk-canary-provider-key-1234"
@@ -649,7 +732,9 @@ def test_a_body_of_100_megabytes_is_refused_and_the_refusal_is_read(start, provi
 @DIALECTS
 def test_a_body_that_never_comes_times_out_in_the_dialect(start, provider, wire):
     gateway = start(ENFORCE, timeouts={"body_idle": 0.2})
-    answer = send_raw(gateway, f"POST {wire.path} HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-length: 100\r\n\r\n{{".encode())
+    answer = send_raw(
+        gateway, f"POST {wire.path} HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-length: 100\r\n\r\n{{".encode()
+    )
     assert answer.startswith(b"HTTP/1.1 408")
     assert gateway.ended()[0].exchange.error_code == "body_timeout"
 
@@ -681,7 +766,12 @@ def test_once_a_key_exists_every_caller_needs_one(start, provider, wire):
 @DIALECTS
 @pytest.mark.parametrize(
     "headers",
-    [{"origin": "https://evil.example"}, {"origin": "null"}, {"host": "evil.example:8484"}, {"host": "127.0.0.1.evil.example"}],
+    [
+        {"origin": "https://evil.example"},
+        {"origin": "null"},
+        {"host": "evil.example:8484"},
+        {"host": "127.0.0.1.evil.example"},
+    ],
 )
 def test_without_keys_a_web_page_cannot_ask(start, provider, wire, headers):
     gateway = start(ENFORCE)
@@ -765,7 +855,9 @@ def test_a_journal_that_cannot_be_written_answers_503_and_recovers(start, provid
 
 @DIALECTS
 @pytest.mark.parametrize("written", [1, 2])
-def test_a_journal_that_fails_inside_a_stream_stops_it_before_what_it_could_not_record(start, provider, wire, monkeypatch, written):
+def test_a_journal_that_fails_inside_a_stream_stops_it_before_what_it_could_not_record(
+    start, provider, wire, monkeypatch, written
+):
     gateway = start(ENFORCE)
     provider.answer = provider.sse(*wire.frames(GOOD), gap=0.02)
     disk_full(monkeypatch, but=written)

@@ -38,6 +38,7 @@ from gateway.policy.functions import FUNCTIONS, LATER, MAX_PIECES, lower_ascii, 
         ("/srv／..", None),
         ("/srv/＼x", None),
         ("～x", None),
+        *((f"/srv/..{sign}etc", None) for sign in "\u2044\u2215\u29f8\u2216\u29f5\u29f9\u00a5\u20a9"),
     ],
 )
 def test_a_path_has_one_normal_form_or_none(path, normal):
