@@ -15,6 +15,7 @@ import msgspec
 
 from gateway import identify
 from gateway.config import Settings
+from gateway.dialects import strict_json
 from gateway.dialects.events import Broken, Limits, WholeAnswer
 from gateway.errors import GatewayError, JournalUnavailable
 from gateway.exchange import Call, EndState, Finding, Request, Verdict
@@ -27,8 +28,16 @@ from gateway.visit import Head, Visit
 
 log = logging.getLogger("gateway.answering")
 
+TAIL_BYTES = 64 * 1024
+"""How much of an answer waits behind its finish for the provider to end; beyond it only the newest piece does."""
+END_GRACE_S = 5.0
+"""How long a provider may take between the finish of its answer and the end of its stream."""
 ERROR_BYTES = 1024 * 1024
 """How much of a provider's error answer is read."""
+ERROR_KEYS = frozenset(
+    {"code", "detail", "details", "error", "errors", "message", "object", "param", "request_id", "status", "type"}
+)
+"""Where providers put what went wrong."""
 
 
 async def answer(visit: Visit, request: Request, upstream: UpstreamAnswer) -> AsyncGenerator[Head | bytes, None]:
@@ -65,13 +74,28 @@ async def _provider_error(visit: Visit, upstream: UpstreamAnswer) -> AsyncGenera
         "upstream_error",
         identify.label(body.decode("utf-8", "replace"), 500),
     )
-    if upstream.media_type != "application/json":
+    said = _error_alone(body, enforcing=x.enforcing) if upstream.media_type == "application/json" else None
+    if said is None:
         words = GatewayError(
             "upstream", "upstream_error", f"The provider answered {upstream.status} without a readable error."
         )
-        body = visit.incoming.dialect.error_answer(words).body
-    async for part in _final(visit, upstream.status, {"content-type": "application/json"}, body):
+        said = visit.incoming.dialect.error_answer(words).body
+    async for part in _final(visit, upstream.status, {"content-type": "application/json"}, said):
         yield part
+
+
+def _error_alone(body: bytes, *, enforcing: bool) -> bytes | None:
+    """What a client may see of a provider's error: while enforcing the error and nothing beside it, for what stands there could be an
+    answer with calls that nobody judged. None when there is no error in it that is read in one way."""
+    if not enforcing:
+        return body
+    try:
+        tree = strict_json.parse(body, exact_numbers=False)
+    except strict_json.Ambiguous:
+        return None
+    if not isinstance(tree, dict) or not tree.keys() & ERROR_KEYS:
+        return None
+    return body if tree.keys() <= ERROR_KEYS else strict_json.encode({k: v for k, v in tree.items() if k in ERROR_KEYS})
 
 
 async def _whole(visit: Visit, request: Request, upstream: UpstreamAnswer) -> AsyncGenerator[Head | bytes, None]:
@@ -123,27 +147,40 @@ def _observed(visit: Visit, whole: WholeAnswer) -> bytes:
     return whole.body
 
 
+async def _chunks(visit: Visit, upstream: UpstreamAnswer) -> AsyncGenerator[bytes, None]:
+    """The provider's bytes. Once its answer has finished, a provider that keeps the connection open is not waited for much longer."""
+    pieces = upstream.chunks()
+    while True:
+        try:
+            async with asyncio.timeout(END_GRACE_S if visit.finishing else None):
+                chunk = await anext(pieces, None)
+        except TimeoutError:
+            return
+        if chunk is None:
+            return
+        yield chunk
+
+
 async def _streamed(visit: Visit, request: Request, upstream: UpstreamAnswer) -> AsyncGenerator[Head | bytes, None]:
     x, gateway, dialect = visit.x, visit.gateway, visit.incoming.dialect
     visit.stream = dialect.stream(request, _limits(gateway.settings), enforcing=x.enforcing)
     hold: Hold = Judging(visit.stream) if x.enforcing else Observing(visit.stream)
     kept = b""
-    async for chunk in upstream.chunks():
+    async for chunk in _chunks(visit, upstream):
         if x.first_byte_us is None:
             _first_byte(visit)
-        data = _step(visit, hold, hold.feed(chunk))
-        if visit.finishing:  # the answer's last bytes wait until its end is on record
-            kept, data = (data, kept) if data else (kept, b"")
+        data, tail = _step(visit, hold, hold.feed(chunk))
+        if len(kept) + len(tail) > TAIL_BYTES and tail:
+            data, kept = kept + data, b""
+        kept += tail
         async for part in _release(visit, data):
             yield part
         if visit.broken is not None:
             break
     else:
         visit.provider_left = True
-        kept += _step(visit, hold, hold.close())
-    if visit.broken is not None:
-        async for part in _release(visit, kept):
-            yield part
+        kept = b"".join((kept, *_step(visit, hold, hold.close())))
+    if visit.broken is not None:  # what is kept says that the answer ended well: it does not leave
         raise _broken_error(visit.broken, cut=visit.provider_left)
     x.state = _delivered(visit)
     async for part in _final(visit, upstream.status, _EVENT_STREAM, kept):
@@ -153,13 +190,15 @@ async def _streamed(visit: Visit, request: Request, upstream: UpstreamAnswer) ->
 _EVENT_STREAM = {"content-type": "text/event-stream; charset=utf-8", "cache-control": "no-cache"}
 
 
-def _step(visit: Visit, hold: Hold, steps: Iterator[Step]) -> bytes:
-    """Carries out the hold's steps; returns the bytes they let go."""
+def _step(visit: Visit, hold: Hold, steps: Iterator[Step]) -> tuple[bytes, bytes]:
+    """Carries out the hold's steps; returns the bytes they let go, and those of the answer's tail: its finish and what follows, which
+    waits until the provider has ended without breaking off and the end is on record."""
     out: list[bytes] = []
+    tail: list[bytes] = []
     for step in steps:
         match step:
             case Send(data=data):
-                out.append(data)
+                (tail if visit.finishing else out).append(data)
             case Judge(call=call):
                 verdict, decision = _verdict(visit, call)
                 hold.settle(
@@ -172,7 +211,7 @@ def _step(visit: Visit, hold: Hold, steps: Iterator[Step]) -> bytes:
                 visit.x.unevaluated.append(f"answer:{broken.code}")
             case Break(broken=broken):
                 visit.broken = broken
-    return b"".join(out)
+    return b"".join(out), b"".join(tail)
 
 
 def _verdict(visit: Visit, call: Call) -> tuple[Verdict, str]:

@@ -105,15 +105,6 @@ class ServerTool(Struct, frozen=True):
     """Its configuration as the request gives it: what conditions see as `args`."""
 
 
-class Repair(Struct, frozen=True):
-    """What the provider must be told before it goes on from state it keeps: a call it proposed was withheld and never ran."""
-
-    call_id: str
-    type: str
-    """The call's type, as in `Call.type`."""
-    text: str
-
-
 class Request(Struct, frozen=True):
     """A decoded request, whatever its dialect."""
 
@@ -138,10 +129,6 @@ class Request(Struct, frozen=True):
     """The end user as the client names it (`user`, `safety_identifier`, `metadata.user_id`): a label."""
     operation: Operation = "chat"
     server_tools: tuple[ServerTool, ...] = ()
-    continues: tuple[str, ...] = ()
-    """Ids of provider-held state this request builds on (`previous_response_id`, a conversation)."""
-    stored: bool = False
-    """Whether the provider keeps the answer under its id."""
     session_hint: str | None = None
     """A session the body names (`metadata.session_id`, Claude Code's `metadata.user_id`): a label."""
 

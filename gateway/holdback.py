@@ -6,8 +6,8 @@ Rules, which every change must keep:
 2. What is delivered was encoded from the value that was judged, never from the provider's bytes (while judging).
 3. The finishing frame says what was delivered, not what was proposed.
 4. Once a stream is broken nothing of it leaves any more, held calls least of all.
-5. While only observing, the client gets the provider's bytes, all of them and in their order; a stream that cannot be decoded is passed on
-   undecoded and says so (`Undecodable`).
+5. While only observing, the client gets the provider's bytes, all of them and in their order; a stream that cannot be decoded, or that
+   would make the observer keep too much back, is passed on undecoded and says so (`Undecodable`).
 
 Pure: the pipeline feeds bytes and acts on the steps, in order, answering each `Judge` by `settle` before it takes the next step.
 """
@@ -23,6 +23,9 @@ from gateway.dialects import Stream
 from gateway.dialects.events import Broken, Ended, Event, Forward, Held, Hidden, Proposed
 from gateway.exchange import Call
 
+MOST_WAITING = 8 * 1024 * 1024
+"""Bytes an observer keeps back behind a call: the largest arguments that a judge accepts, in frames of a few characters each, fit in it."""
+
 
 class Send(Struct, frozen=True):
     """Bytes for the client."""
@@ -37,7 +40,7 @@ class Judge(Struct, frozen=True):
 
 
 class Finishing(Struct, frozen=True):
-    """A choice ended; what follows is the tail of the answer."""
+    """The last choice ended; what follows is the tail of the answer."""
 
 
 class Break(Struct, frozen=True):
@@ -87,8 +90,9 @@ class Judging:
                 case Proposed(call=call):
                     yield Judge(call)
                     yield Send(self._deliver(call))
-                case Ended(choice=choice):
-                    yield Finishing()
+                case Ended(choice=choice, last=last):
+                    if last:
+                        yield Finishing()
                     yield Send(self._stream.ended(event, self._released.get(choice, 0), self._withheld.get(choice, 0)))
                 case _:
                     self._broken = True
@@ -107,8 +111,8 @@ class Judging:
 class Observing:
     """The hold of a gateway that only observes: same verdicts, untouched bytes."""
 
-    def __init__(self, stream: Stream) -> None:
-        self._stream = stream
+    def __init__(self, stream: Stream, most: int = MOST_WAITING) -> None:
+        self._stream, self._most = stream, most
         self._uncovered = bytearray()
         """Fed bytes that no event has covered yet."""
         self._waiting = bytearray()
@@ -146,8 +150,11 @@ class Observing:
                 continue
             if isinstance(event, Held) or self._waiting:
                 self._waiting += event.raw
+                if len(self._waiting) > self._most:
+                    yield from self._give_up(Broken("hold_limit", f"more than {self._most} bytes wait behind a call"))
+                    return
                 continue
-            if isinstance(event, Ended):
+            if isinstance(event, Ended) and event.last:
                 yield Finishing()
             yield Send(event.raw)
 

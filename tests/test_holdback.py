@@ -85,6 +85,14 @@ def test_choices_are_counted_apart():
     assert out == b"<no 0: denied><call 1><end 0 +0 -1><end 1 +1 -0>"
 
 
+@pytest.mark.parametrize("hold", [Judging, Observing])
+def test_the_answer_finishes_with_its_last_choice(hold):
+    script = {b"a": [Ended(b"", 0, last=False), Forward(b"t")], b"b": [Ended(b"", 1)]}
+    steps = [type(step) for chunk in (b"a", b"b") for step in hold(Scripted(script)).feed(chunk)]
+    assert steps.count(Finishing) == 1
+    assert steps.index(Finishing) > 1
+
+
 def test_a_hidden_frame_never_leaves():
     script = {b"a": [Hidden(b"usage"), Forward(b"x")]}
     assert run(Judging(Scripted(script)), b"a")[0] == b"x"
@@ -128,6 +136,23 @@ def test_observing_a_stream_that_cannot_be_decoded_is_passed_on_and_says_so():
     out, steps = run(hold, b"ab", b"cd", b"ef")
     assert out == b"abcdef"
     assert steps == [Undecodable(broken)]
+
+
+def test_an_observer_gives_up_decoding_before_it_keeps_too_much_back():
+    script = {b"%06d" % n: [Held(b"%06d" % n)] for n in range(30)} | {b"last": [Proposed(call()), Forward(b"last")]}
+    hold = Observing(Scripted(script), most=100)
+    out, others, kept = b"", [], 0
+    for chunk in script:
+        for step in hold.feed(chunk):
+            if isinstance(step, Send):
+                out += step.data
+            else:
+                others.append(step)
+        kept = max(kept, sum(map(len, list(script)[: list(script).index(chunk) + 1])) - len(out))
+    assert out == b"".join(script)
+    assert [type(step) for step in others] == [Undecodable]
+    assert others[0].broken.code == "hold_limit"
+    assert kept <= 100
 
 
 def test_observing_what_no_event_covered_leaves_at_the_end():

@@ -6,14 +6,14 @@ read in exactly one way becomes a `Call` with a `problem`, a `Broken` stream or 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Protocol
 
 import gateway.dialects.anthropic_messages as anthropic_messages
 import gateway.dialects.openai_chat as openai_chat
 from gateway.dialects.events import Ended, Event, Limits, WholeAnswer, WireError
 from gateway.errors import GatewayError
-from gateway.exchange import Answer, Call, Endpoint, Finding, Repair, Request
+from gateway.exchange import Answer, Call, Endpoint, Finding, Request
 
 
 class Stream(Protocol):
@@ -62,9 +62,8 @@ class Dialect(Protocol):
         """Strictly; raises GatewayError('bad_request') for what has no single meaning. What has one but cannot be judged is named
         in `Request.unjudged` / `.powerful`; names in `allow_fields` are not."""
 
-    def upstream_body(self, request: Request, repairs: Sequence[Repair] = ()) -> bytes:
-        """The bytes for the provider: the client's own, changed only where usage must be asked for, or where provider-held state must be
-        told of withheld calls."""
+    def upstream_body(self, request: Request) -> bytes:
+        """The bytes for the provider: the client's own, changed only where usage must be asked for."""
 
     def auth_headers(self, key: str, headers: Mapping[str, str]) -> dict[str, str]:
         """How a provider key travels, given the client's (lower-case) headers."""

@@ -72,9 +72,10 @@ def index_of(tree: Tree) -> int:
 
 
 def read_loosely(data: bytes | None) -> Tree:
+    """What a tolerant reader takes the event for: of equal keys the last one counts, and what is no UTF-8 becomes a sign for it."""
     try:
-        tree = _lenient(data or b"")
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        tree = _lenient((data or b"").decode(errors="replace"))
+    except (msgspec.DecodeError, RecursionError):
         return {}
     return tree if isinstance(tree, dict) else {}
 

@@ -54,7 +54,7 @@ class MessagesStream:
 
     def __init__(self, request: Request, limits: Limits, *, enforcing: bool) -> None:
         self._limits, self._enforcing = limits, enforcing
-        self._parser = sse.SseParser(limits.event_bytes)
+        self._parser = sse.SseParser(limits.event_bytes, limits.events)
         self._intake = Intake(request, limits)
         self._findings = Findings("stripped" if enforcing else "none")
         self._summary = Summary()
@@ -81,8 +81,8 @@ class MessagesStream:
         try:
             for source in self._parser.feed(chunk):
                 yield from self._read(source)
-        except sse.Oversize:
-            yield self._break(Broken("protocol", f"one event is longer than {self._limits.event_bytes} bytes"))
+        except sse.Oversize as oversize:
+            yield self._break(Broken("protocol", str(oversize)))
         except Untrusted as untrusted:
             yield self._break(untrusted.broken)
 

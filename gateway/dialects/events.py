@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 
 from msgspec import Struct
 
-from gateway.exchange import Answer, Call, Finding, Tool
+from gateway.exchange import Answer, Call, Finding
 
 
 class Forward(Struct, frozen=True):
@@ -47,6 +47,8 @@ class Ended(Struct, frozen=True):
 
     raw: bytes
     choice: int = 0
+    last: bool = True
+    """False while another choice of the answer is still being written."""
 
 
 class Broken(Struct, frozen=True):
@@ -73,6 +75,8 @@ class Limits(Struct, frozen=True):
     """Calls in one answer."""
     event_bytes: int = 4 * 1024 * 1024
     """One server-sent event."""
+    events: int = 500_000
+    """Server-sent events of one answer, empty ones counted: some four times what the longest answers of today have."""
     depth: int = 64
     """Nesting of arguments."""
 
@@ -87,8 +91,6 @@ class WholeAnswer(Struct, frozen=True):
     """The dialect's own parsed form, for `encode_answer` of the same dialect only."""
     findings: tuple[Finding, ...] = ()
     broken: Broken | None = None
-    tools: tuple[Tool, ...] | None = None
-    """The tools this answer was made with, where it says so itself (an answer retrieved later); None = those of the request."""
 
 
 class WireError(Struct, frozen=True):

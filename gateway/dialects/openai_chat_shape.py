@@ -32,11 +32,11 @@ _JUDGED = frozenset({
     "messages", "name", "output", "toolcall", "toolcalls", "tooluse",
 })  # fmt: skip
 _CONTENT_PARTS = frozenset({"text", "refusal", "thinking", "reasoning", "reference", "output_text"})
-_TEXT = frozenset({"content", "refusal", "reasoning", "reasoning_content"})
+_TEXT = ("content", "reasoning", "reasoning_content", "refusal")
 _WHOLE_CALLS = frozenset({"tool_calls", "stop", "function_call"})
 _fields = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _DELTA_CHOICE_KEYS = CHOICE_KEYS | {"delta"}
-_PLAIN_KEYS = _TEXT | {"role"}
+_PLAIN_KEYS = frozenset({*_TEXT, "role"})
 _MOST_FINDINGS = 50
 MOST_TEXT = 256 * 1024
 
@@ -106,15 +106,18 @@ def carries_call(delta: Json) -> bool:
     return isinstance(delta, dict) and (bool(delta.get("tool_calls")) or delta.get("function_call") is not None)
 
 
-def unknown_words(message: Mapping[str, Json]) -> str | None:
-    """What in a delta or message is not words of a known kind, or None. Such words may be a call in a form nobody here can read."""
-    for key in _TEXT:
-        value = message.get(key)
-        if value is None or isinstance(value, str):
-            continue
-        if key != "content" or not isinstance(value, list) or not all(map(_is_word_part, value)):
-            return key
-    return None
+def unknown_words(message: Mapping[str, Json]) -> tuple[str, ...]:
+    """The keys of a delta or message that hold no words of a known kind. They may be a call in a form nobody here can read."""
+    return tuple(key for key in _TEXT if not isinstance(message.get(key), str | None) and not _are_words(key, message[key]))
+
+
+def _are_words(key: str, value: Json) -> bool:
+    return key == "content" and isinstance(value, list) and all(map(_is_word_part, value))
+
+
+def unknown_detail(odd: tuple[str, ...]) -> str:
+    """What is wrong with these words, for people."""
+    return f"{', '.join(f'`{key}`' for key in odd)} with parts of an unknown kind"
 
 
 def _is_word_part(part: Json) -> bool:

@@ -49,7 +49,7 @@ class ChatStream:
         self._limits = limits
         self._wants_usage = wants_usage
         self._enforcing = enforcing
-        self._parser = sse.SseParser(limits.event_bytes)
+        self._parser = sse.SseParser(limits.event_bytes, limits.events)
         self._sieve = shape.Sieve(dialect, enforcing=enforcing)
         self._envelope = frames.Envelope()
         self._choices: dict[int, frames.Choice] = {}
@@ -238,8 +238,8 @@ class ChatStream:
             yield self._break("protocol", "a piece of a call came after its choice had finished")
             return
         if odd:
-            state.calls.spoil("unknown_type", f"`{odd}` holds parts of an unknown kind")
-            words = {k: v for k, v in words.items() if k != odd}
+            state.calls.spoil("unknown_type", shape.unknown_detail(odd))
+            words = {k: v for k, v in words.items() if k not in odd}
         if carries_call:
             words = self._gather(state, words, f"{path}.delta")
             if sum(s.calls.size for s in self._choices.values()) > self._limits.hold_bytes:
@@ -298,7 +298,7 @@ class ChatStream:
             state.calls.spoil("truncated", detail)
         yield from self._propose(state, piece.number)
         self._endings[piece.number] = frames.Ending(piece.chunk, choice, piece.raw if verbatim else None)
-        yield Ended(piece.raw, piece.number)
+        yield Ended(piece.raw, piece.number, self._all_finished())
 
     def _propose(self, state: frames.Choice, number: int) -> Iterator[Event]:
         if self._spoiled and (state.calls.count or not self._spoil_told):
@@ -312,4 +312,4 @@ class ChatStream:
 
 def _is_plain(event: sse.SseEvent, data: bytes) -> bool:
     """Whether the event reads the same to every reader of lines: one `data` line, LF, no separator inside that some split at."""
-    return event.raw == sse.frame(data) and (data.isascii() or strict_json.one_line(data) == data)
+    return b"\n" not in data and event.raw == sse.frame(data) and (data.isascii() or strict_json.one_line(data) == data)

@@ -95,18 +95,18 @@ def _choice(found: dict[str, Json], at: int, first: int, sieve: shape.Sieve, lim
     note_unknown_keys(sieve, known, f"{path}.message")
     odd = shape.unknown_words(known)
     calls = _gathered(known, odd, limits.calls - first, limits).whole(first, at, limits)
-    dropped = {odd} | {key for key in shape.CALL_KEYS if calls and known.get(key) is not None}
+    dropped = {*odd} | {key for key in shape.CALL_KEYS if calls and known.get(key) is not None}
     return _Choice(rest, {k: v for k, v in known.items() if k not in dropped}, tuple(calls))
 
 
-def _gathered(message: Mapping[str, Json], odd: str | None, room: int, limits: Limits) -> ChoiceCalls:
+def _gathered(message: Mapping[str, Json], odd: tuple[str, ...], room: int, limits: Limits) -> ChoiceCalls:
     gathered = ChoiceCalls()
     if entries := message.get("tool_calls"):
         gathered.add_listed(entries, room, limits)
     if (legacy := message.get("function_call")) is not None:
         gathered.add_function_call(legacy, limits)
     if odd:
-        gathered.spoil("unknown_type", f"`{odd}` holds parts of an unknown kind")
+        gathered.spoil("unknown_type", shape.unknown_detail(odd))
     return gathered
 
 

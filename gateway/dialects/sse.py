@@ -34,15 +34,15 @@ class SseEvent(Struct, frozen=True):
     raw: bytes
 
 
-class Oversize(ValueError):  # noqa: N818 - names what the event is
-    """One event is longer than the limit."""
+class Oversize(ValueError):  # noqa: N818 - names what the stream is
+    """One event is longer than the limit, or there are too many of them."""
 
 
 class SseParser:
     """Fed with chunks, says the events they complete. Linear in the bytes, however they are cut."""
 
-    def __init__(self, limit: int) -> None:
-        self._limit = limit
+    def __init__(self, limit: int, most: int) -> None:
+        self._limit, self._left, self._most = limit, most, most
         self._buffer = bytearray()
         self._line = 0  # where the line being read begins in the buffer
         self._scanned = 0  # no line end before this
@@ -58,7 +58,8 @@ class SseParser:
         return bytes(self._buffer)
 
     def feed(self, chunk: bytes) -> Iterator[SseEvent]:
-        """Raises `Oversize` once an event is known to be longer than the limit; feed nothing more then."""
+        """Raises `Oversize` once an event is known to be longer than the limit, or the stream to have more events than it may; feed
+        nothing more then."""
         if not self._buffer and _is_one_plain_event(chunk):
             self._first_line = self._crlf = self._lf_may_follow = False  # as after reading it line by line
             yield SseEvent(None, chunk[len(_PLAIN) : -2], self._within_limit(chunk))
@@ -70,6 +71,9 @@ class SseParser:
             raise Oversize(f"a server-sent event is longer than {self._limit} bytes")
 
     def _within_limit(self, raw: bytes) -> bytes:
+        self._left -= 1
+        if self._left < 0:
+            raise Oversize(f"the stream has more than {self._most} events")
         if len(raw) > self._limit:
             raise Oversize(f"a server-sent event is longer than {self._limit} bytes")
         return raw

@@ -4,7 +4,8 @@
 2. Every hit is recorded. The most restrictive one decides: deny > ask > redact > warn > allow. There is no
    order and no rule that overrides another; between equals the first guard that could be evaluated is
    named.
-3. A guard whose condition cannot be evaluated has hit, unless its file says `on_error: ignore`.
+3. A guard whose condition cannot be evaluated has hit, unless its file says `on_error: ignore`. A condition that
+   could see only a part of a text (`Scope.cut_short`) has hit whatever the file says.
 4. Shadow hits never change what is released; `would` says what they would have come to.
 5. A call without one reading (`call.problem`, `call.args` None) is denied like by a guard of every policy.
 
@@ -117,6 +118,11 @@ class Scope:
         }
 
     @cached_property
+    def cut_short(self) -> bool:
+        """Whether a text would reach conditions only in part: the engine's texts end at a zero character, the tool's do not."""
+        return _holds_zero(self.variables)
+
+    @cached_property
     def _size(self) -> Size:
         listed = max((len(v) for v in self._facts.session.values() if isinstance(v, (list, tuple))), default=0)
         return Size(len(self._facts.call.arguments), max(_widest(self._facts.call.args), listed))
@@ -133,6 +139,21 @@ def _widest(value: Any) -> int:
     return widest
 
 
+def _holds_zero(value: Any) -> bool:
+    waiting = [value]
+    while waiting:
+        current = waiting.pop()
+        if isinstance(current, str):
+            if "\0" in current:
+                return True
+        elif isinstance(current, Mapping):
+            waiting += current
+            waiting += current.values()
+        elif isinstance(current, (list, tuple)):
+            waiting += current
+    return False
+
+
 # -- guards -----------------------------------------------------------------------------------------------
 
 
@@ -141,7 +162,8 @@ def _guard_hits(plan: Plan, scope: Scope) -> Iterable[RuleHit]:
         try:
             hit = _has_hit(layer, guard, scope)
         except CannotTell as error:
-            effect: Effect = "allow" if guard.ignore_errors else guard.effect
+            ignored = guard.ignore_errors and not scope.cut_short
+            effect: Effect = "allow" if ignored else guard.effect
             yield RuleHit(layer.policy, guard.id, effect, mode, True, _failed(guard, error), guard.line)
             continue
         if hit:
@@ -152,6 +174,8 @@ def _guard_hits(plan: Plan, scope: Scope) -> Iterable[RuleHit]:
 def _has_hit(layer: Layer, guard: Guard, scope: Scope) -> bool:
     if guard.condition is None:
         return True
+    if scope.cut_short:
+        raise CannotTell("a text holds a zero character, behind which conditions see nothing")
     return guard.condition.holds(scope.activation(layer), scope.size(layer)) is guard.hits_when
 
 

@@ -260,6 +260,16 @@ def test_an_ambiguous_delta_or_stop_of_a_call_is_that_calls_problem() -> None:
     assert run(BEGIN, begin, bad_stop, text(1, "x"), end()).problems == ["dup_key"]
 
 
+@pytest.mark.parametrize("odd", [b"\xed\xa0\x80", b"\xc0\xaf", b"\xff"])
+def test_bytes_that_are_no_text_inside_a_call_are_that_calls_problem(odd: bytes) -> None:
+    wire = tool(0, "{@}").replace(b"@", odd)
+    done = run(BEGIN, wire, tool(1), end())
+    assert (done.problems, done.broken) == (["encoding", None], None)
+    in_the_start = start(0, type="tool_use", id="a", name="n@", input={}).replace(b"@", odd)
+    done = run(BEGIN, in_the_start, stop(0), end())
+    assert (done.problems, done.broken) == (["encoding"], None)
+
+
 @pytest.mark.parametrize(
     "data",
     [
@@ -820,6 +830,17 @@ def test_an_event_beyond_the_limit_breaks_the_stream() -> None:
     done = run(BEGIN, start(0, type="text", text="x" * 5000), limits=Limits(event_bytes=4096))
     assert done.broken is not None
     assert done.broken.code == "protocol"
+
+
+@pytest.mark.parametrize(
+    "endless", [b"\n", b": wait\n\n", frame("ping"), delta(0, "text_delta", text=""), delta(0, "text_delta", text="a")]
+)
+def test_an_answer_without_end_is_ended(endless: bytes) -> None:
+    done = run(BEGIN, start(0, type="text", text=""), *[endless] * 200, limits=Limits(events=100))
+    assert done.broken is not None
+    assert done.broken.code == "protocol"
+    assert "100 events" in done.broken.detail
+    assert len(done.events) == 101
 
 
 # --- what the answer says ---

@@ -87,6 +87,38 @@ def test_words_in_an_odd_frame_are_framed_anew(frame: str) -> None:
     assert list(stream().feed(raw)) == [Forward(raw, f"data: {data}\n\n".encode())]
 
 
+@pytest.mark.parametrize("delta", [{"content": "Hi"}, {"content": "Hi", "tool_calls": []}])
+def test_an_event_of_several_lines_leaves_as_one(delta: dict[str, Any], drive: Any) -> None:
+    """A reader that takes each line for an event could find a call in one of them."""
+    data = json.dumps({**HEAD, "provider": {"choices": []}, "choices": [{"index": 0, "delta": delta}]})
+    raw = ("data: " + data.replace('"provider": ', '"provider":\ndata: ').replace(', "choices"', '\ndata: , "choices"') + "\n\n").encode()
+    run = drive(stream(), [chunk({"role": "assistant"}), raw, chunk({}, "stop"), DONE])
+    lines = [line for line in run.sent.split(b"\n") if line]
+    assert all(line == DONE.strip() or json.loads(line.removeprefix(b"data: "))["id"] == "c1" for line in lines)
+    assert run.stream.answer.text == "Hi"
+
+
+@pytest.mark.parametrize(
+    "endless",
+    [b"\n", b": wait\n\n", chunk({}), chunk({"content": ""}), chunk({"content": "a"}), chunk({"tool_calls": [piece()]})],
+)
+def test_an_answer_without_end_is_ended(endless: bytes, drive: Any) -> None:
+    run = drive(stream(Limits(events=100)), [chunk({"role": "assistant"}), *[endless] * 200])
+    broken = run.events[-1]
+    assert isinstance(broken, Broken)
+    assert (broken.code, "100 events" in broken.detail) == ("protocol", True)
+    assert len(run.events) == 101
+
+
+def test_all_words_of_an_unknown_kind_are_left_out_not_only_the_first(drive: Any) -> None:
+    part = {"type": "tool_use", "name": "delete_file"}
+    odd = {"content": [part], "refusal": part, "reasoning": True, "reasoning_content": [part]}
+    run = drive(stream(), [chunk({"role": "assistant"}), chunk(odd), chunk({}, "stop"), DONE])
+    assert problems(run) == ["unknown_type"]
+    assert b"delete_file" not in run.sent
+    assert b"true" not in run.sent
+
+
 def test_text_is_kept_up_to_a_bound(drive: Any) -> None:
     run = drive(stream(), [chunk({"content": "x" * 100_000})] * 4 + [chunk({}, "stop")])
     assert len(run.stream.answer.text) == 256 * 1024

@@ -130,6 +130,14 @@ def test_content_parts_of_an_unknown_kind_are_denied_and_left_out() -> None:
     assert message_of(whole, {0: "no"})["message"] == {"role": "assistant", "content": "no"}
 
 
+def test_all_words_of_an_unknown_kind_are_left_out_not_only_the_first() -> None:
+    part = {"type": "tool_use", "name": "delete_file"}
+    whole = decode(answer({"content": [part], "refusal": part, "reasoning": True, "reasoning_content": [part]}, "stop"))
+    assert problems(whole) == ["unknown_type"]
+    assert "`content`, `reasoning`, `reasoning_content`, `refusal`" in whole.calls[0].detail
+    assert message_of(whole, {0: "No."}) == {"content": "No."}
+
+
 def test_calls_beyond_the_limit_are_denied_as_one() -> None:
     whole = calling(*[tool(f"c{n}") for n in range(9)], limits=Limits(calls=2))
     assert problems(whole) == [None, None, "call_limit"]

@@ -19,7 +19,7 @@ wire = st.lists(
 
 
 def events(stream: bytes, cuts: list[int] = [], limit: int = 1 << 20) -> tuple[list[SseEvent], bytes]:  # noqa: B006 - read only
-    parser = SseParser(limit)
+    parser = SseParser(limit, 10_000)
     said: list[SseEvent] = []
     edges = [0, *sorted(c % (len(stream) + 1) for c in cuts), len(stream)]
     for start, end in pairwise(edges):
@@ -83,7 +83,7 @@ def test_every_line_end_ends_lines(end: bytes) -> None:
 @pytest.mark.parametrize("end", [b"\n", b"\r\n", b"\r"])
 def test_a_whole_event_leaves_with_its_last_byte(end: bytes) -> None:
     whole = b"data: 1" + end + end
-    parser = SseParser(100)
+    parser = SseParser(100, 10_000)
     assert list(parser.feed(whole[:-1])) == []
     assert [e.raw for e in parser.feed(whole[-1:])] == [whole]
 
@@ -125,7 +125,7 @@ def test_only_one_space_is_removed_and_a_field_may_be_empty() -> None:
 @pytest.mark.parametrize("step", [1, 7, 1000])
 def test_an_event_beyond_the_limit_is_refused_however_it_is_cut(tail: bytes, step: int) -> None:
     stream = b"data: 1\n\n" + b"data: " + b"x" * 100 + tail
-    parser = SseParser(50)
+    parser = SseParser(50, 10_000)
     said: list[SseEvent] = []
     pieces = [stream[at : at + step] for at in range(0, len(stream), step)]
     with pytest.raises(Oversize, match="50"):
@@ -144,3 +144,18 @@ def test_no_data_can_leave_its_frame(data: bytes, name: str | None) -> None:
     lines = data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
     assert [(e.event, e.data) for e in said] == [(name, lines)]
     assert rest == b""
+
+
+@given(st.lists(st.sampled_from([b"\n", b": c\n\n", b"data: x\n\n", b"data: x\r\n\r\n"]), min_size=1, max_size=12), st.integers(1, 12))
+def test_events_are_counted_however_they_look_and_come(events, most):
+    for chunks in (events, [b"".join(events)]):
+        parser = SseParser(100, most)
+        seen = []
+        refused = ""
+        try:
+            for chunk in chunks:
+                seen += parser.feed(chunk)
+        except Oversize as oversize:
+            refused = str(oversize)
+        assert (str(most) in refused) == (len(events) > most)
+        assert refused or len(seen) == len(events)

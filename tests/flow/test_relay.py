@@ -570,6 +570,19 @@ def test_a_provider_that_ends_its_stream_early_but_politely_is_a_reset_too(start
 
 
 @DIALECTS
+def test_a_provider_that_ends_its_answer_and_keeps_the_connection_is_not_waited_for(start, provider, wire, monkeypatch):
+    monkeypatch.setattr("gateway.answering.END_GRACE_S", 0.3)
+    gateway = start(ENFORCE)
+    provider.answer = provider.sse(*wire.frames(GOOD), hang=True)
+    started = time.monotonic()
+    answer = post(gateway, wire, wire.request(True))
+    assert time.monotonic() - started < 10
+    assert wire.streamed(answer.content)[1:] == ([GOOD], wire.finish_calls)
+    assert gateway.ended()[0].exchange.state == "complete"
+    wait_until(lambda: provider.closed == 1)
+
+
+@DIALECTS
 @pytest.mark.parametrize("streaming", [True, False])
 def test_when_the_client_leaves_the_provider_is_left_and_the_record_says_so(start, provider, wire, streaming):
     gateway = start(ENFORCE)

@@ -2,6 +2,7 @@
 
 import json
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -371,3 +372,52 @@ def test_any_call_gets_a_verdict_with_a_reason_of_one_line(tool, args, agent):
     if verdict.released and tool == "pay":
         assert args["to"] in ("GB29", "DE89")
         assert args["amount"] <= 500
+
+
+ZERO = "/srv/a\x00/../../etc"
+
+
+@pytest.mark.parametrize("extra", ["", ", on_error: ignore"])
+@pytest.mark.parametrize(
+    ("condition", "args"),
+    [
+        ("require: args.path == '/srv/a'", {"path": ZERO}),
+        ("require: args.path in ['/srv/a']", {"path": ZERO}),
+        ("require: args.path.matches('^[a-z/]*$')", {"path": ZERO}),
+        ("require: normpath(args.path).startsWith('/srv/')", {"path": ZERO}),
+        ("when: args.path.contains('etc')", {"path": ZERO}),
+        ("when: 'etc' in args.path.split('/')", {"path": ZERO}),
+        ("when: has(args.path_x)", {"path\x00_x": "x"}),
+        ("require: args.all(key, key == 'path')", {"path\x00_x": "x"}),
+        ("when: args.deep[0].a == 'bad'", {"deep": [{"a": "\x00bad"}]}),
+        ("when: true", {"path": ZERO}),
+    ],
+)
+def test_a_text_that_the_conditions_cannot_see_whole_is_a_hit(facts, policies, condition, args, extra):
+    """The engine's texts end at a zero character: what stands behind it would be delivered unjudged."""
+    kind, _, source = condition.partition(": ")
+    rules = rule(condition=f"{kind}: {json.dumps(source)}", extra=extra)
+    verdict = evaluate(policies(one(rules)), facts(tool="t", args=args))
+    assert (verdict.effect, verdict.released, verdict.code) == ("deny", False, "policy_error")
+    assert "zero character" in verdict.hits[-1].message
+
+
+def test_a_rule_without_a_condition_needs_to_see_nothing(facts, policies):
+    verdict = evaluate(policies(one("- {id: r, tools: [other]}\n")), facts(tool="t", args={"path": ZERO}))
+    assert verdict.released
+
+
+@pytest.mark.parametrize("field", [{"model": "m\x00x"}, {"session": {"id": "s\x00x"}}, {"session": {"tools": ("a\x00b",)}}])
+def test_no_other_text_that_conditions_see_may_end_early(facts, policies, field):
+    seen = msgspec.structs.replace(facts(tool="t", args={}), **field)
+    verdict = evaluate(policies(one(rule(condition="when: \"model == 'other'\""))), seen)
+    assert (verdict.effect, verdict.code) == ("deny", "policy_error")
+
+
+@given(st.text(alphabet="ab/\x00", max_size=12))
+def test_a_comparison_is_true_of_the_whole_text_or_a_hit(text):
+    wanted = text.replace("\x00", "")
+    source = one(rule(condition=f"require: \"args.x == '{wanted}'\""))
+    call = Call("c1", "t", json.dumps({"x": text}), {"x": text}, 0)
+    verdict = evaluate(load({"p.yaml": source.encode()}), Facts(call, Caller("a"), "openai.chat", "m"))
+    assert verdict.released == ("\x00" not in text)
