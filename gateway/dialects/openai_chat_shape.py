@@ -121,7 +121,7 @@ def unknown_detail(odd: tuple[str, ...]) -> str:
 
 
 def _is_word_part(part: Json) -> bool:
-    return isinstance(part, dict) and part.get("type") in _CONTENT_PARTS
+    return isinstance(part, dict) and part.get("type") in _CONTENT_PARTS and not any(folded(key) in _JUDGED for key in part)
 
 
 def only_words(chunk: Mapping[str, Json]) -> tuple[int, Mapping[str, Json]] | None:

@@ -634,9 +634,10 @@ class Kit:
     chat, messages = Chat(), Messages()
 
     @staticmethod
-    def house(start: Any, provider: Any, readers: Readers, caplog: Any, **changes: Any) -> House:
+    def house(start: Any, provider: Any, readers: Readers, caplog: Any, *, observing: bool = False, **changes: Any) -> House:
         caplog.set_level(logging.WARNING)
-        return House(start({"policy.yaml": POLICY}, limits=LIMITS, **changes), provider, readers, caplog)
+        policies = None if observing else {"policy.yaml": POLICY}
+        return House(start(policies, limits=LIMITS, **changes), provider, readers, caplog)
 
     @staticmethod
     def proposed(wire: Any, stream: bool, *calls: Forged, **more: Any) -> Any:

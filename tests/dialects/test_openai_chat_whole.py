@@ -130,12 +130,19 @@ def test_content_parts_of_an_unknown_kind_are_denied_and_left_out() -> None:
     assert message_of(whole, {0: "no"})["message"] == {"role": "assistant", "content": "no"}
 
 
+@pytest.mark.parametrize("key", ["tool_calls", "Tool-Calls", "function_call", "function", "name", "arguments"])
+def test_a_part_of_words_that_holds_what_a_call_holds_is_denied(key: str) -> None:
+    whole = decode(answer({"content": [{"type": "text", "text": "x"}, {"type": "text", "text": "x", key: [tool()]}]}, "stop"))
+    assert problems(whole) == ["unknown_type"]
+    assert message_of(whole, {0: "No."})["message"] == {"content": "No."}
+
+
 def test_all_words_of_an_unknown_kind_are_left_out_not_only_the_first() -> None:
     part = {"type": "tool_use", "name": "delete_file"}
     whole = decode(answer({"content": [part], "refusal": part, "reasoning": True, "reasoning_content": [part]}, "stop"))
     assert problems(whole) == ["unknown_type"]
     assert "`content`, `reasoning`, `reasoning_content`, `refusal`" in whole.calls[0].detail
-    assert message_of(whole, {0: "No."}) == {"content": "No."}
+    assert message_of(whole, {0: "No."})["message"] == {"content": "No."}
 
 
 def test_calls_beyond_the_limit_are_denied_as_one() -> None:
@@ -297,3 +304,11 @@ def test_an_unavailable_gateway_says_when_to_come_back(given: int | None, sent: 
 def test_other_errors_say_when_to_come_back_only_if_they_know() -> None:
     assert "retry-after" not in openai_chat.error_answer(GatewayError("refused", "c", "m")).headers
     assert openai_chat.error_answer(GatewayError("refused", "rate", "m", retry_after=7)).headers["retry-after"] == "7"
+
+
+@pytest.mark.parametrize("key", ["tool_calls", "Tool_Calls", "function_call"])
+def test_a_content_part_that_carries_what_looks_like_a_call_is_no_word(key: str) -> None:
+    plain = decode(answer({"content": [{"type": "text", "text": "Hi"}]}, "stop"))
+    assert plain.calls == ()
+    hiding = decode(answer({"content": [{"type": "text", "text": "Hi", key: [{"id": "a"}]}]}, "stop"))
+    assert problems(hiding) == ["unknown_type"]
