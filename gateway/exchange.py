@@ -66,6 +66,20 @@ class ProposedBefore(Struct, frozen=True):
     arguments: str
 
 
+class Media(Struct, frozen=True):
+    """An image, sound, film or file in a message. It passes through; the record keeps its hash and size, never its bytes."""
+
+    kind: Literal["image", "audio", "video", "file"]
+    path: str
+    """Where in the request: `messages[0].content[1].image_url`."""
+    media_type: str = ""
+    """As the request says, lower case: `image/png`; empty when it does not."""
+    data: str = ""
+    """Inline: the string of the request that holds it (base64 or a `data:` URI), exactly as it reads once parsed."""
+    url: str = ""
+    """Remote: what the provider would fetch. Exactly one of `data` and `url` is set."""
+
+
 class Message(Struct, frozen=True):
     """One message of the conversation, normalised just far enough to be judged, hashed and stored."""
 
@@ -78,11 +92,16 @@ class Message(Struct, frozen=True):
     calls: tuple[ProposedBefore, ...] = ()
     results: tuple[tuple[str, str], ...] = ()
     """(call id, result text) for each tool result this message carries."""
+    media: tuple[Media, ...] = ()
 
 
-Operation = Literal["chat", "count_tokens", "embeddings", "models"]
-"""What a route does. `chat` may bring calls and is judged; the others bring numbers and names only.
+Operation = Literal["chat", "compact", "retrieve", "create", "delete", "count_tokens", "embeddings", "models"]
+"""What a route does: answer, shorten a conversation (`compact`), fetch an answer that the provider stored (`retrieve`; also one that it
+is told to stop working on), begin a stored conversation (`create`), forget something stored (`delete`), and what brings numbers and names.
 `chat` and `embeddings` are OpenTelemetry's `gen_ai.operation.name`s."""
+
+JUDGED: frozenset[Operation] = frozenset({"chat", "compact", "retrieve"})
+"""Operations whose answers may bring calls; the answers of the others are proven to bring none."""
 
 
 class Endpoint(Struct, frozen=True):
@@ -92,6 +111,10 @@ class Endpoint(Struct, frozen=True):
     operation: Operation
     upstream_path: str
     """Below an upstream's base URL."""
+    subject: str = ""
+    """What the path names: the model (Gemini), the id of something stored (Responses)."""
+    query: str = ""
+    """The client's query string; the table leaves it empty."""
 
 
 class ServerTool(Struct, frozen=True):
@@ -103,6 +126,25 @@ class ServerTool(Struct, frozen=True):
     """Where the request asks for it, as `Request.powerful` names it: `tools[1].type=web_search_20260318`, `web_search_options`."""
     args: Mapping[str, Json] = field(default_factory=dict)
     """Its configuration as the request gives it: what conditions see as `args`."""
+
+
+class Stored(Struct, frozen=True):
+    """Something the provider keeps under an id, which a request builds on, fetches or deletes. It must be the caller's own."""
+
+    kind: Literal["response", "conversation"]
+    id: str
+    path: str
+    """Where the request names it: `previous_response_id`; empty for the URL's path."""
+
+
+class Owed(Struct, frozen=True):
+    """A withheld call for whose result a provider that keeps the conversation still waits."""
+
+    call_id: str
+    type: str
+    """`Call.type`."""
+    text: str
+    """What the model is told in place of a result."""
 
 
 class Request(Struct, frozen=True):
@@ -131,6 +173,12 @@ class Request(Struct, frozen=True):
     server_tools: tuple[ServerTool, ...] = ()
     session_hint: str | None = None
     """A session the body names (`metadata.session_id`, Claude Code's `metadata.user_id`): a label."""
+    continues: tuple[Stored, ...] = ()
+    """What the provider has kept and this request needs."""
+    stores: Literal["", "response", "conversation"] = ""
+    """What the provider will keep under `Answer.id`; empty when it keeps nothing."""
+    background: bool = False
+    """The provider goes on working when the answer has ended or the client has left."""
 
 
 class Call(Struct, frozen=True):

@@ -6,14 +6,14 @@ read in exactly one way becomes a `Call` with a `problem`, a `Broken` stream or 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Protocol
 
 import gateway.dialects.anthropic_messages as anthropic_messages
 import gateway.dialects.openai_chat as openai_chat
 from gateway.dialects.events import Ended, Event, Limits, WholeAnswer, WireError
 from gateway.errors import GatewayError
-from gateway.exchange import Answer, Call, Endpoint, Finding, Request
+from gateway.exchange import Answer, Call, Endpoint, Finding, Owed, Request
 
 
 class Stream(Protocol):
@@ -62,8 +62,9 @@ class Dialect(Protocol):
         """Strictly; raises GatewayError('bad_request') for what has no single meaning. What has one but cannot be judged is named
         in `Request.unjudged` / `.powerful`; names in `allow_fields` are not."""
 
-    def upstream_body(self, request: Request) -> bytes:
-        """The bytes for the provider: the client's own, changed only where usage must be asked for."""
+    def upstream_body(self, request: Request, owed: Sequence[Owed] = ()) -> bytes:
+        """The bytes for the provider: the client's own, changed only where usage must be asked for and where a provider that keeps the
+        conversation waits for results: each `owed` call gets one that says it was withheld, before anything new."""
 
     def auth_headers(self, key: str, headers: Mapping[str, str]) -> dict[str, str]:
         """How a provider key travels, given the client's (lower-case) headers."""
@@ -71,7 +72,7 @@ class Dialect(Protocol):
     def stream(self, request: Request, limits: Limits, *, enforcing: bool) -> Stream: ...
     def decode_answer(self, body: bytes, request: Request, limits: Limits) -> WholeAnswer: ...
     def decode_plain(self, body: bytes, request: Request) -> Answer:
-        """What an answer that brings no calls (`count_tokens`, `embeddings`, `models`) says about itself. Raises GatewayError('upstream')
+        """What an answer that brings no calls (`count_tokens`, `embeddings`, `models`, `create`, `delete`) says about itself. Raises GatewayError('upstream')
         when it is not what the operation answers: it must not carry a call past the gate."""
     def encode_answer(self, whole: WholeAnswer, withheld: Mapping[int, str]) -> bytes:
         """The answer for the client; `withheld` maps the `index` of each withheld call to the text in its place. Unknown fields that

@@ -7,7 +7,7 @@ The wire format's parts live beside this file: `_types` (closed tables), `_reque
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
@@ -17,7 +17,7 @@ from gateway.dialects.anthropic_messages_request import decode_request as read_r
 from gateway.dialects.anthropic_messages_stream import MessagesStream
 from gateway.dialects.anthropic_messages_whole import decode_answer, encode_answer
 from gateway.dialects.events import Limits
-from gateway.exchange import Answer, Endpoint, Request
+from gateway.exchange import Answer, Endpoint, Owed, Request
 
 __all__ = [
     "FORWARD_HEADERS",
@@ -77,7 +77,7 @@ def decode_plain(body: bytes, request: Request) -> Answer:
     return plain.read(body, request)
 
 
-def upstream_body(request: Request) -> bytes:
+def upstream_body(request: Request, owed: Sequence[Owed] = ()) -> bytes:
     """The client's own bytes: token counts always come in this dialect, so that nothing need be asked for."""
     return request.body
 

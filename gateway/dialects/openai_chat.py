@@ -10,7 +10,7 @@ Source: OpenAI's API reference and the types of its Python SDK.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from gateway.dialects import openai_chat_request as requests
 from gateway.dialects import openai_chat_whole as wholes
@@ -19,7 +19,7 @@ from gateway.dialects.events import Limits, WholeAnswer, WireError
 from gateway.dialects.openai_chat_errors import wire_error
 from gateway.dialects.openai_chat_stream import ChatStream
 from gateway.errors import GatewayError
-from gateway.exchange import Answer, Endpoint, Request
+from gateway.exchange import Answer, Endpoint, Owed, Request
 
 NAME = "openai.chat"
 PROVIDER = "openai"
@@ -47,7 +47,7 @@ def decode_request(
     return requests.decode_request(NAME, body, allow_fields)
 
 
-def upstream_body(request: Request) -> bytes:
+def upstream_body(request: Request, owed: Sequence[Owed] = ()) -> bytes:
     return requests.upstream_body(request)
 
 

@@ -16,9 +16,9 @@ CARRIERS = frozenset({"choices", "content", "output", "candidates", "tool_calls"
 
 def read(body: bytes, request: Request) -> Answer:
     """What such an answer says about itself. Raises GatewayError('upstream') for anything else."""
-    tree = _object(body)
+    tree = parse(body)
     if CARRIERS.intersection(tree):
-        raise _wrong(request, "it has the form of an answer with calls")
+        raise wrong(request, "it has the form of an answer with calls")
     match request.operation:
         case "count_tokens":
             return _counted(tree, request)
@@ -26,7 +26,7 @@ def read(body: bytes, request: Request) -> Answer:
             return _embedded(tree, request)
         case "models":
             return _listed(tree, request)
-    raise _wrong(request, "nothing here reads such an answer")
+    raise wrong(request, "nothing here reads such an answer")
 
 
 def models_request(dialect: str) -> Request:
@@ -40,7 +40,8 @@ def said(raw: bytes, value: Json) -> Message:
     return Message("user", raw, "\n".join(texts))
 
 
-def _object(body: bytes) -> dict[str, Json]:
+def parse(body: bytes) -> dict[str, Json]:
+    """An answer's one JSON object. Raises GatewayError('upstream') when it has not exactly one meaning."""
     try:
         tree = strict_json.parse(body, exact_numbers=False)
     except strict_json.Ambiguous as ambiguous:
@@ -53,13 +54,13 @@ def _object(body: bytes) -> dict[str, Json]:
 
 def _counted(tree: dict[str, Json], request: Request) -> Answer:
     if type(tree.get("input_tokens")) is not int:
-        raise _wrong(request, "`input_tokens` is not a whole number")
+        raise wrong(request, "`input_tokens` is not a whole number")
     return Answer(model=request.model)
 
 
 def _embedded(tree: dict[str, Json], request: Request) -> Answer:
     if not isinstance(tree.get("data"), list):
-        raise _wrong(request, "`data` is not a list")
+        raise wrong(request, "`data` is not a list")
     usage, model = tree.get("usage"), tree.get("model")
     tokens = usage.get("prompt_tokens") if isinstance(usage, dict) else None
     counted = Usage(input=tokens, output=0) if type(tokens) is int and tokens >= 0 else None
@@ -69,10 +70,11 @@ def _embedded(tree: dict[str, Json], request: Request) -> Answer:
 def _listed(tree: dict[str, Json], request: Request) -> Answer:
     names = tree.get("data")
     if not isinstance(names, list) or not all(isinstance(each, dict) and isinstance(each.get("id"), str) for each in names):
-        raise _wrong(request, "`data` is not a list of models")
+        raise wrong(request, "`data` is not a list of models")
     return Answer()
 
 
-def _wrong(request: Request, why: str) -> GatewayError:
+def wrong(request: Request, why: str) -> GatewayError:
+    """The refusal of an answer that is not what its operation answers."""
     message = f"The provider's answer is not what '{request.operation}' answers: {why}."
     return GatewayError("upstream", "upstream_shape", message)
