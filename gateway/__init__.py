@@ -18,7 +18,8 @@ The way of a request (`pipeline.relay` is this table):
     receive            app, front          exact path → dialect; limits and time-outs
     identify           identify, state     key → caller, session
     decode             dialects            strictly: one meaning or refused
-    admit              pipeline            what nobody can judge is refused while a policy enforces
+    recall             continuity, state   what the provider keeps for it is this caller's own
+    admit              admission           what nobody can judge is refused while a policy enforces
     prompt version     prompt              fingerprint of system prompt and tools
     upstream           upstream            route, connect, stream
     decode the answer  dialects            event by event

@@ -15,10 +15,11 @@ import msgspec
 
 from gateway import identify
 from gateway.config import Settings
+from gateway.continuity import keep, keep_early, withheld
 from gateway.dialects import strict_json
 from gateway.dialects.events import Broken, Limits, WholeAnswer
 from gateway.errors import GatewayError, JournalUnavailable
-from gateway.exchange import Call, EndState, Finding, Request, Verdict
+from gateway.exchange import JUDGED, Call, EndState, Finding, Request
 from gateway.holdback import Break, Finishing, Hold, Judge, Judging, Observing, Send, Step, Undecodable
 from gateway.judge import judge
 from gateway.policy.explain import denial_text
@@ -53,7 +54,7 @@ async def answer(visit: Visit, request: Request, upstream: UpstreamAnswer) -> As
     elif request.stream and upstream.media_type == "text/event-stream":
         parts = _streamed(visit, request, upstream)
     elif upstream.media_type == "application/json":
-        parts = _whole(visit, request, upstream) if request.operation == "chat" else _plain(visit, request, upstream)
+        parts = _whole(visit, request, upstream) if request.operation in JUDGED else _plain(visit, request, upstream)
     else:
         raise GatewayError(
             "upstream",
@@ -106,6 +107,7 @@ async def _whole(visit: Visit, request: Request, upstream: UpstreamAnswer) -> As
     x.answer = whole.answer
     x.findings.extend(whole.findings if x.enforcing else map(_only_seen, whole.findings))
     data = _judged(visit, whole) if x.enforcing else _observed(visit, whole)
+    await keep(visit)
     x.state = _delivered(visit)
     if x.calls:
         visit.headers["x-gateway-decision"] = f"deny; id={visit.denied}" if visit.denied else "allow"
@@ -118,6 +120,7 @@ async def _plain(visit: Visit, request: Request, upstream: UpstreamAnswer) -> As
     body = await upstream.read(visit.gateway.settings.limits.answer_bytes)
     _first_byte(visit)
     visit.x.answer = visit.incoming.dialect.decode_plain(body, request)
+    await keep(visit)
     visit.x.state = "complete"
     async for part in _final(visit, upstream.status, {"content-type": "application/json"}, body):
         yield part
@@ -126,12 +129,12 @@ async def _plain(visit: Visit, request: Request, upstream: UpstreamAnswer) -> As
 def _judged(visit: Visit, whole: WholeAnswer) -> bytes:
     if whole.broken is not None:
         raise _broken_error(whole.broken, cut=False)
-    withheld = {}
+    texts = {}
     for call in whole.calls:
-        verdict, decision = _verdict(visit, call)
-        if not verdict.released:
-            withheld[call.index] = denial_text(verdict, call, decision)
-    return visit.incoming.dialect.encode_answer(whole, withheld)
+        released, text = _settled(visit, call)
+        if not released:
+            texts[call.index] = text
+    return visit.incoming.dialect.encode_answer(whole, texts)
 
 
 def _only_seen(finding: Finding) -> Finding:
@@ -143,7 +146,7 @@ def _observed(visit: Visit, whole: WholeAnswer) -> bytes:
     if whole.broken is not None:
         visit.x.unevaluated.append(f"answer:{whole.broken.code}")
     for call in whole.calls:
-        _verdict(visit, call)
+        _settled(visit, call)
     return whole.body
 
 
@@ -173,6 +176,7 @@ async def _streamed(visit: Visit, request: Request, upstream: UpstreamAnswer) ->
         if len(kept) + len(tail) > TAIL_BYTES and tail:
             data, kept = kept + data, b""
         kept += tail
+        await keep_early(visit)
         async for part in _release(visit, data):
             yield part
         if visit.broken is not None:
@@ -182,6 +186,7 @@ async def _streamed(visit: Visit, request: Request, upstream: UpstreamAnswer) ->
         kept = b"".join((kept, *_step(visit, hold, hold.close())))
     if visit.broken is not None:  # what is kept says that the answer ended well: it does not leave
         raise _broken_error(visit.broken, cut=visit.provider_left)
+    await keep(visit)
     x.state = _delivered(visit)
     async for part in _final(visit, upstream.status, _EVENT_STREAM, kept):
         yield part
@@ -200,10 +205,8 @@ def _step(visit: Visit, hold: Hold, steps: Iterator[Step]) -> tuple[bytes, bytes
             case Send(data=data):
                 (tail if visit.finishing else out).append(data)
             case Judge(call=call):
-                verdict, decision = _verdict(visit, call)
-                hold.settle(
-                    released=verdict.released, text="" if verdict.released else denial_text(verdict, call, decision)
-                )
+                released, text = _settled(visit, call)
+                hold.settle(released=released, text=text)
             case Finishing():
                 visit.finishing = True
             case Undecodable(broken=broken):
@@ -214,8 +217,8 @@ def _step(visit: Visit, hold: Hold, steps: Iterator[Step]) -> tuple[bytes, bytes
     return b"".join(out), b"".join(tail)
 
 
-def _verdict(visit: Visit, call: Call) -> tuple[Verdict, str]:
-    """Judges one call and puts the decision in line for the journal; (verdict, decision id)."""
+def _settled(visit: Visit, call: Call) -> tuple[bool, str]:
+    """Judges one call and puts the decision in line for the journal; whether it is released, and if not the text in its place."""
     if visit.court is None:
         raise RuntimeError("a call was proposed before the request was admitted")
     clock = visit.gateway.clock
@@ -224,9 +227,12 @@ def _verdict(visit: Visit, call: Call) -> tuple[Verdict, str]:
     visit.x.calls.append((call, judged.verdict))
     visit.x.findings.extend(judged.findings)
     decision = visit.book.decided(call, judged.verdict, clock.mono_us() - start)
-    if not judged.verdict.released:
-        visit.denied = visit.denied or decision
-    return judged.verdict, decision
+    if judged.verdict.released:
+        return True, ""
+    visit.denied = visit.denied or decision
+    text = denial_text(judged.verdict, call, decision)
+    withheld(visit, call, text)
+    return False, text
 
 
 def _delivered(visit: Visit) -> EndState:
@@ -357,9 +363,16 @@ def _overhead(visit: Visit) -> None:
     visit.x.overhead_us = visit.gateway.clock.mono_us() - visit.started - visit.x.upstream_us
 
 
+def _forget_paid(visit: Visit) -> None:
+    """An answer that is fetched again costs nothing: its tokens were counted when it was made."""
+    if visit.paid:
+        visit.x.answer = msgspec.structs.replace(visit.x.answer, usage=None)
+
+
 def _lasted(visit: Visit) -> None:
     """Everything that is known only at the end."""
     if visit.stream is not None:
         visit.x.answer = visit.stream.answer
         visit.x.findings.extend(visit.stream.findings)
+    _forget_paid(visit)
     visit.x.duration_us = visit.gateway.clock.mono_us() - visit.started

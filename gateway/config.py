@@ -200,6 +200,13 @@ class Settings(_Strict):
         dict[DialectName, list[str]],
         Field(description="request fields nobody judges that are let through nevertheless, per dialect"),
     ] = Field(default_factory=dict)
+    remote_media: Annotated[
+        list[str],
+        Field(
+            description="hosts from which providers may fetch media that messages name by URL: host, *.host, or * for any; "
+            "none = media must be sent inline while a policy enforces"
+        ),
+    ] = Field(default_factory=list)
     prices: Annotated[
         dict[str, dict[str, str]],
         Field(

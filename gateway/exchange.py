@@ -128,10 +128,13 @@ class ServerTool(Struct, frozen=True):
     """Its configuration as the request gives it: what conditions see as `args`."""
 
 
+StoredKind = Literal["response", "conversation"]
+
+
 class Stored(Struct, frozen=True):
     """Something the provider keeps under an id, which a request builds on, fetches or deletes. It must be the caller's own."""
 
-    kind: Literal["response", "conversation"]
+    kind: StoredKind
     id: str
     path: str
     """Where the request names it: `previous_response_id`; empty for the URL's path."""
@@ -175,8 +178,8 @@ class Request(Struct, frozen=True):
     """A session the body names (`metadata.session_id`, Claude Code's `metadata.user_id`): a label."""
     continues: tuple[Stored, ...] = ()
     """What the provider has kept and this request needs."""
-    stores: Literal["", "response", "conversation"] = ""
-    """What the provider will keep under `Answer.id`; empty when it keeps nothing."""
+    stores: StoredKind | None = None
+    """What the provider will keep under `Answer.id`, if anything."""
     background: bool = False
     """The provider goes on working when the answer has ended or the client has left."""
 

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import json
 import re
 from collections.abc import Mapping, Sequence
 from urllib.parse import parse_qsl
 
 from gateway.errors import GatewayError
-from gateway.exchange import Request
+from gateway.exchange import Caller, Request
 
 KEY_PATTERN = re.compile(r"th_([0-9A-Za-z]{8})_([0-9A-Za-z]{43})")
 """A virtual key: `th_<key id>_<secret>`; the secret is 256 random bits in base 62."""
@@ -102,3 +103,8 @@ def _derived(request: Request, key_id: str | None) -> str:
         if message.role == "user":
             break
     return "ses_" + digest.hexdigest()[:24]
+
+
+def owner(caller: Caller) -> str:
+    """To whom what a provider keeps belongs: agent, team and user as the key proves them, so that a new key of the same agent fits."""
+    return json.dumps([caller.agent, caller.team, caller.user])

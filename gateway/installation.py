@@ -12,6 +12,7 @@ from gateway.errors import StartError
 from gateway.policy import EMPTY, PolicySet
 from gateway.policy_folder import load_folder
 from gateway.state.sqlite import SqliteKeys
+from gateway.state.sqlite_belongings import SqliteBelongings
 
 
 def provider_keys(settings: Settings) -> dict[str, str]:
@@ -24,7 +25,12 @@ def provider_keys(settings: Settings) -> dict[str, str]:
 def open_keys(settings: Settings) -> SqliteKeys:
     """The key store of an installation."""
     pepper = secret.derive(secret.read_or_create(settings.data_path), "virtual keys")
-    return SqliteKeys(settings.data_path / "state.sqlite", pepper)
+    return SqliteKeys(_state(settings), pepper)
+
+
+def open_belongings(settings: Settings) -> SqliteBelongings:
+    """What providers keep for callers, beside the keys."""
+    return SqliteBelongings(_state(settings))
 
 
 def address_key(settings: Settings) -> bytes:
@@ -53,3 +59,7 @@ def load_policies(settings: Settings) -> PolicySet:
             "Write one ('tollhouse init' makes a first one), or take 'policies' out of the settings to observe only."
         )
     return policies
+
+
+def _state(settings: Settings) -> Path:
+    return settings.data_path / "state.sqlite"

@@ -14,12 +14,13 @@ from contextlib import aclosing
 import msgspec
 
 from gateway import identify
+from gateway.admission import admit
 from gateway.answering import answer, audit_unavailable, close, fail
 from gateway.bookkeeping import Bookkeeping
 from gateway.config import host_name, is_loopback
+from gateway.continuity import owed, recall
 from gateway.errors import ClientGone, GatewayError, JournalUnavailable
-from gateway.exchange import Caller, Endpoint, Exchange, Request, ServerTool
-from gateway.judge import Court, judge_server_tool, session_facts
+from gateway.exchange import Caller, Endpoint, Exchange, Request
 from gateway.prompt.fingerprint import fingerprint
 from gateway.upstream.client import UpstreamAnswer
 from gateway.upstream.headers import matching, parameters
@@ -37,10 +38,11 @@ async def relay(gateway: Gateway, incoming: Incoming) -> AsyncGenerator[Head | b
         _identify(visit)  # who asks; a caller without a right to be here costs no body
         body = await _receive(visit)  # the bytes, within limits
         request = _decode(visit, body)  # one meaning, or refused
-        _admit(visit, request)  # what nobody can judge is refused while a policy enforces
+        request = await recall(visit, request)  # what the provider keeps for it is this caller's own
+        admit(visit, request)  # what nobody can judge is refused while a policy enforces
         if request.operation == "chat":
             book.prompt(fingerprint(request))  # which prompt version this is
-        target = _target(gateway, request)
+        target = _target(visit, request)
         async with _ask(visit, request, target) as upstream:  # the provider; the opening record is written meanwhile
             parts = answer(visit, request, upstream)
             async with aclosing(parts):
@@ -146,70 +148,25 @@ def _decode(visit: Visit, body: bytes) -> Request:
     return request
 
 
-def _admit(visit: Visit, request: Request) -> None:
-    """Request policy. While a policy enforces, what nobody can judge is refused, and what the provider would do by itself without a
-    grant."""
-    x, policies = visit.x, visit.gateway.policies
-    court = visit.court = Court(
-        policies=policies,
-        caller=x.caller,
-        request=request,
-        session=session_facts(x.caller, request),
-        holds_secret=visit.gateway.redactor.finds,
-        address=visit.gateway.scribe.address,
-    )
-    if policies.observing:
-        x.unevaluated.append("no_policy")
-    tools = {tool.path: tool for tool in request.server_tools}
-    for name in (*request.unjudged, *request.powerful):
-        refusal = _refusal(visit, court, request, name, tools.get(name))
-        if refusal is not None and x.enforcing:
-            raise refusal
-        if refusal is not None or policies.observing:
-            x.unevaluated.append(f"field:{name}")
-
-
-def _refusal(visit: Visit, court: Court, request: Request, name: str, tool: ServerTool | None) -> GatewayError | None:
-    """Why this part of a request cannot go on; None when a policy grants it. The verdict over a provider-run tool is on record."""
-    if tool is None:
-        return _unjudged(request, name)
-    clock = visit.gateway.clock
-    start = clock.mono_us()
-    call, verdict = judge_server_tool(court, tool, request.server_tools.index(tool), clock.now_us())
-    decision = visit.book.decided(call, verdict, clock.mono_us() - start)
-    if verdict.released:
-        return None
-    message = (
-        f"The provider would run '{tool.name}' by itself ({name}), and policy does not let it: {verdict.reason} "
-        f"Leave the tool out, or grant '{tool.name}' in a policy. [decision {decision}]"
-    )
-    return GatewayError("refused", "server_tool_denied", message, param=_field(name))
-
-
-def _unjudged(request: Request, name: str) -> GatewayError:
-    why = "lets the provider act on its own" if name in request.powerful else "is not known to this gateway"
-    message = (
-        f"'{name}' {why}, and nothing here can judge it, so the request was refused. "
-        f"Remove it, or admit it in tollhouse.yaml with: allow_fields: {{{request.dialect}: [{name}]}}"
-    )
-    return GatewayError("refused", "unjudged_field", message, param=_field(name))
-
-
-def _field(name: str) -> str:
-    """The request's top-level field that a name like `tools[1].type=x` is about."""
-    return name.partition("[")[0].partition(".")[0]
-
-
 def _endpoint(visit: Visit) -> Endpoint:
     if visit.incoming.endpoint is None:
         raise GatewayError("not_found", "unknown_path", "This gateway does not serve this path.")
-    return visit.incoming.endpoint
+    return msgspec.structs.replace(visit.incoming.endpoint, query=visit.incoming.query)
 
 
-def _target(gateway: Gateway, request: Request) -> Target:
-    if request.operation == "models":
-        return gateway.routes.first(request.dialect)
-    return gateway.routes.find(request.dialect, request.model)
+def _target(visit: Visit, request: Request) -> Target:
+    """The upstream of the model; where something stored is needed, the one that keeps it."""
+    routes, keepers = visit.gateway.routes, {belonging.upstream for belonging in visit.belongings}
+    if not request.model:
+        return routes.named(*keepers) if len(keepers) == 1 else routes.first(request.dialect)
+    target = routes.find(request.dialect, request.model)
+    if keepers - {target.name}:
+        message = (
+            f"What this request builds on is kept by the upstream '{', '.join(sorted(keepers))}', but the model '{request.model}' is "
+            f"routed to '{target.name}'. Send the whole conversation, or use a model of the same upstream."
+        )
+        raise GatewayError("refused", "kept_elsewhere", message, param="model")
+    return target
 
 
 def _stay() -> None:
@@ -243,7 +200,7 @@ class _ask:  # noqa: N801 - reads as a statement: async with _ask(...)
         visit.asked = visit.gateway.clock.mono_us()
         endpoint = _endpoint(visit)
         url = self._target.base_url + endpoint.upstream_path + parameters(visit.incoming.query)
-        headers, body = _headers(visit, self._target, request), dialect.upstream_body(request)
+        headers, body = _headers(visit, self._target, request), dialect.upstream_body(request, owed(visit, request))
         self._sending = visit.gateway.upstream.send(endpoint.method, url, headers, body)
         upstream = await self._sending.__aenter__()
         visit.x.upstream_status = upstream.status

@@ -14,11 +14,11 @@ from gateway.cost import PriceTable
 from gateway.dialects import Dialect, Stream
 from gateway.dialects.events import Broken
 from gateway.errors import GatewayError
-from gateway.exchange import Endpoint, EndState, Exchange
+from gateway.exchange import Endpoint, EndState, Exchange, Owed
 from gateway.journal import Journal
 from gateway.judge import Court
 from gateway.policy import PolicySet
-from gateway.state import Keys
+from gateway.state import Belonging, Belongings, Keys
 from gateway.trace.redact import Redactor
 from gateway.trace.rows import Scribe
 from gateway.upstream.client import UpstreamClient
@@ -36,6 +36,7 @@ class Gateway:
     journal: Journal
     upstream: UpstreamClient
     keys: Keys
+    belongings: Belongings
     scribe: Scribe
     redactor: Redactor
     clock: Clock = field(default_factory=Clock)
@@ -88,6 +89,14 @@ class Visit:
     asked: int | None = None
     """Monotonic µs when the provider was asked."""
     headers: dict[str, str] = field(default_factory=dict)
+    belongings: tuple[Belonging, ...] = ()
+    """What the provider keeps for this caller and this request needs."""
+    owed: list[Owed] = field(default_factory=list)
+    """Calls of this answer that were withheld."""
+    paid: bool = False
+    """The answer's cost is already on record."""
+    kept: bool = False
+    """Whose the answer is has been written down."""
     denied: str = ""
     """Id of the first decision that withheld a call."""
     finishing: bool = False

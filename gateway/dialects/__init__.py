@@ -72,8 +72,8 @@ class Dialect(Protocol):
     def stream(self, request: Request, limits: Limits, *, enforcing: bool) -> Stream: ...
     def decode_answer(self, body: bytes, request: Request, limits: Limits) -> WholeAnswer: ...
     def decode_plain(self, body: bytes, request: Request) -> Answer:
-        """What an answer that brings no calls (`count_tokens`, `embeddings`, `models`, `create`, `delete`) says about itself. Raises GatewayError('upstream')
-        when it is not what the operation answers: it must not carry a call past the gate."""
+        """What an answer that brings no calls (`count_tokens`, `embeddings`, `models`, `create`, `delete`) says about itself. Raises
+        GatewayError('upstream') when it is not what the operation answers: it must not carry a call past the gate."""
     def encode_answer(self, whole: WholeAnswer, withheld: Mapping[int, str]) -> bytes:
         """The answer for the client; `withheld` maps the `index` of each withheld call to the text in its place. Unknown fields that
         could carry a call are left out (`whole.findings` names them)."""

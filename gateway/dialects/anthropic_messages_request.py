@@ -15,6 +15,7 @@ from msgspec import Raw, Struct
 
 from gateway.dialects import anthropic_messages_types as known
 from gateway.dialects import fields, strict_json
+from gateway.dialects.anthropic_messages_media import media_of
 from gateway.dialects.anthropic_messages_tools import (
     Doubts,
     bad,
@@ -27,7 +28,7 @@ from gateway.dialects.anthropic_messages_tools import (
 )
 from gateway.dialects.proposals import clipped
 from gateway.errors import GatewayError
-from gateway.exchange import Json, Message, ProposedBefore, Request, Tool
+from gateway.exchange import Json, Media, Message, ProposedBefore, Request, Tool
 
 MAX_DEPTH = 128
 MAX_MODEL = 256
@@ -189,8 +190,10 @@ def _message(raw: Raw, item: Json, path: str, tools: dict[str, Tool], doubts: Do
     texts: list[str] = []
     calls: list[ProposedBefore] = []
     results: list[tuple[str, str]] = []
+    media: list[Media] = []
     for block, place in blocks_at(content, f"{path}.content"):
         kind = block["type"]
+        media += media_of(block, place, doubts)
         if kind == "tool_use":
             calls.append(_proposed(block, place))
         elif kind == "tool_result":
@@ -200,7 +203,7 @@ def _message(raw: Raw, item: Json, path: str, tools: dict[str, Tool], doubts: Do
             change_tools(block, place, tools, doubts)
         else:
             doubts.unknown(f"{place}.type={clipped(kind)}")
-    return Message(role=role, raw=bytes(raw), text="\n".join(texts), calls=tuple(calls), results=tuple(results))
+    return Message(role=role, raw=bytes(raw), text="\n".join(texts), calls=tuple(calls), results=tuple(results), media=tuple(media))
 
 
 def _proposed(block: dict[str, Json], path: str) -> ProposedBefore:

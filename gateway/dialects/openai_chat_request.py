@@ -15,9 +15,10 @@ from msgspec import Struct
 
 from gateway.dialects import plain, strict_json
 from gateway.dialects.fields import OPENAI_CHAT, OPENAI_EMBEDDINGS
+from gateway.dialects.openai_chat_media import media_of
 from gateway.dialects.proposals import clipped, name_problem
 from gateway.errors import GatewayError
-from gateway.exchange import Json, Message, ProposedBefore, Request, ServerTool, Tool
+from gateway.exchange import Json, Media, Message, ProposedBefore, Request, ServerTool, Tool
 
 _LONGEST_MODEL = 256  # characters
 _MOST_CHOICES = 128
@@ -52,12 +53,13 @@ def decode_request(dialect: str, body: bytes, allow_fields: frozenset[str]) -> R
     unjudged = list(OPENAI_CHAT.unjudged(tree, frozenset()))
     powerful = list(OPENAI_CHAT.in_effect(tree, frozenset()))
     tools = _tools(tree, raw, unjudged, powerful)
+    messages = _messages(tree["messages"], raw, unjudged, powerful)
     _check_tool_choice(tree, {tool.name for tool in tools}, unjudged)
     return Request(
         dialect=dialect,
         model=model,
         stream=stream,
-        messages=_messages(tree["messages"], raw, unjudged),
+        messages=messages,
         tools=tools,
         body=body,
         unjudged=tuple(n for n in unjudged if n not in allow_fields),
@@ -268,38 +270,42 @@ def _named(choice: Mapping[str, Json], kind: Json) -> Json:
 # Messages
 
 
-def _messages(messages: list[Json], raw: _Raw, unjudged: list[str]) -> tuple[Message, ...]:
+def _messages(messages: list[Json], raw: _Raw, unjudged: list[str], powerful: list[str]) -> tuple[Message, ...]:
     pairs = zip(messages, raw.messages, strict=True)
-    return tuple(_message(message, bytes(piece), at, unjudged) for at, (message, piece) in enumerate(pairs))
+    return tuple(_message(message, bytes(piece), at, unjudged, powerful) for at, (message, piece) in enumerate(pairs))
 
 
-def _message(message: Json, raw: bytes, at: int, unjudged: list[str]) -> Message:
+def _message(message: Json, raw: bytes, at: int, unjudged: list[str], powerful: list[str]) -> Message:
     path = f"messages[{at}]"
     role = message.get("role") if isinstance(message, dict) else None
     if not isinstance(role, str):
         _bad("invalid_message", f"`{path}` must be an object with a `role`.", path)
     if role not in _ROLES:
         unjudged.append(f"{path}.role={clipped(role)}")
-    text = _text(message, path, unjudged)
+    text, media = _text(message, path, unjudged, powerful)
     return Message(
         role="tool" if role == "function" else clipped(role),
         raw=raw,
         text=text,
         calls=tuple(_proposed_before(message, path, unjudged)),
         results=_results(message, role, text, path),
+        media=media,
     )
 
 
-def _text(message: Mapping[str, Json], path: str, unjudged: list[str]) -> str:
+def _text(message: Mapping[str, Json], path: str, unjudged: list[str], powerful: list[str]) -> tuple[str, tuple[Media, ...]]:
+    """All text of a message, and its media."""
     content = message.get("content")
+    media: list[Media] = []
     if content is None or isinstance(content, str):
         texts = [content] if content else []
     elif isinstance(content, list):
         texts = [t for at, part in enumerate(content) if (t := _part(part, f"{path}.content[{at}]", unjudged)) is not None]
+        media = [m for at, part in enumerate(content) if (m := media_of(part, f"{path}.content[{at}]", powerful)) is not None]
     else:
         _bad("invalid_message", f"`{path}.content` must be a string, a list of parts or null.", path)
     refusal: str | None = _typed(message, "refusal", str, None)
-    return "\n".join([*texts, refusal] if refusal else texts)
+    return "\n".join([*texts, refusal] if refusal else texts), tuple(media)
 
 
 def _part(part: Json, path: str, unjudged: list[str]) -> str | None:

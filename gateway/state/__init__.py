@@ -1,4 +1,7 @@
-"""SHELF: state that all workers share at once. So far: keys. `sqlite` is the embedded store; a store satisfies `Keys`."""
+"""SHELF: state that all workers share at once: virtual keys, and whose what is that providers keep.
+
+The embedded stores are in SQLite: `sqlite` (`Keys`) and `sqlite_belongings` (`Belongings`).
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,8 @@ from collections.abc import Mapping
 from typing import Protocol
 
 from msgspec import Struct, field
+
+from gateway.exchange import Owed, StoredKind, Tool
 
 
 class KeyRecord(Struct, frozen=True):
@@ -50,3 +55,34 @@ class Keys(Protocol):
     def revoke(self, key_id: str, now_us: int) -> bool: ...
     def every(self) -> list[KeyRecord]:
         """All keys, oldest first, revoked ones included."""
+
+
+class Belonging(Struct, frozen=True):
+    """A stored answer or conversation that a provider keeps for one caller."""
+
+    kind: StoredKind
+    id: str
+    owner: str
+    """`identify.owner` of the caller it was made for. It never changes."""
+    upstream: str
+    """Name of the upstream that keeps it."""
+    created_us: int
+    owed: tuple[Owed, ...] = ()
+    """Withheld calls for whose results the provider waits."""
+    tools: tuple[Tool, ...] = ()
+    """What the request declared that the answer was made for."""
+    settled: bool = False
+    """Its cost is on record: whoever fetches it later spends nothing."""
+
+
+class Belongings(Protocol):
+    """What providers keep, and whose it is. Raises GatewayError('unavailable') when that cannot be read or written."""
+
+    def find(self, dialect: str, kind: StoredKind, name: str) -> Belonging | None: ...
+    def keep(self, dialect: str, belonging: Belonging) -> bool:
+        """Remembers it, or what it owes now; False (and nothing is changed) when it is another caller's."""
+
+    def settle(self, dialect: str, kind: StoredKind, name: str) -> bool:
+        """True for the first who says that its cost is on record."""
+
+    def forget(self, dialect: str, kind: StoredKind, name: str) -> None: ...

@@ -32,18 +32,24 @@ CREATE TABLE IF NOT EXISTS keys (
 _COLUMNS = "id, agent, last4, created_us, team, user, labels, expires_us, revoked_us"
 
 
+def opened(path: Path, schema: str) -> sqlite3.Connection:
+    """The state file, created with mode 0600 where there is none, with these tables in it. Every statement is its own transaction."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.touch(mode=0o600)
+    db = sqlite3.connect(path, timeout=5, isolation_level=None, check_same_thread=False)
+    db.execute("PRAGMA journal_mode = WAL")
+    db.execute(schema)
+    return db
+
+
 class SqliteKeys:
     """`path` is created with mode 0600; `pepper` keys the stored hashes and must never change."""
 
     def __init__(self, path: Path, pepper: bytes) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.touch(mode=0o600)
         self._pepper = pepper
         self._lock = threading.Lock()
-        self._db = sqlite3.connect(path, timeout=5, isolation_level=None, check_same_thread=False)
-        self._db.execute("PRAGMA journal_mode = WAL")
+        self._db = opened(path, _SCHEMA)
         self._db.execute("PRAGMA synchronous = FULL")
-        self._db.execute(_SCHEMA)
         self._cache: dict[str, tuple[int, bytes, KeyRecord]] = {}
         self._created = False
 

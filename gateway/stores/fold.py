@@ -18,6 +18,7 @@ from gateway.trace.record import (
     Decided,
     Ended,
     ExchangeRow,
+    MediaRow,
     MessageRow,
     Opened,
     PolicyLoaded,
@@ -53,7 +54,8 @@ COLUMNS: dict[str, tuple[str, ...]] = {
         "exchange_id", "decision_id", "decided_at", "policy", "rule", "effect", "mode", "error", "message", "line",
     ),
     "findings": ("exchange_id", "started_at", "validator", "code", "severity", "path", "detail", "action"),
-    "message_bodies": _names(MessageRow),
+    "message_bodies": _names(MessageRow, "media"),
+    "media_found": ("message", *_names(MediaRow)),
     "prompt_bodies": ("hash", "agent", "first_seen", "system", "tools"),
     "policy_loads": ("hash", "loaded_at", "git", "run", "slot", "boot"),
     "policy_files": ("hash", "path", "text"),
@@ -132,6 +134,7 @@ def _findings(record: Ended) -> Iterator[Row]:
 
 
 def _bodies(step: Step, messages: tuple[MessageRow, ...], prompt: PromptRow | None) -> None:
-    step.add("message_bodies", map(msgspec.structs.astuple, messages))
+    step.add("message_bodies", (msgspec.structs.astuple(message)[:-1] for message in messages))
+    step.add("media_found", ((message.hash, *msgspec.structs.astuple(each)) for message in messages for each in message.media))
     if prompt is not None and (prompt.system or prompt.tools):
         step.add("prompt_bodies", [(prompt.hash, prompt.agent, prompt.seen_us, prompt.system, prompt.tools)])

@@ -112,13 +112,26 @@ class CallRow(Struct, frozen=True, omit_defaults=True):
 
 
 
+class MediaRow(Struct, frozen=True, omit_defaults=True):
+    """An image, sound, film or file in a message: a row of `media`. Its bytes are not kept."""
+
+    kind: str
+    media_type: str = ""
+    sha256: str | None = None
+    """Of the decoded bytes, lower-case hex; None for what the provider was to fetch."""
+    bytes: int | None = None
+    url: str | None = None
+
+
 class MessageRow(Struct, frozen=True, omit_defaults=True):
     """A message body by content address (HMAC-SHA-256/128 with the installation's key)."""
 
     hash: str
     role: str
     body: str
+    """As sent, inline media replaced by their hash and size."""
     first_us: int
+    media: tuple[MediaRow, ...] = ()
 
 
 class PromptRow(Struct, frozen=True, omit_defaults=True):

@@ -14,8 +14,9 @@ from decimal import Decimal
 import msgspec
 from msgspec import Struct
 
-from gateway.exchange import Call, Exchange, Request, Verdict
+from gateway.exchange import Call, Exchange, Message, Request, Verdict
 from gateway.prompt.fingerprint import Fingerprint
+from gateway.trace import media
 from gateway.trace.record import CallRow, ExchangeRow, MessageRow, PromptRow
 from gateway.trace.redact import Redactor
 
@@ -76,9 +77,14 @@ class Scribe:
             address = self.address(message.raw)
             addresses.append(address)
             if self.seen.first(address):
-                body = self._redactor.text(message.raw.decode("utf-8", "replace"))
-                rows.append(MessageRow(hash=address, role=message.role, body=body, first_us=now_us))
+                rows.append(self._message(address, message, now_us))
         return tuple(addresses), tuple(rows)
+
+    def _message(self, address: str, message: Message, now_us: int) -> MessageRow:
+        found = tuple(map(media.row, message.media))
+        body = self._redactor.text(media.body(message, found).decode("utf-8", "replace"))
+        kept = tuple(msgspec.structs.replace(row, url=self._redactor.text(row.url)) if row.url else row for row in found)
+        return MessageRow(hash=address, role=message.role, body=body, first_us=now_us, media=kept)
 
     def forget(self, addresses: Iterable[str], prompt: str | None) -> None:
         """These bodies, and this prompt version's text, could not be written after all."""

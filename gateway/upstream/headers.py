@@ -17,7 +17,10 @@ RESPONSE_HEADERS = (
 )
 """The provider's headers a client gets; a trailing * is a prefix."""
 
-FORWARDED_PARAMETERS = frozenset({"beta", "api-version", "limit", "after_id", "before_id"})
+FORWARDED_PARAMETERS = frozenset({
+    "beta", "api-version", "limit", "after_id", "before_id",
+    "stream", "starting_after", "include", "include[]", "include_obfuscation",
+})  # fmt: skip
 """Query parameters a provider gets. Keys travel in queries too, so nothing else does."""
 
 

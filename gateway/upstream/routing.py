@@ -35,6 +35,13 @@ class Routes:
         name = self._routed(dialect, model) if self._rules else self._first(dialect)
         return self._keyed(name)
 
+    def named(self, name: str) -> Target:
+        """The upstream of this name, which some earlier answer came from. Raises GatewayError('not_found') when it is gone."""
+        if name not in self._targets:
+            message = f"What this request needs is kept by the upstream '{name}', which is not configured any more."
+            raise GatewayError("not_found", "upstream_gone", message)
+        return self._keyed(name)
+
     def first(self, dialect: str) -> Target:
         """Where a request goes that names no model (a list of models)."""
         return self._keyed(self._first(dialect))

@@ -198,7 +198,6 @@ def test_documents_show_their_text() -> None:
         {"type": "document", "source": {"type": "content", "content": "string"}},
         {"type": "document", "source": {"type": "content", "content": [{"type": "text", "text": "blocks"}]}},
         {"type": "document", "source": {"type": "url", "url": "https://x/y.pdf"}},
-        {"type": "document"},
         {"type": "compaction", "content": "summary"},
     ]
     message = decode(body(messages=[{"role": "user", "content": content}])).messages[0]

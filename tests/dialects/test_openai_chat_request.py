@@ -252,7 +252,7 @@ def test_all_text_of_a_message_is_its_text() -> None:
     parts = [
         {"type": "text", "text": "A"},
         {"type": "image_url", "image_url": {"url": "https://x"}},
-        {"type": "input_audio", "input_audio": {}},
+        {"type": "input_audio", "input_audio": {"data": "UklG"}},
         {"type": "file", "file": {}},
         {"type": "refusal", "refusal": "B"},
     ]
