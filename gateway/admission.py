@@ -28,6 +28,8 @@ def admit(visit: Visit, request: Request) -> None:
     )
     if policies.observing:
         x.unevaluated.append("no_policy")
+    if request.operation == "pass_through":
+        x.unevaluated.append("route:pass_through")
     tools = {tool.path: tool for tool in request.server_tools}
     for name in (*request.unjudged, *request.powerful):
         refusal = _refusal(visit, court, request, name, tools.get(name))

@@ -25,6 +25,7 @@ from gateway.judge import judge
 from gateway.policy.explain import denial_text
 from gateway.upstream.client import UpstreamAnswer
 from gateway.upstream.headers import RESPONSE_HEADERS, matching
+from gateway.validators import text_calls
 from gateway.visit import Head, Visit
 
 log = logging.getLogger("gateway.answering")
@@ -43,7 +44,9 @@ ERROR_KEYS = frozenset(
 
 async def answer(visit: Visit, request: Request, upstream: UpstreamAnswer) -> AsyncGenerator[Head | bytes, None]:
     visit.headers |= matching(upstream.headers, RESPONSE_HEADERS)
-    if upstream.status >= 400:
+    if request.operation == "pass_through":
+        parts = _passed(visit, upstream)
+    elif upstream.status >= 400:
         parts = _provider_error(visit, upstream)
     elif upstream.charset not in (None, "utf-8", "utf8", "us-ascii"):
         raise GatewayError(
@@ -123,6 +126,16 @@ async def _plain(visit: Visit, request: Request, upstream: UpstreamAnswer) -> As
     await keep(visit)
     visit.x.state = "complete"
     async for part in _final(visit, upstream.status, {"content-type": "application/json"}, body):
+        yield part
+
+
+async def _passed(visit: Visit, upstream: UpstreamAnswer) -> AsyncGenerator[Head | bytes, None]:
+    """Whatever the provider answers on a route that the settings let pass."""
+    body = await upstream.read(visit.gateway.settings.limits.answer_bytes)
+    _first_byte(visit)
+    visit.x.state = "complete" if upstream.status < 400 else "upstream_error"
+    headers = {"content-type": identify.label(upstream.headers.get("content-type")) or "application/octet-stream"}
+    async for part in _final(visit, upstream.status, headers, body):
         yield part
 
 
@@ -375,4 +388,6 @@ def _lasted(visit: Visit) -> None:
         visit.x.answer = visit.stream.answer
         visit.x.findings.extend(visit.stream.findings)
     _forget_paid(visit)
+    if visit.x.request is not None and visit.x.answer.text:
+        visit.x.findings.extend(text_calls.check(visit.x.answer.text, (tool.name for tool in visit.x.request.tools)))
     visit.x.duration_us = visit.gateway.clock.mono_us() - visit.started

@@ -80,7 +80,7 @@ class DataPlane:
 
     async def _relay(self, scope: Scope, path: str, receive: Receive, send: Sender) -> None:
         headers = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"]]
-        found = _served(scope["method"], path, dict(headers))
+        found = self._passing(scope["method"], path) or _served(scope["method"], path, dict(headers))
         visitor = _Visitor(receive, send, self.gateway)
         incoming = Incoming(
             method=scope["method"],
@@ -104,6 +104,13 @@ class DataPlane:
             del self._active[task]
             if not self._active:
                 self._idle.set()
+
+    def _passing(self, method: str, path: str) -> _Found | None:
+        """What the settings let pass, where no dialect serves it."""
+        if any(dialect.endpoints(path) for dialect in DIALECTS.values()):
+            return None
+        found = self.gateway.routes.passing(method, path)
+        return None if found is None else _Found(DIALECTS[found[0]], found[1])
 
     async def _hello(self, request: HttpRequest) -> Response:
         return JSONResponse({"service": "tollhouse", "version": __version__, "dialects": sorted(DIALECTS)})

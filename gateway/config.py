@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ipaddress
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -145,6 +146,27 @@ class Route(_Strict):
     upstream: Annotated[str, Field(description="name of an entry of `upstreams`")]
 
 
+class PassThrough(_Strict):
+    """Routes of an upstream that nobody judges and that are served nevertheless: files, batches and the like."""
+
+    upstream: Annotated[str, Field(description="name of an entry of `upstreams`")]
+    routes: Annotated[
+        list[str],
+        Field(
+            min_length=1,
+            description="method and path below the base URL, * for one segment: 'POST /files', 'GET /files/*/content'",
+        ),
+    ]
+
+    @field_validator("routes")
+    @classmethod
+    def method_and_path(cls, value: list[str]) -> list[str]:
+        for route in value:
+            if not re.fullmatch(r"(GET|POST|PUT|PATCH|DELETE) (/([A-Za-z0-9._~-]+|\*))+", route) or "/.." in route or "/./" in route:
+                raise ValueError(f"'{route}' must be a method and a path, for example 'GET /files/*/content'")
+        return value
+
+
 class Limits(_Strict):
     """Bounds on what clients and providers may send."""
 
@@ -200,6 +222,10 @@ class Settings(_Strict):
         dict[DialectName, list[str]],
         Field(description="request fields nobody judges that are let through nevertheless, per dialect"),
     ] = Field(default_factory=dict)
+    pass_through: Annotated[
+        list[PassThrough],
+        Field(description="routes that are served although nothing on them is judged; each exchange says so on the record"),
+    ] = Field(default_factory=list)
     remote_media: Annotated[
         list[str],
         Field(
@@ -237,6 +263,13 @@ class Settings(_Strict):
                 raise ValueError(
                     f"routes name the upstream '{route.upstream}', which is not under 'upstreams' ({known})"
                 )
+        return self
+
+    @model_validator(mode="after")
+    def pass_through_names_upstreams(self) -> Self:
+        for each in self.pass_through:
+            if each.upstream not in self.upstreams:
+                raise ValueError(f"pass_through names the upstream '{each.upstream}', which is not under 'upstreams'")
         return self
 
     @property

@@ -95,9 +95,12 @@ class Message(Struct, frozen=True):
     media: tuple[Media, ...] = ()
 
 
-Operation = Literal["chat", "compact", "retrieve", "create", "delete", "count_tokens", "embeddings", "models"]
+Operation = Literal[
+    "chat", "compact", "retrieve", "create", "delete", "count_tokens", "embeddings", "models", "pass_through"
+]
 """What a route does: answer, shorten a conversation (`compact`), fetch an answer that the provider stored (`retrieve`; also one that it
 is told to stop working on), begin a stored conversation (`create`), forget something stored (`delete`), and what brings numbers and names.
+`pass_through` is what the settings let pass unjudged.
 `chat` and `embeddings` are OpenTelemetry's `gen_ai.operation.name`s."""
 
 JUDGED: frozenset[Operation] = frozenset({"chat", "compact", "retrieve"})

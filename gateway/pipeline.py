@@ -23,7 +23,7 @@ from gateway.errors import ClientGone, GatewayError, JournalUnavailable
 from gateway.exchange import Caller, Endpoint, Exchange, Request
 from gateway.prompt.fingerprint import fingerprint
 from gateway.upstream.client import UpstreamAnswer
-from gateway.upstream.headers import matching, parameters
+from gateway.upstream.headers import all_but_keys, matching, parameters
 from gateway.upstream.routing import Target
 from gateway.visit import Gateway, Head, Incoming, Visit
 
@@ -140,8 +140,12 @@ def _decode(visit: Visit, body: bytes) -> Request:
         raise GatewayError(
             "bad_request", "content_encoding", "Send the request body uncompressed (without content-encoding)."
         )
+    endpoint = _endpoint(visit)
     allowed = frozenset(visit.gateway.settings.allow_fields.get(visit.incoming.dialect.NAME, ()))  # type: ignore[call-overload]
-    request = visit.incoming.dialect.decode_request(body, headers, allowed, _endpoint(visit))
+    if endpoint.operation == "pass_through":
+        request = Request(x.dialect, "", stream=False, messages=(), tools=(), body=body, operation=endpoint.operation)
+    else:
+        request = visit.incoming.dialect.decode_request(body, headers, allowed, endpoint)
     session, source = identify.session(headers, request, x.caller.key_id)
     x.caller = msgspec.structs.replace(x.caller, session=session, session_source=source)
     x.request = request
@@ -156,6 +160,8 @@ def _endpoint(visit: Visit) -> Endpoint:
 
 def _target(visit: Visit, request: Request) -> Target:
     """The upstream of the model; where something stored is needed, the one that keeps it."""
+    if request.operation == "pass_through":
+        return visit.gateway.routes.named(_endpoint(visit).subject)
     routes, keepers = visit.gateway.routes, {belonging.upstream for belonging in visit.belongings}
     if not request.model:
         return routes.named(*keepers) if len(keepers) == 1 else routes.first(request.dialect)
@@ -199,7 +205,7 @@ class _ask:  # noqa: N801 - reads as a statement: async with _ask(...)
             visit.book.open()
         visit.asked = visit.gateway.clock.mono_us()
         endpoint = _endpoint(visit)
-        url = self._target.base_url + endpoint.upstream_path + parameters(visit.incoming.query)
+        url = self._target.base_url + endpoint.upstream_path + _query(visit, request)
         headers, body = _headers(visit, self._target, request), dialect.upstream_body(request, owed(visit, request))
         self._sending = visit.gateway.upstream.send(endpoint.method, url, headers, body)
         upstream = await self._sending.__aenter__()
@@ -210,9 +216,16 @@ class _ask:  # noqa: N801 - reads as a statement: async with _ask(...)
         await self._sending.__aexit__(*error)  # type: ignore[arg-type]
 
 
+def _query(visit: Visit, request: Request) -> str:
+    query = visit.incoming.query
+    return all_but_keys(query) if request.operation == "pass_through" else parameters(query)
+
+
 def _headers(visit: Visit, target: Target, request: Request) -> dict[str, str]:
     dialect, named = visit.incoming.dialect, dict(visit.incoming.headers)
     headers = matching(named, tuple(dialect.FORWARD_HEADERS))
     headers |= {"content-type": "application/json", "accept-encoding": "identity"}
     headers["accept"] = "text/event-stream" if request.stream else "application/json"
+    if request.operation == "pass_through":
+        headers |= matching(named, ("accept", "content-type"))
     return headers | (dialect.auth_headers(target.key, named) if target.key else {})

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from gateway import identify
 from gateway.errors import GatewayError
-from gateway.exchange import Message, Request
+from gateway.exchange import Caller, Message, Request
 
 KEY = "th_abcdefgh_" + "A" * 43
 OTHER = "th_zzzzzzzz_" + "B" * 43
@@ -111,3 +111,10 @@ def test_a_derived_session_differs_by_key_system_prompt_and_first_words():
 
 def test_a_conversation_without_a_user_still_has_a_session():
     assert identify.session({}, conversation(("system", "a")), "k")[0] != identify.session({}, conversation(("system", "b")), "k")[0]
+
+
+def test_what_is_kept_belongs_to_agent_team_and_user_and_not_to_one_key():
+    first, second = Caller("bot", "k1", "team", "ann"), Caller("bot", "k2", "team", "ann", session="s")
+    assert identify.owner(first) == identify.owner(second)
+    others = (Caller("bot", "k1", "team", "bob"), Caller("bot", "k1", "other", "ann"), Caller("bo", "k1", "team", "ann"), Caller("bot"))
+    assert identify.owner(first) not in {identify.owner(other) for other in others}

@@ -24,6 +24,12 @@ FORWARDED_PARAMETERS = frozenset({
 """Query parameters a provider gets. Keys travel in queries too, so nothing else does."""
 
 
+def all_but_keys(query: str) -> str:
+    """A whole query but for what carries a key, with its question mark."""
+    kept = [(name, value) for name, value in parse_qsl(query, keep_blank_values=True) if name != "key"]
+    return "?" + urlencode(kept) if kept else ""
+
+
 def parameters(query: str) -> str:
     """The part of a query that goes to the provider, with its question mark."""
     kept = [(name, value) for name, value in parse_qsl(query, keep_blank_values=True) if name in FORWARDED_PARAMETERS]

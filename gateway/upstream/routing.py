@@ -9,6 +9,7 @@ from msgspec import Struct
 
 from gateway.config import Settings
 from gateway.errors import GatewayError
+from gateway.exchange import Endpoint
 
 
 class Target(Struct, frozen=True):
@@ -28,12 +29,23 @@ class Routes:
     def __init__(self, settings: Settings, keys: Mapping[str, str]) -> None:
         self._settings = settings
         self._targets = {name: Target(name, up.base_url, keys.get(name)) for name, up in settings.upstreams.items()}
+        self._passing = [
+            (re.compile("|".join(map(_passed, each.routes))), each.upstream) for each in settings.pass_through
+        ]
         self._rules = [(re.compile("|".join(map(_pattern, r.models))), r.upstream) for r in settings.routes]
 
     def find(self, dialect: str, model: str) -> Target:
         """Raises GatewayError('not_found') naming what would be accepted."""
         name = self._routed(dialect, model) if self._rules else self._first(dialect)
         return self._keyed(name)
+
+    def passing(self, method: str, path: str) -> tuple[str, Endpoint] | None:
+        """(dialect, endpoint) of a route that the settings let pass unjudged, with or without `/v1`. Its subject is the upstream."""
+        below = path.removeprefix("/v1")
+        for pattern, name in self._passing:
+            if pattern.fullmatch(f"{method} {below}"):
+                return self._settings.upstreams[name].dialects[0], Endpoint(method, "pass_through", below, name)
+        return None
 
     def named(self, name: str) -> Target:
         """The upstream of this name, which some earlier answer came from. Raises GatewayError('not_found') when it is gone."""
@@ -84,3 +96,8 @@ class Routes:
 
 def _pattern(glob: str) -> str:
     return re.escape(glob).replace(r"\*", ".*").replace(r"\?", ".")
+
+
+def _passed(route: str) -> str:
+    """A pattern for `METHOD /path`; `*` is one segment, never one that climbs."""
+    return re.escape(route).replace(r"\*", r"(?!\.+(?:/|$))[A-Za-z0-9._~-]{1,256}")

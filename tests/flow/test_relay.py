@@ -916,3 +916,14 @@ def test_the_beta_parameter_and_the_dialect_s_headers_reach_the_provider(start, 
     assert (b"openai-organization: o1" in head) == (wire is Chat)
     assert b"x-forwarded-for" not in head
     assert b"accept-encoding: identity" in head
+
+
+@DIALECTS
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
+def test_a_call_written_as_text_arrives_and_is_a_finding(start, provider, wire, stream):
+    gateway = start(ENFORCE)
+    text = '<tool_call>{"name": "delete_file", "arguments": {"path": "/x"}}</tool_call>'
+    provider.answer = provider.sse(*wire.frames(text=text)) if stream else provider.json(wire.answer(text=text))
+    assert "tool_call" in post(gateway, wire, wire.request(stream)).text
+    (finding,) = gateway.ended()[0].findings
+    assert (finding.validator, finding.code, finding.severity) == ("text_calls", "text_call", "warn")
