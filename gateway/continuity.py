@@ -24,8 +24,8 @@ async def recall(visit: Visit, request: Request) -> Request:
     what nobody here knows. An answer that is fetched is judged by the tools it was made with."""
     if not request.continues:
         return request
-    found = [await _found(visit, request, stored) for stored in request.continues]
-    visit.belongings = tuple(each for each in found if each is not None)
+    found = await asyncio.to_thread(_find_all, visit, request)
+    visit.belongings = tuple(own for stored, belonging in found if (own := _own(visit, stored, belonging)) is not None)
     if request.operation != "retrieve" or not visit.belongings:
         return request
     visit.paid = visit.belongings[0].settled
@@ -53,8 +53,9 @@ async def keep(visit: Visit) -> None:
         for each in visit.belongings:
             await asyncio.to_thread(visit.gateway.belongings.forget, request.dialect, each.kind, each.id)
         return
-    for belonging in _now_kept(visit, request, upstream):
-        await asyncio.to_thread(visit.gateway.belongings.keep, request.dialect, belonging)
+    kept = _now_kept(visit, request, upstream)
+    if kept:
+        await asyncio.to_thread(visit.gateway.belongings.keep, request.dialect, kept)
     if request.operation == "retrieve" and not visit.paid and _answer(visit).usage is not None and visit.belongings:
         of = visit.belongings[0]
         visit.paid = not await asyncio.to_thread(visit.gateway.belongings.settle, request.dialect, of.kind, of.id)
@@ -69,8 +70,12 @@ async def keep_early(visit: Visit) -> None:
     await keep(visit)
 
 
-async def _found(visit: Visit, request: Request, stored: Stored) -> Belonging | None:
-    belonging = await asyncio.to_thread(visit.gateway.belongings.find, request.dialect, stored.kind, stored.id)
+def _find_all(visit: Visit, request: Request) -> list[tuple[Stored, Belonging | None]]:
+    find = visit.gateway.belongings.find
+    return [(stored, find(request.dialect, stored.kind, stored.id)) for stored in request.continues]
+
+
+def _own(visit: Visit, stored: Stored, belonging: Belonging | None) -> Belonging | None:
     if belonging is not None and belonging.owner == identify.owner(visit.x.caller):
         return belonging
     if belonging is not None or visit.x.enforcing:
@@ -105,8 +110,15 @@ def _now_kept(visit: Visit, request: Request, upstream: str) -> list[Belonging]:
                 settled=answer.usage is not None,
             )
         )
+        bare = msgspec.structs.replace(kept[0], kind="item", tools=())
+        kept += [msgspec.structs.replace(bare, id=name, owed=_own_text(name, text)) for name, text in answer.items.items()]
     changed = (b for b in visit.belongings if b.kind == "conversation" or (request.operation == "retrieve" and visit.owed))
     return [*kept, *(msgspec.structs.replace(belonging, owed=tuple(visit.owed)) for belonging in changed)]
+
+
+def _own_text(name: str, text: str) -> tuple[Owed, ...]:
+    """A text that the provider does not know under this id is sent along when the client names it."""
+    return (Owed(name, "item", text),) if text else ()
 
 
 def _answer(visit: Visit) -> Answer:

@@ -131,7 +131,7 @@ class ServerTool(Struct, frozen=True):
     """Its configuration as the request gives it: what conditions see as `args`."""
 
 
-StoredKind = Literal["response", "conversation"]
+StoredKind = Literal["response", "conversation", "item"]
 
 
 class Stored(Struct, frozen=True):
@@ -148,7 +148,7 @@ class Owed(Struct, frozen=True):
 
     call_id: str
     type: str
-    """`Call.type`."""
+    """`Call.type`; `item` for a text of the gateway's own that stands in the conversation under the id."""
     text: str
     """What the model is told in place of a result."""
 
@@ -282,6 +282,8 @@ class Answer(Struct, frozen=True):
     """The usage block as it came."""
     text: str = ""
     """All text the model wrote, thinking left out."""
+    items: dict[str, str] = field(default_factory=dict)
+    """What a provider keeps of this answer one by one: ids, each with the gateway's own text where the provider does not know the item."""
 
 
 class Exchange(Struct):
@@ -298,6 +300,10 @@ class Exchange(Struct):
     client_request_id: str | None = None
     upstream: str | None = None
     upstream_status: int | None = None
+    translated: str = ""
+    """The provider's dialect, where it is not the client's."""
+    dropped: list[str] = field(default_factory=list)
+    """Fields of the request that translation left out."""
     status: int | None = None
     """HTTP status the client got."""
     state: EndState = "open"

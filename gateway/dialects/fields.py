@@ -47,6 +47,35 @@ OPENAI_CHAT = FieldTable(
     powerful=frozenset({"store", "web_search_options"}),
 )  # fmt: skip
 
+OPENAI_RESPONSES = FieldTable(
+    judged=frozenset({
+        "background", "conversation", "input", "instructions", "max_output_tokens", "max_tool_calls", "metadata", "model",
+        "parallel_tool_calls", "previous_response_id", "safety_identifier", "store", "stream", "temperature", "tool_choice", "tools",
+        "user",
+    }),
+    inert=frozenset({
+        "client_metadata", "context_management", "include", "moderation", "prompt_cache_key", "prompt_cache_options",
+        "prompt_cache_retention", "reasoning", "service_tier", "stream_options", "text", "top_logprobs", "top_p", "truncation",
+    }),
+    powerful=frozenset({"prompt"}),
+)  # fmt: skip
+
+OPENAI_COMPACT = FieldTable(
+    judged=frozenset({"input", "instructions", "model", "previous_response_id"}),
+    inert=frozenset({"prompt_cache_key", "prompt_cache_options", "prompt_cache_retention", "service_tier"}),
+    powerful=frozenset(),
+)
+
+OPENAI_INPUT_TOKENS = FieldTable(
+    judged=frozenset({
+        "conversation", "input", "instructions", "model", "parallel_tool_calls", "previous_response_id", "tool_choice", "tools",
+    }),
+    inert=frozenset({"personality", "reasoning", "text", "truncation"}),
+    powerful=frozenset(),
+)  # fmt: skip
+
+OPENAI_CONVERSATIONS = FieldTable(judged=frozenset({"items", "metadata"}), inert=frozenset(), powerful=frozenset())
+
 OPENAI_EMBEDDINGS = FieldTable(
     judged=frozenset({"input", "model", "user"}),
     inert=frozenset({"dimensions", "encoding_format"}),

@@ -28,9 +28,13 @@ _STATUS: Mapping[Kind, tuple[int, str]] = {
 _RETRY_AFTER = 5  # seconds
 
 
-def error_body(error: GatewayError) -> bytes:
+def error_object(error: GatewayError) -> dict[str, str | None]:
     _, kind = _STATUS[error.kind]
-    return strict_json.encode({"error": {"message": error.message, "type": kind, "param": error.param, "code": error.code}})
+    return {"message": error.message, "type": kind, "param": error.param, "code": error.code}
+
+
+def error_body(error: GatewayError) -> bytes:
+    return strict_json.encode({"error": error_object(error)})
 
 
 def wire_error(error: GatewayError) -> WireError:

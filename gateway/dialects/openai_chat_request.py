@@ -8,19 +8,17 @@ makes the provider act on its own is named in `Request.powerful`.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, NoReturn
 
 import msgspec
 from msgspec import Struct
 
-from gateway.dialects import plain, strict_json
+from gateway.dialects import plain
 from gateway.dialects.fields import OPENAI_CHAT, OPENAI_EMBEDDINGS
 from gateway.dialects.openai_chat_media import media_of
+from gateway.dialects.openai_reading import bad, json_object, model_name, number, session_of, typed
 from gateway.dialects.proposals import clipped, name_problem
-from gateway.errors import GatewayError
 from gateway.exchange import Json, Media, Message, ProposedBefore, Request, ServerTool, Tool
 
-_LONGEST_MODEL = 256  # characters
 _MOST_CHOICES = 128
 _ROLES = frozenset({"system", "developer", "user", "assistant", "tool", "function"})
 _PARTS = frozenset({"text", "image_url", "input_audio", "file", "refusal"})
@@ -45,8 +43,8 @@ _fields = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 
 
 def decode_request(dialect: str, body: bytes, allow_fields: frozenset[str]) -> Request:
-    tree = _object(body)
-    model, stream = _model(tree.get("model")), _typed(tree, "stream", bool, False)
+    tree = json_object(body)
+    model, stream = model_name(tree.get("model")), typed(tree, "stream", bool, False)
     _check_choices(tree)
     _check_lists(tree)
     raw = _cut(body)
@@ -66,18 +64,18 @@ def decode_request(dialect: str, body: bytes, allow_fields: frozenset[str]) -> R
         powerful=tuple(n for n in powerful if n not in allow_fields),
         server_tools=_server_tools(tree, allow_fields),
         wants_usage=not stream or _includes_usage(tree),
-        temperature=_temperature(tree.get("temperature")),
+        temperature=number(tree.get("temperature")),
         max_tokens=_max_tokens(tree),
-        user_hint=_typed(tree, "safety_identifier", str, None) or _typed(tree, "user", str, None),
-        session_hint=_session(tree.get("metadata")),
+        user_hint=typed(tree, "safety_identifier", str, None) or typed(tree, "user", str, None),
+        session_hint=session_of(tree.get("metadata")),
     )
 
 
 def decode_embeddings(dialect: str, body: bytes, allow_fields: frozenset[str]) -> Request:
-    tree = _object(body)
-    model = _model(tree.get("model"))
+    tree = json_object(body)
+    model = model_name(tree.get("model"))
     if not isinstance(tree.get("input"), str | list):
-        _bad("invalid_type", "`input` must be text, a list of texts or a list of token numbers.", "input")
+        bad("invalid_type", "`input` must be text, a list of texts or a list of token numbers.", "input")
     return Request(
         dialect=dialect,
         model=model,
@@ -87,7 +85,7 @@ def decode_embeddings(dialect: str, body: bytes, allow_fields: frozenset[str]) -
         body=body,
         unjudged=OPENAI_EMBEDDINGS.unjudged(tree, allow_fields),
         operation="embeddings",
-        user_hint=_typed(tree, "user", str, None),
+        user_hint=typed(tree, "user", str, None),
     )
 
 
@@ -103,74 +101,31 @@ def upstream_body(request: Request) -> bytes:
     return msgspec.json.encode({**fields, "stream_options": asked})
 
 
-def _bad(code: str, message: str, param: str | None = None) -> NoReturn:
-    raise GatewayError("bad_request", code, message, param=param)
-
-
-def _object(body: bytes) -> dict[str, Json]:
-    try:
-        tree = strict_json.parse(body, exact_numbers=False)
-    except strict_json.Ambiguous as ambiguous:
-        _bad("invalid_json", f"The body is not JSON with one meaning: {ambiguous.detail}. Send one UTF-8 JSON object, each key once.")
-    if not isinstance(tree, dict):
-        _bad("invalid_json", "The body is not a JSON object. Send {\"model\": …, \"messages\": […]}.")
-    return tree
-
-
-def _typed(tree: Mapping[str, Json], name: str, kind: type, default: Any) -> Any:
-    """The field's value if it is of exactly this type; null counts as absent."""
-    value = tree.get(name)
-    if value is None:
-        return default
-    if type(value) is not kind:
-        _bad("invalid_type", f"`{name}` must be of type {kind.__name__}, not {type(value).__name__}.", name)
-    return value
-
-
-def _model(value: Json) -> str:
-    if not isinstance(value, str) or not value or value != value.strip() or len(value) > _LONGEST_MODEL:
-        _bad("invalid_model", f"`model` must be a name of 1 to {_LONGEST_MODEL} characters without spaces around it.", "model")
-    return value
-
-
 def _check_choices(tree: Mapping[str, Json]) -> None:
-    if not 1 <= _typed(tree, "n", int, 1) <= _MOST_CHOICES:
-        _bad("invalid_value", f"`n` must be between 1 and {_MOST_CHOICES}.", "n")
-    _typed(tree, "parallel_tool_calls", bool, None)
+    if not 1 <= typed(tree, "n", int, 1) <= _MOST_CHOICES:
+        bad("invalid_value", f"`n` must be between 1 and {_MOST_CHOICES}.", "n")
+    typed(tree, "parallel_tool_calls", bool, None)
 
 
 def _check_lists(tree: Mapping[str, Json]) -> None:
-    if not _typed(tree, "messages", list, None):
-        _bad("missing_messages", "`messages` must be a list with at least one message.", "messages")
+    if not typed(tree, "messages", list, None):
+        bad("missing_messages", "`messages` must be a list with at least one message.", "messages")
     for name in ("tools", "functions"):
-        _typed(tree, name, list, None)
+        typed(tree, name, list, None)
     if tree.get("tools") and tree.get("functions"):
-        _bad("tools_and_functions", "`functions` and `tools` cannot be used together. Declare every function in `tools`.", "functions")
+        bad("tools_and_functions", "`functions` and `tools` cannot be used together. Declare every function in `tools`.", "functions")
 
 
 def _includes_usage(tree: Mapping[str, Json]) -> bool:
-    options: dict[str, Json] = _typed(tree, "stream_options", dict, {})
-    include: bool = _typed(options, "include_usage", bool, False)
+    options: dict[str, Json] = typed(tree, "stream_options", dict, {})
+    include: bool = typed(options, "include_usage", bool, False)
     return include
 
 
-def _temperature(value: Json) -> float | None:
-    if value is None:
-        return None
-    if type(value) not in (int, float):
-        _bad("invalid_type", "`temperature` must be a number.", "temperature")
-    return float(value)
-
-
 def _max_tokens(tree: Mapping[str, Json]) -> int | None:
-    older: int | None = _typed(tree, "max_tokens", int, None)
-    newer: int | None = _typed(tree, "max_completion_tokens", int, None)
+    older: int | None = typed(tree, "max_tokens", int, None)
+    newer: int | None = typed(tree, "max_completion_tokens", int, None)
     return older if newer is None else newer
-
-
-def _session(metadata: Json) -> str | None:
-    session = metadata.get("session_id") if isinstance(metadata, dict) else None
-    return session if isinstance(session, str) else None
 
 
 # Tools
@@ -203,7 +158,7 @@ def _server_tools(tree: Mapping[str, Json], allow: frozenset[str]) -> tuple[Serv
 def _tool(tool: Json, raw: bytes, path: str) -> Tool:
     kind = tool.get("type") if isinstance(tool, dict) else None
     if not isinstance(kind, str):
-        _bad("invalid_tool", f"`{path}` must be an object with a `type`.", path)
+        bad("invalid_tool", f"`{path}` must be an object with a `type`.", path)
     if kind not in _CLIENT_RUN:
         return Tool(name=clipped(tool.get("name") or kind), type=kind, raw=raw)
     declaration = _declaration(tool.get(kind), f"{path}.{kind}")
@@ -218,7 +173,7 @@ def _function(function: Json, raw: bytes, path: str) -> Tool:
 
 def _declaration(declaration: Json, path: str) -> Mapping[str, Json]:
     if not isinstance(declaration, dict) or name_problem(declaration.get("name")):
-        _bad("invalid_tool", f"`{path}` needs a `name` of 1 to 128 ASCII letters, digits or any of _ . : / -", path)
+        bad("invalid_tool", f"`{path}` needs a `name` of 1 to 128 ASCII letters, digits or any of _ . : / -", path)
     return declaration
 
 
@@ -230,7 +185,7 @@ def _check_names(tools: list[Tool]) -> None:
     seen: set[str] = set()
     for tool in tools:
         if tool.type in _CLIENT_RUN and tool.name in seen:
-            _bad("duplicate_tool", f"The tool `{clipped(tool.name)}` is declared twice. Give each tool a name of its own.", "tools")
+            bad("duplicate_tool", f"The tool `{clipped(tool.name)}` is declared twice. Give each tool a name of its own.", "tools")
         seen.add(tool.name)
 
 
@@ -245,7 +200,7 @@ def _check_tool_choice(tree: Mapping[str, Json], declared: set[str], unjudged: l
             continue
         for name in names:
             if name not in declared:
-                _bad("undeclared_tool", f"`{field}` names the tool `{clipped(name)}`, which the request does not declare.", field)
+                bad("undeclared_tool", f"`{field}` names the tool `{clipped(name)}`, which the request does not declare.", field)
 
 
 def _forced(choice: Json, *, legacy: bool) -> list[Json] | None:
@@ -279,7 +234,7 @@ def _message(message: Json, raw: bytes, at: int, unjudged: list[str], powerful: 
     path = f"messages[{at}]"
     role = message.get("role") if isinstance(message, dict) else None
     if not isinstance(role, str):
-        _bad("invalid_message", f"`{path}` must be an object with a `role`.", path)
+        bad("invalid_message", f"`{path}` must be an object with a `role`.", path)
     if role not in _ROLES:
         unjudged.append(f"{path}.role={clipped(role)}")
     text, media = _text(message, path, unjudged, powerful)
@@ -303,15 +258,15 @@ def _text(message: Mapping[str, Json], path: str, unjudged: list[str], powerful:
         texts = [t for at, part in enumerate(content) if (t := _part(part, f"{path}.content[{at}]", unjudged)) is not None]
         media = [m for at, part in enumerate(content) if (m := media_of(part, f"{path}.content[{at}]", powerful)) is not None]
     else:
-        _bad("invalid_message", f"`{path}.content` must be a string, a list of parts or null.", path)
-    refusal: str | None = _typed(message, "refusal", str, None)
+        bad("invalid_message", f"`{path}.content` must be a string, a list of parts or null.", path)
+    refusal: str | None = typed(message, "refusal", str, None)
     return "\n".join([*texts, refusal] if refusal else texts), tuple(media)
 
 
 def _part(part: Json, path: str, unjudged: list[str]) -> str | None:
     kind = part.get("type") if isinstance(part, dict) else None
     if not isinstance(kind, str):
-        _bad("invalid_message", f"`{path}` must be an object with a `type`.", path)
+        bad("invalid_message", f"`{path}` must be an object with a `type`.", path)
     if kind not in _PARTS:
         unjudged.append(f"{path}.type={clipped(kind)}")
         return None
@@ -319,13 +274,13 @@ def _part(part: Json, path: str, unjudged: list[str]) -> str | None:
         return None
     text = part.get(kind)
     if not isinstance(text, str):
-        _bad("invalid_message", f"`{path}.{kind}` must be a string.", path)
+        bad("invalid_message", f"`{path}.{kind}` must be a string.", path)
     return text
 
 
 def _proposed_before(message: Mapping[str, Json], path: str, unjudged: list[str]) -> list[ProposedBefore]:
     earlier: list[ProposedBefore] = []
-    for at, call in enumerate(_typed(message, "tool_calls", list, [])):
+    for at, call in enumerate(typed(message, "tool_calls", list, [])):
         kind = call.get("type", "function") if isinstance(call, dict) else None
         if kind in _CLIENT_RUN:
             text_key = "input" if kind == "custom" else "arguments"
@@ -341,7 +296,7 @@ def _proposed_before(message: Mapping[str, Json], path: str, unjudged: list[str]
 def _earlier(payload: Json, call_id: Json, text_key: str, path: str) -> ProposedBefore:
     name, text = (payload.get("name"), payload.get(text_key)) if isinstance(payload, dict) else (None, None)
     if not isinstance(call_id, str) or not isinstance(name, str) or not isinstance(text, str | None):
-        _bad("invalid_message", f"`{path}` must be a call as the model proposed it: an id, a name and its arguments as a string.", path)
+        bad("invalid_message", f"`{path}` must be a call as the model proposed it: an id, a name and its arguments as a string.", path)
     return ProposedBefore(id=call_id, name=name, arguments=text or "")
 
 
@@ -351,5 +306,5 @@ def _results(message: Mapping[str, Json], role: str, text: str, path: str) -> tu
     key = "tool_call_id" if role == "tool" else "name"
     call_id = message.get(key)
     if not isinstance(call_id, str):
-        _bad("invalid_message", f"`{path}` is a tool result and needs a string `{key}`.", path)
+        bad("invalid_message", f"`{path}` is a tool result and needs a string `{key}`.", path)
     return ((call_id, text),)

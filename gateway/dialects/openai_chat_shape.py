@@ -72,15 +72,18 @@ class Sieve:
 
     def choice(self, choice: Mapping[str, Json], body: str, path: str) -> Mapping[str, Json]:
         """`body` is the key that holds the words: `delta` in streams, `message` in whole answers."""
-        return self._without(choice, choice.keys() - CHOICE_KEYS - {body}, path)
+        return self.keep(choice, CHOICE_KEYS | {body}, path)
 
     def message(self, message: Mapping[str, Json], path: str) -> Mapping[str, Json]:
-        return self._without(message, message.keys() - MESSAGE_KEYS, path)
+        return self.keep(message, MESSAGE_KEYS, path)
+
+    def keep(self, found: Mapping[str, Json], known: frozenset[str], path: str) -> Mapping[str, Json]:
+        """The object with its known keys only; itself when it has no others."""
+        return found if found.keys() <= known else self._without(found, found.keys() - known, path)
 
     def note(self, found: Mapping[str, Json], known: frozenset[str], path: str) -> None:
         """Notes unknown keys of an object that is never forwarded as it came."""
-        if not found.keys() <= known:
-            self._without(found, found.keys() - known, path)
+        self.keep(found, known, path)
 
     def _without(self, found: Mapping[str, Json], dropped: set[str], path: str) -> Mapping[str, Json]:
         if not dropped:
@@ -150,15 +153,15 @@ def read_usage(raw: Json) -> Usage | None:
     """OpenAI's counts contain each other; ours do not. A count that cannot be (negative, not an integer, part over whole) is None."""
     if not isinstance(raw, dict):
         return None
-    prompt, completion = _count(raw, "prompt_tokens"), _count(raw, "completion_tokens")
-    cached = _count(raw.get("prompt_tokens_details"), "cached_tokens")
-    written = _count(raw.get("prompt_tokens_details"), "cache_write_tokens")
-    reasoning = _count(raw.get("completion_tokens_details"), "reasoning_tokens")
+    prompt, completion = count_of(raw, "prompt_tokens"), count_of(raw, "completion_tokens")
+    cached = count_of(raw.get("prompt_tokens_details"), "cached_tokens")
+    written = count_of(raw.get("prompt_tokens_details"), "cache_write_tokens")
+    reasoning = count_of(raw.get("completion_tokens_details"), "reasoning_tokens")
     return Usage(
-        input=_rest(prompt, cached, written),
+        input=rest_of(prompt, cached, written),
         cache_read=cached,
         cache_write=written,
-        output=_rest(completion, reasoning),
+        output=rest_of(completion, reasoning),
         reasoning=reasoning,
     )
 
@@ -168,12 +171,12 @@ def usage_bytes(data: bytes) -> bytes:
     return bytes(_fields(data)["usage"])
 
 
-def _count(block: Json, name: str) -> int | None:
+def count_of(block: Json, name: str) -> int | None:
     value = block.get(name) if isinstance(block, dict) else None
     return value if type(value) is int and 0 <= value < 2**53 else None
 
 
-def _rest(whole: int | None, *parts: int | None) -> int | None:
+def rest_of(whole: int | None, *parts: int | None) -> int | None:
     if whole is None:
         return None
     rest = whole - sum(p for p in parts if p is not None)

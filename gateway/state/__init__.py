@@ -5,7 +5,7 @@ The embedded stores are in SQLite: `sqlite` (`Keys`) and `sqlite_belongings` (`B
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from msgspec import Struct, field
@@ -79,8 +79,8 @@ class Belongings(Protocol):
     """What providers keep, and whose it is. Raises GatewayError('unavailable') when that cannot be read or written."""
 
     def find(self, dialect: str, kind: StoredKind, name: str) -> Belonging | None: ...
-    def keep(self, dialect: str, belonging: Belonging) -> bool:
-        """Remembers it, or what it owes now; False (and nothing is changed) when it is another caller's."""
+    def keep(self, dialect: str, belongings: Sequence[Belonging]) -> None:
+        """Remembers them, or what they owe now; what is another caller's is left as it is."""
 
     def settle(self, dialect: str, kind: StoredKind, name: str) -> bool:
         """True for the first who says that its cost is on record."""

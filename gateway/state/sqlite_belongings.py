@@ -9,6 +9,7 @@ from __future__ import annotations
 import sqlite3
 import threading
 import zlib
+from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
@@ -52,17 +53,21 @@ class SqliteBelongings:
             kind, name, owner, upstream, created, _owed(owed), _tools(zlib.decompress(tools)), bool(settled)
         )
 
-    def keep(self, dialect: str, belonging: Belonging) -> bool:
+    def keep(self, dialect: str, belongings: Sequence[Belonging]) -> None:
         query = (
             "INSERT INTO belongings VALUES (?,?,?,?,?,?,?,?,?) ON CONFLICT DO UPDATE SET owed = excluded.owed, "
             "settled = max(settled, excluded.settled) WHERE owner = excluded.owner"
         )
-        of = belonging
-        tools = zlib.compress(msgspec.msgpack.encode(of.tools), 1)
-        values = (of.owner, of.upstream, of.created_us, msgspec.msgpack.encode(of.owed), tools, int(of.settled))
-        written = self._do(query, dialect, of.kind, of.id, *values).rowcount
-        self._sweep(of.created_us)
-        return written == 1
+        try:
+            with self._lock:
+                self._db.execute("BEGIN IMMEDIATE")
+                try:
+                    self._db.executemany(query, [_row(dialect, each) for each in belongings])
+                finally:
+                    self._db.execute("COMMIT")
+        except sqlite3.Error as e:
+            raise _unavailable() from e
+        self._sweep(max((each.created_us for each in belongings), default=0))
 
     def settle(self, dialect: str, kind: StoredKind, name: str) -> bool:
         query = f"UPDATE belongings SET settled = 1 WHERE {_ONE} AND settled = 0"  # noqa: S608 - constant
@@ -78,12 +83,22 @@ class SqliteBelongings:
         """Now and then, what no provider keeps any more is taken out."""
         self._kept += 1
         if self._kept % SWEEP_EVERY == 1:
-            self._do("DELETE FROM belongings WHERE kind = 'response' AND created_us < ?", now_us - KEPT_US)
+            self._do("DELETE FROM belongings WHERE kind != 'conversation' AND created_us < ?", now_us - KEPT_US)
 
     def _do(self, query: str, *values: object) -> sqlite3.Cursor:
         try:
             with self._lock:
                 return self._db.execute(query, values)
         except sqlite3.Error as e:
-            message = "The state store cannot be used, so nobody can tell whose stored answer this is. Try again shortly."
-            raise GatewayError("unavailable", "state_unavailable", message, retry_after=5) from e
+            raise _unavailable() from e
+
+
+def _row(dialect: str, of: Belonging) -> tuple[object, ...]:
+    tools = zlib.compress(msgspec.msgpack.encode(of.tools), 1)
+    owed = msgspec.msgpack.encode(of.owed)
+    return (dialect, of.kind, of.id, of.owner, of.upstream, of.created_us, owed, tools, int(of.settled))
+
+
+def _unavailable() -> GatewayError:
+    message = "The state store cannot be used, so nobody can tell whose stored answer this is. Try again shortly."
+    return GatewayError("unavailable", "state_unavailable", message, retry_after=5)

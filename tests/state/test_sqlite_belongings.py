@@ -34,41 +34,41 @@ def belongings(path):
 
 
 def test_what_is_kept_is_found_by_dialect_kind_and_id_alone(belongings):
-    assert belongings.keep(DIALECT, MINE)
+    belongings.keep(DIALECT, [MINE])
     assert belongings.find(DIALECT, "response", "resp_1") == MINE
     for other in (("openai.chat", "response", "resp_1"), (DIALECT, "conversation", "resp_1"), (DIALECT, "response", "resp_2")):
         assert belongings.find(*other) is None
 
 
 def test_another_process_finds_it(belongings, path):
-    belongings.keep(DIALECT, MINE)
+    belongings.keep(DIALECT, [MINE])
     other = SqliteBelongings(path)
     assert other.find(DIALECT, "response", "resp_1") == MINE
     other.close()
 
 
 def test_keeping_it_again_changes_what_it_owes_and_nothing_else(belongings):
-    belongings.keep(DIALECT, MINE)
-    assert belongings.keep(DIALECT, msgspec.structs.replace(MINE, owed=(), upstream="elsewhere", created_us=1, settled=True))
+    belongings.keep(DIALECT, [MINE])
+    belongings.keep(DIALECT, [msgspec.structs.replace(MINE, owed=(), upstream="elsewhere", created_us=1, settled=True)])
     assert belongings.find(DIALECT, "response", "resp_1") == msgspec.structs.replace(MINE, owed=(), settled=True)
-    belongings.keep(DIALECT, MINE)
+    belongings.keep(DIALECT, [MINE])
     assert belongings.find(DIALECT, "response", "resp_1").settled
 
 
 def test_an_id_never_changes_its_owner(belongings):
-    belongings.keep(DIALECT, MINE)
-    assert not belongings.keep(DIALECT, msgspec.structs.replace(MINE, owner="other", owed=()))
+    belongings.keep(DIALECT, [MINE])
+    belongings.keep(DIALECT, [msgspec.structs.replace(MINE, owner="other", owed=())])
     assert belongings.find(DIALECT, "response", "resp_1") == MINE
 
 
 def test_only_the_first_settles(belongings):
-    belongings.keep(DIALECT, MINE)
+    belongings.keep(DIALECT, [MINE])
     assert [belongings.settle(DIALECT, "response", "resp_1") for _ in range(3)] == [True, False, False]
     assert not belongings.settle(DIALECT, "response", "unknown")
 
 
 def test_of_many_at_once_exactly_one_settles(path, belongings):
-    belongings.keep(DIALECT, MINE)
+    belongings.keep(DIALECT, [MINE])
     stores = [SqliteBelongings(path) for _ in range(4)]
     won = []
     threads = [
@@ -84,18 +84,18 @@ def test_of_many_at_once_exactly_one_settles(path, belongings):
 
 
 def test_what_is_forgotten_is_gone(belongings):
-    belongings.keep(DIALECT, MINE)
+    belongings.keep(DIALECT, [MINE])
     belongings.forget(DIALECT, "response", "resp_1")
     assert belongings.find(DIALECT, "response", "resp_1") is None
 
 
 def test_answers_end_when_the_provider_forgets_them_and_conversations_do_not(belongings):
     conversation = msgspec.structs.replace(MINE, kind="conversation", id="conv_1")
-    belongings.keep(DIALECT, MINE)
-    belongings.keep(DIALECT, conversation)
+    belongings.keep(DIALECT, [MINE])
+    belongings.keep(DIALECT, [conversation])
     later = msgspec.structs.replace(MINE, id="resp_2", created_us=NOW + KEPT_US + 1)
     for _ in range(SWEEP_EVERY):
-        belongings.keep(DIALECT, later)
+        belongings.keep(DIALECT, [later])
     assert belongings.find(DIALECT, "response", "resp_1") is None
     assert belongings.find(DIALECT, "conversation", "conv_1") == conversation
     assert belongings.find(DIALECT, "response", "resp_2") == later
@@ -106,7 +106,7 @@ def test_a_store_that_cannot_be_used_is_an_error_and_not_an_unknown_id(belonging
         db.execute("DROP TABLE belongings")
     for act in (
         lambda: belongings.find(DIALECT, "response", "resp_1"),
-        lambda: belongings.keep(DIALECT, MINE),
+        lambda: belongings.keep(DIALECT, [MINE]),
         lambda: belongings.settle(DIALECT, "response", "resp_1"),
     ):
         with pytest.raises(GatewayError) as caught:

@@ -1,0 +1,330 @@
+"""Who first said a value: the user, a tool, or nobody but the model. Looked up in the conversation, over unmodified agents.
+
+Rules, which every change must keep:
+
+1. A text counts as said when all of it occurs, letters' case and runs of white space aside, with token borders at both ends: `US13` is not
+   said by `US133`. What is paraphrased, encoded or put together from pieces has origin `model`: the safe side.
+2. A number counts by value (`1,000.50` says 1000.5), whether it was said as a number or in words of digits.
+3. A truth value or null has no origin: `true` is said everywhere and by nobody, so that it is never `from_user`.
+4. An empty text, list or object says nothing, so that there is nothing to ask about: it is from anyone.
+5. Each message is read once and remembered by its text: a long conversation costs only its new message.
+
+Pure. The conversation of the evaluation under way is a context variable, because functions of CEL get their arguments and nothing else.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import OrderedDict, deque
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from decimal import Decimal, InvalidOperation
+from functools import cached_property
+from typing import Final
+
+import msgspec
+
+from gateway.exchange import Json, Message
+from gateway.policy.globs import matches
+
+MAX_LEAVES: Final = 1000
+"""Leaves of one value that are looked up; a value with more cannot be asked about."""
+REMEMBERED: Final = 4096
+"""Messages kept read, and at most so many characters of them."""
+REMEMBERED_TEXT: Final = 32 * 1024 * 1024
+MAX_FIELDS: Final = 10_000
+"""Values of one tool result that `field_has` looks at."""
+
+_NUMBER = re.compile(r"(?<![\w.])[+-]?\d[\d,]*(?:\.\d+)?(?:[eE][+-]?\d{1,3})?")
+_SPACES = re.compile(r"\s+")
+
+
+class TooLarge(ValueError):  # noqa: N818 - says what the value is
+    """A value that cannot be asked about within bounds: the condition that did so fails, and a failed guard is a hit."""
+
+
+def normal(text: str) -> str:
+    """A text as it is compared: case folded, each run of white space one space, none at the ends."""
+    return _SPACES.sub(" ", text.casefold()).strip()
+
+
+def leaves(value: Json) -> Iterator[Json]:
+    """What a value says: its texts, numbers and truth values, without the names of its fields. Empty ones say nothing."""
+    waiting, count = [value], 0
+    while waiting:
+        current = waiting.pop()
+        if isinstance(current, Mapping):
+            waiting.extend(current.values())
+        elif isinstance(current, (list, tuple)):
+            waiting.extend(current)
+        elif current != "":
+            count += 1
+            if count > MAX_LEAVES:
+                raise TooLarge(f"a value with more than {MAX_LEAVES} parts")
+            yield current
+
+
+class Said:
+    """One text, read once."""
+
+    def __init__(self, text: str) -> None:
+        self.text = normal(text)
+        self._raw = text
+
+    def holds(self, leaf: Json) -> bool:
+        """Whether this text says the leaf."""
+        if isinstance(leaf, str):
+            return occurs(normal(leaf), self.text)
+        if isinstance(leaf, bool) or leaf is None:
+            return False
+        number = _decimal(str(leaf))
+        return number is not None and number in self.numbers
+
+    @cached_property
+    def numbers(self) -> frozenset[Decimal]:
+        found = (_decimal(match.group().replace(",", "")) for match in _NUMBER.finditer(self.text))
+        return frozenset(number for number in found if number is not None)
+
+    @cached_property
+    def fields(self) -> Mapping[str, frozenset[Json]]:
+        """Name of a field → its values, when the text is JSON: texts normalised, numbers by value."""
+        try:
+            tree = msgspec.json.decode(self._raw)
+        except (msgspec.DecodeError, RecursionError):
+            return {}
+        found: dict[str, set[Json]] = {}
+        for number, (name, value) in enumerate(_named(tree)):
+            if number >= MAX_FIELDS:
+                break
+            found.setdefault(name, set()).update(_comparable(leaf) for leaf in leaves(value))
+        return {name: frozenset(values) for name, values in found.items()}
+
+
+def occurs(wanted: str, text: str) -> bool:
+    """Whether `wanted` stands in `text` with token borders at both ends; both normalised. Linear: a place inside a token is not tried."""
+    if not wanted:
+        return True
+    first, last = _joins(wanted[0]), _joins(wanted[-1])
+    at = text.find(wanted)
+    while at >= 0:
+        end = at + len(wanted)
+        if first and at and _joins(text[at - 1]):
+            start = end_of_token(text, at)
+        elif last and end < len(text) and _joins(text[end]):
+            start = end_of_token(text, at) if first else at + 1
+        else:
+            return True
+        at = text.find(wanted, start)
+    return False
+
+
+def end_of_token(text: str, at: int) -> int:
+    """Where the token that covers `at` ends."""
+    found = _BORDER.search(text, at)
+    return found.start() if found else len(text)
+
+
+_BORDER = re.compile(r"[^\w]|_")
+
+
+def _joins(character: str) -> bool:
+    return character.isalnum()
+
+
+def _decimal(text: str) -> Decimal | None:
+    try:
+        number = Decimal(text)
+    except InvalidOperation:
+        return None
+    return number if number.is_finite() else None
+
+
+def _comparable(leaf: Json) -> Json:
+    if isinstance(leaf, str):
+        return normal(leaf)
+    return leaf if isinstance(leaf, bool) or leaf is None else _decimal(str(leaf))
+
+
+def _named(tree: Json) -> Iterator[tuple[str, Json]]:
+    waiting = [tree]
+    while waiting:
+        current = waiting.pop()
+        if isinstance(current, dict):
+            yield from current.items()
+            waiting.extend(current.values())
+        elif isinstance(current, list):
+            waiting.extend(current)
+
+
+class Reading:
+    """Texts read before, least recently used out first. One per worker; a message is found again by its text."""
+
+    def __init__(self, most: int = REMEMBERED, characters: int = REMEMBERED_TEXT) -> None:
+        self._most, self._room = most, characters
+        self._said: OrderedDict[str, Said] = OrderedDict()
+
+    def __call__(self, text: str) -> Said:
+        said = self._said.get(text)
+        if said is not None:
+            self._said.move_to_end(text)
+            return said
+        said = self._said[text] = Said(text)
+        self._room -= len(text)
+        while self._said and (len(self._said) > self._most or self._room < 0):
+            self._room += len(self._said.popitem(last=False)[0])
+        return said
+
+
+class Result:
+    """What a tool answered, as the client sent it back."""
+
+    def __init__(self, tool: str, said: Said) -> None:
+        self.tool = tool
+        self.said = said
+
+
+class Earlier:
+    """A call of this conversation, with its result if one came back."""
+
+    def __init__(self, name: str, arguments: str) -> None:
+        self.name = name
+        self.result: str | None = None
+        self._arguments = arguments
+
+    def seen(self) -> dict[str, Json]:
+        """What conditions see of it. Texts that are no JSON object have no fields."""
+        result = _object(self.result or "")
+        return {
+            "name": self.name,
+            "args": _object(self._arguments),
+            "done": self.result is not None,
+            "text": self.result or "",
+            "result": result,
+        }
+
+
+class Conversation:
+    """What a request says of the conversation so far. Built when a condition first asks for it."""
+
+    def __init__(self, messages: Sequence[Message], reading: Reading | None = None) -> None:
+        self._messages = messages
+        self._reading = reading or Reading()
+
+    @property
+    def size(self) -> int:
+        """Characters that one look-up may have to walk over."""
+        return sum(len(m.text) + sum(len(text) for _, text in m.results) for m in self._messages)
+
+    @cached_property
+    def user(self) -> tuple[Said, ...]:
+        return tuple(self._reading(m.text) for m in self._messages if m.role == "user" and m.text)
+
+    @property
+    def calls(self) -> tuple[Earlier, ...]:
+        return self._course[0]
+
+    @property
+    def results(self) -> tuple[Result, ...]:
+        """Each with the tool it belongs to; one that answers no call of the conversation is from `?`."""
+        return self._course[1]
+
+    @cached_property
+    def _course(self) -> tuple[tuple[Earlier, ...], tuple[Result, ...]]:
+        """Calls and results in order. Ids may come again in later turns: a result answers the first call of its id that has none yet."""
+        calls: list[Earlier] = []
+        results: list[Result] = []
+        waiting: dict[str, deque[Earlier]] = {}
+        for message in self._messages:
+            for before in message.calls:
+                calls.append(Earlier(before.name, before.arguments))
+                waiting.setdefault(before.id, deque()).append(calls[-1])
+            for call_id, text in message.results:
+                answered = waiting[call_id].popleft() if waiting.get(call_id) else None
+                if answered is not None:
+                    answered.result = text
+                results.append(Result(answered.name if answered else "?", self._reading(text)))
+        return tuple(calls), tuple(results)
+
+    def from_user(self, value: Json) -> bool:
+        return all(self._user_said(leaf) for leaf in leaves(value))
+
+    def from_tool(self, value: Json, glob: str) -> bool:
+        results = [result.said for result in self.results if matches(glob, result.tool)]
+        return all(any(said.holds(leaf) for said in results) for leaf in leaves(value))
+
+    def field_has(self, value: Json, glob: str, key: str) -> bool:
+        known: frozenset[Json] = frozenset().union(
+            *(r.said.fields.get(key, frozenset()) for r in self.results if matches(glob, r.tool))
+        )
+        return all(_comparable(leaf) in known for leaf in leaves(value) if not isinstance(leaf, bool) and leaf is not None)
+
+    def origin(self, value: Json) -> list[str]:
+        """`user`, `tool:<name>` and `model`: everyone who said a leaf; `model` where nobody did."""
+        found: set[str] = set()
+        for leaf in leaves(value):
+            sayers = {"user"} if self._user_said(leaf) else set()
+            sayers |= {f"tool:{result.tool}" for result in self.results if result.said.holds(leaf)}
+            found |= sayers or {"model"}
+        return sorted(found)
+
+    def user_said(self, stems: Sequence[str]) -> bool:
+        """Whether a word of the user's begins with one of these, case aside."""
+        wanted = [normal(stem) for stem in stems]
+        return any(_begins_word(stem, said.text) for stem in wanted if stem for said in self.user)
+
+    def history(self, glob: str) -> list[dict[str, Json]]:
+        return [call.seen() for call in self.calls if matches(glob, call.name)]
+
+    def count(self, glob: str) -> int:
+        return sum(matches(glob, call.name) for call in self.calls)
+
+    def total(self, glob: str, key: str) -> float:
+        """Sum of an argument over earlier calls. Raises ValueError where one of them has no number there: a sum nobody knows is none."""
+        values = [call.seen()["args"].get(key) for call in self.calls if matches(glob, call.name)]
+        if any(isinstance(value, bool) or not isinstance(value, (int, float)) for value in values):
+            raise ValueError(f"an earlier call has no number in '{key}'")
+        return float(sum(values))
+
+    def read_from(self, globs: Sequence[str]) -> bool:
+        return any(matches(glob, result.tool) for glob in globs for result in self.results)
+
+    def _user_said(self, leaf: Json) -> bool:
+        return any(said.holds(leaf) for said in self.user)
+
+
+def _begins_word(stem: str, text: str) -> bool:
+    at = text.find(stem)
+    while at >= 0:
+        if at == 0 or not (_joins(text[at - 1]) and _joins(stem[0])):
+            return True
+        at = text.find(stem, end_of_token(text, at))
+    return False
+
+
+def _object(text: str) -> dict[str, Json]:
+    """The JSON object a text is; an empty one when it is none."""
+    try:
+        tree = msgspec.json.decode(text) if text.lstrip()[:1] == "{" else {}
+    except (msgspec.DecodeError, RecursionError):
+        return {}
+    return tree if isinstance(tree, dict) else {}
+
+
+NOTHING: Final = Conversation(())
+"""A conversation in which nothing was said: nobody but the model can be the origin of a value."""
+_looked_at: ContextVar[Conversation] = ContextVar("conversation", default=NOTHING)
+
+
+@contextmanager
+def looking_at(conversation: Conversation) -> Iterator[None]:
+    """While a condition is evaluated: what its functions ask about."""
+    token = _looked_at.set(conversation)
+    try:
+        yield
+    finally:
+        _looked_at.reset(token)
+
+
+def looked_at() -> Conversation:
+    return _looked_at.get()
