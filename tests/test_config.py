@@ -24,7 +24,7 @@ LOCAL = "upstreams:\n  local: {dialect: openai.chat, base_url: 'http://127.0.0.1
 def test_without_a_file_the_environment_s_providers_are_there():
     settings = read(None, {"OPENAI_API_KEY": "k", "ANTHROPIC_API_KEY": "k"})
     assert {name: (up.dialects, up.base_url) for name, up in settings.upstreams.items()} == {
-        "openai": (("openai.chat",), "https://api.openai.com/v1"),
+        "openai": (("openai.chat", "openai.responses"), "https://api.openai.com/v1"),
         "anthropic": (("anthropic.messages",), "https://api.anthropic.com/v1"),
     }
     assert settings.upstreams["openai"].key.env == "OPENAI_API_KEY"

@@ -143,12 +143,15 @@ class Writer:
         self._next: int | None = None
         self._numbers: bool | None = None
 
-    def passed(self, piece: Piece) -> bytes | None:
-        """An event that leaves at once; None = its own bytes."""
-        number = piece.tree.get("sequence_number")
+    def begin(self, number: Json) -> None:
+        """The first event decides whether events are numbered, and from where."""
         if self._numbers is None:
             self._numbers = type(number) is int
             self._next = number if self._numbers else None
+
+    def passed(self, piece: Piece) -> bytes | None:
+        """An event that leaves at once; None = its own bytes."""
+        number = piece.tree.get("sequence_number")
         fits = number == self._next if self._numbers else number is None
         if piece.plain and fits:
             self._count()

@@ -124,6 +124,7 @@ class ResponsesStream:
 
     def _dispatch(self, piece: frames.Piece) -> Iterator[Event]:
         kind = piece.kind
+        self._writer.begin(piece.tree.get("sequence_number"))
         if kind == "error":
             yield self._provider_error(piece, piece.tree.get("error") or piece.tree)
         elif kind in shape.STATE_EVENTS:
@@ -157,7 +158,8 @@ class ResponsesStream:
             self._suspect("copies_differ", "a response that has only begun holds items already")
             response = {**response, "output": []}
         piece = piece.kept(self._sieve, shape.FRAME_KEYS[piece.kind])
-        yield from self._pass(piece.with_value("response", self._sieve.keep(response, shape.RESPONSE_KEYS, "response")))
+        piece = piece.with_value("response", self._sieve.keep(response, shape.RESPONSE_KEYS, "response"))
+        yield Forward(piece.raw, self._writer.passed(piece) if self._enforcing else None)
 
     # Items
 
