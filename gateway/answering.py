@@ -23,7 +23,7 @@ from gateway.exchange import JUDGED, Call, EndState, Finding, Request
 from gateway.holdback import Break, Finishing, Hold, Judge, Judging, Observing, Send, Step, Undecodable
 from gateway.judge import judge
 from gateway.policy.explain import denial_text
-from gateway.upstream.client import UpstreamAnswer
+from gateway.upstream.client import ProviderAnswer
 from gateway.upstream.headers import RESPONSE_HEADERS, matching
 from gateway.validators import text_calls
 from gateway.visit import Head, Visit
@@ -42,7 +42,7 @@ ERROR_KEYS = frozenset(
 """Where providers put what went wrong."""
 
 
-async def answer(visit: Visit, request: Request, upstream: UpstreamAnswer) -> AsyncGenerator[Head | bytes, None]:
+async def answer(visit: Visit, request: Request, upstream: ProviderAnswer) -> AsyncGenerator[Head | bytes, None]:
     visit.headers |= matching(upstream.headers, RESPONSE_HEADERS)
     if request.operation == "pass_through":
         parts = _passed(visit, upstream)
@@ -69,7 +69,7 @@ async def answer(visit: Visit, request: Request, upstream: UpstreamAnswer) -> As
             yield part
 
 
-async def _provider_error(visit: Visit, upstream: UpstreamAnswer) -> AsyncGenerator[Head | bytes, None]:
+async def _provider_error(visit: Visit, upstream: ProviderAnswer) -> AsyncGenerator[Head | bytes, None]:
     """The provider's own refusal, passed on in its own words."""
     body = visit.gateway.redactor.data(await upstream.read(ERROR_BYTES))
     x = visit.x
@@ -102,7 +102,7 @@ def _error_alone(body: bytes, *, enforcing: bool) -> bytes | None:
     return body if tree.keys() <= ERROR_KEYS else strict_json.encode({k: v for k, v in tree.items() if k in ERROR_KEYS})
 
 
-async def _whole(visit: Visit, request: Request, upstream: UpstreamAnswer) -> AsyncGenerator[Head | bytes, None]:
+async def _whole(visit: Visit, request: Request, upstream: ProviderAnswer) -> AsyncGenerator[Head | bytes, None]:
     x, dialect, gateway = visit.x, visit.incoming.dialect, visit.gateway
     body = await upstream.read(gateway.settings.limits.answer_bytes)
     _first_byte(visit)
@@ -118,7 +118,7 @@ async def _whole(visit: Visit, request: Request, upstream: UpstreamAnswer) -> As
         yield part
 
 
-async def _plain(visit: Visit, request: Request, upstream: UpstreamAnswer) -> AsyncGenerator[Head | bytes, None]:
+async def _plain(visit: Visit, request: Request, upstream: ProviderAnswer) -> AsyncGenerator[Head | bytes, None]:
     """An answer that brings no calls, proven to be one."""
     body = await upstream.read(visit.gateway.settings.limits.answer_bytes)
     _first_byte(visit)
@@ -129,7 +129,7 @@ async def _plain(visit: Visit, request: Request, upstream: UpstreamAnswer) -> As
         yield part
 
 
-async def _passed(visit: Visit, upstream: UpstreamAnswer) -> AsyncGenerator[Head | bytes, None]:
+async def _passed(visit: Visit, upstream: ProviderAnswer) -> AsyncGenerator[Head | bytes, None]:
     """Whatever the provider answers on a route that the settings let pass."""
     body = await upstream.read(visit.gateway.settings.limits.answer_bytes)
     _first_byte(visit)
@@ -163,7 +163,7 @@ def _observed(visit: Visit, whole: WholeAnswer) -> bytes:
     return whole.body
 
 
-async def _chunks(visit: Visit, upstream: UpstreamAnswer) -> AsyncGenerator[bytes, None]:
+async def _chunks(visit: Visit, upstream: ProviderAnswer) -> AsyncGenerator[bytes, None]:
     """The provider's bytes. Once its answer has finished, a provider that keeps the connection open is not waited for much longer."""
     pieces = upstream.chunks()
     while True:
@@ -177,7 +177,7 @@ async def _chunks(visit: Visit, upstream: UpstreamAnswer) -> AsyncGenerator[byte
         yield chunk
 
 
-async def _streamed(visit: Visit, request: Request, upstream: UpstreamAnswer) -> AsyncGenerator[Head | bytes, None]:
+async def _streamed(visit: Visit, request: Request, upstream: ProviderAnswer) -> AsyncGenerator[Head | bytes, None]:
     x, gateway, dialect = visit.x, visit.gateway, visit.incoming.dialect
     visit.stream = dialect.stream(request, _limits(gateway.settings), enforcing=x.enforcing)
     hold: Hold = Judging(visit.stream) if x.enforcing else Observing(visit.stream)

@@ -41,6 +41,10 @@ class Bookkeeping:
         self._x.prompt_hash = found.hash
         self._found = found
 
+    def served_by(self, provider: str) -> None:
+        """Who answers, where that is not the provider of the client's dialect: its prices count."""
+        self._provider = provider
+
     def open(self) -> None:
         """Starts writing the opening record of a stream; `settle` waits for it."""
         links, messages = self._request_side()

@@ -22,7 +22,8 @@ from gateway.continuity import owed, recall
 from gateway.errors import ClientGone, GatewayError, JournalUnavailable
 from gateway.exchange import Caller, Endpoint, Exchange, Request
 from gateway.prompt.fingerprint import fingerprint
-from gateway.upstream.client import UpstreamAnswer
+from gateway.upstream import translate
+from gateway.upstream.client import ProviderAnswer
 from gateway.upstream.headers import all_but_keys, matching, parameters
 from gateway.upstream.routing import Target
 from gateway.visit import Gateway, Head, Incoming, Visit
@@ -198,22 +199,38 @@ class _ask:  # noqa: N801 - reads as a statement: async with _ask(...)
     def __init__(self, visit: Visit, request: Request, target: Target) -> None:
         self._visit, self._request, self._target = visit, request, target
 
-    async def __aenter__(self) -> UpstreamAnswer:
+    async def __aenter__(self) -> ProviderAnswer:
         visit, request, dialect = self._visit, self._request, self._visit.incoming.dialect
         visit.x.upstream = self._target.name
+        prepared = await _translation(visit, request, self._target)
         if request.stream:
             visit.book.open()
         visit.asked = visit.gateway.clock.mono_us()
-        endpoint = _endpoint(visit)
-        url = self._target.base_url + endpoint.upstream_path + _query(visit, request)
-        headers, body = _headers(visit, self._target, request), dialect.upstream_body(request, owed(visit, request))
-        self._sending = visit.gateway.upstream.send(endpoint.method, url, headers, body)
+        if prepared is None:
+            endpoint = _endpoint(visit)
+            url = self._target.base_url + endpoint.upstream_path + _query(visit, request)
+            headers, body = _headers(visit, self._target, request), dialect.upstream_body(request, owed(visit, request))
+            self._sending = visit.gateway.upstream.send(endpoint.method, url, headers, body)
+        else:
+            url = self._target.base_url + prepared.path
+            self._sending = visit.gateway.upstream.send("POST", url, prepared.headers, prepared.body)
         upstream = await self._sending.__aenter__()
         visit.x.upstream_status = upstream.status
-        return upstream
+        return upstream if prepared is None else translate.TranslatedAnswer(upstream, prepared)
 
     async def __aexit__(self, *error: object) -> None:
         await self._sending.__aexit__(*error)  # type: ignore[arg-type]
+
+
+async def _translation(visit: Visit, request: Request, target: Target) -> translate.Prepared | None:
+    """The request in the provider's dialect, where that is not the client's."""
+    if request.operation == "pass_through" or request.dialect in target.dialects:
+        return None
+    prepared = await translate.prepare(request, target)
+    visit.x.translated, visit.x.dropped = prepared.upstream, list(prepared.dropped)
+    visit.headers |= prepared.dropped_header
+    visit.book.served_by(prepared.provider)
+    return prepared
 
 
 def _query(visit: Visit, request: Request) -> str:

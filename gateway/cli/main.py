@@ -34,6 +34,7 @@ VERBS: dict[str, Verb] = {
     "init": Verb("gateway.cli.init:init", "Write a commented configuration and a starter policy."),
     "up": Verb("gateway.cli.up:up", "Start the gateway."),
     "status": Verb("gateway.cli.status:status", "Show whether the gateway runs and is healthy."),
+    "connect": Verb("gateway.cli.connect:connect", "Print the settings that point a client at this gateway."),
     "keys": Verb("gateway.cli.keys:app", "Create, list and revoke the keys that agents use."),
     "policy": Verb("gateway.cli.policy:app", "Check and test policy files."),
     "sql": Verb("gateway.cli.sql:sql", "Ask the book a question in SQL, read-only."),

@@ -80,6 +80,10 @@ class ExchangeRow(Struct, frozen=True, omit_defaults=True):
     input_preview: str = ""
     """First 200 characters of the last user message."""
     output_preview: str = ""
+    upstream_dialect: str | None = None
+    """What the provider speaks, where the exchange was translated."""
+    dropped_fields: tuple[str, ...] = ()
+    """What translation left out of the request."""
 
 
 class CallRow(Struct, frozen=True, omit_defaults=True):

@@ -193,6 +193,8 @@ class Scribe:
             response_message=links.response,
             input_preview=text(_asked(request))[:PREVIEW],
             output_preview=text(answer.text)[:PREVIEW],
+            upstream_dialect=x.translated or None,
+            dropped_fields=tuple(map(text, x.dropped)),
         )
 
 

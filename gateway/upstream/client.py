@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from types import TracebackType
-from typing import Self
+from typing import Protocol, Self
 
 import aiohttp
 from yarl import URL
@@ -19,6 +19,21 @@ from gateway.config import Timeouts
 from gateway.errors import GatewayError
 
 READ_BUFFER = 64 * 1024
+
+
+class ProviderAnswer(Protocol):
+    """What is asked of a provider's answer, also of a translated one."""
+
+    status: int
+    headers: dict[str, str]
+    """Lower-case names."""
+
+    @property
+    def media_type(self) -> str: ...
+    @property
+    def charset(self) -> str | None: ...
+    def chunks(self) -> AsyncIterator[bytes]: ...
+    async def read(self, limit: int) -> bytes: ...
 
 
 class UpstreamAnswer:

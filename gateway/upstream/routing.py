@@ -10,6 +10,7 @@ from msgspec import Struct
 from gateway.config import Settings
 from gateway.errors import GatewayError
 from gateway.exchange import Endpoint
+from gateway.upstream.translatable import spoken
 
 
 class Target(Struct, frozen=True):
@@ -18,6 +19,8 @@ class Target(Struct, frozen=True):
     name: str
     base_url: str
     key: str | None
+    dialects: tuple[str, ...] = ()
+    """What it speaks."""
 
     def __repr__(self) -> str:
         return f"Target({self.name}, {self.base_url}, key {'set' if self.key else 'none'})"
@@ -28,14 +31,15 @@ class Routes:
 
     def __init__(self, settings: Settings, keys: Mapping[str, str]) -> None:
         self._settings = settings
-        self._targets = {name: Target(name, up.base_url, keys.get(name)) for name, up in settings.upstreams.items()}
+        self._targets = {name: Target(name, up.base_url, keys.get(name), up.dialects) for name, up in settings.upstreams.items()}
         self._passing = [
             (re.compile("|".join(map(_passed, each.routes))), each.upstream) for each in settings.pass_through
         ]
         self._rules = [(re.compile("|".join(map(_pattern, r.models))), r.upstream) for r in settings.routes]
 
     def find(self, dialect: str, model: str) -> Target:
-        """Raises GatewayError('not_found') naming what would be accepted."""
+        """An upstream that speaks the dialect comes before one that would need translation, whatever the order of the routes. Raises
+        GatewayError('not_found') naming what would be accepted."""
         name = self._routed(dialect, model) if self._rules else self._first(dialect)
         return self._keyed(name)
 
@@ -59,18 +63,24 @@ class Routes:
         return self._keyed(self._first(dialect))
 
     def _routed(self, dialect: str, model: str) -> str:
-        for pattern, name in self._rules:
-            if dialect in self._settings.upstreams[name].dialects and pattern.fullmatch(model):
-                return name
-        served = [
-            g
-            for r in self._settings.routes
-            if dialect in self._settings.upstreams[r.upstream].dialects
-            for g in r.models
-        ]
+        routed = [name for pattern, name in self._rules if pattern.fullmatch(model)]
+        for serves in (self._speaks, self._translates):
+            for name in routed:
+                if serves(dialect, name):
+                    return name
+        served = [g for r in self._settings.routes if self._serves(dialect, r.upstream) for g in r.models]
         listed = ", ".join(served) or "none"
         message = f"No route of this gateway serves the model '{model}'. Models served in this dialect: {listed}."
         raise GatewayError("not_found", "model_not_found", message, param="model")
+
+    def _speaks(self, dialect: str, name: str) -> bool:
+        return dialect in self._settings.upstreams[name].dialects
+
+    def _translates(self, dialect: str, name: str) -> bool:
+        return spoken(dialect, self._settings.upstreams[name].dialects) is not None
+
+    def _serves(self, dialect: str, name: str) -> bool:
+        return self._speaks(dialect, name) or self._translates(dialect, name)
 
     def _first(self, dialect: str) -> str:
         for name, upstream in self._settings.upstreams.items():

@@ -40,10 +40,27 @@ def test_a_glob_means_star_and_question_mark_and_nothing_else():
             table.find("openai.chat", model)
 
 
-def test_a_route_of_another_dialect_does_not_match():
+def test_a_route_of_a_dialect_that_nothing_translates_does_not_match():
     with pytest.raises(GatewayError, match="none") as caught:
-        routes((["*"], "anthropic")).find("openai.chat", "gpt-4o")
+        routes((["*"], "anthropic")).find("made.up", "gpt-4o")
     assert (caught.value.kind, caught.value.code, caught.value.param) == ("not_found", "model_not_found", "model")
+
+
+def test_a_route_to_an_upstream_of_another_dialect_asks_for_translation():
+    target = routes((["claude-*"], "anthropic"), upstreams=UPSTREAMS | {"anthropic": UPSTREAMS["anthropic"] | {"key": None}}).find(
+        "openai.chat", "claude-sonnet-4-5"
+    )
+    assert (target.name, target.dialects) == ("anthropic", ("anthropic.messages",))
+
+
+def test_an_upstream_that_speaks_the_dialect_comes_before_one_that_needs_translation():
+    table = routes((["*"], "anthropic"), (["gpt-*"], "local"))
+    assert table.find("openai.chat", "gpt-4o").name == "local"
+
+
+def test_without_a_route_nothing_is_translated():
+    with pytest.raises(GatewayError, match="No upstream of this gateway speaks"):
+        routes(upstreams={"local": UPSTREAMS["local"]}).find("anthropic.messages", "gpt-4o")
 
 
 def test_an_unknown_model_is_told_what_is_served():

@@ -1,0 +1,79 @@
+"""`tollhouse connect`: the environment that points a client at this gateway.
+
+Standard output holds nothing but shell lines, so that `eval "$(tollhouse connect openai)"` works; notes go to standard error. It changes no
+file: clients that are set up by a file of their own are not here.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from gateway.cli.connect_clients import CLIENTS
+from gateway.config import DEFAULT_FILE, read
+
+NO_KEY = "no-key-needed"
+"""For SDKs that refuse to start without a key; a gateway that requires keys refuses it."""
+
+WILDCARDS = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]"}  # noqa: S104  compared with, never bound to
+
+
+def connect(
+    client: Annotated[str, typer.Argument(help="A client's name, or 'list'.")] = "list",
+    url: Annotated[str | None, typer.Option(help="The gateway's root. Default: the settings' listen address.")] = None,
+    key: Annotated[str | None, typer.Option(help="A key made by 'tollhouse keys create'.")] = None,
+) -> None:
+    """Print the shell lines that point a client at this gateway."""
+    if client == "list":
+        _show_clients()
+        return
+    if client not in CLIENTS:
+        raise typer.BadParameter(f"'{client}' is not known; 'tollhouse connect list' shows all", param_hint="CLIENT")
+    root = _root(url) if url is not None else listening()
+    for line in lines(client, root, _usable(key)):
+        typer.echo(line)
+    if key is None:
+        typer.echo(f"No --key: '{NO_KEY}' is set, which a gateway that requires keys refuses.", err=True)
+    if CLIENTS[client].note:
+        typer.echo(CLIENTS[client].note, err=True)
+
+
+def lines(client: str, root: str, key: str) -> list[str]:
+    """POSIX shell lines; values are quoted, so whatever they hold is data to the shell."""
+    variables = CLIENTS[client].variables
+    filled = {name: value.replace("{url}", root, 1) if value != "{key}" else key for name, value in variables.items()}
+    return [f"export {name}={shlex.quote(value)}" for name, value in filled.items()]
+
+
+def listening() -> str:
+    """Where this machine reaches the gateway of the settings file, or of the defaults."""
+    file = Path(DEFAULT_FILE)
+    host, _, port = read(file if file.is_file() else None, os.environ).listen.rpartition(":")
+    return f"http://{WILDCARDS.get(host, host)}:{port}"
+
+
+def _root(url: str) -> str:
+    if not url.startswith(("http://", "https://")) or not url.isprintable() or " " in url:
+        raise typer.BadParameter("give the gateway's root, like http://127.0.0.1:8484", param_hint="--url")
+    return url.rstrip("/")
+
+
+def _usable(key: str | None) -> str:
+    if key is None:
+        return NO_KEY
+    if not key or not key.isascii() or not key.isprintable() or " " in key:
+        raise typer.BadParameter("give the whole key as 'tollhouse keys create' printed it", param_hint="--key")
+    return key
+
+
+def _show_clients() -> None:
+    table = Table("client", "what", "variables")
+    for name, client in CLIENTS.items():
+        table.add_row(name, client.what, "\n".join(client.variables))
+    Console().print(table)
