@@ -85,7 +85,10 @@ def decode_request(
 
 
 def _streamed(endpoint: Endpoint) -> bool:
-    given = {value for name, value in parse_qsl(endpoint.query, keep_blank_values=True) if name == "stream"}
+    query = parse_qsl(endpoint.query, keep_blank_values=True)
+    given = {value for name, value in query if name == "stream"}
+    if any(name == "starting_after" for name, _ in query):
+        bad("not_resumed", "A stream cannot be taken up in its middle here. Fetch the response without `starting_after`.", "starting_after")
     if endpoint.operation != "retrieve" or endpoint.method != "GET" or not given:
         return False
     if given not in ({"true"}, {"false"}):

@@ -145,7 +145,7 @@ def _read_input(tree: Mapping[str, Json], raw: _Slices, operation: Operation, re
 
 
 def _read_item(item: Json, raw: bytes, path: str, reading: Reading) -> None:
-    kind = item.get("type", "message" if "role" in item else None) if isinstance(item, dict) else None
+    kind = _kind(item)
     if not isinstance(kind, str):
         bad("invalid_item", f"`{path}` must be an object with a `type` or a `role`.", path)
     if kind == "message":
@@ -165,6 +165,13 @@ def _read_item(item: Json, raw: bytes, path: str, reading: Reading) -> None:
     if kind in ("additional_tools", "tool_search_output") and isinstance(item.get("tools"), list):
         pieces = msgspec.json.decode(raw, type=dict[str, Raw])["tools"]
         reading.declared.add_all(item["tools"], map(bytes, _list(pieces)), f"{path}.tools")
+
+
+def _kind(item: Json) -> Json:
+    """What an item is; messages and references may go without a `type`."""
+    if not isinstance(item, dict) or item.get("type") is not None:
+        return item.get("type") if isinstance(item, dict) else None
+    return "message" if "role" in item else "item_reference" if item.keys() <= {"id", "type"} and item else None
 
 
 def _message(item: Mapping[str, Json], raw: bytes, path: str, reading: Reading) -> Message:

@@ -25,6 +25,8 @@ from gateway.errors import GatewayError
 from gateway.exchange import Answer, Call, Finding, Json
 
 _MOST_ITEMS = 4096
+_WORDS_HELD = 8
+"""How many times as much as calls may be held of words: each few letters of reasoning come in an event of their own."""
 
 
 class ResponsesStream:
@@ -210,12 +212,16 @@ class ResponsesStream:
             return
         if holder == "item" and isinstance(found, dict):
             piece = piece.with_value("item", self._clean(found, item.kind))
-        elif holder in piece.tree:
-            part = self._part(found)
-            if part is None:
-                yield Held(piece.raw)
-                return
+        elif holder in piece.tree and (part := self._part(found)) is not None:
             piece = piece.with_value("part", part)
+        elif holder in piece.tree and "content_index" in piece.tree:
+            item.dropped.append(piece.tree["content_index"])
+        index = piece.tree.get("content_index")
+        if index in item.dropped:
+            yield Held(piece.raw)
+            return
+        if item.dropped and type(index) is int:
+            piece = piece.with_value("content_index", index - sum(before < index for before in set(item.dropped)))
         yield from self._pass(piece, item)
 
     def _clean(self, found: Mapping[str, Json], kind: Json) -> Mapping[str, Json]:
@@ -267,11 +273,14 @@ class ResponsesStream:
     def _hold(self, piece: frames.Piece) -> Iterator[Event]:
         yield Held(piece.raw)
         self._held_bytes += len(piece.raw)
-        if self._held_bytes > self._limits.hold_bytes:
+        if self._held_bytes > (1 if self._called() else _WORDS_HELD) * self._limits.hold_bytes:
             detail = f"what is held of this answer is longer than {self._limits.hold_bytes} bytes"
             self._odd = self._odd or ("hold_limit", detail)
             yield from self._propose(self._planned([]))
             yield self._break("hold_limit", detail)
+
+    def _called(self) -> bool:
+        return bool(self._items) and self._items[-1].called
 
     def _note_text(self, piece: frames.Piece) -> None:
         delta = piece.tree.get("delta")
