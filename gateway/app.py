@@ -80,7 +80,7 @@ class DataPlane:
 
     async def _relay(self, scope: Scope, path: str, receive: Receive, send: Sender) -> None:
         headers = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"]]
-        found = self._passing(scope["method"], path) or _served(scope["method"], path, dict(headers))
+        found = self._passing(scope["method"], path) or _served(scope["method"], path, dict(headers), scope["query_string"])
         visitor = _Visitor(receive, send, self.gateway)
         incoming = Incoming(
             method=scope["method"],
@@ -244,10 +244,10 @@ class _Found(NamedTuple):
     refusal: GatewayError | None = None
 
 
-def _served(method: str, path: str, headers: dict[str, str]) -> _Found:
+def _served(method: str, path: str, headers: dict[str, str], query: bytes) -> _Found:
     """Looks a path up in the tables of all dialects. Where several serve it (`/v1/models`), the client's headers tell whose it is."""
     here = [(dialect, endpoint) for dialect in DIALECTS.values() for endpoint in dialect.endpoints(path)]
-    guessed = _guess(headers)
+    guessed = _guess(headers, query)
     fitting = [(dialect, endpoint) for dialect, endpoint in here if endpoint.method == method]
     if fitting:
         return _Found(*next((found for found in fitting if found[0] is guessed), fitting[0]))
@@ -260,8 +260,10 @@ def _served(method: str, path: str, headers: dict[str, str]) -> _Found:
     return _Found(guessed, refusal=GatewayError("not_found", "unknown_path", message))
 
 
-def _guess(headers: dict[str, str]) -> Dialect:
+def _guess(headers: dict[str, str], query: bytes) -> Dialect:
     """The dialect of a client by what its SDK always sends."""
+    if "x-goog-api-key" in headers or "x-goog-api-client" in headers or b"key=" in query:
+        return DIALECTS["google.gemini"]
     return DIALECTS["anthropic.messages" if "anthropic-version" in headers else "openai.chat"]
 
 

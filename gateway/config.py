@@ -19,12 +19,13 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 from gateway.documents import load as load_document
 from gateway.errors import StartError
 
-DialectName = Literal["openai.chat", "openai.responses", "anthropic.messages"]
+DialectName = Literal["openai.chat", "openai.responses", "anthropic.messages", "google.gemini"]
 
 DEFAULT_FILE = "tollhouse.yaml"
 PROVIDERS: dict[str, tuple[tuple[DialectName, ...], str, str]] = {
     "openai": (("openai.chat", "openai.responses"), "https://api.openai.com/v1", "OPENAI_API_KEY"),
     "anthropic": (("anthropic.messages",), "https://api.anthropic.com/v1", "ANTHROPIC_API_KEY"),
+    "google": (("google.gemini",), "https://generativelanguage.googleapis.com", "GEMINI_API_KEY"),
 }
 """Upstreams that need no configuration: name -> (dialects, base URL, variable with the key)."""
 

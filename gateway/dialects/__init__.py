@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Protocol
 
 import gateway.dialects.anthropic_messages as anthropic_messages
+import gateway.dialects.gemini as gemini
 import gateway.dialects.openai_chat as openai_chat
 import gateway.dialects.openai_responses as openai_responses
 from gateway.dialects.events import Ended, Event, Limits, WholeAnswer, WireError
@@ -82,4 +83,4 @@ class Dialect(Protocol):
     def error_answer(self, error: GatewayError) -> WireError: ...
 
 
-DIALECTS: dict[str, Dialect] = {d.NAME: d for d in (openai_chat, openai_responses, anthropic_messages)}
+DIALECTS: dict[str, Dialect] = {d.NAME: d for d in (openai_chat, openai_responses, anthropic_messages, gemini)}

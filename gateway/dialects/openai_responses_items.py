@@ -94,7 +94,7 @@ def read_call(item: Mapping[str, Json], index: int, limits: Limits, problem: tup
     """The call an item proposes. `problem`: what was found wrong with it before; the first defect counts."""
     kind = item.get("type")
     name, text, args, defect = _read(item, kind, limits)
-    if defect is not None and defect[0] in ("executed_upstream", "unknown_type"):
+    if kind is not None and defect is not None and defect[0] in ("executed_upstream", "unknown_type"):
         problem = defect  # says more than that it was told in two ways
     code, detail = problem or defect or _form(item, kind) or (None, "")
     return Call(

@@ -19,7 +19,7 @@ RESPONSE_HEADERS = (
 
 FORWARDED_PARAMETERS = frozenset({
     "beta", "api-version", "limit", "after_id", "before_id",
-    "stream", "include", "include[]", "include_obfuscation",
+    "alt", "pageSize", "pageToken", "stream", "include", "include[]", "include_obfuscation",
 })  # fmt: skip
 """Query parameters a provider gets. Keys travel in queries too, so nothing else does."""
 
