@@ -30,6 +30,8 @@ _FIELDS = {
     "reasoning": "output_cost_per_reasoning_token",
 }
 """Our classes of tokens and the table's names for their prices. Overrides use the left side."""
+_VENDORS = {"gcp.gemini": "gemini"}
+"""OpenTelemetry's names of providers where the table has others before its slash."""
 _TIER = re.compile(r"(.+)_above_(\d+)k_tokens")
 _DATED = re.compile(r"(.+?)[-@](?:\d{4}-\d{2}-\d{2}|\d{8})")
 
@@ -90,7 +92,7 @@ class PriceTable:
         dated = _DATED.fullmatch(model)
         names = (model, dated[1]) if dated else (model,)
         for name in names:
-            for key in (name, f"{provider}/{name}"):
+            for key in (name, f"{_VENDORS.get(provider, provider)}/{name}"):
                 prices = self._prices(key)
                 if prices is not None:
                     return key, prices

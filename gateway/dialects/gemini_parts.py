@@ -40,17 +40,17 @@ class Reader:
     def pieces(self, parts: list[Json], candidate: int) -> list[Piece]:
         return [self._piece(part, candidate) for part in parts]
 
-    def unreadable(self, code: str, detail: str, candidate: int = 0) -> Piece:
+    def unreadable(self, code: str, detail: str, candidate: int = 0) -> Call:
         """Stands for something that may be a call and that nobody can read."""
-        return Piece({}, self._call({}, UNKNOWN, NO_ARGUMENTS, None, (code, detail), candidate))
+        return self._call({}, UNKNOWN, NO_ARGUMENTS, None, (code, detail), candidate)
 
     def _piece(self, part: Json, candidate: int) -> Piece:
         if not isinstance(part, dict):
-            return self.unreadable("unknown_type", shape.odd_detail(part), candidate)
+            return Piece({}, self.unreadable("unknown_type", shape.odd_detail(part), candidate))
         known = self.sieve.keep(part, shape.PART_KEYS, "part")
         kinds = shape.payload(known)
         if len(kinds) > 1 and ("functionCall" in kinds or not shape.SERVICES.keys().isdisjoint(kinds)):
-            return self.unreadable("mixed_forms", "a part holds a call and something else", candidate)
+            return Piece({}, self.unreadable("mixed_forms", "a part holds a call and something else", candidate))
         if "functionCall" in kinds:
             return self._function_call(known, candidate)
         service = next((kind for kind in kinds if kind in shape.SERVICES), None)
@@ -59,7 +59,7 @@ class Reader:
             problem = ("executed_upstream", detail)
             return Piece({}, self._call({}, shape.SERVICES[service], NO_ARGUMENTS, None, problem, candidate))
         if known is not part and not kinds:
-            return self.unreadable("unknown_type", shape.odd_detail(part), candidate)
+            return Piece({}, self.unreadable("unknown_type", shape.odd_detail(part), candidate))
         return Piece({kind: self._payload(kind, value) for kind, value in known.items()} if kinds else known)
 
     def _payload(self, kind: str, value: Json) -> Json:
@@ -72,7 +72,7 @@ class Reader:
     def _function_call(self, part: Mapping[str, Json], candidate: int) -> Piece:
         found = part["functionCall"]
         if not isinstance(found, dict):
-            return self.unreadable("unknown_type", "`functionCall` is not an object", candidate)
+            return Piece({}, self.unreadable("unknown_type", "`functionCall` is not an object", candidate))
         name, args = found.get("name"), found.get("args")
         problem = self._form(found)
         if not isinstance(args, dict | None):

@@ -53,7 +53,7 @@ def decode_request(body: bytes, allow: frozenset[str], endpoint: Endpoint) -> Re
         _asked(inner, reading)
     else:
         _asked(tree, reading)
-    config = spelled(tree.get("generationConfig") or {}, "generationConfig")
+    config = _held(tree, "generationConfig", "generationConfig")
     return Request(
         dialect=NAME,
         model=endpoint.subject,
@@ -96,12 +96,17 @@ def _check_model(tree: Mapping[str, Json], endpoint: Endpoint) -> None:
         raise bad("invalid_model", "`model` names another model than the path. Leave it out of the body.", "model")
 
 
+def _held(holder: Mapping[str, Json], name: str, path: str) -> dict[str, Json]:
+    """The object of a field; an absent one is empty."""
+    return {} if holder.get(name) is None else spelled(holder[name], path)
+
+
 def _number(value: Json) -> float | None:
     return float(value) if type(value) in (int, float) else None
 
 
 def _asked(tree: Mapping[str, Json], reading: Reading) -> None:
-    config = spelled(tree.get("generationConfig") or {}, "generationConfig")
+    config = _held(tree, "generationConfig", "generationConfig")
     reading.fields(config, shape.GENERATION_KEYS, "generationConfig")
     count = config.get("candidateCount", 1)
     if type(count) is not int or not 1 <= count <= MOST_CANDIDATES:
@@ -126,7 +131,7 @@ def _embedded(tree: Mapping[str, Json], reading: Reading) -> None:
 def _embeddings(tree: Mapping[str, Json]) -> Iterator[tuple[Json, str]]:
     if tree.get("content") is not None:
         yield tree["content"], "content"
-    requests = tree.get("requests") or []
+    requests = [] if tree.get("requests") is None else tree["requests"]
     if not isinstance(requests, list):
         raise bad("invalid_type", "`requests` must be a list.", "requests")
     for at, each in enumerate(requests):
@@ -322,7 +327,7 @@ def _read_choice(config: Json, reading: Reading) -> None:
         return
     found = spelled(config, "toolConfig")
     reading.fields(found, shape.TOOL_CONFIG_KEYS, "toolConfig")
-    calling = spelled(found.get("functionCallingConfig") or {}, "toolConfig.functionCallingConfig")
+    calling = _held(found, "functionCallingConfig", "toolConfig.functionCallingConfig")
     reading.fields(calling, shape.CALLING_KEYS, "toolConfig.functionCallingConfig")
     if calling.get("mode") is not None and calling["mode"] not in _MODES:
         reading.unjudged.append("toolConfig.functionCallingConfig.mode")

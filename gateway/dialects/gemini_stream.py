@@ -112,7 +112,8 @@ class GeminiStream:
             yield self._break("protocol", detail)
             return
         yield Held(event.raw)
-        yield from self._propose(self._reader.unreadable(ambiguous.code, detail), parts.Candidate(0, {}, "model"))
+        call = self._reader.unreadable(ambiguous.code, detail)
+        yield self._propose(call, parts.Piece({}, call), parts.Candidate(0, {}, "model"))
         self._seen.add(0)
 
     def _answered(self, event: sse.SseEvent, data: bytes, tree: dict[str, Json]) -> Iterator[Event]:
@@ -170,17 +171,16 @@ class GeminiStream:
                 yield from self._words(candidate, words)
                 words = []
                 left -= 1
-                yield from self._propose(piece, candidate, more=left > 0)
+                yield self._propose(piece.call, piece, candidate, more=left > 0)
             yield from self._words(candidate, words)
 
     def _words(self, candidate: parts.Candidate, words: list[Mapping[str, Json]]) -> Iterator[Event]:
         if words and self._enforcing:
             yield Forward(b"", self._frame(candidate, words, last=False))
 
-    def _propose(self, piece: parts.Piece, candidate: parts.Candidate, *, more: bool = False) -> Iterator[Event]:
-        if piece.call is not None:
-            self._proposed[piece.call.index] = (piece, candidate)
-            yield Proposed(piece.call, more=more)
+    def _propose(self, call: Call, piece: parts.Piece, candidate: parts.Candidate, *, more: bool = False) -> Event:
+        self._proposed[call.index] = (piece, candidate)
+        return Proposed(call, more=more)
 
     def _frame(self, candidate: parts.Candidate, said: list[Mapping[str, Json]], *, last: bool) -> bytes:
         return self._whole_frame([candidate.holding(said, last=last)], usage=False)

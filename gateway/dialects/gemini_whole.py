@@ -75,7 +75,6 @@ def _ambiguous(body: bytes, ambiguous: strict_json.Ambiguous, reader: parts.Read
     """Readers disagree about this body: it stands as one proposal that nobody can read, in an answer with nothing else in it."""
     if ambiguous.code == "malformed":
         return _broken(body, "protocol", f"the answer is not JSON: {ambiguous.detail}")
-    piece = reader.unreadable(ambiguous.code, f"the answer: {ambiguous.detail}")
-    candidate = parts.Candidate(0, {"index": 0, "finishReason": "STOP"}, "model", [piece], clean=False)
-    calls = () if piece.call is None else (piece.call,)
-    return WholeAnswer(Answer(), calls, body, _Tree({}, {}, (candidate,)))
+    call = reader.unreadable(ambiguous.code, f"the answer: {ambiguous.detail}")
+    candidate = parts.Candidate(0, {"index": 0, "finishReason": "STOP"}, "model", [parts.Piece({}, call)], clean=False)
+    return WholeAnswer(Answer(), (call,), body, _Tree({}, {}, (candidate,)))

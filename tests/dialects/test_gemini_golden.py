@@ -53,7 +53,11 @@ def pretty(value: Any) -> bytes:
 def test_a_stream_gives_the_events_on_file(name: str, drive: Any, expect: Any) -> None:
     stream = judged(name)
     run = drive(stream, [wire_of(name)])
-    said = {"events": run.described, "answer": msgspec.structs.asdict(stream.answer), "findings": msgspec.to_builtins(stream.findings)}
+    said = {
+        "events": run.described,
+        "answer": msgspec.structs.asdict(stream.answer),
+        "findings": msgspec.to_builtins(stream.findings),
+    }
     expect(FOLDER / f"{name}.events.json", pretty(said))
 
 
@@ -67,7 +71,9 @@ def test_a_client_gets_the_bytes_on_file(name: str, judge: str, drive: Any, expe
 def test_every_cut_gives_the_same_events_and_bytes(name: str, drive: Any) -> None:
     wire = wire_of(name)
     whole = {judge: drive(judged(name), [wire], judge) for judge in ("allowed", "denied")}
-    for turn, pieces in enumerate([[wire[at : at + 1] for at in range(len(wire))], *([wire[:at], wire[at:]] for at in range(len(wire)))]):
+    for turn, pieces in enumerate(
+        [[wire[at : at + 1] for at in range(len(wire))], *([wire[:at], wire[at:]] for at in range(len(wire)))]
+    ):
         judge = ("allowed", "denied")[turn % 2]
         run = drive(judged(name), pieces, judge)
         assert (run.events, run.sent) == (whole[judge].events, whole[judge].sent)
@@ -89,12 +95,18 @@ def test_words_alone_keep_every_byte(name: str, drive: Any) -> None:
 @pytest.mark.parametrize(
     ("name", "problems"),
     [
-        ("code_unasked", ["executed_upstream", "executed_upstream"]), ("unknown_part", ["unknown_type"]),
-        ("snake_case_call", ["unknown_type"]), ("text_beside_call", ["mixed_forms"]), ("args_in_pieces", ["unknown_type"]), ("bad_name", ["bad_name"]),
-        ("args_not_an_object", ["type", "unknown_type", "unknown_type"]), ("shared_ids", [None, "duplicate_id", "bad_id"]),
-        ("duplicate_key", ["dup_key"]), ("one_call", [None]),
+        ("code_unasked", ["executed_upstream", "executed_upstream"]),
+        ("unknown_part", ["unknown_type"]),
+        ("snake_case_call", ["unknown_type"]),
+        ("text_beside_call", ["mixed_forms"]),
+        ("args_in_pieces", ["unknown_type"]),
+        ("bad_name", ["bad_name"]),
+        ("args_not_an_object", ["type", "unknown_type", "unknown_type"]),
+        ("shared_ids", [None, "duplicate_id", "bad_id"]),
+        ("duplicate_key", ["dup_key"]),
+        ("one_call", [None]),
     ],
-)  # fmt: skip
+)
 def test_what_cannot_be_read_in_one_way_is_a_call_with_a_problem(name: str, problems: Any, drive: Any) -> None:
     assert [call.problem for call in drive(judged(name), [wire_of(name)]).calls] == problems
 
