@@ -63,8 +63,8 @@ class Item:
         self.done: Mapping[str, Json] | None = None
         self.pieces: list[Piece] = []
         """Events that are held, in order."""
-        self.dropped: list[int] = []
-        """Parts that are left out."""
+        self.dropped: set[tuple[str, int]] = set()
+        """Places of parts that are left out."""
         self._deltas: list[str] = []
         self._size = 0
         self._copies: list[Json] = []

@@ -176,7 +176,7 @@ class ResponsesStream:
             self._holding = True
         elif item.kind != "reasoning" and self._waiting and not self._holding:
             yield from self._let_go()
-        yield from self._pass_item(piece.kept(self._sieve, shape.FRAME_KEYS[piece.kind]), item, "item")
+        yield from self._told(piece, item, found)
 
     def _done(self, piece: frames.Piece) -> Iterator[Event]:
         item, found = self._addressed(piece), piece.tree.get("item")
@@ -184,7 +184,7 @@ class ResponsesStream:
             yield self._break("protocol", "an item ended that was not begun")
             return
         item.done = found
-        yield from self._pass_item(piece.kept(self._sieve, shape.FRAME_KEYS[piece.kind]), item, "item")
+        yield from self._told(piece, item, found)
 
     def _of_item(self, piece: frames.Piece) -> Iterator[Event]:
         kinds, keys = shape.ITEM_EVENTS[piece.kind]
@@ -197,32 +197,40 @@ class ResponsesStream:
         if item.called:
             item.hear(piece, self._limits)
             yield from self._hold(piece)
-        else:
-            yield from self._pass_item(piece, item, "part")
+            return
+        key = next((key for key in ("content_index", "summary_index") if key in piece.tree), None)
+        yield from self._pass(piece, item) if key is None else self._of_part(piece, item, key)
 
     def _addressed(self, piece: frames.Piece) -> frames.Item | None:
         """The item an event is about. Its place alone counts: what is held is written anew under one id."""
         index = piece.tree.get("output_index")
         return self._items[index] if type(index) is int and 0 <= index < len(self._items) else None
 
-    def _pass_item(self, piece: frames.Piece, item: frames.Item, holder: str) -> Iterator[Event]:
-        found = piece.tree.get(holder)
+    def _told(self, piece: frames.Piece, item: frames.Item, found: Mapping[str, Json]) -> Iterator[Event]:
+        """An event that tells of a whole item: begun or done."""
+        piece = piece.kept(self._sieve, shape.FRAME_KEYS[piece.kind])
         if item.called:
             yield from self._hold(piece)
+        else:
+            yield from self._pass(piece.with_value("item", self._clean(found, item.kind)), item)
+
+    def _of_part(self, piece: frames.Piece, item: frames.Item, key: str) -> Iterator[Event]:
+        """An event of one part. A part of a kind that nobody knows leaves no trace; those behind it move up."""
+        index = piece.tree[key]
+        if type(index) is not int:
+            yield self._break("protocol", "a part whose place is no whole number")
             return
-        if holder == "item" and isinstance(found, dict):
-            piece = piece.with_value("item", self._clean(found, item.kind))
-        elif holder in piece.tree and (part := self._part(found)) is not None:
-            piece = piece.with_value("part", part)
-        elif holder in piece.tree and "content_index" in piece.tree:
-            item.dropped.append(piece.tree["content_index"])
-        index = piece.tree.get("content_index")
-        if index in item.dropped:
+        if "part" in piece.tree:
+            part = self._part(piece.tree["part"])
+            if part is None:
+                item.dropped.add((key, index))
+            else:
+                piece = piece.with_value("part", part)
+        if (key, index) in item.dropped:
             yield Held(piece.raw)
             return
-        if item.dropped and type(index) is int:
-            piece = piece.with_value("content_index", index - sum(before < index for before in set(item.dropped)))
-        yield from self._pass(piece, item)
+        before = sum(kind == key and place < index for kind, place in item.dropped)
+        yield from self._pass(piece.with_value(key, index - before) if before else piece, item)
 
     def _clean(self, found: Mapping[str, Json], kind: Json) -> Mapping[str, Json]:
         """An item that leaves: known keys, known parts."""

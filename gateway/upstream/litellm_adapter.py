@@ -191,7 +191,7 @@ class GeminiSpeaker:
         if leading:  # said here: for a model that is not in its table litellm makes it a word of the user
             body["system_instruction"] = {"parts": [{"text": text} for message in leading for text in _texts(message["content"])]}
         verb = "streamGenerateContent?alt=sse" if stream else "generateContent"
-        return UpstreamCall(f"/models/{quote(model, safe='')}:{verb}", dict(body), {})
+        return UpstreamCall(f"/v1beta/models/{quote(model, safe='')}:{verb}", dict(body), {})
 
     def answer(self, body: dict[str, Json], model: str) -> dict[str, Json]:
         raw = SimpleNamespace(headers={}, status_code=200, text="")

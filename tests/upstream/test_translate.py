@@ -158,7 +158,7 @@ def test_both_reach_gemini_whole(client, stream):
     prepared = said(client, "google.gemini", stream=stream)
     found = body(prepared)
     verb = "streamGenerateContent?alt=sse" if stream else "generateContent"
-    assert (prepared.path, prepared.provider) == (f"/models/m-1:{verb}", "gcp.gemini")
+    assert (prepared.path, prepared.provider) == (f"/v1beta/models/m-1:{verb}", "gcp.gemini")
     assert prepared.headers["x-goog-api-key"] == "provider-key"
     assert found["system_instruction"]["parts"] == [{"text": "be"}]
     assert found["generationConfig"] == {"max_output_tokens": 9, "temperature": 0.5, "stop_sequences": ["x"]}

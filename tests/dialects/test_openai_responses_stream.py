@@ -1,0 +1,418 @@
+"""What a Responses stream does with what should not be: kept back, bounded, or broken off; and what a stored conversation is owed."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import msgspec
+import pytest
+
+from gateway.dialects import openai_responses as dialect
+from gateway.dialects import openai_responses_shape as shape
+from gateway.dialects.events import Broken, Limits
+from gateway.dialects.openai_responses_items import read_call
+from gateway.dialects.openai_responses_owed import with_answers
+from gateway.errors import GatewayError
+from gateway.exchange import Answer, Owed, Request
+
+TOOLS = [{"type": "function", "name": name} for name in ("f", "g")]
+HEAD = {"id": "resp_1", "object": "response", "model": "m", "status": "in_progress", "output": []}
+
+
+def asked(path: str = "/v1/responses", method: str = "POST", **more: Any) -> Request:
+    endpoint = next(each for each in dialect.endpoints(path) if each.method == method)
+    body = b"" if endpoint.subject else json.dumps({"model": "m", "input": "x", "tools": TOOLS, "stream": True} | more).encode()
+    return dialect.decode_request(body, {}, frozenset(), endpoint)
+
+
+def wire(*events: Any, numbers: bool = True) -> bytes:
+    out = b""
+    for number, (kind, more) in enumerate(events):
+        tree = {"type": kind, **({"sequence_number": number} if numbers else {}), **more}
+        out += b"event: " + kind.encode() + b"\ndata: " + json.dumps(tree).encode() + b"\n\n"
+    return out
+
+
+def begun() -> Any:
+    return "response.created", {"response": HEAD}
+
+
+def added(item: Any, at: int = 0) -> Any:
+    return "response.output_item.added", {"output_index": at, "item": item}
+
+
+def done(item: Any, at: int = 0) -> Any:
+    return "response.output_item.done", {"output_index": at, "item": item}
+
+
+def last(*output: Any, kind: str = "completed", **more: Any) -> Any:
+    return f"response.{kind}", {"response": HEAD | {"status": kind, "output": list(output)} | more}
+
+
+def call(name: str = "f", number: int = 1, **more: Any) -> dict[str, Any]:
+    head = {"id": f"fc_{number}", "type": "function_call", "call_id": f"call_{number}", "name": name}
+    return head | {"arguments": "{}", "status": "completed"} | more
+
+
+WORDS = {"id": "m1", "type": "message", "role": "assistant", "status": "completed", "content": []}
+DELTA = "response.function_call_arguments.delta"
+
+
+@pytest.fixture
+def play(drive: Any) -> Any:
+    def run(
+        *events: Any, limits: Limits | None = None, enforcing: bool = True, request: Request | None = None, judge: str = "allowed"
+    ) -> Any:
+        stream = dialect.stream(request or asked(), limits or Limits(), enforcing=enforcing)
+        return drive(stream, [wire(*events)], judge)
+
+    return run
+
+
+def broken(run: Any) -> tuple[str, str] | None:
+    return next(((event.code, event.detail) for event in run.events if isinstance(event, Broken)), None)
+
+
+@pytest.mark.parametrize(
+    "events",
+    [
+        [("response.created", {"response": 7})],
+        [("response.completed", {"response": 7})],
+        [("response.completed", {"response": {"output": {}}})],
+        [begun(), added(7)],
+        [begun(), added(WORDS, 1)],
+        [begun(), added(WORDS, True)],  # type: ignore[arg-type]
+        [begun(), done(WORDS)],
+        [begun(), added(WORDS), done(WORDS), done(WORDS)],
+        [begun(), added(WORDS), done(call())],
+        [begun(), added(WORDS), done(7)],
+        [begun(), ("response.output_text.delta", {"output_index": 0, "content_index": 0, "delta": "x"})],
+        [begun(), added(WORDS), ("response.output_text.delta", {"output_index": -1, "content_index": 0, "delta": "x"})],
+        [begun(), added(WORDS), ("response.output_text.delta", {"output_index": 0, "content_index": "0", "delta": "x"})],
+        [begun(), added(WORDS), (DELTA, {"output_index": 0, "delta": "x"})],
+        [begun(), added(call()), done(call()), (DELTA, {"output_index": 0, "delta": "x"})],
+    ],
+)
+def test_a_stream_that_breaks_its_own_rules_is_broken_off(events: Any, play: Any) -> None:
+    found = broken(play(*events))
+    assert found is not None
+    assert found[0] == "protocol"
+
+
+@pytest.mark.parametrize("data", [b"{", b"[1]", b'{"type":7}', b'"x"'])
+def test_an_event_that_is_none_breaks_the_stream(data: bytes) -> None:
+    stream = dialect.stream(asked(), Limits(), enforcing=True)
+    (event,) = stream.feed(b"data: " + data + b"\n\n")
+    assert event.code == "protocol"
+    assert list(stream.feed(wire(begun()))) == list(stream.close()) == []
+
+
+def test_events_are_bounded() -> None:
+    stream = dialect.stream(asked(), Limits(event_bytes=50), enforcing=True)
+    (event,) = stream.feed(b"data: " + b"x" * 100)
+    assert event.code == "protocol"
+
+
+def test_comments_and_what_is_unfinished_behind_the_end_are_no_part_of_the_answer(drive: Any) -> None:
+    stream = dialect.stream(asked(), Limits(), enforcing=True)
+    run = drive(stream, [b": odd\x00\n\n" + wire(begun(), last()) + b"data: [DONE]\n\ndata: {"])
+    assert run.sent.startswith(b":\n\n")
+    assert run.sent.endswith(b"[DONE]\n\n")
+    assert broken(run) is None
+
+
+@pytest.mark.parametrize(
+    ("events", "problem"),
+    [
+        ([added(call()), (DELTA, {"output_index": 0, "delta": 7}), done(call())], "type"),
+        ([added(call()), (DELTA, {"output_index": 0, "delta": "x" * 100}), done(call())], "hold_limit"),
+        (
+            [
+                added(call()),
+                ("response.function_call_arguments.done", {"output_index": 0, "name": "g", "arguments": "{}"}),
+                done(call()),
+            ],
+            "copies_differ",
+        ),
+        ([added(call("g")), done(call())], "copies_differ"),
+        ([added(call(arguments={})), done(call(arguments={}))], "type"),
+        ([added(call(call_id=None)), done(call(call_id=None))], "bad_id"),
+        ([added(call(status="incomplete")), done(call(status="incomplete"))], "truncated"),
+        ([added(call(namespace=7)), done(call(namespace=7))], "bad_name"),
+        (
+            [
+                added({"type": "custom_tool_call", "call_id": "c", "name": "f", "input": 7}),
+                done({"type": "custom_tool_call", "call_id": "c", "name": "f", "input": 7}),
+            ],
+            "type",
+        ),
+        ([added({"type": "shell_call", "call_id": "c"}), done({"type": "shell_call", "call_id": "c"})], "type"),
+        (
+            [
+                added({"type": "shell_call", "call_id": "c", "action": {"a": 1}}),
+                done({"type": "shell_call", "call_id": "c", "action": {"a": 2}}),
+            ],
+            "copies_differ",
+        ),
+    ],
+)
+def test_a_call_that_is_told_in_two_ways_or_in_none_is_denied(events: Any, problem: str, play: Any) -> None:
+    output = events[-1][1]["item"]
+    run = play(begun(), *events, last(output), limits=Limits(call_bytes=50))
+    assert [found.problem for found in run.calls] == [problem]
+    assert broken(run) is None
+
+
+def test_a_call_that_is_never_finished_is_no_call(play: Any) -> None:
+    assert [found.problem for found in play(begun(), added(call()), last()).calls] == ["truncated"]
+    assert [found.problem for found in play(begun(), added(call()), last(call())).calls] == [None]
+    assert [
+        found.problem for found in play(begun(), added(WORDS), done(WORDS), added(call(), 1), done(call(), 1), last(WORDS)).calls
+    ] == ["copies_differ"]
+
+
+def test_a_call_without_arguments_has_none() -> None:
+    found = read_call(call(arguments=None), 0, Limits())
+    assert (found.args, found.arguments, found.problem) == ({}, "{}", None)
+
+
+def test_a_custom_call_may_be_long_only_within_bounds() -> None:
+    item = {"type": "custom_tool_call", "call_id": "c", "name": "f", "input": "x" * 100}
+    assert read_call(item, 0, Limits(call_bytes=50)).problem == "hold_limit"
+
+
+def test_an_approval_is_judged_by_what_would_be_run() -> None:
+    item = {"type": "mcp_approval_request", "id": "m1", "server_label": "dice", "name": "roll", "arguments": '{"n":2}'}
+    found = read_call(item, 0, Limits())
+    assert (found.id, found.name, found.args) == (
+        "m1",
+        "openai.mcp_approval",
+        {"server_label": "dice", "name": "roll", "arguments": {"n": 2}},
+    )
+    assert read_call(item | {"arguments": '{"n":1,"n":2}'}, 0, Limits()).problem == "dup_key"
+
+
+def test_more_calls_than_allowed_are_one_too_many(play: Any) -> None:
+    events = [event for at in range(5) for event in (added(call(number=at), at), done(call(number=at), at))]
+    run = play(begun(), *events, last(*(call(number=at) for at in range(5))), limits=Limits(calls=2))
+    assert [found.problem for found in run.calls] == [None, None, "call_limit"]
+
+
+def test_what_is_held_is_bounded_for_calls_and_more_generously_for_words(play: Any) -> None:
+    run = play(begun(), added(call()), *[(DELTA, {"output_index": 0, "delta": "x" * 90})] * 9, limits=Limits(hold_bytes=1000))
+    assert [found.problem for found in run.calls] == ["truncated"]
+    assert broken(run) == ("hold_limit", "what is held of this answer is longer than 1000 bytes")
+    thought = {"id": "rs", "type": "reasoning", "summary": []}
+    delta = ("response.reasoning_summary_text.delta", {"output_index": 0, "summary_index": 0, "delta": "x" * 90})
+    assert broken(play(begun(), added(thought), *[delta] * 20, last(thought), limits=Limits(hold_bytes=1000))) is None
+    assert broken(play(begun(), added(thought), *[delta] * 90, limits=Limits(hold_bytes=1000))) is not None
+
+
+def test_reasoning_at_the_end_leaves_with_the_end(play: Any) -> None:
+    thought = {"id": "rs", "type": "reasoning", "summary": []}
+    run = play(begun(), added(thought), done(thought), last(thought))
+    assert run.sent == wire(begun(), added(thought), done(thought), last(thought)).replace(b"", b"") or b'"rs"' in run.sent
+    assert json.loads(run.sent.split(b"data: ")[-1])["response"]["output"] == [thought]
+
+
+def test_loose_events_pass_and_wait_behind_a_call(play: Any) -> None:
+    loose = ("keepalive", {})
+    assert play(begun(), loose, last()).sent == wire(begun(), loose, last())
+    assert b"keepalive" not in play(begun(), added(call()), loose, done(call()), last(call())).sent
+
+
+def test_parts_of_an_unknown_kind_leave_no_trace_and_those_behind_move_up(play: Any) -> None:
+    def part(at: int, kind: str) -> Any:
+        return "response.content_part.added", {"output_index": 0, "content_index": at, "part": {"type": kind, "text": ""}}
+
+    def text(at: int) -> Any:
+        return "response.output_text.delta", {"output_index": 0, "content_index": at, "delta": f"d{at}"}
+
+    told = WORDS | {"content": [{"type": "x"}, {"type": "output_text", "text": "d1"}]}
+    run = play(begun(), added(WORDS), part(0, "x"), text(0), part(1, "output_text"), text(1), done(told), last(told))
+    assert b"d0" not in run.sent
+    assert b'"content_index":0' in run.sent
+    assert b'"content_index":1' not in run.sent.split(b"call")[0]
+    assert [found.problem for found in run.calls] == ["unknown_type"]
+
+
+def test_an_item_whose_content_is_no_list_is_suspect(play: Any) -> None:
+    run = play(begun(), added(WORDS | {"content": "x"}), last(WORDS))
+    assert [found.problem for found in run.calls] == ["unknown_type"]
+
+
+def test_a_shell_in_a_container_is_the_provider_s_when_it_was_granted(play: Any) -> None:
+    item = {
+        "type": "shell_call",
+        "id": "s",
+        "call_id": "c",
+        "status": "completed",
+        "action": {},
+        "environment": {"type": "container_reference"},
+    }
+    request = asked(tools=[{"type": "shell", "environment": {"type": "container_auto"}}])
+    assert play(begun(), added(item), done(item), last(item), request=request).calls == []
+    assert [c.name for c in play(begun(), added(item), done(item), last(item)).calls] == ["openai.shell"]
+
+
+def test_a_search_for_tools_at_the_provider_is_its_own_when_it_was_granted(play: Any) -> None:
+    item = {"type": "tool_search_call", "id": "t", "execution": "server", "status": "completed", "arguments": {"q": 1}}
+    assert play(begun(), added(item), done(item), last(item), request=asked(tools=[{"type": "tool_search"}])).calls == []
+    assert [c.name for c in play(begun(), added(item), done(item), last(item)).calls] == ["openai.tool_search"]
+
+
+def test_a_cut_beside_a_call_is_seen_by_an_observer_as_a_denied_call(play: Any) -> None:
+    events = (begun(), added(call()), done(call()), last(call(), kind="incomplete"))
+    assert broken(play(*events)) == ("truncated", "the answer was cut while a call was being proposed")
+    assert [c.problem for c in play(*events, enforcing=False).calls] == ["truncated"]
+
+
+def test_a_fetched_stream_may_have_failed(play: Any) -> None:
+    failed = last(kind="failed", error={"code": "x", "message": "No."})
+    assert broken(play(begun(), failed, request=asked("/v1/responses/resp_1", "GET"))) is None
+    assert broken(play(begun(), failed)) == ("provider_error", "No.")
+
+
+def test_an_error_without_an_error_is_an_error(play: Any) -> None:
+    run = play(begun(), ("error", {"message": "Slow.", "code": "rate"}))
+    assert broken(run) == ("provider_error", "Slow.")
+    assert json.loads(run.sent.split(b"data: ")[-1])["error"]["code"] == "rate"
+    assert broken(play(begun(), ("error", {"error": "Oh."})))[1] == "Oh."
+
+
+def test_a_stream_is_not_ended_before_its_end() -> None:
+    with pytest.raises(RuntimeError):
+        dialect.stream(asked(), Limits(), enforcing=True).ended(None, 0, 0)  # type: ignore[arg-type]
+
+
+# What is owed
+
+
+def owed(kind: str, call_id: str = "c1") -> Owed:
+    return Owed(call_id, kind, "Denied.")
+
+
+@pytest.mark.parametrize(
+    ("kind", "item"),
+    [
+        ("function_call", {"type": "function_call_output", "call_id": "c1", "output": "Denied."}),
+        ("unknown", {"type": "function_call_output", "call_id": "c1", "output": "Denied."}),
+        ("custom_tool_call", {"type": "custom_tool_call_output", "call_id": "c1", "output": "Denied."}),
+        ("local_shell_call", {"type": "local_shell_call_output", "id": "c1", "output": "Denied."}),
+        ("apply_patch_call", {"type": "apply_patch_call_output", "call_id": "c1", "status": "failed", "output": "Denied."}),
+        (
+            "tool_search_call",
+            {"type": "tool_search_output", "call_id": "c1", "execution": "client", "status": "completed", "tools": []},
+        ),
+        (
+            "mcp_approval_request",
+            {"type": "mcp_approval_response", "approval_request_id": "c1", "approve": False, "reason": "Denied."},
+        ),
+        (
+            "shell_call",
+            {
+                "type": "shell_call_output",
+                "call_id": "c1",
+                "output": [{"stdout": "", "stderr": "Denied.", "outcome": {"type": "exit", "exit_code": 1}}],
+            },
+        ),
+    ],
+)
+def test_each_kind_of_call_is_answered_in_its_own_form(kind: str, item: dict[str, Any]) -> None:
+    body = json.loads(with_answers(asked(previous_response_id="r"), [owed(kind)]))
+    assert body["input"] == [item, {"type": "message", "role": "user", "content": "x"}]
+    assert body["model"] == "m"
+
+
+def test_a_computer_call_cannot_be_answered_with_words() -> None:
+    with pytest.raises(GatewayError, match="screenshot"):
+        with_answers(asked(), [owed("computer_call")])
+
+
+def test_what_the_client_answers_itself_is_not_answered_twice() -> None:
+    own = [
+        {"type": "function_call_output", "call_id": "c1", "output": "ok"},
+        {"type": "mcp_approval_response", "approval_request_id": "m1", "approve": True},
+    ]
+    request = asked(input=own)
+    body = json.loads(with_answers(request, [owed("function_call"), owed("mcp_approval_request", "m1")]))
+    assert body["input"] == own
+    assert with_answers(request, []) is request.body
+
+
+def test_the_gateway_s_own_words_are_sent_where_they_are_named() -> None:
+    request = asked(input=[{"type": "item_reference", "id": "msg_own"}, {"type": "item_reference", "id": "fc_1"}])
+    body = json.loads(with_answers(request, [Owed("msg_own", "item", "Blocked.")]))
+    assert body["input"][0]["content"][0]["text"] == "Blocked."
+    assert body["input"][0]["role"] == "assistant"
+    assert body["input"][1] == {"type": "item_reference", "id": "fc_1"}
+
+
+def test_a_request_without_input_gets_one() -> None:
+    bare = msgspec.structs.replace(asked(), body=b'{"model":"m","previous_response_id":"r"}')
+    assert len(json.loads(with_answers(bare, [owed("function_call")]))["input"]) == 1
+
+
+# Plain answers
+
+
+@pytest.mark.parametrize(
+    ("path", "method", "body", "answer"),
+    [
+        ("/v1/responses/input_tokens", "POST", {"object": "response.input_tokens", "input_tokens": 7}, Answer(model="m")),
+        ("/v1/conversations/conv_1", "GET", {"id": "conv_1", "object": "conversation"}, Answer(id="conv_1")),
+        ("/v1/responses/resp_1", "DELETE", {"id": "resp_1", "deleted": True}, Answer()),
+    ],
+)
+def test_plain_answers_are_what_their_operation_answers(path: str, method: str, body: Any, answer: Answer) -> None:
+    request = asked(path, method) if method != "POST" else asked(path, stream=None)
+    assert dialect.decode_plain(json.dumps(body).encode(), request) == answer
+    for wrong in ({}, {"id": 7}, {"id": "x", "output": []}, {"id": "x", "deleted": False, "content": []}):
+        with pytest.raises(GatewayError):
+            dialect.decode_plain(json.dumps(wrong).encode(), request)
+
+
+def test_what_was_not_deleted_is_no_answer_to_delete() -> None:
+    with pytest.raises(GatewayError, match="deleted"):
+        dialect.decode_plain(b'{"id":"resp_1"}', asked("/v1/responses/resp_1", "DELETE"))
+
+
+def test_errors_are_openai_s() -> None:
+    wire_error = dialect.error_answer(GatewayError("refused", "why", "No."))
+    assert (wire_error.status, json.loads(wire_error.body)["error"]["code"]) == (400, "why")
+
+
+def test_words_whose_final_copy_is_a_call_bring_a_denied_call(play: Any) -> None:
+    run = play(begun(), added(WORDS), done(WORDS), last(call()))
+    assert [found.problem for found in run.calls] == ["copies_differ"]
+    assert json.loads(run.sent.split(b"data: ")[-1])["response"]["output"][0] == WORDS
+
+
+def test_a_copy_of_the_name_that_agrees_is_no_fault_and_items_without_ids_are_delivered(play: Any) -> None:
+    told = {key: value for key, value in call().items() if key != "id"}
+    run = play(
+        begun(),
+        added(told),
+        ("response.function_call_arguments.done", {"output_index": 0, "name": "f", "arguments": "{}"}),
+        done(told),
+        last(told),
+    )
+    assert [found.problem for found in run.calls] == [None]
+    assert json.loads(run.sent.split(b"data: ")[-1])["response"]["output"] == [told]
+
+
+def test_an_item_without_a_kind_is_a_call_nobody_can_read(play: Any) -> None:
+    run = play(begun(), added({"id": "x"}), done({"id": "x"}), last({"id": "x"}))
+    assert [found.problem for found in run.calls] == ["unknown_type"]
+    assert shape.item_keys(None) is None
+
+
+def test_events_without_numbers_stay_without(drive: Any) -> None:
+    events = wire(begun(), added(call()), done(call()), last(call()), numbers=False)
+    assert b"sequence_number" not in drive(dialect.stream(asked(), Limits(), enforcing=True), [events]).sent
+
+
+def test_the_request_s_own_bytes_leave_when_nothing_is_owed() -> None:
+    assert dialect.upstream_body(asked()) == asked().body
+    assert dialect.auth_headers("k", {}) == {"authorization": "Bearer k"}
