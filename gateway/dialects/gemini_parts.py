@@ -58,7 +58,7 @@ class Reader:
             detail = f"the provider reports `{service}` although the request asked for no such tool"
             problem = ("executed_upstream", detail)
             return Piece({}, self._call({}, shape.SERVICES[service], NO_ARGUMENTS, None, problem, candidate))
-        if known is not part and not kinds:
+        if (known is not part and not kinds) or not isinstance(known.get("text", ""), str):
             return Piece({}, self.unreadable("unknown_type", shape.odd_detail(part), candidate))
         return Piece({kind: self._payload(kind, value) for kind, value in known.items()} if kinds else known)
 

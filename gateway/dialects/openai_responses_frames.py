@@ -58,7 +58,8 @@ class Item:
 
     def __init__(self, added: Mapping[str, Json], *, called: bool) -> None:
         self.added = added
-        self.kind = added.get("type")
+        kind = added.get("type")
+        self.kind = kind if isinstance(kind, str) else ""
         self.called = called
         self.done: Mapping[str, Json] | None = None
         self.pieces: list[Piece] = []
@@ -72,7 +73,7 @@ class Item:
 
     def hear(self, piece: Piece, limits: Limits) -> None:
         """An event of a call: a piece of its text, or a copy of all of it."""
-        key = _TEXTS[str(self.kind)][0] if self.kind in _TEXTS else "arguments"
+        key = _TEXTS[self.kind][0] if self.kind in _TEXTS else "arguments"
         if piece.kind.endswith(".delta"):
             self._add(piece.tree.get("delta"), limits)
         elif key in piece.tree:
@@ -109,7 +110,7 @@ class Item:
             return False
         if final is not None and not (isinstance(final, dict) and items.same_call(final, item)):
             return False
-        key = _TEXTS[str(self.kind)][0] if self.kind in _TEXTS else None
+        key = _TEXTS[self.kind][0] if self.kind in _TEXTS else None
         if key is None:
             told = {k: v for k, v in items.told(self.added).items() if v not in ({}, [])}
             return not self._deltas and all(item.get(name) == value for name, value in told.items())

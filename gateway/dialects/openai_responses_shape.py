@@ -134,12 +134,19 @@ ITEM_EVENTS: Mapping[str, tuple[frozenset[str], frozenset[str]]] = {
     **_runs("mcp_list_tools", "in_progress", "completed", "failed"),
 }
 """Event → (items it may be about, its keys)."""
+TEXT_KEYS = frozenset({"delta", "text", "refusal", "code", "arguments", "partial_image_b64"})
+"""Keys of events and parts whose values are text and nothing else: an object there could be a call to somebody."""
 ADDED, DONE = "response.output_item.added", "response.output_item.done"
 FRAME_KEYS: Mapping[str, frozenset[str]] = {
     ADDED: _EVENT | {"item", "output_index"},
     DONE: _EVENT | {"item", "output_index"},
     **dict.fromkeys(STATE_EVENTS | LAST_EVENTS, _EVENT | {"response"}),
 }
+
+
+def only_texts(found: Mapping[str, Json]) -> bool:
+    """Whether what should be text is."""
+    return all(isinstance(found[key], str) for key in TEXT_KEYS & found.keys())
 
 
 def item_keys(kind: Json) -> frozenset[str] | None:

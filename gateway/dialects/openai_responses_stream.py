@@ -139,7 +139,7 @@ class ResponsesStream:
             yield from self._done(piece)
         elif kind in shape.ITEM_EVENTS:
             yield from self._of_item(piece)
-        elif kind in shape.LOOSE_EVENTS:
+        elif kind in shape.LOOSE_EVENTS and shape.only_texts(piece.tree):
             yield from self._pass(piece.kept(self._sieve, shape.LOOSE_EVENTS[kind]))
         else:
             self._suspect("unknown_type", f"events of type {clipped(kind)} are not known")
@@ -180,7 +180,7 @@ class ResponsesStream:
 
     def _done(self, piece: frames.Piece) -> Iterator[Event]:
         item, found = self._addressed(piece), piece.tree.get("item")
-        if item is None or not isinstance(found, dict) or found.get("type") != item.kind or item.done is not None:
+        if item is None or not isinstance(found, dict) or found.get("type") != item.added.get("type") or item.done is not None:
             yield self._break("protocol", "an item ended that was not begun")
             return
         item.done = found
@@ -197,6 +197,9 @@ class ResponsesStream:
         if item.called:
             item.hear(piece, self._limits)
             yield from self._hold(piece)
+            return
+        if not shape.only_texts(piece.tree):
+            yield self._break("protocol", f"`{clipped(piece.kind)}` with something else than text")
             return
         key = next((key for key in ("content_index", "summary_index") if key in piece.tree), None)
         yield from self._pass(piece, item) if key is None else self._of_part(piece, item, key)
@@ -247,7 +250,7 @@ class ResponsesStream:
 
     def _part(self, part: Json) -> Mapping[str, Json] | None:
         kind = part.get("type") if isinstance(part, dict) else None
-        if not isinstance(kind, str) or kind not in shape.PART_KEYS:
+        if not isinstance(kind, str) or kind not in shape.PART_KEYS or not shape.only_texts(part):
             self._suspect("unknown_type", f"parts of type {clipped(kind)} are not known")
             return None
         return self._sieve.keep(part, shape.PART_KEYS[kind], f"part.{kind}")

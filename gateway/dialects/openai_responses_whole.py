@@ -58,11 +58,11 @@ class _Reader:
 
     def _part(self, part: Json, spoken: bool) -> Mapping[str, Json] | None:
         kind = part.get("type") if isinstance(part, dict) else None
-        if not isinstance(kind, str) or kind not in shape.PART_KEYS:
+        if not isinstance(kind, str) or kind not in shape.PART_KEYS or not shape.only_texts(part):
             self.odd = self.odd or ("unknown_type", f"parts of type {clipped(kind)} are not known")
             return None
         text = part.get("refusal" if kind == "refusal" else "text")
-        if spoken and isinstance(text, str):
+        if spoken and text is not None:
             self.texts.append(text)
         return self.sieve.keep(part, shape.PART_KEYS[kind], f"part.{kind}")
 

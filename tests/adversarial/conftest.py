@@ -19,6 +19,8 @@ import httpx
 import httpx2
 import openai
 import pytest
+from google import genai
+from google.genai import types as google_types
 
 from gateway.trace.record import CallRow, Decided, Ended
 
@@ -284,6 +286,10 @@ class Readers:
             max_retries=0,
             http_client=httpx2.Client(transport=self._mock(httpx2)),
         )
+        options = google_types.HttpOptions(
+            base_url="http://gateway.invalid", httpx_client=httpx2.Client(transport=self._mock(httpx2))
+        )
+        self._genai = genai.Client(api_key="k", http_options=options)
 
     def _mock(self, library: Any) -> Any:
         return library.MockTransport(
@@ -298,9 +304,19 @@ class Readers:
             ("chat", False): {"sdk": self._chat_whole},
             ("messages", True): {"sdk": self._messages_stream, "sdk events": self._messages_events},
             ("messages", False): {"sdk": self._messages_whole},
+            ("responses", True): {
+                "sdk": self._responses_stream,
+                "sdk items": lambda: self._responses_events("items"),
+                "sdk pieces": lambda: self._responses_events("pieces"),
+                "sdk copies": lambda: self._responses_events("copies"),
+                "sdk last": lambda: self._responses_events("last"),
+            },
+            ("responses", False): {"sdk": self._responses_whole},
+            ("gemini", True): {"sdk": self._gemini_stream},
+            ("gemini", False): {"sdk": self._gemini_whole},
         }[wire, stream]
         found = {name: read() for name, read in named.items()}
-        naive = Naive(wire)
+        naive = Naive(wire) if wire in ("chat", "messages") else Anywhere(wire)
         naive.read(data)
         return found | {"naive": naive.calls()}
 
@@ -393,6 +409,114 @@ class Readers:
         return [
             (b.name, canonical(b.input)) for b in message.content or () if getattr(b, "type", "").endswith("tool_use")
         ]
+
+
+    # openai, responses
+
+    def _responses_stream(self) -> list[Seen]:
+        response = None
+        with contextlib.suppress(Exception), self._openai.responses.stream(model="m", input="x") as stream:
+            for event in stream:
+                response = getattr(event, "response", response)
+        return [] if response is None else _item_calls(response.output or ())
+
+    def _responses_events(self, source: str) -> list[Seen]:
+        """As agents do that read events themselves: finished items, pieces joined by place, copies of arguments, or the last event."""
+        done: list[Any] = []
+        pieces: dict[Any, list[str]] = {}
+        copies: dict[Any, list[str]] = {}
+        last: list[Any] = []
+        with contextlib.suppress(Exception):
+            for event in self._openai.responses.create(model="m", input="x", stream=True):
+                if event.type == "response.output_item.added" and _is_call(event.item):
+                    pieces[event.output_index] = [_named(event.item), event.item.to_dict().get("arguments") or ""]
+                elif event.type == "response.function_call_arguments.delta":
+                    pieces.setdefault(event.output_index, ["", ""])[1] += event.delta
+                elif event.type == "response.function_call_arguments.done":
+                    name = getattr(event, "name", None) or pieces.get(event.output_index, [""])[0]
+                    copies[event.output_index] = [name, event.arguments]
+                elif event.type == "response.output_item.done":
+                    done.append(event.item)
+                elif hasattr(event, "response") and event.response.output:
+                    last = event.response.output
+        found = {"items": _item_calls(done), "last": _item_calls(last)}
+        return found.get(source, [(n, canonical(t)) for n, t in (pieces if source == "pieces" else copies).values()])
+
+    def _responses_whole(self) -> list[Seen]:
+        with contextlib.suppress(Exception):
+            return _item_calls(self._openai.responses.create(model="m", input="x").output or ())
+        return []
+
+    # google-genai
+
+    def _gemini_stream(self) -> list[Seen]:
+        seen: list[Seen] = []
+        with contextlib.suppress(Exception):
+            for answer in self._genai.models.generate_content_stream(model="m", contents="x"):
+                seen += _part_calls(answer)
+        return seen
+
+    def _gemini_whole(self) -> list[Seen]:
+        with contextlib.suppress(Exception):
+            return _part_calls(self._genai.models.generate_content(model="m", contents="x"))
+        return []
+
+
+def _is_call(item: Any) -> bool:
+    return str(item.type).endswith(("_call", "_approval_request"))
+
+
+def _named(item: Any) -> str:
+    return str(item.to_dict().get("name"))
+
+
+def _item_calls(items: Any) -> list[Seen]:
+    return [(_named(item), canonical(item.to_dict().get("arguments") or "")) for item in items if _is_call(item)]
+
+
+def _part_calls(answer: Any) -> list[Seen]:
+    parts = [p for c in answer.candidates or () if c.content for p in c.content.parts or ()]
+    return [(str(p.function_call.name), canonical(p.function_call.args or {})) for p in parts if p.function_call]
+
+
+class Anywhere:
+    """A reader that takes for a call whatever has a name and arguments, wherever answers are, in any spelling."""
+
+    ARGUMENTS = frozenset({"arguments", "args", "input"})
+    PATHS = frozenset({"response", "output", "item", "part", "content", "delta", "candidates", "parts", "message", "choices"})
+    NAMES = frozenset({"functioncall", "toolcall", "functioncalls", "toolcalls", "function", "custom"})
+
+    def __init__(self, wire: str) -> None:
+        self._found: set[Seen] = set()
+
+    def read(self, data: bytes) -> None:
+        for text in {data.decode("utf-8", "replace"), data.decode("latin-1")}:
+            for lines in ([text], text.split("\n"), text.splitlines()):
+                for hook in (dict, lambda pairs: dict(reversed(pairs))):
+                    self._lines(lines, json.JSONDecoder(object_pairs_hook=hook).raw_decode)
+
+    def _lines(self, lines: list[str], decode: Any) -> None:
+        for line in lines:
+            text = line.lstrip("\ufeff").removeprefix("data:").strip()
+            if text.startswith(("{", "[")):
+                with contextlib.suppress(ValueError, RecursionError):
+                    self._walk(decode(text)[0])
+
+    def _walk(self, tree: Any) -> None:
+        waiting = [tree]
+        while waiting:
+            current = waiting.pop()
+            if isinstance(current, list):
+                waiting += current
+            elif isinstance(current, dict):
+                folded = {"".join(c for c in key.casefold() if c.isalnum()): value for key, value in current.items()}
+                waiting += [value for key, value in folded.items() if key in self.PATHS | self.NAMES]
+                given = next((folded[key] for key in self.ARGUMENTS if folded.get(key)), None)
+                if isinstance(folded.get("name"), str) and (given is not None or "args" in folded):
+                    self._found.add((folded["name"], canonical(given or {})))
+
+    def calls(self) -> list[Seen]:
+        return sorted(self._found)
 
 
 def _join(parts: dict[Any, list[str]], key: Any, payload: Any) -> None:

@@ -32,8 +32,24 @@ from gateway.policy import load
 from gateway.policy.explain import denial_text
 
 GOLDEN = Path(__file__).parent.parent / "golden"
-FOLDERS = {"chat": "openai_chat", "messages": "anthropic_messages"}
-NAMES = {"chat": "openai.chat", "messages": "anthropic.messages"}
+FOLDERS = {
+    "chat": "openai_chat",
+    "messages": "anthropic_messages",
+    "responses": "openai_responses",
+    "gemini": "gemini",
+}
+NAMES = {
+    "chat": "openai.chat",
+    "messages": "anthropic.messages",
+    "responses": "openai.responses",
+    "gemini": "google.gemini",
+}
+PATHS = {
+    "chat": "/v1/chat/completions",
+    "messages": "/v1/messages",
+    "responses": "/v1/responses",
+    "gemini": "/v1beta/models/m:streamGenerateContent",
+}
 STREAMS = {
     w: [p.read_bytes() for p in sorted((GOLDEN / f).glob("*.sse")) if p.stem.count(".") == 0]
     for w, f in FOLDERS.items()
@@ -44,6 +60,9 @@ WHOLES = {
 }
 POLICIES = load({"p.yaml": b"policy: 1\nid: one\nagents: ['*']\nallow: [get_weather]\n"})
 LIMITS = Limits(calls=8, call_bytes=2000, hold_bytes=8000)
+"""Of Responses more is held: each copy of a call, and everything behind it."""
+HELD = {wire: LIMITS if wire != "responses" else msgspec.structs.replace(LIMITS, hold_bytes=40_000) for wire in FOLDERS}
+WIRES = pytest.mark.parametrize("dialect", list(FOLDERS))
 EXAMPLES = settings(
     max_examples=int(os.environ.get("TOLLHOUSE_EXAMPLES", "300")),
     deadline=None,
@@ -53,15 +72,36 @@ TOOLS = ("get_weather", "delete_file", "read_file", "run_shell", "get_time")
 
 
 def request(wire: str, stream: bool, usage: bool = False) -> Any:
-    if wire == "chat":
-        tools = [{"type": "function", "function": {"name": name}} for name in TOOLS]
-        more: dict[str, Any] = {"stream_options": {"include_usage": usage}} if stream else {}
-    else:
-        tools, more = [{"name": name, "input_schema": {"type": "object"}} for name in TOOLS], {"max_tokens": 9}
-    body = {"model": "m", "stream": stream, "messages": [{"role": "user", "content": "x"}], "tools": tools} | more
     dialect = DIALECTS[NAMES[wire]]
-    path = {"chat": "/v1/chat/completions", "messages": "/v1/messages"}[wire]
-    return dialect.decode_request(json.dumps(body).encode(), {}, frozenset(), dialect.endpoints(path)[0])
+    path = PATHS[wire] if stream else PATHS[wire].replace("streamGenerate", "generate")
+    endpoint = msgspec.structs.replace(dialect.endpoints(path)[0], query="alt=sse")
+    return dialect.decode_request(json.dumps(BODIES[wire](stream, usage)).encode(), {}, frozenset(), endpoint)
+
+
+def said(stream: bool, **more: Any) -> dict[str, Any]:
+    return {"model": "m", "stream": stream, "messages": [{"role": "user", "content": "x"}]} | more
+
+
+BODIES: dict[str, Any] = {
+    "chat": lambda stream, usage: said(
+        stream,
+        tools=[{"type": "function", "function": {"name": name}} for name in TOOLS],
+        **({"stream_options": {"include_usage": usage}} if stream else {}),
+    ),
+    "messages": lambda stream, usage: said(
+        stream, tools=[{"name": name, "input_schema": {"type": "object"}} for name in TOOLS], max_tokens=9
+    ),
+    "responses": lambda stream, usage: {
+        "model": "m",
+        "stream": stream,
+        "input": "x",
+        "tools": [{"type": "function", "name": name} for name in TOOLS],
+    },
+    "gemini": lambda stream, usage: {
+        "contents": [{"role": "user", "parts": [{"text": "x"}]}],
+        "tools": [{"functionDeclarations": [{"name": name} for name in TOOLS]}],
+    },
+}
 
 
 # Damage
@@ -109,6 +149,18 @@ ODD = st.sampled_from(
         {"type": "tool_use", "id": "z", "name": "delete_file", "input": {}},
         {"type": "input_json_delta", "partial_json": "}"},
     ]
+    + [
+        {"type": "function_call", "id": "z", "call_id": "z", "name": "delete_file", "arguments": "{}", "status": "completed"},
+        [{"type": "function_call", "call_id": "z", "name": "delete_file", "arguments": "{}"}],
+        {"functionCall": {"name": "delete_file", "args": {}}},
+        [{"text": "x"}, {"functionCall": {"name": "delete_file", "args": {}}}],
+        "function_call",
+        "message",
+        "reasoning",
+        "completed",
+        "STOP",
+        "response.completed",
+    ]
 )
 KEYS = st.sampled_from(
     [
@@ -140,6 +192,8 @@ KEYS = st.sampled_from(
         "Name",
         "usage",
     ]
+    + ["item", "output", "output_index", "item_id", "call_id", "response", "part", "content_index", "sequence_number", "status"]
+    + ["candidates", "parts", "functionCall", "function_call", "args", "finishReason", "thought", "willContinue"]
 )
 ENTRY = {"index": 0, "id": "z", "function": {"name": "delete_file", "arguments": "{}"}}
 BLOCK = {"type": "tool_use", "id": "z", "name": "delete_file", "input": {}}
@@ -157,7 +211,33 @@ def messages_frame(kind: str, **more: Any) -> bytes:
     return chat_frame(kind, type=kind, **more)
 
 
+ITEM = {"type": "function_call", "id": "fc_9", "call_id": "z", "name": "delete_file", "arguments": "{}", "status": "completed"}
+PART = {"functionCall": {"name": "delete_file", "args": {}}}
 FRAMES = {
+    "responses": [
+        messages_frame("response.output_item.added", output_index=0, item=ITEM),
+        messages_frame("response.output_item.added", output_index=1, item=ITEM | {"type": "tool_use_v2"}),
+        messages_frame("response.output_item.done", output_index=1, item=ITEM),
+        messages_frame("response.function_call_arguments.delta", output_index=1, item_id="fc_2", delta="}"),
+        messages_frame("response.function_call_arguments.done", output_index=1, item_id="fc_2", arguments="{}"),
+        messages_frame("response.completed", response={"id": "r", "status": "completed", "output": [ITEM]}),
+        messages_frame("response.in_progress", response={"id": "r", "status": "in_progress", "output": [ITEM]}),
+        messages_frame("response.tool_v2.delta", delta="x"),
+        messages_frame("response.content_part.added", output_index=0, content_index=0, part=ITEM),
+        b"data: [DONE]\n\n",
+        b": wait\n\n",
+        messages_frame("error", error={"type": "x"}),
+    ],
+    "gemini": [
+        chat_frame(candidates=[{"content": {"parts": [PART]}, "index": 0}]),
+        chat_frame(candidates=[{"content": {"parts": [{"text": "x"} | PART]}}, {"content": {"parts": [PART]}, "index": 1}]),
+        chat_frame(candidates=[{"content": {"parts": [{"function_call": PART["functionCall"]}]}, "finishReason": "STOP"}]),
+        chat_frame(candidates=[{"finishReason": "STOP", "toolCalls": [PART]}]),
+        chat_frame(functionCall=PART["functionCall"]),
+        b"data: [DONE]\n\n",
+        b": wait\n\n",
+        chat_frame(error={"message": "x"}),
+    ],
     "chat": [
         choice({"tool_calls": [ENTRY]}),
         choice({"function_call": ENTRY["function"]}, index=1),
@@ -320,7 +400,7 @@ class Passage:
     """What the pipeline does between the dialect and the client, without its I/O."""
 
     def __init__(self, wire: str, stream: bool) -> None:
-        self.request = request(wire, stream)
+        self.wire, self.request = wire, request(wire, stream)
         self.dialect = DIALECTS[NAMES[wire]]
         self.out, self.tail = b"", b""
         self.released: list[tuple[str, str]] = []
@@ -328,7 +408,7 @@ class Passage:
         self._court = Court(POLICIES, Caller("a"), self.request, {}, lambda text: False, lambda schema: "")
 
     def stream(self, chunks: list[bytes]) -> None:
-        decoder = self.dialect.stream(self.request, LIMITS, enforcing=True)
+        decoder = self.dialect.stream(self.request, HELD[self.wire], enforcing=True)
         hold = Judging(decoder)
         for chunk in (*chunks, None):
             for step in hold.close() if chunk is None else hold.feed(chunk):
@@ -359,7 +439,7 @@ class Passage:
         return verdict.released, denial_text(verdict, call, "dec_0")
 
     def whole(self, body: bytes) -> None:
-        whole = self.dialect.decode_answer(body, self.request, LIMITS)
+        whole = self.dialect.decode_answer(body, self.request, HELD[self.wire])
         if whole.broken is not None:
             self.out = self.dialect.error_answer(GatewayError("upstream", whole.broken.code, whole.broken.detail)).body
             return
@@ -376,7 +456,7 @@ def only_released(readers: Any, wire: str, stream: bool, passage: Passage) -> No
         )
 
 
-@pytest.mark.parametrize("dialect", ["chat", "messages"])
+@WIRES
 @EXAMPLES
 @given(data=st.data())
 def test_no_reader_finds_a_call_in_a_damaged_stream_that_was_not_released(
@@ -387,7 +467,7 @@ def test_no_reader_finds_a_call_in_a_damaged_stream_that_was_not_released(
     only_released(readers, dialect, True, passage)
 
 
-@pytest.mark.parametrize("dialect", ["chat", "messages"])
+@WIRES
 @EXAMPLES
 @given(data=st.data())
 def test_no_reader_finds_a_call_in_a_damaged_answer_that_was_not_released(
@@ -398,7 +478,7 @@ def test_no_reader_finds_a_call_in_a_damaged_answer_that_was_not_released(
     only_released(readers, dialect, False, passage)
 
 
-@pytest.mark.parametrize("dialect", ["chat", "messages"])
+@WIRES
 @EXAMPLES
 @given(data=st.data())
 def test_how_a_damaged_stream_is_cut_changes_no_verdict_and_no_byte(dialect: str, data: Any) -> None:
@@ -411,18 +491,18 @@ def test_how_a_damaged_stream_is_cut_changes_no_verdict_and_no_byte(dialect: str
 
 
 @pytest.mark.parametrize("usage", [True, False])
-@pytest.mark.parametrize("dialect", ["chat", "messages"])
+@WIRES
 @EXAMPLES
 @given(data=st.data())
 def test_an_observer_passes_a_damaged_stream_on_as_it_came(dialect: str, usage: bool, data: Any) -> None:
     chunks = data.draw(streams(dialect))
     asked = request(dialect, True, usage)
-    hold = Observing(DIALECTS[NAMES[dialect]].stream(asked, LIMITS, enforcing=False))
+    hold = Observing(DIALECTS[NAMES[dialect]].stream(asked, HELD[dialect], enforcing=False))
     out = b""
     for chunk in (*chunks, None):
         for step in hold.close() if chunk is None else hold.feed(chunk):
             out += step.data if isinstance(step, Send) else b""
-    assert out == without_hidden(DIALECTS[NAMES[dialect]].stream(asked, LIMITS, enforcing=False), b"".join(chunks))
+    assert out == without_hidden(DIALECTS[NAMES[dialect]].stream(asked, HELD[dialect], enforcing=False), b"".join(chunks))
 
 
 def without_hidden(decoder: Any, data: bytes) -> bytes:
@@ -438,7 +518,7 @@ def without_hidden(decoder: Any, data: bytes) -> bytes:
     return kept + data[at:]
 
 
-@pytest.mark.parametrize("dialect", ["chat", "messages"])
+@WIRES
 def test_every_recorded_stream_is_judged_alike_wherever_it_is_cut_in_two(dialect: str) -> None:
     for data in STREAMS[dialect]:
         whole = Passage(dialect, True)
@@ -457,7 +537,7 @@ def test_the_damage_does_damage() -> None:
     @settings(max_examples=200, database=None, derandomize=True, deadline=None)
     @given(data=st.data())
     def count(data: Any) -> None:
-        for wire in ("chat", "messages"):
+        for wire in FOLDERS:
             passage = Passage(wire, True)
             chunks = data.draw(streams(wire))
             passage.stream(chunks)

@@ -493,3 +493,7 @@ def test_every_finish_reason_beside_which_a_call_is_whole_exists() -> None:
 def test_nothing_is_owed_in_a_dialect_that_keeps_nothing() -> None:
     request = decode()
     assert gemini.upstream_body(request) is request.body
+
+
+def test_text_that_is_an_object_is_a_call_nobody_can_read() -> None:
+    assert [c.problem for c in whole({"text": {"functionCall": {"name": "f"}}}).calls] == ["unknown_type"]

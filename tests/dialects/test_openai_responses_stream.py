@@ -416,3 +416,21 @@ def test_events_without_numbers_stay_without(drive: Any) -> None:
 def test_the_request_s_own_bytes_leave_when_nothing_is_owed() -> None:
     assert dialect.upstream_body(asked()) == asked().body
     assert dialect.auth_headers("k", {}) == {"authorization": "Bearer k"}
+
+
+@pytest.mark.parametrize("key", ["delta", "text", "refusal"])
+def test_what_should_be_text_and_is_an_object_breaks_the_stream(key: str, play: Any) -> None:
+    kind = {"delta": "output_text.delta", "text": "output_text.done", "refusal": "refusal.done"}[key]
+    run = play(begun(), added(WORDS), (f"response.{kind}", {"output_index": 0, "content_index": 0, key: call()}))
+    assert broken(run) is not None
+    assert [c.problem for c in play(begun(), ("response.audio.delta", {"delta": call()}), last()).calls] == ["unknown_type"]
+    part = {"type": "refusal" if key == "refusal" else "output_text", "refusal" if key == "refusal" else "text": call()}
+    events = (
+        begun(),
+        added(WORDS),
+        ("response.content_part.added", {"output_index": 0, "content_index": 0, "part": part}),
+        last(WORDS),
+    )
+    assert [c.problem for c in play(*events).calls] == ["unknown_type"]
+    body = json.dumps(HEAD | {"status": "completed", "output": [WORDS | {"content": [part]}]}).encode()
+    assert [c.problem for c in dialect.decode_answer(body, asked(), Limits()).calls] == ["unknown_type"]
