@@ -32,9 +32,9 @@ from gateway.installation import address_key, durability, load_policies, open_be
 from gateway.journal import Journal
 from gateway.policy import PolicySet
 from gateway.policy_folder import Watcher
-from gateway.trace.record import Booted, PolicyLoaded, PolicyRow
+from gateway.trace.record import Booted, PolicyLoaded
 from gateway.trace.redact import Redactor
-from gateway.trace.rows import Scribe
+from gateway.trace.rows import Scribe, policy_row
 from gateway.upstream.client import UpstreamClient
 from gateway.upstream.routing import Routes
 from gateway.visit import Gateway
@@ -137,7 +137,7 @@ class Worker:
         )
 
     async def _announce(self, policies: PolicySet) -> None:
-        row = PolicyRow(hash=policies.hash, loaded_us=self._clock.now_us(), git=policies.git, files=policies.files)
+        row = policy_row(policies, self._clock.now_us())
         try:
             await self._journal.append(PolicyLoaded(row))
         except JournalUnavailable as e:

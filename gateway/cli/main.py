@@ -37,6 +37,7 @@ VERBS: dict[str, Verb] = {
     "connect": Verb("gateway.cli.connect:connect", "Print the settings that point a client at this gateway."),
     "keys": Verb("gateway.cli.keys:app", "Create, list and revoke the keys that agents use."),
     "policy": Verb("gateway.cli.policy:app", "Check and test policy files."),
+    "coverage": Verb("gateway.cli.coverage:coverage", "Show what was judged, and what was not."),
     "sql": Verb("gateway.cli.sql:sql", "Ask the book a question in SQL, read-only."),
     "tail": Verb("gateway.cli.tail:tail", "Follow exchanges and decisions as they happen."),
     "rehearse": Verb("gateway.cli.rehearse:rehearse", "Run a provider that plays a script, for tests."),

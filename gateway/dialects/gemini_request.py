@@ -329,9 +329,10 @@ def _read_choice(config: Json, reading: Reading) -> None:
     reading.fields(found, shape.TOOL_CONFIG_KEYS, "toolConfig")
     calling = _held(found, "functionCallingConfig", "toolConfig.functionCallingConfig")
     reading.fields(calling, shape.CALLING_KEYS, "toolConfig.functionCallingConfig")
-    if calling.get("mode") is not None and calling["mode"] not in _MODES:
+    if calling.get("mode") is not None and str(calling["mode"]) not in _MODES:
         reading.unjudged.append("toolConfig.functionCallingConfig.mode")
-    for name in calling.get("allowedFunctionNames") or ():
-        if name not in reading.tools:
+    names = calling.get("allowedFunctionNames") or []
+    for name in names if isinstance(names, list) else [names]:
+        if not isinstance(name, str) or name not in reading.tools:
             message = f"`allowedFunctionNames` names the tool `{clipped(name)}`, which the request does not declare."
             raise bad("undeclared_tool", message, "toolConfig")

@@ -199,7 +199,7 @@ def _check_tool_choice(tree: Mapping[str, Json], declared: set[str], unjudged: l
             unjudged.append(field)
             continue
         for name in names:
-            if name not in declared:
+            if not isinstance(name, str) or name not in declared:
                 bad("undeclared_tool", f"`{field}` names the tool `{clipped(name)}`, which the request does not declare.", field)
 
 

@@ -41,10 +41,6 @@ TOOL_NAMES: Mapping[str, str] = {
 }
 """Type of a declared tool → the name of calls to it."""
 
-WITHOUT_END = frozenset({"in_progress", "incomplete"})
-"""Statuses of an item that is not whole."""
-
-
 def services(request: Request) -> frozenset[str]:
     """What the provider may do by itself: the services of the tools that were admitted with the request."""
     return frozenset(tool.name.removeprefix("openai.") for tool in request.server_tools) | frozenset(
@@ -181,7 +177,7 @@ def _form(item: Mapping[str, Json], kind: Json) -> tuple[str, str] | None:
         return "bad_name", "the tool's name is missing or holds characters that no tool name has"
     if id_problem(_id(item, kind)):
         return "bad_id", "the call's id is missing or not plain ASCII"
-    if item.get("status") in WITHOUT_END:
+    if item.get("status") not in (None, "completed"):
         return "truncated", "the call is not whole"
     return None
 

@@ -16,7 +16,7 @@ from gateway.dialects.openai_responses_frames import Entry, Writer, answer_of, n
 from gateway.dialects.proposals import clipped
 from gateway.exchange import Answer, Call, Finding, Json, Request
 
-_GOING_ON = frozenset({"queued", "in_progress"})
+_GOING_ON = ("queued", "in_progress")
 
 
 class _Tree(Struct, frozen=True):

@@ -24,6 +24,7 @@ from gateway.trace.record import (
     PolicyLoaded,
     PromptRow,
     Record,
+    RuleRow,
 )
 from gateway.trace.segments import Segment
 
@@ -59,6 +60,7 @@ COLUMNS: dict[str, tuple[str, ...]] = {
     "prompt_bodies": ("hash", "agent", "first_seen", "system", "tools"),
     "policy_loads": ("hash", "loaded_at", "git", "run", "slot", "boot"),
     "policy_files": ("hash", "path", "text"),
+    "policy_rules_loaded": ("hash", *_names(RuleRow)),
     "boots": _names(Booted),
 }  # fmt: skip
 """Base tables and the order of values in their rows."""
@@ -113,6 +115,7 @@ def _take(step: Step, segment: Segment, record: Opened | Decided | Ended | Polic
         case PolicyLoaded(policy):
             step.add("policy_loads", [(policy.hash, policy.loaded_us, policy.git, *origin)])
             step.add("policy_files", ((policy.hash, path, text) for path, text in policy.files))
+            step.add("policy_rules_loaded", ((policy.hash, *msgspec.structs.astuple(rule)) for rule in policy.rules))
 
 
 def _calls(step: Step, calls: tuple[CallRow, ...]) -> None:

@@ -149,6 +149,26 @@ class PromptRow(Struct, frozen=True, omit_defaults=True):
     """JSON array of the tool declarations."""
 
 
+class RuleRow(Struct, frozen=True, omit_defaults=True):
+    """One grant or guard of a policy version: a row of `policy_rules`."""
+
+    policy: str
+    rule: str
+    """The guard's id; `allow` for a grant."""
+    kind: str
+    """grant | guard"""
+    effect: str
+    mode: str
+    tools: tuple[str, ...]
+    """Patterns as written."""
+    pattern: str
+    """The same as one regular expression (RE2), so that SQL can match names of tools."""
+    catch_all: bool
+    """Whether it speaks about every tool without naming any."""
+    file: str
+    line: int
+
+
 class PolicyRow(Struct, frozen=True, omit_defaults=True):
     """A policy version that a worker put in force."""
 
@@ -157,6 +177,7 @@ class PolicyRow(Struct, frozen=True, omit_defaults=True):
     git: str | None = None
     files: tuple[tuple[str, str], ...] = ()
     """(path relative to the policies folder, text)."""
+    rules: tuple[RuleRow, ...] = ()
 
 
 class Booted(Struct, frozen=True, tag="booted"):

@@ -7,17 +7,20 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import re
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from decimal import Decimal
 
 import msgspec
 from msgspec import Struct
 
 from gateway.exchange import Call, Exchange, Message, Request, Verdict
+from gateway.policy import PolicySet
+from gateway.policy.policy_set import Layer
 from gateway.prompt.fingerprint import Fingerprint
 from gateway.trace import media
-from gateway.trace.record import CallRow, ExchangeRow, MessageRow, PromptRow
+from gateway.trace.record import CallRow, ExchangeRow, MessageRow, PolicyRow, PromptRow, RuleRow
 from gateway.trace.redact import Redactor
 
 PREVIEW = 200
@@ -196,6 +199,27 @@ class Scribe:
             upstream_dialect=x.translated or None,
             dropped_fields=tuple(map(text, x.dropped)),
         )
+
+
+def policy_row(policies: PolicySet, loaded_us: int) -> PolicyRow:
+    """What is recorded of a version when it is put in force."""
+    layers = {layer.file: layer for policy in (*policies.policies, *policies.libraries) for layer in policy.layers}
+    rules = tuple(rule for layer in layers.values() for rule in _rules(layer))
+    return PolicyRow(hash=policies.hash, loaded_us=loaded_us, git=policies.git, files=policies.files, rules=rules)
+
+
+def _rules(layer: Layer) -> Iterator[RuleRow]:
+    for glob, line in layer.grants or ():
+        yield _rule(layer, "allow", "grant", "allow", layer.mode, (glob,), line)
+    for guard in layer.guards:
+        mode = "shadow" if "shadow" in (layer.mode, guard.mode) else "enforce"
+        yield _rule(layer, guard.id, "guard", guard.effect, mode, guard.tools, guard.line)
+
+
+def _rule(layer: Layer, rule: str, kind: str, effect: str, mode: str, tools: tuple[str, ...], line: int) -> RuleRow:
+    named = [glob for glob in tools if glob.strip("*")]
+    pattern = "|".join(re.escape(glob).replace(r"\*", ".*").replace(r"\?", ".") for glob in named)
+    return RuleRow(layer.policy, rule, kind, effect, mode, tools, pattern, not named, layer.file, line)
 
 
 class Links(Struct, frozen=True):

@@ -497,3 +497,8 @@ def test_nothing_is_owed_in_a_dialect_that_keeps_nothing() -> None:
 
 def test_text_that_is_an_object_is_a_call_nobody_can_read() -> None:
     assert [c.problem for c in whole({"text": {"functionCall": {"name": "f"}}}).calls] == ["unknown_type"]
+
+
+@pytest.mark.parametrize("names", [[["a"]], [{}], "delete_file", {"a": 1}])
+def test_names_of_another_shape_name_nothing(names: Any) -> None:
+    refused("undeclared_tool", toolConfig={"functionCallingConfig": {"mode": ["ANY"], "allowedFunctionNames": names}})

@@ -434,3 +434,10 @@ def test_what_should_be_text_and_is_an_object_breaks_the_stream(key: str, play: 
     assert [c.problem for c in play(*events).calls] == ["unknown_type"]
     body = json.dumps(HEAD | {"status": "completed", "output": [WORDS | {"content": [part]}]}).encode()
     assert [c.problem for c in dialect.decode_answer(body, asked(), Limits()).calls] == ["unknown_type"]
+
+
+@pytest.mark.parametrize("status", ["in_progress", "incomplete", "dreaming", [], {}, 7])
+def test_a_call_of_any_other_status_than_completed_is_not_whole(status: Any) -> None:
+    assert read_call(call(status=status), 0, Limits()).problem == "truncated"
+    body = json.dumps(HEAD | {"status": status, "output": [call()]}).encode()
+    assert dialect.decode_answer(body, asked(), Limits()).broken is not None
