@@ -30,7 +30,7 @@ PROVIDER_KEY = "TOLLHOUSE_REHEARSAL_KEY"
 
 
 def settings_for(provider_url: str, **more: Any) -> dict[str, Any]:
-    """Settings of a one-worker gateway whose upstreams are both dialects of a rehearsal at `provider_url` (ending in /v1)."""
+    """Settings of a one-worker gateway whose upstreams are all dialects of a rehearsal at `provider_url` (ending in /v1)."""
     upstream = {"base_url": provider_url, "key": {"env": PROVIDER_KEY}}
     return {
         "tollhouse": 1,
@@ -38,8 +38,9 @@ def settings_for(provider_url: str, **more: Any) -> dict[str, Any]:
         "admin": "127.0.0.1:0",
         "workers": 1,
         "upstreams": {
-            "rehearsed-chat": {"dialect": "openai.chat", **upstream},
+            "rehearsed-chat": {"dialect": ["openai.chat", "openai.responses"], **upstream},
             "rehearsed-messages": {"dialect": "anthropic.messages", **upstream},
+            "rehearsed-gemini": {"dialect": "google.gemini", **upstream, "base_url": provider_url.removesuffix("/v1")},
         },
         **more,
     }
@@ -160,5 +161,5 @@ class RunningGateway:
 
 
 def _clean_environment() -> dict[str, str]:
-    secret = ("OPENAI_", "ANTHROPIC_", "TOLLHOUSE_")
+    secret = ("OPENAI_", "ANTHROPIC_", "GEMINI_", "GOOGLE_", "TOLLHOUSE_")
     return {name: value for name, value in os.environ.items() if not name.startswith(secret)}

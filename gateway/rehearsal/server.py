@@ -1,8 +1,9 @@
 """The rehearsal as an HTTP server: a provider that plays its script and remembers what it was asked.
 
-`/v1/chat/completions`, `/v1/messages`, `/v1/models` speak the providers' formats; `/_rehearsal/*` is for tests. It really listens, really
-streams and really resets connections, because a mock inside the test process cannot show what a socket does. It is no model: it never
-looks at what a message means, and it must not be reachable from a network (there is no authentication on `/_rehearsal/*`).
+`/v1/chat/completions`, `/v1/responses`, `/v1/messages`, `/v1beta/models/…`, `/v1/models` speak the providers' formats; `/_rehearsal/*` is
+for tests. It really listens, really streams and really resets connections, because a mock inside the test process cannot show what a socket
+does. It is no model: it never looks at what a message means, and it must not be reachable from a network (there is no authentication on
+`/_rehearsal/*`).
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from starlette.types import Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from gateway.errors import FileProblems
-from gateway.rehearsal import anthropic_wire, openai_wire
+from gateway.rehearsal import anthropic_wire, gemini_wire, openai_wire, responses_wire
 from gateway.rehearsal.script import Asked, Script, Turn, load
 from gateway.rehearsal.wire import Refused, Wire
 
@@ -52,6 +53,7 @@ class Rehearsal:
         self.script = script
         self.received: deque[Received] = deque(maxlen=REMEMBERED)
         self.number = 0
+        self.shelf = responses_wire.Shelf()
         self.transports: MutableMapping[tuple[str, int], asyncio.Transport] = {}
 
     def note(self, request: Request, raw: bytes) -> Received:
@@ -67,6 +69,7 @@ class Rehearsal:
 
     def reset(self) -> None:
         self.received.clear()
+        self.shelf = responses_wire.Shelf()
 
     def protocol(self) -> type[HttpToolsProtocol]:
         """uvicorn's protocol, which also tells which transport belongs to a client: ASGI has no way to reset a connection."""
@@ -96,6 +99,8 @@ def application(rehearsal: Rehearsal) -> Starlette:
     async def models(request: Request) -> Response:
         rehearsal.note(request, b"")
         wire: Wire = anthropic_wire if "anthropic-version" in request.headers else openai_wire
+        if "x-goog-api-key" in request.headers:
+            wire = gemini_wire.For("", "", {})
         return Response(wire.models(rehearsal.script.models), media_type="application/json")
 
     async def requests(_: Request) -> Response:
@@ -120,13 +125,56 @@ def application(rehearsal: Rehearsal) -> Starlette:
         routes=[
             Route("/v1/chat/completions", chat, methods=["POST"]),
             Route("/v1/messages", messages, methods=["POST"]),
-            Route("/v1/models", models),
+            *_newer_routes(rehearsal),
+            *(Route(f"/{version}/models", models) for version in ("v1", "v1beta", "v1alpha")),
             Route("/_rehearsal/requests", requests),
             Route("/_rehearsal/reset", reset, methods=["POST"]),
             Route("/_rehearsal/script", script, methods=["POST"]),
         ],
         exception_handlers={404: unknown},
     )
+
+
+def _newer_routes(rehearsal: Rehearsal) -> list[Route]:
+    """Responses, with what the provider keeps, and Gemini, where the path names model and verb."""
+
+    async def responses(request: Request) -> Response:
+        return await _play(rehearsal, responses_wire.Desk(rehearsal.shelf), request)
+
+    async def stored(request: Request) -> Response:
+        return _stored(rehearsal, request, await request.body())
+
+    async def conversations(request: Request) -> Response:
+        received = rehearsal.note(request, await request.body())
+        name = f"conv_{rehearsal.number}"
+        given = received.body.get("items") if isinstance(received.body, dict) else None
+        rehearsal.shelf.conversations[name] = list(given or ())
+        return JSONResponse({"id": name, "object": "conversation", "created_at": openai_wire.CREATED, "metadata": {}})
+
+    async def gemini(request: Request) -> Response:
+        model, _, verb = request.path_params["call"].partition(":")
+        if verb == "countTokens":
+            return Response(gemini_wire.counted(rehearsal.note(request, await request.body()).body), media_type="application/json")
+        return await _play(rehearsal, gemini_wire.For(model, verb, request.query_params), request)
+
+    return [
+        Route("/v1/responses", responses, methods=["POST"]),
+        Route("/v1/responses/{id}", stored, methods=["GET", "DELETE"]),
+        Route("/v1/conversations", conversations, methods=["POST"]),
+        *(Route(f"/{version}/models/{{call}}", gemini, methods=["POST"]) for version in ("v1", "v1beta", "v1alpha")),
+    ]
+
+
+def _stored(rehearsal: Rehearsal, request: Request, raw: bytes) -> Response:
+    """Fetches or forgets a response that is kept."""
+    rehearsal.note(request, raw)
+    name, kept = request.path_params["id"], rehearsal.shelf.responses
+    if name not in kept:
+        return Response(openai_wire.error(404, "invalid_request_error", f"Response with id '{name}' not found."), 404)
+    if request.method == "DELETE":
+        del kept[name]
+        return JSONResponse({"id": name, "object": "response", "deleted": True})
+    return JSONResponse(kept[name][0])
 
 
 async def _play(rehearsal: Rehearsal, wire: Wire, request: Request) -> Response:

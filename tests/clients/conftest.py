@@ -16,7 +16,7 @@ from gateway.rehearsal.tap import Tap
 
 HERE = Path(__file__).parent
 LIVE = HERE.parent / "live"
-WANTED = ("openai>=3.52,<4", "anthropic>=2.11,<3")
+WANTED = ("openai>=3.52,<4", "anthropic>=2.11,<3", "google-genai>=3.4,<4")
 
 
 @pytest.fixture(scope="session")

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-SDKS = ["openai", "anthropic"]
-CALLS, ENDED = {"openai": "tool_calls", "anthropic": "tool_use"}, {"openai": "stop", "anthropic": "end_turn"}
+SDKS = ["openai", "responses", "anthropic", "google"]
+CALLS = {"openai": "tool_calls", "responses": "calls", "anthropic": "tool_use", "google": "calls"}
+ENDED = {"openai": "stop", "responses": "completed", "anthropic": "end_turn", "google": "STOP"}
 LOOKED_UP = ["look_up", {"city": "Bern"}]
 
 
@@ -18,7 +19,7 @@ def drive(sdk_python, tap, key):
 
     def run(sdk: str, model: str) -> dict:
         script = Path(__file__).parent / f"drive_{sdk}.py"
-        url = f"{tap.url}/v1" if sdk == "openai" else tap.url
+        url = f"{tap.url}/v1" if sdk in ("openai", "responses") else tap.url
         command = [str(sdk_python), str(script), url, key, model, f"clients-{sdk}-{model}"]
         done = subprocess.run(command, capture_output=True, text=True, timeout=120, env=environment)
         assert done.returncode == 0, done.stderr
@@ -30,7 +31,7 @@ def drive(sdk_python, tap, key):
 @pytest.mark.parametrize("sdk", SDKS)
 def test_an_allowed_call_makes_the_whole_round(drive, sdk):
     seen = drive(sdk, "allowed")
-    assert int(seen["version"].split(".")[0]) == {"openai": 3, "anthropic": 2}[sdk]
+    assert int(seen["version"].split(".")[0]) == {"openai": 3, "responses": 3, "anthropic": 2, "google": 3}[sdk]
     for name, loop in seen["loops"].items():
         assert loop == {"ran": [LOOKED_UP], "finishes": [CALLS[sdk], ENDED[sdk]], "text": "It is sunny in Bern."}, name
 

@@ -47,7 +47,7 @@ def drive(tap, key):
     """Runs a driver script with this environment's SDK through the tap; returns what the SDK saw."""
 
     def run(sdk: str, model: str, session: str) -> dict:
-        url = f"{tap.url}/v1" if sdk == "openai" else tap.url
+        url = f"{tap.url}/v1" if sdk in ("openai", "responses") else tap.url
         command = [sys.executable, str(DRIVERS / f"drive_{sdk}.py"), url, key, model, session]
         done = subprocess.run(command, capture_output=True, text=True, timeout=120)
         assert done.returncode == 0, done.stderr

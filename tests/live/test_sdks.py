@@ -4,8 +4,9 @@ import uuid
 
 import pytest
 
-SDKS = ["openai", "anthropic"]
-CALLS, ENDED = {"openai": "tool_calls", "anthropic": "tool_use"}, {"openai": "stop", "anthropic": "end_turn"}
+SDKS = ["openai", "responses", "anthropic", "google"]
+CALLS = {"openai": "tool_calls", "responses": "calls", "anthropic": "tool_use", "google": "calls"}
+ENDED = {"openai": "stop", "responses": "completed", "anthropic": "end_turn", "google": "STOP"}
 LOOKED_UP = ["look_up", {"city": "Bern"}]
 
 
