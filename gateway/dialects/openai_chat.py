@@ -3,7 +3,7 @@
 The parts: `openai_chat_request` (what the client asks), `openai_chat_stream` and `openai_chat_whole` (what the provider answers),
 `openai_chat_calls` (how proposed calls are read), `openai_chat_shape` (which keys exist), `openai_chat_frames` (what a judged client gets
 instead) and `openai_chat_errors`. The dialect's neighbours that bring no calls are read in `plain`: embeddings and the list of models. Not
-here: the Responses API, batches, files.
+here: the Responses API (`openai_responses`), batches, files.
 
 Source: OpenAI's API reference and the types of its Python SDK.
 """
