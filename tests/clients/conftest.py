@@ -19,28 +19,48 @@ LIVE = HERE.parent / "live"
 WANTED = ("openai>=3.52,<4", "anthropic>=2.11,<3", "google-genai>=3.4,<4")
 
 
+FRAMEWORKS = (
+    "openai-agents>=0.24,<0.25",
+    "langchain>=1.4,<2",
+    "langchain-openai>=1.7,<2",
+    "langchain-anthropic>=1.7,<2",
+    "langchain-google-genai>=4.4,<5",
+)
+
+
 @pytest.fixture(scope="session")
 def sdk_python(pytestconfig) -> Path:
-    """The interpreter of the environment; built once and kept in pytest's cache folder until what is wanted changes."""
-    stamp = hashlib.sha256("\n".join((*WANTED, sys.version)).encode()).hexdigest()[:16]
+    """The interpreter of an environment with the SDKs."""
+    return environment(pytestconfig, WANTED)
+
+
+@pytest.fixture(scope="session")
+def framework_python(pytestconfig) -> Path:
+    """The interpreter of an environment with the agent frameworks, which pin SDKs of their own."""
+    return environment(pytestconfig, FRAMEWORKS)
+
+
+def environment(pytestconfig, wanted) -> Path:
+    """Built once and kept in pytest's cache folder until what is wanted changes."""
+    stamp = hashlib.sha256("\n".join((*wanted, sys.version)).encode()).hexdigest()[:16]
     folder = Path(pytestconfig.cache.mkdir("client-sdks")) / stamp
     python = folder / "bin" / "python"
     if not (folder / "complete").exists():
         if os.environ.get("TOLLHOUSE_OFFLINE") == "1":
             pytest.skip("TOLLHOUSE_OFFLINE=1: the SDKs' own environment cannot be built without the package index")
-        _build(folder, python)
+        _build(folder, python, wanted)
     return python
 
 
-def _build(folder: Path, python: Path) -> None:
+def _build(folder: Path, python: Path, wanted: tuple[str, ...]) -> None:
     shutil.rmtree(folder, ignore_errors=True)
     venv.create(folder, with_pip=True)
-    command = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *WANTED]
+    command = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *wanted]
     done = subprocess.run(command, capture_output=True, text=True, timeout=600)
     if done.returncode:
         shutil.rmtree(folder, ignore_errors=True)
         pytest.fail(
-            f"cannot install {', '.join(WANTED)}: is the package index reachable? Set TOLLHOUSE_OFFLINE=1 to skip.\n{done.stderr}"
+            f"cannot install {', '.join(wanted)}: is the package index reachable? Set TOLLHOUSE_OFFLINE=1 to skip.\n{done.stderr}"
         )
     (folder / "complete").touch()
 

@@ -265,3 +265,21 @@ def test_an_answer_kept_by_one_upstream_is_not_continued_at_another(start, provi
     answer = ask(gateway, model="other", previous_response_id="resp_1")
     assert (answer.status_code, answer.json()["error"]["code"]) == (400, "kept_elsewhere")
     assert len(provider.received) == asked
+
+
+def test_items_are_their_callers_and_the_gateways_own_words_are_spelled_out(house, provider):
+    """Clients name earlier items by id; the provider never saw the text that stands in the place of a withheld call."""
+    gateway = house()
+    mine, yours = key_of(gateway, "a"), key_of(gateway, "b")
+    provider.answer = provider.json(response(GOOD, BAD))
+    told = ask(gateway, mine).json()["output"]
+    provider.answer = provider.json(response(WORDS, name="resp_2"))
+    result = {"type": "function_call_output", "call_id": "call_1", "output": "sunny"}
+    named = [{"type": "item_reference", "id": item["id"]} for item in told]
+    assert ask(gateway, mine, input=[*named, result]).status_code == 200
+    first, second, third = sent(provider)["input"]
+    assert (first, third) == ({"type": "item_reference", "id": "fc_1"}, result)
+    assert second["role"] == "assistant"
+    assert "delete_file" in second["content"][0]["text"]
+    assert ask(gateway, yours, input=named).status_code == 400
+    assert ask(gateway, mine, input=[{"type": "item_reference", "id": "fc_2"}]).status_code == 400
