@@ -104,6 +104,7 @@ CLIENTS: dict[str, Client] = {
         driver("drive_langchain.py"),
         loops=4,
     ),
+    "pydantic-ai": Client("all four", ("pydantic-ai-slim[openai,anthropic,google]==2.68.0",), driver("drive_pydantic_ai.py"), loops=4),
     "claude-code": Client(
         "messages",
         ("@anthropic-ai/claude-code@2.1.329",),
