@@ -8,26 +8,14 @@ import json
 import os
 import sys
 
+from framework_tools import tools_of
+
 
 async def run(model, stream, ran):
     from agents import Agent, Runner, function_tool
 
-    @function_tool
-    def look_up(city: str) -> str:
-        ran.append(["look_up", {"city": city}])
-        return "ok"
-
-    @function_tool
-    def delete_all(path: str) -> str:
-        ran.append(["delete_all", {"path": path}])
-        return "ok"
-
-    @function_tool
-    def send_money(amount: float, note: str) -> str:
-        ran.append(["send_money", {"amount": amount, "note": note}])
-        return "ok"
-
-    agent = Agent(name="a", instructions="Be kind.", model=model, tools=[look_up, delete_all, send_money])
+    tools = [function_tool(each) for each in tools_of(ran)]
+    agent = Agent(name="a", instructions="Be kind.", model=model, tools=tools)
     if not stream:
         return (await Runner.run(agent, "Please do it.")).final_output
     result = Runner.run_streamed(agent, "Please do it.")
