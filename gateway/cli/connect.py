@@ -1,7 +1,7 @@
 """`tollhouse connect`: the environment that points a client at this gateway.
 
-Standard output holds nothing but shell lines, so that `eval "$(tollhouse connect openai)"` works; notes go to standard error. It changes no
-file: clients that are set up by a file of their own are not here.
+Standard output holds nothing but shell lines, so that `eval "$(tollhouse connect openai)"` works; notes go to standard error. `--write`
+puts the same into the file that the client reads, `--undo` takes it out again.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.table import Table
 
 from gateway.cli.connect_clients import CLIENTS
+from gateway.cli.connect_files import Blocks, Values, put, take_back
 from gateway.config import DEFAULT_FILE, read
 
 NO_KEY = "no-key-needed"
@@ -28,20 +29,58 @@ def connect(
     client: Annotated[str, typer.Argument(help="A client's name, or 'list'.")] = "list",
     url: Annotated[str | None, typer.Option(help="The gateway's root. Default: the settings' listen address.")] = None,
     key: Annotated[str | None, typer.Option(help="A key made by 'tollhouse keys create'.")] = None,
+    write: Annotated[bool, typer.Option("--write", help="Write the settings into the file that the client reads.")] = False,
+    undo: Annotated[bool, typer.Option("--undo", help="Take out what --write wrote.")] = False,
+    project: Annotated[Path, typer.Option("--project", help="The project's folder, for clients that read their settings there.")] = Path(),
 ) -> None:
-    """Print the shell lines that point a client at this gateway."""
+    """Print the shell lines that point a client at this gateway, or write them where the client reads them.
+
+    Example: eval "$(tollhouse connect openai --key th_…)", or: tollhouse connect claude-code --key th_… --write
+    """
     if client == "list":
         _show_clients()
         return
     if client not in CLIENTS:
         raise typer.BadParameter(f"'{client}' is not known; 'tollhouse connect list' shows all", param_hint="CLIENT")
+    if write and undo:
+        raise typer.BadParameter("give --write or --undo, not both")
+    file = _file(client, project)
+    if undo:
+        _undo(client, file)
+        return
     root = _root(url) if url is not None else listening()
+    if write:
+        written = put(file, content(client, root, _usable(key)))
+        done = "wrote" if written else "nothing to change in"
+        typer.echo(f"{done} {file}; 'tollhouse connect {client} --undo' takes it out again", err=True)
+        return
     for line in lines(client, root, _usable(key)):
         typer.echo(line)
     if key is None:
         typer.echo(f"No --key: '{NO_KEY}' is set, which a gateway that requires keys refuses.", err=True)
     if CLIENTS[client].note:
         typer.echo(CLIENTS[client].note, err=True)
+
+
+def content(client: str, root: str, key: str) -> Blocks | Values:
+    """What is written for a client: its own form, else its variables as lines of a `.env` file."""
+    made = CLIENTS[client].content
+    if made is not None:
+        return made(root, key)
+    return Blocks("", "\n".join(line.removeprefix("export ") for line in lines(client, root, key)))
+
+
+def _file(client: str, project: Path) -> Path:
+    named = CLIENTS[client].file or ".env"
+    return Path(named).expanduser() if named.startswith("~") else project / named
+
+
+def _undo(client: str, file: Path) -> None:
+    made = CLIENTS[client].content
+    left = take_back(file, blocks=made is None or isinstance(made("", ""), Blocks))
+    typer.echo(f"taken out of {file}", err=True)
+    if left:
+        typer.echo(f"left as they are, because they were changed since: {', '.join(left)}", err=True)
 
 
 def lines(client: str, root: str, key: str) -> list[str]:
@@ -61,7 +100,7 @@ def listening() -> str:
 def _root(url: str) -> str:
     if not url.startswith(("http://", "https://")) or not url.isprintable() or " " in url:
         raise typer.BadParameter("give the gateway's root, like http://127.0.0.1:8484", param_hint="--url")
-    return url.rstrip("/")
+    return url.rstrip("/").removesuffix("/v1").rstrip("/")
 
 
 def _usable(key: str | None) -> str:

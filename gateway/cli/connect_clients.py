@@ -5,7 +5,10 @@ A new client is one more row. This is not a promise that all traffic of a client
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
+
+from gateway.cli.connect_files import Blocks, Values
 
 
 class Client(NamedTuple):
@@ -14,6 +17,10 @@ class Client(NamedTuple):
     what: str
     variables: dict[str, str]
     note: str = ""
+    file: str = ""
+    """Where its settings stand: `~/…` in the user's home, else in the project. Empty: the project's `.env`."""
+    content: Callable[[str, str], Blocks | Values] | None = None
+    """What is written there, given URL and key; None: its variables."""
 
 
 OPENAI = {"OPENAI_BASE_URL": "{url}/v1", "OPENAI_API_KEY": "{key}"}
@@ -23,6 +30,26 @@ GEMINI = {"GOOGLE_GEMINI_BASE_URL": "{url}", "GEMINI_API_KEY": "{key}"}
 QUIET_CLAUDE = {"CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1"}
 QUIET_LITELLM = {"LITELLM_LOCAL_MODEL_COST_MAP": "True"}
 GOOGLE_IN_CODE = "Google models need base_url in code: no variable changes them."
+
+
+
+def _codex(url: str, key: str) -> Blocks:
+    table = f'[model_providers.tollhouse]\nname = "tollhouse"\nbase_url = "{url}/v1"\nwire_api = "responses"\nenv_key = "OPENAI_API_KEY"'
+    return Blocks('model_provider = "tollhouse"', table)
+
+
+def _claude(url: str, key: str) -> Values:
+    told = {"ANTHROPIC_BASE_URL": url, "ANTHROPIC_API_KEY": key, **QUIET_CLAUDE}
+    return Values({("env", name): value for name, value in told.items()})
+
+
+def _opencode(url: str, key: str) -> Values:
+    told: dict[tuple[str, ...], object] = {}
+    for provider in ("openai", "anthropic"):
+        told["provider", provider, "options", "baseURL"] = f"{url}/v1"
+        told["provider", provider, "options", "apiKey"] = key
+    return Values(told)
+
 
 CLIENTS: dict[str, Client] = {
     "openai": Client("OpenAI SDK", OPENAI),
@@ -35,12 +62,21 @@ CLIENTS: dict[str, Client] = {
         "Tracing is switched off: it goes to api.openai.com, past the gateway.",
     ),
     "claude-agent-sdk": Client("Claude Agent SDK", ANTHROPIC | QUIET_CLAUDE),
-    "claude-code": Client("Claude Code", ANTHROPIC | QUIET_CLAUDE),
+    "claude-code": Client("Claude Code", ANTHROPIC | QUIET_CLAUDE, file="~/.claude/settings.json", content=_claude),
+    "codex": Client(
+        "Codex CLI",
+        {"OPENAI_API_KEY": "{key}"},
+        "Its address stands in ~/.codex/config.toml: use --write. It asks for openai.web_search: grant it, or switch it off there.",
+        "~/.codex/config.toml",
+        _codex,
+    ),
+    "opencode": Client("opencode", {}, "It is set up by opencode.json alone: use --write.", "opencode.json", _opencode),
     "gemini-cli": Client(
         "Gemini CLI",
         GEMINI,
         "Choose the auth type gemini-api-key: the login with a Google account cannot be redirected. "
         "Usage statistics go past the gateway until switched off in its settings.",
+        "~/.gemini/.env",
     ),
     "pydantic-ai": Client("Pydantic AI", OPENAI | ANTHROPIC, GOOGLE_IN_CODE),
     "crewai": Client("CrewAI", OPENAI | OPENAI_OLD | {"CREWAI_DISABLE_TELEMETRY": "true"}),

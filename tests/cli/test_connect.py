@@ -45,7 +45,10 @@ def test_standard_output_holds_only_shell_lines(client):
     done = connect(client, "--url", ROOT + "/")
     assert done.exit_code == 0
     assert all(line.startswith("export ") for line in done.stdout.splitlines())
-    assert f"={ROOT}" in done.stdout
+    if CLIENTS[client].content is None or client == "claude-code":
+        assert f"={ROOT}" in done.stdout
+    else:
+        assert "--write" in done.stderr
     assert "{" not in done.stdout
 
 
@@ -63,3 +66,35 @@ def test_a_gateway_that_listens_everywhere_is_reached_on_loopback(monkeypatch, t
 
 def test_every_client_is_in_the_list():
     assert all(name in connect().stdout for name in CLIENTS)
+
+
+@pytest.mark.parametrize(
+    ("client", "file"),
+    [("claude-code", ".claude/settings.json"), ("codex", ".codex/config.toml"), ("gemini-cli", ".gemini/.env")],
+)
+def test_what_is_written_for_a_client_can_be_taken_back(client, file, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    given = ["connect", client, "--url", "http://127.0.0.1:9/v1", "--key", "th_key"]
+    assert CliRunner().invoke(app, [*given, "--write"]).exit_code == 0
+    assert "http://127.0.0.1:9" in (tmp_path / file).read_text()
+    again = CliRunner().invoke(app, [*given, "--write"])
+    assert "nothing to change" in again.output
+    assert CliRunner().invoke(app, ["connect", client, "--undo"]).exit_code == 0
+    assert not (tmp_path / file).exists()
+
+
+def test_the_settings_of_sdks_go_into_the_projects_env_file(tmp_path):
+    (tmp_path / ".env").write_text("A=1")
+    assert (
+        CliRunner()
+        .invoke(app, ["connect", "openai", "--url", "http://127.0.0.1:9", "--write", "--project", str(tmp_path)])
+        .exit_code
+        == 0
+    )
+    assert "OPENAI_BASE_URL=http://127.0.0.1:9/v1" in (tmp_path / ".env").read_text()
+    CliRunner().invoke(app, ["connect", "openai", "--undo", "--project", str(tmp_path)])
+    assert (tmp_path / ".env").read_text() == "A=1"
+
+
+def test_writing_and_undoing_at_once_is_a_usage_error():
+    assert CliRunner().invoke(app, ["connect", "openai", "--write", "--undo"]).exit_code == 2
