@@ -576,3 +576,8 @@ def test_every_kind_of_input_item_is_known() -> None:
     for kind in found:
         made = {"type": kind, "role": "user", "id": "i", "call_id": "c", "name": "n", "output": "", "content": ""}
         assert decode(input=[made]).unjudged == (), kind
+
+
+def test_a_stream_is_not_taken_up_in_its_middle() -> None:
+    with pytest.raises(GatewayError, match="Fetch the response without"):
+        at("GET", "/v1/responses/resp_1", "stream=true&starting_after=3")

@@ -265,3 +265,8 @@ def test_a_text_is_read_as_numbers_only_when_asked() -> None:
     assert "numbers" not in vars(said)
     assert said.holds(12)
     assert said.holds(-3)
+
+
+def test_what_is_no_number_has_no_value() -> None:
+    assert provenance._decimal("twelve") is None
+    assert provenance._decimal("NaN") is None

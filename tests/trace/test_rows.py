@@ -5,9 +5,10 @@ from __future__ import annotations
 from decimal import Decimal
 
 from gateway.exchange import Answer, Call, Caller, Exchange, Message, Request, RuleHit, Tool, Usage, Verdict
+from gateway.policy import load
 from gateway.prompt.fingerprint import fingerprint
 from gateway.trace.redact import Redactor
-from gateway.trace.rows import Links, Priced, Scribe, Seen
+from gateway.trace.rows import Links, Priced, Scribe, Seen, policy_row
 
 SECRET = "sk-canary-0123456789"
 
@@ -162,3 +163,26 @@ def test_an_exchange_refused_before_it_was_read_still_has_a_row():
         exchange(state="rejected"), provider="openai", durability="commit", priced=Priced(), links=Links()
     )
     assert (row.state, row.request_model, row.cost, row.input_preview) == ("rejected", "", None, "")
+
+
+def test_a_policy_version_is_recorded_with_its_rules():
+    text = b"""
+policy: 1
+id: bank
+agents: ["*"]
+include: [lib.yaml]
+allow: ["get_*", "*"]
+rules:
+- {id: big, tools: [pay, send_?], when: args.amount > 1.0, effect: ask}
+"""
+    library = b"policy: 1\nid: lib\nmode: shadow\nrules:\n- {id: all, tools: ['*'], when: session.calls > 9}\n"
+    row = policy_row(load({"bank.yaml": text, "lib.yaml": library}), 7)
+    rules = [(r.policy, r.rule, r.kind, r.effect, r.mode, r.tools, r.pattern, r.catch_all, r.file) for r in row.rules]
+    assert rules == [
+        ("bank", "allow", "grant", "allow", "enforce", ("get_*",), "get_.*", False, "bank.yaml"),
+        ("bank", "allow", "grant", "allow", "enforce", ("*",), "", True, "bank.yaml"),
+        ("bank", "big", "guard", "ask", "enforce", ("pay", "send_?"), "pay|send_.", False, "bank.yaml"),
+        ("lib", "all", "guard", "deny", "shadow", ("*",), "", True, "lib.yaml"),
+    ]
+    assert (row.loaded_us, len(row.files)) == (7, 2)
+    assert policy_row(load({}), 1).rules == ()
