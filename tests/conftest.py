@@ -175,7 +175,7 @@ class Running:
             found += [record.decode(payload) for _, payload in scan.payloads]
         return found
 
-    def ended(self, count: int = 1, wait: float = 3.0) -> list[record.Ended]:
+    def ended(self, count: int = 1, wait: float = 20.0) -> list[record.Ended]:
         """The closing records, once there are `count` of them."""
         deadline = time.monotonic() + wait
         while True:

@@ -152,7 +152,7 @@ def check_tool_choice(choice: Json, tools: dict[str, Tool], doubts: Doubts) -> N
     name = choice.get("name")
     if name is None and kind != "tool":
         return
-    if name not in {tool.name for tool in tools.values()}:
+    if not isinstance(name, str) or name not in {tool.name for tool in tools.values()}:
         raise bad(
             "undeclared_tool",
             f"`tool_choice` names the tool {clipped(name)!r}, which `tools` does not declare. "

@@ -6,7 +6,7 @@ signature beside it belongs to it, and goes or stays with it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from msgspec import Struct, field
 
@@ -14,7 +14,15 @@ from gateway.dialects import gemini_shape as shape
 from gateway.dialects import strict_json
 from gateway.dialects.events import Limits
 from gateway.dialects.openai_chat_shape import Sieve
-from gateway.dialects.proposals import NO_ARGUMENTS, clipped, id_problem, name_problem, read_arguments
+from gateway.dialects.proposals import (
+    NO_ARGUMENTS,
+    clipped,
+    failed,
+    id_problem,
+    name_problem,
+    read_arguments,
+    with_shared_ids_failed,
+)
 from gateway.exchange import Call, Json
 
 UNKNOWN = "unknown"
@@ -34,7 +42,6 @@ class Reader:
         self.sieve = Sieve(dialect, enforcing=enforcing)
         self.calls = 0
         self._limits, self._allowed = limits, allowed
-        self._ids: set[str] = set()
         self._size = 0
 
     def pieces(self, parts: list[Json], candidate: int) -> list[Piece]:
@@ -89,8 +96,6 @@ class Reader:
             return "bad_name", "the tool's name is missing or holds characters that no tool name has"
         if call_id not in (None, "") and id_problem(call_id):
             return "bad_id", "the call's id is not plain ASCII"
-        if call_id in self._ids:
-            return "duplicate_id", "two calls have the same id"
         if found.get("partialArgs") is not None or found.get("willContinue"):
             return "unknown_type", "arguments that come in pieces are not read here"
         return None
@@ -114,8 +119,6 @@ class Reader:
         if index >= self._limits.calls:
             problem = ("call_limit", f"more than {self._limits.calls} calls in one answer")
         call_id = found.get("id")
-        if isinstance(call_id, str) and call_id:
-            self._ids.add(call_id)
         code, detail = problem or (None, "")
         return Call(
             id=clipped(call_id, 256) if isinstance(call_id, str) else "",
@@ -175,6 +178,16 @@ class Candidate(Struct):
         head = self.rest if last else {"index": self.index}
         content = {"parts": parts} | ({"role": self.role} if self.role is not None else {})
         return {**({"content": content} if parts or not last else {}), **head}
+
+
+def finally_judged(found: Iterable[Candidate], problem: tuple[str, str] | None = None) -> int:
+    """The calls of an answer that is known whole: those that share an id fail, and all of them for a `problem` of the answer. How many
+    there are."""
+    pieces = [piece for candidate in found for piece in candidate.pieces if piece.call is not None]
+    calls = with_shared_ids_failed(piece.call for piece in pieces if piece.call is not None)
+    for piece, call in zip(pieces, calls, strict=True):
+        piece.call = call if problem is None or call.problem else failed(call, *problem)
+    return len(pieces)
 
 
 class Misshapen(Exception):  # noqa: N818 - names what an answer is

@@ -2,10 +2,11 @@
 
 1. Each event is a whole answer in itself, parsed once, strictly; one that readers disagree about is dropped, and a proposal in its place
    is denied.
-2. Words leave at once, to the byte where nothing had to be left out. A function call comes whole in one event: it is proposed there, and
-   the event leaves in pieces, in order, each call written from what was judged.
-3. What is said of a candidate as a whole (its finish, its ratings) leaves with the last piece of the event.
-4. A call after its candidate's finish, a cut beside a call, and an end before any finish break the stream.
+2. Words leave at once, to the byte where nothing had to be left out. From the first function call on everything is held until every
+   candidate has finished: only then is it known that no two calls share an id and that the answer was not cut.
+3. What was held leaves in its order: an event with calls in pieces, each call written from what was judged. What is said of a candidate
+   as a whole (its finish, its ratings) leaves with the last piece of its event.
+4. A call after its candidate's finish, a cut after a call, and an end before any finish break the stream.
 5. Comments never leave: clients of this dialect stumble over them.
 """
 
@@ -13,6 +14,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+
+import msgspec
+from msgspec import Struct
 
 from gateway.dialects import gemini_parts as parts
 from gateway.dialects import gemini_shape as shape
@@ -23,7 +27,28 @@ from gateway.dialects.openai_chat_shape import MOST_TEXT, error_detail, error_of
 from gateway.errors import GatewayError
 from gateway.exchange import Answer, Call, Finding, Json
 
+_WORDS_HELD = 8
+"""How many times as much as calls may be held of everything: words and media behind a call."""
 _blank = re.compile(rb"[\r\n]*").fullmatch
+
+
+class _Told(Struct, frozen=True):
+    """One event, taken apart."""
+
+    raw: bytes
+    envelope: Mapping[str, Json]
+    """Its keys but for the candidates."""
+    found: list[parts.Candidate]
+    verbatim: bytes | None = None
+    """Its own bytes, where they may leave as they came."""
+    finished: int | None = None
+    """The candidate that it finishes; 0 when it refuses the prompt."""
+    last: bool = False
+    """Nothing is open behind it."""
+
+    @property
+    def calls(self) -> bool:
+        return any(candidate.calls for candidate in self.found)
 
 
 class GeminiStream:
@@ -35,6 +60,10 @@ class GeminiStream:
         self._envelope: Mapping[str, Json] = {}
         self._finishes: dict[int, str] = {}
         self._seen: set[int] = set()
+        self._called: set[int] = set()
+        """Candidates that proposed a call."""
+        self._waiting: list[_Told] = []
+        self._held_bytes = 0
         self._ending = b""
         self._over = self._blocked = False
         self._head: dict[str, Json] = {}
@@ -111,10 +140,11 @@ class GeminiStream:
         if ambiguous.code == "malformed" or self._finishes:
             yield self._break("protocol", detail)
             return
-        yield Held(event.raw)
         call = self._reader.unreadable(ambiguous.code, detail)
-        yield self._propose(call, parts.Piece({}, call), parts.Candidate(0, {}, "model"))
+        unreadable = parts.Candidate(0, {}, "model", [parts.Piece({}, call)], clean=False)
         self._seen.add(0)
+        self._called.add(0)
+        yield from self._hold(_Told(event.raw, {}, [unreadable]))
 
     def _answered(self, event: sse.SseEvent, data: bytes, tree: dict[str, Json]) -> Iterator[Event]:
         top = self._reader.sieve.keep(tree, shape.ANSWER_KEYS, "")
@@ -123,64 +153,96 @@ class GeminiStream:
         except parts.Misshapen as misshapen:
             yield self._break("protocol", str(misshapen))
             return
-        self._envelope = {key: value for key, value in top.items() if key != "candidates"}
-        self._head.update((key, value) for key, value in self._envelope.items() if value is not None)
-        for candidate in found:
-            if candidate.calls and (candidate.index in self._finishes or (candidate.cut and self._enforcing)):
-                late = candidate.index in self._finishes
-                detail = "a call came after its candidate had finished" if late else "the answer was cut while a call was being proposed"
-                yield self._break("protocol" if late else "truncated", detail)
-                return
+        if broken := self._out_of_order(found):
+            yield broken
+            return
+        envelope = {key: value for key, value in top.items() if key != "candidates"}
+        self._head.update((key, value) for key, value in envelope.items() if value is not None)
         self._note_text(found)
-        yield from self._pass(event, found, clean=top is tree and _plain(event, data))
-
-    def _pass(self, event: sse.SseEvent, found: list[parts.Candidate], *, clean: bool) -> Iterator[Event]:
         calls = any(candidate.calls for candidate in found)
-        verbatim = clean and not calls and all(candidate.clean for candidate in found)
-        new = [c for c in found if c.finish and c.index not in self._finishes]
-        self._seen.update(candidate.index for candidate in found)
-        self._finishes.update((c.index, str(c.finish)) for c in new)
-        block = self._envelope.get("promptFeedback")
+        verbatim = not calls and top is tree and all(candidate.clean for candidate in found) and _plain(event, data)
+        finished = self._note_finishes(found, envelope)
+        last = finished is not None and self._ended()
+        told = _Told(event.raw, envelope, found, event.raw if verbatim else None, finished, last)
+        yield from self._hold(told) if calls or self._waiting else self._leave(told, event.raw)
+
+    def _out_of_order(self, found: list[parts.Candidate]) -> Broken | None:
+        for candidate in found:
+            if candidate.calls and candidate.index in self._finishes:
+                return self._break("protocol", "a call came after its candidate had finished")
+            called = candidate.index in self._called or candidate.calls
+            if called and self._enforcing and candidate.finish and candidate.finish not in shape.WHOLE_CALLS:
+                return self._break("truncated", "the answer was cut while a call was being proposed")
+        return None
+
+    def _note_finishes(self, found: list[parts.Candidate], envelope: Mapping[str, Json]) -> int | None:
+        """The candidate that ends with this event; 0 when the provider refuses the prompt."""
+        new = [one for one in found if one.finish and one.index not in self._finishes]
+        self._seen.update(one.index for one in found)
+        self._called.update(one.index for one in found if one.calls)
+        self._finishes.update((one.index, str(one.finish)) for one in new)
+        block = envelope.get("promptFeedback")
         blocked = not found and isinstance(block, dict) and bool(block.get("blockReason"))
         self._blocked = self._blocked or blocked
-        frame = b""
-        if calls:
-            yield Held(event.raw)
-            yield from self._in_pieces(found)
-            frame = self._whole_frame([c.holding([], last=True) for c in found if c.finish])
-        elif not verbatim:
-            frame = self._whole_frame([c.holding([piece.part for piece in c.pieces], last=True) for c in found])
-        raw = b"" if calls else event.raw
-        if new or blocked:
-            self._ending = event.raw if verbatim else frame
-            yield Ended(raw, new[-1].index if new else 0, self._ended())
-        elif not calls:
-            yield Forward(raw, None if verbatim else frame)
-        elif self._envelope.get("usageMetadata") is not None and self._enforcing:
-            yield Forward(b"", self._whole_frame([]))
+        return new[-1].index if new else 0 if blocked else None
 
-    def _in_pieces(self, found: list[parts.Candidate]) -> Iterator[Event]:
+    def _hold(self, told: _Told) -> Iterator[Event]:
+        yield Held(told.raw)
+        self._waiting.append(told)
+        self._held_bytes += len(told.raw)
+        if self._held_bytes > _WORDS_HELD * self._limits.hold_bytes:
+            detail = f"what is held of this answer is longer than {_WORDS_HELD * self._limits.hold_bytes} bytes"
+            yield from self._let_go(("hold_limit", detail))
+            yield self._break("hold_limit", detail)
+        elif self._ended():
+            yield from self._let_go()
+
+    def _let_go(self, problem: tuple[str, str] | None = None) -> Iterator[Event]:
+        """What was held, in its order; of an answer with a `problem` only the calls, which fail."""
+        waiting, self._waiting = self._waiting, []
+        left = parts.finally_judged((one for told in waiting for one in told.found), problem)
+        for told in waiting:
+            self._envelope = told.envelope
+            for candidate in told.found if told.calls else ():
+                for step in self._in_pieces(candidate, words=problem is None):
+                    left -= isinstance(step, Proposed)
+                    yield msgspec.structs.replace(step, more=left > 0) if isinstance(step, Proposed) else step
+            if problem is None:
+                yield from self._leave(told, b"")
+
+    def _leave(self, told: _Told, raw: bytes) -> Iterator[Event]:
+        """An event without calls, or what is left of one when its pieces have left."""
+        self._envelope = told.envelope
+        if told.verbatim is not None:
+            frame = told.verbatim
+        elif not told.calls:
+            frame = self._whole_frame([one.holding([piece.part for piece in one.pieces], last=True) for one in told.found])
+        else:
+            frame = self._whole_frame([one.holding([], last=True) for one in told.found if one.finish])
+        if told.finished is not None:
+            self._ending = frame
+            yield Ended(raw, told.finished, told.last)
+        elif not told.calls:
+            yield Forward(raw, None if frame is raw else frame if self._enforcing else b"")
+        elif told.envelope.get("usageMetadata") is not None and self._enforcing:
+            yield Forward(b"", frame)
+
+    def _in_pieces(self, candidate: parts.Candidate, *, words: bool) -> Iterator[Event]:
         """The parts of an event with calls, each run of words and each call on its own, in order."""
-        left = sum(len(candidate.calls) for candidate in found)
-        for candidate in found:
-            words: list[Mapping[str, Json]] = []
-            for piece in candidate.pieces:
-                if piece.call is None:
-                    words.append(piece.part)
-                    continue
-                yield from self._words(candidate, words)
-                words = []
-                left -= 1
-                yield self._propose(piece.call, piece, candidate, more=left > 0)
-            yield from self._words(candidate, words)
+        said: list[Mapping[str, Json]] = []
+        for piece in candidate.pieces:
+            if piece.call is None:
+                said.append(piece.part)
+                continue
+            yield from self._words(candidate, said if words else [])
+            said = []
+            self._proposed[piece.call.index] = (piece, candidate)
+            yield Proposed(piece.call)
+        yield from self._words(candidate, said if words else [])
 
-    def _words(self, candidate: parts.Candidate, words: list[Mapping[str, Json]]) -> Iterator[Event]:
-        if words and self._enforcing:
-            yield Forward(b"", self._frame(candidate, words, last=False))
-
-    def _propose(self, call: Call, piece: parts.Piece, candidate: parts.Candidate, *, more: bool = False) -> Event:
-        self._proposed[call.index] = (piece, candidate)
-        return Proposed(call, more=more)
+    def _words(self, candidate: parts.Candidate, said: list[Mapping[str, Json]]) -> Iterator[Event]:
+        if said and self._enforcing:
+            yield Forward(b"", self._frame(candidate, said, last=False))
 
     def _frame(self, candidate: parts.Candidate, said: list[Mapping[str, Json]], *, last: bool) -> bytes:
         return self._whole_frame([candidate.holding(said, last=last)], usage=False)

@@ -37,6 +37,7 @@ def decode_answer(dialect: str, body: bytes, allowed: frozenset[str], limits: Li
         listed = parts.candidates(reader, top)
     except parts.Misshapen as misshapen:
         return _broken(body, "protocol", str(misshapen), tuple(reader.sieve.findings))
+    parts.finally_judged(listed)
     calls = tuple(call for candidate in listed for call in candidate.calls)
     finish = tuple(candidate.finish for candidate in listed if candidate.finish)
     answer = answer_of(found, finish, "".join(candidate.text() for candidate in listed)[:MOST_TEXT])

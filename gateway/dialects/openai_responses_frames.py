@@ -19,6 +19,7 @@ from gateway.dialects import sse, strict_json
 from gateway.dialects.events import Limits
 from gateway.dialects.openai_chat_errors import error_object
 from gateway.dialects.openai_chat_shape import Sieve
+from gateway.dialects.proposals import failed, with_shared_ids_failed
 from gateway.errors import GatewayError
 from gateway.exchange import Answer, Call, Json
 
@@ -252,7 +253,7 @@ class Writer:
 def numbered(entries: Iterable[Entry], limits: Limits) -> list[Entry]:
     """Calls get their places among the calls; shared ids and too many calls fail them."""
     listed = _within(list(entries), limits.calls)
-    calls = items.with_shared_ids_failed(entry.call for entry in listed if entry.call is not None)
+    calls = with_shared_ids_failed(entry.call for entry in listed if entry.call is not None)
     rest = iter(calls)
     count = 0
     for entry in listed:
@@ -261,7 +262,7 @@ def numbered(entries: Iterable[Entry], limits: Limits) -> list[Entry]:
         call = msgspec.structs.replace(next(rest), index=count)
         count += 1
         if count > limits.calls:
-            call = items.failed(call, "call_limit", f"more than {limits.calls} calls in one answer")
+            call = failed(call, "call_limit", f"more than {limits.calls} calls in one answer")
         entry.call = call
     return listed
 

@@ -7,9 +7,7 @@ it would be run with; its item is written again from exactly these.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-
-import msgspec
+from collections.abc import Mapping
 
 from gateway.dialects import openai_responses_shape as shape
 from gateway.dialects import strict_json
@@ -180,19 +178,6 @@ def _form(item: Mapping[str, Json], kind: Json) -> tuple[str, str] | None:
     if item.get("status") not in (None, "completed"):
         return "truncated", "the call is not whole"
     return None
-
-
-def with_shared_ids_failed(calls: Iterable[Call]) -> list[Call]:
-    """Two calls under one id: a result or an approval could be bound to the wrong one, so that none of them passes."""
-    listed = list(calls)
-    ids = [call.id for call in listed if call.id]
-    if len(set(ids)) == len(ids):
-        return listed
-    return [call if call.problem else failed(call, "duplicate_id", "two calls have the same id") for call in listed]
-
-
-def failed(call: Call, problem: str, detail: str) -> Call:
-    return msgspec.structs.replace(call, args=None, problem=problem, detail=detail)
 
 
 def written(item: Mapping[str, Json], call: Call) -> dict[str, Json]:

@@ -124,8 +124,9 @@ def _check_choice(tree: Mapping[str, Json], reading: Reading) -> None:
     names, unknown = forced(tree.get("tool_choice"))
     if unknown:
         reading.unjudged.append(unknown)
+    declared = {tool.name for tool in reading.declared.tools.values()}
     for name in names:
-        if name not in reading.declared.tools:
+        if name not in declared:
             bad("undeclared_tool", f"`tool_choice` names the tool `{clipped(name)}`, which the request does not declare.", "tool_choice")
 
 

@@ -20,7 +20,7 @@ from gateway.dialects import openai_responses_shape as shape
 from gateway.dialects import sse, strict_json
 from gateway.dialects.events import Broken, Ended, Event, Forward, Held, Limits, Proposed
 from gateway.dialects.openai_chat_shape import MOST_TEXT, Sieve, error_detail
-from gateway.dialects.proposals import clipped
+from gateway.dialects.proposals import clipped, failed
 from gateway.errors import GatewayError
 from gateway.exchange import Answer, Call, Finding, Json
 
@@ -335,6 +335,7 @@ class ResponsesStream:
         final = output[at] if at < len(output) else None
         if item.called:
             told, problem = item.whole(final, expected=bool(output))
+            self._sieve.note(told, shape.CALL_ITEMS.get(item.kind, frozenset(told)), f"item.{clipped(item.kind)}")
             yield frames.Entry(told, call=items.read_call(told, 0, self._limits, problem))
             return
         yield frames.Entry(self._clean(item.done or item.added, item.kind), item.pieces)
@@ -375,5 +376,5 @@ class ResponsesStream:
 
 def _spoiled(entry: frames.Entry, problem: str, detail: str) -> frames.Entry:
     if entry.call is not None and entry.call.problem is None:
-        entry.call = items.failed(entry.call, problem, detail)
+        entry.call = failed(entry.call, problem, detail)
     return entry

@@ -101,7 +101,7 @@ def forced(choice: Json, path: str = "tool_choice") -> tuple[list[str], str | No
         unknown = next((odd for _, odd in inner if odd), None)
         return [name for names, _ in inner for name in names], unknown
     if isinstance(kind, str) and (kind in SERVICES or kind in TOOL_NAMES):
-        return [], None
+        return [TOOL_NAMES[kind] if kind in TOOL_NAMES else f"openai.{SERVICES[kind]}"], None
     return [], f"{path}.type={clipped(kind)}" if isinstance(choice, dict) else path
 
 

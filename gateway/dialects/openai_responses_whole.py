@@ -40,6 +40,9 @@ class _Reader:
         if not isinstance(found, dict):
             return Entry({}, call=items.read_call({}, 0, self._limits, ("unknown_type", "an item that is no object")))
         if items.is_call(found, self._allowed):
+            kind = found.get("type")
+            known = shape.CALL_ITEMS.get(kind) if isinstance(kind, str) else None
+            self.sieve.note(found, known or frozenset(found), f"output.{clipped(kind)}")
             return Entry(found, call=items.read_call(found, 0, self._limits))
         return Entry(self._clean(found))
 

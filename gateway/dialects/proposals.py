@@ -9,11 +9,14 @@ knows which tools are wanted, and nothing here repairs. A defect comes back as a
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping
+
+import msgspec
 
 from gateway.dialects import strict_json
 from gateway.dialects.events import Limits
-from gateway.exchange import Json
+from gateway.exchange import Call, Json
 
 NO_ARGUMENTS = "{}"
 """What is evaluated and delivered when a model proposes a call without any arguments."""
@@ -60,3 +63,17 @@ def clipped(value: Json, limit: int = 60) -> str:
     if not isinstance(value, str):
         return type(value).__name__
     return ascii(value[:limit])[1:-1] + ("…" if len(value) > limit else "")
+
+
+def with_shared_ids_failed(calls: Iterable[Call]) -> list[Call]:
+    """Two calls under one id: a result or an approval could be bound to the wrong one, so that none of them passes."""
+    listed = list(calls)
+    times = Counter(call.id for call in listed if call.id)
+    return [
+        failed(call, "duplicate_id", "two calls of this answer have the same id") if times[call.id] > 1 and not call.problem else call
+        for call in listed
+    ]
+
+
+def failed(call: Call, problem: str, detail: str) -> Call:
+    return msgspec.structs.replace(call, args=None, problem=problem, detail=detail)

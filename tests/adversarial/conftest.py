@@ -43,6 +43,13 @@ tests:
 - {name: weather, call: {get_weather: {city: Paris}}, expect: {effect: allow}}
 """
 LIMITS = {"calls": 16}
+FINISHES = {
+    "chat": ("tool_calls", "stop"),
+    "messages": ("tool_use", "end_turn"),
+    "responses": ("completed", "completed"),
+    "gemini": ("STOP", "STOP"),
+}
+"""How an answer ends in which a call arrives, and one in which none does."""
 GOOD = ("get_weather", {"city": "Paris"})
 _ARGUMENTS = {
     "get_weather": ("city", "string"),
@@ -111,6 +118,20 @@ class Chat:
     DONE = b"data: [DONE]\n\n"
     head = {"id": "r1", "object": "chat.completion", "created": 1, "model": "gpt-4o-mini"}
 
+    def where(self, stream: bool) -> str:
+        return self.path
+
+    def textual(self, stream: bool) -> bool:
+        """Whether arguments come as text, which may be anything, or as JSON in the answer itself."""
+        return True
+
+    def explained(self, data: bytes, stream: bool) -> int:
+        """How many calls are explained."""
+        return data.count(b"NOT executed")
+
+    def errors_in(self, data: bytes) -> int:
+        return data.count(b'"error"')
+
     def request(self, stream: bool, /, **more: Any) -> dict[str, Any]:
         tools: list[Any] = [
             {"type": "function", "function": {"name": name, "parameters": schema(name)}}
@@ -176,6 +197,20 @@ class Messages:
     refused = 451
     head = {"id": "r1", "type": "message", "role": "assistant", "model": "claude-sonnet-4-5"}
     usage = {"input_tokens": 10, "output_tokens": 10}
+
+    def where(self, stream: bool) -> str:
+        return self.path
+
+    def textual(self, stream: bool) -> bool:
+        """Whether arguments come as text, which may be anything, or as JSON in the answer itself."""
+        return stream
+
+    def explained(self, data: bytes, stream: bool) -> int:
+        """How many calls are explained."""
+        return data.count(b"NOT executed")
+
+    def errors_in(self, data: bytes) -> int:
+        return data.count(b'"error"')
 
     def request(self, stream: bool, /, **more: Any) -> dict[str, Any]:
         tools = [{"name": name, "input_schema": schema(name)} for name in TOOLS]
@@ -247,6 +282,179 @@ class Messages:
     def finish_in(self, data: bytes) -> set[str]:
         deltas = [e.get("delta") or {} for e in events_of(data) if e.get("type") == "message_delta"]
         return {reason for delta in deltas if (reason := delta.get("stop_reason"))}
+
+
+class Responses:
+    """Responses, forged. One instance writes one stream at a time: it counts events and places, and its end repeats every item."""
+
+    name, path, headers = "responses", "/v1/responses", {}
+    refused = 400
+    head = {"id": "resp_1", "object": "response", "created_at": 1, "model": "gpt-4o-mini"}
+    usage = {"input_tokens": 10, "output_tokens": 10, "total_tokens": 20}
+
+    def __init__(self) -> None:
+        self.items: list[Any] = []
+        self._number = 0
+
+    def where(self, stream: bool) -> str:
+        return self.path
+
+    def textual(self, stream: bool) -> bool:
+        return True
+
+    def request(self, stream: bool, /, **more: Any) -> dict[str, Any]:
+        tools: list[Any] = [{"type": "function", "name": name, "parameters": schema(name)} for name in TOOLS if name != "run_shell"]
+        tools += [{"type": "custom", "name": name} for name in ("run_shell", "note")]
+        return {"model": "gpt-4o-mini", "input": "go", "tools": tools, "stream": stream} | more
+
+    def entry(self, call: Forged) -> dict[str, Any]:
+        item = {"type": "function_call", "id": f"fc_{len(self.items)}", "call_id": call.id, "name": call.name}
+        return item | {"arguments": call.args, "status": "completed"} | call.more
+
+    def said(self, text: str = "Look.") -> dict[str, Any]:
+        part = {"type": "output_text", "text": text, "annotations": [], "logprobs": []}
+        return {"type": "message", "id": "msg_1", "status": "completed", "role": "assistant", "content": [part]}
+
+    def whole(self, *calls: Forged, finish: Any = "completed", blocks: Any = (), **more: Any) -> bytes:
+        output = [self.said(), *map(self.entry, calls), *blocks]
+        return dump(self.head | {"status": finish, "error": None, "usage": self.usage, "output": output} | more)
+
+    def event(self, kind: str, **more: Any) -> bytes:
+        number, self._number = self._number, self._number + 1
+        return f"event: {kind}\n".encode() + b"data: " + dump({"type": kind, "sequence_number": number} | more) + b"\n\n"
+
+    def opening(self) -> list[bytes]:
+        self.items, self._number = [], 0
+        response = self.head | {"status": "in_progress", "error": None, "output": []}
+        return [self.event("response.created", response=response), *self.text("Look.")]
+
+    def text(self, text: str) -> list[bytes]:
+        item = self.said(text)
+        started = [self.added(item | {"status": "in_progress", "content": []})]
+        place = {"item_id": item["id"], "output_index": len(self.items) - 1, "content_index": 0}
+        part = item["content"][0]
+        return [
+            *started,
+            self.event("response.content_part.added", **place, part=part | {"text": ""}),
+            self.event("response.output_text.delta", **place, delta=text, logprobs=[]),
+            self.event("response.output_text.done", **place, text=text, logprobs=[]),
+            self.event("response.content_part.done", **place, part=part),
+            self.done(item),
+        ]
+
+    def added(self, item: Any, at: Any = ...) -> bytes:
+        """An item begins; in its turn unless `at` says otherwise."""
+        place = len(self.items) if at is ... else at
+        self.items.append(item)
+        return self.event("response.output_item.added", output_index=place, item=item)
+
+    def done(self, item: Any, at: Any = ...) -> bytes:
+        place = len(self.items) - 1 if at is ... else at
+        if type(place) is int and 0 <= place < len(self.items):
+            self.items[place] = item
+        return self.event("response.output_item.done", output_index=place, item=item)
+
+    def begun(self, call: Forged, at: Any = ...) -> bytes:
+        item = self.entry(call)
+        return self.added(item | {"status": "in_progress"} | ({"arguments": ""} if isinstance(call.args, str) else {}), at)
+
+    def piece(self, at: Any, text: Any) -> bytes:
+        return self.event("response.function_call_arguments.delta", output_index=at, item_id="fc_1", delta=text)
+
+    def copy(self, at: Any, text: Any, **name: Any) -> bytes:
+        return self.event("response.function_call_arguments.done", output_index=at, item_id="fc_1", arguments=text, **name)
+
+    def middle(self, *calls: Forged) -> list[bytes]:
+        out: list[bytes] = []
+        for call in calls:
+            item, at = self.entry(call), len(self.items)
+            out.append(self.begun(call))
+            if isinstance(call.args, str):
+                half = len(call.args) // 2
+                out += [self.piece(at, call.args[:half]), self.piece(at, call.args[half:]), self.copy(at, call.args)]
+            out.append(self.done(item))
+        return out
+
+    def other(self, *items: Any) -> list[bytes]:
+        """Items that are begun and done at once."""
+        return [event for item in items for event in (self.added(item), self.done(item))]
+
+    def closing(self, finish: Any = "completed", output: Any = ..., **more: Any) -> list[bytes]:
+        items = list(self.items) if output is ... else output
+        response = self.head | {"status": finish, "error": None, "usage": self.usage, "output": items} | more
+        return [self.event(f"response.{finish}", response=response)]
+
+    def frames(self, *calls: Forged, finish: Any = "completed") -> list[bytes]:
+        return [*self.opening(), *self.middle(*calls), *self.closing(finish)]
+
+    def finish_in(self, data: bytes) -> set[str]:
+        return {e["response"]["status"] for e in events_of(data) if e["type"] in ("response.completed", "response.incomplete")}
+
+    def explained(self, data: bytes, stream: bool) -> int:
+        """Our texts among the items; in a stream each is told several times."""
+        tree = events_of(data)[-1]["response"] if stream else json.loads(data)
+        return json.dumps(tree["output"]).count("NOT executed")
+
+    def errors_in(self, data: bytes) -> int:
+        return data.count(b"event: error\n")
+
+
+class Gemini:
+    """generateContent, forged."""
+
+    name, headers = "gemini", {}
+    refused = 400
+    head = {"modelVersion": "gemini-2.5-flash", "responseId": "r1"}
+    usage = {"promptTokenCount": 10, "candidatesTokenCount": 10, "totalTokenCount": 20}
+    model = "gemini-2.5-flash"
+
+    def where(self, stream: bool) -> str:
+        return f"/v1beta/models/{self.model}:" + ("streamGenerateContent?alt=sse" if stream else "generateContent")
+
+    def textual(self, stream: bool) -> bool:
+        return False
+
+    def request(self, stream: bool, /, **more: Any) -> dict[str, Any]:
+        declared = [{"name": name, "parametersJsonSchema": schema(name)} for name in TOOLS]
+        contents = [{"role": "user", "parts": [{"text": "go"}]}]
+        return {"contents": contents, "tools": [{"functionDeclarations": declared}]} | more
+
+    def entry(self, call: Forged) -> dict[str, Any]:
+        """The part; argument text stands in it as it is, and where there is none, nothing does."""
+        given = Raw(call.args.encode()) if isinstance(call.args, str) and call.args else call.args
+        return {"functionCall": {"name": call.name, "id": call.id} | ({} if given == "" else {"args": given}) | call.more}
+
+    def candidate(self, parts: Any, finish: Any = None, index: Any = 0, **more: Any) -> dict[str, Any]:
+        ended = {"finishReason": finish} if finish else {}
+        return {"content": {"role": "model", "parts": list(parts)}, "index": index} | ended | more
+
+    def whole(self, *calls: Forged, finish: Any = "STOP", blocks: Any = (), **more: Any) -> bytes:
+        parts = [{"text": "Look."}, *map(self.entry, calls), *blocks]
+        return dump(self.head | {"candidates": [self.candidate(parts, finish)], "usageMetadata": self.usage} | more)
+
+    def chunk(self, *parts: Any, finish: Any = None, index: Any = 0, **more: Any) -> bytes:
+        return b"data: " + dump({"candidates": [self.candidate(parts, finish, index)]} | self.head | more) + b"\n\n"
+
+    def opening(self) -> list[bytes]:
+        return [self.chunk({"text": "Look."})]
+
+    def middle(self, *calls: Forged) -> list[bytes]:
+        return [self.chunk(self.entry(call)) for call in calls]
+
+    def closing(self, finish: Any = "STOP") -> list[bytes]:
+        return [self.chunk({"text": ""}, finish=finish, usageMetadata=self.usage)]
+
+    def frames(self, *calls: Forged, finish: Any = "STOP") -> list[bytes]:
+        return [*self.opening(), *self.middle(*calls), *self.closing(finish)]
+
+    def finish_in(self, data: bytes) -> set[str]:
+        return {f for event in events_of(data) for c in event.get("candidates") or () if (f := c.get("finishReason"))}
+
+    def explained(self, data: bytes, stream: bool) -> int:
+        return data.count(b"NOT executed")
+
+    def errors_in(self, data: bytes) -> int:
+        return data.count(b'"error"')
 
 
 def events_of(data: bytes) -> list[dict[str, Any]]:
@@ -430,11 +638,11 @@ class Readers:
             for event in self._openai.responses.create(model="m", input="x", stream=True):
                 if event.type == "response.output_item.added" and _is_call(event.item):
                     pieces[event.output_index] = [_named(event.item), event.item.to_dict().get("arguments") or ""]
-                elif event.type == "response.function_call_arguments.delta":
+                elif event.type in ("response.function_call_arguments.delta", "response.custom_tool_call_input.delta"):
                     pieces.setdefault(event.output_index, ["", ""])[1] += event.delta
-                elif event.type == "response.function_call_arguments.done":
+                elif event.type in ("response.function_call_arguments.done", "response.custom_tool_call_input.done"):
                     name = getattr(event, "name", None) or pieces.get(event.output_index, [""])[0]
-                    copies[event.output_index] = [name, event.arguments]
+                    copies[event.output_index] = [name, getattr(event, "arguments", None) or getattr(event, "input", "")]
                 elif event.type == "response.output_item.done":
                     done.append(event.item)
                 elif hasattr(event, "response") and event.response.output:
@@ -471,7 +679,8 @@ def _named(item: Any) -> str:
 
 
 def _item_calls(items: Any) -> list[Seen]:
-    return [(_named(item), canonical(item.to_dict().get("arguments") or "")) for item in items if _is_call(item)]
+    fields = [item.to_dict() for item in items if _is_call(item)]
+    return [(str(found.get("name")), canonical(found.get("arguments") or found.get("input") or "")) for found in fields]
 
 
 def _part_calls(answer: Any) -> list[Seen]:
@@ -632,7 +841,7 @@ class House:
     def ask(self, wire: Any, stream: bool, body: Any = None, /, **more: Any) -> httpx.Response:
         asked = wire.request(stream, **more) if body is None else body
         content = asked if isinstance(asked, bytes) else dump(asked)
-        return self.client.post(wire.path, content=content, headers=wire.headers | {"content-type": "application/json"})
+        return self.client.post(wire.where(stream), content=content, headers=wire.headers | {"content-type": "application/json"})
 
     def closing(self, answer: httpx.Response) -> tuple[Ended, list[CallRow]]:
         """The one closing record of this exchange, and all its calls."""
@@ -672,9 +881,9 @@ class House:
         withheld = [call for call in calls if not call.released]
         assert [c.effect for c in withheld] == ["deny"] * len(withheld)
         assert {c.code for c in withheld} == set(required.codes), [(c.name, c.code, c.reason) for c in withheld]
-        assert answer.text.count("NOT executed") == len(withheld)
+        assert wire.explained(answer.content, stream) == len(withheld)
         if stream:
-            expected = {"chat": ("tool_calls", "stop"), "messages": ("tool_use", "end_turn")}[wire.name]
+            expected = FINISHES[wire.name]
             legacy = {"function_call"} if any(c.type == "function_call" for c in calls) else set()
             assert wire.finish_in(answer.content) <= {expected[0 if required.released else 1]} | legacy
             assert wire.finish_in(answer.content)
@@ -703,7 +912,7 @@ class House:
         assert ended.exchange.state in ("incomplete", "upstream_reset", "upstream_error"), ended.exchange.state
         assert ended.exchange.error_code in required.codes, ended.exchange.error_code
         if answer.status_code == 200:
-            assert answer.content.count(b'"error"') >= 1
+            assert wire.errors_in(answer.content) >= 1
             assert wire.finish_in(answer.content) == set()
         else:
             assert answer.status_code == 502
@@ -745,9 +954,9 @@ def house(start: Callable[..., Any], provider: Any, readers: Readers, caplog: An
     built.client.close()
 
 
-@pytest.fixture(params=["chat", "messages"])
+@pytest.fixture(params=["chat", "messages", "responses", "gemini"])
 def wire(request: Any) -> Any:
-    return {"chat": Chat(), "messages": Messages()}[request.param]
+    return {"chat": Chat, "messages": Messages, "responses": Responses, "gemini": Gemini}[request.param]()
 
 
 class Kit:
@@ -756,12 +965,19 @@ class Kit:
     call, raw, good, needs = Forged, Raw, GOOD, Required
     dup, block, schema, limits = staticmethod(dup), staticmethod(block), staticmethod(schema), LIMITS
     chat, messages = Chat(), Messages()
+    gemini = Gemini
 
     @staticmethod
     def house(start: Any, provider: Any, readers: Readers, caplog: Any, *, observing: bool = False, **changes: Any) -> House:
         caplog.set_level(logging.WARNING)
         policies = None if observing else {"policy.yaml": POLICY}
-        return House(start(policies, limits=LIMITS, **changes), provider, readers, caplog)
+        base, key = provider.base_url, {"env": "CANARY_KEY"}
+        upstreams = {
+            "openai": {"dialect": ["openai.chat", "openai.responses"], "base_url": base, "key": key},
+            "anthropic": {"dialect": "anthropic.messages", "base_url": base, "key": key},
+            "google": {"dialect": "google.gemini", "base_url": base.removesuffix("/v1"), "key": key},
+        }
+        return House(start(policies, limits=LIMITS, **{"upstreams": upstreams} | changes), provider, readers, caplog)
 
     @staticmethod
     def proposed(wire: Any, stream: bool, *calls: Forged, **more: Any) -> Any:

@@ -15,13 +15,13 @@ FULLWIDTH = "ｄｅｌｅｔｅ_file"
 DEEP = '{"path":' + "[" * 10_000 + "]" * 10_000 + "}"
 
 
-def arguments(name: str, text: Any, *codes: str, whole_messages: str = "") -> Any:
-    """A call with this argument text is withheld. In a whole Messages answer arguments stand in the body itself: where the body is no
-    JSON any more, the answer is closed with `whole_messages`."""
+def arguments(name: str, text: Any, *codes: str, in_body: str = "") -> Any:
+    """A call with this argument text is withheld. Where arguments stand in the answer itself (Gemini, a whole Messages answer) that may be
+    no JSON any more: then the answer is closed with `in_body`."""
 
     def build(w: Any, k: Any, stream: bool) -> Any:
-        closed = whole_messages and w.name == "messages" and not stream
-        required = k.closes(whole_messages) if closed else k.block(*codes)
+        closed = in_body and not w.textual(stream) and (w.name == "messages" or "trailing_data" in codes)
+        required = k.closes(in_body) if closed else k.block(*codes)
         return k.proposed(w, stream, k.call(name, text)), required
 
     return build
@@ -36,19 +36,24 @@ def beside(text: str) -> Any:
 
     def build(w: Any, k: Any, stream: bool) -> Any:
         calls = k.call(k.good[0], id="call_0"), k.call("read_file", text)
-        return k.proposed(w, stream, *calls), k.block("dup_key", released=(k.good,))
+        alone = w.name == "gemini" and not stream  # the whole answer cannot be read in one way
+        return k.proposed(w, stream, *calls), k.block("dup_key", released=() if alone else (k.good,))
 
     return build
 
 
 def twice_named(w: Any, k: Any, stream: bool) -> Any:
     call = k.call(k.dup("get_weather", "delete_file"))
+    if w.name == "responses" and stream:  # no copy of the call can be read
+        return w.frames(call), k.closes("protocol")
     return (k.proposed(w, stream, call) if not stream else [*w.opening(), *cut_in_one(w, call), *w.closing()]), k.block(
         "dup_key"
     )
 
 
 def cut_in_one(w: Any, call: Any) -> list[bytes]:
+    if w.name == "gemini":
+        return w.middle(call)
     return [w.begun(call, 0)] if w.name == "chat" else [w.begun(call, 1), w.piece(1, call.args), w.stopped(1)]
 
 
@@ -58,6 +63,14 @@ def folded_key(w: Any, k: Any, stream: bool) -> Any:
     good = k.call(k.good[0])
     if w.name == "messages":
         return (w.whole(good, Content=[{"type": "tool_use"}]), k.strips("Content", k.good)) if not stream else None
+    if w.name == "gemini":
+        folded = [w.candidate([w.entry(k.call("delete_file"))])]
+        pieces = [*w.opening(), *w.middle(good), w.chunk({"text": ""}, finish="STOP", Candidates=folded)]
+        return pieces if stream else w.whole(good, Candidates=folded), k.strips("Candidates", k.good)
+    if w.name == "responses":
+        folded = [w.entry(k.call("delete_file"))]
+        pieces = [*w.opening(), *w.middle(good), *w.closing(Output=folded)] if stream else []
+        return pieces or w.whole(good, Output=folded), k.strips("Output", k.good)
     if not stream:
         return w.whole(good, message={"Tool_Calls": hidden}), k.strips("Tool_Calls", k.good)
     delta = w.chunk({"content": "x", "Tool_Calls": hidden})
@@ -80,13 +93,25 @@ def no_arguments(text: Any, name: str = "list_all") -> Any:
 
 def null_arguments(w: Any, k: Any, stream: bool) -> Any:
     """A null beside the name is no argument text at all; a null in the block's input is a value that is no object."""
-    required = k.passes(("list_all", {})) if w.name == "chat" else k.block("type")
+    required = k.block("type") if w.name == "messages" else k.passes(("list_all", {}))
     return k.proposed(w, stream, k.call("list_all", None)), required
+
+
+def null_text(w: Any, k: Any, stream: bool) -> Any:
+    """As argument text it is a value that is no object; where arguments are no text it is a null beside the name."""
+    return None if w.name == "gemini" else arguments("list_all", "null", "type")(w, k, stream)
+
+
+def long_fraction(w: Any, k: Any, stream: bool) -> Any:
+    """Argument text would be delivered as it is, for others to round; what is written anew is what was judged."""
+    text = '{"amount": 0.1000000000000000055511151231257827}'
+    required = k.passes(("pay", {"amount": 0.1})) if w.name == "gemini" else k.block("number")
+    return k.proposed(w, stream, k.call("pay", text)), required
 
 
 def object_for_text(w: Any, k: Any, stream: bool) -> Any:
     call = k.call("read_file", {"path": "/srv/a"})
-    return (k.proposed(w, stream, call), k.block("type")) if w.name == "chat" else None
+    return (k.proposed(w, stream, call), k.block("type")) if w.name in ("chat", "responses") else None
 
 
 def bad_bytes(raw: bytes) -> Any:
@@ -97,6 +122,15 @@ def bad_bytes(raw: bytes) -> Any:
         if w.name == "chat":
             call = k.call("read_file", k.raw(b'"{\\"path\\": \\"' + path + b'\\"}"'))
             return k.proposed(w, stream, call), k.block("encoding")
+        if w.name == "gemini":
+            return k.proposed(w, stream, k.call("read_file", k.raw(b'{"path": "' + path + b'"}'))), k.block("encoding")
+        if w.name == "responses":
+            text = k.raw(b'"{\\"path\\": \\"' + path + b'\\"}"')
+            if not stream:
+                return w.whole(k.call("read_file", text)), k.block("encoding")
+            good = k.call("read_file", '{"path": "/srv/a"}')
+            begun = [*w.opening(), w.begun(good), w.piece(1, text), w.done(w.entry(good))]
+            return [*begun, *w.closing()], k.block("encoding")
         if not stream:
             return w.whole(k.call("read_file", k.raw(b'{"path": "' + path + b'"}'))), k.closes("protocol")
         delta = w.piece(1, k.raw(b'"{\\"path\\": \\"' + path + b'\\"}"'))
@@ -108,10 +142,11 @@ def bad_bytes(raw: bytes) -> Any:
 def nested_body(w: Any, k: Any, stream: bool) -> Any:
     """The answer itself is nested without end, where no call is."""
     junk = k.raw(b"[" * 10_000 + b"]" * 10_000)
+    required = k.closes("protocol") if w.name == "messages" else k.block("depth")
     if not stream:
-        return w.whole(junk=junk), k.block("depth") if w.name == "chat" else k.closes("protocol")
-    event = w.chunk({}, junk=junk) if w.name == "chat" else w.event("ping", junk=junk)
-    return [*w.opening(), event, *w.closing()], k.block("depth") if w.name == "chat" else k.closes("protocol")
+        return w.whole(junk=junk), required
+    event = w.chunk({}, junk=junk) if w.name in ("chat", "gemini") else w.event("ping", junk=junk)
+    return [*w.opening(), event, *w.closing()], required
 
 
 def declared_look_alike(name: str) -> Any:
@@ -151,38 +186,34 @@ ROWS: list[tuple[str, str, Any]] = [
     (
         "A4",
         "two values",
-        arguments("read_file", '{"path":"/srv/a"}{"path":"/etc/shadow"}', "trailing_data", whole_messages="protocol"),
+        arguments("read_file", '{"path":"/srv/a"}{"path":"/etc/shadow"}', "trailing_data", in_body="protocol"),
     ),
     (
         "A4",
         "text after the value",
-        arguments("read_file", '{"path":"/srv/a"} and so on', "trailing_data", whole_messages="protocol"),
+        arguments("read_file", '{"path":"/srv/a"} and so on', "trailing_data", in_body="protocol"),
     ),
     ("A5", "nothing", no_arguments("")),
     ("A5", "nothing where something is needed", no_arguments("", "get_weather")),
     ("A5", "null beside the name", null_arguments),
-    ("A5", "null", arguments("list_all", "null", "type")),
+    ("A5", "null", null_text),
     ("A5", "a list", arguments("list_all", "[]", "type")),
     ("A5", "a string", arguments("list_all", '"x"', "type")),
     ("A5", "a number", arguments("list_all", "1", "type")),
     ("A5", "encoded twice", arguments("read_file", '"{\\"path\\": \\"/srv/a\\"}"', "type")),
     ("A5", "an object instead of text", object_for_text),
-    ("A6", "10,000 levels", arguments("read_file", DEEP, "depth", whole_messages="protocol")),
+    ("A6", "10,000 levels", arguments("read_file", DEEP, "depth", in_body="protocol")),
     ("A6", "65 levels", arguments("list_all", '{"a":' * 65 + "1" + "}" * 65, "depth")),
     ("A6", "an answer nested beside its calls", nested_body),
-    ("A7", "NaN", arguments("pay", '{"amount": NaN}', "number", whole_messages="protocol")),
-    ("A7", "Infinity", arguments("pay", '{"amount": -Infinity}', "number", whole_messages="protocol")),
-    ("A7", "an infinite fraction", arguments("pay", '{"amount": 1e999}', "number", whole_messages="protocol")),
+    ("A7", "NaN", arguments("pay", '{"amount": NaN}', "number", in_body="protocol")),
+    ("A7", "Infinity", arguments("pay", '{"amount": -Infinity}', "number", in_body="protocol")),
+    ("A7", "an infinite fraction", arguments("pay", '{"amount": 1e999}', "number", in_body="protocol")),
     ("A7", "an integer over 64 bits", arguments("pay", '{"amount": -18446744073709551617}', "number")),
-    (
-        "A7",
-        "a fraction no double holds",
-        arguments("pay", '{"amount": 0.1000000000000000055511151231257827}', "number"),
-    ),
+    ("A7", "a fraction no double holds", long_fraction),
     (
         "A8",
         "a lone surrogate",
-        arguments("read_file", '{"path": "/srv/\\ud800"}', "encoding", whole_messages="protocol"),
+        arguments("read_file", '{"path": "/srv/\\ud800"}', "encoding", in_body="protocol"),
     ),
     ("A8", "a surrogate as bytes", bad_bytes(b"\xed\xa0\x80")),
     ("A8", "an overlong slash", bad_bytes(b"\xc0\xaf")),
@@ -244,6 +275,14 @@ LOOSE = [
 ]
 
 
+def forget_schemas(tree: Any) -> None:
+    for inner in tree if isinstance(tree, list) else tree.values() if isinstance(tree, dict) else ():
+        forget_schemas(inner)
+    if isinstance(tree, dict):
+        for key in ("input_schema", "parameters", "parametersJsonSchema"):
+            tree.pop(key, None)
+
+
 @pytest.mark.parametrize(("row", "what", "build"), LOOSE)
 def test_without_a_schema_of_the_client_the_policy_alone_says_the_same(
     house: Any, kit: Any, wire: Any, row: str, what: str, build: Any
@@ -251,9 +290,7 @@ def test_without_a_schema_of_the_client_the_policy_alone_says_the_same(
     """Clients that declare no schema must not be easier to fool."""
     for stream in (False, True):
         body = wire.request(stream)
-        for tool in body["tools"]:
-            tool.pop("input_schema", None)
-            tool.get("function", {}).pop("parameters", None)
+        forget_schemas(body["tools"])
         upstream, required = build(wire, kit, stream)
         house.provider.answer = house.provider.sse(*upstream) if stream else house.provider.json(upstream)
         house.judge(wire, stream, house.ask(wire, stream, body), required)
@@ -266,7 +303,7 @@ ODD_BODIES = {
     "A9 a byte order mark": lambda text: b"\xef\xbb\xbf" + text,
     "A6 1,025 nested arrays": lambda text: text[:-1] + b',"metadata":' + b"[" * 1025 + b"]" * 1025 + b"}",
     "A6 100,000 open arrays": lambda text: text[:-1] + b',"metadata":' + b"[" * 100_000,
-    "A1 the model twice": lambda text: text[:-1] + b',"model":"other"}',
+    "A1 the first key twice": lambda text: text[:-1] + b"," + text[1 : text.index(b":")] + b':"other"}',
     "A7 NaN": lambda text: text[:-1] + b',"temperature":NaN}',
     "A8 not UTF-8": lambda text: text.replace(b'"go"', b'"\xc0\xaf"'),
     "A4 a second body": lambda text: text + text,

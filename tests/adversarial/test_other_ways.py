@@ -177,15 +177,22 @@ def test_a_call_in_another_form_is_judged_like_any_other(play: Any, wire: Any, r
     play([(found, what, build) for name, found, what, build in ROWS if name == wire.name], row, wire)
 
 
+UNASKED = {
+    "messages": [SEARCH, RESULT],
+    "responses": [{"type": "web_search_call", "id": "ws_1", "status": "completed", "action": {"type": "search", "query": "secret"}}],
+    "gemini": [{"executableCode": {"language": "PYTHON", "code": "print(1)"}}],
+}
+WIRES = ("chat", "messages", "responses", "gemini")
+FINISHED = {"messages": "end_turn", "responses": "completed", "gemini": "STOP"}
+
+
 def test_what_the_provider_did_unasked_is_a_grave_finding(house: Any, wire: Any, kit: Any) -> None:
     if wire.name == "chat":
-        house.provider.answer = house.provider.json(
-            wire.whole(message={"tool_calls": [{"id": "s", "type": "web_search_call"}]})
-        )
-        code = "unknown_type"
+        upstream = wire.whole(message={"tool_calls": [{"id": "s", "type": "web_search_call"}]})
     else:
-        house.provider.answer = house.provider.json(wire.whole(blocks=[SEARCH, RESULT]))
-        code = "executed_upstream"
+        upstream = wire.whole(blocks=UNASKED[wire.name], finish=FINISHED[wire.name])
+    code = "unknown_type" if wire.name == "chat" else "executed_upstream"
+    house.provider.answer = house.provider.json(upstream)
     ended = house.judge(wire, False, house.ask(wire, False), kit.block(code))
     assert [(f.code, f.severity, f.action) for f in ended.findings] == [(code, "error", "denied")]
 
@@ -250,7 +257,7 @@ def test_an_error_that_holds_an_answer_delivers_no_call(house: Any, kit: Any, wi
     """C17 over HTTP: what stands beside the error is an answer that nobody judged."""
     for stream in (False, True):
         answer = json.loads(wire.whole(kit.call("delete_file", '{"path": "/srv/a"}')))
-        house.provider.answer = house.provider.json({"error": {"type": "x", "message": "no"}} | answer, status)
+        house.provider.answer = house.provider.json(answer | {"error": {"type": "x", "message": "no"}}, status)
         got = house.ask(wire, stream)
         assert got.status_code == int(status[:3])
         assert got.json()["error"]["message"] == "no"
@@ -293,6 +300,10 @@ PROMISES = (
     "tools ",
     "functionCall",
 )
+
+STORED = ("previous_response_not_found", "conversation_not_found", "item_not_found")
+MEDIA = ("remote_media",)
+ODD_MODELS = (" gpt-x", "gpt-x\n", "GPT-X", "openai/gpt-x", ["gpt-x"], "", None, 7, "g" * 10_240, "xgpt-x")
 
 REQUESTS: list[tuple[str, str, str, dict[str, Any], tuple[str, ...]]] = [
     *[("E1", f"a tool of type {kind}", "chat", {"tools": [{"type": kind}]}, UNJUDGED) for kind in CHAT_TOOLS],
@@ -371,18 +382,86 @@ REQUESTS: list[tuple[str, str, str, dict[str, Any], tuple[str, ...]]] = [
     ("E11", "a choice of unknown type", "messages", {"tool_choice": {"type": "server", "name": "x"}}, BAD),
     ("E11", "both lists of functions", "chat", {"functions": [{"name": "f"}]}, BAD),
     *[
-        ("E15", f"the model {model!r:.40}", "", {"model": model}, (*BAD, "model_not_found"))
-        for model in (" gpt-x", "gpt-x\n", "GPT-X", "openai/gpt-x", ["gpt-x"], "", None, 7, "g" * 10_240, "xgpt-x")
+        ("E1", f"a tool of type {kind}", "responses", {"tools": [{"type": kind}]}, UNJUDGED)
+        for kind in (
+            "web_search",
+            "web_search_preview_2025_03_11",
+            "file_search",
+            "code_interpreter",
+            "image_generation",
+            "tool_search",
+            "programmatic_tool_calling",
+        )
     ],
+    *[
+        ("E1", f"the tool {kind}", "gemini", {"tools": [{kind: {}}]}, UNJUDGED)
+        for kind in (
+            "googleSearch",
+            "google_search",
+            "googleSearchRetrieval",
+            "urlContext",
+            "codeExecution",
+            "code_execution",
+            "googleMaps",
+            "fileSearch",
+            "enterpriseWebSearch",
+            "retrieval",
+        )
+    ],
+    ("E1", "a service beside functions in one tool", "gemini", {"tools": [{"functionDeclarations": [], "codeExecution": {}}]}, UNJUDGED),
+    *[
+        ("E2", f"a tool of type {kind}", "responses", {"tools": [{"type": kind, "name": "bash"}]}, UNJUDGED)
+        for kind in ("web_search_20991231", "bash_20991231", "function_20991231", "FUNCTION", "code_interpreter_v2")
+    ],
+    *[("E2", f"the tool {kind}", "gemini", {"tools": [{kind: {}}]}, UNJUDGED) for kind in ("codeExecutionV2", "CodeExecution", "bash")],
+    *[
+        ("E3", f"a server by {where}", "responses", {"tools": [{"type": "mcp", "server_label": "x", "require_approval": "never", where: "x"}]}, UNJUDGED)
+        for where in ("server_url", "connector_id", "tunnel_id")
+    ],
+    ("E3", "servers", "gemini", {"tools": [{"mcpServers": [{"url": "https://x.example"}]}]}, UNJUDGED),
+    ("E3", "servers under a field of another dialect", "responses", {"mcp_servers": []}, UNJUDGED),
+    ("E4", "a stored prompt", "responses", {"prompt": {"id": "pmpt_1"}}, (*UNJUDGED, "stored_prompt")),
+    ("E4", "a stored context", "gemini", {"cachedContent": "cachedContents/x"}, (*UNJUDGED, "cached_content")),
+    ("E4", "a stored context, spelled otherwise", "gemini", {"cached_content": "cachedContents/x"}, (*UNJUDGED, "cached_content")),
+    ("E5", "a response that nobody here got", "responses", {"previous_response_id": "resp_other"}, STORED),
+    ("E5", "a conversation that nobody here began", "responses", {"conversation": "conv_other"}, STORED),
+    ("E5", "a conversation as an object", "responses", {"conversation": {"id": "conv_other"}}, STORED),
+    ("E5", "an item that nobody here got", "responses", {"input": [{"type": "item_reference", "id": "fc_other"}]}, STORED),
+    *[("E10", f"candidateCount = {n!r}", "gemini", {"generationConfig": {"candidateCount": n}}, BAD) for n in ("2", 2.0, True, 0, -1, 2**40)],
+    ("E10", "candidateCount in two spellings", "gemini", {"generationConfig": {"candidateCount": 1, "candidate_count": 2}}, (*BAD, "ambiguous_field")),
+    ("E10", "n under Responses", "responses", {"n": 2}, UNJUDGED),
+    ("E10", "background as a number", "responses", {"background": 1}, BAD),
+    ("E11", "a forced tool that is not declared", "responses", {"tool_choice": {"type": "function", "name": "exec_sql"}}, BAD),
+    ("E11", "a choice of unknown type", "responses", {"tool_choice": {"type": "web_search_v9"}}, (*BAD, *UNJUDGED)),
+    ("E11", "a choice of a service", "responses", {"tool_choice": {"type": "web_search"}}, (*BAD, *UNJUDGED)),
+    ("E11", "allowed tools that are not declared", "responses", {"tool_choice": {"type": "allowed_tools", "mode": "auto", "tools": [{"type": "function", "name": "exec_sql"}]}}, (*BAD, *UNJUDGED)),
+    ("E11", "a forced tool that is not declared", "gemini", {"toolConfig": {"functionCallingConfig": {"mode": "ANY", "allowedFunctionNames": ["exec_sql"]}}}, BAD),
+    ("E11", "a mode that nobody knows", "gemini", {"toolConfig": {"functionCallingConfig": {"mode": "SERVER"}}}, BAD),
+    *[
+        ("E16", f"media by {field}", "responses", {"input": [{"role": "user", "content": [{"type": kind, field: "https://x.example/a"}]}]}, MEDIA)
+        for kind, field in (("input_image", "image_url"), ("input_file", "file_url"))
+    ],
+    ("E16", "media by fileUri", "gemini", {"contents": [{"role": "user", "parts": [{"fileData": {"fileUri": "https://x.example/a"}}]}]}, MEDIA),
+    ("E16", "media by url", "chat", {"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "https://x.example/a"}}]}]}, MEDIA),
+    ("E16", "media by url", "messages", {"messages": [{"role": "user", "content": [{"type": "image", "source": {"type": "url", "url": "https://x.example/a"}}]}]}, MEDIA),
+    *[
+        ("E15", f"the model {model!r:.40}", wire, {"model": model}, (*BAD, "model_not_found"))
+        for model in ODD_MODELS
+        for wire in ("chat", "messages", "responses")
+    ],
+    ("E15", "a model in the body", "gemini", {"model": "gemini-pro"}, (*BAD, *UNJUDGED)),
 ]
 
 
-@pytest.mark.parametrize("row", list(dict.fromkeys(row[0] for row in REQUESTS)))
+ASKED = list(dict.fromkeys((row[0], name) for row in REQUESTS for name in WIRES if row[2] in ("", name)))
+
+
+@pytest.mark.parametrize(("row", "wire"), ASKED, indirect=["wire"])
 def test_a_request_that_makes_the_provider_act_or_is_read_in_two_ways_is_refused(
     start: Any, provider: Any, readers: Any, caplog: Any, kit: Any, wire: Any, row: str
 ) -> None:
     listed = [r for r in REQUESTS if r[0] == row and r[2] in ("", wire.name)]
-    routes = [{"models": ["gpt-*"], "upstream": "openai"}, {"models": ["claude-*"], "upstream": "anthropic"}]
+    routes = [{"models": ["gpt-*"], "upstream": "openai"}, {"models": ["claude-*"], "upstream": "anthropic"}, {"models": ["gemini-*"], "upstream": "google"}]
     house = kit.house(start, provider, readers, caplog, routes=routes)
     for _, what, _, added, codes in listed:
         for stream in (False, True):
@@ -395,22 +474,40 @@ def test_a_request_that_makes_the_provider_act_or_is_read_in_two_ways_is_refused
                 raise
 
 
+@pytest.mark.parametrize(
+    "model", ["tunedModels/x", "GEMINI-2.5", "xgemini", "gemini-2%2E5", "gemini-2.5%2Fx", "..%2Fgemini-x", "gemini-x:batch", "gemini-" + "x" * 3000]
+)
+def test_a_model_in_the_path_that_is_read_in_two_ways_is_refused(
+    start: Any, provider: Any, readers: Any, caplog: Any, kit: Any, model: str
+) -> None:
+    wire = kit.gemini()
+    house = kit.house(start, provider, readers, caplog, routes=[{"models": ["gemini-*"], "upstream": "google"}])
+    wire.model = model
+    for stream in (False, True):
+        answer = house.ask(wire, stream)
+        assert 400 <= answer.status_code < 500
+        assert not provider.received
+        assert house.closing(answer)[0].exchange.state == "rejected"
+
+
 def test_the_same_request_without_the_addition_is_served(
     start: Any, provider: Any, readers: Any, caplog: Any, kit: Any, wire: Any
 ) -> None:
-    routes = [{"models": ["gpt-*"], "upstream": "openai"}, {"models": ["claude-*"], "upstream": "anthropic"}]
+    routes = [{"models": ["gpt-*"], "upstream": "openai"}, {"models": ["claude-*"], "upstream": "anthropic"}, {"models": ["gemini-*"], "upstream": "google"}]
     kit.house(start, provider, readers, caplog, routes=routes).stays_well(wire)
 
 
 def test_a_forced_tool_that_policy_forbids_is_withheld_when_it_comes(house: Any, kit: Any, wire: Any) -> None:
     choice = {
-        "chat": {"type": "function", "function": {"name": "delete_file"}},
-        "messages": {"type": "tool", "name": "delete_file"},
+        "chat": {"tool_choice": {"type": "function", "function": {"name": "delete_file"}}},
+        "messages": {"tool_choice": {"type": "tool", "name": "delete_file"}},
+        "responses": {"tool_choice": {"type": "function", "name": "delete_file"}},
+        "gemini": {"toolConfig": {"functionCallingConfig": {"mode": "ANY", "allowedFunctionNames": ["delete_file"]}}},
     }
     for stream in (False, True):
         upstream = kit.proposed(wire, stream, kit.call("delete_file", '{"path": "/srv/a"}'))
         house.provider.answer = house.provider.sse(*upstream) if stream else house.provider.json(upstream)
-        house.judge(wire, stream, house.ask(wire, stream, tool_choice=choice[wire.name]), kit.block("rule"))
+        house.judge(wire, stream, house.ask(wire, stream, **choice[wire.name]), kit.block("rule"))
         house.stays_well(wire)
 
 

@@ -46,13 +46,15 @@ def alternating(data: bytes) -> bytes:
 
 def without_last_line(w: Any, k: Any) -> list[bytes]:
     frames = w.frames(*both(k))
-    return [*frames[:-1], frames[-1][:-1]]
+    return [*frames[:-1], frames[-1].removesuffix(b"\n")]
 
 
 def never_dispatched(w: Any, k: Any, stream: bool) -> Any:
-    """An event that no empty line ends does not count: for Messages the answer then lacks its end."""
+    """An event that no empty line ends does not count: but for Chat Completions the answer then lacks its end."""
     if not stream:
         return None
+    if w.name in ("responses", "gemini"):
+        return without_last_line(w, k), k.closes("upstream_reset")
     return without_last_line(w, k), denied_beside(k) if w.name == "chat" else cut_behind(k, "upstream_reset")
 
 
@@ -233,7 +235,8 @@ FORGED_BLOCK = (
 def provider_error(text: str) -> Any:
     def pieces(w: Any, k: Any) -> list[bytes]:
         error = {"error": {"message": text, "type": "x", "code": None}, "choices": [{"delta": {"tool_calls": []}}]}
-        event = b"data: " + json.dumps(error).encode() + b"\n\n" if w.name == "chat" else w.event("error", **error)
+        plain = w.name in ("chat", "gemini")
+        event = b"data: " + json.dumps(error).encode() + b"\n\n" if plain else w.event("error", **error)
         return [*w.opening(), event]
 
     return pieces
@@ -248,6 +251,12 @@ def said(text: str) -> Any:
                 [w.chunk({"content": text}), w.chunk({"refusal": text})],
                 w.whole(message={"refusal": text}, finish="stop"),
             )
+        elif w.name == "responses":
+            opening = w.opening() if stream else []
+            return ([*opening, *w.text(text), *w.closing()] if stream else w.whole(blocks=[w.said(text)])), k.passes()
+        elif w.name == "gemini":
+            words, whole = [w.chunk({"text": text})], w.whole(blocks=[{"text": text}])
+            return ([*w.opening(), *words, *w.closing()] if stream else whole), k.passes()
         else:
             words, whole = w.text(text, 1), w.whole(blocks=[{"type": "text", "text": text}], finish="end_turn")
         return (
@@ -264,7 +273,7 @@ def in_our_reason(text: str) -> Any:
         quoted = k.call("note", json.dumps({"input": "rm -rf" + text}), id="call_b")
         named = k.call("delete_file" + text, "{}", id="call_c")
         return k.proposed(w, stream, quoted, named), k.block(
-            "undeclared_tool" if w.name == "messages" else "rule", "bad_name"
+            "undeclared_tool" if w.name in ("messages", "gemini") else "rule", "bad_name"
         )
 
     return build
@@ -457,6 +466,8 @@ ROWS: list[tuple[str, str, Any]] = [
 
 ONLY_IN = {"C5": ("chat",), "C7": ("chat",), "C8": ("messages",)}
 """Blocks of a Messages answer have no index-less form and bring name and id once; a chat call has no arguments in its start alone."""
+ONLY_IN |= dict.fromkeys(("C1", "C2", "C17"), ("chat", "messages", "responses", "gemini"))
+"""The other rows of Responses and Gemini are in a file of their own."""
 PLAYS = [
     (row, wire) for row in dict.fromkeys(row[0] for row in ROWS) for wire in ONLY_IN.get(row, ("chat", "messages"))
 ]

@@ -103,6 +103,7 @@ def test_a_body_without_a_single_meaning_is_refused(wire: bytes, says: str) -> N
         ({"tool_choice": {}}, "tool_choice.type"),
         ({"tool_choice": {"type": "tool", "name": "delete_file"}, "tools": [WEATHER]}, "tool_choice.name"),
         ({"tool_choice": {"type": "tool"}, "tools": [WEATHER]}, "tool_choice.name"),
+        ({"tool_choice": {"type": "tool", "name": ["get_weather"]}, "tools": [WEATHER]}, "tool_choice.name"),
         ({"tool_choice": {"type": "auto", "name": "delete_file"}, "tools": [WEATHER]}, "tool_choice.name"),
         ({"mcp_servers": [{"url": "https://x"}]}, "mcp_servers[0].name"),
     ],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import os
 from typing import Any
 
 import msgspec
@@ -133,7 +134,7 @@ def places(tree: Any) -> list[tuple[Any, Any]]:
 
 
 @pytest.mark.parametrize("path", list(BODIES))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=int(os.environ.get("TOLLHOUSE_EXAMPLES", "300")), deadline=None)
 @given(data=st.data())
 def test_a_damaged_request_is_read_in_one_way_or_refused(path: str, data: st.DataObject) -> None:
     tree = json.loads(json.dumps(BODIES[path]))

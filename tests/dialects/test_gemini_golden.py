@@ -102,7 +102,7 @@ def test_words_alone_keep_every_byte(name: str, drive: Any) -> None:
         ("args_in_pieces", ["unknown_type"]),
         ("bad_name", ["bad_name"]),
         ("args_not_an_object", ["type", "unknown_type", "unknown_type"]),
-        ("shared_ids", [None, "duplicate_id", "bad_id"]),
+        ("shared_ids", ["duplicate_id", "duplicate_id", "bad_id"]),
         ("duplicate_key", ["dup_key"]),
         ("one_call", [None]),
     ],

@@ -478,7 +478,9 @@ def test_two_tools_of_one_name_are_refused_and_the_same_one_twice_is_not() -> No
 )
 def test_a_choice_among_declared_tools_passes(choice: Any) -> None:
     dice = {"type": "namespace", "name": "dice", "tools": [{"type": "custom", "name": "roll"}]}
-    assert decode(tools=[TOOL, dice], tool_choice=choice).unjudged == ()
+    services = [{"type": kind} for kind in ("web_search", "shell", "programmatic_tool_calling")]
+    mcp = {"type": "mcp", "server_label": "x", "server_url": "https://x.example"}
+    assert decode(tools=[TOOL, dice, mcp, *services], tool_choice=choice).unjudged == ()
 
 
 @pytest.mark.parametrize(
@@ -486,6 +488,9 @@ def test_a_choice_among_declared_tools_passes(choice: Any) -> None:
     [
         {"type": "function", "name": "delete_file"},
         {"type": "allowed_tools", "tools": [{"type": "custom", "name": "delete_file"}]},
+        {"type": "web_search"},
+        {"type": "apply_patch"},
+        {"type": "allowed_tools", "tools": [{"type": "function", "name": "get_weather"}, {"type": "code_interpreter"}]},
     ],
 )
 def test_a_choice_of_an_undeclared_tool_is_refused(choice: Any) -> None:

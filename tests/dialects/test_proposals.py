@@ -10,7 +10,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.dialects.events import Limits
-from gateway.dialects.proposals import MAX_ID, clipped, id_problem, name_problem, read_arguments
+from gateway.dialects.proposals import (
+    MAX_ID,
+    clipped,
+    failed,
+    id_problem,
+    name_problem,
+    read_arguments,
+    with_shared_ids_failed,
+)
+from gateway.exchange import Call
 
 LIMITS = Limits(call_bytes=100, depth=4)
 NAME_SIGNS = string.ascii_letters + string.digits + "_.:/-"
@@ -93,3 +102,23 @@ def test_a_quoted_foreign_word_is_short_printable_ascii(value: object) -> None:
     assert len(quoted) <= 10 * 10 + 1
     assert quoted.removesuffix("…").isascii()
     assert quoted.removesuffix("…").isprintable()
+
+
+def proposed(call_id: str, problem: str | None = None) -> Call:
+    return Call(id=call_id, name="f", arguments="{}", args=None if problem else {}, index=0, problem=problem)
+
+
+def test_calls_that_share_an_id_all_fail_and_others_do_not() -> None:
+    calls = with_shared_ids_failed([proposed("a"), proposed("b"), proposed("a"), proposed(""), proposed("")])
+    assert [call.problem for call in calls] == ["duplicate_id", None, "duplicate_id", None, None]
+    assert [call.args for call in calls] == [None, {}, None, {}, {}]
+
+
+def test_what_was_wrong_with_a_call_before_stays_its_reason() -> None:
+    calls = with_shared_ids_failed([proposed("a", "dup_key"), proposed("a")])
+    assert [call.problem for call in calls] == ["dup_key", "duplicate_id"]
+
+
+def test_a_failed_call_has_no_arguments_to_judge() -> None:
+    call = failed(proposed("a"), "hold_limit", "too long")
+    assert (call.args, call.problem, call.detail) == (None, "hold_limit", "too long")
