@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 from gateway.errors import GatewayError
 from gateway.exchange import Media, Request, ServerTool
 from gateway.judge import Court, judge_server_tool, session_facts
+from gateway.policy import Conversation
 from gateway.visit import Visit
 
 
@@ -23,6 +24,7 @@ def admit(visit: Visit, request: Request) -> None:
         caller=x.caller,
         request=request,
         session=session_facts(x.caller, request),
+        conversation=Conversation(request.messages, visit.gateway.reading, whole=not request.continues),
         holds_secret=visit.gateway.redactor.finds,
         address=visit.gateway.scribe.address,
     )

@@ -13,7 +13,7 @@ import msgspec
 from msgspec import Struct
 
 from gateway.exchange import Call, Caller, Finding, Json, Request, ServerTool, Tool, Verdict
-from gateway.policy import Facts, PolicySet, evaluate
+from gateway.policy import Conversation, Facts, PolicySet, evaluate
 from gateway.validators import json_schema
 
 PROBLEMS = {
@@ -52,6 +52,7 @@ class Court(Struct, frozen=True):
     the one that was judged."""
     address: Callable[[bytes], str]
     """Content address of a tool's schema: what conditions see as `call.schema`."""
+    conversation: Conversation
 
     @property
     def enforcing(self) -> bool:
@@ -94,6 +95,7 @@ def _facts(court: Court, call: Call, tool: Tool | None, now_us: int) -> Facts:
         model=court.request.model,
         schema_hash=court.address(tool.schema) if tool and tool.schema is not None else None,
         session=court.session,
+        conversation=court.conversation,
         now_us=now_us,
     )
 

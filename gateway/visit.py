@@ -17,7 +17,7 @@ from gateway.errors import GatewayError
 from gateway.exchange import Endpoint, EndState, Exchange, Owed
 from gateway.journal import Journal
 from gateway.judge import Court
-from gateway.policy import PolicySet
+from gateway.policy import PolicySet, Reading
 from gateway.state import Belonging, Belongings, Keys
 from gateway.trace.redact import Redactor
 from gateway.trace.rows import Scribe
@@ -40,6 +40,8 @@ class Gateway:
     scribe: Scribe
     redactor: Redactor
     clock: Clock = field(default_factory=Clock)
+    reading: Reading = field(default_factory=Reading)
+    """Messages that conditions have asked about, each read once."""
     draining: bool = False
 
     @property

@@ -6,11 +6,12 @@ import pytest
 
 from gateway.exchange import Call, Caller, Message, ProposedBefore, Request, ServerTool, Tool
 from gateway.judge import PROBLEMS, Court, judge, judge_server_tool, session_facts
-from gateway.policy import EMPTY, PolicySet, load
+from gateway.policy import EMPTY, Conversation, PolicySet, load
 
 ENFORCING = (
     b"policy: 1\nid: p\nagents: ['*']\nallow: ['*']\nrules:\n- {id: big, tools: [pay], when: args.amount > 10}\n"
 )
+SAID = (Message("user", b"", "pay 11 to Ada"),)
 SCHEMA = b'{"type":"object","properties":{"amount":{"type":"number"}},"required":["amount"]}'
 
 
@@ -27,6 +28,7 @@ def court(text: bytes | None = ENFORCING) -> Court:
         facts,
         holds_secret=lambda text: "sk-" in text,
         address=lambda schema: f"<{len(schema)}>",
+        conversation=Conversation(SAID),
     )
 
 

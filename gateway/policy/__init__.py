@@ -14,12 +14,15 @@ from gateway.policy.evaluate import Facts, evaluate
 from gateway.policy.explain import denial_text
 from gateway.policy.load import load
 from gateway.policy.policy_set import EMPTY, Policy, PolicySet
+from gateway.policy.provenance import Conversation, Reading
 
 __all__ = [
     "EMPTY",
+    "Conversation",
     "Facts",
     "Policy",
     "PolicySet",
+    "Reading",
     "Report",
     "Result",
     "denial_text",

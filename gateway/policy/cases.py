@@ -14,10 +14,11 @@ from typing import Any
 
 import msgspec
 
-from gateway.exchange import Call, Caller, Verdict
+from gateway.exchange import Call, Caller, Message, ProposedBefore, Verdict
 from gateway.policy.evaluate import Facts, evaluate
 from gateway.policy.model import CallOf, Case
 from gateway.policy.policy_set import Layer, Policy, PolicySet
+from gateway.policy.provenance import Conversation
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,8 +116,22 @@ def facts_of(case: Case, policy: Policy) -> Facts:
         dialect="test",
         model=case.model,
         session=session | case.session,
+        conversation=Conversation(_said_before(case)),
         now_us=int(dt.datetime.fromisoformat(case.now).timestamp()) * 1_000_000,
     )
+
+
+def _said_before(case: Case) -> list[Message]:
+    """The conversation of a test: what the user said, then each earlier call with its result."""
+    told = [Message("user", b"", case.user)]
+    for at, earlier in enumerate(case.history):
+        (tool, args), *_ = earlier.call.items()
+        proposed = ProposedBefore(f"call_{at}", tool, msgspec.json.encode(args or {}).decode())
+        told.append(Message("assistant", b"", "", calls=(proposed,)))
+        if earlier.result is not None:
+            text = earlier.result if isinstance(earlier.result, str) else msgspec.json.encode(earlier.result).decode()
+            told.append(Message("tool", b"", "", results=((proposed.id, text),)))
+    return told
 
 
 def _tool_of(call: CallOf) -> str:

@@ -21,8 +21,9 @@ from typing import Any, Final
 from msgspec import Struct, field
 
 from gateway.exchange import Call, Caller, Effect, RuleHit, Verdict
-from gateway.policy.expressions import CannotTell, Size, activation, timestamp
+from gateway.policy.expressions import CannotTell, Condition, Size, activation, timestamp
 from gateway.policy.policy_set import RANK, Guard, Layer, Plan, PolicySet
+from gateway.policy.provenance import NOTHING, Conversation, View, looking_at
 from gateway.policy.wording import clean_name, filled, one_line
 
 
@@ -37,6 +38,8 @@ class Facts(Struct, frozen=True):
     """Hash of the argument schema that the request declared for the tool."""
     session: Mapping[str, Any] = field(default_factory=dict)
     """`id`, `source`, `messages` and `calls` (counts so far), `tools` (names called before)."""
+    conversation: Conversation = NOTHING
+    """What was said before the call."""
     now_us: int = 0
 
 
@@ -59,7 +62,8 @@ def _judged(policies: PolicySet, facts: Facts) -> Verdict:
     if call.problem is not None or call.args is None:
         return _unreadable(call, policies.enforces(agent))
     plan = policies.plan(agent, call.name)
-    hits = [*plan.hits, *_guard_hits(plan, Scope(facts))]
+    with looking_at(View(facts.conversation, plan.labels)):
+        hits = [*plan.hits, *_guard_hits(plan, Scope(facts))]
     return _decided(hits, call, plan)
 
 
@@ -87,8 +91,12 @@ class Scope:
             found = self._activations[layer.file] = activation({**self.variables, "vars": layer.vars})
         return found
 
-    def size(self, layer: Layer) -> Size:
-        return Size(max(self._size.text, layer.size.text), max(self._size.items, layer.size.items))
+    def size(self, layer: Layer, condition: Condition) -> Size:
+        own = Size(max(self._size.text, layer.size.text), max(self._size.items, layer.size.items))
+        if not condition.remembers:
+            return own
+        calls, told = self._facts.conversation.most
+        return own._replace(calls=calls, told=told)
 
     @cached_property
     def variables(self) -> dict[str, Any]:
@@ -176,7 +184,7 @@ def _has_hit(layer: Layer, guard: Guard, scope: Scope) -> bool:
         return True
     if scope.cut_short:
         raise CannotTell("a text holds a zero character, behind which conditions see nothing")
-    return guard.condition.holds(scope.activation(layer), scope.size(layer)) is guard.hits_when
+    return guard.condition.holds(scope.activation(layer), scope.size(layer, guard.condition)) is guard.hits_when
 
 
 def _failed(guard: Guard, error: CannotTell) -> str:

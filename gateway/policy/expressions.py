@@ -17,7 +17,7 @@ from typing import Any, Final, NamedTuple
 
 from gateway.documents import nearest
 from gateway.errors import StartError
-from gateway.policy.functions import FUNCTIONS, LATER, MAX_PIECES
+from gateway.policy.functions import FUNCTIONS, LATER, MAX_PIECES, Function
 
 
 def refuse_old_protobuf(version: str | None) -> None:
@@ -96,26 +96,44 @@ class Size(NamedTuple):
     """Characters of the longest text."""
     items: int
     """Entries of the largest list or mapping."""
+    calls: int = 0
+    """Earlier calls of the conversation."""
+    told: int = 0
+    """Characters of all of them and their results."""
+
+
+_TYPES_BY_NAME: Final[Mapping[str, Any]] = {
+    "STRING": cel.Type.STRING,
+    "INT": cel.Type.INT,
+    "DOUBLE": cel.Type.DOUBLE,
+    "BOOL": cel.Type.BOOL,
+    "NULL": cel.Type.NULL,
+    "LIST": cel.Type.List(cel.Type.STRING),
+    "VALUES": cel.Type.List(cel.Type.DYN),
+    "TABLE": cel.Type.Map(cel.Type.STRING, cel.Type.DYN),
+    "TABLES": cel.Type.List(cel.Type.Map(cel.Type.STRING, cel.Type.DYN)),
+}
+_ANY: Final = ("STRING", "INT", "DOUBLE", "BOOL", "NULL", "VALUES", "TABLE")
+"""A parameter of type `dyn` matches nothing at run time, so that a function of any value has an overload for each of these."""
+
+
+def _overloads(name: str, function: Function) -> list[Any]:
+    kinds = _ANY if "ANY" in function.parameters else ("",)
+    return [
+        cel.Overload(
+            f"tollhouse_{name}_{kind.lower()}",
+            return_type=_TYPES_BY_NAME[function.result],
+            parameters=[_TYPES_BY_NAME[kind if parameter == "ANY" else parameter] for parameter in function.parameters],
+            is_member=function.member,
+            impl=function.implementation,
+        )
+        for kind in kinds
+    ]
 
 
 def _environment() -> Any:
-    types = {"STRING": cel.Type.STRING, "LIST": cel.Type.List(cel.Type.STRING)}
-    declared = [
-        cel.FunctionDecl(
-            name,
-            [
-                cel.Overload(
-                    f"tollhouse_{name}",
-                    return_type=types[result],
-                    parameters=[types[p] for p in parameters],
-                    is_member=member,
-                    impl=implementation,
-                )
-            ],
-        )
-        for name, (implementation, parameters, result, member) in FUNCTIONS.items()
-    ]
-    table = cel.Type.Map(cel.Type.STRING, cel.Type.DYN)
+    declared = [cel.FunctionDecl(name, _overloads(name, function)) for name, function in FUNCTIONS.items()]
+    table = _TYPES_BY_NAME["TABLE"]
     variables = dict.fromkeys(("args", "call", "caller", "session", "vars"), table)
     variables |= {"model": cel.Type.STRING, "now": cel.Type.TIMESTAMP}
     return cel.NewEnv(variables=variables, functions=declared, extensions=[ext_optional.ExtOptional()])
@@ -137,7 +155,7 @@ def timestamp(now_us: int) -> dt.datetime:
 class Condition:
     """A compiled condition."""
 
-    __slots__ = ("_expression", "_items", "_loops", "_matches", "source")
+    __slots__ = ("_expression", "_items", "_loops", "_matches", "labels", "remembers", "source")
 
     def __init__(self, source: str, expression: Any, tokens: Sequence[_Token]) -> None:
         self.source = source
@@ -145,12 +163,18 @@ class Condition:
         self._loops = sum(t.calls and t.text in _MACROS for t in tokens)
         self._items = MAX_PIECES if any(t.calls and t.text == "split" for t in tokens) else 1
         self._matches = any(t.calls and t.text == "matches" for t in tokens)
+        called = {t.text for t in tokens if t.calls and not t.member}
+        self.remembers = self._loops > 0 and "history" in called
+        """Whether it may walk over earlier calls."""
+        self.labels = tuple(_labels(tokens))
+        """(offset, label) of each label that it names."""
 
     def holds(self, seen: Any, size: Size) -> bool:
         """Raises CannotTell when evaluation fails, gives no boolean, or could cost more than MAX_COST.
 
-        The bound: a loop runs at most `items` times (or over the pieces that `split` makes), nested loops
-        multiply up to cel-cpp's budget, and each round may scan the longest text once.
+        The bound: a loop runs at most `items` times (or over the pieces that `split` makes, or the calls of `history`), nested
+        loops multiply up to cel-cpp's budget, and each round may scan the longest text once; a single loop over `history` scans
+        what was told once. What look-ups in the conversation may cost is bounded there.
         """
         if self._loops and self._cost(size) > MAX_COST:
             raise CannotTell("the arguments are too large for this condition")
@@ -166,8 +190,13 @@ class Condition:
         return bool(value)
 
     def _cost(self, size: Size) -> int:
-        rounds: int = min(MAX_ITERATIONS, max(size.items, self._items) ** self._loops)
-        return rounds * (size.text * (_MATCH_COST if self._matches else _SCAN_COST) + _STEP_COST)
+        scan = _MATCH_COST if self._matches else _SCAN_COST
+        items, text, once = max(size.items, self._items), size.text, 0
+        if self.remembers:
+            items, once = max(items, size.calls), size.told
+            text += 0 if self._loops == 1 else size.told
+        rounds: int = min(MAX_ITERATIONS, items**self._loops)
+        return rounds * (text * scan + _STEP_COST) + once * scan
 
 
 def _first_line(text: str) -> str:
@@ -230,6 +259,12 @@ def compile_condition(source: str, variables: Sequence[str]) -> Condition | list
         said = f"the condition gives {kind.lower()}, not true or false; compare it with something"
         defects.append(Defect(0, said))
     return sorted(defects) or Condition(source, expression, tokens)
+
+
+def _labels(tokens: Sequence[_Token]) -> Iterator[tuple[int, str]]:
+    for name, _, label, end in zip(tokens, tokens[1:], tokens[2:], tokens[3:], strict=False):
+        if name.calls and name.text == "read_from" and label.kind == "string" and end.text == ")":
+            yield label.start, label.text.strip("'\"")
 
 
 def _later_functions(tokens: Sequence[_Token]) -> Iterator[Defect]:

@@ -11,7 +11,9 @@ import posixpath
 import re
 import unicodedata
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
+
+from gateway.policy.provenance import Conversation, looked_at
 
 MAX_PIECES: Final = 1000
 
@@ -64,19 +66,47 @@ def upper_ascii(text: str) -> str:
     return re.sub(r"[a-z]+", lambda m: m.group().upper(), text)
 
 
-FUNCTIONS: Final[dict[str, tuple[Callable[..., Any], tuple[str, ...], str, bool]]] = {
-    "normpath": (normpath, ("STRING",), "STRING", False),
-    "split": (split, ("STRING", "STRING"), "LIST", True),
-    "trim": (str.strip, ("STRING",), "STRING", True),
-    "lowerAscii": (lower_ascii, ("STRING",), "STRING", True),
-    "upperAscii": (upper_ascii, ("STRING",), "STRING", True),
-}
-"""Name → implementation, parameter types, result type, whether it is called on its first one (`x.trim()`)."""
+# -- about the conversation: who said a value, what came before -------------------------------------------
 
-LATER: Final = frozenset(
-    {
-        *("from_user", "from_tool", "field_has", "origin", "user_said", "history", "read_from", "count"),
-        *("total", "urls", "host", "commands", "installs", "near", "detect"),
-    }
-)
+
+def read_from(label: str) -> bool:
+    """Whether a result of a tool with this label was read in the conversation."""
+    view = looked_at()
+    return view.conversation.read_from(view.labels.get(label, ()))
+
+
+def _asked(method: Callable[..., Any]) -> Callable[..., Any]:
+    """The conversation's method, as a function of its other arguments."""
+    return lambda *given: method(looked_at().conversation, *given)
+
+
+class Function(NamedTuple):
+    """A function of the language."""
+
+    implementation: Callable[..., Any]
+    parameters: tuple[str, ...]
+    """Types, by name; `ANY` stands for each type that a value can have."""
+    result: str
+    member: bool = False
+    """Called on its first argument (`x.trim()`)."""
+
+
+FUNCTIONS: Final[dict[str, Function]] = {
+    "normpath": Function(normpath, ("STRING",), "STRING"),
+    "split": Function(split, ("STRING", "STRING"), "LIST", member=True),
+    "trim": Function(str.strip, ("STRING",), "STRING", member=True),
+    "lowerAscii": Function(lower_ascii, ("STRING",), "STRING", member=True),
+    "upperAscii": Function(upper_ascii, ("STRING",), "STRING", member=True),
+    "from_user": Function(_asked(Conversation.from_user), ("ANY",), "BOOL"),
+    "from_tool": Function(_asked(Conversation.from_tool), ("ANY", "STRING"), "BOOL"),
+    "field_has": Function(_asked(Conversation.field_has), ("ANY", "STRING", "STRING"), "BOOL"),
+    "origin": Function(_asked(Conversation.origin), ("ANY",), "LIST"),
+    "user_said": Function(_asked(Conversation.user_said), ("LIST",), "BOOL"),
+    "history": Function(_asked(Conversation.history), ("STRING",), "TABLES"),
+    "count": Function(_asked(Conversation.count), ("STRING",), "INT"),
+    "total": Function(_asked(Conversation.total), ("STRING", "STRING"), "DOUBLE"),
+    "read_from": Function(read_from, ("STRING",), "BOOL"),
+}
+
+LATER: Final = frozenset({"urls", "host", "commands", "installs", "near", "detect"})
 """Names of the language that this version cannot judge by."""

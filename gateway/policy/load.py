@@ -22,7 +22,7 @@ def load(files: Mapping[str, bytes], *, git: str | None = None) -> PolicySet:
     if not problems:
         problems += [*_repeated_ids(documents), *_bad_includes(documents)]
     if not problems:
-        problems += [*_clashing_rules(documents), *_unused_libraries(documents)]
+        problems += [*_clashing_rules(documents), *_unused_libraries(documents), *_unknown_labels(documents)]
     if problems:
         raise FileProblems(sorted(problems, key=lambda p: (p.file, p.line, p.column)))
     if not documents:
@@ -132,6 +132,18 @@ def _clashing_rules(documents: Mapping[str, PolicyDocument]) -> Iterator[Problem
                 if rule.id in above:
                     said = f"duplicate rule id '{rule.id}' (also in the included {part}); rename it"
                     yield one.document.problem(("rules", above[rule.id], "id"), said)
+
+
+def _unknown_labels(documents: Mapping[str, PolicyDocument]) -> Iterator[Problem]:
+    """A label that no file of the folder gives to a tool: the condition would never be true."""
+    known = {label for one in documents.values() for label, _ in one.layer.labels}
+    for one in documents.values():
+        for i, guard in enumerate(one.layer.guards):
+            for offset, label in guard.condition.labels if guard.condition else ():
+                if label not in known:
+                    key = "when" if guard.hits_when else "require"
+                    offer = nearest(label, known) or "; give it to one under 'tools:'"
+                    yield one.document.problem_within(("rules", i, key), offset, f"no tool has the label '{label}'{offer}")
 
 
 def _unused_libraries(documents: Mapping[str, PolicyDocument]) -> Iterator[Problem]:

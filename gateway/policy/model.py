@@ -76,6 +76,12 @@ class Rule(Section):
         return self
 
 
+class ToolNotes(Section):
+    """What the policy says of a tool."""
+
+    labels: list[Name] = Field(min_length=1, description="Words for conditions: `read_from('untrusted')` asks for one.")
+
+
 class EarlierCall(Section):
     """A call earlier in the session of a test."""
 
@@ -139,6 +145,7 @@ class PolicyFile(Section):
         default_factory=dict,
         description="Values for conditions: text, numbers, lists, or `{file: names.txt}`.",
     )
+    tools: dict[Glob, ToolNotes] = Field(default_factory=dict, description="Labels of tools, by patterns of their names.")
     allow: list[Glob] | None = Field(None, description="Tools granted; every policy that grants must grant a call.")
     on_deny: Literal["explain"] = Field("explain", description="What the agent gets in place of a denied call.")
     hide_denied: Literal[False] = Field(False, description="Whether tools never granted are hidden from the model.")

@@ -8,7 +8,7 @@ is worked out once per (agent, tool) and kept in a bounded cache, because names 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
@@ -70,6 +70,8 @@ class Layer:
     vars: Mapping[str, Any]
     size: Size
     """How large its vars are."""
+    labels: tuple[tuple[str, str], ...] = ()
+    """(label, pattern of the tools that have it)."""
     tests: tuple[Case, ...] = ()
 
     def granted_by(self, tool: str) -> int | None:
@@ -102,6 +104,8 @@ class Plan:
     """Grants and refusals: the same for every call of the tool."""
     guards: tuple[tuple[Layer, Guard, Mode], ...]
     enforces: bool
+    labels: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Label → patterns of tools, from every file that applies to the agent: a label set by one is seen by the rules of all."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -193,7 +197,15 @@ def plan(policies: tuple[Policy, ...], tool: str) -> Plan:
         for guard in layer.guards
         if guard.concerns(tool)
     )
-    return Plan(tuple(hits), guards, bool(enforcing))
+    return Plan(tuple(hits), guards, bool(enforcing), _labels(layer for layer, *_ in voices))
+
+
+def _labels(layers: Iterable[Layer]) -> dict[str, tuple[str, ...]]:
+    found: dict[str, tuple[str, ...]] = {}
+    for layer in layers:
+        for label, glob in layer.labels:
+            found[label] = (*found.get(label, ()), glob)
+    return found
 
 
 def _voices(policies: tuple[Policy, ...]) -> list[tuple[Layer, Mode, Default]]:

@@ -16,12 +16,12 @@ from __future__ import annotations
 
 import re
 from collections import OrderedDict, deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from decimal import Decimal, InvalidOperation
 from functools import cached_property
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 
@@ -35,6 +35,8 @@ REMEMBERED: Final = 4096
 REMEMBERED_TEXT: Final = 32 * 1024 * 1024
 MAX_FIELDS: Final = 10_000
 """Values of one tool result that `field_has` looks at."""
+MAX_WALK: Final = 50_000_000
+"""Characters that the look-ups of one verdict may walk over, about 50 ms."""
 
 _NUMBER = re.compile(r"(?<![\w.])[+-]?\d[\d,]*(?:\.\d+)?(?:[eE][+-]?\d{1,3})?")
 _SPACES = re.compile(r"\s+")
@@ -42,6 +44,10 @@ _SPACES = re.compile(r"\s+")
 
 class TooLarge(ValueError):  # noqa: N818 - says what the value is
     """A value that cannot be asked about within bounds: the condition that did so fails, and a failed guard is a hit."""
+
+
+class NotAllSeen(ValueError):  # noqa: N818 - says what the conversation is
+    """The answer could be another one if the part of the conversation were seen that the provider keeps."""
 
 
 def normal(text: str) -> str:
@@ -74,12 +80,13 @@ class Said:
 
     def holds(self, leaf: Json) -> bool:
         """Whether this text says the leaf."""
-        if isinstance(leaf, str):
-            return occurs(normal(leaf), self.text)
-        if isinstance(leaf, bool) or leaf is None:
-            return False
-        number = _decimal(str(leaf))
-        return number is not None and number in self.numbers
+        return self.says(comparable(leaf))
+
+    def says(self, wanted: Json) -> bool:
+        """The same of a leaf in comparable form."""
+        if isinstance(wanted, str):
+            return occurs(wanted, self.text)
+        return isinstance(wanted, Decimal) and wanted in self.numbers
 
     @cached_property
     def numbers(self) -> frozenset[Decimal]:
@@ -97,7 +104,7 @@ class Said:
         for number, (name, value) in enumerate(_named(tree)):
             if number >= MAX_FIELDS:
                 break
-            found.setdefault(name, set()).update(_comparable(leaf) for leaf in leaves(value))
+            found.setdefault(name, set()).update(comparable(leaf) for leaf in leaves(value))
         return {name: frozenset(values) for name, values in found.items()}
 
 
@@ -140,7 +147,8 @@ def _decimal(text: str) -> Decimal | None:
     return number if number.is_finite() else None
 
 
-def _comparable(leaf: Json) -> Json:
+def comparable(leaf: Json) -> Json:
+    """A leaf as it is compared: texts normalised, numbers by value; None for a number without one."""
     if isinstance(leaf, str):
         return normal(leaf)
     return leaf if isinstance(leaf, bool) or leaf is None else _decimal(str(leaf))
@@ -192,8 +200,15 @@ class Earlier:
         self.result: str | None = None
         self._arguments = arguments
 
+    @property
+    def size(self) -> int:
+        return len(self._arguments) + len(self.result or "")
+
     def seen(self) -> dict[str, Json]:
-        """What conditions see of it. Texts that are no JSON object have no fields."""
+        """What conditions see of it. Texts that are no JSON object have no fields. Raises ValueError for a text that conditions would see
+        only in part."""
+        if "\0" in self._arguments or "\0" in (self.result or "") or "\\u0000" in f"{self._arguments}{self.result}":
+            raise ValueError("an earlier call holds a zero character, behind which conditions see nothing")
         result = _object(self.result or "")
         return {
             "name": self.name,
@@ -205,16 +220,26 @@ class Earlier:
 
 
 class Conversation:
-    """What a request says of the conversation so far. Built when a condition first asks for it."""
+    """What a request says of the conversation so far. Read when a condition first asks for it.
 
-    def __init__(self, messages: Sequence[Message], reading: Reading | None = None) -> None:
+    `whole`: False where the provider keeps an earlier part that nobody here sees. Then a yes counts, for more words could not take it back,
+    and whatever would be a no cannot be told."""
+
+    def __init__(self, messages: Sequence[Message], reading: Reading | None = None, *, whole: bool = True) -> None:
         self._messages = messages
         self._reading = reading or Reading()
+        self._whole = whole
+        self._user_says: dict[Json, bool] = {}
+        self._room = MAX_WALK
 
-    @property
-    def size(self) -> int:
-        """Characters that one look-up may have to walk over."""
-        return sum(len(m.text) + sum(len(text) for _, text in m.results) for m in self._messages)
+    def begin(self) -> None:
+        """A new verdict, with the whole room for its look-ups."""
+        self._room = MAX_WALK
+
+    @cached_property
+    def most(self) -> tuple[int, int]:
+        """(earlier calls, characters of all of them): what a condition over `history` may have to walk over."""
+        return len(self.calls), sum(call.size for call in self.calls)
 
     @cached_property
     def user(self) -> tuple[Said, ...]:
@@ -246,51 +271,108 @@ class Conversation:
                 results.append(Result(answered.name if answered else "?", self._reading(text)))
         return tuple(calls), tuple(results)
 
+    @cached_property
+    def _results_by_tool(self) -> Mapping[str, list[Said]]:
+        found: dict[str, list[Said]] = {}
+        for result in self.results:
+            found.setdefault(result.tool, []).append(result.said)
+        return found
+
+    @cached_property
+    def _calls_by_tool(self) -> Mapping[str, list[Earlier]]:
+        found: dict[str, list[Earlier]] = {}
+        for call in self.calls:
+            found.setdefault(call.name, []).append(call)
+        return found
+
+    def _results_of(self, glob: str) -> list[Said]:
+        return [said for tool, listed in self._results_by_tool.items() if matches(glob, tool) for said in listed]
+
+    def _calls_of(self, glob: str) -> list[Earlier]:
+        """In their order."""
+        names = {name for name in self._calls_by_tool if matches(glob, name)}
+        if len(names) == 1:
+            return self._calls_by_tool[names.pop()]
+        return [call for call in self.calls if call.name in names]
+
     def from_user(self, value: Json) -> bool:
-        return all(self._user_said(leaf) for leaf in leaves(value))
+        return self._surely(all(self._user_said(leaf) for leaf in leaves(value)))
 
     def from_tool(self, value: Json, glob: str) -> bool:
-        results = [result.said for result in self.results if matches(glob, result.tool)]
-        return all(any(said.holds(leaf) for said in results) for leaf in leaves(value))
+        results = self._results_of(glob)
+        return self._surely(all(self._said_in(results, comparable(leaf)) for leaf in leaves(value)))
 
     def field_has(self, value: Json, glob: str, key: str) -> bool:
-        known: frozenset[Json] = frozenset().union(
-            *(r.said.fields.get(key, frozenset()) for r in self.results if matches(glob, r.tool))
-        )
-        return all(_comparable(leaf) in known for leaf in leaves(value) if not isinstance(leaf, bool) and leaf is not None)
+        known = [said.fields.get(key, frozenset()) for said in self._results_of(glob)]
+        asked = (comparable(leaf) for leaf in leaves(value) if not isinstance(leaf, bool) and leaf is not None)
+        return self._surely(all(any(wanted in values for values in known) for wanted in asked))
 
     def origin(self, value: Json) -> list[str]:
         """`user`, `tool:<name>` and `model`: everyone who said a leaf; `model` where nobody did."""
+        self._all_seen()
         found: set[str] = set()
         for leaf in leaves(value):
+            wanted = comparable(leaf)
             sayers = {"user"} if self._user_said(leaf) else set()
-            sayers |= {f"tool:{result.tool}" for result in self.results if result.said.holds(leaf)}
+            sayers |= {f"tool:{tool}" for tool, results in self._results_by_tool.items() if self._said_in(results, wanted)}
             found |= sayers or {"model"}
         return sorted(found)
 
     def user_said(self, stems: Sequence[str]) -> bool:
         """Whether a word of the user's begins with one of these, case aside."""
         wanted = [normal(stem) for stem in stems]
-        return any(_begins_word(stem, said.text) for stem in wanted if stem for said in self.user)
+        return self._surely(any(self._begins_word(stem, said) for stem in wanted if stem for said in self.user))
 
     def history(self, glob: str) -> list[dict[str, Json]]:
-        return [call.seen() for call in self.calls if matches(glob, call.name)]
+        self._all_seen()
+        return [call.seen() for call in self._calls_of(glob)]
 
     def count(self, glob: str) -> int:
-        return sum(matches(glob, call.name) for call in self.calls)
+        self._all_seen()
+        return len(self._calls_of(glob))
 
     def total(self, glob: str, key: str) -> float:
         """Sum of an argument over earlier calls. Raises ValueError where one of them has no number there: a sum nobody knows is none."""
-        values = [call.seen()["args"].get(key) for call in self.calls if matches(glob, call.name)]
+        self._all_seen()
+        values = [call.seen()["args"].get(key) for call in self._calls_of(glob)]
         if any(isinstance(value, bool) or not isinstance(value, (int, float)) for value in values):
             raise ValueError(f"an earlier call has no number in '{key}'")
         return float(sum(values))
 
     def read_from(self, globs: Sequence[str]) -> bool:
-        return any(matches(glob, result.tool) for glob in globs for result in self.results)
+        return self._surely(any(matches(glob, tool) for glob in globs for tool in self._results_by_tool))
 
     def _user_said(self, leaf: Json) -> bool:
-        return any(said.holds(leaf) for said in self.user)
+        key = (type(leaf), leaf)
+        found = self._user_says.get(key)
+        if found is None:
+            found = self._user_says[key] = self._said_in(self.user, comparable(leaf))
+        return found
+
+    def _said_in(self, texts: Iterable[Said], wanted: Json) -> bool:
+        for said in texts:
+            self._walk(said)
+            if said.says(wanted):
+                return True
+        return False
+
+    def _begins_word(self, stem: str, said: Said) -> bool:
+        self._walk(said)
+        return _begins_word(stem, said.text)
+
+    def _walk(self, said: Said) -> None:
+        self._room -= len(said.text)
+        if self._room < 0:
+            raise TooLarge("the conversation is too long for so many look-ups")
+
+    def _surely(self, answer: bool) -> bool:
+        if not answer:
+            self._all_seen()
+        return answer
+
+    def _all_seen(self) -> None:
+        if not self._whole:
+            raise NotAllSeen("an earlier part of the conversation is kept by the provider and not seen here")
 
 
 def _begins_word(stem: str, text: str) -> bool:
@@ -313,18 +395,30 @@ def _object(text: str) -> dict[str, Json]:
 
 NOTHING: Final = Conversation(())
 """A conversation in which nothing was said: nobody but the model can be the origin of a value."""
-_looked_at: ContextVar[Conversation] = ContextVar("conversation", default=NOTHING)
+
+
+class View(NamedTuple):
+    """What conditions ask about."""
+
+    conversation: Conversation = NOTHING
+    labels: Mapping[str, Sequence[str]] = {}
+    """Label → patterns of the tools that have it."""
+
+
+NO_VIEW: Final = View()
+_looked_at: ContextVar[View] = ContextVar("view", default=NO_VIEW)
 
 
 @contextmanager
-def looking_at(conversation: Conversation) -> Iterator[None]:
-    """While a condition is evaluated: what its functions ask about."""
-    token = _looked_at.set(conversation)
+def looking_at(view: View) -> Iterator[None]:
+    """While conditions are evaluated: what their functions ask about."""
+    view.conversation.begin()
+    token = _looked_at.set(view)
     try:
         yield
     finally:
         _looked_at.reset(token)
 
 
-def looked_at() -> Conversation:
+def looked_at() -> View:
     return _looked_at.get()

@@ -63,7 +63,6 @@ def is_policy(document: Document) -> bool:
 
 _LATER_KEYS: Final = {
     "limits": "counting limits ('limits:') are",
-    "tools": "labels of tools ('tools:') are",
     "detect": "detectors ('detect:') are",
     "replace": "rewriting ('replace:') is",
 }
@@ -73,7 +72,7 @@ _LATER_VALUES: Final[dict[str, tuple[Any, ...]]] = {
     "on_deny": ("steer", "error", "stop"),
     "hide_denied": (True,),
 }
-_FOR_FILE: Final = frozenset({"limits", "tools", "on_deny", "hide_denied"})
+_FOR_FILE: Final = frozenset({"limits", "on_deny", "hide_denied"})
 _FOR_RULE: Final = frozenset({"detect", "replace", "at", "effect", "on_deny"})
 
 
@@ -238,6 +237,7 @@ def _layer(
         ),
         vars=values,
         size=_size(values),
+        labels=tuple((label, glob) for glob, notes in model.tools.items() for label in notes.labels),
         tests=tuple(model.tests),
     )
 

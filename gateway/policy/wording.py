@@ -13,12 +13,14 @@ from typing import Any, Final
 
 from gateway.documents import nearest
 from gateway.policy.expressions import FIELDS, VARIABLES
+from gateway.policy.provenance import looked_at
 
 VALUE_LENGTH: Final = 100
 LINE_LENGTH: Final = 500
 
 _BRACES = re.compile(r"\{([^{}]*)\}")
 _NAME = re.compile(r"[a-z]+(?:\.[A-Za-z_]\w*)*")
+_ORIGIN = re.compile(r"origin\(([^()]*)\)")
 _CLEAN_NAME = re.compile(r"[A-Za-z0-9_.:/-]{1,64}")
 
 
@@ -35,16 +37,20 @@ def clean_name(name: str) -> bool:
 
 
 def filled(message: str, seen: Mapping[str, Any]) -> str:
-    """`{args.x}` replaced by the value there; a list or mapping is only named, what is absent said to be."""
+    """`{args.x}` replaced by the value there, `{origin(args.x)}` by who said it; a list or mapping is only named, what is absent said to
+    be."""
     return one_line(_BRACES.sub(lambda found: _shown(found[1], seen), message))
 
 
 def _shown(name: str, seen: Mapping[str, Any]) -> str:
+    origin = _ORIGIN.fullmatch(name)
     value: Any = seen
-    for part in name.split("."):
+    for part in (origin[1] if origin else name).split("."):
         if not isinstance(value, Mapping) or part not in value:
             return "(missing)"
         value = value[part]
+    if origin:
+        return _sayers(value)
     if value is None or isinstance(value, bool):
         return {None: "null", True: "true", False: "false"}[value]
     if isinstance(value, (str, int, float)):
@@ -52,15 +58,24 @@ def _shown(name: str, seen: Mapping[str, Any]) -> str:
     return "(list)" if isinstance(value, (list, tuple)) else "(object)"
 
 
+def _sayers(value: Any) -> str:
+    try:
+        return one_line(", ".join(looked_at().conversation.origin(value)), VALUE_LENGTH) or "nowhere"
+    except ValueError:
+        return "(unknown)"
+
+
 def unknown_placeholders(message: str, variables: Mapping[str, Any]) -> Iterator[tuple[int, str]]:
     """(offset, what is wrong) for each `{…}` of a message that nothing can fill."""
     fields = {**FIELDS, "vars": tuple(variables)}
     for found in _BRACES.finditer(message):
-        if _NAME.fullmatch(found[1]) is None:
-            yield found.start(), f"'{{{found[1]}}}' is not a value; messages take names like {{args.amount}}"
+        origin = _ORIGIN.fullmatch(found[1])
+        name = origin[1] if origin else found[1]
+        if _NAME.fullmatch(name) is None:
+            yield found.start(), f"'{{{found[1]}}}' is not a value; messages take names like {{args.amount}} and {{origin(args.to)}}"
             continue
-        head, *rest = found[1].split(".")
+        head, *rest = name.split(".")
         if head not in VARIABLES:
             yield found.start(), f"unknown variable '{head}'{nearest(head, VARIABLES)}"
         elif rest and head in fields and rest[0] not in fields[head]:
-            yield found.start(), f"unknown variable '{found[1]}'{nearest(rest[0], fields[head], f'{head}.')}"
+            yield found.start(), f"unknown variable '{name}'{nearest(rest[0], fields[head], f'{head}.')}"

@@ -28,7 +28,7 @@ from gateway.errors import GatewayError
 from gateway.exchange import Call, Caller
 from gateway.holdback import Break, Finishing, Judge, Judging, Observing, Send
 from gateway.judge import Court, judge
-from gateway.policy import load
+from gateway.policy import Conversation, load
 from gateway.policy.explain import denial_text
 
 GOLDEN = Path(__file__).parent.parent / "golden"
@@ -405,7 +405,7 @@ class Passage:
         self.out, self.tail = b"", b""
         self.released: list[tuple[str, str]] = []
         self._finishing = False
-        self._court = Court(POLICIES, Caller("a"), self.request, {}, lambda text: False, lambda schema: "")
+        self._court = Court(POLICIES, Caller("a"), self.request, {}, lambda text: False, lambda schema: "", Conversation(()))
 
     def stream(self, chunks: list[bytes]) -> None:
         decoder = self.dialect.stream(self.request, HELD[self.wire], enforcing=True)

@@ -63,8 +63,8 @@ def test_only_plain_names_are_quoted(name, clean):
     ("message", "found"),
     [
         ("fine {args.any.thing} {vars.limit} {call.name} {model} {now} {args}", []),
-        ("{origin(args.x)}", [(0, "'{origin(args.x)}' is not a value; messages take names like {args.amount}")]),
-        ("x {}", [(2, "'{}' is not a value; messages take names like {args.amount}")]),
+        ("{size(args.x)}", [(0, "'{size(args.x)}' is not a value; messages take names like {args.amount} and {origin(args.to)}")]),
+        ("x {}", [(2, "'{}' is not a value; messages take names like {args.amount} and {origin(args.to)}")]),
         ("x {agrs.y}", [(2, "unknown variable 'agrs'; did you mean 'args'?")]),
         ("{vars.limt}", [(0, "unknown variable 'vars.limt'; did you mean 'vars.limit'?")]),
         ("{call.zzz}", [(0, "unknown variable 'call.zzz'")]),
