@@ -5,6 +5,7 @@ The provider writes without end while a second client asks. Bounds are generous:
 
 from __future__ import annotations
 
+import functools
 import json
 import resource
 import threading
@@ -14,6 +15,10 @@ from typing import Any
 
 import httpx
 import pytest
+
+from gateway import answering
+from gateway.dialects.events import Limits
+from gateway.policy import expressions
 
 SECONDS = 60
 """By then an endless answer has long been ended."""
@@ -52,7 +57,7 @@ class Meanwhile:
     def _ask(self) -> None:
         body = self._wire.request(False, metadata={"user_id": "other"})
         with self._house.gateway.client() as client:
-            while not self._over.is_set():
+            while not self._over.is_set() or not self.times:
                 start = time.monotonic()
                 self.codes.add(client.post(self._wire.path, json=body, headers=self._wire.headers).status_code)
                 self.times.append(time.monotonic() - start)
@@ -118,8 +123,11 @@ FLOODS: dict[str, Callable[[Any, Any], tuple[list[bytes], bytes]]] = {
 
 @pytest.mark.parametrize("flood", [flood for flood in FLOODS if flood != "arguments a character at a time"])
 def test_an_answer_without_end_is_ended_while_others_are_served(
-    house: Any, kit: Any, wire: Any, bounded: None, flood: str
+    house: Any, kit: Any, wire: Any, bounded: None, monkeypatch: Any, flood: str
 ) -> None:
+    """Events that are read as JSON come to the bound on their number too, but in a test not that far."""
+    if flood in ("arguments in pieces of nothing", "words a character at a time"):
+        monkeypatch.setattr(answering, "Limits", functools.partial(Limits, events=80_000))
     first, repeat = FLOODS[flood](wire, kit)
     ordinary = house.provider.json(wire.whole(kit.call(kit.good[0])))
     house.provider.answer = chosen(endless(*first, repeat=repeat), ordinary)
@@ -185,6 +193,22 @@ def test_10_000_calls_are_withheld_at_the_limit(house: Any, kit: Any, wire: Any,
 
 
 DEEP, WIDE = "[" * 30_000 + "]" * 30_000, json.dumps({"text": [0] * 20_000})
+PATTERNS = (r"(a+)+$", r"(a|a)*b$", r"(a|aa)+$", r"(.*a){20}b", r"((a*)*)*b", r"^(([a-z])+.)+[A-Z]([a-z])+$", r"(x+x+)+y")
+"""Patterns that take exponential or high polynomial time where an engine backtracks."""
+
+
+@pytest.mark.parametrize("pattern", PATTERNS)
+def test_a_pattern_takes_time_in_proportion_to_the_text(pattern: str) -> None:
+    """With backtracking, twenty-five letters would already take seconds."""
+    condition = expressions.compile_condition(f"args.text.matches('{pattern}')", ())
+    assert isinstance(condition, expressions.Condition)
+    for letter in "ax":
+        seen = expressions.activation({"args": {"text": letter * 60_000 + "!"}})
+        start = time.perf_counter()
+        condition.holds(seen, expressions.Size(1, 60_000))
+        assert time.perf_counter() - start < 1.0
+
+
 SLOW: dict[str, tuple[str, str, str]] = {
     "a pattern that backtracks": ("search", json.dumps({"text": "a" * 50_000 + "!"}), "rule"),
     "nested without end": ("search", '{"text": %s}' % DEEP, "depth"),
