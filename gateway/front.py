@@ -58,6 +58,7 @@ class FrontProtocol(HttpToolsProtocol):
         self._refused = False
         self._begun = False
         self._fruitless = 0
+        self._in_head = False
         self._serving: RequestResponseCycle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -88,6 +89,7 @@ class FrontProtocol(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         super().on_message_begin()
         self._fruitless = 0
+        self._in_head = True
         self._header_bytes = 0
         self._in_trailers = False
         self._discarded = 0
@@ -111,6 +113,7 @@ class FrontProtocol(HttpToolsProtocol):
             return
         self._relax()
         self._fruitless = 0
+        self._in_head = False
         if len(self.pipeline) >= PIPELINED:
             self._refuse(503)
             return
@@ -119,6 +122,8 @@ class FrontProtocol(HttpToolsProtocol):
             return
         self._in_trailers = True
         super().on_headers_complete()
+        if self.pipeline:  # uvicorn stops reading, and would not learn that the client has left
+            self.flow.resume_reading()
         if not self.url.startswith(b"/"):  # uvicorn would route `http://anywhere/path` as `/path`
             self.scope["raw_path"] = self.url.partition(b"?")[0]
         if self.expect_100_continue or self.parser.should_upgrade():  # what comes next may be read as something else
@@ -149,8 +154,12 @@ class FrontProtocol(HttpToolsProtocol):
 
     def on_response_complete(self) -> None:
         super().on_response_complete()
-        if self._discarding and not self.transport.is_closing():
+        if self.transport.is_closing():
+            return
+        if self._discarding:
             self._expect(self.timeouts.body)
+        elif self._in_head:
+            self._expect(self.timeouts.header)
 
     @property
     def _discarding(self) -> bool:
