@@ -95,7 +95,7 @@ def _identify(visit: Visit) -> None:
         raise GatewayError(
             "unavailable", "shutting_down", "This gateway is shutting down. Try again shortly.", retry_after=1
         )
-    token = identify.presented_key(incoming.headers, incoming.query)
+    token = identify.presented_key(incoming.headers, incoming.query, incoming.dialect.PROVIDER)
     record = gateway.keys.find(token, gateway.clock.now_us()) if token else None
     required = gateway.keys_required
     if record is None and token and (required or token.startswith("th_")):
