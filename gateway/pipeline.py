@@ -86,7 +86,7 @@ def _begin(gateway: Gateway, incoming: Incoming) -> Visit:
         client_request_id=identify.label(named.get("x-request-id")) or None,
     )
     book = Bookkeeping(x, gateway.journal, gateway.scribe, gateway.prices, clock, provider=incoming.dialect.PROVIDER)
-    return Visit(gateway, incoming, x, book, clock.mono_us(), headers={"x-gateway-trace-id": x.id})
+    return Visit(gateway, incoming, x, book, gateway.redactor.flow(), clock.mono_us(), headers={"x-gateway-trace-id": x.id})
 
 
 def _identify(visit: Visit) -> None:

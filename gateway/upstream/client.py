@@ -88,12 +88,7 @@ class UpstreamClient:
                 raise GatewayError(
                     "upstream", "upstream_redirect", "The provider answered with a redirect, which is never followed."
                 )
-            if response.headers.get("content-encoding", "identity").lower() != "identity":
-                raise GatewayError(
-                    "upstream",
-                    "upstream_encoding",
-                    "The provider compressed its answer although identity was asked for.",
-                )
+            _refuse_unclear(response)
             yield UpstreamAnswer(response)
         finally:
             if response.content.at_eof():
@@ -138,6 +133,23 @@ class UpstreamClient:
             trust_env=False,
             read_bufsize=READ_BUFFER,
             skip_auto_headers=("user-agent", "accept", "content-type"),
+        )
+
+
+def _refuse_unclear(response: aiohttp.ClientResponse) -> None:
+    """Raises GatewayError for an answer whose bytes are not what they seem, or that no client could be given: a status without a body
+    (204 with one would stand before the client's next answer), in parts, or outside HTTP's numbers."""
+    encodings = [value.strip().lower() for value in response.headers.getall("content-encoding", [])]
+    codings = [value.strip().lower() for value in response.headers.getall("transfer-encoding", [])]
+    if encodings not in ([], ["identity"]) or codings not in ([], ["chunked"]):
+        raise GatewayError(
+            "upstream", "upstream_encoding", "The provider compressed its answer although identity was asked for."
+        )
+    if len(response.headers.getall("content-type", [])) > 1:
+        raise GatewayError("upstream", "upstream_media_type", "The provider gave its answer two media types.")
+    if not (200 <= response.status <= 204 or 400 <= response.status <= 599):
+        raise GatewayError(
+            "upstream", "upstream_status", f"The provider answered with the status {response.status}, which ends no request."
         )
 
 

@@ -56,3 +56,22 @@ def test_text_without_secrets_is_untouched(text):
     redactor = Redactor([SECRET])
     assert redactor.text(text) == text
     assert redactor.data(text.encode()) == text.encode()
+
+
+@given(st.lists(st.sampled_from(["data: ", "t", "th_", SECRET, SECRET[:5], KEY, KEY[:20], "\n\n", "x"]), max_size=12), st.data())
+def test_a_secret_leaves_in_no_piece_however_the_answer_is_cut(words, data):
+    redactor, whole = Redactor([SECRET]), "".join(words).encode()
+    cuts = sorted(data.draw(st.lists(st.integers(0, len(whole)), max_size=8)))
+    flow = redactor.flow()
+    pieces = [flow.piece(whole[a:b]) for a, b in zip([0, *cuts], [*cuts, len(whole)], strict=True)]
+    out = b"".join([*pieces, flow.last(b"")])
+    assert SECRET.encode() not in out
+    assert KEY.encode() not in out
+    assert out == redactor.data(whole)
+
+
+def test_a_piece_that_ends_with_a_line_waits_for_nothing():
+    flow = Redactor([SECRET]).flow()
+    assert flow.piece(b"data: th\n\n") == b"data: th\n\n"
+    assert flow.piece(f"data: {SECRET[:4]}".encode()) == b"data: "
+    assert flow.last(b"\n\n") == f"{SECRET[:4]}\n\n".encode()
