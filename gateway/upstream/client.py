@@ -1,7 +1,7 @@
 """One HTTP exchange with a provider, over aiohttp.
 
 What it refuses to do is the point: no redirects (a key would follow them), no proxies or credentials from the environment, no cookies, no
-decompression (identity is asked for; a bomb is not unpacked), no retry. aiohttp's exceptions end here.
+decompression (identity is asked for; a bomb is not unpacked), no retry, no answer of more than one meaning. aiohttp's exceptions end here.
 """
 
 from __future__ import annotations
@@ -10,9 +10,10 @@ import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from types import TracebackType
-from typing import Protocol, Self
+from typing import Any, Protocol, Self
 
 import aiohttp
+from aiohttp.connector import Connection
 from yarl import URL
 
 from gateway.config import Timeouts
@@ -72,6 +73,18 @@ class UpstreamAnswer:
         return bytes(body)
 
 
+class _Connector(aiohttp.TCPConnector):
+    """A pool that lends no connection on which the provider has said something unasked: it would be taken for the answer to the next
+    request, which may be another caller's. aiohttp looks when a connection comes back, not when it is lent again."""
+
+    async def _get(self, key: Any, traces: list[Any]) -> Connection | None:
+        while (connection := await super()._get(key, traces)) is not None:
+            if connection.protocol is not None and not connection.protocol.should_close:
+                return connection
+            connection.close()
+        return None
+
+
 class UpstreamClient:
     """Connections to providers, pooled; one per worker."""
 
@@ -124,7 +137,7 @@ class UpstreamClient:
         timeout = aiohttp.ClientTimeout(
             total=None, sock_connect=self._timeouts.connect, connect=None, sock_read=self._timeouts.idle
         )
-        connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=30, enable_cleanup_closed=True)
+        connector = _Connector(limit=0, keepalive_timeout=30, enable_cleanup_closed=True)
         return aiohttp.ClientSession(
             connector=connector,
             timeout=timeout,
