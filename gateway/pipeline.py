@@ -137,7 +137,7 @@ async def _receive(visit: Visit) -> bytes:
 
 def _decode(visit: Visit, body: bytes) -> Request:
     x, headers = visit.x, dict(visit.incoming.headers)
-    if headers.get("content-encoding", "identity").lower() != "identity":
+    if any(name == "content-encoding" and value.lower() != "identity" for name, value in visit.incoming.headers):
         raise GatewayError(
             "bad_request", "content_encoding", "Send the request body uncompressed (without content-encoding)."
         )

@@ -5,8 +5,10 @@ Headers and targets go out as written here; `http.client` neither cleans nor joi
 
 from __future__ import annotations
 
+import gzip
 import http.client
 import json
+import resource
 import time
 from typing import Any, NamedTuple
 
@@ -186,6 +188,31 @@ def test_a_known_and_an_unknown_key_take_the_same_time_to_refuse(revoked: Any) -
             taken.append(time.perf_counter() - start)
     revoked_, unknown = (sorted(taken)[50] for taken in times.values())
     assert abs(revoked_ - unknown) < 0.003 + 0.5 * min(revoked_, unknown)
+
+
+# F4: bodies that are longer than they look
+
+BOMB = gzip.compress(b" " * 64_000_000)
+
+
+@pytest.mark.parametrize(
+    "codings",
+    [["gzip"], ["br"], ["deflate"], ["zstd"], ["GZIP"], ["x-gzip"], ["gzip, gzip"], ["identity, gzip"], ["gzip", "identity"], ["identity", "gzip"], [""]],
+)
+def test_a_compressed_body_is_refused_and_not_unpacked(served: Any, codings: list[str]) -> None:
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    answer = ask(served.gateway, *(("content-encoding", coding) for coding in codings), body=BOMB)
+    assert (answer.status, answer.error["code"]) == (400, "content_encoding")
+    assert of(answer, served.gateway).request_bytes == len(BOMB)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 32 * 1024
+    assert served.provider.received == []
+
+
+@pytest.mark.parametrize("charset", ["utf-16", "utf-32", "utf-16-le"])
+def test_a_body_in_another_character_set_is_refused(served: Any, charset: str) -> None:
+    answer = ask(served.gateway, ("content-type", f"application/json; charset={charset}"), body=BODY.decode().encode(charset))
+    assert answer.status == 400
+    assert served.provider.received == []
 
 
 # F5, F6, E7, E8: where to
