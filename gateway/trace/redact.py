@@ -11,12 +11,19 @@ from collections.abc import Iterable
 
 _VIRTUAL = re.compile(r"th_[0-9A-Za-z]{8}_[0-9A-Za-z]{43}")
 _VIRTUAL_BYTES = re.compile(_VIRTUAL.pattern.encode())
+_ESCAPED_BYTES = re.compile(rb"(\\+)u00(2[013-9a-fA-F]|5[0-9abd-fABD-F]|[3467][0-9a-fA-F])")
+"""A printable character written as an escape of JSON, in however many layers of it; but not a quote or a backslash, which must stay one."""
 _BEGUN_BYTES = re.compile(rb"t(?:h(?:_(?:[0-9A-Za-z]{0,8}|[0-9A-Za-z]{8}_[0-9A-Za-z]{0,42}))?)?\Z")
 VIRTUAL_LENGTH = 55
 PROVIDER_KEY = "[REDACTED:provider_key]"
 VIRTUAL_KEY = "[REDACTED:virtual_key]"
 MIN_LENGTH = 8
 """A shorter 'secret' would blank out ordinary words."""
+
+
+def _written_out(escape: re.Match[bytes]) -> bytes:
+    layers = escape[1]  # an odd one out ends a row of written backslashes, which stay
+    return (layers[:-1] if len(layers) % 2 else b"") + bytes([int(escape[2], 16)])
 
 
 class Flow:
@@ -57,6 +64,13 @@ class Redactor:
         return self.text(value) != value
 
     def data(self, value: bytes) -> bytes:
+        """JSON stays JSON; where a secret was written with escapes, other escapes of printable characters are written out with it."""
+        clean = self._replaced(value)
+        if b"\\u00" in clean and (plain := _ESCAPED_BYTES.sub(_written_out, clean)) != (redacted := self._replaced(plain)):
+            return redacted
+        return clean
+
+    def _replaced(self, value: bytes) -> bytes:
         for secret in self._bytes:
             if secret in value:
                 value = value.replace(secret, PROVIDER_KEY.encode())

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -75,3 +77,35 @@ def test_a_piece_that_ends_with_a_line_waits_for_nothing():
     assert flow.piece(b"data: th\n\n") == b"data: th\n\n"
     assert flow.piece(f"data: {SECRET[:4]}".encode()) == b"data: "
     assert flow.last(b"\n\n") == f"{SECRET[:4]}\n\n".encode()
+
+
+NO_ESCAPES = st.sampled_from("s\\\"t/ \nhé\x00😀")
+
+
+def escaped(text, letters):
+    """A JSON string in which the letters at these places are escapes."""
+    return '"' + "".join(f"\\u{ord(c):04x}" if at in letters else c for at, c in enumerate(text)) + '"'
+
+
+@given(st.sampled_from([SECRET, KEY]), st.sets(st.integers(0, 54), min_size=1), st.integers(0, 2))
+def test_a_secret_is_found_in_json_however_it_is_escaped(secret, letters, layers):
+    text = escaped(secret, letters)
+    for _ in range(layers):
+        text = json.dumps(text)
+    clean = Redactor([SECRET]).data(text.encode())
+    for _ in range(layers + 1):
+        clean = json.loads(clean)
+    assert clean in ("[REDACTED:provider_key]", "[REDACTED:virtual_key]")
+
+
+@given(st.text(NO_ESCAPES, max_size=20), st.text(NO_ESCAPES, max_size=20))
+def test_json_stays_json_and_keeps_what_stands_beside_a_secret(before, after):
+    value = [before, SECRET, KEY, after]
+    clean = json.loads(Redactor([SECRET]).data(json.dumps(value).replace("s", "\\u0073").encode()))
+    assert clean == [before, "[REDACTED:provider_key]", "[REDACTED:virtual_key]", after]
+
+
+@given(st.text(max_size=60))
+def test_escapes_without_a_secret_are_left_as_they_are(text):
+    written = escaped(text, range(0, 60, 2)).encode("utf-8", "surrogatepass")
+    assert Redactor([SECRET]).data(written) == written
