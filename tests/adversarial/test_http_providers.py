@@ -384,3 +384,66 @@ def test_whatever_passes_as_this_machine_leads_to_it(url: str) -> None:
     except ValueError:
         return
     assert is_loopback(called.host or ""), url
+
+
+# Whatever a provider says
+
+
+def known(wire: Any, kit: Any) -> list[bytes]:
+    """Answers that propose a denied call, in every framing."""
+    calls = kit.call("delete_file", '{"path": "/srv/a"}'), kit.call(*kit.good[:1], id="c2")
+    whole, frames = wire.whole(*calls), wire.frames(*calls)
+    events = b"content-type: text/event-stream\r\n"
+    return [
+        answered(whole),
+        rest(in_chunks(whole[:50], whole[50:]), CHUNKED),
+        answered(whole, b"connection: close\r\n", length=False),
+        answered(b"".join(frames), media=events),
+        answered(in_chunks(*frames), CHUNKED, media=events, length=False),
+        answered(b"".join(frames), b"connection: close\r\n", media=events, length=False),
+        answered(ECHO, status=b"429 X"),
+    ]
+
+
+_PIECES = [
+    *(bytes([c]) for c in b"\r\n\t \0\x0b\x7f\x80\xff:;,0{}[]\"\\"),
+    *(b"\r\n", b"\r\n\r\n", b"\n\n", b"\r\n ", b"HTTP/1.1 200 OK\r\n\r\n", b"content-length: 0\r\n", b"content-length: 5\r\n", CHUNKED),
+    *(b"0\r\n\r\n", b"data: ", b"data: [DONE]\n\n", b"event: x\n", b"HTTP/1.1 100 X\r\n\r\n", b"content-encoding: gzip\r\n", b"204", b"101", b"999"),
+]
+
+
+@st.composite
+def changes(draw: st.DrawFn) -> list[tuple[float, int, bytes]]:
+    """(where, how many bytes go, what comes)."""
+    one = st.tuples(st.floats(0, 1), st.integers(0, 4), st.sampled_from([b"", *_PIECES]))
+    return draw(st.lists(one, max_size=3))
+
+
+def changed(data: bytes, what: list[tuple[float, int, bytes]]) -> bytes:
+    for place, gone, piece in what:
+        at = int(place * len(data))
+        data = data[:at] + piece + data[at + gone :]
+    return data
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(which=st.integers(0, 6), what=changes(), stream=st.booleans(), end=st.booleans())
+def test_whatever_a_provider_says_the_client_gets_one_answer_and_no_denied_call(
+    brief: Any, kit: Any, wire: Any, which: int, what: list[tuple[float, int, bytes]], stream: bool, end: bool
+) -> None:
+    brief.provider.answer = said(changed(known(wire, kit)[which], what), stay=not end)
+    answer = brief.ask(wire, stream)
+    assert answer.status_code in (200, 201, 202, 203, 204) or answer.status_code >= 400
+    assert set(answer.headers) <= HEADERS
+    ended, calls = brief.closing(answer)
+    assert ended.exchange.state != "client_gone"
+    assert not any(call.released and call.name == "delete_file" for call in calls)
+    assert b"/srv/a" not in answer.content.replace(b"\\/", b"/") or answer.status_code >= 400
+    assert KEY not in answer.content
+    brief.no_faults()
+
+
+@pytest.fixture
+def brief(start: Any, provider: Any, readers: Any, caplog: Any, kit: Any) -> Any:
+    """A gateway that waits for no provider."""
+    return kit.house(start, provider, readers, caplog, timeouts={"connect": 0.5, "first_byte": 0.5, "idle": 0.3})
