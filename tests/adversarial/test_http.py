@@ -488,3 +488,40 @@ def test_a_client_that_leaves_pipelined_requests_is_on_record_and_its_provider_l
         sock.sendall(SMUGGLED)
         time.sleep(0.2)
     assert served.gateway.ended(wait=5)[0].exchange.state == "client_gone"
+
+
+def test_half_a_head_behind_an_answer_is_not_waited_for(brief: Any, kit: Any) -> None:
+    brief.provider.answer = slow(kit, streaming=False)
+    with line_to(brief.gateway) as sock:
+        sock.sendall(post())
+        time.sleep(0.1)
+        sock.sendall(b"GET /livez HTTP/1.1\r\nhost: 127")
+        start = time.monotonic()
+        said = hear(sock)
+    assert (said.statuses, said.closed) == ([200, 408], True)
+    assert time.monotonic() - start < 2.5
+
+
+def test_a_trailer_that_drips_is_not_waited_for(brief: Any) -> None:
+    """The last chunk has come, but not the end of the request: nobody is asked, and the client is told so in time."""
+    with line_to(brief.gateway) as sock:
+        sock.sendall(rest(CHUNKED, body=chunked(BODY, end=b"0\r\n")))
+        for number in range(20):
+            try:
+                sock.sendall(b"x-%d: 1\r\n" % number)
+            except ConnectionError:
+                break
+            time.sleep(0.05)
+        said = hear(sock)
+    assert said.statuses[:1] == [408]
+    assert said.closed
+    assert brief.provider.received == []
+    assert brief.gateway.ended()[0].exchange.error_code == "body_timeout"
+
+
+@pytest.mark.parametrize("size", [1, 7, 100])
+def test_a_request_in_small_pieces_is_the_same_request(served: Any, size: int) -> None:
+    data = rest(CHUNKED, body=chunked(BODY[:9], BODY[9:], end=b"0\r\nx-a: 1\r\n\r\n")) + LAST
+    said = talk(served.gateway, *(data[at : at + size] for at in range(0, len(data), size)))
+    assert said.statuses == [200, 200]
+    assert heard_by(served.provider) == ["first"]
