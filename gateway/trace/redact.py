@@ -15,6 +15,8 @@ _ESCAPED_BYTES = re.compile(rb"(\\+)u00(2[013-9a-fA-F]|5[0-9abd-fABD-F]|[3467][0
 """A printable character written as an escape of JSON, in however many layers of it; but not a quote or a backslash, which must stay one."""
 _BEGUN_BYTES = re.compile(rb"t(?:h(?:_(?:[0-9A-Za-z]{0,8}|[0-9A-Za-z]{8}_[0-9A-Za-z]{0,42}))?)?\Z")
 VIRTUAL_LENGTH = 55
+LAYERS = 4
+"""Of JSON in strings of JSON: a record holds messages, which hold arguments, which may hold JSON."""
 PROVIDER_KEY = "[REDACTED:provider_key]"
 VIRTUAL_KEY = "[REDACTED:virtual_key]"
 MIN_LENGTH = 8
@@ -66,9 +68,17 @@ class Redactor:
     def data(self, value: bytes) -> bytes:
         """JSON stays JSON; where a secret was written with escapes, other escapes of printable characters are written out with it."""
         clean = self._replaced(value)
-        if b"\\u00" in clean and (plain := _ESCAPED_BYTES.sub(_written_out, clean)) != (redacted := self._replaced(plain)):
-            return redacted
+        if b"\\u00" in clean and self._hidden(clean):
+            return self._replaced(_ESCAPED_BYTES.sub(_written_out, clean))
         return clean
+
+    def _hidden(self, value: bytes) -> bool:
+        """Whether a secret is there once escapes are written out. Looking is cheap, writing them out so that JSON stays JSON is not."""
+        for _ in range(LAYERS):
+            if self.finds(value.decode("raw_unicode_escape", "replace")):
+                return True
+            value = value.replace(rb"\\", b"\\")
+        return False
 
     def _replaced(self, value: bytes) -> bytes:
         for secret in self._bytes:
