@@ -257,6 +257,7 @@ def _delivered(visit: Visit) -> EndState:
 
 async def _release(visit: Visit, data: bytes) -> AsyncGenerator[Head | bytes, None]:
     """Sends a piece of a stream, after everything that must be on record before it."""
+    data = visit.flow.piece(data)
     if not data:
         return
     await visit.book.settle()
@@ -264,8 +265,7 @@ async def _release(visit: Visit, data: bytes) -> AsyncGenerator[Head | bytes, No
         visit.answering = True
         visit.x.status = 200
         _overhead(visit)
-        yield Head(200, visit.headers | _EVENT_STREAM)
-    data = visit.gateway.redactor.data(data)
+        yield _head(visit, 200, _EVENT_STREAM)
     visit.x.bytes_out += len(data)
     yield data
 
@@ -275,7 +275,7 @@ async def _final(
 ) -> AsyncGenerator[Head | bytes, None]:
     """Records the end, then sends what completes the answer: its last piece, or all of it."""
     x = visit.x
-    data = visit.gateway.redactor.data(data)
+    data = visit.flow.last(data)
     x.bytes_out += len(data)
     x.status = x.status or status
     if not visit.answering:
@@ -284,7 +284,7 @@ async def _final(
     await visit.book.end()
     if not visit.answering:
         visit.answering = True
-        yield Head(status, visit.headers | dict(headers) | {"content-length": str(len(data))})
+        yield _head(visit, status, {**headers, "content-length": str(len(data))})
     if data:
         yield data
 
@@ -296,6 +296,8 @@ async def fail(visit: Visit, error: GatewayError, state: EndState | None = None)
     if visit.book.ended:  # its end could not be recorded: the error is all that is left to say
         parts = _unrecorded(visit, error)
     else:
+        if not visit.answering:  # what waits to leave belongs to an answer that will not come
+            visit.flow = visit.gateway.redactor.flow()
         wire = visit.incoming.dialect.error_answer(error)
         frame = visit.stream.error(error) if visit.answering and visit.stream is not None else None
         parts = _final(visit, wire.status, wire.headers, wire.body if frame is None else frame)
@@ -313,8 +315,14 @@ async def _unrecorded(visit: Visit, error: GatewayError) -> AsyncGenerator[Head 
         yield visit.stream.error(error)
         return
     wire = visit.incoming.dialect.error_answer(error)
-    yield Head(wire.status, visit.headers | dict(wire.headers) | {"content-length": str(len(wire.body))})
+    yield _head(visit, wire.status, {**wire.headers, "content-length": str(len(wire.body))})
     yield wire.body
+
+
+def _head(visit: Visit, status: int, headers: Mapping[str, str]) -> Head:
+    """The provider's headers leave with the answer's own, known secrets taken out of all."""
+    clean = visit.gateway.redactor.text
+    return Head(status, {name: clean(value) for name, value in {**visit.headers, **headers}.items()})
 
 
 async def close(visit: Visit) -> None:

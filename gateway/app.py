@@ -8,6 +8,7 @@ other request.
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Awaitable, Callable, MutableMapping
 from contextlib import aclosing
 from dataclasses import replace
@@ -90,7 +91,7 @@ class DataPlane:
             dialect=found.dialect,
             endpoint=found.endpoint,
             body=visitor.body,
-            refusal=_upgrade(dict(headers)) or found.refusal,
+            refusal=_upgrade(headers) or found.refusal,
         )
         visitor.expect(dict(headers))
         task = asyncio.current_task()
@@ -231,9 +232,12 @@ def _too_large(limit: int) -> GatewayError:
     )
 
 
+_CONTROL = re.compile(rb"[\x00-\x1f\x7f]")
+
+
 def _safe(value: str) -> bytes:
-    """A header value that cannot start another header."""
-    return value.replace("\r", " ").replace("\n", " ").encode("latin-1", "replace")
+    """A header value that cannot start another header, nor stop the answer by what no header may hold."""
+    return _CONTROL.sub(b" ", value.encode("latin-1", "replace"))
 
 
 class _Found(NamedTuple):
@@ -267,8 +271,9 @@ def _guess(headers: dict[str, str], query: bytes) -> Dialect:
     return DIALECTS["anthropic.messages" if "anthropic-version" in headers else "openai.chat"]
 
 
-def _upgrade(headers: dict[str, str]) -> GatewayError | None:
-    if "upgrade" in headers.get("connection", "").lower() and headers.get("upgrade"):
+def _upgrade(headers: list[tuple[str, str]]) -> GatewayError | None:
+    wanted = any(name == "upgrade" for name, _ in headers)
+    if wanted and any(name == "connection" and "upgrade" in value.lower() for name, value in headers):
         message = "This gateway speaks plain HTTP and server-sent events here, no WebSocket."
         return GatewayError("upgrade", "upgrade_required", message)
     return None

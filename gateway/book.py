@@ -283,12 +283,24 @@ def main(data: Path, host: str, port: int, *, watch_stdin: bool = False) -> int:
 async def _serve(book: Book, data: Path, host: str, port: int, *, watch_stdin: bool) -> None:
     import uvicorn
 
+    from gateway.config import Limits, Timeouts
+    from gateway.front import front
     from gateway.web import admin
     from gateway.web.token import read_or_create
 
     app = admin.create(book, read_or_create(data / "admin.token"), [host, "127.0.0.1", "localhost", "::1"])
     config = uvicorn.Config(
-        app, host=host, port=port, log_config=None, access_log=False, lifespan="off", server_header=False, timeout_graceful_shutdown=2
+        app,
+        host=host,
+        port=port,
+        http=front(Limits(), Timeouts()),
+        ws="none",
+        log_config=None,
+        access_log=False,
+        lifespan="off",
+        server_header=False,
+        proxy_headers=False,
+        timeout_graceful_shutdown=2,
     )
     server = uvicorn.Server(config)
     setattr(server, "capture_signals", contextlib.nullcontext)  # noqa: B010 - the signals are ours: they end the reading first

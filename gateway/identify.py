@@ -24,6 +24,9 @@ ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 SESSION_HEADERS = ("x-session-id", "x-claude-code-session-id", "session-id", "thread-id", "x-session-affinity")
 """Headers that name a session, best first (who sends which: openai/anthropic SDK users, Claude Code, Codex, opencode)."""
 
+KEYS_IN_QUERIES = frozenset({"gcp.gemini"})
+"""Providers whose own clients put the key into the URL (`?key=`); anywhere else one in a URL is a mistake that ends up in logs."""
+
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 
 
@@ -47,20 +50,31 @@ def split_key(token: str) -> tuple[str, str] | None:
     return (match[1], match[2]) if match else None
 
 
-def presented_key(headers: Sequence[tuple[str, str]], query: str) -> str | None:
+def presented_key(headers: Sequence[tuple[str, str]], query: str, provider: str) -> str | None:
     """The one key the client presents, wherever its SDK puts it (`Authorization: Bearer`, `x-api-key`, `x-goog-api-key`, `?key=`).
 
-    Raises GatewayError when two different keys are presented: which of them counts must not be a matter of reading order.
+    Raises GatewayError when a header comes twice or two different keys are presented: which of them counts must not be a matter of
+    reading order; and for a key in a URL where clients of this provider put none.
     """
-    found = {token for token in _tokens(headers, query) if token}
-    if len(found) > 1:
+    in_query = [value for name, value in parse_qsl(query) if name == "key"]
+    if in_query and provider not in KEYS_IN_QUERIES:
         raise GatewayError(
-            "bad_request", "ambiguous_key", "This request carries more than one API key. Send exactly one."
+            "bad_request", "key_in_query", "Send the API key in a header, not in the URL, where logs on the way keep it."
         )
-    return found.pop() if found else None
+    names = [name for name, _ in headers if name in _KEY_HEADERS]
+    if len(names) == len(set(names)) and len(in_query) < 2:
+        found = {token for token in (*_tokens(headers), *in_query) if token}
+        if len(found) < 2:
+            return found.pop() if found else None
+    raise GatewayError(
+        "bad_request", "ambiguous_key", "This request carries more than one API key. Send exactly one, once."
+    )
 
 
-def _tokens(headers: Sequence[tuple[str, str]], query: str) -> list[str]:
+_KEY_HEADERS = ("authorization", "x-api-key", "x-goog-api-key")
+
+
+def _tokens(headers: Sequence[tuple[str, str]]) -> list[str]:
     tokens = []
     for name, value in headers:
         if name == "authorization":
@@ -72,9 +86,8 @@ def _tokens(headers: Sequence[tuple[str, str]], query: str) -> list[str]:
                     "Authorization must be 'Bearer <key>' with a key made by 'tollhouse keys create'.",
                 )
             tokens.append(token.strip())
-        elif name in ("x-api-key", "x-goog-api-key"):
+        elif name in _KEY_HEADERS:
             tokens.append(value.strip())
-    tokens.extend(value for name, value in parse_qsl(query) if name == "key")
     return tokens
 
 

@@ -93,7 +93,7 @@ class _Waiter:
 
 class Journal:
     """Writes one worker's records. `first` makes the record that heads each segment; sizes are in bytes; `max_total_bytes` caps
-    all segments of the directory together (None: no cap)."""
+    all segments of the directory together (None: no cap). `clean` takes known secrets out of a record's bytes, in whatever field."""
 
     def __init__(
         self,
@@ -104,6 +104,7 @@ class Journal:
         boot: str,
         durability: Durability,
         first: Callable[[], Record],
+        clean: Callable[[bytes], bytes] = bytes,
         max_segment_bytes: int = 64 * 1024 * 1024,
         max_total_bytes: int | None = None,
         max_queued_bytes: int = 64 * 1024 * 1024,
@@ -112,7 +113,7 @@ class Journal:
         self.durability: Durability = durability
         self._directory = directory
         self._next = Segment(run, slot, boot, 0)
-        self._first = first
+        self._first, self._clean = first, clean
         self._max_segment, self._max_total, self._max_queued = max_segment_bytes, max_total_bytes, max_queued_bytes
         self._head = frames.GENESIS
         self._segment: _OpenSegment | None = None
@@ -134,7 +135,7 @@ class Journal:
 
     async def append(self, *records: Record) -> None:
         """Returns when all records are durable, together and in this order. Raises JournalUnavailable when they are not."""
-        payloads = [record.encode(each) for each in records]
+        payloads = [self._clean(record.encode(each)) for each in records]
         if any(len(payload) > frames.MAX_PAYLOAD for payload in payloads):
             raise JournalUnavailable(f"a record is over {frames.MAX_PAYLOAD} bytes; lower the limit for request bodies")
         if self._closing:

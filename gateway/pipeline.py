@@ -86,7 +86,7 @@ def _begin(gateway: Gateway, incoming: Incoming) -> Visit:
         client_request_id=identify.label(named.get("x-request-id")) or None,
     )
     book = Bookkeeping(x, gateway.journal, gateway.scribe, gateway.prices, clock, provider=incoming.dialect.PROVIDER)
-    return Visit(gateway, incoming, x, book, clock.mono_us(), headers={"x-gateway-trace-id": x.id})
+    return Visit(gateway, incoming, x, book, gateway.redactor.flow(), clock.mono_us(), headers={"x-gateway-trace-id": x.id})
 
 
 def _identify(visit: Visit) -> None:
@@ -95,7 +95,7 @@ def _identify(visit: Visit) -> None:
         raise GatewayError(
             "unavailable", "shutting_down", "This gateway is shutting down. Try again shortly.", retry_after=1
         )
-    token = identify.presented_key(incoming.headers, incoming.query)
+    token = identify.presented_key(incoming.headers, incoming.query, incoming.dialect.PROVIDER)
     record = gateway.keys.find(token, gateway.clock.now_us()) if token else None
     required = gateway.keys_required
     if record is None and token and (required or token.startswith("th_")):
@@ -137,7 +137,7 @@ async def _receive(visit: Visit) -> bytes:
 
 def _decode(visit: Visit, body: bytes) -> Request:
     x, headers = visit.x, dict(visit.incoming.headers)
-    if headers.get("content-encoding", "identity").lower() != "identity":
+    if any(name == "content-encoding" and value.lower() != "identity" for name, value in visit.incoming.headers):
         raise GatewayError(
             "bad_request", "content_encoding", "Send the request body uncompressed (without content-encoding)."
         )

@@ -19,7 +19,7 @@ from gateway.journal import Journal
 from gateway.judge import Court
 from gateway.policy import PolicySet, Reading
 from gateway.state import Belonging, Belongings, Keys
-from gateway.trace.redact import Redactor
+from gateway.trace.redact import Flow, Redactor
 from gateway.trace.rows import Scribe
 from gateway.upstream.client import UpstreamClient
 from gateway.upstream.routing import Routes
@@ -85,6 +85,8 @@ class Visit:
     incoming: Incoming
     x: Exchange
     book: Bookkeeping
+    flow: Flow
+    """Through which every byte of the answer leaves."""
     started: int
     court: Court | None = None
     stream: Stream | None = None

@@ -99,7 +99,13 @@ class Worker:
         folder = settings.data_path / "journal"
         mode = durability(settings)
         self._journal = Journal(
-            folder, run=self._run, slot=self._slot, boot=self._boot, durability=mode, first=self._booted
+            folder,
+            run=self._run,
+            slot=self._slot,
+            boot=self._boot,
+            durability=mode,
+            first=self._booted,
+            clean=self.redactor.data,
         )
         upstream = UpstreamClient(settings.timeouts)
         gateway = assemble(settings, self._policies, self._journal, upstream, self._clock)

@@ -19,10 +19,12 @@ from gateway.app import DataPlane
 from gateway.clock import Clock, uuid7
 from gateway.config import Settings
 from gateway.front import front
+from gateway.installation import provider_keys
 from gateway.journal import Journal
 from gateway.policy import EMPTY, load
 from gateway.trace import frames, record
 from gateway.trace.record import Booted
+from gateway.trace.redact import Redactor
 from gateway.upstream.client import UpstreamClient
 from gateway.worker import assemble
 
@@ -135,6 +137,7 @@ class Running:
             boot=boot,
             durability="commit",
             first=lambda: Booted(run=run, slot=0, boot=boot, at_us=clock.now_us()),
+            clean=Redactor(provider_keys(self.settings).values()).data,
         )
         self.journal = journal
         upstream = UpstreamClient(self.settings.timeouts)

@@ -30,23 +30,40 @@ def request(*messages: Message, session_hint: str | None = None) -> Request:
     ],
 )
 def test_the_key_is_found_wherever_an_sdk_puts_it(headers, query):
-    assert identify.presented_key(headers, query) == KEY
+    assert identify.presented_key(headers, query, "gcp.gemini") == KEY
 
 
 def test_no_key_is_none():
-    assert identify.presented_key([("accept", "*/*"), ("authorization", "Bearer ")], "beta=true") is None
+    assert identify.presented_key([("accept", "*/*"), ("authorization", "Bearer ")], "beta=true", "openai") is None
 
 
-def test_two_different_keys_are_refused_not_chosen_between():
+@pytest.mark.parametrize(
+    ("headers", "query"),
+    [
+        ([("authorization", f"Bearer {KEY}"), ("x-api-key", OTHER)], ""),
+        ([("authorization", f"Bearer {KEY}"), ("authorization", f"Bearer {KEY}")], ""),
+        ([("authorization", f"Bearer {KEY}"), ("authorization", "Basic abc")], ""),
+        ([("x-api-key", KEY), ("x-api-key", "")], ""),
+        ([], f"key={KEY}&key={KEY}"),
+        ([("x-goog-api-key", KEY)], f"%6bey={OTHER}"),
+    ],
+)
+def test_two_keys_are_refused_not_chosen_between(headers, query):
     with pytest.raises(GatewayError) as caught:
-        identify.presented_key([("authorization", f"Bearer {KEY}"), ("x-api-key", OTHER)], "")
+        identify.presented_key(headers, query, "gcp.gemini")
     assert (caught.value.kind, caught.value.code) == ("bad_request", "ambiguous_key")
 
 
 def test_another_authorization_scheme_is_refused_with_the_form_wanted():
     with pytest.raises(GatewayError, match="Bearer <key>") as caught:
-        identify.presented_key([("authorization", "Basic abc")], "")
+        identify.presented_key([("authorization", "Basic abc")], "", "openai")
     assert caught.value.kind == "authentication"
+
+
+def test_a_key_in_a_url_is_refused_where_no_client_puts_one():
+    with pytest.raises(GatewayError) as caught:
+        identify.presented_key([], f"beta=true&key={KEY}", "openai")
+    assert (caught.value.kind, caught.value.code) == ("bad_request", "key_in_query")
 
 
 @given(st.integers(min_value=0, max_value=62**43 - 1))

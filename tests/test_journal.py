@@ -9,6 +9,7 @@ import os
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -27,7 +28,7 @@ def note(text: object) -> Record:
     return PolicyLoaded(PolicyRow(hash=str(text), loaded_us=1))
 
 
-def open_journal(directory: Path, durability: Durability = "commit", **more: int) -> Journal:
+def open_journal(directory: Path, durability: Durability = "commit", **more: Any) -> Journal:
     return Journal(directory, run=RUN, slot=3, boot=BOOT, durability=durability, first=lambda: Booted(RUN, 3, BOOT, 7), **more)
 
 
@@ -56,6 +57,17 @@ def test_records_are_read_back_in_the_order_of_the_calls(tmp_path: Path, durabil
 
     asyncio.run(write())
     assert notes(tmp_path) == [f"{n}{letter}" for n in range(200) for letter in "ab"]
+
+
+@pytest.mark.parametrize("durability", BOTH)
+def test_what_is_not_to_be_kept_is_taken_out_of_every_record(tmp_path: Path, durability: Durability) -> None:
+    async def write() -> None:
+        journal = open_journal(tmp_path, durability, clean=lambda data: data.replace(b"secret", b"***"))
+        await journal.append(note("a secret"), note("none"))
+        await journal.close()
+
+    asyncio.run(write())
+    assert notes(tmp_path) == ["a ***", "none"]
 
 
 @pytest.mark.parametrize("durability", BOTH)

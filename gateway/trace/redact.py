@@ -11,10 +11,42 @@ from collections.abc import Iterable
 
 _VIRTUAL = re.compile(r"th_[0-9A-Za-z]{8}_[0-9A-Za-z]{43}")
 _VIRTUAL_BYTES = re.compile(_VIRTUAL.pattern.encode())
+_ESCAPED_BYTES = re.compile(rb"(\\+)u00(2[013-9a-fA-F]|5[0-9abd-fABD-F]|[3467][0-9a-fA-F])")
+"""A printable character written as an escape of JSON, in however many layers of it; but not a quote or a backslash, which must stay one."""
+_BEGUN_BYTES = re.compile(rb"t(?:h(?:_(?:[0-9A-Za-z]{0,8}|[0-9A-Za-z]{8}_[0-9A-Za-z]{0,42}))?)?\Z")
+VIRTUAL_LENGTH = 55
+LAYERS = 4
+"""Of JSON in strings of JSON: a record holds messages, which hold arguments, which may hold JSON."""
 PROVIDER_KEY = "[REDACTED:provider_key]"
 VIRTUAL_KEY = "[REDACTED:virtual_key]"
 MIN_LENGTH = 8
 """A shorter 'secret' would blank out ordinary words."""
+
+
+def _written_out(escape: re.Match[bytes]) -> bytes:
+    layers = escape[1]  # an odd one out ends a row of written backslashes, which stay
+    return (layers[:-1] if len(layers) % 2 else b"") + bytes([int(escape[2], 16)])
+
+
+class Flow:
+    """The pieces of one answer on their way out. The end of a piece waits for the next one where it could be the beginning of a secret,
+    so that none leaves in two parts; most pieces end with a line and nothing waits."""
+
+    def __init__(self, redactor: Redactor) -> None:
+        self._redactor = redactor
+        self._waiting = b""
+
+    def piece(self, data: bytes) -> bytes:
+        """What of the answer may leave now."""
+        data = self._redactor.data(self._waiting + data)
+        waits = self._redactor.open_end(data)
+        self._waiting = data[len(data) - waits :]
+        return data[: len(data) - waits]
+
+    def last(self, data: bytes) -> bytes:
+        """The rest of the answer."""
+        data, self._waiting = self._redactor.data(self._waiting + data), b""
+        return data
 
 
 class Redactor:
@@ -34,10 +66,41 @@ class Redactor:
         return self.text(value) != value
 
     def data(self, value: bytes) -> bytes:
+        """JSON stays JSON; where a secret was written with escapes, other escapes of printable characters are written out with it."""
+        clean = self._replaced(value)
+        if b"\\u00" in clean and self._hidden(clean):
+            return self._replaced(_ESCAPED_BYTES.sub(_written_out, clean))
+        return clean
+
+    def _hidden(self, value: bytes) -> bool:
+        """Whether a secret is there once escapes are written out. Looking is cheap, writing them out so that JSON stays JSON is not."""
+        for _ in range(LAYERS):
+            if self.finds(value.decode("raw_unicode_escape", "replace")):
+                return True
+            value = value.replace(rb"\\", b"\\")
+        return False
+
+    def _replaced(self, value: bytes) -> bytes:
         for secret in self._bytes:
             if secret in value:
                 value = value.replace(secret, PROVIDER_KEY.encode())
         return _VIRTUAL_BYTES.sub(VIRTUAL_KEY.encode(), value) if b"th_" in value else value
+
+    def flow(self) -> Flow:
+        return Flow(self)
+
+    def open_end(self, value: bytes) -> int:
+        """How many bytes at the end of `value` could be the beginning of something to be replaced. No key holds a line's end."""
+        if value.endswith(b"\n"):
+            return 0
+        begun = _BEGUN_BYTES.search(value, max(0, len(value) - VIRTUAL_LENGTH))
+        longest = len(value) - begun.start() if begun else 0
+        for secret in self._bytes:
+            for length in range(min(len(secret) - 1, len(value)), longest, -1):
+                if value.endswith(secret[:length]):
+                    longest = length
+                    break
+        return longest
 
     def __repr__(self) -> str:
         return f"Redactor({len(self._secrets)} secrets)"

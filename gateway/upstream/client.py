@@ -1,7 +1,7 @@
 """One HTTP exchange with a provider, over aiohttp.
 
 What it refuses to do is the point: no redirects (a key would follow them), no proxies or credentials from the environment, no cookies, no
-decompression (identity is asked for; a bomb is not unpacked), no retry. aiohttp's exceptions end here.
+decompression (identity is asked for; a bomb is not unpacked), no retry, no answer of more than one meaning. aiohttp's exceptions end here.
 """
 
 from __future__ import annotations
@@ -10,9 +10,10 @@ import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from types import TracebackType
-from typing import Protocol, Self
+from typing import Any, Protocol, Self
 
 import aiohttp
+from aiohttp.connector import Connection
 from yarl import URL
 
 from gateway.config import Timeouts
@@ -72,6 +73,18 @@ class UpstreamAnswer:
         return bytes(body)
 
 
+class _Connector(aiohttp.TCPConnector):
+    """A pool that lends no connection on which the provider has said something unasked: it would be taken for the answer to the next
+    request, which may be another caller's. aiohttp looks when a connection comes back, not when it is lent again."""
+
+    async def _get(self, key: Any, traces: list[Any]) -> Connection | None:
+        while (connection := await super()._get(key, traces)) is not None:
+            if connection.protocol is not None and not connection.protocol.should_close:
+                return connection
+            connection.close()
+        return None
+
+
 class UpstreamClient:
     """Connections to providers, pooled; one per worker."""
 
@@ -88,12 +101,7 @@ class UpstreamClient:
                 raise GatewayError(
                     "upstream", "upstream_redirect", "The provider answered with a redirect, which is never followed."
                 )
-            if response.headers.get("content-encoding", "identity").lower() != "identity":
-                raise GatewayError(
-                    "upstream",
-                    "upstream_encoding",
-                    "The provider compressed its answer although identity was asked for.",
-                )
+            _refuse_unclear(response)
             yield UpstreamAnswer(response)
         finally:
             if response.content.at_eof():
@@ -129,7 +137,7 @@ class UpstreamClient:
         timeout = aiohttp.ClientTimeout(
             total=None, sock_connect=self._timeouts.connect, connect=None, sock_read=self._timeouts.idle
         )
-        connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=30, enable_cleanup_closed=True)
+        connector = _Connector(limit=0, keepalive_timeout=30, enable_cleanup_closed=True)
         return aiohttp.ClientSession(
             connector=connector,
             timeout=timeout,
@@ -138,6 +146,23 @@ class UpstreamClient:
             trust_env=False,
             read_bufsize=READ_BUFFER,
             skip_auto_headers=("user-agent", "accept", "content-type"),
+        )
+
+
+def _refuse_unclear(response: aiohttp.ClientResponse) -> None:
+    """Raises GatewayError for an answer whose bytes are not what they seem, or that no client could be given: a status without a body
+    (204 with one would stand before the client's next answer), in parts, or outside HTTP's numbers."""
+    encodings = [value.strip().lower() for value in response.headers.getall("content-encoding", [])]
+    codings = [value.strip().lower() for value in response.headers.getall("transfer-encoding", [])]
+    if encodings not in ([], ["identity"]) or codings not in ([], ["chunked"]):
+        raise GatewayError(
+            "upstream", "upstream_encoding", "The provider compressed its answer although identity was asked for."
+        )
+    if len(response.headers.getall("content-type", [])) > 1:
+        raise GatewayError("upstream", "upstream_media_type", "The provider gave its answer two media types.")
+    if not (200 <= response.status <= 204 or 400 <= response.status <= 599):
+        raise GatewayError(
+            "upstream", "upstream_status", f"The provider answered with the status {response.status}, which ends no request."
         )
 
 

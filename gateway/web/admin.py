@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import hmac
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from typing import Any, Protocol
 
@@ -80,6 +81,7 @@ def create(desk: Desk, token: str, hosts: Sequence[str]) -> ASGIApp:
         Route("/queries/{name}", admin.guarded(admin.one_query)),
     ]
     app = Starlette(routes=routes, exception_handlers={404: _not_found, 405: _wrong_method})
+    app.router.redirect_slashes = False
     return _OnlyHosts(app, hosts)
 
 
@@ -127,7 +129,7 @@ class _Admin:
             return _json({**_described(query), "sql": query.sql})
         given = {name: request.query_params.get(name, default) for name, default in query.params.items()}
         limit = request.query_params.get("limit", "1000")
-        return await self._ask(query.sql, int(limit) if limit.isdigit() else 1000, given)
+        return await self._ask(query.sql, int(limit) if re.fullmatch("[0-9]{1,9}", limit) else 1000, given)
 
     async def tail(self, request: Request) -> Response:
         try:
@@ -199,8 +201,10 @@ class _OnlyHosts:
         if scope["type"] == "http" and not self._is_ours(scope):
             answer = _error(421, "wrong_host", f"this listener answers to {', '.join(sorted(self._hosts))} only")
             await answer(scope, receive, send)
-            return
-        await self._app(scope, receive, send)
+        elif scope["type"] == "http" and scope["raw_path"] != scope["path"].encode():  # spelled otherwise than it is listed
+            await (await _not_found())(scope, receive, send)
+        else:
+            await self._app(scope, receive, send)
 
     def _is_ours(self, scope: Scope) -> bool:
         named = [value for name, value in scope["headers"] if name == b"host"]
@@ -226,7 +230,7 @@ def _described(query: queries.Query) -> dict[str, Any]:
     return {"name": query.name, "title": query.title, "params": query.params}
 
 
-async def _not_found(request: Request, error: Exception) -> Response:
+async def _not_found(*_: object) -> Response:
     return _error(404, "not_found", "there are /livez /readyz /sql /tail /queries here")
 
 

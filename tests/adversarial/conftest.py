@@ -929,17 +929,20 @@ class House:
 
     def stays_well(self, wire: Any) -> None:
         """(d) nothing was logged as a fault, and the next ordinary request passes."""
+        self.no_faults()
+        self.provider.answer = self.provider.json(wire.whole(Forged(GOOD[0], json.dumps(GOOD[1]))))
+        ended, calls = self.closing(self.ask(wire, False))
+        assert ended.exchange.state == "complete"
+        assert [call.name for call in calls if call.released] == [GOOD[0]]
+        self.provider.received.clear()
+
+    def no_faults(self) -> None:
         faults = [
             r
             for r in self._caplog.records
             if (r.levelno >= logging.ERROR or r.exc_info) and "Provider._serve" not in r.getMessage()
         ]
         assert not faults, [r.getMessage() for r in faults]
-        self.provider.answer = self.provider.json(wire.whole(Forged(GOOD[0], json.dumps(GOOD[1]))))
-        ended, calls = self.closing(self.ask(wire, False))
-        assert ended.exchange.state == "complete"
-        assert [call.name for call in calls if call.released] == [GOOD[0]]
-        self.provider.received.clear()
 
 
 @pytest.fixture(scope="session")

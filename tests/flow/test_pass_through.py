@@ -32,7 +32,7 @@ def test_a_route_that_the_settings_open_passes_as_it_is_and_is_marked_unevaluate
     provider.answer = provider.raw(b"\x00\x01raw", "201 Created", media="application/x-thing")
     with gateway.client() as client:
         upload = {"file": ("a.jsonl", b'{"a": 1}\n', "application/jsonl")}
-        answer = client.post("/v1/files?purpose=batch&key=abc", files=upload, headers={"openai-organization": "o"})
+        answer = client.post("/v1/files?purpose=batch", files=upload, headers={"openai-organization": "o"})
     assert (answer.status_code, answer.content, answer.headers["content-type"]) == (201, b"\x00\x01raw", "application/x-thing")
     head, body = provider.received[0]
     assert head.startswith(b"POST /v1/files?purpose=batch HTTP/1.1\r\n")

@@ -908,7 +908,7 @@ def test_the_beta_parameter_and_the_dialect_s_headers_reach_the_provider(start, 
     gateway = start(ENFORCE)
     provider.answer = provider.json(wire.answer())
     headers = {"anthropic-beta": "b1", "openai-organization": "o1", "x-forwarded-for": "1.2.3.4", "user-agent": "sdk/1"}
-    post(gateway, wire, wire.request(False), params={"beta": "true", "key": "sk-x", "other": "1"}, headers=headers)
+    post(gateway, wire, wire.request(False), params={"beta": "true", "keys": "x", "other": "1"}, headers=headers)
     head = provider.received[0][0].lower()
     assert b"?beta=true http/1.1" in head
     assert b"user-agent: sdk/1" in head

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -56,3 +58,54 @@ def test_text_without_secrets_is_untouched(text):
     redactor = Redactor([SECRET])
     assert redactor.text(text) == text
     assert redactor.data(text.encode()) == text.encode()
+
+
+@given(st.lists(st.sampled_from(["data: ", "t", "th_", SECRET, SECRET[:5], KEY, KEY[:20], "\n\n", "x"]), max_size=12), st.data())
+def test_a_secret_leaves_in_no_piece_however_the_answer_is_cut(words, data):
+    redactor, whole = Redactor([SECRET]), "".join(words).encode()
+    cuts = sorted(data.draw(st.lists(st.integers(0, len(whole)), max_size=8)))
+    flow = redactor.flow()
+    pieces = [flow.piece(whole[a:b]) for a, b in zip([0, *cuts], [*cuts, len(whole)], strict=True)]
+    out = b"".join([*pieces, flow.last(b"")])
+    assert SECRET.encode() not in out
+    assert KEY.encode() not in out
+    assert out == redactor.data(whole)
+
+
+def test_a_piece_that_ends_with_a_line_waits_for_nothing():
+    flow = Redactor([SECRET]).flow()
+    assert flow.piece(b"data: th\n\n") == b"data: th\n\n"
+    assert flow.piece(f"data: {SECRET[:4]}".encode()) == b"data: "
+    assert flow.last(b"\n\n") == f"{SECRET[:4]}\n\n".encode()
+
+
+NO_ESCAPES = st.sampled_from("s\\\"t/ \nhé\x00😀")
+
+
+def escaped(text, letters):
+    """A JSON string in which the letters at these places are escapes."""
+    return '"' + "".join(f"\\u{ord(c):04x}" if at in letters else c for at, c in enumerate(text)) + '"'
+
+
+@given(st.sampled_from([SECRET, KEY]), st.sets(st.integers(0, 54), min_size=1), st.integers(0, 2))
+def test_a_secret_is_found_in_json_however_it_is_escaped(secret, letters, layers):
+    text = escaped(secret, letters)
+    for _ in range(layers):
+        text = json.dumps(text)
+    clean = Redactor([SECRET]).data(text.encode())
+    for _ in range(layers + 1):
+        clean = json.loads(clean)
+    assert clean in ("[REDACTED:provider_key]", "[REDACTED:virtual_key]")
+
+
+@given(st.text(NO_ESCAPES, max_size=20), st.text(NO_ESCAPES, max_size=20))
+def test_json_stays_json_and_keeps_what_stands_beside_a_secret(before, after):
+    value = [before, SECRET, KEY, after]
+    clean = json.loads(Redactor([SECRET]).data(json.dumps(value).replace("s", "\\u0073").encode()))
+    assert clean == [before, "[REDACTED:provider_key]", "[REDACTED:virtual_key]", after]
+
+
+@given(st.text(max_size=60))
+def test_escapes_without_a_secret_are_left_as_they_are(text):
+    written = escaped(text, range(0, 60, 2)).encode("utf-8", "surrogatepass")
+    assert Redactor([SECRET]).data(written) == written

@@ -115,6 +115,21 @@ def test_two_host_headers_are_refused(desk: Desk) -> None:
     assert send(desk, "GET", "/livez", headers=headers).status_code == 421
 
 
+@pytest.mark.parametrize(
+    "path",
+    ["/queries/", "/%71ueries", "/queries%2flatest_decisions", "/queries/latest_decision%73", "/tail/", "/livez/", "/livez%00", "//livez"],
+)
+@pytest.mark.parametrize("headers", [HEADERS, {}])
+def test_only_the_listed_spelling_of_a_path_is_served(desk: Desk, path: str, headers: Mapping[str, str]) -> None:
+    answer = send(desk, "GET", path, headers=headers)
+    assert (answer.status_code, answer.json()["error"]["code"]) == (404, "not_found")
+
+
+@pytest.mark.parametrize("limit", ["²", "-1", "1e3", "9" * 400, "", "x", "１"])
+def test_a_limit_that_is_no_number_is_the_usual_one(desk: Desk, limit: str) -> None:
+    assert send(desk, "GET", "/queries/latest_decisions", params={"limit": limit}).status_code == 200
+
+
 def test_a_question_is_answered(desk: Desk) -> None:
     answer = send(desk, "POST", "/sql", json={"sql": "SELECT i, $a AS a FROM range(3) r(i)", "limit": 2, "params": {"a": "x"}}).json()
     assert answer.pop("elapsed_ms") >= 0

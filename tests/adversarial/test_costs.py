@@ -1,0 +1,238 @@
+"""Rows A6, A11 and C14: what is sent to cost much ends at a limit, keeps little in memory, and leaves the gateway free for others.
+
+The provider writes without end while a second client asks. Bounds are generous: they tell "a limit" from "none", not fast from slow.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import resource
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import httpx
+import pytest
+
+from gateway import answering
+from gateway.dialects.events import Limits
+from gateway.policy import expressions
+
+SECONDS = 60
+"""By then an endless answer has long been ended."""
+SOON = 5.0
+"""In which another client gets its answer meanwhile."""
+MEMORY = 96 * 1024 * 1024
+"""By how much this process may grow, which is gateway, provider and client in one."""
+
+
+def endless(*first: bytes, repeat: bytes) -> Any:
+    """A stream that goes on until the gateway leaves."""
+    piece = repeat * max(1, 60_000 // len(repeat))
+
+    async def answer(reader: Any, writer: Any, body: bytes) -> None:
+        writer.write(b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close\r\n\r\n" + b"".join(first))
+        try:
+            while True:
+                writer.write(piece)
+                await writer.drain()
+        except ConnectionError:
+            writer.close()
+
+    return answer
+
+
+class Meanwhile:
+    """Asks for an ordinary answer again and again while something else goes on; keeps how long each took."""
+
+    def __init__(self, house: Any, wire: Any) -> None:
+        self._house, self._wire = house, wire
+        self.times: list[float] = []
+        self.codes: set[int] = set()
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._ask)
+
+    def _ask(self) -> None:
+        body = self._wire.request(False, metadata={"user_id": "other"})
+        with self._house.gateway.client() as client:
+            while not self._over.is_set() or not self.times:
+                start = time.monotonic()
+                self.codes.add(client.post(self._wire.path, json=body, headers=self._wire.headers).status_code)
+                self.times.append(time.monotonic() - start)
+                self._over.wait(0.02)
+
+    def __enter__(self) -> Meanwhile:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._over.set()
+        self._thread.join()
+
+
+def chosen(hostile: Any, ordinary: Any) -> Any:
+    """The provider answers the other client as it should."""
+
+    async def answer(reader: Any, writer: Any, body: bytes) -> None:
+        await (ordinary if b'"other"' in body else hostile)(reader, writer, body)
+
+    return answer
+
+
+def read_all(house: Any, wire: Any, body: Any) -> tuple[httpx.Response, bytes]:
+    """The last bytes of a long answer, without keeping the rest."""
+    last = b""
+    with house.client.stream("POST", wire.path, json=body, headers=wire.headers, timeout=SECONDS) as answer:
+        for piece in answer.iter_raw():
+            last = (last + piece)[-100_000:]
+    return answer, last
+
+
+@pytest.fixture
+def bounded() -> Iterator[None]:
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    yield
+    grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024
+    assert grown < MEMORY, f"{grown // 1024**2} MiB"
+
+
+def place(wire: Any) -> int:
+    return 0 if wire.name == "chat" else 1
+
+
+def began(wire: Any, kit: Any) -> list[bytes]:
+    """An answer with a call that has begun."""
+    return [*wire.opening(), wire.begun(kit.call("read_file", ""), place(wire))]
+
+
+def words(wire: Any) -> bytes:
+    return wire.chunk({"content": "x"}) if wire.name == "chat" else wire.event("ping")
+
+
+FLOODS: dict[str, Callable[[Any, Any], tuple[list[bytes], bytes]]] = {
+    "arguments a character at a time": lambda w, k: (began(w, k), w.piece(place(w), "x")),
+    "arguments in pieces of nothing": lambda w, k: (began(w, k), w.piece(place(w), "")),
+    "words a character at a time": lambda w, k: (w.opening(), words(w)),
+    "comments": lambda w, k: (w.opening(), b": wait\n\n"),
+    "one event without end": lambda w, k: (w.opening(), b"data: " + b"x" * 1000 + b"\n"),
+    "one line without end": lambda w, k: (w.opening(), b"x" * 1000),
+}
+
+
+@pytest.mark.parametrize("flood", [flood for flood in FLOODS if flood != "arguments a character at a time"])
+def test_an_answer_without_end_is_ended_while_others_are_served(
+    house: Any, kit: Any, wire: Any, bounded: None, monkeypatch: Any, flood: str
+) -> None:
+    """Events that are read as JSON come to the bound on their number too, but in a test not that far."""
+    if flood in ("arguments in pieces of nothing", "words a character at a time"):
+        monkeypatch.setattr(answering, "Limits", functools.partial(Limits, events=80_000))
+    first, repeat = FLOODS[flood](wire, kit)
+    ordinary = house.provider.json(wire.whole(kit.call(kit.good[0])))
+    house.provider.answer = chosen(endless(*first, repeat=repeat), ordinary)
+    with Meanwhile(house, wire) as others:
+        answer, last = read_all(house, wire, wire.request(True))
+    assert b'"error"' in last
+    assert wire.finish_in(last) == set()
+    ended, calls = house.closing(answer)
+    assert ended.exchange.state == "incomplete"
+    assert ended.exchange.error_code in ("protocol", "hold_limit")
+    assert not any(call.released for call in calls)
+    assert others.codes == {200}
+    assert max(others.times) < SOON
+    house.stays_well(wire)
+
+
+@pytest.mark.parametrize("flood", ["arguments a character at a time", "arguments in pieces of nothing"])
+def test_an_observer_keeps_little_of_an_answer_without_end(
+    start: Any, provider: Any, readers: Any, caplog: Any, kit: Any, wire: Any, bounded: None, flood: str
+) -> None:
+    """It passes everything on, so that the client must end it."""
+    house = kit.house(start, provider, readers, caplog, observing=True)
+    first, repeat = FLOODS[flood](wire, kit)
+    provider.answer = endless(*first, repeat=repeat)
+    read = 0
+    with house.client.stream("POST", wire.path, json=wire.request(True), headers=wire.headers) as answer:
+        for piece in answer.iter_raw():
+            read += len(piece)
+            if read > 64 * 1024 * 1024:
+                break
+    row = house.gateway.ended()[0].exchange
+    assert row.state == "client_gone"
+    assert "answer:hold_limit" in row.unevaluated
+
+
+def test_64_mebibytes_of_arguments_are_one_withheld_call(house: Any, kit: Any, wire: Any, bounded: None) -> None:
+    """They end, however: what is over the limit is not kept, and the call is withheld."""
+    piece = wire.piece(place(wire), "x" * 4000)
+    frames = [*began(wire, kit), *[piece * 16] * 1024]
+    frames += ([] if wire.name == "chat" else [wire.stopped(1)]) + wire.closing()
+    ordinary = house.provider.json(wire.whole(kit.call(kit.good[0])))
+    house.provider.answer = chosen(house.provider.sse(*frames), ordinary)
+    with Meanwhile(house, wire) as others:
+        answer, last = read_all(house, wire, wire.request(True))
+    _, calls = house.closing(answer)
+    assert [(call.code, call.released) for call in calls] == [("hold_limit", False)]
+    assert others.codes == {200}
+    assert max(others.times) < SOON
+    assert b"xxxx" not in last
+    house.stays_well(wire)
+
+
+def test_10_000_calls_are_withheld_at_the_limit(house: Any, kit: Any, wire: Any, bounded: None) -> None:
+    calls = [kit.call("list_all", "{}", id=f"c{n}") for n in range(10_000)]
+    for stream in (False, True):
+        upstream = kit.proposed(wire, stream, *calls)
+        house.provider.answer = house.provider.sse(b"".join(upstream)) if stream else house.provider.json(upstream)
+        _, judged = house.closing(house.ask(wire, stream))
+        assert len(judged) == kit.limits["calls"] + 1
+        assert len([call for call in judged if call.released]) <= kit.limits["calls"]
+        assert {call.code for call in judged if not call.released} == {"call_limit"}
+        house.stays_well(wire)
+
+
+DEEP, WIDE = "[" * 30_000 + "]" * 30_000, json.dumps({"text": [0] * 20_000})
+PATTERNS = (r"(a+)+$", r"(a|a)*b$", r"(a|aa)+$", r"(.*a){20}b", r"((a*)*)*b", r"^(([a-z])+.)+[A-Z]([a-z])+$", r"(x+x+)+y")
+"""Patterns that take exponential or high polynomial time where an engine backtracks."""
+
+
+@pytest.mark.parametrize("pattern", PATTERNS)
+def test_a_pattern_takes_time_in_proportion_to_the_text(pattern: str) -> None:
+    """With backtracking, twenty-five letters would already take seconds."""
+    condition = expressions.compile_condition(f"args.text.matches('{pattern}')", ())
+    assert isinstance(condition, expressions.Condition)
+    for letter in "ax":
+        seen = expressions.activation({"args": {"text": letter * 60_000 + "!"}})
+        start = time.perf_counter()
+        condition.holds(seen, expressions.Size(1, 60_000))
+        assert time.perf_counter() - start < 1.0
+
+
+SLOW: dict[str, tuple[str, str, str]] = {
+    "a pattern that backtracks": ("search", json.dumps({"text": "a" * 50_000 + "!"}), "rule"),
+    "nested without end": ("search", '{"text": %s}' % DEEP, "depth"),
+    "open without end": ("search", '{"text": ' + "[" * 60_000, "depth"),
+    "a long list": ("search", WIDE, "schema"),
+    "many keys": ("get_weather", json.dumps({f"k{n}": n for n in range(3000)}), "schema"),
+    "more keys than are read": ("get_weather", json.dumps({f"k{n}": n for n in range(6000)}), "hold_limit"),
+    "a long number": ("pay", '{"amount": 1' + "0" * 60_000 + "}", "number"),
+    "escapes only": ("search", '{"text": "' + "\\u0061" * 10_000 + '!"}', "rule"),
+}
+"""Arguments that are costly to read or to judge: (tool, argument text, reason code)."""
+
+
+@pytest.mark.parametrize("what", SLOW)
+def test_arguments_that_cost_much_to_judge_do_not_hold_up_others(
+    house: Any, kit: Any, wire: Any, bounded: None, what: str
+) -> None:
+    name, text, code = SLOW[what]
+    hostile = house.provider.sse(b"".join(wire.frames(kit.call(name, text))))
+    house.provider.answer = chosen(hostile, house.provider.json(wire.whole(kit.call(kit.good[0]))))
+    with Meanwhile(house, wire) as others:
+        answers = [house.ask(wire, True) for _ in range(5)]
+    for answer in answers:
+        house.judge(wire, True, answer, kit.block(code))
+    assert others.codes == {200}
+    assert max(others.times) < SOON
+    house.stays_well(wire)
