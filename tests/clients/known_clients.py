@@ -1,0 +1,139 @@
+"""The clients that the matrix plays: what is installed, how it is pointed at the gateway, and what it is made to do.
+
+A new client is one more entry, and for an SDK or a framework a driver beside this file: see README.md. The settings are those that
+`tollhouse connect` prints, where it knows the client.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from gateway.cli.connect import variables_of
+
+HERE = Path(__file__).parent
+SCENES = ("allowed", "two_calls", "denied")
+Command = Callable[[Path, str, str, str], list[str]]
+Variables = Callable[[str, str, Path], dict[str, str]]
+
+
+@dataclass(frozen=True)
+class Client:
+    """`packages` of one index; `command` makes the arguments, given the environment's folder, the gateway's URL, the key and the scene."""
+
+    dialect: str
+    packages: tuple[str, ...]
+    command: Command
+    variables: Variables = lambda url, key, home: {}
+    tools: tuple[str, str] = ("look_up", "delete_all")
+    """A tool that the policy grants and one that it does not."""
+    calls: tuple[dict[str, object], dict[str, object]] = ({"city": "Bern"}, {"path": "/srv"})
+    loops: int = 1
+    """How often the client plays the scene in one run."""
+    prepare: Callable[[str, str, Path], None] = lambda url, key, home: None
+    npm: bool = False
+    newer_node: bool = False
+    """It wants a newer Node than distributions have: one from PyPI is put into its environment."""
+    program: bool = False
+    """It has tools of its own, so that what it did is seen on its files; a driver tells what ran as JSON."""
+    scenes: tuple[str, ...] = SCENES
+    most_requests: int = 3
+    """At the provider, for one loop of one scene."""
+    note: str = ""
+    """What a reader of the table must know: what the client does with a denial that others do not."""
+
+
+def connected(name: str) -> Variables:
+    """The variables that `tollhouse connect NAME` prints."""
+    return lambda url, key, home: variables_of(name, url, key)
+
+
+def driver(script: str, *, v1: bool = False, session: bool = False) -> Command:
+    def command(folder: Path, url: str, key: str, scene: str) -> list[str]:
+        given = [f"{url}/v1" if v1 else url, key, f"matrix-{scene}"]
+        return [str(folder / "bin" / "python"), str(HERE / script), *given, *(["matrix"] if session else [])]
+
+    return command
+
+
+def node_driver(script: str) -> Command:
+    """Node looks for packages beside the script, so the script is put where they are."""
+
+    def command(folder: Path, url: str, key: str, scene: str) -> list[str]:
+        for name in (script, "framework_tools.mjs"):
+            shutil.copyfile(HERE / name, folder / name)
+        return ["node", str(folder / script), url, key, f"matrix-{scene}"]
+
+    return command
+
+
+def npm_program(name: str, *arguments: str) -> Command:
+    def command(folder: Path, url: str, key: str, scene: str) -> list[str]:
+        return [str(folder / "node_modules" / ".bin" / name), *(a.format(scene=scene) for a in arguments)]
+
+    return command
+
+
+def codex_provider(url: str, key: str, home: Path) -> None:
+    told = f'name="gateway"\nbase_url="{url}/v1"\nwire_api="responses"\nenv_key="OPENAI_API_KEY"\n'
+    (home / "config.toml").write_text(f'model_provider="gateway"\n[model_providers.gateway]\n{told}')
+
+
+def codex_base_url(url: str, key: str, home: Path) -> None:
+    (home / "config.toml").write_text(f'openai_base_url="{url}/v1"\n')
+    (home / "auth.json").write_text(json.dumps({"auth_mode": "apikey", "OPENAI_API_KEY": key}))
+
+
+def gemini_key_login(url: str, key: str, home: Path) -> None:
+    settings = {"security": {"auth": {"selectedType": "gemini-api-key"}}, "privacy": {"usageStatisticsEnabled": False}}
+    (home / ".gemini").mkdir(exist_ok=True)
+    (home / ".gemini" / "settings.json").write_text(json.dumps(settings))
+
+
+OPENAI, ANTHROPIC, GOOGLE = ("openai==3.52.0",), ("anthropic==2.11.0",), ("google-genai==3.4.0",)
+LANGCHAIN = ("langchain==1.4.7", "langchain-openai==1.7.3", "langchain-anthropic==1.7.7", "langchain-google-genai==4.4.2")
+CODEX_NOT_ASKING = "--dangerously-bypass-approvals-and-sandbox"
+CODEX = {
+    "packages": ("@openai/codex@0.169.0",),
+    "command": npm_program("codex", "exec", "--skip-git-repo-check", CODEX_NOT_ASKING, "-m", "gpt-{scene}", "do it"),
+    "variables": lambda url, key, home: {"OPENAI_API_KEY": key, "CODEX_HOME": str(home)},
+    "tools": ("exec_command", "exec_command"),
+    "calls": ({"cmd": "echo hi"}, {"cmd": "rm -rf x"}),
+    "npm": True,
+    "program": True,
+}
+CLIENTS: dict[str, Client] = {
+    "openai chat": Client("chat", OPENAI, driver("drive_openai.py", v1=True, session=True), loops=4),
+    "openai responses": Client("responses", OPENAI, driver("drive_responses.py", v1=True, session=True), loops=4),
+    "anthropic": Client("messages", ANTHROPIC, driver("drive_anthropic.py", session=True), loops=4),
+    "google-genai": Client("gemini", GOOGLE, driver("drive_google.py", session=True), loops=4),
+    "openai-agents": Client("responses, chat", ("openai-agents==0.24.0",), driver("drive_agents.py"), loops=4),
+    "langchain": Client("all four", LANGCHAIN, driver("drive_langchain.py"), loops=4),
+    "pydantic-ai": Client("all four", ("pydantic-ai-slim[openai,anthropic,google]==2.68.0",), driver("drive_pydantic_ai.py"), loops=4),
+    "claude-code": Client(
+        "messages",
+        ("@anthropic-ai/claude-code@2.1.329",),
+        npm_program("claude", "-p", "do it", "--model", "claude-{scene}", "--allowedTools", "Glob,Bash"),
+        connected("claude-code"),
+        tools=("Glob", "Bash"),
+        calls=({"pattern": "*.txt"}, {"command": "rm -rf x", "description": "d"}),
+        npm=True,
+        program=True,
+    ),
+    "codex": Client("responses", prepare=codex_provider, **CODEX),  # type: ignore[arg-type]
+    "codex, its own provider": Client("responses (426, then HTTP)", prepare=codex_base_url, **CODEX),  # type: ignore[arg-type]
+    "gemini-cli": Client(
+        "gemini",
+        ("@google/gemini-cli@0.61.0",),
+        npm_program("gemini", "-m", "gemini-{scene}", "-y", "-p", "do it"),
+        lambda url, key, home: {"GEMINI_CLI_TRUST_WORKSPACE": "true", **variables_of("gemini-cli", url, key)},
+        tools=("list_directory", "write_file"),
+        calls=({"dir_path": "."}, {"file_path": "x", "content": "y"}),
+        prepare=gemini_key_login,
+        npm=True,
+        program=True,
+    ),
+}
