@@ -95,6 +95,10 @@ def gemini_key_login(url: str, key: str, home: Path) -> None:
 
 OPENAI, ANTHROPIC, GOOGLE = ("openai==3.52.0",), ("anthropic==2.11.0",), ("google-genai==3.4.0",)
 LANGCHAIN = ("langchain==1.4.7", "langchain-openai==1.7.3", "langchain-anthropic==1.7.7", "langchain-google-genai==4.4.2")
+AGENTS_NPM = ("@openai/agents@0.20.0", "zod@4")
+VERCEL = ("ai@7.0.173", "@ai-sdk/openai@4", "@ai-sdk/anthropic@4", "@ai-sdk/google@4", "zod@4")
+LANGCHAIN_NPM = ("langchain@1", "@langchain/core@1", "@langchain/openai@1", "@langchain/anthropic@1", "zod@4")
+AUTOGEN = ("autogen-agentchat==0.7.5", "autogen-ext[openai,anthropic]==0.7.5", "anthropic<1")
 CODEX_NOT_ASKING = "--dangerously-bypass-approvals-and-sandbox"
 CODEX = {
     "packages": ("@openai/codex@0.169.0",),
@@ -135,5 +139,44 @@ CLIENTS: dict[str, Client] = {
         prepare=gemini_key_login,
         npm=True,
         program=True,
+    ),
+    "openai (npm)": Client("chat, responses", ("openai@7.55.0",), node_driver("drive_openai.mjs"), connected("openai"), loops=4, npm=True),
+    "anthropic (npm)": Client(
+        "messages", ("@anthropic-ai/sdk@1.11.0",), node_driver("drive_anthropic.mjs"), connected("anthropic"), loops=4, npm=True
+    ),
+    "google-genai (npm)": Client(
+        "gemini", ("@google/genai@3.1.0",), node_driver("drive_google.mjs"), connected("google-genai"), loops=2, npm=True
+    ),
+    "openai-agents (npm)": Client(
+        "responses, chat", AGENTS_NPM, node_driver("drive_agents.mjs"), connected("openai-agents"), loops=4, npm=True
+    ),
+    "vercel-ai": Client("all four", VERCEL, node_driver("drive_ai.mjs"), connected("vercel-ai"), loops=8, npm=True, newer_node=True),
+    "langchain (npm)": Client(
+        "chat, responses, messages", LANGCHAIN_NPM, node_driver("drive_langchain.mjs"), connected("langchain"), loops=3, npm=True
+    ),
+    "strands": Client(
+        "chat, responses, messages",
+        ("strands-agents[openai,anthropic]==1.62.0",),
+        driver("drive_strands.py"),
+        connected("langchain"),
+        loops=3,
+    ),
+    "agent-framework": Client(
+        "responses, chat", ("agent-framework-openai==1.17.0",), driver("drive_agent_framework.py"), connected("openai"), loops=4
+    ),
+    "autogen": Client("chat, messages", AUTOGEN, driver("drive_autogen.py"), connected("langchain"), loops=4),
+    "smolagents": Client(
+        "chat",
+        ("smolagents[openai]==1.26.0",),
+        driver("drive_smolagents.py"),
+        note="Knows no end but a tool call: after a text it asks again until its steps are used up.",
+    ),
+    "instructor": Client(
+        "chat, messages",
+        ("instructor[anthropic]==1.17.0",),
+        driver("drive_instructor.py"),
+        connected("langchain"),
+        loops=2,
+        note="Wants an object: after a text it asks again until its tries are used up, and raises.",
     ),
 }
