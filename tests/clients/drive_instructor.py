@@ -1,7 +1,7 @@
 """Drives instructor over Chat Completions and Messages and prints what it saw as JSON.
 
-`python drive_instructor.py URL KEY MODEL`. An answer is a tool call that becomes an object: a text is asked again until the tries are used up,
-and then it raises. The last answer it got is the text then.
+`python drive_instructor.py URL KEY MODEL`. It takes nothing but a tool call, which becomes an object: after a text it asks again until its
+retries are used up, and raises. What it was told at each try stands in its exception.
 """
 
 import json
@@ -13,7 +13,7 @@ import openai
 from instructor.core import InstructorRetryException
 from pydantic import BaseModel
 
-TRIES = 3
+RETRIES = 2
 
 
 class look_up(BaseModel):  # noqa: N801 - the name is the tool's name
@@ -48,11 +48,11 @@ def play(ask, client, model, **more):
     ran = []
     wanted = delete_all if model.endswith("denied") else look_up
     user = {"role": "user", "content": "Please do it."}
-    asked = {"model": model, "messages": [user], "response_model": wanted, "max_retries": TRIES, **more}
+    asked = {"model": model, "messages": [user], "response_model": wanted, "max_retries": RETRIES, **more}
     try:
         text = ask(client, asked, ran)
     except InstructorRetryException as given_up:
-        text = given_up.last_completion.model_dump_json()
+        text = "\n".join(each.completion.model_dump_json() for each in given_up.failed_attempts)
     return {"ran": ran, "text": text}
 
 

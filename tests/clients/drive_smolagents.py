@@ -1,7 +1,7 @@
 """Drives smolagents' tool-calling agent over Chat Completions and prints what it saw as JSON.
 
-`python drive_smolagents.py URL KEY MODEL`. It knows no answer but a tool call: after a text it asks again until its steps are used up, and then
-once more for a last word. What it says then is whatever the model says; our text stands in the steps.
+`python drive_smolagents.py URL KEY MODEL`. It knows no end but a tool call: after a text it asks again until its steps are used up, and
+then once more for a last word. What it says then is whatever the model says; our text stands in the steps.
 """
 
 import json
@@ -10,7 +10,7 @@ import sys
 from framework_tools import tools_of
 from smolagents import LogLevel, OpenAIModel, ToolCallingAgent, tool
 
-STEPS = 3
+STEPS = 2
 
 
 def documented(function):
@@ -26,8 +26,7 @@ def main(url, key, model):
     tools = [documented(each) for each in tools_of(ran)]
     agent = ToolCallingAgent(tools=tools, model=through, max_steps=STEPS, verbosity_level=LogLevel.OFF)
     said = [str(agent.run("Please do it."))]
-    for step in agent.memory.steps:
-        said.append(str(getattr(step, "model_output", None) or ""))
+    said.extend(str(getattr(step, "model_output", None) or "") for step in agent.memory.steps)
     print(json.dumps({"loops": {"chat": {"ran": ran, "text": "\n".join(said)}}}))
 
 

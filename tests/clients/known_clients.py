@@ -12,7 +12,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from gateway.cli.connect import variables_of
+from gateway.cli.connect import content, variables_of
+from gateway.cli.connect_files import put
 
 HERE = Path(__file__).parent
 SCENES = ("allowed", "two_calls", "denied")
@@ -31,6 +32,8 @@ class Client:
     tools: tuple[str, str] = ("look_up", "delete_all")
     """A tool that the policy grants and one that it does not."""
     calls: tuple[dict[str, object], dict[str, object]] = ({"city": "Bern"}, {"path": "/srv"})
+    first: dict[str, object] | None = None
+    """A call that the model makes before, in every scene."""
     loops: int = 1
     """How often the client plays the scene in one run."""
     prepare: Callable[[str, str, Path], None] = lambda url, key, home: None
@@ -77,6 +80,28 @@ def npm_program(name: str, *arguments: str) -> Command:
     return command
 
 
+def python_program(name: str, *arguments: str) -> Command:
+    def command(folder: Path, url: str, key: str, scene: str) -> list[str]:
+        return [str(folder / "bin" / name), *(a.format(scene=scene) for a in arguments)]
+
+    return command
+
+
+def opencode(provider: str) -> Callable[[str, str, Path], None]:
+    """What `tollhouse connect opencode --write` writes, and the models, which are not in its list."""
+
+    def prepare(url: str, key: str, home: Path) -> None:
+        file = home / "work" / "opencode.json"
+        put(file, content("opencode", url, key))
+        told = json.loads(file.read_text())
+        models = {f"model-{scene}": {"tool_call": True} for scene in SCENES}
+        told["provider"][provider]["models"] = models
+        told |= {"model": f"{provider}/model-{home.name}", "small_model": f"{provider}/model-{home.name}"}
+        file.write_text(json.dumps(told))
+
+    return prepare
+
+
 def codex_provider(url: str, key: str, home: Path) -> None:
     told = f'name="gateway"\nbase_url="{url}/v1"\nwire_api="responses"\nenv_key="OPENAI_API_KEY"\n'
     (home / "config.toml").write_text(f'model_provider="gateway"\n[model_providers.gateway]\n{told}')
@@ -97,7 +122,7 @@ OPENAI, ANTHROPIC, GOOGLE = ("openai==3.52.0",), ("anthropic==2.11.0",), ("googl
 LANGCHAIN = ("langchain==1.4.7", "langchain-openai==1.7.3", "langchain-anthropic==1.7.7", "langchain-google-genai==4.4.2")
 AGENTS_NPM = ("@openai/agents@0.20.0", "zod@4")
 VERCEL = ("ai@7.0.173", "@ai-sdk/openai@4", "@ai-sdk/anthropic@4", "@ai-sdk/google@4", "zod@4")
-LANGCHAIN_NPM = ("langchain@1", "@langchain/core@1", "@langchain/openai@1", "@langchain/anthropic@1", "zod@4")
+LANGCHAIN_NPM = ("@langchain/openai@1.6.0", "@langchain/anthropic@1.5.11", "@langchain/core@1")
 AUTOGEN = ("autogen-agentchat==0.7.5", "autogen-ext[openai,anthropic]==0.7.5", "anthropic<1")
 CODEX_NOT_ASKING = "--dangerously-bypass-approvals-and-sandbox"
 CODEX = {
@@ -109,6 +134,17 @@ CODEX = {
     "npm": True,
     "program": True,
 }
+OPENCODE = {
+    "packages": ("opencode-ai@1.18.33",),
+    "command": npm_program("opencode", "run", "do it"),
+    "variables": lambda url, key, home: {"OPENCODE_DISABLE_MODELS_FETCH": "1", "OPENCODE_DISABLE_AUTOUPDATE": "1"},
+    "tools": ("glob", "bash"),
+    "calls": ({"pattern": "*.txt"}, {"command": "rm -rf x", "description": "d"}),
+    "npm": True,
+    "program": True,
+}
+AIDER = ("--model", "openai/matrix-{scene}", "--no-git", "--yes-always", "--no-check-update", "--analytics-disable", "--no-pretty")
+AIDER += ("--no-show-model-warnings", "--no-show-release-notes", "--no-detect-urls", "--message", "hello")
 CLIENTS: dict[str, Client] = {
     "openai chat": Client("chat", OPENAI, driver("drive_openai.py", v1=True, session=True), loops=4),
     "openai responses": Client("responses", OPENAI, driver("drive_responses.py", v1=True, session=True), loops=4),
@@ -152,19 +188,19 @@ CLIENTS: dict[str, Client] = {
     ),
     "vercel-ai": Client("all four", VERCEL, node_driver("drive_ai.mjs"), connected("vercel-ai"), loops=8, npm=True, newer_node=True),
     "langchain (npm)": Client(
-        "chat, responses, messages", LANGCHAIN_NPM, node_driver("drive_langchain.mjs"), connected("langchain"), loops=3, npm=True
+        "chat, responses, messages", LANGCHAIN_NPM, node_driver("drive_langchain.mjs"), connected("langchain"), loops=6, npm=True
     ),
     "strands": Client(
         "chat, responses, messages",
         ("strands-agents[openai,anthropic]==1.62.0",),
         driver("drive_strands.py"),
-        connected("langchain"),
+        connected("strands"),
         loops=3,
     ),
     "agent-framework": Client(
-        "responses, chat", ("agent-framework-openai==1.17.0",), driver("drive_agent_framework.py"), connected("openai"), loops=4
+        "responses, chat", ("agent-framework-openai==1.17.0",), driver("drive_agent_framework.py"), connected("agent-framework"), loops=4
     ),
-    "autogen": Client("chat, messages", AUTOGEN, driver("drive_autogen.py"), connected("langchain"), loops=4),
+    "autogen": Client("chat, messages", AUTOGEN, driver("drive_autogen.py"), connected("autogen"), loops=4),
     "smolagents": Client(
         "chat",
         ("smolagents[openai]==1.26.0",),
@@ -175,8 +211,43 @@ CLIENTS: dict[str, Client] = {
         "chat, messages",
         ("instructor[anthropic]==1.17.0",),
         driver("drive_instructor.py"),
-        connected("langchain"),
+        connected("instructor"),
         loops=2,
-        note="Wants an object: after a text it asks again until its tries are used up, and raises.",
+        note="Wants an object: after a text it asks again until its retries are used up, and raises; our text stands in the exception.",
     ),
+    "llama-index": Client(
+        "chat, messages",
+        ("llama-index==0.14.25", "llama-index-llms-anthropic", "anthropic<1"),
+        driver("drive_llama_index.py"),
+        connected("llama-index"),
+        loops=4,
+    ),
+    "litellm": Client("all four", ("litellm==1.106.2", "mcp"), driver("drive_litellm.py"), connected("litellm"), loops=8),
+    "claude-agent-sdk": Client(
+        "messages",
+        ("claude-agent-sdk==0.2.186",),
+        driver("drive_claude_agent.py"),
+        connected("claude-agent-sdk"),
+        tools=("mcp__desk__look_up", "mcp__desk__delete_all"),
+        first={"name": "ToolSearch", "args": {"query": "select:mcp__desk__look_up,mcp__desk__delete_all", "max_results": 5}},
+    ),
+    "crewai": Client("chat, messages", ("crewai[anthropic]==1.15.30",), driver("drive_crewai.py"), connected("crewai"), loops=2),
+    "dspy": Client(
+        "chat",
+        ("dspy==3.4.1", "mcp"),
+        driver("drive_dspy.py"),
+        connected("dspy"),
+        note="Parses every answer: after a text it asks again in another form, and raises; our text stands in the exception.",
+    ),
+    "aider": Client(
+        "chat",
+        ("aider-chat==0.86.2",),
+        python_program("aider", *AIDER),
+        connected("aider"),
+        scenes=("text",),
+        program=True,
+        note="Calls no tools.",
+    ),
+    "opencode": Client("responses", prepare=opencode("openai"), **OPENCODE),
+    "opencode, anthropic": Client("messages", prepare=opencode("anthropic"), **OPENCODE),
 }

@@ -47,7 +47,7 @@ POLICY = """
 policy: 1
 id: matrix
 agents: ["*"]
-allow: [look_up, Glob, list_directory, exec_command, openai.web_search]
+allow: [look_up, mcp__desk__look_up, ToolSearch, Glob, glob, list_directory, exec_command, openai.web_search]
 rules:
 - {id: no-rm, tools: [exec_command], when: "string(args.?cmd.orValue('')).contains('rm ')", message: "Nothing is removed here."}
 """
@@ -93,8 +93,9 @@ def script_for(client: Client) -> str:
     """The provider's script; the models of a scene end in its name, and other models (titles of sessions) only talk."""
     good, bad = ({"name": name, "args": args} for name, args in zip(client.tools, client.calls, strict=True))
     told = {"allowed": [good], "two_calls": [bad, good], "denied": [bad]}
+    before = [{"calls": [client.first]}] if client.first else []
     scenes = [
-        {"model": f"*{scene}", "turns": [{"text": "I do it.", "calls": calls}, {"text": SUNNY if scene != "denied" else "never"}]}
+        {"model": f"*{scene}", "turns": [*before, {"text": "I do it.", "calls": calls}, {"text": SUNNY if scene != "denied" else "never"}]}
         for scene, calls in told.items()
     ]
     spoken = [{"model": "*text", "turns": [{"text": SUNNY}]}, {"turns": [{"text": "A title"}]}]
