@@ -18,6 +18,7 @@ class Act(dspy.Signature):
 
     request: str = dspy.InputField()
     tools: list[dspy.Tool] = dspy.InputField()
+    answer: str = dspy.OutputField()
     calls: dspy.ToolCalls = dspy.OutputField()
 
 
