@@ -20,14 +20,19 @@ def documented(function):
     return tool(function)
 
 
-def main(url, key, model):
+def play(through, stream):
     ran = []
-    through = OpenAIModel(model, api_base=f"{url}/v1", api_key=key)
     tools = [documented(each) for each in tools_of(ran)]
-    agent = ToolCallingAgent(tools=tools, model=through, max_steps=STEPS, verbosity_level=LogLevel.OFF)
+    agent = ToolCallingAgent(tools=tools, model=through, max_steps=STEPS, verbosity_level=LogLevel.OFF, stream_outputs=stream)
     said = [str(agent.run("Please do it."))]
     said.extend(str(getattr(step, "model_output", None) or "") for step in agent.memory.steps)
-    print(json.dumps({"loops": {"chat": {"ran": ran, "text": "\n".join(said)}}}))
+    return {"ran": ran, "text": "\n".join(said)}
+
+
+def main(url, key, model):
+    through = OpenAIModel(model, api_base=f"{url}/v1", api_key=key)
+    loops = {"chat": play(through, stream=False), "chat-stream": play(through, stream=True)}
+    print("\n" + json.dumps({"loops": loops}))  # what it streams ends in no newline
 
 
 if __name__ == "__main__":

@@ -88,14 +88,15 @@ def python_program(name: str, *arguments: str) -> Command:
 
 
 def opencode(provider: str) -> Callable[[str, str, Path], None]:
-    """What `tollhouse connect opencode --write` writes, and the models, which are not in its list."""
+    """What `tollhouse connect opencode --write` writes, and the models, which are not in its list; a provider of its own speaks chat."""
 
     def prepare(url: str, key: str, home: Path) -> None:
         file = home / "work" / "opencode.json"
         put(file, content("opencode", url, key))
         told = json.loads(file.read_text())
+        own = {"npm": "@ai-sdk/openai-compatible", "options": {"baseURL": f"{url}/v1", "apiKey": key}}
         models = {f"model-{scene}": {"tool_call": True} for scene in SCENES}
-        told["provider"][provider]["models"] = models
+        told["provider"].setdefault(provider, own)["models"] = models
         told |= {"model": f"{provider}/model-{home.name}", "small_model": f"{provider}/model-{home.name}"}
         file.write_text(json.dumps(told))
 
@@ -103,8 +104,8 @@ def opencode(provider: str) -> Callable[[str, str, Path], None]:
 
 
 def codex_provider(url: str, key: str, home: Path) -> None:
-    told = f'name="gateway"\nbase_url="{url}/v1"\nwire_api="responses"\nenv_key="OPENAI_API_KEY"\n'
-    (home / "config.toml").write_text(f'model_provider="gateway"\n[model_providers.gateway]\n{told}')
+    """What `tollhouse connect codex --write` writes."""
+    put(home / "config.toml", content("codex", url, key))
 
 
 def codex_base_url(url: str, key: str, home: Path) -> None:
@@ -128,7 +129,7 @@ CODEX_NOT_ASKING = "--dangerously-bypass-approvals-and-sandbox"
 CODEX = {
     "packages": ("@openai/codex@0.169.0",),
     "command": npm_program("codex", "exec", "--skip-git-repo-check", CODEX_NOT_ASKING, "-m", "gpt-{scene}", "do it"),
-    "variables": lambda url, key, home: {"OPENAI_API_KEY": key, "CODEX_HOME": str(home)},
+    "variables": lambda url, key, home: {"CODEX_HOME": str(home), **variables_of("codex", url, key)},
     "tools": ("exec_command", "exec_command"),
     "calls": ({"cmd": "echo hi"}, {"cmd": "rm -rf x"}),
     "npm": True,
@@ -205,6 +206,7 @@ CLIENTS: dict[str, Client] = {
         "chat",
         ("smolagents[openai]==1.26.0",),
         driver("drive_smolagents.py"),
+        loops=2,
         note="Knows no end but a tool call: after a text it asks again until its steps are used up.",
     ),
     "instructor": Client(
@@ -230,6 +232,7 @@ CLIENTS: dict[str, Client] = {
         connected("claude-agent-sdk"),
         tools=("mcp__desk__look_up", "mcp__desk__delete_all"),
         first={"name": "ToolSearch", "args": {"query": "select:mcp__desk__look_up,mcp__desk__delete_all", "max_results": 5}},
+        note="Its tools are found by ToolSearch first, which the policy must grant.",
     ),
     "crewai": Client("chat, messages", ("crewai[anthropic]==1.15.30",), driver("drive_crewai.py"), connected("crewai"), loops=2),
     "dspy": Client(
@@ -249,5 +252,6 @@ CLIENTS: dict[str, Client] = {
         note="Calls no tools.",
     ),
     "opencode": Client("responses", prepare=opencode("openai"), **OPENCODE),
+    "opencode, a provider of its own": Client("chat", prepare=opencode("gateway"), **OPENCODE),
     "opencode, anthropic": Client("messages", prepare=opencode("anthropic"), **OPENCODE),
 }
