@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gateway.cli.connect import content, variables_of
+from gateway.cli.connect_clients import CLIENTS as CONNECTED
 from gateway.cli.connect_files import put
 
 HERE = Path(__file__).parent
@@ -103,19 +104,24 @@ def opencode(provider: str) -> Callable[[str, str, Path], None]:
     return prepare
 
 
-def codex_provider(url: str, key: str, home: Path) -> None:
-    """What `tollhouse connect codex --write` writes."""
-    put(home / "config.toml", content("codex", url, key))
+def written(name: str) -> Callable[[str, str, Path], None]:
+    """What `tollhouse connect NAME --write` writes into the user's home."""
+
+    def prepare(url: str, key: str, home: Path) -> None:
+        put(home / CONNECTED[name].file.removeprefix("~/"), content(name, url, key))
+
+    return prepare
 
 
 def codex_base_url(url: str, key: str, home: Path) -> None:
-    (home / "config.toml").write_text(f'openai_base_url="{url}/v1"\n')
-    (home / "auth.json").write_text(json.dumps({"auth_mode": "apikey", "OPENAI_API_KEY": key}))
+    (home / ".codex").mkdir()
+    (home / ".codex" / "config.toml").write_text(f'openai_base_url="{url}/v1"\n')
+    (home / ".codex" / "auth.json").write_text(json.dumps({"auth_mode": "apikey", "OPENAI_API_KEY": key}))
 
 
 def gemini_key_login(url: str, key: str, home: Path) -> None:
+    written("gemini-cli")(url, key, home)
     settings = {"security": {"auth": {"selectedType": "gemini-api-key"}}, "privacy": {"usageStatisticsEnabled": False}}
-    (home / ".gemini").mkdir(exist_ok=True)
     (home / ".gemini" / "settings.json").write_text(json.dumps(settings))
 
 
@@ -129,7 +135,7 @@ CODEX_NOT_ASKING = "--dangerously-bypass-approvals-and-sandbox"
 CODEX = {
     "packages": ("@openai/codex@0.169.0",),
     "command": npm_program("codex", "exec", "--skip-git-repo-check", CODEX_NOT_ASKING, "-m", "gpt-{scene}", "do it"),
-    "variables": lambda url, key, home: {"CODEX_HOME": str(home), **variables_of("codex", url, key)},
+    "variables": connected("codex"),
     "tools": ("exec_command", "exec_command"),
     "calls": ({"cmd": "echo hi"}, {"cmd": "rm -rf x"}),
     "npm": True,
@@ -149,55 +155,27 @@ AIDER += ("--no-show-model-warnings", "--no-show-release-notes", "--no-detect-ur
 CLIENTS: dict[str, Client] = {
     "openai chat": Client("chat", OPENAI, driver("drive_openai.py", v1=True, session=True), loops=4),
     "openai responses": Client("responses", OPENAI, driver("drive_responses.py", v1=True, session=True), loops=4),
-    "anthropic": Client("messages", ANTHROPIC, driver("drive_anthropic.py", session=True), loops=4),
-    "google-genai": Client("gemini", GOOGLE, driver("drive_google.py", session=True), loops=4),
-    "openai-agents": Client("responses, chat", ("openai-agents==0.24.0",), driver("drive_agents.py"), loops=4),
-    "langchain": Client("all four", LANGCHAIN, driver("drive_langchain.py"), loops=4),
-    "pydantic-ai": Client("all four", ("pydantic-ai-slim[openai,anthropic,google]==2.68.0",), driver("drive_pydantic_ai.py"), loops=4),
-    "claude-code": Client(
-        "messages",
-        ("@anthropic-ai/claude-code@2.1.329",),
-        npm_program("claude", "-p", "do it", "--model", "claude-{scene}", "--allowedTools", "Glob,Bash"),
-        connected("claude-code"),
-        tools=("Glob", "Bash"),
-        calls=({"pattern": "*.txt"}, {"command": "rm -rf x", "description": "d"}),
-        npm=True,
-        program=True,
-    ),
-    "codex": Client("responses", prepare=codex_provider, **CODEX),  # type: ignore[arg-type]
-    "codex, its own provider": Client("responses (426, then HTTP)", prepare=codex_base_url, **CODEX),  # type: ignore[arg-type]
-    "gemini-cli": Client(
-        "gemini",
-        ("@google/gemini-cli@0.61.0",),
-        npm_program("gemini", "-m", "gemini-{scene}", "-y", "-p", "do it"),
-        lambda url, key, home: {"GEMINI_CLI_TRUST_WORKSPACE": "true", **variables_of("gemini-cli", url, key)},
-        tools=("list_directory", "write_file"),
-        calls=({"dir_path": "."}, {"file_path": "x", "content": "y"}),
-        prepare=gemini_key_login,
-        npm=True,
-        program=True,
-    ),
     "openai (npm)": Client("chat, responses", ("openai@7.55.0",), node_driver("drive_openai.mjs"), connected("openai"), loops=4, npm=True),
+    "anthropic": Client("messages", ANTHROPIC, driver("drive_anthropic.py", session=True), loops=4),
     "anthropic (npm)": Client(
         "messages", ("@anthropic-ai/sdk@1.11.0",), node_driver("drive_anthropic.mjs"), connected("anthropic"), loops=4, npm=True
     ),
+    "google-genai": Client("gemini", GOOGLE, driver("drive_google.py", session=True), loops=4),
     "google-genai (npm)": Client(
         "gemini", ("@google/genai@3.1.0",), node_driver("drive_google.mjs"), connected("google-genai"), loops=2, npm=True
     ),
+    "litellm": Client("all four", ("litellm==1.106.2", "mcp"), driver("drive_litellm.py"), connected("litellm"), loops=8),
+    "openai-agents": Client("responses, chat", ("openai-agents==0.24.0",), driver("drive_agents.py"), loops=4),
     "openai-agents (npm)": Client(
         "responses, chat", AGENTS_NPM, node_driver("drive_agents.mjs"), connected("openai-agents"), loops=4, npm=True
     ),
-    "vercel-ai": Client("all four", VERCEL, node_driver("drive_ai.mjs"), connected("vercel-ai"), loops=8, npm=True, newer_node=True),
+    "langchain": Client("all four", LANGCHAIN, driver("drive_langchain.py"), loops=4),
     "langchain (npm)": Client(
         "chat, responses, messages", LANGCHAIN_NPM, node_driver("drive_langchain.mjs"), connected("langchain"), loops=6, npm=True
     ),
-    "strands": Client(
-        "chat, responses, messages",
-        ("strands-agents[openai,anthropic]==1.62.0",),
-        driver("drive_strands.py"),
-        connected("strands"),
-        loops=3,
-    ),
+    "vercel-ai": Client("all four", VERCEL, node_driver("drive_ai.mjs"), connected("vercel-ai"), loops=8, npm=True, newer_node=True),
+    "pydantic-ai": Client("all four", ("pydantic-ai-slim[openai,anthropic,google]==2.68.0",), driver("drive_pydantic_ai.py"), loops=4),
+    "crewai": Client("chat, messages", ("crewai[anthropic]==1.15.30",), driver("drive_crewai.py"), connected("crewai"), loops=2),
     "agent-framework": Client(
         "responses, chat", ("agent-framework-openai==1.17.0",), driver("drive_agent_framework.py"), connected("agent-framework"), loops=4
     ),
@@ -209,6 +187,20 @@ CLIENTS: dict[str, Client] = {
         loops=2,
         note="Knows no end but a tool call: after a text it asks again until its steps are used up.",
     ),
+    "llama-index": Client(
+        "chat, messages",
+        ("llama-index==0.14.25", "llama-index-llms-anthropic", "anthropic<1"),
+        driver("drive_llama_index.py"),
+        connected("llama-index"),
+        loops=4,
+    ),
+    "strands": Client(
+        "chat, responses, messages",
+        ("strands-agents[openai,anthropic]==1.62.0",),
+        driver("drive_strands.py"),
+        connected("strands"),
+        loops=3,
+    ),
     "instructor": Client(
         "chat, messages",
         ("instructor[anthropic]==1.17.0",),
@@ -217,14 +209,13 @@ CLIENTS: dict[str, Client] = {
         loops=2,
         note="Wants an object: after a text it asks again until its retries are used up, and raises; our text stands in the exception.",
     ),
-    "llama-index": Client(
-        "chat, messages",
-        ("llama-index==0.14.25", "llama-index-llms-anthropic", "anthropic<1"),
-        driver("drive_llama_index.py"),
-        connected("llama-index"),
-        loops=4,
+    "dspy": Client(
+        "chat",
+        ("dspy==3.4.1", "mcp"),
+        driver("drive_dspy.py"),
+        connected("dspy"),
+        note="Parses every answer: after a text it asks again in another form, and raises; our text stands in the exception.",
     ),
-    "litellm": Client("all four", ("litellm==1.106.2", "mcp"), driver("drive_litellm.py"), connected("litellm"), loops=8),
     "claude-agent-sdk": Client(
         "messages",
         ("claude-agent-sdk==0.2.186",),
@@ -234,14 +225,32 @@ CLIENTS: dict[str, Client] = {
         first={"name": "ToolSearch", "args": {"query": "select:mcp__desk__look_up,mcp__desk__delete_all", "max_results": 5}},
         note="Its tools are found by ToolSearch first, which the policy must grant.",
     ),
-    "crewai": Client("chat, messages", ("crewai[anthropic]==1.15.30",), driver("drive_crewai.py"), connected("crewai"), loops=2),
-    "dspy": Client(
-        "chat",
-        ("dspy==3.4.1", "mcp"),
-        driver("drive_dspy.py"),
-        connected("dspy"),
-        note="Parses every answer: after a text it asks again in another form, and raises; our text stands in the exception.",
+    "claude-code": Client(
+        "messages",
+        ("@anthropic-ai/claude-code@2.1.329",),
+        npm_program("claude", "-p", "do it", "--model", "claude-{scene}", "--allowedTools", "Glob,Bash"),
+        tools=("Glob", "Bash"),
+        calls=({"pattern": "*.txt"}, {"command": "rm -rf x", "description": "d"}),
+        prepare=written("claude-code"),
+        npm=True,
+        program=True,
     ),
+    "codex": Client("responses", prepare=written("codex"), **CODEX),  # type: ignore[arg-type]
+    "codex, its own provider": Client("responses (426, then HTTP)", prepare=codex_base_url, **CODEX),  # type: ignore[arg-type]
+    "gemini-cli": Client(
+        "gemini",
+        ("@google/gemini-cli@0.61.0",),
+        npm_program("gemini", "-m", "gemini-{scene}", "-y", "-p", "do it"),
+        lambda url, key, home: {"GEMINI_CLI_TRUST_WORKSPACE": "true"},
+        tools=("list_directory", "write_file"),
+        calls=({"dir_path": "."}, {"file_path": "x", "content": "y"}),
+        prepare=gemini_key_login,
+        npm=True,
+        program=True,
+    ),
+    "opencode": Client("responses", prepare=opencode("openai"), **OPENCODE),
+    "opencode, anthropic": Client("messages", prepare=opencode("anthropic"), **OPENCODE),
+    "opencode, a provider of its own": Client("chat", prepare=opencode("gateway"), **OPENCODE),
     "aider": Client(
         "chat",
         ("aider-chat==0.86.2",),
@@ -251,7 +260,4 @@ CLIENTS: dict[str, Client] = {
         program=True,
         note="Calls no tools.",
     ),
-    "opencode": Client("responses", prepare=opencode("openai"), **OPENCODE),
-    "opencode, a provider of its own": Client("chat", prepare=opencode("gateway"), **OPENCODE),
-    "opencode, anthropic": Client("messages", prepare=opencode("anthropic"), **OPENCODE),
 }

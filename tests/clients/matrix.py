@@ -102,8 +102,12 @@ def script_for(client: Client) -> str:
     return json.dumps({"rehearsal": 1, "scenes": [*scenes, *spoken]})
 
 
+def version_of(client: Client) -> str:
+    return client.packages[0].rpartition("@" if client.npm else "==")[2]
+
+
 def play(name: str, client: Client, cache: Path) -> Outcome:
-    outcome = Outcome(name, client.packages[0].rpartition("@" if client.npm else "==")[2], client.dialect, client.note)
+    outcome = Outcome(name, version_of(client), client.dialect, client.note)
     begun = time.monotonic()
     with tempfile.TemporaryDirectory() as work:
         folder = installed(client, cache)
@@ -222,7 +226,7 @@ def row(one: Outcome) -> list[str]:
 
 def markdown(outcomes: list[Outcome]) -> str:
     head = ["client", "version", "dialect", "allowed", "two calls", "denied", "requests", "note"]
-    rows = [head, ["---"] * len(head), *([*row(one), one.note] for one in outcomes)]
+    rows = [head, ["---"] * len(head), *([*row(one), one.note or "–"] for one in outcomes)]
     return "\n".join(f"| {' | '.join(cells)} |" for cells in rows)
 
 
