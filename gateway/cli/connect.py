@@ -85,9 +85,12 @@ def _undo(client: str, file: Path) -> None:
 
 def lines(client: str, root: str, key: str) -> list[str]:
     """POSIX shell lines; values are quoted, so whatever they hold is data to the shell."""
+    return [f"export {name}={shlex.quote(value)}" for name, value in variables_of(client, root, key).items()]
+
+
+def variables_of(client: str, root: str, key: str) -> dict[str, str]:
     variables = CLIENTS[client].variables
-    filled = {name: value.replace("{url}", root, 1) if value != "{key}" else key for name, value in variables.items()}
-    return [f"export {name}={shlex.quote(value)}" for name, value in filled.items()]
+    return {name: value.replace("{url}", root, 1) if value != "{key}" else key for name, value in variables.items()}
 
 
 def listening() -> str:

@@ -79,12 +79,22 @@ CLIENTS: dict[str, Client] = {
         "~/.gemini/.env",
     ),
     "pydantic-ai": Client("Pydantic AI", OPENAI | ANTHROPIC, GOOGLE_IN_CODE),
-    "crewai": Client("CrewAI", OPENAI | OPENAI_OLD | {"CREWAI_DISABLE_TELEMETRY": "true"}),
+    "crewai": Client("CrewAI", OPENAI | OPENAI_OLD | ANTHROPIC | {"CREWAI_DISABLE_TELEMETRY": "true"}),
     "vercel-ai": Client(
         "Vercel AI SDK",
         OPENAI | ANTHROPIC | {"ANTHROPIC_BASE_URL": "{url}/v1"},
         "ANTHROPIC_BASE_URL ends in /v1 here, unlike Anthropic's own SDK. Google needs baseURL in code.",
     ),
+    "llama-index": Client(
+        "LlamaIndex",
+        OPENAI_OLD | {"OPENAI_API_KEY": "{key}", "ANTHROPIC_API_KEY": "{key}"},
+        "Anthropic models need base_url in code: no variable changes it.",
+    ),
+    "strands": Client("Strands Agents", OPENAI | ANTHROPIC),
+    "agent-framework": Client("Microsoft Agent Framework", OPENAI),
+    "autogen": Client("AutoGen", OPENAI | ANTHROPIC),
+    "dspy": Client("DSPy", OPENAI | QUIET_LITELLM),
+    "instructor": Client("Instructor", OPENAI | ANTHROPIC),
     "aider": Client("aider", OPENAI_OLD | {"OPENAI_API_KEY": "{key}"} | QUIET_LITELLM),
     "litellm": Client(
         "litellm SDK",

@@ -18,15 +18,9 @@ _KINDS = {401: "authentication_error", 403: "permission_error", 404: "not_found_
 
 
 def read(body: Any, headers: Mapping[str, str], number: int, size: int) -> Asked:
-    _check_headers(headers)
-    if not isinstance(body, dict) or not isinstance(body.get("model"), str):
-        raise Refused(400, "invalid_request_error", "model: Field required")
+    messages = _checked_messages(body, headers)
     if not isinstance(body.get("max_tokens"), int):
         raise Refused(400, "invalid_request_error", "max_tokens: Field required")
-    messages = body.get("messages")
-    if not isinstance(messages, list) or not messages or not all(isinstance(m, dict) for m in messages):
-        raise Refused(400, "invalid_request_error", "messages: at least one message is required")
-    _check_call_results(messages)
     return Asked(
         dialect=NAME,
         model=body["model"],
@@ -38,6 +32,23 @@ def read(body: Any, headers: Mapping[str, str], number: int, size: int) -> Asked
         headers=headers,
         size=size,
     )
+
+
+def counted(body: Any, headers: Mapping[str, str]) -> bytes:
+    """The answer of `count_tokens`, which is asked as a message is, but for `max_tokens`."""
+    _checked_messages(body, headers)
+    return compact({"input_tokens": max(1, len(compact(body)) // 4)})
+
+
+def _checked_messages(body: Any, headers: Mapping[str, str]) -> list[dict[str, Any]]:
+    _check_headers(headers)
+    if not isinstance(body, dict) or not isinstance(body.get("model"), str):
+        raise Refused(400, "invalid_request_error", "model: Field required")
+    messages = body.get("messages")
+    if not isinstance(messages, list) or not messages or not all(isinstance(m, dict) for m in messages):
+        raise Refused(400, "invalid_request_error", "messages: at least one message is required")
+    _check_call_results(messages)
+    return messages
 
 
 def _check_headers(headers: Mapping[str, str]) -> None:

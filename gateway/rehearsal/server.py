@@ -96,6 +96,13 @@ def application(rehearsal: Rehearsal) -> Starlette:
     async def messages(request: Request) -> Response:
         return await _play(rehearsal, anthropic_wire, request)
 
+    async def count(request: Request) -> Response:
+        received = rehearsal.note(request, await request.body())
+        try:
+            return Response(anthropic_wire.counted(received.body, received.headers), media_type="application/json")
+        except Refused as no:
+            return _refusal(anthropic_wire, no)
+
     async def models(request: Request) -> Response:
         rehearsal.note(request, b"")
         wire: Wire = anthropic_wire if "anthropic-version" in request.headers else openai_wire
@@ -125,6 +132,7 @@ def application(rehearsal: Rehearsal) -> Starlette:
         routes=[
             Route("/v1/chat/completions", chat, methods=["POST"]),
             Route("/v1/messages", messages, methods=["POST"]),
+            Route("/v1/messages/count_tokens", count, methods=["POST"]),
             *_newer_routes(rehearsal),
             *(Route(f"/{version}/models", models) for version in ("v1", "v1beta", "v1alpha")),
             Route("/_rehearsal/requests", requests),
@@ -184,8 +192,12 @@ async def _play(rehearsal: Rehearsal, wire: Wire, request: Request) -> Response:
         asked = wire.read(received.body, received.headers, rehearsal.number, len(raw))
         turn = _turn(rehearsal.script, asked)
     except Refused as no:
-        return Response(wire.error(no.status, no.kind, no.message), no.status, media_type="application/json")
+        return _refusal(wire, no)
     return _Performance(rehearsal, turn, _body(rehearsal.script, wire, turn, asked), asked.stream and not turn.is_error)
+
+
+def _refusal(wire: Wire, no: Refused) -> Response:
+    return Response(wire.error(no.status, no.kind, no.message), no.status, media_type="application/json")
 
 
 def _turn(script: Script, asked: Asked) -> Turn:

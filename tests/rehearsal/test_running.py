@@ -301,6 +301,15 @@ def test_unknown_paths_are_noted_and_not_found(provider):
     assert [r.path for r in provider.requests()] == ["/v1/embeddings"]
 
 
+def test_anthropic_counts_tokens_of_what_it_would_answer(messages, provider):
+    asked = {"model": "agent", "messages": USER}
+    few = messages.count_tokens(**asked).input_tokens
+    assert 0 < few < messages.count_tokens(**asked, system="Be kind. " * 100).input_tokens
+    assert [one.path for one in provider.requests()] == ["/v1/messages/count_tokens"] * 2
+    with pytest.raises(anthropic.BadRequestError, match="at least one message"):
+        messages.count_tokens(**(asked | {"messages": []}))
+
+
 def test_models_are_listed_in_the_form_of_who_asks(provider):
     plain = httpx.get(provider.base_url + "/models").json()
     named = httpx.get(provider.base_url + "/models", headers={"anthropic-version": "1"}).json()
