@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import datetime as dt
 import importlib.metadata
+import itertools
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final, NamedTuple
@@ -69,6 +70,7 @@ _TYPES: Final = (
         "type",
     ),
 )
+_MAKE_LISTS: Final = frozenset({"split", "urls", "commands", "installs"})
 _MACROS: Final = ("all", "exists", "exists_one", "existsOne", "filter", "map", "optMap", "optFlatMap")
 _BUILT_IN: Final = (
     *("has", "size", "contains", "startsWith", "endsWith", "matches", "orValue", "or", "hasValue", "value"),
@@ -113,21 +115,24 @@ _TYPES_BY_NAME: Final[Mapping[str, Any]] = {
     "TABLE": cel.Type.Map(cel.Type.STRING, cel.Type.DYN),
     "TABLES": cel.Type.List(cel.Type.Map(cel.Type.STRING, cel.Type.DYN)),
 }
-_ANY: Final = ("STRING", "INT", "DOUBLE", "BOOL", "NULL", "VALUES", "TABLE")
-"""A parameter of type `dyn` matches nothing at run time, so that a function of any value has an overload for each of these."""
+_SEVERAL: Final[Mapping[str, tuple[str, ...]]] = {
+    "ANY": ("STRING", "INT", "DOUBLE", "BOOL", "NULL", "VALUES", "TABLE"),
+    "NAMES": ("VALUES", "TABLE"),
+}
+"""A parameter of type `dyn` matches nothing at run time, so that a function of several types has an overload for each."""
 
 
 def _overloads(name: str, function: Function) -> list[Any]:
-    kinds = _ANY if "ANY" in function.parameters else ("",)
+    choices = [_SEVERAL.get(parameter, (parameter,)) for parameter in function.parameters]
     return [
         cel.Overload(
-            f"tollhouse_{name}_{kind.lower()}",
+            "_".join(("tollhouse", name, *kinds)).lower(),
             return_type=_TYPES_BY_NAME[function.result],
-            parameters=[_TYPES_BY_NAME[kind if parameter == "ANY" else parameter] for parameter in function.parameters],
+            parameters=[_TYPES_BY_NAME[kind] for kind in kinds],
             is_member=function.member,
             impl=function.implementation,
         )
-        for kind in kinds
+        for kinds in itertools.product(*choices)
     ]
 
 
@@ -161,7 +166,7 @@ class Condition:
         self.source = source
         self._expression = expression
         self._loops = sum(t.calls and t.text in _MACROS for t in tokens)
-        self._items = MAX_PIECES if any(t.calls and t.text == "split" for t in tokens) else 1
+        self._items = MAX_PIECES if any(t.calls and t.text in _MAKE_LISTS for t in tokens) else 1
         self._matches = any(t.calls and t.text == "matches" for t in tokens)
         called = {t.text for t in tokens if t.calls and not t.member}
         self.remembers = self._loops > 0 and "history" in called

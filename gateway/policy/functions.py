@@ -10,10 +10,15 @@ from __future__ import annotations
 import posixpath
 import re
 import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
+from urllib.parse import urlsplit
 
-from gateway.policy.provenance import Conversation, looked_at
+from rapidfuzz.distance import OSA
+
+from gateway.policy.installs import installs
+from gateway.policy.provenance import Conversation, looked_at, spend
+from gateway.policy.shell import commands
 
 MAX_PIECES: Final = 1000
 
@@ -66,6 +71,52 @@ def upper_ascii(text: str) -> str:
     return re.sub(r"[a-z]+", lambda m: m.group().upper(), text)
 
 
+# -- about names -------------------------------------------------------------------------------------------
+
+MAX_KNOWN: Final = 50_000
+"""Names that one `near` compares with."""
+_URL = re.compile(r"""\bhttps?://[^\s<>"'`{}|\\^]+""", re.IGNORECASE)
+_HOST = re.compile(r"(?:[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9])?\.)*[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?|\[[0-9a-f:.]+\]")
+
+
+def urls(text: str) -> list[str]:
+    """The http and https addresses in a text, as they stand there, without the punctuation behind them."""
+    found = [match.rstrip(".,;:!?)]") for match in _URL.findall(text)]
+    if len(found) > MAX_PIECES:
+        raise ValueError(f"the text holds more than {MAX_PIECES} addresses")
+    return found
+
+
+def host(url: str) -> str:
+    """The host that an address leads to, in lower case, international names in their ASCII form. Refuses what clients read in different
+    ways: other schemes, names and passwords before the host, backslashes, white space, control characters, empty labels."""
+    if _CONTROL.search(url) or "\\" in url or any(c.isspace() for c in url):
+        raise ValueError("the address holds a backslash, white space or control characters")
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or "@" in parts.netloc or not parts.hostname:
+        raise ValueError("the address is not http or https, has no host, or has a name before it")
+    name = parts.hostname.rstrip(".").lower()
+    try:
+        name = f"[{name}]" if ":" in name else name if name.isascii() else name.encode("idna").decode()
+    except UnicodeError:
+        raise ValueError("the host's name has no ASCII form") from None
+    if not _HOST.fullmatch(name):
+        raise ValueError("the host's name is not one")
+    return name
+
+
+def near(name: str, known: Mapping[str, Any] | Sequence[str]) -> bool:
+    """Whether the name is one slip away from another known name: a letter more, less, changed, or two of them swapped; two slips where it
+    has eight letters or more."""
+    if len(known) > MAX_KNOWN:
+        raise ValueError(f"more than {MAX_KNOWN} names to compare with")
+    spend(200 * len(known))
+    most = 2 if len(name) >= 8 else 1
+    wanted = name.lower()
+    candidates = (other.lower() for other in known if abs(len(other) - len(name)) <= most)
+    return any(other != wanted and OSA.distance(wanted, other, score_cutoff=most) <= most for other in candidates)
+
+
 # -- about the conversation: who said a value, what came before -------------------------------------------
 
 
@@ -85,7 +136,7 @@ class Function(NamedTuple):
 
     implementation: Callable[..., Any]
     parameters: tuple[str, ...]
-    """Types, by name; `ANY` stands for each type that a value can have."""
+    """Types, by name; `ANY` stands for each type that a value can have, `NAMES` for a list or the list that a file holds."""
     result: str
     member: bool = False
     """Called on its first argument (`x.trim()`)."""
@@ -97,6 +148,11 @@ FUNCTIONS: Final[dict[str, Function]] = {
     "trim": Function(str.strip, ("STRING",), "STRING", member=True),
     "lowerAscii": Function(lower_ascii, ("STRING",), "STRING", member=True),
     "upperAscii": Function(upper_ascii, ("STRING",), "STRING", member=True),
+    "urls": Function(urls, ("STRING",), "LIST"),
+    "host": Function(host, ("STRING",), "STRING"),
+    "near": Function(near, ("STRING", "NAMES"), "BOOL"),
+    "commands": Function(commands, ("STRING",), "LIST"),
+    "installs": Function(installs, ("STRING",), "LIST"),
     "from_user": Function(_asked(Conversation.from_user), ("ANY",), "BOOL"),
     "from_tool": Function(_asked(Conversation.from_tool), ("ANY", "STRING"), "BOOL"),
     "field_has": Function(_asked(Conversation.field_has), ("ANY", "STRING", "STRING"), "BOOL"),
@@ -108,5 +164,5 @@ FUNCTIONS: Final[dict[str, Function]] = {
     "read_from": Function(read_from, ("STRING",), "BOOL"),
 }
 
-LATER: Final = frozenset({"urls", "host", "commands", "installs", "near", "detect"})
+LATER: Final = frozenset({"detect"})
 """Names of the language that this version cannot judge by."""

@@ -35,8 +35,8 @@ REMEMBERED: Final = 4096
 REMEMBERED_TEXT: Final = 32 * 1024 * 1024
 MAX_FIELDS: Final = 10_000
 """Values of one tool result that `field_has` looks at."""
-MAX_WALK: Final = 50_000_000
-"""Characters that the look-ups of one verdict may walk over, about 50 ms."""
+MAX_WORK: Final = 50_000_000
+"""What the functions of one verdict may do, in characters walked over: about 50 ms."""
 
 _NUMBER = re.compile(r"(?<![\w.])[+-]?\d[\d,]*(?:\.\d+)?(?:[eE][+-]?\d{1,3})?")
 _SPACES = re.compile(r"\s+")
@@ -230,11 +230,6 @@ class Conversation:
         self._reading = reading or Reading()
         self._whole = whole
         self._user_says: dict[Json, bool] = {}
-        self._room = MAX_WALK
-
-    def begin(self) -> None:
-        """A new verdict, with the whole room for its look-ups."""
-        self._room = MAX_WALK
 
     @cached_property
     def most(self) -> tuple[int, int]:
@@ -351,19 +346,14 @@ class Conversation:
 
     def _said_in(self, texts: Iterable[Said], wanted: Json) -> bool:
         for said in texts:
-            self._walk(said)
+            spend(len(said.text))
             if said.says(wanted):
                 return True
         return False
 
     def _begins_word(self, stem: str, said: Said) -> bool:
-        self._walk(said)
+        spend(len(said.text))
         return _begins_word(stem, said.text)
-
-    def _walk(self, said: Said) -> None:
-        self._room -= len(said.text)
-        if self._room < 0:
-            raise TooLarge("the conversation is too long for so many look-ups")
 
     def _surely(self, answer: bool) -> bool:
         if not answer:
@@ -405,20 +395,35 @@ class View(NamedTuple):
     """Label → patterns of the tools that have it."""
 
 
-NO_VIEW: Final = View()
-_looked_at: ContextVar[View] = ContextVar("view", default=NO_VIEW)
+class _Verdict:
+    """The verdict under way: its view, and how much work its functions have left."""
+
+    def __init__(self, view: View, room: float) -> None:
+        self.view, self.room = view, room
+
+
+_under_way: ContextVar[_Verdict | None] = ContextVar("verdict", default=None)
 
 
 @contextmanager
 def looking_at(view: View) -> Iterator[None]:
-    """While conditions are evaluated: what their functions ask about."""
-    view.conversation.begin()
-    token = _looked_at.set(view)
+    """While the conditions of one verdict are evaluated: what their functions ask about, and how much work they may do."""
+    token = _under_way.set(_Verdict(view, MAX_WORK))
     try:
         yield
     finally:
-        _looked_at.reset(token)
+        _under_way.reset(token)
 
 
 def looked_at() -> View:
-    return _looked_at.get()
+    verdict = _under_way.get()
+    return verdict.view if verdict else View()
+
+
+def spend(work: int) -> None:
+    """Raises TooLarge when the functions of this verdict have done as much as they may."""
+    verdict = _under_way.get()
+    if verdict is not None:
+        verdict.room -= work
+        if verdict.room < 0:
+            raise TooLarge("the call and the conversation are too long for so many look-ups")

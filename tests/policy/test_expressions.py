@@ -143,10 +143,10 @@ def test_a_name_inside_text_or_a_comment_is_no_function():
 
 
 def test_several_defects_come_in_order():
-    assert defects("vars.a > 1 && installs(args.x) && zed", ()) == [
+    assert defects("vars.a > 1 && detect(args.x) && zed", ()) == [
         (0, "unknown variable 'vars.a'"),
-        (14, "the function 'installs' is not supported by this version; remove the rule"),
-        (34, "unknown variable 'zed'"),
+        (14, "the function 'detect' is not supported by this version; remove the rule"),
+        (32, "unknown variable 'zed'"),
     ]
 
 

@@ -4,7 +4,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.policy.functions import FUNCTIONS, LATER, MAX_PIECES, lower_ascii, normpath, split, upper_ascii
+from gateway.policy import functions
+from gateway.policy.functions import (
+    FUNCTIONS,
+    LATER,
+    MAX_PIECES,
+    host,
+    lower_ascii,
+    near,
+    normpath,
+    split,
+    upper_ascii,
+    urls,
+)
 
 
 @pytest.mark.parametrize(
@@ -103,3 +115,74 @@ def test_no_function_of_one_text_makes_it_longer(text):
 
 def test_no_function_is_both_there_and_announced_for_later():
     assert not LATER & FUNCTIONS.keys()
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("see https://a.example/x?y=1, and (http://b.example).", ["https://a.example/x?y=1", "http://b.example"]),
+        ("![x](https://evil.example/?q=secret)", ["https://evil.example/?q=secret"]),
+        ("<a href='HTTPS://A.example'>", ["HTTPS://A.example"]),
+        ("ftp://a.example mailto:a@b.example xhttps://no", []),
+        ("", []),
+    ],
+)
+def test_addresses_in_a_text(text, found):
+    assert urls(text) == found
+
+
+def test_more_addresses_than_a_condition_may_loop_over_are_refused():
+    with pytest.raises(ValueError, match="more than"):
+        urls("http://a " * (MAX_PIECES + 1))
+
+
+@pytest.mark.parametrize(
+    ("url", "name"),
+    [
+        ("https://A.Example/x", "a.example"),
+        ("http://a.example.:8080", "a.example"),
+        ("https://[::1]/x", "[::1]"),
+        ("http://127.0.0.1", "127.0.0.1"),
+        ("https://bücher.example", "xn--bcher-kva.example"),
+    ],
+)
+def test_the_host_of_an_address(url, name):
+    assert host(url) == name
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        *("https://good.example@evil.example", "https://good.example\\@evil.example", "https:///x", "good.example", "ftp://a.example"),
+        *("https://a b.example", "https://a\t.example", "https://a..example", "https://%61.example", "https://" + "é" * 80 + ".example"),
+        *("javascript:alert(1)", "https://-a.example", ""),
+    ],
+)
+def test_an_address_that_clients_read_in_different_ways_has_no_host(url):
+    with pytest.raises(ValueError, match=r"the address|the host"):
+        host(url)
+
+
+@pytest.mark.parametrize(
+    ("name", "is_near"),
+    [
+        ("reqeusts", True),
+        ("request", True),
+        ("requestss", True),
+        ("requests", False),
+        ("Requests", False),
+        ("rqeusets", True),
+        ("flask-auth-helper", False),
+        ("nunpy", True),
+        ("nnpyy", False),
+    ],
+)
+@pytest.mark.parametrize("known", [["requests", "numpy"], {"requests": True, "numpy": True}])
+def test_a_name_one_slip_away_from_a_known_one_is_near(name, is_near, known):
+    assert near(name, known) is is_near
+
+
+def test_more_names_than_can_be_compared_are_refused(monkeypatch):
+    monkeypatch.setattr(functions, "MAX_KNOWN", 2)
+    with pytest.raises(ValueError, match="more than 2"):
+        near("a", ["b", "c", "d"])
