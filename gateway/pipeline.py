@@ -30,6 +30,10 @@ from gateway.visit import Gateway, Head, Incoming, Visit
 
 log = logging.getLogger("gateway.pipeline")
 
+MOST_MESSAGES = 20_000
+MOST_TOOLS = 2_000
+"""Of one request: some ten times what the largest agents send. Each one costs time in which a worker serves nobody else."""
+
 
 async def relay(gateway: Gateway, incoming: Incoming) -> AsyncGenerator[Head | bytes, None]:
     """Answers one request: a `Head`, then bytes. Never raises but for cancellation."""
@@ -147,10 +151,18 @@ def _decode(visit: Visit, body: bytes) -> Request:
         request = Request(x.dialect, "", stream=False, messages=(), tools=(), body=body, operation=endpoint.operation)
     else:
         request = visit.incoming.dialect.decode_request(body, headers, allowed, endpoint)
+    _refuse_crowds(request)
     session, source = identify.session(headers, request, x.caller.key_id)
     x.caller = msgspec.structs.replace(x.caller, session=session, session_source=source)
     x.request = request
     return request
+
+
+def _refuse_crowds(request: Request) -> None:
+    for what, found, most in (("messages", request.messages, MOST_MESSAGES), ("tools", request.tools, MOST_TOOLS)):
+        if len(found) > most:
+            message = f"This request has {len(found)} {what}; this gateway takes {most}. Send fewer: leave out what is no longer needed."
+            raise GatewayError("too_large", f"too_many_{what}", message, param=what)
 
 
 def _endpoint(visit: Visit) -> Endpoint:
