@@ -125,8 +125,8 @@ def _identify(visit: Visit) -> None:
 
 def _refuse_web_pages(headers: Mapping[str, str]) -> None:
     """Without a key, whoever reaches the listener may ask; a web page in this machine's browser must not be among them, neither by a
-    cross-site request (`Origin`) nor by a name that resolves to this machine (`Host`)."""
-    if "origin" in headers or not is_loopback(host_name(headers.get("host", ""))):
+    cross-site request (`Origin`; `Sec-Fetch-Site` for those that carry none) nor by a name that resolves to this machine (`Host`)."""
+    if "origin" in headers or headers.get("sec-fetch-site", "none") != "none" or not is_loopback(host_name(headers.get("host", ""))):
         message = "A request without a key must come from a program on this machine, not from a web page or under another name. Use a key."
         raise GatewayError("refused", "foreign_origin", message)
 
