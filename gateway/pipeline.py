@@ -30,6 +30,10 @@ from gateway.visit import Gateway, Head, Incoming, Visit
 
 log = logging.getLogger("gateway.pipeline")
 
+MOST_MESSAGES = 20_000
+MOST_TOOLS = 2_000
+"""Of one request: some ten times what the largest agents send. Each one costs time in which a worker serves nobody else."""
+
 
 async def relay(gateway: Gateway, incoming: Incoming) -> AsyncGenerator[Head | bytes, None]:
     """Answers one request: a `Head`, then bytes. Never raises but for cancellation."""
@@ -121,8 +125,8 @@ def _identify(visit: Visit) -> None:
 
 def _refuse_web_pages(headers: Mapping[str, str]) -> None:
     """Without a key, whoever reaches the listener may ask; a web page in this machine's browser must not be among them, neither by a
-    cross-site request (`Origin`) nor by a name that resolves to this machine (`Host`)."""
-    if "origin" in headers or not is_loopback(host_name(headers.get("host", ""))):
+    cross-site request (`Origin`; `Sec-Fetch-Site` for those that carry none) nor by a name that resolves to this machine (`Host`)."""
+    if "origin" in headers or headers.get("sec-fetch-site", "none") != "none" or not is_loopback(host_name(headers.get("host", ""))):
         message = "A request without a key must come from a program on this machine, not from a web page or under another name. Use a key."
         raise GatewayError("refused", "foreign_origin", message)
 
@@ -147,10 +151,18 @@ def _decode(visit: Visit, body: bytes) -> Request:
         request = Request(x.dialect, "", stream=False, messages=(), tools=(), body=body, operation=endpoint.operation)
     else:
         request = visit.incoming.dialect.decode_request(body, headers, allowed, endpoint)
+    _refuse_crowds(request)
     session, source = identify.session(headers, request, x.caller.key_id)
     x.caller = msgspec.structs.replace(x.caller, session=session, session_source=source)
     x.request = request
     return request
+
+
+def _refuse_crowds(request: Request) -> None:
+    for what, found, most in (("messages", request.messages, MOST_MESSAGES), ("tools", request.tools, MOST_TOOLS)):
+        if len(found) > most:
+            message = f"This request has {len(found)} {what}; this gateway takes {most}. Send fewer: leave out what is no longer needed."
+            raise GatewayError("too_large", f"too_many_{what}", message, param=what)
 
 
 def _endpoint(visit: Visit) -> Endpoint:

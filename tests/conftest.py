@@ -174,6 +174,9 @@ class Running:
         found = []
         for path in sorted(Path(self.settings.data_path, "journal").glob("*.log")):
             scan = frames.scan(path.read_bytes(), 0, None)
+            if scan.damage == "torn":  # read while it was written
+                time.sleep(0.05)
+                scan = frames.scan(path.read_bytes(), 0, None)
             assert scan.damage is None
             found += [record.decode(payload) for _, payload in scan.payloads]
         return found

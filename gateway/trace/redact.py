@@ -77,7 +77,9 @@ class Redactor:
         for _ in range(LAYERS):
             if self.finds(value.decode("raw_unicode_escape", "replace")):
                 return True
-            value = value.replace(rb"\\", b"\\")
+            outer, value = value, value.replace(rb"\\", b"\\")
+            if value == outer:
+                break
         return False
 
     def _replaced(self, value: bytes) -> bytes:

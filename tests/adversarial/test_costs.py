@@ -236,3 +236,39 @@ def test_arguments_that_cost_much_to_judge_do_not_hold_up_others(
     assert others.codes == {200}
     assert max(others.times) < SOON
     house.stays_well(wire)
+
+
+MESSAGE, SIZE = b'{"role": "user", "content": "x"}', 3_000_000
+TOOL = b'{"type": "function", "function": {"name": "t%d", "parameters": {"type": "object"}}}'
+HEAVY: dict[str, tuple[bytes, bytes, str]] = {
+    "messages nested without end": (b"[" * SIZE, b"", "invalid_json"),
+    "messages nested and closed": (b"[" * (SIZE // 2) + b"]" * (SIZE // 2), b"", "invalid_json"),
+    "messages nested a little too deep": (b"[" * 1025 + b"]" * 1025, b"", "invalid_json"),
+    "objects in objects": (b'{"role":' * (SIZE // 8), b"", "invalid_json"),
+    "one key again and again": (MESSAGE, b"".join([b', "seed": 1'] * (SIZE // 11)), "invalid_json"),
+    "keys without end": (MESSAGE, b"".join(b', "k%d": 1' % n for n in range(SIZE // 14)), "unjudged_field"),
+    "a number without end": (MESSAGE, b', "seed": 1' + b"0" * SIZE, "invalid_json"),
+    "messages without end": (b", ".join([MESSAGE] * (SIZE // 30)), b"", "too_many_messages"),
+    "tools without end": (MESSAGE, b', "tools": [%b]' % b", ".join(TOOL % n for n in range(SIZE // 80)), "too_many_tools"),
+    "no text": (b"\xff" * SIZE, b"", "invalid_json"),
+}
+"""Requests of some megabytes that are costly to read: (messages, what follows them, code)."""
+
+
+@pytest.mark.parametrize("what", HEAVY)
+def test_requests_that_cost_much_to_read_are_refused_while_others_are_served(
+    house: Any, kit: Any, wire: Any, bounded: None, what: str
+) -> None:
+    messages, more, code = HEAVY[what]
+    if wire.name == "messages":
+        more = b', "max_tokens": 5' + more.replace(b'"type": "function", "function": {"name"', b'"name"').replace(b'"parameters": {"type": "object"}}', b'"input_schema": {"type": "object"}')
+    body = b'{"model": "m", "messages": [%b]%b}' % (messages, more)
+    house.provider.answer = house.provider.json(wire.whole(kit.call(kit.good[0])))
+    with Meanwhile(house, wire) as others:
+        answer = house.ask(wire, False, body)
+    ended, _ = house.closing(answer)
+    assert (ended.exchange.state, ended.exchange.error_code) == ("rejected", code), ended.exchange.error_message
+    assert answer.status_code in (400, 413, 451)
+    assert others.codes == {200}
+    assert max(others.times) < SOON
+    house.stays_well(wire)

@@ -190,6 +190,36 @@ def test_a_known_and_an_unknown_key_take_the_same_time_to_refuse(revoked: Any) -
     assert abs(revoked_ - unknown) < 0.003 + 0.5 * min(revoked_, unknown)
 
 
+# Web pages in this machine's browser, where no key is needed
+
+
+@pytest.mark.parametrize("method", ["GET", "POST", "DELETE", "OPTIONS"])
+@pytest.mark.parametrize(
+    "sent",
+    [
+        [("origin", "https://evil.example"), ("sec-fetch-site", "cross-site")],
+        [("origin", "http://127.0.0.1:3000"), ("sec-fetch-site", "same-site")],
+        [("origin", "null")],
+        [("sec-fetch-site", "cross-site"), ("sec-fetch-mode", "no-cors"), ("sec-fetch-dest", "image")],
+        [("sec-fetch-site", "same-site")],
+        [("origin", "https://evil.example"), ("access-control-request-method", "POST"), ("access-control-request-private-network", "true")],
+    ],
+)
+def test_a_web_page_reaches_nothing_and_is_invited_to_nothing(served: Any, method: str, sent: list[tuple[str, str]]) -> None:
+    for path in (CHAT, "/v1/models", "/v1/responses/resp_1"):
+        answer = ask(served.gateway, *sent, path=path, method=method)
+        assert (answer.status, answer.error["code"]) == (400, "foreign_origin")
+        assert not any(name.startswith("access-control-") for name in answer.headers)
+    assert served.provider.received == []
+
+
+@pytest.mark.parametrize("host", ["evil.example", "127.0.0.1.evil.example", "localhost.evil.example:8484", "169.254.169.254", "[::2]", "0.0.0.0", "localhost."])
+def test_another_name_for_this_machine_reaches_nothing(served: Any, host: str) -> None:
+    answer = ask(served.gateway, host=host)
+    assert (answer.status, answer.error["code"]) == (400, "foreign_origin")
+    assert served.provider.received == []
+
+
 # F4: bodies that are longer than they look
 
 BOMB = gzip.compress(b" " * 64_000_000)

@@ -109,3 +109,8 @@ def test_json_stays_json_and_keeps_what_stands_beside_a_secret(before, after):
 def test_escapes_without_a_secret_are_left_as_they_are(text):
     written = escaped(text, range(0, 60, 2)).encode("utf-8", "surrogatepass")
     assert Redactor([SECRET]).data(written) == written
+
+
+def test_escapes_in_more_layers_than_anybody_reads_are_left_as_they_are():
+    written = b'"' + b"\\" * 64 + b'u0073k-canary"'
+    assert Redactor([SECRET]).data(written) == written
