@@ -157,10 +157,16 @@ CLIENTS: dict[str, Client] = {
     "openai responses": Client("responses", OPENAI, driver("drive_responses.py", v1=True, session=True), loops=4),
     "openai (npm)": Client("chat, responses", ("openai@7.55.0",), node_driver("drive_openai.mjs"), connected("openai"), loops=4, npm=True),
     "anthropic": Client("messages", ANTHROPIC, driver("drive_anthropic.py", session=True), loops=4),
+    "anthropic, its tool runner": Client(
+        "messages", ANTHROPIC, driver("drive_anthropic_runner.py"), connected("anthropic"), loops=4
+    ),
     "anthropic (npm)": Client(
         "messages", ("@anthropic-ai/sdk@1.11.0",), node_driver("drive_anthropic.mjs"), connected("anthropic"), loops=4, npm=True
     ),
     "google-genai": Client("gemini", GOOGLE, driver("drive_google.py", session=True), loops=4),
+    "google-genai, automatic": Client(
+        "gemini", GOOGLE, driver("drive_google_automatic.py"), connected("google-genai"), loops=4
+    ),
     "google-genai (npm)": Client(
         "gemini", ("@google/genai@3.1.0",), node_driver("drive_google.mjs"), connected("google-genai"), loops=2, npm=True
     ),
