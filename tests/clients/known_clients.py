@@ -155,6 +155,7 @@ AIDER += ("--no-show-model-warnings", "--no-show-release-notes", "--no-detect-ur
 CLIENTS: dict[str, Client] = {
     "openai chat": Client("chat", OPENAI, driver("drive_openai.py", v1=True, session=True), loops=4),
     "openai responses": Client("responses", OPENAI, driver("drive_responses.py", v1=True, session=True), loops=4),
+    "openai responses, its runner": Client("responses", OPENAI, driver("drive_responses_runner.py"), connected("openai"), loops=6),
     "openai (npm)": Client("chat, responses", ("openai@7.55.0",), node_driver("drive_openai.mjs"), connected("openai"), loops=4, npm=True),
     "anthropic": Client("messages", ANTHROPIC, driver("drive_anthropic.py", session=True), loops=4),
     "anthropic, its tool runner": Client(
@@ -186,6 +187,18 @@ CLIENTS: dict[str, Client] = {
         "responses, chat", ("agent-framework-openai==1.17.0",), driver("drive_agent_framework.py"), connected("agent-framework"), loops=4
     ),
     "autogen": Client("chat, messages", AUTOGEN, driver("drive_autogen.py"), connected("autogen"), loops=4),
+    "agno": Client(
+        "chat, responses, messages", ("agno==3.1.10", "openai", "anthropic<1"), driver("drive_agno.py"), connected("agno"), loops=6
+    ),
+    "semantic-kernel": Client(
+        "chat",
+        ("semantic-kernel==1.45.0",),
+        driver("drive_semantic_kernel.py"),
+        connected("semantic-kernel"),
+        tools=("desk-look_up", "desk-delete_all"),
+        loops=2,
+    ),
+    "google-adk": Client("gemini", ("google-adk==2.13.0",), driver("drive_adk.py"), connected("google-adk"), loops=2),
     "smolagents": Client(
         "chat",
         ("smolagents[openai]==1.26.0",),
