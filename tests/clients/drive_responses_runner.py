@@ -1,6 +1,6 @@
 """Drives the openai SDK's own runner for Responses, whole, streamed and eager, and prints what it saw as JSON.
 
-`python drive_responses_runner.py URL KEY MODEL`. It compares every item of a stream with the finished response, so it is the strictest reader
+`python drive_responses_runner.py URL KEY MODEL`. It compares every item of a stream with the finished response: the strictest reader
 here. Eager: a call runs once its item is done, before the response is. Nothing but the SDK's variables is set.
 """
 
