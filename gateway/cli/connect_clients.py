@@ -96,6 +96,8 @@ CLIENTS: dict[str, Client] = {
     "agno": Client("Agno", OPENAI | ANTHROPIC),
     "semantic-kernel": Client("Semantic Kernel", OPENAI),
     "google-adk": Client("Google Agent Development Kit", GEMINI),
+    "haystack": Client("Haystack", OPENAI),
+    "qwen-code": Client("Qwen Code", OPENAI, "Choose the auth type openai."),
     "dspy": Client("DSPy", OPENAI | QUIET_LITELLM),
     "instructor": Client("Instructor", OPENAI | ANTHROPIC),
     "aider": Client("aider", OPENAI_OLD | {"OPENAI_API_KEY": "{key}"} | QUIET_LITELLM),
