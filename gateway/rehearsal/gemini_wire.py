@@ -7,6 +7,7 @@ The model and the verb stand in the path, so that there is one wire per request.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from itertools import groupby
 from typing import Any
 
 from gateway.rehearsal.script import Asked, ScriptedCall, ScriptedUsage, Turn
@@ -34,7 +35,8 @@ class For:
             raise Refused(400, "", "* GenerateContentRequest.contents: contents is not specified")
         if self._stream and not self._sse:
             raise Refused(400, "", "this rehearsal streams with alt=sse only")
-        _check(contents)
+        turns = _turns(contents)
+        _check(turns)
         users = tuple(_text(content) for content in contents if content.get("role", "user") == "user" and _text(content))
         return Asked(
             dialect=NAME,
@@ -42,7 +44,7 @@ class For:
             stream=self._stream,
             body=body,
             user_texts=users,
-            assistant_messages=sum(content.get("role") == "model" for content in contents),
+            assistant_messages=sum(role == "model" for role, _ in turns),
             number=number,
             headers=headers,
             size=size,
@@ -76,11 +78,18 @@ def counted(body: Any) -> bytes:
     return compact({"totalTokens": max(1, len(compact(body)) // 4)})
 
 
-def _check(contents: list[dict[str, Any]]) -> None:
+def _turns(contents: list[dict[str, Any]]) -> list[tuple[str, list[dict[str, Any]]]]:
+    """Role and parts; contents of one role in a row are one turn (the SDK sends back every piece of a stream as a content)."""
+    return [
+        (role, [part for content in group for part in content.get("parts") or ()])
+        for role, group in groupby(contents, lambda content: str(content.get("role") or "user"))
+    ]
+
+
+def _check(turns: list[tuple[str, list[dict[str, Any]]]]) -> None:
     """As many results must follow a turn with calls as it had calls."""
     waiting = 0
-    for content in contents:
-        parts = content.get("parts") or []
+    for _, parts in turns:
         calls = sum("functionCall" in part for part in parts)
         results = sum("functionResponse" in part for part in parts)
         if waiting and results != waiting:

@@ -155,12 +155,19 @@ AIDER += ("--no-show-model-warnings", "--no-show-release-notes", "--no-detect-ur
 CLIENTS: dict[str, Client] = {
     "openai chat": Client("chat", OPENAI, driver("drive_openai.py", v1=True, session=True), loops=4),
     "openai responses": Client("responses", OPENAI, driver("drive_responses.py", v1=True, session=True), loops=4),
+    "openai responses, its runner": Client("responses", OPENAI, driver("drive_responses_runner.py"), connected("openai"), loops=6),
     "openai (npm)": Client("chat, responses", ("openai@7.55.0",), node_driver("drive_openai.mjs"), connected("openai"), loops=4, npm=True),
     "anthropic": Client("messages", ANTHROPIC, driver("drive_anthropic.py", session=True), loops=4),
+    "anthropic, its tool runner": Client(
+        "messages", ANTHROPIC, driver("drive_anthropic_runner.py"), connected("anthropic"), loops=4
+    ),
     "anthropic (npm)": Client(
         "messages", ("@anthropic-ai/sdk@1.11.0",), node_driver("drive_anthropic.mjs"), connected("anthropic"), loops=4, npm=True
     ),
     "google-genai": Client("gemini", GOOGLE, driver("drive_google.py", session=True), loops=4),
+    "google-genai, automatic": Client(
+        "gemini", GOOGLE, driver("drive_google_automatic.py"), connected("google-genai"), loops=4
+    ),
     "google-genai (npm)": Client(
         "gemini", ("@google/genai@3.1.0",), node_driver("drive_google.mjs"), connected("google-genai"), loops=2, npm=True
     ),
@@ -180,6 +187,19 @@ CLIENTS: dict[str, Client] = {
         "responses, chat", ("agent-framework-openai==1.17.0",), driver("drive_agent_framework.py"), connected("agent-framework"), loops=4
     ),
     "autogen": Client("chat, messages", AUTOGEN, driver("drive_autogen.py"), connected("autogen"), loops=4),
+    "agno": Client(
+        "chat, responses, messages", ("agno==3.1.10", "openai", "anthropic<1"), driver("drive_agno.py"), connected("agno"), loops=6
+    ),
+    "semantic-kernel": Client(
+        "chat",
+        ("semantic-kernel==1.45.0",),
+        driver("drive_semantic_kernel.py"),
+        connected("semantic-kernel"),
+        tools=("desk-look_up", "desk-delete_all"),
+        loops=2,
+    ),
+    "google-adk": Client("gemini", ("google-adk==2.13.0",), driver("drive_adk.py"), connected("google-adk"), loops=2),
+    "haystack": Client("chat, responses", ("haystack-ai==3.4.0",), driver("drive_haystack.py"), connected("haystack"), loops=4),
     "smolagents": Client(
         "chat",
         ("smolagents[openai]==1.26.0",),
@@ -247,6 +267,18 @@ CLIENTS: dict[str, Client] = {
         prepare=gemini_key_login,
         npm=True,
         program=True,
+    ),
+    "qwen-code": Client(
+        "chat",
+        ("@qwen-code/qwen-code@0.24.4",),
+        npm_program("qwen", "--auth-type", "openai", "-m", "matrix-{scene}", "-y", "-p", "do it"),
+        connected("qwen-code"),
+        tools=("glob", "write_file"),
+        calls=({"pattern": "*.txt"}, {"file_path": "x", "content": "y"}),
+        npm=True,
+        newer_node=True,
+        program=True,
+        note="Its `tool_call` runs further tools by name: grant it only with a rule on its arguments. It asks once more to save memories.",
     ),
     "opencode": Client("responses", prepare=opencode("openai"), **OPENCODE),
     "opencode, anthropic": Client("messages", prepare=opencode("anthropic"), **OPENCODE),

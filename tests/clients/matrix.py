@@ -47,7 +47,7 @@ POLICY = """
 policy: 1
 id: matrix
 agents: ["*"]
-allow: [look_up, mcp__desk__look_up, ToolSearch, Glob, glob, list_directory, exec_command, openai.web_search]
+allow: [look_up, desk-look_up, mcp__desk__look_up, ToolSearch, Glob, glob, list_directory, exec_command, openai.web_search]
 rules:
 - {id: no-rm, tools: [exec_command], when: "string(args.?cmd.orValue('')).contains('rm ')", message: "Nothing is removed here."}
 """

@@ -301,6 +301,22 @@ def test_unknown_paths_are_noted_and_not_found(provider):
     assert [r.path for r in provider.requests()] == ["/v1/embeddings"]
 
 
+CALLED = {"functionCall": {"name": "read_file", "args": {"path": "Größe 📎.txt"}}}
+ANSWERED = {"functionResponse": {"name": "read_file", "response": {"result": "ok"}}}
+
+
+@pytest.mark.parametrize("pieces", [[["a"], [CALLED], [""]], [[CALLED, ""]], [[CALLED], [""], [""]]])
+def test_a_gemini_turn_in_several_contents_is_one_turn(provider, pieces):
+    given = [{"role": "model", "parts": [{"text": p} if isinstance(p, str) else p for p in piece]} for piece in pieces]
+    user = {"role": "user", "parts": [{"text": "hello"}]}
+    path, headers = "/v1beta/models/agent:generateContent", {"x-goog-api-key": "any"}
+    done = post(provider, path, headers, contents=[user, *given, {"role": "user", "parts": [ANSWERED]}])
+    assert done.json()["candidates"][0]["content"]["parts"] == [{"text": "done"}]
+    for results in ([{"text": "no"}], [ANSWERED, ANSWERED]):
+        refused = post(provider, path, headers, contents=[user, *given, {"role": "user", "parts": results}])
+        assert (refused.status_code, refused.json()["error"]["status"]) == (400, "INVALID_ARGUMENT")
+
+
 def test_anthropic_counts_tokens_of_what_it_would_answer(messages, provider):
     asked = {"model": "agent", "messages": USER}
     few = messages.count_tokens(**asked).input_tokens
