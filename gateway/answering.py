@@ -9,17 +9,17 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncGenerator, Iterator, Mapping
-from contextlib import aclosing
+from contextlib import AsyncExitStack, aclosing
 
 import msgspec
 
-from gateway import identify
+from gateway import identify, steering
 from gateway.config import Settings
 from gateway.continuity import keep, keep_early, withheld
 from gateway.dialects import strict_json
 from gateway.dialects.events import Broken, Limits, WholeAnswer
 from gateway.errors import GatewayError, JournalUnavailable
-from gateway.exchange import JUDGED, Call, EndState, Finding, Request
+from gateway.exchange import JUDGED, Answer, Call, EndState, Finding, Request
 from gateway.holdback import Break, Finishing, Hold, Judge, Judging, Observing, Send, Step, Undecodable
 from gateway.judge import judge
 from gateway.policy.explain import denial_text
@@ -110,6 +110,13 @@ async def _whole(visit: Visit, request: Request, upstream: ProviderAnswer) -> As
     x.answer = whole.answer
     x.findings.extend(whole.findings if x.enforcing else map(_only_seen, whole.findings))
     data = _judged(visit, whole) if x.enforcing else _observed(visit, whole)
+    if error := steering.error_of(visit):
+        raise error
+    async with AsyncExitStack() as stack:
+        if again := await _ask_again(stack, visit, request, whole.answer):
+            async for part in answer(visit, *again):
+                yield part
+            return
     await keep(visit)
     x.state = _delivered(visit)
     if x.calls:
@@ -181,14 +188,23 @@ async def _streamed(visit: Visit, request: Request, upstream: ProviderAnswer) ->
     x, gateway, dialect = visit.x, visit.gateway, visit.incoming.dialect
     visit.stream = dialect.stream(request, _limits(gateway.settings), enforcing=x.enforcing)
     hold: Hold = Judging(visit.stream) if x.enforcing else Observing(visit.stream)
-    kept = b""
-    async for chunk in _chunks(visit, upstream):
+    reacts = x.enforcing and gateway.policies.reacts(x.caller.agent)
+    kept, chunks = b"", _chunks(visit, upstream)
+    async for chunk in chunks:
         if x.first_byte_us is None:
             _first_byte(visit)
         data, tail = _step(visit, hold, hold.feed(chunk))
         if len(kept) + len(tail) > TAIL_BYTES and tail:
             data, kept = kept + data, b""
         kept += tail
+        if reacts and not visit.answering:
+            kept += await _reaction(visit, request, hold, chunks)
+            async with AsyncExitStack() as stack:
+                if again := await _ask_again(stack, visit, request, visit.stream.answer):
+                    async for part in answer(visit, *again):
+                        yield part
+                    return
+            data = _kept_back(visit, data)
         await keep_early(visit)
         async for part in _release(visit, data):
             yield part
@@ -201,8 +217,45 @@ async def _streamed(visit: Visit, request: Request, upstream: ProviderAnswer) ->
         raise _broken_error(visit.broken, cut=visit.provider_left)
     await keep(visit)
     x.state = _delivered(visit)
-    async for part in _final(visit, upstream.status, _EVENT_STREAM, kept):
+    async for part in _final(visit, upstream.status, _EVENT_STREAM, visit.opening + kept):
         yield part
+
+
+async def _reaction(visit: Visit, request: Request, hold: Hold, chunks: AsyncGenerator[bytes, None]) -> bytes:
+    """Raises the error that a denial asks for. Where the model is to be asked again, reads the answer to its end, for what it cost."""
+    if error := steering.error_of(visit):
+        raise error
+    if visit.stream is None or steering.next_request(visit, request, visit.stream.answer) is None:
+        return b""
+    return b"".join([piece async for chunk in chunks for piece in _step(visit, hold, hold.feed(chunk))])
+
+
+def _kept_back(visit: Visit, data: bytes) -> bytes:
+    """An answer that has said nothing yet does not begin: until then a denial can still do something else than explain."""
+    said = visit.opening + data
+    silent = visit.stream is not None and not visit.stream.spoken and not visit.round and len(said) <= TAIL_BYTES
+    visit.opening = said if silent else b""
+    return b"" if silent else said
+
+
+async def _ask_again(
+    stack: AsyncExitStack, visit: Visit, request: Request, said: Answer
+) -> tuple[Request, ProviderAnswer] | None:
+    """The next round, where a denial steers and the provider takes it; None leaves the explanation to be sent."""
+    body = steering.next_request(visit, request, said)
+    if body is None or visit.again is None or visit.broken is not None:
+        return None
+    try:
+        asked, upstream = await stack.enter_async_context(visit.again(body))
+    except GatewayError as error:
+        visit.x.findings.append(Finding("policy", "not_steered", "warn", "round", f"the model could not be asked again: {error.code}"))
+        return None
+    if upstream.status >= 400:
+        detail = f"the provider answered {upstream.status} when it was asked again"
+        visit.x.findings.append(Finding("policy", "not_steered", "warn", "round", detail))
+        return None
+    steering.begin_round(visit, said)
+    return asked, upstream
 
 
 _EVENT_STREAM = {"content-type": "text/event-stream; charset=utf-8", "cache-control": "no-cache"}
@@ -241,9 +294,11 @@ def _settled(visit: Visit, call: Call) -> tuple[bool, str]:
     visit.x.findings.extend(judged.findings)
     decision = visit.book.decided(call, judged.verdict, clock.mono_us() - start)
     if judged.verdict.released:
+        visit.round.append((call, judged.verdict, ""))
         return True, ""
     visit.denied = visit.denied or decision
     text = denial_text(judged.verdict, call, decision)
+    visit.round.append((call, judged.verdict, text))
     withheld(visit, call, text)
     return False, text
 
@@ -396,6 +451,7 @@ def _lasted(visit: Visit) -> None:
         visit.x.answer = visit.stream.answer
         visit.x.findings.extend(visit.stream.findings)
     _forget_paid(visit)
+    visit.x.answer = msgspec.structs.replace(visit.x.answer, usage=steering.total(visit.x.answer.usage, visit.x.earlier))
     if visit.x.request is not None and visit.x.answer.text:
         visit.x.findings.extend(text_calls.check(visit.x.answer.text, (tool.name for tool in visit.x.request.tools)))
     visit.x.duration_us = visit.gateway.clock.mono_us() - visit.started

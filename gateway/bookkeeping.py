@@ -128,12 +128,12 @@ class Bookkeeping:
 
     def _price(self) -> Priced:
         x = self._x
-        model = x.answer.model or (x.request.model if x.request else None)
-        if model is None or x.answer.usage is None:
+        model, usage = x.answer.model or (x.request.model if x.request else None), x.answer.usage
+        if model is None or usage is None:
             return Priced()
-        cost = self._prices.cost(self._provider, model, x.answer.usage)
+        cost = self._prices.cost(self._provider, model, usage)
         if cost is None and x.request is not None and x.request.model != model:
-            cost = self._prices.cost(self._provider, x.request.model, x.answer.usage)
+            cost = self._prices.cost(self._provider, x.request.model, usage)
         if cost is None:
             return Priced(version=self._prices.version)
         return Priced(cost.amount, self._prices.version, cost.model)

@@ -17,6 +17,9 @@ Json = Any
 Effect = Literal["allow", "warn", "redact", "ask", "deny", "unevaluated"]
 """What judgement came to. Restrictiveness: deny > ask > redact > warn > allow; `unevaluated` is never a pass."""
 
+OnDeny = Literal["explain", "steer", "error"]
+"""A text in the place of the call; the model asked again, told that the call was refused; an error instead of the answer."""
+
 EndState = Literal[
     "complete",  # the client got the whole answer, with every call that was proposed
     "denied",  # the client got a whole answer from which at least one call was withheld
@@ -237,6 +240,8 @@ class Verdict(Struct, frozen=True):
     policy: str = ""
     """Id of the policy whose rule decided."""
     rule: str = ""
+    on_deny: OnDeny = "explain"
+    """What the agent gets in the place of a withheld call."""
 
 
 class Finding(Struct, frozen=True):
@@ -314,6 +319,8 @@ class Exchange(Struct):
     policy_git: str | None = None
     enforcing: bool = False
     answer: Answer = field(default_factory=Answer)
+    earlier: list[Usage | None] = field(default_factory=list)
+    """What answers cost that the client never saw: the model was asked again."""
     calls: list[tuple[Call, Verdict]] = field(default_factory=list)
     findings: list[Finding] = field(default_factory=list)
     unevaluated: list[str] = field(default_factory=list)

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Mapping
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
 
 import msgspec
 
@@ -48,6 +48,7 @@ async def relay(gateway: Gateway, incoming: Incoming) -> AsyncGenerator[Head | b
         if request.operation == "chat":
             book.prompt(fingerprint(request))  # which prompt version this is
         target = _target(visit, request)
+        visit.again = _again(visit, target)
         async with _ask(visit, request, target) as upstream:  # the provider; the opening record is written meanwhile
             parts = answer(visit, request, upstream)
             async with aclosing(parts):
@@ -146,16 +147,20 @@ def _decode(visit: Visit, body: bytes) -> Request:
             "bad_request", "content_encoding", "Send the request body uncompressed (without content-encoding)."
         )
     endpoint = _endpoint(visit)
-    allowed = frozenset(visit.gateway.settings.allow_fields.get(visit.incoming.dialect.NAME, ()))  # type: ignore[call-overload]
     if endpoint.operation == "pass_through":
         request = Request(x.dialect, "", stream=False, messages=(), tools=(), body=body, operation=endpoint.operation)
     else:
-        request = visit.incoming.dialect.decode_request(body, headers, allowed, endpoint)
+        request = visit.incoming.dialect.decode_request(body, headers, _allowed(visit), endpoint)
     _refuse_crowds(request)
     session, source = identify.session(headers, request, x.caller.key_id)
     x.caller = msgspec.structs.replace(x.caller, session=session, session_source=source)
     x.request = request
     return request
+
+
+def _allowed(visit: Visit) -> frozenset[str]:
+    """Fields that the settings let pass unjudged."""
+    return frozenset(visit.gateway.settings.allow_fields.get(visit.incoming.dialect.NAME, ()))  # type: ignore[call-overload]
 
 
 def _refuse_crowds(request: Request) -> None:
@@ -208,20 +213,21 @@ def _fault(exchange: str) -> GatewayError:
 class _ask:  # noqa: N801 - reads as a statement: async with _ask(...)
     """Asks the provider. A streamed request's opening record is made durable in the meantime."""
 
-    def __init__(self, visit: Visit, request: Request, target: Target) -> None:
-        self._visit, self._request, self._target = visit, request, target
+    def __init__(self, visit: Visit, request: Request, target: Target, *, again: bool = False) -> None:
+        self._visit, self._request, self._target, self._first = visit, request, target, not again
 
     async def __aenter__(self) -> ProviderAnswer:
         visit, request, dialect = self._visit, self._request, self._visit.incoming.dialect
         visit.x.upstream = self._target.name
         prepared = await _translation(visit, request, self._target)
-        if request.stream:
+        if request.stream and self._first:
             visit.book.open()
         visit.asked = visit.gateway.clock.mono_us()
         if prepared is None:
             endpoint = _endpoint(visit)
             url = self._target.base_url + endpoint.upstream_path + _query(visit, request)
-            headers, body = _headers(visit, self._target, request), dialect.upstream_body(request, owed(visit, request))
+            waited = owed(visit, request) if self._first else ()
+            headers, body = _headers(visit, self._target, request), dialect.upstream_body(request, waited)
             self._sending = visit.gateway.upstream.send(endpoint.method, url, headers, body)
         else:
             url = self._target.base_url + prepared.path
@@ -232,6 +238,19 @@ class _ask:  # noqa: N801 - reads as a statement: async with _ask(...)
 
     async def __aexit__(self, *error: object) -> None:
         await self._sending.__aexit__(*error)  # type: ignore[arg-type]
+
+
+def _again(visit: Visit, target: Target) -> Callable[[bytes], AbstractAsyncContextManager[tuple[Request, ProviderAnswer]]]:
+    """Asks the same provider once more, with another body of the same dialect."""
+
+    @asynccontextmanager
+    async def ask(body: bytes) -> AsyncIterator[tuple[Request, ProviderAnswer]]:
+        dialect, named = visit.incoming.dialect, dict(visit.incoming.headers)
+        request = dialect.decode_request(body, named, _allowed(visit), _endpoint(visit))
+        async with _ask(visit, request, target, again=True) as upstream:
+            yield request, upstream
+
+    return ask
 
 
 async def _translation(visit: Visit, request: Request, target: Target) -> translate.Prepared | None:

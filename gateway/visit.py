@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 
 import msgspec
@@ -14,14 +15,14 @@ from gateway.cost import PriceTable
 from gateway.dialects import Dialect, Stream
 from gateway.dialects.events import Broken
 from gateway.errors import GatewayError
-from gateway.exchange import Endpoint, EndState, Exchange, Owed
+from gateway.exchange import Call, Endpoint, EndState, Exchange, Owed, Request, Verdict
 from gateway.journal import Journal
 from gateway.judge import Court
 from gateway.policy import PolicySet, Reading
 from gateway.state import Belonging, Belongings, Keys
 from gateway.trace.redact import Flow, Redactor
 from gateway.trace.rows import Scribe
-from gateway.upstream.client import UpstreamClient
+from gateway.upstream.client import ProviderAnswer, UpstreamClient
 from gateway.upstream.routing import Routes
 
 
@@ -101,6 +102,12 @@ class Visit:
     """The answer's cost is already on record."""
     kept: bool = False
     """Whose the answer is has been written down."""
+    round: list[tuple[Call, Verdict, str]] = field(default_factory=list)
+    """The calls of the running answer, each with its verdict and, when it was withheld, the text in its place."""
+    again: Callable[[bytes], AbstractAsyncContextManager[tuple[Request, ProviderAnswer]]] | None = None
+    """Asks the provider once more."""
+    opening: bytes = b""
+    """What an answer begins with and says nothing, kept back while a denial could still do something else than explain."""
     denied: str = ""
     """Id of the first decision that withheld a call."""
     finishing: bool = False

@@ -25,6 +25,10 @@ class Stream(Protocol):
     def answer(self) -> Answer: ...
     @property
     def findings(self) -> list[Finding]: ...
+    @property
+    def spoken(self) -> bool:
+        """Whether words or thoughts were let go: before that, nothing that has left binds the answer."""
+
     def feed(self, chunk: bytes) -> Iterator[Event]:
         """The events completed by these bytes. After `Broken` nothing more is said."""
 
@@ -67,6 +71,10 @@ class Dialect(Protocol):
     def upstream_body(self, request: Request, owed: Sequence[Owed] = ()) -> bytes:
         """The bytes for the provider: the client's own, changed only where usage must be asked for and where a provider that keeps the
         conversation waits for results: each `owed` call gets one that says it was withheld, before anything new."""
+
+    def steered(self, request: Request, answer: Answer, refused: Sequence[tuple[Call, str]]) -> bytes | None:
+        """The request again, with the model's turn and for each of its calls the answer that it was refused and why. None where this
+        dialect cannot say that of this request or these calls."""
 
     def auth_headers(self, key: str, headers: Mapping[str, str]) -> dict[str, str]:
         """How a provider key travels, given the client's (lower-case) headers."""

@@ -75,6 +75,10 @@ class MessagesStream:
     def findings(self) -> list[Finding]:
         return self._findings
 
+    @property
+    def spoken(self) -> bool:
+        return self._slots > 0
+
     def feed(self, chunk: bytes) -> Iterator[Event]:
         if self._broken:
             return

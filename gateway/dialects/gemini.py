@@ -19,6 +19,7 @@ from gateway.dialects import gemini_whole as wholes
 from gateway.dialects import plain
 from gateway.dialects.events import Limits, WholeAnswer, WireError
 from gateway.dialects.gemini_errors import wire_error
+from gateway.dialects.gemini_steered import steered as steered
 from gateway.dialects.gemini_stream import GeminiStream
 from gateway.errors import GatewayError
 from gateway.exchange import Answer, Endpoint, Operation, Owed, Request, Usage

@@ -68,6 +68,7 @@ class GeminiStream:
         self._over = self._blocked = False
         self._head: dict[str, Json] = {}
         self._texts: list[str] = []
+        self.spoken = False
         self._text_room = MOST_TEXT
 
     @property
@@ -213,6 +214,7 @@ class GeminiStream:
     def _leave(self, told: _Told, raw: bytes) -> Iterator[Event]:
         """An event without calls, or what is left of one when its pieces have left."""
         self._envelope = told.envelope
+        self.spoken = self.spoken or any(piece.part.get("text") != "" for one in told.found for piece in one.pieces)
         if told.verbatim is not None:
             frame = told.verbatim
         elif not told.calls:

@@ -63,6 +63,7 @@ class ChatStream:
         self._usage_raw: bytes | None = None
         self._texts: list[str] = []
         self._text_room = shape.MOST_TEXT
+        self.spoken = False
 
     @property
     def answer(self) -> Answer:
@@ -165,6 +166,7 @@ class ChatStream:
             return None
         state.heard(words)
         self._note_text(words)
+        self.spoken = True
         return Forward(event.raw)
 
     def _unreadable(self, event: sse.SseEvent, ambiguous: strict_json.Ambiguous) -> Event:
@@ -269,6 +271,7 @@ class ChatStream:
         self, state: frames.Choice, piece: _Piece, choice: dict[str, Json], words: Mapping[str, Json], verbatim: bool
     ) -> Iterator[Event]:
         self._note_text(words)
+        self.spoken = self.spoken or any(value for key, value in words.items() if key != "role")
         if piece.reason and not state.finish:
             yield from self._finish(state, piece, choice, verbatim)
             state.heard(words)

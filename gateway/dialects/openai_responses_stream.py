@@ -56,6 +56,10 @@ class ResponsesStream:
     def findings(self) -> list[Finding]:
         return self._sieve.findings
 
+    @property
+    def spoken(self) -> bool:
+        return any(not item.called and item.kind != "reasoning" for item in self._items)
+
     def feed(self, chunk: bytes) -> Iterator[Event]:
         try:
             for event in () if self._over else self._parser.feed(chunk):

@@ -219,6 +219,7 @@ def _decided(hits: list[RuleHit], call: Call, plan: Plan) -> Verdict:
         would=heaviest.effect if RANK[heaviest.effect] > RANK[deciding.effect] else None,
         policy=deciding.policy,
         rule=deciding.rule,
+        on_deny=plan.on_deny.get((deciding.policy, deciding.rule), "explain"),
     )
 
 

@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field, StringConstraints, WithJsonSchema, model_validator
 
 from gateway.documents import Section
-from gateway.exchange import Json
+from gateway.exchange import Json, OnDeny
 
 
 def _form(pattern: str, said: str) -> tuple[AfterValidator, WithJsonSchema]:
@@ -67,7 +67,7 @@ class Rule(Section):
     on_error: Literal["hit", "ignore"] = Field(
         "hit", description="What a condition that cannot be evaluated means; `ignore` lets the call pass."
     )
-    on_deny: Literal["explain"] = Field("explain", description="What the agent gets in place of a denied call.")
+    on_deny: OnDeny | None = Field(None, description="What the agent gets in place of a denied call; the file's when left out.")
 
     @model_validator(mode="after")
     def _one_condition(self) -> Rule:
@@ -147,7 +147,11 @@ class PolicyFile(Section):
     )
     tools: dict[Glob, ToolNotes] = Field(default_factory=dict, description="Labels of tools, by patterns of their names.")
     allow: list[Glob] | None = Field(None, description="Tools granted; every policy that grants must grant a call.")
-    on_deny: Literal["explain"] = Field("explain", description="What the agent gets in place of a denied call.")
+    on_deny: OnDeny | None = Field(
+        None,
+        description="What the agent gets in place of a denied call: `explain` a text, `steer` another answer of the model, which is told "
+        "of the denial, `error` an error instead of the answer. `explain` when left out.",
+    )
     hide_denied: Literal[False] = Field(False, description="Whether tools never granted are hidden from the model.")
     rules: list[Rule] = Field(default_factory=list)
     tests: list[Case] = Field(default_factory=list)

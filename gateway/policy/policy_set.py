@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
-from gateway.exchange import Effect, RuleHit
+from gateway.exchange import Effect, OnDeny, RuleHit
 from gateway.policy.expressions import Condition, Size
 from gateway.policy.globs import matches
 from gateway.policy.model import Case, Default, GuardEffect, Mode
@@ -49,6 +49,7 @@ class Guard:
     mode: Mode
     ignore_errors: bool
     message: str | None
+    on_deny: OnDeny | None = None
 
     def concerns(self, tool: str) -> bool:
         return any(matches(glob, tool) for glob in self.tools)
@@ -70,6 +71,7 @@ class Layer:
     vars: Mapping[str, Any]
     size: Size
     """How large its vars are."""
+    on_deny: OnDeny | None = None
     labels: tuple[tuple[str, str], ...] = ()
     """(label, pattern of the tools that have it)."""
     tests: tuple[Case, ...] = ()
@@ -104,6 +106,8 @@ class Plan:
     """Grants and refusals: the same for every call of the tool."""
     guards: tuple[tuple[Layer, Guard, Mode], ...]
     enforces: bool
+    on_deny: Mapping[tuple[str, str], OnDeny] = field(default_factory=dict)
+    """What a denial by (policy, rule) does, where it is not explained."""
     labels: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Label → patterns of tools, from every file that applies to the agent: a label set by one is seen by the rules of all."""
 
@@ -137,6 +141,10 @@ class PolicySet:
             return False
         applying = self.applying(agent)
         return not applying or any(p.mode == "enforce" for p in applying)
+
+    def reacts(self, agent: str) -> bool:
+        """Whether a denial of this agent's call may do something else than explain: then nothing leaves before it must."""
+        return bool(_on_deny(self.applying(agent)))
 
     def applying(self, agent: str) -> tuple[Policy, ...]:
         found = self._agents.get(agent)
@@ -197,7 +205,20 @@ def plan(policies: tuple[Policy, ...], tool: str) -> Plan:
         for guard in layer.guards
         if guard.concerns(tool)
     )
-    return Plan(tuple(hits), guards, bool(enforcing), _labels(layer for layer, *_ in voices))
+    return Plan(tuple(hits), guards, bool(enforcing), _on_deny(policies), _labels(layer for layer, *_ in voices))
+
+
+def _on_deny(policies: Iterable[Policy]) -> dict[tuple[str, str], OnDeny]:
+    """A rule's own word, else that of its file, else that of the policy that includes the file."""
+    found: dict[tuple[str, str], OnDeny] = {}
+    for policy in policies:
+        for layer in policy.layers:
+            said = layer.on_deny or policy.layers[0].on_deny
+            rules = [("default", said), *((guard.id, guard.on_deny or said) for guard in layer.guards)]
+            for rule, word in rules:
+                if word and word != "explain":
+                    found.setdefault((layer.policy, rule), word)
+    return found
 
 
 def _labels(layers: Iterable[Layer]) -> dict[str, tuple[str, ...]]:

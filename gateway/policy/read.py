@@ -69,7 +69,7 @@ _LATER_KEYS: Final = {
 _LATER_VALUES: Final[dict[str, tuple[Any, ...]]] = {
     "at": ("tool_result", "request", "output"),
     "effect": ("redact",),
-    "on_deny": ("steer", "error", "stop"),
+    "on_deny": ("stop",),
     "hide_denied": (True,),
 }
 _FOR_FILE: Final = frozenset({"limits", "on_deny", "hide_denied"})
@@ -237,6 +237,7 @@ def _layer(
         ),
         vars=values,
         size=_size(values),
+        on_deny=model.on_deny,
         labels=tuple((label, glob) for glob, notes in model.tools.items() for label in notes.labels),
         tests=tuple(model.tests),
     )
@@ -253,4 +254,5 @@ def _guard(rule: Rule, condition: Condition | None, line: int) -> Guard:
         mode=rule.mode,
         ignore_errors=rule.on_error == "ignore",
         message=rule.message,
+        on_deny=rule.on_deny,
     )

@@ -421,3 +421,32 @@ def test_a_comparison_is_true_of_the_whole_text_or_a_hit(text):
     call = Call("c1", "t", json.dumps({"x": text}), {"x": text}, 0)
     verdict = evaluate(load({"p.yaml": source.encode()}), Facts(call, Caller("a"), "openai.chat", "m"))
     assert verdict.released == ("\x00" not in text)
+
+
+HOW = "policy: 1\nid: {}\nagents: [a]\nallow: [get]\n"
+
+
+@pytest.mark.parametrize(
+    ("texts", "tool", "how"),
+    [
+        (["rules:\n- {id: r, tools: [get]}\n"], "get", "explain"),
+        (["on_deny: steer\nrules:\n- {id: r, tools: [get]}\n"], "get", "steer"),
+        (["on_deny: steer\nrules:\n- {id: r, tools: [get], on_deny: error}\n"], "get", "error"),
+        (["on_deny: steer\nrules:\n- {id: r, tools: [get], on_deny: explain}\n"], "get", "explain"),
+        (["rules:\n- {id: r, tools: [get], on_deny: steer}\n"], "put", "explain"),
+        (["on_deny: error\n"], "put", "error"),
+    ],
+)
+def test_what_a_denial_does_is_said_by_the_rule_that_decides_or_its_file(policies, facts, texts, tool, how):
+    loaded = policies(*(HOW.format(f"p{i}") + text for i, text in enumerate(texts)))
+    verdict = evaluate(loaded, facts(tool, agent="a"))
+    assert (verdict.effect, verdict.on_deny) == ("deny", how)
+    assert loaded.reacts("a") is ("steer" in texts[0] or "error" in texts[0])
+    assert not loaded.reacts("b")
+
+
+def test_what_a_denial_by_an_included_file_does_is_said_there_or_by_the_file_that_includes_it(policies, facts):
+    library = "policy: 1\nid: lib\n{}rules:\n- {{id: r, tools: [get]}}\n"
+    top = HOW.format("top") + "on_deny: steer\ninclude: [lib.yaml]\n"
+    assert evaluate(policies(top, lib=library.format("")), facts("get", agent="a")).on_deny == "steer"
+    assert evaluate(policies(top, lib=library.format("on_deny: error\n")), facts("get", agent="a")).on_deny == "error"

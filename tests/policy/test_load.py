@@ -125,8 +125,6 @@ def test_a_broken_folder_tells_the_problems_of_all_its_files():
         *(("at: tool_result", "at: tool_result"), ("at: request", "at: request"), ("at: output", "at: output")),
         *(("effect: redact", "effect: redact"), ("detect: [iban]", "detect"), ("replace: x", "replace")),
         *(
-            ("on_deny: steer", "on_deny: steer"),
-            ("on_deny: error", "on_deny: error"),
             ("on_deny: stop", "on_deny: stop"),
         ),
     ],

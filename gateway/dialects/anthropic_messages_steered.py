@@ -1,0 +1,31 @@
+"""The request again, after calls that were refused: the model's turn, and for each call an answer that says so."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+from gateway.dialects import strict_json
+from gateway.exchange import Answer, Call, Json, Request
+
+_fields = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+_messages = msgspec.json.Decoder(list[msgspec.Raw]).decode
+
+
+def steered(request: Request, answer: Answer, refused: Sequence[tuple[Call, str]]) -> bytes | None:
+    """None where the request forces a call, for the model could only repeat it; and where the model thinks, for its turn would have to
+    begin with thoughts that nobody kept."""
+    fields = _fields(request.body)
+    if _forces(fields) or "thinking" in fields or any(call.args is None or call.type != "function" for call, _ in refused):
+        return None
+    said: list[Json] = [{"type": "text", "text": answer.text}] if answer.text.strip() else []
+    said += [{"type": "tool_use", "id": call.id, "name": call.name, "input": call.args} for call, _ in refused]
+    told = [{"type": "tool_result", "tool_use_id": call.id, "is_error": True, "content": text} for call, text in refused]
+    added = [msgspec.Raw(strict_json.encode(turn)) for turn in ({"role": "assistant", "content": said}, {"role": "user", "content": told})]
+    return msgspec.json.encode({**fields, "messages": [*_messages(fields["messages"]), *added]})
+
+
+def _forces(fields: dict[str, msgspec.Raw]) -> bool:
+    choice = msgspec.json.decode(fields["tool_choice"]) if "tool_choice" in fields else None
+    return choice is not None and choice.get("type") in ("any", "tool")

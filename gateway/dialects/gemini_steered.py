@@ -1,0 +1,40 @@
+"""The request again, after calls that were refused: the model's turn, and for each call an answer that says so."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+from gateway.dialects import gemini_shape as shape
+from gateway.dialects import strict_json
+from gateway.exchange import Answer, Call, Json, Request
+
+_fields = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+
+
+def steered(request: Request, answer: Answer, refused: Sequence[tuple[Call, str]]) -> bytes | None:
+    """None for several candidates, where the request forces a call, and for thinking models: they want the signature back that stood beside
+    each call."""
+    fields = _fields(request.body)
+    tree = shape.spelled(msgspec.json.decode(request.body), "")
+    if _forces(tree) or any(call.choice or call.args is None or call.type != "function" for call, _ in refused):
+        return None
+    said: list[Json] = [{"text": answer.text}] if answer.text else []
+    said += [{"functionCall": _called(call) | {"args": call.args}} for call, _ in refused]
+    told = [{"functionResponse": _called(call) | {"response": {"error": text}}} for call, text in refused]
+    given = tree.get("contents")
+    before = given if isinstance(given, list) else [given]
+    contents = [*before, {"role": "model", "parts": said}, {"role": "user", "parts": told}]
+    return msgspec.json.encode({**fields, "contents": msgspec.Raw(strict_json.encode(contents))})
+
+
+def _forces(tree: dict[str, Json]) -> bool:
+    config = shape.spelled(tree.get("toolConfig") or {}, "toolConfig")
+    calling = shape.spelled(config.get("functionCallingConfig") or {}, "toolConfig.functionCallingConfig")
+    several = shape.spelled(tree.get("generationConfig") or {}, "generationConfig").get("candidateCount") not in (None, 1)
+    return several or calling.get("mode") not in (None, "AUTO", "NONE", "MODE_UNSPECIFIED")
+
+
+def _called(call: Call) -> dict[str, Json]:
+    return {"name": call.name} | ({"id": call.id} if call.id else {})

@@ -1,0 +1,36 @@
+"""The request again, after calls that were refused: the model's turn, and for each call an answer that says so."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+from gateway.dialects import strict_json
+from gateway.exchange import Answer, Call, Json, Request
+
+_fields = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+_messages = msgspec.json.Decoder(list[msgspec.Raw]).decode
+
+
+def steered(request: Request, answer: Answer, refused: Sequence[tuple[Call, str]]) -> bytes | None:
+    """None for several choices, for calls without an id to answer, and where the request forces a call: the model could only repeat it."""
+    fields = _fields(request.body)
+    if _forces(fields) or any(call.choice or not call.id or call.type not in ("function", "custom") for call, _ in refused):
+        return None
+    turn = {"role": "assistant", "content": answer.text or None, "tool_calls": [_proposed(call) for call, _ in refused]}
+    results = [{"role": "tool", "tool_call_id": call.id, "content": text} for call, text in refused]
+    added = [msgspec.Raw(strict_json.encode(message)) for message in (turn, *results)]
+    return msgspec.json.encode({**fields, "messages": [*_messages(fields["messages"]), *added]})
+
+
+def _forces(fields: dict[str, msgspec.Raw]) -> bool:
+    choice = msgspec.json.decode(fields["tool_choice"]) if "tool_choice" in fields else None
+    several = "n" in fields and msgspec.json.decode(fields["n"]) not in (None, 1)
+    return several or choice not in (None, "auto", "none") or "functions" in fields
+
+
+def _proposed(call: Call) -> dict[str, Json]:
+    if call.type == "custom":
+        return {"id": call.id, "type": "custom", "custom": {"name": call.name, "input": call.arguments}}
+    return {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": call.arguments}}

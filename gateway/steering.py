@@ -1,0 +1,63 @@
+"""What a denial does besides explaining itself: the model is asked again and told of it, or the answer becomes an error.
+
+Both only while nothing has left that a client takes for the answer. A model is asked again at most `MOST_ROUNDS` times, only when every
+call of its turn was withheld (a granted one is the client's to run), and what all rounds cost is on the record. Whatever stands in the way
+of asking again ends in the explanation, which is ready by then.
+"""
+
+from __future__ import annotations
+
+from gateway.errors import GatewayError
+from gateway.exchange import Answer, Call, Finding, Request, Usage
+from gateway.visit import Visit
+
+MOST_ROUNDS = 2
+
+
+def refused(visit: Visit) -> list[tuple[Call, str]]:
+    """The withheld calls of the running round, each with what is said of it; nothing when a call was released."""
+    return [] if any(not text for _, _, text in visit.round) else [(call, text) for call, _, text in visit.round]
+
+
+def error_of(visit: Visit) -> GatewayError | None:
+    """The error that a denial of this round asks for."""
+    text = next((text for _, verdict, text in visit.round if text and verdict.on_deny == "error"), None)
+    return None if text is None else GatewayError("refused", "policy_denied", text)
+
+
+def next_request(visit: Visit, request: Request, answer: Answer) -> bytes | None:
+    """The body with which the model is asked again; None when it is not."""
+    calls = refused(visit)
+    if not calls or len(visit.x.earlier) >= MOST_ROUNDS or request.operation != "chat" or visit.again is None:
+        return None
+    if any(verdict.on_deny != "steer" or call.problem for call, verdict, _ in visit.round):
+        return None
+    return visit.incoming.dialect.steered(request, answer, calls)
+
+
+def begin_round(visit: Visit, answer: Answer) -> None:
+    """Puts the answer that nobody sees on the record."""
+    x = visit.x
+    x.earlier.append(answer.usage)
+    if visit.stream is not None:
+        x.findings.extend(visit.stream.findings)
+    names = ", ".join(sorted({call.name for call, _, _ in visit.round}))
+    detail = f"the model was told that its calls were refused ({names}), and asked again"
+    x.findings.append(Finding("policy", "steered", "info", f"round[{len(x.earlier)}]", detail))
+    visit.round.clear()
+    visit.owed.clear()
+    visit.opening, visit.finishing, visit.provider_left = b"", False, False
+
+
+def total(last: Usage | None, earlier: list[Usage | None]) -> Usage | None:
+    """What all rounds cost; unknown as soon as one of them is."""
+    if not earlier or last is None or None in earlier:
+        return None if earlier else last
+    rounds = [last, *(usage for usage in earlier if usage is not None)]
+    return Usage(**{name: _sum([getattr(usage, name) for usage in rounds]) for name in Usage.__struct_fields__})
+
+
+def _sum(counts: list[int | None]) -> int | None:
+    """A class of tokens that no answer names stays unnamed."""
+    known = [count for count in counts if count is not None]
+    return sum(known) if known else None

@@ -1,0 +1,138 @@
+"""The request again, with the model's turn and the refusals of its calls: what each dialect can say, and when it says nothing."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gateway.dialects import DIALECTS
+from gateway.dialects.events import Limits
+from gateway.exchange import Answer, Call, Request
+
+BODIES: dict[str, dict[str, Any]] = {
+    "openai.chat": {"model": "m", "messages": [{"role": "user", "content": "go"}]},
+    "anthropic.messages": {"model": "m", "max_tokens": 9, "messages": [{"role": "user", "content": "go"}]},
+    "openai.responses": {"model": "m", "input": "go", "store": False},
+    "google.gemini": {"contents": {"role": "user", "parts": [{"text": "go"}]}},
+}
+GOLDEN = Path(__file__).parent.parent / "golden"
+KINDS = {"openai.responses": "function_call"}
+
+
+def steered(dialect: str, *calls: Call, text: str = "", body: dict[str, Any] | None = None, **more: Any) -> Any:
+    asked = json.dumps(BODIES[dialect] | (body or {}) | more).encode()
+    request = Request(dialect, "m", False, (), (), asked, stores="response" if (body or {}).get("store") else None)
+    found = DIALECTS[dialect].steered(request, Answer(id="resp_1", text=text), [(each, "refused") for each in calls])
+    return None if found is None else json.loads(found)
+
+
+def call(dialect: str, **more: Any) -> Call:
+    given = {"id": "c0", "name": "f", "arguments": "{}", "args": {}, "index": 0, "type": KINDS.get(dialect, "function")}
+    return Call(**(given | more))
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_nothing_but_the_conversation_changes(dialect: str) -> None:
+    again = steered(dialect, call(dialect), user="u")
+    kept = {key: value for key, value in again.items() if key not in ("messages", "input", "contents")}
+    assert kept == {key: value for key, value in (BODIES[dialect] | {"user": "u"}).items() if key in kept}
+    assert kept["user"] == "u"
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_the_model_s_words_stand_before_its_calls(dialect: str) -> None:
+    told = json.dumps(steered(dialect, call(dialect), text="I do it."))
+    assert told.index("I do it.") < told.index('"refused"')
+
+
+@pytest.mark.parametrize(
+    ("dialect", "more"),
+    [
+        ("openai.chat", {"tool_choice": "required"}),
+        ("openai.chat", {"tool_choice": {"type": "function", "function": {"name": "f"}}}),
+        ("openai.chat", {"functions": [{"name": "f"}]}),
+        ("openai.chat", {"n": 2}),
+        ("anthropic.messages", {"tool_choice": {"type": "tool", "name": "f"}}),
+        ("anthropic.messages", {"thinking": {"type": "adaptive"}}),
+        ("openai.responses", {"tool_choice": {"type": "function", "name": "f"}}),
+        ("google.gemini", {"tool_config": {"function_calling_config": {"mode": "ANY"}}}),
+        ("google.gemini", {"generationConfig": {"candidateCount": 2}}),
+    ],
+)
+def test_what_the_model_could_only_repeat_is_not_asked_again(dialect: str, more: dict[str, Any]) -> None:
+    assert steered(dialect, call(dialect), **more) is None
+
+
+@pytest.mark.parametrize(
+    ("dialect", "more"),
+    [
+        ("openai.chat", {"tool_choice": "auto", "n": 1}),
+        ("anthropic.messages", {"tool_choice": {"type": "auto"}}),
+        ("openai.responses", {"tool_choice": "auto"}),
+        ("google.gemini", {"toolConfig": {"functionCallingConfig": {"mode": "AUTO"}}}),
+    ],
+)
+def test_a_free_choice_is_asked_again(dialect: str, more: dict[str, Any]) -> None:
+    assert steered(dialect, call(dialect), **more) is not None
+
+
+@pytest.mark.parametrize(
+    ("dialect", "more"),
+    [
+        ("openai.chat", {"choice": 1}),
+        ("openai.chat", {"id": ""}),
+        ("openai.chat", {"type": "function_call"}),
+        ("anthropic.messages", {"args": None}),
+        ("anthropic.messages", {"type": "server"}),
+        ("openai.responses", {"type": "shell_call"}),
+        ("google.gemini", {"choice": 1}),
+        ("google.gemini", {"args": None}),
+    ],
+)
+def test_a_call_that_has_no_answer_of_this_form_is_not_answered(dialect: str, more: dict[str, Any]) -> None:
+    assert steered(dialect, call(dialect, **more)) is None
+
+
+def test_custom_calls_are_repeated_with_their_text() -> None:
+    chat = steered("openai.chat", call("", type="custom", arguments="rm"))
+    assert chat["messages"][1]["tool_calls"][0] == {"id": "c0", "type": "custom", "custom": {"name": "f", "input": "rm"}}
+    responses = steered("openai.responses", call("", type="custom_tool_call", arguments="rm"), body={"input": []})
+    assert [item["type"] for item in responses["input"]] == ["custom_tool_call", "custom_tool_call_output"]
+    assert responses["input"][0]["input"] == "rm"
+
+
+def test_a_name_in_a_namespace_is_taken_apart() -> None:
+    again = steered("openai.responses", call("openai.responses", name="dice.roll"))
+    assert (again["input"][1]["namespace"], again["input"][1]["name"]) == ("dice", "roll")
+
+
+def test_what_the_provider_keeps_is_built_upon() -> None:
+    kept = steered("openai.responses", call("openai.responses"), body={"store": True, "previous_response_id": "resp_0"})
+    assert kept["previous_response_id"] == "resp_1"
+    assert [item["type"] for item in kept["input"]] == ["function_call_output"]
+    talk = steered("openai.responses", call("openai.responses"), body={"conversation": "conv_1"})
+    assert [item["type"] for item in talk["input"]] == ["function_call_output"]
+    assert "previous_response_id" not in talk
+
+
+def test_calls_of_gemini_keep_their_ids_where_they_have_some() -> None:
+    again = steered("google.gemini", call("google.gemini"), call("google.gemini", id=""), body={"contents": [{"parts": [{"text": "go"}]}]})
+    assert [part["functionCall"].get("id") for part in again["contents"][1]["parts"]] == ["c0", None]
+    assert [part["functionResponse"].get("id") for part in again["contents"][2]["parts"]] == ["c0", None]
+
+
+FOLDERS = ["openai_chat", "openai_responses", "anthropic_messages", "gemini"]
+
+
+@pytest.mark.parametrize(("dialect", "folder"), zip(DIALECTS, FOLDERS, strict=True))
+def test_a_stream_has_spoken_with_its_first_words_and_not_before(dialect: str, folder: str) -> None:
+    stream = DIALECTS[dialect].stream(Request(dialect, "m", True, (), (), b"{}"), Limits(), enforcing=True)
+    events = (GOLDEN / folder / "text.sse").read_bytes().replace(b"\r\n", b"\n").split(b"\n\n")
+    assert not stream.spoken
+    for at, event in enumerate(events):
+        list(stream.feed(event + b"\n\n"))
+        assert at or folder == "gemini" or not stream.spoken
+    assert stream.spoken
