@@ -45,7 +45,9 @@ class Reader:
         self._size = 0
 
     def pieces(self, parts: list[Json], candidate: int) -> list[Piece]:
-        return [self._piece(part, candidate) for part in parts]
+        """All but the calls beyond one too many: that one says for all of them that there were too many."""
+        read = (self._piece(part, candidate) for part in parts)
+        return [piece for piece in read if piece.call is None or piece.call.index <= self._limits.calls]
 
     def unreadable(self, code: str, detail: str, candidate: int = 0) -> Call:
         """Stands for something that may be a call and that nobody can read."""

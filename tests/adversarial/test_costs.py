@@ -17,7 +17,10 @@ import httpx
 import pytest
 
 from gateway import answering
+from gateway.dialects import DIALECTS
 from gateway.dialects.events import Limits
+from gateway.exchange import Request
+from gateway.holdback import Judge, Judging
 from gateway.policy import expressions
 
 SECONDS = 60
@@ -272,3 +275,113 @@ def test_requests_that_cost_much_to_read_are_refused_while_others_are_served(
     assert others.codes == {200}
     assert max(others.times) < SOON
     house.stays_well(wire)
+
+
+# The same in every dialect, at its decoder
+
+
+def event(tree: Any, name: str = "") -> bytes:
+    return (f"event: {name}\n" if name else "").encode() + b"data: " + json.dumps(tree).encode() + b"\n\n"
+
+
+def chat(**delta: Any) -> bytes:
+    head = {"id": "r", "object": "chat.completion.chunk", "created": 1, "model": "m"}
+    return event(head | {"choices": [{"index": 0, "delta": delta, "finish_reason": None}]})
+
+
+def typed(kind: str, **more: Any) -> bytes:
+    return event({"type": kind, **more}, kind)
+
+
+def gemini(*parts: Any, **more: Any) -> bytes:
+    return event({"candidates": [{"content": {"role": "model", "parts": parts}, "index": 0}], **more})
+
+
+def block(number: int, **content: Any) -> bytes:
+    return typed("content_block_start", index=number, content_block=content) + typed("content_block_stop", index=number)
+
+
+def added(number: int, **item: Any) -> bytes:
+    return typed("response.output_item.added", output_index=number, item=item, sequence_number=number + 1)
+
+
+BEGUN = {
+    "openai.chat": chat(role="assistant"),
+    "anthropic.messages": typed(
+        "message_start",
+        message={"id": "m", "type": "message", "role": "assistant", "model": "m", "content": [], "stop_reason": None, "usage": {}},
+    ),
+    "openai.responses": typed(
+        "response.created", response={"id": "r", "object": "response", "status": "in_progress", "model": "m", "output": []}, sequence_number=0
+    ),
+    "google.gemini": b"",
+}
+WORD = {"type": "text", "text": ""}
+MANY: list[tuple[str, str, Callable[[int], bytes]]] = [
+    ("openai.chat", "calls", lambda n: chat(tool_calls=[{"index": n, "id": f"c{n}", "type": "function", "function": {"name": "f", "arguments": "{}"}}])),
+    ("openai.chat", "keys", lambda n: chat(content="x", **{f"k{n}": 1})),
+    ("anthropic.messages", "calls", lambda n: block(n, type="tool_use", id=f"t{n}", name="f", input={})),
+    ("anthropic.messages", "blocks", lambda n: block(n, **WORD)),
+    ("anthropic.messages", "results", lambda n: block(n, type="web_search_tool_result", tool_use_id=f"s{n}", content=[])),
+    ("openai.responses", "calls", lambda n: added(n, type="function_call", id=f"f{n}", call_id=f"c{n}", name="f", arguments="", status="in_progress")),
+    ("openai.responses", "items", lambda n: added(n, type="message", id=f"m{n}", role="assistant", status="in_progress", content=[])),
+    ("openai.responses", "kinds", lambda n: typed(f"response.odd_{n}", sequence_number=n)),
+    ("google.gemini", "calls", lambda n: gemini({"functionCall": {"name": "f", "args": {}, "id": f"c{n}"}})),
+    ("google.gemini", "calls at once", lambda n: gemini(*[{"functionCall": {"name": "f", "args": {}}}] * 5)),
+    ("google.gemini", "runs of code", lambda n: gemini({"executableCode": {"language": "PYTHON", "code": "x"}})),
+    ("google.gemini", "keys", lambda n: gemini({"text": "x"}, **{f"k{n}": 1})),
+]
+
+
+@pytest.mark.parametrize(("dialect", "what", "make"), MANY)
+def test_a_stream_of_many_things_is_judged_and_kept_up_to_a_limit(
+    dialect: str, what: str, make: Callable[[int], bytes], bounded: None
+) -> None:
+    request = Request(dialect, "m", stream=True, messages=(), tools=(), body=b"{}")
+    stream = DIALECTS[dialect].stream(request, Limits(calls=16), enforcing=True)
+    hold, judged = Judging(stream), 0
+    for data in (BEGUN[dialect], *map(make, range(20_000))):
+        for step in hold.feed(data):
+            if isinstance(step, Judge):
+                judged += 1
+                hold.settle(released=False, text="no")
+    assert judged <= 17
+    assert len(stream.findings) <= 100
+
+
+FUNCTION = {"name": "f", "arguments": "{}"}
+WHOLE: dict[str, Callable[[int], Any]] = {
+    "openai.chat": lambda n: {
+        "id": "r", "object": "chat.completion", "created": 1, "model": "m",
+        "choices": [{
+            "index": 0, "finish_reason": "tool_calls",
+            "message": {"role": "assistant", "content": None,
+                        "tool_calls": [{"id": f"c{k}", "type": "function", "function": FUNCTION} for k in range(n)]},
+        }],
+    },
+    "anthropic.messages": lambda n: {
+        "id": "m", "type": "message", "role": "assistant", "model": "m", "stop_reason": "tool_use", "usage": {},
+        "content": [{"type": "tool_use", "id": f"t{k}", "name": "f", "input": {}} for k in range(n)],
+    },
+    "openai.responses": lambda n: {
+        "id": "r", "object": "response", "status": "completed", "model": "m",
+        "output": [{"type": "function_call", "id": f"f{k}", "call_id": f"c{k}", "status": "completed", **FUNCTION} for k in range(n)],
+    },
+    "google.gemini": lambda n: {
+        "candidates": [{"index": 0, "finishReason": "STOP", "content": {"role": "model", "parts": [{"functionCall": {"name": "f", "args": {}}}] * n}}],
+    },
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("dialect", WHOLE)
+@pytest.mark.parametrize("count", [16, 17, 10_000])
+def test_an_answer_of_many_calls_is_judged_up_to_a_limit(dialect: str, count: int) -> None:
+    request = Request(dialect, "m", stream=False, messages=(), tools=(), body=b"{}")
+    module = DIALECTS[dialect]
+    whole = module.decode_answer(json.dumps(WHOLE[dialect](count)).encode(), request, Limits(calls=16))
+    assert whole.broken is None
+    assert len(whole.calls) == min(count, 17)
+    assert [call.problem for call in whole.calls[16:]] == ["call_limit"] * (len(whole.calls) - 16)
+    given = module.encode_answer(whole, {call.index: "withheld" for call in whole.calls})
+    assert given.count(b"withheld") == len(whole.calls)
+    assert b'"f"' not in given
