@@ -90,7 +90,7 @@ class Suite:
         key = tuple(sorted(injections.items()))
         if key not in self._read:
             text = self._reader.read_suite_file(self.name, "environment.yaml", None)
-            tree = yaml.load(text.format(**{**self.vectors, **injections}), Loader=yaml.CSafeLoader)  # noqa: S506 - the C form of SafeLoader
+            tree = yaml.load(text.format(**{**self.vectors, **injections}), Loader=yaml.CSafeLoader)
             self._read[key] = self._suite.environment_type.model_validate(tree)
         return self._read[key].model_copy(deep=True)
 
