@@ -1,4 +1,4 @@
-"""`tollhouse policy …`: check policy files and run the tests they carry.
+"""`tollhouse policy …`: check policy files, run the tests they carry, and measure them (`gateway.cli.policy_bench`).
 
 Exit codes: 0 fine, 1 problems found or tests failed, 2 wrong usage, 3 nothing to load. Results go to
 stdout; `--json` is stable. Imports only the policy engine, so it starts fast enough for a commit hook.
@@ -14,12 +14,14 @@ from typing import Annotated, Any
 import msgspec
 import typer
 
+from gateway.cli import policy_bench
 from gateway.documents import parse
 from gateway.errors import FileProblems, Problem
 from gateway.policy import PolicySet, Report, load, run_cases
 from gateway.policy_folder import git_version, read
 
-app = typer.Typer(help="Check and test policy files.", no_args_is_help=True)
+app = typer.Typer(help="Check, test and measure policy files.", no_args_is_help=True)
+app.add_typer(policy_bench.app, name="bench")
 
 Where = Annotated[Path, typer.Argument(help="A policies folder, or one policy file.")]
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON object instead of text.")]

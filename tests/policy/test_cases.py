@@ -15,7 +15,11 @@ def report(text, **more):
     return run_cases(load({"p.yaml": (HEAD + text).encode(), **{f"{k}.yaml": v.encode() for k, v in more.items()}}))
 
 
-@pytest.mark.parametrize("pack", ["starter", "bank", "coding"])
+ALONE = ("starter", "bank", "coding", "slack", "travel", "workspace")
+"""Packs that are whole by themselves; the others include what lies beside them."""
+
+
+@pytest.mark.parametrize("pack", ALONE)
 def test_a_shipped_pack_passes_its_tests_and_they_hit_every_rule(pack):
     found = run_cases(load(read(folder("policies") / pack)))
     assert [result.said for result in found.results if not result.passed] == []
@@ -24,9 +28,22 @@ def test_a_shipped_pack_passes_its_tests_and_they_hit_every_rule(pack):
     assert found.passed
 
 
+def test_all_shipped_packs_together_pass_and_every_rule_is_hit():
+    found = run_cases(load(read(folder("policies"))))
+    assert [result.said for result in found.results if not result.passed] == []
+    assert found.not_hit == ()
+    assert {result.policy for result in found.results} == {*ALONE, "support", "baseline"}
+
+
 def test_every_shipped_pack_is_looked_at():
     packs = {path.parent.name for path in Path(folder("policies")).glob("*/policy.yaml")}
-    assert packs == {"starter", "bank", "coding"}
+    assert packs == {*ALONE, "support"}
+
+
+def test_a_library_grants_nothing():
+    loaded = load(read(folder("policies")))
+    assert [library.id for library in loaded.libraries] == ["baseline"]
+    assert all(layer.grants is None for library in loaded.libraries for layer in library.layers)
 
 
 TESTS = """
