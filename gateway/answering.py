@@ -10,10 +10,12 @@ import asyncio
 import logging
 from collections.abc import AsyncGenerator, Iterator, Mapping
 from contextlib import aclosing
+from typing import NamedTuple
 
 import msgspec
 
 from gateway import identify
+from gateway.approvals import Question, wanted
 from gateway.config import Settings
 from gateway.continuity import keep, keep_early, withheld
 from gateway.dialects import strict_json
@@ -21,7 +23,7 @@ from gateway.dialects.events import Broken, Limits, WholeAnswer
 from gateway.errors import GatewayError, JournalUnavailable
 from gateway.exchange import JUDGED, Call, EndState, Finding, Request
 from gateway.holdback import Break, Finishing, Hold, Judge, Judging, Observing, Send, Step, Undecodable
-from gateway.judge import judge
+from gateway.judge import Judged, judge
 from gateway.policy.explain import denial_text
 from gateway.upstream.client import ProviderAnswer
 from gateway.upstream.headers import RESPONSE_HEADERS, matching
@@ -109,7 +111,7 @@ async def _whole(visit: Visit, request: Request, upstream: ProviderAnswer) -> As
     whole = dialect.decode_answer(body, request, _limits(gateway.settings))
     x.answer = whole.answer
     x.findings.extend(whole.findings if x.enforcing else map(_only_seen, whole.findings))
-    data = _judged(visit, whole) if x.enforcing else _observed(visit, whole)
+    data = await _judged(visit, whole) if x.enforcing else _observed(visit, whole)
     await keep(visit)
     x.state = _delivered(visit)
     if x.calls:
@@ -139,15 +141,23 @@ async def _passed(visit: Visit, upstream: ProviderAnswer) -> AsyncGenerator[Head
         yield part
 
 
-def _judged(visit: Visit, whole: WholeAnswer) -> bytes:
+async def _judged(visit: Visit, whole: WholeAnswer) -> bytes:
     if whole.broken is not None:
         raise _broken_error(whole.broken, cut=False)
-    texts = {}
-    for call in whole.calls:
-        released, text = _settled(visit, call)
-        if not released:
-            texts[call.index] = text
-    return visit.incoming.dialect.encode_answer(whole, texts)
+    decisions = [_decision(visit, call) for call in whole.calls]
+    questions = [each for each in decisions if isinstance(each, Question)]
+    try:
+        for question in questions:  # all are asked before the first is waited for
+            await question.ask()
+        for question in questions:
+            async with aclosing(question.waiting()) as signs:
+                async for _ in signs:
+                    log.debug("exchange %s waits for a person", visit.x.id)
+    finally:
+        settled = [_recorded(visit, each) for each in decisions]
+    texts = {made.call.index: each.text for made, each in zip(decisions, settled, strict=True) if not each.released}
+    edited = {call.index: made.call for made, call in zip(decisions, whole.calls, strict=True) if made.call is not call}
+    return visit.incoming.dialect.encode_answer(whole, texts, edited)
 
 
 def _only_seen(finding: Finding) -> Finding:
@@ -159,22 +169,23 @@ def _observed(visit: Visit, whole: WholeAnswer) -> bytes:
     if whole.broken is not None:
         visit.x.unevaluated.append(f"answer:{whole.broken.code}")
     for call in whole.calls:
-        _settled(visit, call)
+        _recorded(visit, _decision(visit, call))
     return whole.body
 
 
-async def _chunks(visit: Visit, upstream: ProviderAnswer) -> AsyncGenerator[bytes, None]:
-    """The provider's bytes. Once its answer has finished, a provider that keeps the connection open is not waited for much longer."""
+async def _chunks(visit: Visit, upstream: ProviderAnswer) -> AsyncGenerator[bytes | None, None]:
+    """The provider's bytes, then None. A provider whose answer has finished and that keeps the connection open is not waited for much
+    longer."""
     pieces = upstream.chunks()
     while True:
         try:
             async with asyncio.timeout(END_GRACE_S if visit.finishing else None):
                 chunk = await anext(pieces, None)
         except TimeoutError:
-            return
+            chunk = None
+        yield chunk
         if chunk is None:
             return
-        yield chunk
 
 
 async def _streamed(visit: Visit, request: Request, upstream: ProviderAnswer) -> AsyncGenerator[Head | bytes, None]:
@@ -183,9 +194,20 @@ async def _streamed(visit: Visit, request: Request, upstream: ProviderAnswer) ->
     hold: Hold = Judging(visit.stream) if x.enforcing else Observing(visit.stream)
     kept = b""
     async for chunk in _chunks(visit, upstream):
-        if x.first_byte_us is None:
+        if x.first_byte_us is None and chunk is not None:
             _first_byte(visit)
-        data, tail = _step(visit, hold, hold.feed(chunk))
+        visit.provider_left = chunk is None
+        steps = hold.close() if chunk is None else hold.feed(chunk)
+        data, tail, question = _step(visit, hold, steps)
+        while question is not None:
+            async with aclosing(_held(visit, hold, question, data)) as parts:
+                async for part in parts:
+                    yield part
+            data, more, question = _step(visit, hold, steps)
+            tail += more
+        if visit.provider_left:
+            kept = b"".join((kept, data, tail))
+            break
         if len(kept) + len(tail) > TAIL_BYTES and tail:
             data, kept = kept + data, b""
         kept += tail
@@ -194,9 +216,6 @@ async def _streamed(visit: Visit, request: Request, upstream: ProviderAnswer) ->
             yield part
         if visit.broken is not None:
             break
-    else:
-        visit.provider_left = True
-        kept = b"".join((kept, *_step(visit, hold, hold.close())))
     if visit.broken is not None:  # what is kept says that the answer ended well: it does not leave
         raise _broken_error(visit.broken, cut=visit.provider_left)
     await keep(visit)
@@ -208,9 +227,25 @@ async def _streamed(visit: Visit, request: Request, upstream: ProviderAnswer) ->
 _EVENT_STREAM = {"content-type": "text/event-stream; charset=utf-8", "cache-control": "no-cache"}
 
 
-def _step(visit: Visit, hold: Hold, steps: Iterator[Step]) -> tuple[bytes, bytes]:
-    """Carries out the hold's steps; returns the bytes they let go, and those of the answer's tail: its finish and what follows, which
-    waits until the provider has ended without breaking off and the end is on record."""
+async def _held(visit: Visit, hold: Hold, question: Question, data: bytes) -> AsyncGenerator[Head | bytes, None]:
+    """Sends what stands before the call, then signs of life until a person has decided or the wait is over. Whatever ends it, the
+    decision about the call is on record as it stands then."""
+    try:
+        async for part in _release(visit, data):
+            yield part
+        async with aclosing(question.waiting()) as signs:
+            async for _ in signs:
+                async for part in _release(visit, visit.incoming.dialect.KEEP_ALIVE):
+                    yield part
+    finally:
+        settled = _recorded(visit, question)
+    hold.settle(released=settled.released, text=settled.text, edited=question.call)
+
+
+def _step(visit: Visit, hold: Hold, steps: Iterator[Step]) -> tuple[bytes, bytes, Question | None]:
+    """Carries out the hold's steps, up to a call that a person must decide about; returns the bytes they let go, those of the answer's
+    tail (its finish and what follows, which waits until the provider has ended without breaking off and the end is on record), and the
+    question about that call."""
     out: list[bytes] = []
     tail: list[bytes] = []
     for step in steps:
@@ -218,8 +253,11 @@ def _step(visit: Visit, hold: Hold, steps: Iterator[Step]) -> tuple[bytes, bytes
             case Send(data=data):
                 (tail if visit.finishing else out).append(data)
             case Judge(call=call):
-                released, text = _settled(visit, call)
-                hold.settle(released=released, text=text)
+                decision = _decision(visit, call)
+                if isinstance(decision, Question):
+                    return b"".join(out), b"".join(tail), decision
+                settled = _recorded(visit, decision)
+                hold.settle(released=settled.released, text=settled.text)
             case Finishing():
                 visit.finishing = True
             case Undecodable(broken=broken):
@@ -227,25 +265,49 @@ def _step(visit: Visit, hold: Hold, steps: Iterator[Step]) -> tuple[bytes, bytes
                 visit.x.unevaluated.append(f"answer:{broken.code}")
             case Break(broken=broken):
                 visit.broken = broken
-    return b"".join(out), b"".join(tail)
+    return b"".join(out), b"".join(tail), None
 
 
-def _settled(visit: Visit, call: Call) -> tuple[bool, str]:
-    """Judges one call and puts the decision in line for the journal; whether it is released, and if not the text in its place."""
+class _Decision(NamedTuple):
+    """A call that needs nobody's word."""
+
+    call: Call
+    judged: Judged
+    judged_us: int
+    decision: str
+
+
+class _Settled(NamedTuple):
+    released: bool
+    text: str
+    """In the place of a call that is not released."""
+
+
+def _decision(visit: Visit, call: Call) -> _Decision | Question:
+    """Judges one call."""
     if visit.court is None:
         raise RuntimeError("a call was proposed before the request was admitted")
     clock = visit.gateway.clock
     start = clock.mono_us()
     judged = judge(visit.court, call, clock.now_us())
-    visit.x.calls.append((call, judged.verdict))
-    visit.x.findings.extend(judged.findings)
-    decision = visit.book.decided(call, judged.verdict, clock.mono_us() - start)
-    if judged.verdict.released:
-        return True, ""
-    visit.denied = visit.denied or decision
-    text = denial_text(judged.verdict, call, decision)
+    took = clock.mono_us() - start
+    if wanted(judged.verdict):
+        return Question(visit, call, judged.verdict, took)
+    return _Decision(call, judged, took, visit.book.new_decision())
+
+
+def _recorded(visit: Visit, made: _Decision | Question) -> _Settled:
+    """Puts the decision in line for the journal."""
+    call, verdict = made.call, made.judged.verdict
+    visit.x.calls.append((call, verdict))
+    visit.x.findings.extend(made.judged.findings)
+    visit.book.decided(call, verdict, made.judged_us, made.decision)
+    if verdict.released:
+        return _Settled(True, "")
+    visit.denied = visit.denied or made.decision
+    text = denial_text(verdict, call, made.decision)
     withheld(visit, call, text)
-    return False, text
+    return _Settled(False, text)
 
 
 def _delivered(visit: Visit) -> EndState:

@@ -18,11 +18,12 @@ from gateway.exchange import Endpoint, EndState, Exchange, Owed
 from gateway.journal import Journal
 from gateway.judge import Court
 from gateway.policy import PolicySet, Reading
-from gateway.state import Belonging, Belongings, Keys
+from gateway.state import Approvals, Belonging, Belongings, Keys
 from gateway.trace.redact import Flow, Redactor
 from gateway.trace.rows import Scribe
 from gateway.upstream.client import UpstreamClient
 from gateway.upstream.routing import Routes
+from gateway.waiting import WaitingRoom
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +38,8 @@ class Gateway:
     upstream: UpstreamClient
     keys: Keys
     belongings: Belongings
+    approvals: Approvals
+    waiting: WaitingRoom
     scribe: Scribe
     redactor: Redactor
     clock: Clock = field(default_factory=Clock)
@@ -101,6 +104,8 @@ class Visit:
     """The answer's cost is already on record."""
     kept: bool = False
     """Whose the answer is has been written down."""
+    held_until: int | None = None
+    """Monotonic µs until when this answer waits for people; set when it first does."""
     denied: str = ""
     """Id of the first decision that withheld a call."""
     finishing: bool = False

@@ -49,6 +49,7 @@ class Guard:
     mode: Mode
     ignore_errors: bool
     message: str | None
+    four_eyes: bool = False
 
     def concerns(self, tool: str) -> bool:
         return any(matches(glob, tool) for glob in self.tools)
