@@ -10,10 +10,12 @@ import asyncio
 import logging
 from collections.abc import AsyncGenerator, Iterator, Mapping
 from contextlib import AsyncExitStack, aclosing
+from typing import NamedTuple
 
 import msgspec
 
 from gateway import identify, steering
+from gateway.approvals import Question, wanted
 from gateway.config import Settings
 from gateway.continuity import keep, keep_early, withheld
 from gateway.dialects import strict_json
@@ -21,7 +23,7 @@ from gateway.dialects.events import Broken, Limits, WholeAnswer
 from gateway.errors import GatewayError, JournalUnavailable
 from gateway.exchange import JUDGED, Answer, Call, EndState, Finding, Request
 from gateway.holdback import Break, Finishing, Hold, Judge, Judging, Observing, Send, Step, Undecodable
-from gateway.judge import judge
+from gateway.judge import Judged, judge
 from gateway.policy.explain import denial_text
 from gateway.upstream.client import ProviderAnswer
 from gateway.upstream.headers import RESPONSE_HEADERS, matching
@@ -109,7 +111,7 @@ async def _whole(visit: Visit, request: Request, upstream: ProviderAnswer) -> As
     whole = dialect.decode_answer(body, request, _limits(gateway.settings))
     x.answer = whole.answer
     x.findings.extend(whole.findings if x.enforcing else map(_only_seen, whole.findings))
-    data = _judged(visit, whole) if x.enforcing else _observed(visit, whole)
+    data = await _judged(visit, whole) if x.enforcing else _observed(visit, whole)
     if error := steering.error_of(visit):
         raise error
     async with AsyncExitStack() as stack:
@@ -146,15 +148,23 @@ async def _passed(visit: Visit, upstream: ProviderAnswer) -> AsyncGenerator[Head
         yield part
 
 
-def _judged(visit: Visit, whole: WholeAnswer) -> bytes:
+async def _judged(visit: Visit, whole: WholeAnswer) -> bytes:
     if whole.broken is not None:
         raise _broken_error(whole.broken, cut=False)
-    texts = {}
-    for call in whole.calls:
-        released, text = _settled(visit, call)
-        if not released:
-            texts[call.index] = text
-    return visit.incoming.dialect.encode_answer(whole, texts)
+    decisions = [_decision(visit, call) for call in whole.calls]
+    questions = [each for each in decisions if isinstance(each, Question)]
+    try:
+        for question in questions:  # all are asked before the first is waited for
+            await question.ask()
+        for question in questions:
+            async with aclosing(question.waiting()) as signs:
+                async for _ in signs:
+                    log.debug("exchange %s waits for a person", visit.x.id)
+    finally:
+        settled = [_recorded(visit, each) for each in decisions]
+    texts = {made.call.index: each.text for made, each in zip(decisions, settled, strict=True) if not each.released}
+    edited = {call.index: made.call for made, call in zip(decisions, whole.calls, strict=True) if made.call is not call}
+    return visit.incoming.dialect.encode_answer(whole, texts, edited)
 
 
 def _only_seen(finding: Finding) -> Finding:
@@ -166,22 +176,23 @@ def _observed(visit: Visit, whole: WholeAnswer) -> bytes:
     if whole.broken is not None:
         visit.x.unevaluated.append(f"answer:{whole.broken.code}")
     for call in whole.calls:
-        _settled(visit, call)
+        _recorded(visit, _decision(visit, call))
     return whole.body
 
 
-async def _chunks(visit: Visit, upstream: ProviderAnswer) -> AsyncGenerator[bytes, None]:
-    """The provider's bytes. Once its answer has finished, a provider that keeps the connection open is not waited for much longer."""
+async def _chunks(visit: Visit, upstream: ProviderAnswer) -> AsyncGenerator[bytes | None, None]:
+    """The provider's bytes, then None. A provider whose answer has finished and that keeps the connection open is not waited for much
+    longer."""
     pieces = upstream.chunks()
     while True:
         try:
             async with asyncio.timeout(END_GRACE_S if visit.finishing else None):
                 chunk = await anext(pieces, None)
         except TimeoutError:
-            return
+            chunk = None
+        yield chunk
         if chunk is None:
             return
-        yield chunk
 
 
 async def _streamed(visit: Visit, request: Request, upstream: ProviderAnswer) -> AsyncGenerator[Head | bytes, None]:
@@ -191,9 +202,14 @@ async def _streamed(visit: Visit, request: Request, upstream: ProviderAnswer) ->
     reacts = x.enforcing and gateway.policies.reacts(x.caller.agent)
     kept, chunks = b"", _chunks(visit, upstream)
     async for chunk in chunks:
-        if x.first_byte_us is None:
-            _first_byte(visit)
-        data, tail = _step(visit, hold, hold.feed(chunk))
+        let = _LetGo()
+        async with aclosing(_stepped(visit, hold, chunk, let)) as parts:
+            async for part in parts:
+                yield part
+        data, tail = let.data, let.tail
+        if visit.provider_left:
+            kept = b"".join((kept, data, tail))
+            break
         if len(kept) + len(tail) > TAIL_BYTES and tail:
             data, kept = kept + data, b""
         kept += tail
@@ -210,9 +226,6 @@ async def _streamed(visit: Visit, request: Request, upstream: ProviderAnswer) ->
             yield part
         if visit.broken is not None:
             break
-    else:
-        visit.provider_left = True
-        kept = b"".join((kept, *_step(visit, hold, hold.close())))
     if visit.broken is not None:  # what is kept says that the answer ended well: it does not leave
         raise _broken_error(visit.broken, cut=visit.provider_left)
     await keep(visit)
@@ -221,13 +234,41 @@ async def _streamed(visit: Visit, request: Request, upstream: ProviderAnswer) ->
         yield part
 
 
-async def _reaction(visit: Visit, request: Request, hold: Hold, chunks: AsyncGenerator[bytes, None]) -> bytes:
+class _LetGo:
+    """What one piece of a stream lets go: words, and what belongs to the answer's end."""
+
+    data = tail = b""
+
+
+async def _stepped(visit: Visit, hold: Hold, chunk: bytes | None, let: _LetGo) -> AsyncGenerator[Head | bytes, None]:
+    """Carries a piece of the stream, or its end, through the hold; yields only while people are asked about its calls."""
+    if visit.x.first_byte_us is None and chunk is not None:
+        _first_byte(visit)
+    visit.provider_left = chunk is None
+    steps = hold.close() if chunk is None else hold.feed(chunk)
+    let.data, let.tail, question = _step(visit, hold, steps)
+    while question is not None:
+        async with aclosing(_held(visit, hold, question, let.data)) as parts:
+            async for part in parts:
+                yield part
+        let.data, tail, question = _step(visit, hold, steps)
+        let.tail += tail
+
+
+async def _reaction(
+    visit: Visit, request: Request, hold: Hold, chunks: AsyncGenerator[bytes | None, None]
+) -> bytes:
     """Raises the error that a denial asks for. Where the model is to be asked again, reads the answer to its end, for what it cost."""
     if error := steering.error_of(visit):
         raise error
     if visit.stream is None or steering.next_request(visit, request, visit.stream.answer) is None:
         return b""
-    return b"".join([piece async for chunk in chunks for piece in _step(visit, hold, hold.feed(chunk))])
+    rest: list[bytes] = []
+    async for chunk in chunks:
+        data, tail, _ = _step(visit, hold, hold.close() if chunk is None else hold.feed(chunk))
+        rest += (data, tail)
+        visit.provider_left = chunk is None
+    return b"".join(rest)
 
 
 def _kept_back(visit: Visit, data: bytes) -> bytes:
@@ -261,9 +302,26 @@ async def _ask_again(
 _EVENT_STREAM = {"content-type": "text/event-stream; charset=utf-8", "cache-control": "no-cache"}
 
 
-def _step(visit: Visit, hold: Hold, steps: Iterator[Step]) -> tuple[bytes, bytes]:
-    """Carries out the hold's steps; returns the bytes they let go, and those of the answer's tail: its finish and what follows, which
-    waits until the provider has ended without breaking off and the end is on record."""
+async def _held(visit: Visit, hold: Hold, question: Question, data: bytes) -> AsyncGenerator[Head | bytes, None]:
+    """Sends what stands before the call, then signs of life until a person has decided or the wait is over. Whatever ends it, the
+    decision about the call is on record as it stands then."""
+    before, visit.opening = visit.opening + data, b""
+    try:
+        async for part in _release(visit, before):
+            yield part
+        async with aclosing(question.waiting()) as signs:
+            async for _ in signs:
+                async for part in _release(visit, visit.incoming.dialect.KEEP_ALIVE):
+                    yield part
+    finally:
+        settled = _recorded(visit, question)
+    hold.settle(released=settled.released, text=settled.text, edited=question.call)
+
+
+def _step(visit: Visit, hold: Hold, steps: Iterator[Step]) -> tuple[bytes, bytes, Question | None]:
+    """Carries out the hold's steps, up to a call that a person must decide about; returns the bytes they let go, those of the answer's
+    tail (its finish and what follows, which waits until the provider has ended without breaking off and the end is on record), and the
+    question about that call."""
     out: list[bytes] = []
     tail: list[bytes] = []
     for step in steps:
@@ -271,8 +329,11 @@ def _step(visit: Visit, hold: Hold, steps: Iterator[Step]) -> tuple[bytes, bytes
             case Send(data=data):
                 (tail if visit.finishing else out).append(data)
             case Judge(call=call):
-                released, text = _settled(visit, call)
-                hold.settle(released=released, text=text)
+                decision = _decision(visit, call)
+                if isinstance(decision, Question):
+                    return b"".join(out), b"".join(tail), decision
+                settled = _recorded(visit, decision)
+                hold.settle(released=settled.released, text=settled.text)
             case Finishing():
                 visit.finishing = True
             case Undecodable(broken=broken):
@@ -280,27 +341,51 @@ def _step(visit: Visit, hold: Hold, steps: Iterator[Step]) -> tuple[bytes, bytes
                 visit.x.unevaluated.append(f"answer:{broken.code}")
             case Break(broken=broken):
                 visit.broken = broken
-    return b"".join(out), b"".join(tail)
+    return b"".join(out), b"".join(tail), None
 
 
-def _settled(visit: Visit, call: Call) -> tuple[bool, str]:
-    """Judges one call and puts the decision in line for the journal; whether it is released, and if not the text in its place."""
+class _Decision(NamedTuple):
+    """A call that needs nobody's word."""
+
+    call: Call
+    judged: Judged
+    judged_us: int
+    decision: str
+
+
+class _Settled(NamedTuple):
+    released: bool
+    text: str
+    """In the place of a call that is not released."""
+
+
+def _decision(visit: Visit, call: Call) -> _Decision | Question:
+    """Judges one call."""
     if visit.court is None:
         raise RuntimeError("a call was proposed before the request was admitted")
     clock = visit.gateway.clock
     start = clock.mono_us()
     judged = judge(visit.court, call, clock.now_us())
-    visit.x.calls.append((call, judged.verdict))
-    visit.x.findings.extend(judged.findings)
-    decision = visit.book.decided(call, judged.verdict, clock.mono_us() - start)
-    if judged.verdict.released:
-        visit.round.append((call, judged.verdict, ""))
-        return True, ""
-    visit.denied = visit.denied or decision
-    text = denial_text(judged.verdict, call, decision)
-    visit.round.append((call, judged.verdict, text))
+    took = clock.mono_us() - start
+    if wanted(judged.verdict):
+        return Question(visit, call, judged.verdict, took)
+    return _Decision(call, judged, took, visit.book.new_decision())
+
+
+def _recorded(visit: Visit, made: _Decision | Question) -> _Settled:
+    """Puts the decision in line for the journal."""
+    call, verdict = made.call, made.judged.verdict
+    visit.x.calls.append((call, verdict))
+    visit.x.findings.extend(made.judged.findings)
+    visit.book.decided(call, verdict, made.judged_us, made.decision)
+    if verdict.released:
+        visit.round.append((call, verdict, ""))
+        return _Settled(True, "")
+    visit.denied = visit.denied or made.decision
+    text = denial_text(verdict, call, made.decision)
+    visit.round.append((call, verdict, text))
     withheld(visit, call, text)
-    return False, text
+    return _Settled(False, text)
 
 
 def _delivered(visit: Visit) -> EndState:

@@ -70,7 +70,8 @@ class DataPlane:
         return True
 
     def drain(self) -> None:
-        """No new exchanges from here on; those under way go on."""
+        """No new exchanges from here on; those under way go on, but none waits for a person any longer."""
+        self.gateway.waiting.close()
         self.gateway = replace(self.gateway, draining=True)
 
     def interrupt(self) -> None:

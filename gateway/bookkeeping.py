@@ -52,9 +52,12 @@ class Bookkeeping:
         self._opening = asyncio.ensure_future(self._journal.append(record))
         self._opening.add_done_callback(_retrieved)
 
-    def decided(self, call: Call, verdict: Verdict, judged_us: int) -> str:
+    def new_decision(self) -> str:
+        return "dec_" + self._clock.new_id().replace("-", "")
+
+    def decided(self, call: Call, verdict: Verdict, judged_us: int, decision: str = "") -> str:
         """Puts a decision in line; returns its id."""
-        decision = "dec_" + self._clock.new_id().replace("-", "")
+        decision = decision or self.new_decision()
         row = self._scribe.call(
             self._x, call, verdict, decision=decision, decided_us=self._clock.now_us(), judged_us=judged_us
         )

@@ -196,6 +196,24 @@ class Timeouts(_Strict):
     drain: Annotated[float, Field(ge=0, description="for open streams at shutdown")] = 30
 
 
+class Approvals(_Strict):
+    """How long calls wait for a person (`effect: ask`). Seconds."""
+
+    hold: Annotated[
+        float, Field(ge=0, le=3600, description="how long a streamed answer is held open for a decision; 0 = not at all")
+    ] = 240
+    hold_whole: Annotated[
+        float, Field(ge=0, le=3600, description="the same for an answer in one piece, whose client sees nothing meanwhile")
+    ] = 60
+    keep_alive: Annotated[float, Field(ge=0.05, le=60, description="between two signs of life in a stream that is held")] = 12
+    held: Annotated[int, Field(ge=0, description="answers held at once per worker; more are told at once that approval is pending")] = 256
+    pending: Annotated[int, Field(gt=0, description="undecided approvals per agent; more calls are denied")] = 1000
+    expires: Annotated[
+        float, Field(gt=0, description="how long an approval can be decided, one for a single call be used, and a denial is remembered")
+    ] = 3600
+    remember: Annotated[float, Field(gt=0, description="how long an approval for the session or the agent is good")] = 30 * 24 * 3600
+
+
 class Settings(_Strict):
     """One installation. Paths are as written until `resolved` makes them absolute."""
 
@@ -242,6 +260,7 @@ class Settings(_Strict):
     ] = Field(default_factory=dict)
     limits: Limits = Field(default_factory=Limits)
     timeouts: Timeouts = Field(default_factory=Timeouts)
+    approvals: Approvals = Field(default_factory=Approvals)
 
     @field_validator("listen", "admin")
     @classmethod

@@ -222,6 +222,8 @@ class RuleHit(Struct, frozen=True):
     message: str = ""
     line: int = 0
     """Line of the rule in its file."""
+    four_eyes: bool = False
+    """Whoever approves must be another person than the one on whose behalf the agent asks."""
 
 
 class Verdict(Struct, frozen=True):
@@ -242,6 +244,10 @@ class Verdict(Struct, frozen=True):
     rule: str = ""
     on_deny: OnDeny = "explain"
     """What the agent gets in the place of a withheld call."""
+    approval: str = ""
+    """Id of the approval, where a person was asked."""
+    decided_by: str = ""
+    """The person who approved or denied."""
 
 
 class Finding(Struct, frozen=True):

@@ -65,7 +65,7 @@ class Judging:
         self._stream = stream
         self._released: dict[int, int] = {}
         self._withheld: dict[int, int] = {}
-        self._settled: tuple[bool, str] | None = None
+        self._settled: tuple[bool, str, Call | None] | None = None
         self._broken = False
 
     def feed(self, chunk: bytes) -> Iterator[Step]:
@@ -74,9 +74,10 @@ class Judging:
     def close(self) -> Iterator[Step]:
         return self._steps(self._stream.close())
 
-    def settle(self, *, released: bool, text: str) -> None:
-        """The verdict over the call of the last `Judge`; `text` takes its place when it is not released."""
-        self._settled = (released, text)
+    def settle(self, *, released: bool, text: str, edited: Call | None = None) -> None:
+        """The verdict over the call of the last `Judge`; `text` takes its place when it is not released, `edited` (the same call with
+        other arguments, judged as such) when it is."""
+        self._settled = (released, text, edited)
 
     def _steps(self, events: Iterator[Event]) -> Iterator[Step]:
         if self._broken:
@@ -102,10 +103,10 @@ class Judging:
     def _deliver(self, call: Call) -> bytes:
         if self._settled is None:
             raise RuntimeError("a call was stepped over without a verdict")
-        (released, text), self._settled = self._settled, None
+        (released, text, edited), self._settled = self._settled, None
         count = self._released if released else self._withheld
         count[call.choice] = count.get(call.choice, 0) + 1
-        return self._stream.release(call) if released else self._stream.explain(call, text)
+        return self._stream.release(edited or call) if released else self._stream.explain(call, text)
 
 
 class Observing:
@@ -132,7 +133,7 @@ class Observing:
         yield from self._steps(self._stream.close())
         yield from self._rest()
 
-    def settle(self, *, released: bool, text: str) -> None:
+    def settle(self, *, released: bool, text: str, edited: Call | None = None) -> None:
         """Observing, a verdict changes nothing."""
 
     def _steps(self, events: Iterator[Event]) -> Iterator[Step]:

@@ -12,6 +12,7 @@ from gateway.errors import StartError
 from gateway.policy import EMPTY, PolicySet
 from gateway.policy_folder import load_folder
 from gateway.state.sqlite import SqliteKeys
+from gateway.state.sqlite_approvals import SqliteApprovals
 from gateway.state.sqlite_belongings import SqliteBelongings
 
 
@@ -31,6 +32,11 @@ def open_keys(settings: Settings) -> SqliteKeys:
 def open_belongings(settings: Settings) -> SqliteBelongings:
     """What providers keep for callers, beside the keys."""
     return SqliteBelongings(_state(settings))
+
+
+def open_approvals(settings: Settings) -> SqliteApprovals:
+    """What people are asked and what they say, beside the keys."""
+    return SqliteApprovals(_state(settings))
 
 
 def address_key(settings: Settings) -> bytes:

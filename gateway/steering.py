@@ -8,7 +8,7 @@ of asking again ends in the explanation, which is ready by then.
 from __future__ import annotations
 
 from gateway.errors import GatewayError
-from gateway.exchange import Answer, Call, Finding, Request, Usage
+from gateway.exchange import Answer, Call, Finding, OnDeny, Request, Usage, Verdict
 from gateway.visit import Visit
 
 MOST_ROUNDS = 2
@@ -21,7 +21,7 @@ def refused(visit: Visit) -> list[tuple[Call, str]]:
 
 def error_of(visit: Visit) -> GatewayError | None:
     """The error that a denial of this round asks for."""
-    text = next((text for _, verdict, text in visit.round if text and verdict.on_deny == "error"), None)
+    text = next((text for _, verdict, text in visit.round if text and _reaction(verdict) == "error"), None)
     return None if text is None else GatewayError("refused", "policy_denied", text)
 
 
@@ -30,9 +30,14 @@ def next_request(visit: Visit, request: Request, answer: Answer) -> bytes | None
     calls = refused(visit)
     if not calls or len(visit.x.earlier) >= MOST_ROUNDS or request.operation != "chat" or visit.again is None:
         return None
-    if any(verdict.on_deny != "steer" or call.problem for call, verdict, _ in visit.round):
+    if any(_reaction(verdict) != "steer" or call.problem for call, verdict, _ in visit.round):
         return None
     return visit.incoming.dialect.steered(request, answer, calls)
+
+
+def _reaction(verdict: Verdict) -> OnDeny:
+    """A call that waits for a person is not denied: that it waits is explained."""
+    return verdict.on_deny if verdict.effect == "deny" else "explain"
 
 
 def begin_round(visit: Visit, answer: Answer) -> None:

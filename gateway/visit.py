@@ -19,11 +19,12 @@ from gateway.exchange import Call, Endpoint, EndState, Exchange, Owed, Request, 
 from gateway.journal import Journal
 from gateway.judge import Court
 from gateway.policy import PolicySet, Reading
-from gateway.state import Belonging, Belongings, Keys
+from gateway.state import Approvals, Belonging, Belongings, Keys
 from gateway.trace.redact import Flow, Redactor
 from gateway.trace.rows import Scribe
 from gateway.upstream.client import ProviderAnswer, UpstreamClient
 from gateway.upstream.routing import Routes
+from gateway.waiting import WaitingRoom
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +39,8 @@ class Gateway:
     upstream: UpstreamClient
     keys: Keys
     belongings: Belongings
+    approvals: Approvals
+    waiting: WaitingRoom
     scribe: Scribe
     redactor: Redactor
     clock: Clock = field(default_factory=Clock)
@@ -108,6 +111,8 @@ class Visit:
     """Asks the provider once more."""
     opening: bytes = b""
     """What an answer begins with and says nothing, kept back while a denial could still do something else than explain."""
+    held_until: int | None = None
+    """Monotonic µs until when this answer waits for people; set when it first does."""
     denied: str = ""
     """Id of the first decision that withheld a call."""
     finishing: bool = False

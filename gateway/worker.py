@@ -28,7 +28,15 @@ from gateway.clock import Clock, uuid7
 from gateway.config import Settings
 from gateway.errors import FileProblems, JournalUnavailable, StartError
 from gateway.front import front
-from gateway.installation import address_key, durability, load_policies, open_belongings, open_keys, provider_keys
+from gateway.installation import (
+    address_key,
+    durability,
+    load_policies,
+    open_approvals,
+    open_belongings,
+    open_keys,
+    provider_keys,
+)
 from gateway.journal import Journal
 from gateway.policy import PolicySet
 from gateway.policy_folder import Watcher
@@ -38,6 +46,7 @@ from gateway.trace.rows import Scribe, policy_row
 from gateway.upstream.client import UpstreamClient
 from gateway.upstream.routing import Routes
 from gateway.visit import Gateway
+from gateway.waiting import WaitingRoom
 
 log = logging.getLogger("gateway.worker")
 
@@ -65,6 +74,7 @@ def assemble(
     """A gateway of these parts and what the settings say of the rest."""
     provided = provider_keys(settings)
     redactor = Redactor(provided.values())
+    approvals = open_approvals(settings)
     return Gateway(
         settings=settings,
         policies=policies,
@@ -74,6 +84,8 @@ def assemble(
         upstream=upstream,
         keys=open_keys(settings),
         belongings=open_belongings(settings),
+        approvals=approvals,
+        waiting=WaitingRoom(approvals.decided, settings.approvals.held),
         scribe=Scribe(address_key(settings), redactor),
         redactor=redactor,
         clock=clock,

@@ -57,6 +57,8 @@ class Dialect(Protocol):
     """OpenTelemetry `gen_ai.provider.name`: `openai`, `anthropic`."""
     SERVES: tuple[str, ...]
     """The usual forms of its routes, for people: `POST /v1/chat/completions`."""
+    KEEP_ALIVE: bytes
+    """Says nothing to any client, between two frames of a stream, but that the answer is still coming."""
     FORWARD_HEADERS: frozenset[str]
     """Lower-case request headers forwarded unchanged; a trailing `*` is a prefix."""
 
@@ -84,9 +86,9 @@ class Dialect(Protocol):
     def decode_plain(self, body: bytes, request: Request) -> Answer:
         """What an answer that brings no calls (`count_tokens`, `embeddings`, `models`, `create`, `delete`) says about itself. Raises
         GatewayError('upstream') when it is not what the operation answers: it must not carry a call past the gate."""
-    def encode_answer(self, whole: WholeAnswer, withheld: Mapping[int, str]) -> bytes:
-        """The answer for the client; `withheld` maps the `index` of each withheld call to the text in its place. Unknown fields that
-        could carry a call are left out (`whole.findings` names them)."""
+    def encode_answer(self, whole: WholeAnswer, withheld: Mapping[int, str], edited: Mapping[int, Call] = ...) -> bytes:
+        """The answer for the client; `withheld` maps the `index` of each withheld call to the text in its place, `edited` that of a
+        released one to what was judged in its place. Unknown fields that could carry a call are left out (`whole.findings` names them)."""
 
     def error_answer(self, error: GatewayError) -> WireError: ...
 

@@ -22,6 +22,7 @@ from gateway.exchange import Answer, Endpoint, Owed, Request
 
 __all__ = [
     "FORWARD_HEADERS",
+    "KEEP_ALIVE",
     "NAME",
     "PROVIDER",
     "SERVES",
@@ -40,6 +41,7 @@ __all__ = [
 NAME = "anthropic.messages"
 PROVIDER = "anthropic"
 SERVES = ("POST /v1/messages", "POST /v1/messages/count_tokens", "GET /v1/models")
+KEEP_ALIVE = b'event: ping\ndata: {"type": "ping"}\n\n'
 CHAT = Endpoint("POST", "chat", "/messages")
 COUNT = Endpoint("POST", "count_tokens", "/messages/count_tokens")
 MODELS = Endpoint("GET", "models", "/models")

@@ -15,7 +15,7 @@ from gateway.dialects import anthropic_messages_types as known
 from gateway.dialects import strict_json
 from gateway.dialects.anthropic_messages_blocks import Draft, Findings, Intake, outgoing_reason, well_typed
 from gateway.dialects.anthropic_messages_summary import Summary
-from gateway.dialects.events import Broken, Limits, WholeAnswer
+from gateway.dialects.events import AS_PROPOSED, Broken, Limits, WholeAnswer
 from gateway.dialects.proposals import clipped
 from gateway.exchange import Answer, Call, Json, Request
 
@@ -58,7 +58,7 @@ def decode_answer(body: bytes, request: Request, limits: Limits) -> WholeAnswer:
         return WholeAnswer(Answer(), (), body, None, broken=unusable.broken)
 
 
-def encode_answer(whole: WholeAnswer, withheld: Mapping[int, str]) -> bytes:
+def encode_answer(whole: WholeAnswer, withheld: Mapping[int, str], edited: Mapping[int, Call] = AS_PROPOSED) -> bytes:
     """A broken answer has nothing to deliver; calls with a problem must all be in `withheld`. Else
     ValueError."""
     tree = whole.tree
@@ -66,16 +66,18 @@ def encode_answer(whole: WholeAnswer, withheld: Mapping[int, str]) -> bytes:
         raise ValueError("a broken answer cannot be delivered; send an error instead")  # noqa: TRY004 - a state, not a type
     if any(call.problem is not None and call.index not in withheld for call in whole.calls):
         raise ValueError("a call that cannot be read in exactly one way is never released; withhold it")
-    if not withheld and not tree.changed:
+    if not (withheld or edited or tree.changed):
         return whole.body
-    content = [_delivered(item, withheld) for item in tree.items]
+    content = [_delivered(item, withheld, edited) for item in tree.items]
     reason = outgoing_reason(tree.message.get("stop_reason"), len(whole.calls) - len(withheld), len(withheld))
     return strict_json.encode({**tree.message, "content": content, "stop_reason": reason})
 
 
-def _delivered(item: _Item, withheld: Mapping[int, str]) -> Json:
+def _delivered(item: _Item, withheld: Mapping[int, str], edited: Mapping[int, Call]) -> Json:
     if item.call is not None and item.call.index in withheld:
         return {"type": "text", "text": withheld[item.call.index]}
+    if item.call is not None and item.call.index in edited:
+        return {**item.block, "input": edited[item.call.index].args}
     return item.block
 
 

@@ -81,6 +81,10 @@ class Limits(Struct, frozen=True):
     """Nesting of arguments."""
 
 
+AS_PROPOSED: Mapping[int, Call] = {}
+"""No call was edited."""
+
+
 class WholeAnswer(Struct, frozen=True):
     """A decoded non-streamed answer."""
 

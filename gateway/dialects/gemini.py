@@ -17,12 +17,12 @@ from gateway.dialects import gemini_request as requests
 from gateway.dialects import gemini_shape as shape
 from gateway.dialects import gemini_whole as wholes
 from gateway.dialects import plain
-from gateway.dialects.events import Limits, WholeAnswer, WireError
+from gateway.dialects.events import AS_PROPOSED, Limits, WholeAnswer, WireError
 from gateway.dialects.gemini_errors import wire_error
 from gateway.dialects.gemini_steered import steered as steered
 from gateway.dialects.gemini_stream import GeminiStream
 from gateway.errors import GatewayError
-from gateway.exchange import Answer, Endpoint, Operation, Owed, Request, Usage
+from gateway.exchange import Answer, Call, Endpoint, Operation, Owed, Request, Usage
 
 NAME = requests.NAME
 PROVIDER = "gcp.gemini"
@@ -35,6 +35,8 @@ SERVES = (
     "GET /v1beta/models",
     "GET /v1beta/models/{model}",
 )
+KEEP_ALIVE = b"\n"
+"""An empty line: its clients choke on comments."""
 FORWARD_HEADERS = frozenset({"user-agent", "x-goog-api-client", "x-gemini-*", "x-server-timeout"})
 
 _VERBS: Mapping[str, Operation] = {
@@ -99,8 +101,8 @@ def decode_plain(body: bytes, request: Request) -> Answer:
     raise plain.wrong(request, "it has another form")
 
 
-def encode_answer(whole: WholeAnswer, withheld: Mapping[int, str]) -> bytes:
-    return wholes.encode_answer(whole, withheld)
+def encode_answer(whole: WholeAnswer, withheld: Mapping[int, str], edited: Mapping[int, Call] = AS_PROPOSED) -> bytes:
+    return wholes.encode_answer(whole, withheld, edited)
 
 
 def error_answer(error: GatewayError) -> WireError:

@@ -9,10 +9,10 @@ from msgspec import Struct
 from gateway.dialects import gemini_parts as parts
 from gateway.dialects import gemini_shape as shape
 from gateway.dialects import strict_json
-from gateway.dialects.events import Broken, Limits, WholeAnswer
+from gateway.dialects.events import AS_PROPOSED, Broken, Limits, WholeAnswer
 from gateway.dialects.gemini_stream import answer_of
 from gateway.dialects.openai_chat_shape import MOST_TEXT, error_detail, error_of
-from gateway.exchange import Answer, Finding, Json
+from gateway.exchange import Answer, Call, Finding, Json
 
 
 class _Tree(Struct, frozen=True):
@@ -46,15 +46,15 @@ def decode_answer(dialect: str, body: bytes, allowed: frozenset[str], limits: Li
     return WholeAnswer(answer, calls, body, _Tree(found, top, tuple(listed)), tuple(reader.sieve.findings), broken)
 
 
-def encode_answer(whole: WholeAnswer, withheld: Mapping[int, str]) -> bytes:
+def encode_answer(whole: WholeAnswer, withheld: Mapping[int, str], edited: Mapping[int, Call] = AS_PROPOSED) -> bytes:
     tree: _Tree = whole.tree
     rebuilt = dict(tree.top)
     if tree.candidates:
-        rebuilt["candidates"] = [_rebuilt(candidate, withheld) for candidate in tree.candidates]
+        rebuilt["candidates"] = [_rebuilt(candidate, withheld, edited) for candidate in tree.candidates]
     return whole.body if rebuilt == tree.found else strict_json.encode(rebuilt)
 
 
-def _rebuilt(candidate: parts.Candidate, withheld: Mapping[int, str]) -> dict[str, Json]:
+def _rebuilt(candidate: parts.Candidate, withheld: Mapping[int, str], edited: Mapping[int, Call]) -> dict[str, Json]:
     said: list[Mapping[str, Json]] = []
     for piece in candidate.pieces:
         if piece.call is None:
@@ -62,7 +62,7 @@ def _rebuilt(candidate: parts.Candidate, withheld: Mapping[int, str]) -> dict[st
         elif piece.call.index in withheld:
             said.append({"text": withheld[piece.call.index]})
         else:
-            said.append(parts.written(piece, piece.call))
+            said.append(parts.written(piece, edited.get(piece.call.index, piece.call)))
     if candidate.clean and candidate.content is not None:
         return {**candidate.rest, "content": {**candidate.content, **({"parts": said} if said or "parts" in candidate.content else {})}}
     return candidate.holding(said, last=True)

@@ -15,16 +15,17 @@ from collections.abc import Mapping, Sequence
 from gateway.dialects import openai_chat_request as requests
 from gateway.dialects import openai_chat_whole as wholes
 from gateway.dialects import plain, routes
-from gateway.dialects.events import Limits, WholeAnswer, WireError
+from gateway.dialects.events import AS_PROPOSED, Limits, WholeAnswer, WireError
 from gateway.dialects.openai_chat_errors import wire_error
 from gateway.dialects.openai_chat_steered import steered as steered
 from gateway.dialects.openai_chat_stream import ChatStream
 from gateway.errors import GatewayError
-from gateway.exchange import Answer, Endpoint, Owed, Request
+from gateway.exchange import Answer, Call, Endpoint, Owed, Request
 
 NAME = "openai.chat"
 PROVIDER = "openai"
 SERVES = ("POST /v1/chat/completions", "POST /v1/embeddings", "GET /v1/models")
+KEEP_ALIVE = b": keep-alive\n\n"
 CHAT = Endpoint("POST", "chat", "/chat/completions")
 EMBEDDINGS = Endpoint("POST", "embeddings", "/embeddings")
 MODELS = Endpoint("GET", "models", "/models")
@@ -68,8 +69,8 @@ def decode_plain(body: bytes, request: Request) -> Answer:
     return plain.read(body, request)
 
 
-def encode_answer(whole: WholeAnswer, withheld: Mapping[int, str]) -> bytes:
-    return wholes.encode_answer(whole, withheld)
+def encode_answer(whole: WholeAnswer, withheld: Mapping[int, str], edited: Mapping[int, Call] = AS_PROPOSED) -> bytes:
+    return wholes.encode_answer(whole, withheld, edited)
 
 
 def error_answer(error: GatewayError) -> WireError:

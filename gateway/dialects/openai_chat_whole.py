@@ -9,7 +9,7 @@ from msgspec import Struct
 from gateway.dialects import openai_chat_frames as frames
 from gateway.dialects import openai_chat_shape as shape
 from gateway.dialects import strict_json
-from gateway.dialects.events import Broken, Limits, WholeAnswer
+from gateway.dialects.events import AS_PROPOSED, Broken, Limits, WholeAnswer
 from gateway.dialects.openai_chat_calls import LEGACY, ChoiceCalls, note_unknown_keys, unreadable
 from gateway.exchange import Answer, Call, Finding, Json
 
@@ -51,9 +51,9 @@ def decode_answer(dialect: str, body: bytes, limits: Limits) -> WholeAnswer:
         return _broken(body, Broken("protocol", str(unusable)), tuple(sieve.findings))
 
 
-def encode_answer(whole: WholeAnswer, withheld: Mapping[int, str]) -> bytes:
+def encode_answer(whole: WholeAnswer, withheld: Mapping[int, str], edited: Mapping[int, Call] = AS_PROPOSED) -> bytes:
     tree: _Tree = whole.tree
-    rebuilt = {**tree.top, "choices": [_rebuilt(choice, withheld) for choice in tree.choices]}
+    rebuilt = {**tree.top, "choices": [_rebuilt(choice, withheld, edited) for choice in tree.choices]}
     return whole.body if rebuilt == tree.found else strict_json.encode(rebuilt)
 
 
@@ -129,16 +129,16 @@ def _answer(body: bytes, found: Mapping[str, Json], choices: list[_Choice]) -> A
     )
 
 
-def _rebuilt(choice: _Choice, withheld: Mapping[int, str]) -> dict[str, Json]:
+def _rebuilt(choice: _Choice, withheld: Mapping[int, str], edited: Mapping[int, Call]) -> dict[str, Json]:
     released = [call for call in choice.calls if call.index not in withheld]
     message = dict(choice.message)
     for call in choice.calls:
         if call.index in withheld:
             message["content"] = _with_text(message.get("content"), withheld[call.index])
         elif call.type == LEGACY:
-            message.update(frames.written(call))
+            message.update(frames.written(edited.get(call.index, call)))
         else:
-            message.setdefault("tool_calls", []).append(frames.written(call))
+            message.setdefault("tool_calls", []).append(frames.written(edited.get(call.index, call)))
     reason = shape.outgoing_reason(
         choice.rest.get("finish_reason"),
         released=len(released),

@@ -18,7 +18,7 @@ from gateway.dialects import openai_responses_items as items
 from gateway.dialects import openai_responses_owed as owing
 from gateway.dialects import openai_responses_whole as wholes
 from gateway.dialects import plain
-from gateway.dialects.events import Limits, WholeAnswer, WireError
+from gateway.dialects.events import AS_PROPOSED, Limits, WholeAnswer, WireError
 from gateway.dialects.openai_chat import auth_headers as auth_headers
 from gateway.dialects.openai_chat_errors import wire_error
 from gateway.dialects.openai_reading import bad
@@ -27,7 +27,7 @@ from gateway.dialects.openai_responses_request import decode_request as _decode
 from gateway.dialects.openai_responses_steered import steered as steered
 from gateway.dialects.openai_responses_stream import ResponsesStream
 from gateway.errors import GatewayError
-from gateway.exchange import Answer, Endpoint, Operation, Owed, Request, Stored, StoredKind
+from gateway.exchange import Answer, Call, Endpoint, Operation, Owed, Request, Stored, StoredKind
 
 PROVIDER = "openai"
 SERVES = (
@@ -41,6 +41,7 @@ SERVES = (
     "GET /v1/conversations/{id}",
     "DELETE /v1/conversations/{id}",
 )
+KEEP_ALIVE = b": keep-alive\n\n"
 CHAT = Endpoint("POST", "chat", "/responses")
 FORWARD_HEADERS = frozenset({
     "accept", "idempotency-key", "openai-*", "originator", "user-agent", "x-codex-*", "x-stainless-*", "http-referer", "x-title",
@@ -122,8 +123,8 @@ def decode_plain(body: bytes, request: Request) -> Answer:
     return Answer(id=name if request.operation == "create" else None)
 
 
-def encode_answer(whole: WholeAnswer, withheld: Mapping[int, str]) -> bytes:
-    return wholes.encode_answer(whole, withheld)
+def encode_answer(whole: WholeAnswer, withheld: Mapping[int, str], edited: Mapping[int, Call] = AS_PROPOSED) -> bytes:
+    return wholes.encode_answer(whole, withheld, edited)
 
 
 def error_answer(error: GatewayError) -> WireError:

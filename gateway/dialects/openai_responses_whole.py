@@ -10,7 +10,7 @@ from msgspec import Struct
 from gateway.dialects import openai_responses_items as items
 from gateway.dialects import openai_responses_shape as shape
 from gateway.dialects import strict_json
-from gateway.dialects.events import Broken, Limits, WholeAnswer
+from gateway.dialects.events import AS_PROPOSED, Broken, Limits, WholeAnswer
 from gateway.dialects.openai_chat_shape import MOST_TEXT, Sieve, error_detail
 from gateway.dialects.openai_responses_frames import Entry, Writer, answer_of, numbered
 from gateway.dialects.proposals import clipped
@@ -85,7 +85,7 @@ def decode_answer(dialect: str, body: bytes, request: Request, limits: Limits) -
     return _decoded(dialect, body, found, request, limits)
 
 
-def encode_answer(whole: WholeAnswer, withheld: Mapping[int, str]) -> bytes:
+def encode_answer(whole: WholeAnswer, withheld: Mapping[int, str], edited: Mapping[int, Call] = AS_PROPOSED) -> bytes:
     tree: _Tree = whole.tree
     writer, waiting = Writer(), list[Entry]()
     for entry in tree.entries:
@@ -96,7 +96,7 @@ def encode_answer(whole: WholeAnswer, withheld: Mapping[int, str]) -> bytes:
             waiting.append(entry)
         else:
             _deliver(writer, waiting)
-            writer.sent(entry.item if entry.call is None else items.written(entry.item, entry.call))
+            writer.sent(entry.item if entry.call is None else items.written(entry.item, edited.get(entry.call.index, entry.call)))
     _deliver(writer, waiting)
     whole.answer.items.update(writer.kept)
     rebuilt = {**tree.top, "output": writer.delivered}

@@ -172,11 +172,11 @@ def _guard_hits(plan: Plan, scope: Scope) -> Iterable[RuleHit]:
         except CannotTell as error:
             ignored = guard.ignore_errors and not scope.cut_short
             effect: Effect = "allow" if ignored else guard.effect
-            yield RuleHit(layer.policy, guard.id, effect, mode, True, _failed(guard, error), guard.line)
+            yield RuleHit(layer.policy, guard.id, effect, mode, True, _failed(guard, error), guard.line, guard.four_eyes)
             continue
         if hit:
             said = _said(layer, guard, scope)
-            yield RuleHit(layer.policy, guard.id, guard.effect, mode, False, said, guard.line)
+            yield RuleHit(layer.policy, guard.id, guard.effect, mode, False, said, guard.line, guard.four_eyes)
 
 
 def _has_hit(layer: Layer, guard: Guard, scope: Scope) -> bool:
@@ -200,7 +200,7 @@ def _said(layer: Layer, guard: Guard, scope: Scope) -> str:
 # -- the decision -----------------------------------------------------------------------------------------
 
 _CODES: Final[Mapping[str, str]] = {"allow": "granted", "ask": "ask"}
-_NOT_YET: Final = "A person would have to approve this call, and approvals are not available yet."
+_ASKED: Final = "A person must approve this call."
 
 
 def _decided(hits: list[RuleHit], call: Call, plan: Plan) -> Verdict:
@@ -248,7 +248,7 @@ def _reason(hit: RuleHit, call: Call) -> str:
         said = hit.message if hit.message.endswith((".", "!", "?", "…")) else f"{hit.message}."
     else:
         said = f"Rule {hit.rule} of policy {hit.policy} {_VERBS[hit.effect]} this call of {subject}."
-    return f"{said} {_NOT_YET}" if hit.effect == "ask" else said
+    return f"{said} {_ASKED}" if hit.effect == "ask" else said
 
 
 _VERBS: Final[Mapping[str, str]] = {

@@ -1,7 +1,7 @@
 """What an agent reads in the place of a withheld call.
 
 The first line is plain, for the model and the person behind it: what was withheld, that it was not
-executed, and that repeating it does not help. The tail in brackets is for machines and for looking the
+executed, and whether repeating it can help. The tail in brackets is for machines and for looking the
 decision up. The text is one line: names and messages of strangers cannot add another.
 """
 
@@ -10,14 +10,29 @@ from __future__ import annotations
 from gateway.exchange import Call, Verdict
 from gateway.policy.wording import clean_name, one_line
 
+APPROVAL_PENDING = "approval_pending"
+"""Code of a call that a person has not decided about yet."""
+
+_NEVER = "Do not retry the same call; use another tool or ask the user."
+_LATER = "Tell the user. Once it is approved, make exactly the same call again; repeating it before does not help."
+
 
 def denial_text(verdict: Verdict, call: Call, decision_id: str) -> str:
-    """One line, at most about 800 characters."""
+    """One line, at most about 1000 characters."""
     what = f'The call of tool "{call.name}"' if clean_name(call.name) else "A tool call"
-    blocked = "needs approval and" if verdict.effect == "ask" else f"was blocked by {_by(verdict)} and"
-    advice = "Do not retry the same call; use another tool or ask the user."
-    reason = one_line(verdict.reason)
-    return f"{what} {blocked} was NOT executed. {reason} {advice} [{_tail(verdict, decision_id)}]"
+    advice = _LATER if verdict.code == APPROVAL_PENDING else _NEVER
+    said = f"{one_line(verdict.reason)} {_waiting(verdict)}".strip()
+    return f"{what} {_blocked(verdict)} and was NOT executed. {said} {advice} [{_tail(verdict, decision_id)}]"
+
+
+def _blocked(verdict: Verdict) -> str:
+    if verdict.effect == "ask":
+        return "needs approval"
+    return f"was denied by {one_line(verdict.decided_by, 80)}" if verdict.decided_by else f"was blocked by {_by(verdict)}"
+
+
+def _waiting(verdict: Verdict) -> str:
+    return f"Approval pending: {one_line(verdict.approval, 80)}." if verdict.code == APPROVAL_PENDING else ""
 
 
 def _by(verdict: Verdict) -> str:
@@ -28,4 +43,5 @@ def _by(verdict: Verdict) -> str:
 
 
 def _tail(verdict: Verdict, decision_id: str) -> str:
-    return f"{one_line(verdict.effect)} {one_line(verdict.code, 64)}; decision {one_line(decision_id, 80)}"
+    approval = f" approval {one_line(verdict.approval, 80)};" if verdict.approval else ""
+    return f"{one_line(verdict.effect)} {one_line(verdict.code, 64)};{approval} decision {one_line(decision_id, 80)}"

@@ -64,15 +64,20 @@ class Rule(Section):
         None, description="Told to the agent and to people; `{args.x}` puts a value in, cut and cleaned."
     )
     mode: Mode = Field("enforce", description="`shadow` records what the rule would have decided, nothing more.")
+    four_eyes: bool = Field(
+        False, description="With `effect: ask`: who approves must be another person than the user of the agent's key."
+    )
     on_error: Literal["hit", "ignore"] = Field(
         "hit", description="What a condition that cannot be evaluated means; `ignore` lets the call pass."
     )
     on_deny: OnDeny | None = Field(None, description="What the agent gets in place of a denied call; the file's when left out.")
 
     @model_validator(mode="after")
-    def _one_condition(self) -> Rule:
+    def _fits_together(self) -> Rule:
         if self.when is not None and self.require is not None:
             raise ValueError("a rule has 'when' or 'require', not both; write two rules")
+        if self.four_eyes and self.effect != "ask":
+            raise ValueError("'four_eyes' is about who approves; it needs 'effect: ask'")
         return self
 
 

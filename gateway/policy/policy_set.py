@@ -50,6 +50,7 @@ class Guard:
     ignore_errors: bool
     message: str | None
     on_deny: OnDeny | None = None
+    four_eyes: bool = False
 
     def concerns(self, tool: str) -> bool:
         return any(matches(glob, tool) for glob in self.tools)

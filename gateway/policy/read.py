@@ -253,6 +253,7 @@ def _guard(rule: Rule, condition: Condition | None, line: int) -> Guard:
         effect=rule.effect,
         mode=rule.mode,
         ignore_errors=rule.on_error == "ignore",
+        four_eyes=rule.four_eyes,
         message=rule.message,
         on_deny=rule.on_deny,
     )

@@ -111,6 +111,10 @@ class CallRow(Struct, frozen=True, omit_defaults=True):
     policy_hash: str = ""
     judged_us: int = 0
     """Time the judgement took."""
+    approval: str = ""
+    """Id of the approval, where a person was asked."""
+    decided_by: str = ""
+    """The person who approved or denied it."""
     hits: tuple[RuleHit, ...] = ()
 
 

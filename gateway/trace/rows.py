@@ -122,7 +122,7 @@ class Scribe:
             name=self._redactor.text(call.name),
             type=call.type,
             arguments=self._redactor.text(call.arguments),
-            arguments_hash=self.address(_canonical(call)),
+            arguments_hash=self.address(canonical(call)),
             effect=verdict.effect,
             released=verdict.released,
             code=verdict.code,
@@ -134,6 +134,8 @@ class Scribe:
             would=verdict.would,
             policy_hash=x.policy_hash,
             judged_us=judged_us,
+            approval=verdict.approval,
+            decided_by=self._redactor.text(verdict.decided_by),
             hits=tuple(msgspec.structs.replace(hit, message=self._redactor.text(hit.message)) for hit in verdict.hits),
         )
 
@@ -235,7 +237,7 @@ def _asked(request: Request | None) -> str:
     return next(users, "")[: 20 * PREVIEW]
 
 
-def _canonical(call: Call) -> bytes:
+def canonical(call: Call) -> bytes:
     """Equal arguments are equal bytes, however they were written; unreadable ones stand for themselves."""
     values: Mapping[str, object] | None = call.args
     head = call.name.encode("utf-8", "surrogatepass") + b"\0"

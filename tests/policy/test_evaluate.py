@@ -88,7 +88,7 @@ def test_every_hit_is_recorded_with_its_line(facts, policies):
         (
             "pay",
             {"to": "U\nS", "amount": 1},
-            "U S is not known. A person would have to approve this call, and approvals are not available yet.",
+            "U S is not known. A person must approve this call.",
         ),
         ("pay", {"to": "GB29", "amount": 501}, 'Rule limit of policy bank forbids this call of tool "pay".'),
         ("pay", {"to": "GB29", "amount": 13}, 'Rule odd of policy bank warns about this call of tool "pay".'),

@@ -107,6 +107,21 @@ def call(name="send_money"):
             ),
         ),
         (
+            Verdict("ask", False, "approval_pending", "Too much.", policy="bank", rule="limit", approval="apr_1"),
+            (
+                'The call of tool "send_money" needs approval and was NOT executed. Too much. Approval pending: apr_1. Tell the'
+                " user. Once it is approved, make exactly the same call again; repeating it before does not help."
+                " [ask approval_pending; approval apr_1; decision dec_1]"
+            ),
+        ),
+        (
+            Verdict("deny", False, "approval_denied", "ann: not this one.", policy="b", approval="apr_1", decided_by="ann\nb"),
+            (
+                'The call of tool "send_money" was denied by ann b and was NOT executed. ann: not this one. Do not'
+                " retry the same call; use another tool or ask the user. [deny approval_denied; approval apr_1; decision dec_1]"
+            ),
+        ),
+        (
             Verdict("deny", False, "dup_key", "It cannot be read."),
             (
                 'The call of tool "send_money" was blocked by the gateway and was NOT executed. It cannot be read. Do not'

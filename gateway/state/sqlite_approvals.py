@@ -1,0 +1,222 @@
+"""What people were asked and what they said, in SQLite (WAL): exact across the processes of one machine, and after a power loss.
+
+1. Every change is one IMMEDIATE transaction, so of many who would use one approval exactly one does.
+2. A call has at most one pending approval (a unique index says so): a client that asks again finds the first.
+3. What was asked never changes; it is one JSON text. What was decided are columns.
+4. `change` counts up with every change and `noted` follows when that change is in the journal: what was decided while no worker ran, or
+   just before one died, is recorded later and never lost.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from gateway.errors import GatewayError
+from gateway.state import Approval, ApprovalState, Ruling
+from gateway.state.sqlite import opened
+
+KEPT_US = 31 * 24 * 3600 * 1_000_000
+"""How long after its end an approval is kept here; the ledger keeps it for good."""
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS approvals (
+  id TEXT PRIMARY KEY, asked TEXT NOT NULL, agent TEXT NOT NULL, requester TEXT, four_eyes INTEGER NOT NULL, created_us INTEGER NOT NULL,
+  once TEXT NOT NULL, session TEXT NOT NULL, anywhere TEXT NOT NULL, state TEXT NOT NULL, expires_us INTEGER NOT NULL,
+  decided_by TEXT, decided_us INTEGER, reason TEXT NOT NULL, scope TEXT NOT NULL, edited TEXT, used_us INTEGER,
+  change INTEGER NOT NULL, noted INTEGER NOT NULL
+) STRICT
+"""
+_INDICES = (
+    "CREATE UNIQUE INDEX IF NOT EXISTS one_pending ON approvals (once) WHERE state = 'pending'",
+    "CREATE INDEX IF NOT EXISTS by_once ON approvals (once)",
+    "CREATE INDEX IF NOT EXISTS by_session ON approvals (session) WHERE scope = 'session'",
+    "CREATE INDEX IF NOT EXISTS by_agent ON approvals (anywhere) WHERE scope = 'agent'",
+    "CREATE INDEX IF NOT EXISTS to_note ON approvals (created_us) WHERE noted < change",
+)
+_DECIDED = "state, expires_us, decided_by, decided_us, reason, scope, edited, used_us, change"
+_SELECT = f"SELECT asked, {_DECIDED} FROM approvals"  # noqa: S608 - constant
+_GRANTED = (
+    f"{_SELECT} WHERE (once = :once OR (scope = 'session' AND session = :session) OR (scope = 'agent' AND anywhere = :anywhere)) "
+    "AND state = 'approved' AND expires_us > :now "
+    "AND NOT ((four_eyes OR :four_eyes) AND (:user IS NULL OR lower(trim(decided_by)) = lower(trim(:user)))) "
+    "ORDER BY scope = 'once', created_us LIMIT 1"
+)
+"""One that is remembered comes first: one for a single call is not spent while another covers it."""
+_STANDING = (
+    f"{_SELECT} WHERE once = :once AND state IN ('pending', 'denied') AND expires_us > :now ORDER BY state = 'denied' DESC LIMIT 1"
+)
+
+_asked = msgspec.json.Decoder(Approval).decode
+
+
+class SqliteApprovals:
+    """`path` may be the file of the keys."""
+
+    def __init__(self, path: Path) -> None:
+        self._lock = threading.Lock()
+        self._db = opened(path, _SCHEMA)
+        self._db.execute("PRAGMA synchronous = FULL")
+        for index in _INDICES:
+            self._db.execute(index)
+
+    def ask(self, new: Approval, most: int) -> Approval:
+        with self._change() as do:
+            now = new.created_us
+            _expire(do, now)
+            grants = {"once": new.bindings.once, "session": new.bindings.session, "anywhere": new.bindings.agent}
+            granted = _first(do(_GRANTED, {**grants, "now": now, "user": new.user, "four_eyes": new.four_eyes}))
+            if granted is not None:
+                return self._consumed(do, granted, now)
+            standing = _first(do(_STANDING, {"once": new.bindings.once, "now": now}))
+            if standing is not None:
+                return standing
+            waiting = do("SELECT count(*) FROM approvals WHERE agent = ? AND state = 'pending'", (new.agent,)).fetchone()
+            if waiting[0] >= most:
+                raise _too_many(new.agent, most)
+            _insert(do, new)
+            return new
+
+    @staticmethod
+    def _consumed(do: Do, granted: Approval, now: int) -> Approval:
+        state = "used" if granted.scope == "once" else "approved"
+        do("UPDATE approvals SET state = ?, used_us = ?, change = change + 1 WHERE id = ?", (state, now, granted.id))
+        return _known(do, granted.id)
+
+    def find(self, name: str) -> Approval | None:
+        with self._reading() as do:
+            return _first(do(f"{_SELECT} WHERE id = ?", (name,)))
+
+    def every(self, state: ApprovalState | None = None, limit: int = 1000) -> list[Approval]:
+        where = "WHERE state = :state" if state else ""
+        with self._reading() as do:
+            return _all(do(f"{_SELECT} {where} ORDER BY created_us DESC, id DESC LIMIT :limit", {"state": state, "limit": limit}))
+
+    def rule(self, name: str, ruling: Ruling) -> Approval:
+        with self._change() as do:
+            _expire(do, ruling.at_us)
+            found = _first(do(f"{_SELECT} WHERE id = ?", (name,)))
+            if found is None:
+                raise GatewayError("not_found", "unknown_approval", f"There is no approval '{name}'. 'tollhouse approvals list' shows all.")
+            _refuse_unless_open(found, ruling)
+            values = ("approved" if ruling.approve else "denied", ruling.expires_us, ruling.by, ruling.at_us, ruling.reason)
+            query = (
+                "UPDATE approvals SET state = ?, expires_us = ?, decided_by = ?, decided_us = ?, reason = ?, scope = ?, edited = ?, "
+                "change = change + 1 WHERE id = ?"
+            )
+            do(query, (*values, ruling.scope, ruling.edited, name))
+            return _known(do, name)
+
+    def decided(self, names: Sequence[str]) -> list[Approval]:
+        with self._reading() as do:
+            query = f"{_SELECT} WHERE state != 'pending' AND id IN (SELECT value FROM json_each(?))"  # noqa: S608 - constant
+            return _all(do(query, (_names(names),)))
+
+    def expire(self, now_us: int) -> int:
+        with self._change() as do:
+            ended = _expire(do, now_us)
+            do("DELETE FROM approvals WHERE state != 'pending' AND expires_us < ? AND noted = change", (now_us - KEPT_US,))
+            return ended
+
+    def unrecorded(self, limit: int) -> list[Approval]:
+        with self._reading() as do:
+            return _all(do(f"{_SELECT} WHERE noted < change ORDER BY created_us LIMIT ?", (limit,)))
+
+    def recorded(self, approvals: Sequence[Approval]) -> None:
+        with self._change() as do:
+            for each in approvals:
+                do("UPDATE approvals SET noted = max(noted, ?) WHERE id = ?", (each.change, each.id))
+
+    def close(self) -> None:
+        self._db.close()
+
+    @contextmanager
+    def _reading(self) -> Iterator[Do]:
+        try:
+            with self._lock:
+                yield self._db.execute
+        except sqlite3.Error as e:
+            raise _unavailable() from e
+
+    @contextmanager
+    def _change(self) -> Iterator[Do]:
+        """One transaction; what raises inside changes nothing."""
+        with self._reading() as do:
+            do("BEGIN IMMEDIATE")
+            try:
+                yield do
+                do("COMMIT")
+            except BaseException:
+                do("ROLLBACK")
+                raise
+
+
+Do = Callable[..., sqlite3.Cursor]
+
+
+def _insert(do: Do, new: Approval) -> None:
+    asked = (new.id, msgspec.json.encode(new).decode(), new.agent, new.user, int(new.four_eyes), new.created_us)
+    bound = (new.bindings.once, new.bindings.session, new.bindings.agent)
+    do(
+        "INSERT INTO approvals VALUES (?,?,?,?,?,?,?,?,?,'pending',?,NULL,NULL,'','once',NULL,NULL,?,0)",
+        (*asked, *bound, new.expires_us, new.change),
+    )
+
+
+def _expire(do: Do, now_us: int) -> int:
+    query = "UPDATE approvals SET state = 'expired', change = change + 1 WHERE state = 'pending' AND expires_us <= ?"
+    return do(query, (now_us,)).rowcount
+
+
+def _refuse_unless_open(found: Approval, ruling: Ruling) -> None:
+    withdrawn = found.state == "approved" and not ruling.approve
+    if found.state != "pending" and not withdrawn:
+        by = f" by {found.decided_by}" if found.decided_by else ""
+        raise GatewayError("bad_request", "not_pending", f"{found.id} is {found.state}{by}; only what is pending can be decided.")
+    if found.four_eyes and ruling.approve and found.user is None:
+        message = (
+            f"{found.id} needs a second person, and the key that asked names no user, so nobody can tell who that would be. "
+            "Give the agent a key with a user: tollhouse keys create --agent … --user …"
+        )
+        raise GatewayError("bad_request", "four_eyes", message)
+    if found.four_eyes and ruling.approve and ruling.by.strip().lower() == str(found.user).strip().lower():
+        message = f"{found.id} was asked for by {found.user}; another person must approve it."
+        raise GatewayError("bad_request", "four_eyes", message)
+
+
+def _known(do: Do, name: str) -> Approval:
+    return _approval(do(f"{_SELECT} WHERE id = ?", (name,)).fetchone())
+
+
+def _first(cursor: sqlite3.Cursor) -> Approval | None:
+    row = cursor.fetchone()
+    return None if row is None else _approval(row)
+
+
+def _all(cursor: sqlite3.Cursor) -> list[Approval]:
+    return [_approval(row) for row in cursor.fetchall()]
+
+
+def _approval(row: tuple[Any, ...]) -> Approval:
+    decided = dict(zip(_DECIDED.split(", "), row[1:], strict=True))
+    return msgspec.structs.replace(_asked(row[0]), **decided)
+
+
+def _names(names: Sequence[str]) -> str:
+    return msgspec.json.encode(list(names)).decode()
+
+
+def _too_many(agent: str, most: int) -> GatewayError:
+    message = f"{most} approvals of the agent '{agent}' are pending already; no more are asked for until some are decided."
+    return GatewayError("unavailable", "too_many_pending", message)
+
+
+def _unavailable() -> GatewayError:
+    message = "The state store cannot be used, so nobody can be asked and no approval be found. Try again shortly."
+    return GatewayError("unavailable", "state_unavailable", message, retry_after=5)
