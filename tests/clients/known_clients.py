@@ -146,7 +146,7 @@ OPENCODE = {
     "command": npm_program("opencode", "run", "do it"),
     "variables": lambda url, key, home: {"OPENCODE_DISABLE_MODELS_FETCH": "1", "OPENCODE_DISABLE_AUTOUPDATE": "1"},
     "tools": ("glob", "bash"),
-    "calls": ({"pattern": "*.txt"}, {"command": "rm -rf x", "description": "d"}),
+    "calls": ({"pattern": "*.txt"}, {"command": "rm -rf x"}),
     "npm": True,
     "program": True,
 }
