@@ -1,6 +1,6 @@
-"""SHELF: state that all workers share at once: virtual keys, and whose what is that providers keep.
+"""SHELF: state that all workers share at once: virtual keys, whose what is that providers keep, and what limits have counted.
 
-The embedded stores are in SQLite: `sqlite` (`Keys`) and `sqlite_belongings` (`Belongings`).
+The embedded stores are in SQLite: `sqlite` (`Keys`), `sqlite_belongings` (`Belongings`) and `sqlite_limits` (`Limits`).
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from typing import Protocol
 from msgspec import Struct, field
 
 from gateway.exchange import Owed, StoredKind, Tool
+from gateway.policy.limits import Charge
 
 
 class KeyRecord(Struct, frozen=True):
@@ -86,3 +87,32 @@ class Belongings(Protocol):
         """True for the first who says that its cost is on record."""
 
     def forget(self, dialect: str, kind: StoredKind, name: str) -> None: ...
+
+
+class Taken(Struct, frozen=True):
+    """What one charge took, to give it back by."""
+
+    account: str
+    amount: int
+    at_us: int = 0
+    id: int | None = None
+    """None where nothing expires by itself."""
+
+
+class Taking(Struct, frozen=True):
+    """The answer to charges."""
+
+    spent: tuple[int, ...]
+    """How much was spent of each before."""
+    taken: tuple[Taken, ...] = ()
+    """Empty when one of them did not fit: then nothing was taken."""
+
+
+class Limits(Protocol):
+    """What limits have counted. Raises GatewayError('unavailable') when that cannot be read or written."""
+
+    def take(self, charges: Sequence[Charge], now_us: int) -> Taking:
+        """Takes all of them when every one fits, otherwise nothing; atomic over all workers."""
+
+    def look(self, charges: Sequence[Charge], now_us: int) -> tuple[int, ...]: ...
+    def give_back(self, taken: Sequence[Taken]) -> None: ...
