@@ -13,6 +13,7 @@ from gateway.policy import EMPTY, PolicySet
 from gateway.policy_folder import load_folder
 from gateway.state.sqlite import SqliteKeys
 from gateway.state.sqlite_belongings import SqliteBelongings
+from gateway.state.sqlite_limits import SqliteLimits
 
 
 def provider_keys(settings: Settings) -> dict[str, str]:
@@ -31,6 +32,11 @@ def open_keys(settings: Settings) -> SqliteKeys:
 def open_belongings(settings: Settings) -> SqliteBelongings:
     """What providers keep for callers, beside the keys."""
     return SqliteBelongings(_state(settings))
+
+
+def open_limits(settings: Settings) -> SqliteLimits:
+    """What limits have counted, beside the keys."""
+    return SqliteLimits(_state(settings))
 
 
 def address_key(settings: Settings) -> bytes:

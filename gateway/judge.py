@@ -10,10 +10,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 import msgspec
-from msgspec import Struct
+from msgspec import Struct, field
 
 from gateway.exchange import Call, Caller, Finding, Json, Request, ServerTool, Tool, Verdict
-from gateway.policy import Conversation, Facts, PolicySet, evaluate
+from gateway.policy import Conversation, Facts, Meter, NoMeter, PolicySet, evaluate
 from gateway.validators import json_schema
 
 PROBLEMS = {
@@ -53,6 +53,7 @@ class Court(Struct, frozen=True):
     address: Callable[[bytes], str]
     """Content address of a tool's schema: what conditions see as `call.schema`."""
     conversation: Conversation
+    meter: Meter = field(default_factory=NoMeter)
 
     @property
     def enforcing(self) -> bool:
@@ -96,6 +97,7 @@ def _facts(court: Court, call: Call, tool: Tool | None, now_us: int) -> Facts:
         schema_hash=court.address(tool.schema) if tool and tool.schema is not None else None,
         session=court.session,
         conversation=court.conversation,
+        meter=court.meter,
         now_us=now_us,
     )
 

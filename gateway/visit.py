@@ -18,7 +18,8 @@ from gateway.exchange import Endpoint, EndState, Exchange, Owed
 from gateway.journal import Journal
 from gateway.judge import Court
 from gateway.policy import PolicySet, Reading
-from gateway.state import Belonging, Belongings, Keys
+from gateway.state import Belonging, Belongings, Keys, Limits
+from gateway.state.reservations import Reservations
 from gateway.trace.redact import Flow, Redactor
 from gateway.trace.rows import Scribe
 from gateway.upstream.client import UpstreamClient
@@ -37,6 +38,7 @@ class Gateway:
     upstream: UpstreamClient
     keys: Keys
     belongings: Belongings
+    limits: Limits
     scribe: Scribe
     redactor: Redactor
     clock: Clock = field(default_factory=Clock)
@@ -88,6 +90,8 @@ class Visit:
     flow: Flow
     """Through which every byte of the answer leaves."""
     started: int
+    reserved: Reservations
+    """What its calls have taken from limits and nobody has used yet."""
     court: Court | None = None
     stream: Stream | None = None
     asked: int | None = None

@@ -28,7 +28,15 @@ from gateway.clock import Clock, uuid7
 from gateway.config import Settings
 from gateway.errors import FileProblems, JournalUnavailable, StartError
 from gateway.front import front
-from gateway.installation import address_key, durability, load_policies, open_belongings, open_keys, provider_keys
+from gateway.installation import (
+    address_key,
+    durability,
+    load_policies,
+    open_belongings,
+    open_keys,
+    open_limits,
+    provider_keys,
+)
 from gateway.journal import Journal
 from gateway.policy import PolicySet
 from gateway.policy_folder import Watcher
@@ -74,6 +82,7 @@ def assemble(
         upstream=upstream,
         keys=open_keys(settings),
         belongings=open_belongings(settings),
+        limits=open_limits(settings),
         scribe=Scribe(address_key(settings), redactor),
         redactor=redactor,
         clock=clock,

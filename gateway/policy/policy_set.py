@@ -15,6 +15,7 @@ from typing import Any, Final, Literal
 from gateway.exchange import Effect, RuleHit
 from gateway.policy.expressions import Condition, Size
 from gateway.policy.globs import matches
+from gateway.policy.limits import Cap, Entry
 from gateway.policy.model import Case, Default, GuardEffect, Mode
 
 _CACHED: Final = 4096
@@ -67,6 +68,7 @@ class Layer:
     grants: tuple[tuple[str, int], ...] | None
     """(glob, line); None when the file does not grant at all, so that it cannot refuse by not granting."""
     guards: tuple[Guard, ...]
+    caps: tuple[Cap, ...]
     vars: Mapping[str, Any]
     size: Size
     """How large its vars are."""
@@ -104,6 +106,8 @@ class Plan:
     """Grants and refusals: the same for every call of the tool."""
     guards: tuple[tuple[Layer, Guard, Mode], ...]
     enforces: bool
+    caps: tuple[tuple[Layer, Entry], ...] = ()
+    """Each once per mode, however many policies include its file: a call counts once."""
     labels: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Label → patterns of tools, from every file that applies to the agent: a label set by one is seen by the rules of all."""
 
@@ -197,7 +201,16 @@ def plan(policies: tuple[Policy, ...], tool: str) -> Plan:
         for guard in layer.guards
         if guard.concerns(tool)
     )
-    return Plan(tuple(hits), guards, bool(enforcing), _labels(layer for layer, *_ in voices))
+    return Plan(tuple(hits), guards, bool(enforcing), _caps(voices, tool), _labels(layer for layer, *_ in voices))
+
+
+def _caps(voices: list[tuple[Layer, Mode, Default]], tool: str) -> tuple[tuple[Layer, Entry], ...]:
+    found = {
+        (layer.file, entry): (layer, entry)
+        for layer, mode, _ in voices
+        for entry in (Entry(cap, _joint_mode(mode, cap.mode)) for cap in layer.caps if cap.concerns(tool))
+    }
+    return tuple(found.values())
 
 
 def _labels(layers: Iterable[Layer]) -> dict[str, tuple[str, ...]]:

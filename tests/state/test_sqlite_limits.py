@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from gateway.errors import GatewayError
-from gateway.policy.limits import LARGEST, UNIT, Charge
+from gateway.policy.amounts import LARGEST, UNIT
+from gateway.policy.limits import Charge
 from gateway.state.reservations import Reservations
 from gateway.state.sqlite_limits import SESSION_US, SWEEP_EVERY, SqliteLimits
 
