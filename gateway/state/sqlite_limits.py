@@ -28,6 +28,8 @@ BUSY_MS = 1_000
 SESSION_US = 31 * 24 * 3600 * 1_000_000
 """A session that takes nothing for so long is over."""
 SWEEP_EVERY = 1_000
+LOG_PAGES = 8_000
+"""After so many pages (32 MB) a call moves the log into the file and waits for the disk meanwhile, some milliseconds."""
 
 _ACCOUNTS = """
 CREATE TABLE IF NOT EXISTS limit_accounts (
@@ -63,7 +65,8 @@ class SqliteLimits:
     def __init__(self, path: Path) -> None:
         self._lock = threading.Lock()
         self._db = opened(path, _ACCOUNTS)
-        for statement in (_TAKINGS, _ENDS, "PRAGMA synchronous = NORMAL", f"PRAGMA busy_timeout = {BUSY_MS}"):
+        pragmas = ("synchronous = NORMAL", f"busy_timeout = {BUSY_MS}", f"wal_autocheckpoint = {LOG_PAGES}")
+        for statement in (_TAKINGS, _ENDS, *(f"PRAGMA {pragma}" for pragma in pragmas)):
             self._db.execute(statement)
         self._taken = 0
 
