@@ -13,6 +13,7 @@ from pydantic import AfterValidator, Field, StringConstraints, WithJsonSchema, m
 
 from gateway.documents import Section
 from gateway.exchange import Json, OnDeny
+from gateway.policy.amounts import LARGEST, exact
 
 
 def _form(pattern: str, said: str) -> tuple[AfterValidator, WithJsonSchema]:
@@ -41,11 +42,29 @@ VarName = Annotated[
     str,
     *_form(r"[A-Za-z_][A-Za-z0-9_]{0,63}", "must be a name that conditions can write: letters, digits and '_'"),
 ]
+ArgumentPath = Annotated[
+    str, *_form(r"args(\.[A-Za-z_][A-Za-z0-9_]{0,63}){1,8}", "must name an argument, like args.amount")
+]
+
+
+def _countable(number: float) -> float:
+    if not 0 <= number <= LARGEST or not exact(number):
+        raise ValueError(f"must be between 0 and {LARGEST}, with at most six decimals")
+    return number
+
+
+Amount = Annotated[
+    float, AfterValidator(_countable), WithJsonSchema({"type": "number", "minimum": 0, "maximum": LARGEST})
+]
+Window = Annotated[
+    str, *_form(r"session|[1-9][0-9]{0,2}[smhd]", "must be 'session' or a time like 30m, 24h or 7d, at most 999d")
+]
 CallOf = Annotated[dict[str, dict[str, Json] | None], Field(min_length=1, max_length=1)]
 
 Mode = Literal["enforce", "shadow"]
 Default = Literal["deny", "ask", "allow"]
 GuardEffect = Literal["deny", "ask", "warn"]
+Per = Literal["session", "agent", "user", "key"]
 
 
 class Rule(Section):
@@ -79,6 +98,31 @@ class Rule(Section):
         if self.four_eyes and self.effect != "ask":
             raise ValueError("'four_eyes' is about who approves; it needs 'effect: ask'")
         return self
+
+
+class Limit(Section):
+    """A guard that counts: how many calls, or how much of an argument, in a time."""
+
+    id: Name = Field(
+        description="Unique among the rules and limits of the file and what it includes; named like a rule's."
+    )
+    description: str | None = Field(None, description="Why the limit exists; for reviewers.")
+    tools: list[Glob] = Field(["*"], min_length=1, description="Tools whose calls count, together.")
+    sum: ArgumentPath | None = Field(
+        None, description="The argument whose values are added up; calls are counted without it."
+    )
+    per: Per = Field(
+        description="Whose calls count together, as the key proves it; the client itself names its session."
+    )
+    window: Window = Field(
+        "session", description="`24h`: what was taken so long ago counts no more. `session`: it counts to its end."
+    )
+    max: Amount = Field(description="How many calls, or which sum, may pass.")
+    effect: Literal["deny", "ask"] = Field("deny", description="What is asked for when a call does not fit any more.")
+    message: str | None = Field(
+        None, description="Told to the agent and to people; `{args.x}` puts a value in, cut and cleaned."
+    )
+    mode: Mode = Field("enforce", description="`shadow` counts apart and records what the limit would have decided.")
 
 
 class ToolNotes(Section):
@@ -125,6 +169,9 @@ class Case(Section):
     model: str = Field("test-model", description="The model that proposes the call.")
     caller: CallerOfTest = CallerOfTest()
     session: dict[str, Json] = Field(default_factory=dict, description="Values of `session` to override.")
+    spent: dict[Name, Amount] = Field(
+        default_factory=dict, description="What limits have counted before the call, by their ids."
+    )
     now: Annotated[str, StringConstraints(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$")] = Field(
         "2026-01-01T12:00:00Z", description="The time, in UTC."
     )
@@ -150,7 +197,9 @@ class PolicyFile(Section):
         default_factory=dict,
         description="Values for conditions: text, numbers, lists, or `{file: names.txt}`.",
     )
-    tools: dict[Glob, ToolNotes] = Field(default_factory=dict, description="Labels of tools, by patterns of their names.")
+    tools: dict[Glob, ToolNotes] = Field(
+        default_factory=dict, description="Labels of tools, by patterns of their names."
+    )
     allow: list[Glob] | None = Field(None, description="Tools granted; every policy that grants must grant a call.")
     on_deny: OnDeny | None = Field(
         None,
@@ -159,4 +208,5 @@ class PolicyFile(Section):
     )
     hide_denied: Literal[False] = Field(False, description="Whether tools never granted are hidden from the model.")
     rules: list[Rule] = Field(default_factory=list)
+    limits: list[Limit] = Field(default_factory=list)
     tests: list[Case] = Field(default_factory=list)
