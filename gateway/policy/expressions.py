@@ -160,7 +160,7 @@ def timestamp(now_us: int) -> dt.datetime:
 class Condition:
     """A compiled condition."""
 
-    __slots__ = ("_expression", "_items", "_loops", "_matches", "labels", "remembers", "source")
+    __slots__ = ("_expression", "_items", "_loops", "_matches", "arguments", "labels", "remembers", "source")
 
     def __init__(self, source: str, expression: Any, tokens: Sequence[_Token]) -> None:
         self.source = source
@@ -173,6 +173,8 @@ class Condition:
         """Whether it may walk over earlier calls."""
         self.labels = tuple(_labels(tokens))
         """(offset, label) of each label that it names."""
+        self.arguments = tuple(_arguments(tokens))
+        """(offset, name) of each argument that it names."""
 
     def holds(self, seen: Any, size: Size) -> bool:
         """Raises CannotTell when evaluation fails, gives no boolean, or could cost more than MAX_COST.
@@ -270,6 +272,15 @@ def _labels(tokens: Sequence[_Token]) -> Iterator[tuple[int, str]]:
     for name, _, label, end in zip(tokens, tokens[1:], tokens[2:], tokens[3:], strict=False):
         if name.calls and name.text == "read_from" and label.kind == "string" and end.text == ")":
             yield label.start, label.text.strip("'\"")
+
+
+def _arguments(tokens: Sequence[_Token]) -> Iterator[tuple[int, str]]:
+    for head, link, name in zip(tokens, tokens[1:], tokens[2:], strict=False):
+        if head.text == "args" and not head.member:
+            if link.text in (".", ".?") and name.kind == "name" and not name.calls:
+                yield head.start, name.text
+            elif link.text == "[" and name.kind == "string":
+                yield head.start, name.text.strip("'\"")
 
 
 def _later_functions(tokens: Sequence[_Token]) -> Iterator[Defect]:

@@ -6,6 +6,7 @@ by the loader with a message of their own; they are never read and ignored.
 
 from __future__ import annotations
 
+import datetime as dt
 import re
 from typing import Annotated, Any, Literal
 
@@ -41,9 +42,31 @@ VarName = Annotated[
     str,
     *_form(r"[A-Za-z_][A-Za-z0-9_]{0,63}", "must be a name that conditions can write: letters, digits and '_'"),
 ]
+
+
+def _real_day(text: str) -> str:
+    """One notation only: days are compared as text."""
+    try:
+        real = dt.date.fromisoformat(text).isoformat() == text
+    except ValueError:
+        real = False
+    if not real:
+        raise ValueError("must be a day such as 2026-12-31")
+    return text
+
+
+Day = Annotated[str, AfterValidator(_real_day), WithJsonSchema({"type": "string", "format": "date"})]
 CallOf = Annotated[dict[str, dict[str, Json] | None], Field(min_length=1, max_length=1)]
 
 Mode = Literal["enforce", "shadow"]
+
+
+def _refuse_until(until: str | None, mode: Mode) -> None:
+    """A day on what is in force would look as if it ended then; verdicts never depend on it."""
+    if until is not None and mode != "shadow":
+        raise ValueError("'until' belongs to 'mode: shadow'; nothing that is enforced ends by itself")
+
+
 Default = Literal["deny", "ask", "allow"]
 GuardEffect = Literal["deny", "ask", "warn"]
 
@@ -67,6 +90,7 @@ class Rule(Section):
     four_eyes: bool = Field(
         False, description="With `effect: ask`: who approves must be another person than the user of the agent's key."
     )
+    until: Day | None = Field(None, description="Last day of a rule in shadow mode; `policy check` reports it after that.")
     on_error: Literal["hit", "ignore"] = Field(
         "hit", description="What a condition that cannot be evaluated means; `ignore` lets the call pass."
     )
@@ -78,6 +102,11 @@ class Rule(Section):
             raise ValueError("a rule has 'when' or 'require', not both; write two rules")
         if self.four_eyes and self.effect != "ask":
             raise ValueError("'four_eyes' is about who approves; it needs 'effect: ask'")
+        return self
+
+    @model_validator(mode="after")
+    def _until_of_shadow(self) -> Rule:
+        _refuse_until(self.until, self.mode)
         return self
 
 
@@ -144,6 +173,7 @@ class PolicyFile(Section):
         description="Agents it applies to. Left out: a library, which applies where included.",
     )
     mode: Mode = Field("enforce", description="`shadow` records verdicts and withholds nothing.")
+    until: Day | None = Field(None, description="Last day of a file in shadow mode; `policy check` reports it after that.")
     default: Default | None = Field(None, description="For calls that no grant covers; `deny` when left out.")
     include: list[str] = Field(default_factory=list, description="Files whose grants and guards apply as well.")
     vars: dict[VarName, Any] = Field(
@@ -160,3 +190,8 @@ class PolicyFile(Section):
     hide_denied: Literal[False] = Field(False, description="Whether tools never granted are hidden from the model.")
     rules: list[Rule] = Field(default_factory=list)
     tests: list[Case] = Field(default_factory=list)
+
+    @model_validator(mode="after")
+    def _until_of_shadow(self) -> PolicyFile:
+        _refuse_until(self.until, self.mode)
+        return self
