@@ -1,6 +1,6 @@
-"""`tollhouse policy …`: check policy files, run the tests they carry, and measure them (`gateway.cli.policy_bench`).
+"""`tollhouse policy …`: check policy files, run the tests they carry, ask for a verdict, measure (`gateway.cli.policy_bench`).
 
-Exit codes: 0 fine, 1 problems found or tests failed, 2 wrong usage, 3 nothing to load. Results go to
+Exit codes: 0 fine, 1 problems found, tests failed or call withheld, 2 wrong usage, 3 nothing to load. Results go to
 stdout; `--json` is stable. Imports only the policy engine, so it starts fast enough for a commit hook.
 """
 
@@ -15,6 +15,7 @@ import typer
 
 from gateway import __version__
 from gateway.cli import policy_bench
+from gateway.cli.policy_eval import eval_call
 from gateway.cli.policy_files import files_at, folder_of, loaded, nothing
 from gateway.cli.policy_formats import Format, encoded, error_text, explained, finding_line, github, sarif
 from gateway.cli.policy_tests import junit, report_data, report_lines
@@ -25,7 +26,9 @@ from gateway.policy.lint_codes import CODES
 
 EXITS = "Exit codes: 0 fine, 1 problems found or tests failed, 2 wrong usage, 3 nothing to load."
 
-app = typer.Typer(help="Check, test and measure policy files.", epilog=EXITS, no_args_is_help=True)
+EVAL_EXITS = "Exit codes: 0 the call would be released, 1 it would be withheld, 2 wrong usage, 3 nothing to load."
+
+app = typer.Typer(help="Check, test, explain and measure policies.", epilog=EXITS, no_args_is_help=True)
 app.add_typer(policy_bench.app, name="bench")
 
 Where = Annotated[Path, typer.Argument(help="A policies folder, or one policy file.")]
@@ -82,6 +85,9 @@ def run_tests(
     typer.echo(encoded(report_data(report)) if json else "\n".join(report_lines(report)))
     if not report.passed or (strict and report.not_hit):
         raise typer.Exit(FOUND)
+
+
+app.command("eval", epilog=EVAL_EXITS)(eval_call)
 
 
 # -- showing ----------------------------------------------------------------------------------------------

@@ -160,8 +160,8 @@ def _shadow(file: File, path: Path, what: str, until: str | None) -> Iterator[Pr
 def _unknown_arguments(file: File) -> Iterator[Problem]:
     for i, guard in enumerate(file.layer.guards):
         known = _shown_arguments(file.layer, guard)
-        for offset, name in guard.condition.arguments if guard.condition and known else ():
-            if name not in known:
+        for offset, (head, *path) in guard.condition.names if guard.condition and known else ():
+            if head == "args" and path and (name := path[0]) not in known:
                 said = f"no test gives an argument '{name}' to {', '.join(guard.tools)}{nearest(name, known)}"
                 key = "when" if guard.hits_when else "require"
                 yield file.finding_within("TH007", ("rules", i, key), offset, said)

@@ -143,20 +143,25 @@ class Expectation(Section):
     )
 
 
-class Case(Section):
-    """One test of the file: a call and the verdict it must get."""
+class Before(Section):
+    """What was known before a call."""
 
-    name: Annotated[str, StringConstraints(min_length=1, max_length=200)]
     user: str = Field("", description="What the user said.")
     history: list[EarlierCall] = Field(default_factory=list, description="Calls made before in the session.")
-    call: CallOf = Field(description="The call to judge: `{tool: {argument: value}}`.")
-    agent: str | None = Field(None, description="The agent; one that the file applies to when left out.")
     model: str = Field("test-model", description="The model that proposes the call.")
     caller: CallerOfTest = CallerOfTest()
     session: dict[str, Json] = Field(default_factory=dict, description="Values of `session` to override.")
     now: Annotated[str, StringConstraints(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$")] = Field(
         "2026-01-01T12:00:00Z", description="The time, in UTC."
     )
+
+
+class Case(Before):
+    """One test of the file: a call and the verdict it must get."""
+
+    name: Annotated[str, StringConstraints(min_length=1, max_length=200)]
+    call: CallOf = Field(description="The call to judge: `{tool: {argument: value}}`.")
+    agent: str | None = Field(None, description="The agent; one that the file applies to when left out.")
     expect: Expectation
 
 
