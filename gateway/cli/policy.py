@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
+import msgspec
 import typer
 
 from gateway import __version__
@@ -23,6 +24,7 @@ from gateway.errors import FileProblems, Problem
 from gateway.policy import PolicySet, run_cases
 from gateway.policy.lint import lint
 from gateway.policy.lint_codes import CODES
+from gateway.policy.schema import policy_schema
 
 EXITS = "Exit codes: 0 fine, 1 problems found or tests failed, 2 wrong usage, 3 nothing to load."
 
@@ -85,6 +87,15 @@ def run_tests(
     typer.echo(encoded(report_data(report)) if json else "\n".join(report_lines(report)))
     if not report.passed or (strict and report.not_hit):
         raise typer.Exit(FOUND)
+
+
+@app.command()
+def schema() -> None:
+    """Print the JSON Schema of policy files, for editors. A policy points to it in its first line:
+
+    # yaml-language-server: $schema=policy.schema.json
+    """
+    typer.echo(msgspec.json.format(encoded(policy_schema()), indent=2))
 
 
 app.command("eval", epilog=EVAL_EXITS)(eval_call)

@@ -3,9 +3,11 @@
 import json
 import subprocess
 import sys
+from pathlib import Path
 from xml.etree import ElementTree as ET
 
 import pytest
+import yaml
 from typer.testing import CliRunner
 
 from gateway.cli.policy import app
@@ -222,3 +224,20 @@ def test_starting_imports_nothing_heavy():
     script = "import sys, gateway.cli.policy; print(sorted({'duckdb', 'litellm', 'uvicorn', 'pyarrow', 'aiohttp'} & sys.modules.keys()))"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_schema_prints_the_shipped_file():
+    code, out = run("schema")
+    assert (code, out) == (0, (folder("policies") / "policy.schema.json").read_text())
+
+
+HOOKS = Path(__file__).parents[2] / ".pre-commit-hooks.yaml"
+
+
+@pytest.mark.parametrize("hook", yaml.safe_load(HOOKS.read_text()), ids=lambda hook: hook["id"])
+def test_a_commit_hook_passes_on_good_policies_and_stops_bad_ones(policies, hook):
+    program, group, *verb = hook["entry"].split()
+    assert (program, group, hook["args"], hook["pass_filenames"]) == ("tollhouse", "policy", ["policies"], False)
+    assert run(*verb, folder("policies"))[0] == 0
+    (policies / "p.yaml").write_text("policy: 2\n")
+    assert run(*verb, policies)[0] != 0
