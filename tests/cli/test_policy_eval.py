@@ -103,7 +103,7 @@ def test_json_holds_the_verdict_and_every_hit(ask):
     assert shown["hits"][1] == {
         "policy": "p", "rule": "big", "effect": "deny", "mode": "enforce", "error": False, "message": "9 is much",
         "file": "p.yaml", "line": 6, "condition": "when: args.n > 5", "values": {"args.n": 9}, "unknown": [],
-        "passes": "the condition being false",
+        "passes": "the condition being false", "four_eyes": False,
     }
 
 
