@@ -6,8 +6,8 @@ before an answer exists, or says that no answer can be trusted. A library's exce
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from typing import Literal
 
 Kind = Literal[
@@ -44,6 +44,10 @@ class GatewayError(Exception):
         self.retry_after = retry_after
 
 
+Severity = Literal["error", "warning", "note"]
+"""An error keeps a file from being used; a warning is probably a mistake; a note is worth knowing."""
+
+
 @dataclass(frozen=True, slots=True)
 class Problem:
     """One defect of a file people wrote: where it is (1-based line and column) and what to do about it."""
@@ -54,12 +58,20 @@ class Problem:
     message: str
     source: str = ""
     """The text of that line, for the caret display; empty when the file could not be read."""
+    code: str = ""
+    """Stable name of the kind of defect (`TH103`); empty where the file has no such list."""
+    severity: Severity = "error"
 
     def __str__(self) -> str:
-        head = f"{self.file}:{self.line}:{self.column}: error: {self.message}"
+        head = f"{self.file}:{self.line}:{self.column}: {self.severity}: {self.message}"
         if not self.source:
             return head
         return f"{head}\n    {self.source}\n    {' ' * (self.column - 1)}^"
+
+
+def coded(code: str, problems: Iterable[Problem]) -> list[Problem]:
+    """The problems with this code, where they have none yet."""
+    return [one if one.code else replace(one, code=code) for one in problems]
 
 
 class FileProblems(Exception):  # noqa: N818 - holds problems, is not one

@@ -131,7 +131,7 @@ def _walk(folder: Path, root: Path, problems: list[Problem]) -> Iterator[Path]:
 
 
 def _whole(file: str, message: str) -> Problem:
-    return Problem(file, 1, 1, message)
+    return Problem(file, 1, 1, message, code="TH110")
 
 
 # -- watching ---------------------------------------------------------------------------------------------

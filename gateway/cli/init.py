@@ -1,7 +1,8 @@
 """`tollhouse init`: the files a new installation begins with.
 
 The configuration is the shipped `deploy/tollhouse.yaml` and the policy is the shipped starter pack, byte for byte: one source, tested where
-it lives. Nothing that exists is ever overwritten; `.gitignore` alone is extended, by lines it lacks.
+it lives. The schema that the policy's first line names for editors comes
+with it. Nothing that exists is ever overwritten; `.gitignore` alone is extended, by lines it lacks.
 """
 
 from __future__ import annotations
@@ -59,7 +60,8 @@ def starting_files() -> Mapping[str, bytes]:
     starter = sorted(p for p in (policies / "starter").rglob("*") if p.is_file())
     files = {"tollhouse.yaml": (folder("deploy") / "tollhouse.yaml").read_bytes()}
     files |= {f"policies/{p.relative_to(policies).as_posix()}": p.read_bytes() for p in starter}
-    files["policies/README.md"] = (policies / "README.md").read_bytes()
+    for beside in ("README.md", "policy.schema.json"):
+        files[f"policies/{beside}"] = (policies / beside).read_bytes()
     files[".env.example"] = ENVIRONMENT.encode()
     return files
 

@@ -1,26 +1,36 @@
-"""`tollhouse policy …`: check policy files, run the tests they carry, and measure them (`gateway.cli.policy_bench`).
+"""`tollhouse policy …`: check policy files, run the tests they carry, ask for a verdict, measure (`gateway.cli.policy_bench`).
 
-Exit codes: 0 fine, 1 problems found or tests failed, 2 wrong usage, 3 nothing to load. Results go to
+Exit codes: 0 fine, 1 problems found, tests failed or call withheld, 2 wrong usage, 3 nothing to load. Results go to
 stdout; `--json` is stable. Imports only the policy engine, so it starts fast enough for a commit hook.
 """
 
 from __future__ import annotations
 
-import posixpath
-from collections.abc import Mapping, Sequence
+import datetime as dt
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 import msgspec
 import typer
 
+from gateway import __version__
 from gateway.cli import policy_bench
-from gateway.documents import parse
+from gateway.cli.policy_eval import eval_call
+from gateway.cli.policy_files import files_at, folder_of, loaded, nothing
+from gateway.cli.policy_formats import Format, encoded, error_text, explained, finding_line, github, sarif
+from gateway.cli.policy_tests import junit, report_data, report_lines
 from gateway.errors import FileProblems, Problem
-from gateway.policy import PolicySet, Report, load, run_cases
-from gateway.policy_folder import git_version, read
+from gateway.policy import PolicySet, run_cases
+from gateway.policy.lint import lint
+from gateway.policy.lint_codes import CODES
+from gateway.policy.schema import policy_schema
 
-app = typer.Typer(help="Check, test and measure policy files.", no_args_is_help=True)
+EXITS = "Exit codes: 0 fine, 1 problems found or tests failed, 2 wrong usage, 3 nothing to load."
+
+EVAL_EXITS = "Exit codes: 0 the call would be released, 1 it would be withheld, 2 wrong usage, 3 nothing to load."
+
+app = typer.Typer(help="Check, test, explain and measure policies.", epilog=EXITS, no_args_is_help=True)
 app.add_typer(policy_bench.app, name="bench")
 
 Where = Annotated[Path, typer.Argument(help="A policies folder, or one policy file.")]
@@ -29,99 +39,101 @@ AsJson = Annotated[bool, typer.Option("--json", help="One JSON object instead of
 FOUND, NOTHING = 1, 3
 
 
-@app.command()
-def check(path: Where = Path("policies"), json: AsJson = False) -> None:
-    """Read the files as the gateway would and show every problem with its place."""
-    files = _read(path, json)
+@app.command(epilog=EXITS)
+def check(
+    path: Where = Path("policies"),
+    json: AsJson = False,
+    format: Annotated[Format, typer.Option("--format", help="How to print.")] = Format.text,  # noqa: A002 - it is the option's name
+    strict: Annotated[bool, typer.Option("--strict", help="Warnings fail the command too.")] = False,
+    explain: Annotated[str | None, typer.Option("--explain", metavar="CODE", help="Say what a code means, e.g. TH003.")] = None,
+) -> None:
+    """Read the files as the gateway would, show every problem with its place, and what is probably a mistake."""
+    if explain is not None:
+        _explain(explain)
+        return
+    shown = Format.json if json else format
     try:
-        policies = load(files, git=git_version(_folder(path)))
+        files = files_at(path)
     except FileProblems as error:
-        _show({"ok": False, "problems": error.problems}, _problem_lines(error.problems), json)
-        raise typer.Exit(FOUND) from None
-    _refuse_nothing(policies, path, json)
-    summary = {"ok": True, "problems": [], "hash": policies.hash, "git": policies.git, "policies": _listed(policies)}
-    _show({**summary, "notes": _notes(policies)}, _summary_lines(policies), json)
-
-
-@app.command("test")
-def run_tests(path: Where = Path("policies"), json: AsJson = False) -> None:
-    """Run the tests in the files; a rule that no test makes hit is shown, a failing test fails the
-    command.
-    """
-    files = _read(path, json)
+        _fail(error.problems, path, shown, NOTHING)
     try:
-        policies = load(files)
+        policies = loaded(files, path)
     except FileProblems as error:
-        _show({"ok": False, "problems": error.problems}, _problem_lines(error.problems), json)
-        raise typer.Exit(NOTHING) from None
-    _refuse_nothing(policies, path, json)
-    report = run_cases(policies)
-    _show(_report(report), _report_lines(report), json)
-    if not report.passed:
+        _fail(error.problems, path, shown, NOTHING if error.problems == (nothing(path),) else FOUND)
+    findings = lint(policies, run_cases(policies), dt.datetime.now(dt.UTC).date().isoformat())
+    _show_findings(policies, findings, path, shown)
+    if strict and any(one.severity == "warning" for one in findings):
         raise typer.Exit(FOUND)
 
 
-# -- reading ----------------------------------------------------------------------------------------------
-
-
-def _folder(path: Path) -> Path:
-    return path if path.is_dir() else path.parent
-
-
-def _read(path: Path, json: bool) -> dict[str, bytes]:
-    """The files of the folder, or the one file with what it includes; exits when there is nothing to read."""
+@app.command("test", epilog=EXITS)
+def run_tests(
+    path: Where = Path("policies"),
+    json: AsJson = False,
+    junit_file: Annotated[Path | None, typer.Option("--junit", help="Write the results there as JUnit XML, too.")] = None,
+    strict: Annotated[bool, typer.Option("--strict", help="A rule that no test hits fails the command too.")] = False,
+) -> None:
+    """Run the tests in the files; a rule that no test makes hit is shown, a failing test fails the
+    command.
+    """
+    shown = Format.json if json else Format.text
     try:
-        files = read(_folder(path))
+        policies = loaded(files_at(path), path)
     except FileProblems as error:
-        _show({"ok": False, "problems": error.problems}, _problem_lines(error.problems), json)
-        raise typer.Exit(NOTHING) from None
-    if path.is_dir():
-        return files
-    wanted = _closure(path.name, files)
-    return {name: text for name, text in files.items() if name in wanted or name.endswith(".txt")}
+        _fail(error.problems, path, shown, NOTHING)
+    report = run_cases(policies)
+    if junit_file is not None:
+        junit_file.write_bytes(junit(report, strict=strict))
+    typer.echo(encoded(report_data(report)) if json else "\n".join(report_lines(report)))
+    if not report.passed or (strict and report.not_hit):
+        raise typer.Exit(FOUND)
 
 
-def _closure(start: str, files: Mapping[str, bytes]) -> set[str]:
-    """The file and all it includes, as far as they can be read; what cannot is for `load` to say."""
-    found: set[str] = set()
-    waiting = [start]
-    while waiting:
-        name = waiting.pop()
-        if name not in found and name in files:
-            found.add(name)
-            waiting += [posixpath.normpath(posixpath.join(posixpath.dirname(name), i)) for i in _includes(files[name])]
-    return found
+@app.command()
+def schema() -> None:
+    """Print the JSON Schema of policy files, for editors. A policy points to it in its first line:
+
+    # yaml-language-server: $schema=policy.schema.json
+    """
+    typer.echo(msgspec.json.format(encoded(policy_schema()), indent=2))
 
 
-def _includes(text: bytes) -> list[str]:
-    try:
-        top = parse(text, "").value
-    except FileProblems:
-        return []
-    listed = top.get("include") if isinstance(top, dict) else None
-    return [one for one in listed if isinstance(one, str)] if isinstance(listed, list) else []
-
-
-def _refuse_nothing(policies: PolicySet, path: Path, json: bool) -> None:
-    """A check that looked at nothing must not look like a check that passed."""
-    if policies.policies or policies.libraries:
-        return
-    said = "no policy here; a policy is a YAML file with the key 'policy: 1'"
-    problems = [Problem(str(path), 1, 1, said)]
-    _show({"ok": False, "problems": problems}, _problem_lines(problems), json)
-    raise typer.Exit(NOTHING)
+app.command("eval", epilog=EVAL_EXITS)(eval_call)
 
 
 # -- showing ----------------------------------------------------------------------------------------------
 
 
-def _show(data: Mapping[str, Any], lines: Sequence[str], json: bool) -> None:
-    typer.echo(msgspec.json.encode(data).decode() if json else "\n".join(lines))
+def _explain(code: str) -> None:
+    if code.upper() not in CODES:
+        raise typer.BadParameter(f"no code '{code}'; there are {', '.join(CODES)}", param_hint="--explain")
+    typer.echo(explained(code.upper()))
 
 
-def _problem_lines(problems: Sequence[Problem]) -> list[str]:
-    count = f"{len(problems)} problem{'' if len(problems) == 1 else 's'} found."
-    return [*map(str, problems), "", count]
+def _fail(problems: Sequence[Problem], path: Path, shown: Format, code: int) -> NoReturn:
+    match shown:
+        case Format.text:
+            typer.echo(error_text(problems))
+        case Format.json:
+            typer.echo(encoded({"ok": False, "problems": problems}))
+        case Format.github:
+            typer.echo(github(problems, folder_of(path)))
+        case Format.sarif:
+            typer.echo(sarif(problems, folder_of(path), __version__))
+    raise typer.Exit(code)
+
+
+def _show_findings(policies: PolicySet, findings: Sequence[Problem], path: Path, shown: Format) -> None:
+    match shown:
+        case Format.text:
+            typer.echo("\n".join(_summary_lines(policies, findings)))
+        case Format.json:
+            summary = {"ok": True, "problems": [], "hash": policies.hash, "git": policies.git}
+            typer.echo(encoded({**summary, "policies": _listed(policies), "notes": findings}))
+        case Format.github if findings:
+            typer.echo(github(findings, folder_of(path)))
+        case Format.sarif:
+            typer.echo(sarif(findings, folder_of(path), __version__))
 
 
 def _listed(policies: PolicySet) -> list[dict[str, Any]]:
@@ -138,46 +150,17 @@ def _listed(policies: PolicySet) -> list[dict[str, Any]]:
     ]
 
 
-def _notes(policies: PolicySet) -> list[dict[str, Any]]:
-    """What is allowed and wants a second look."""
-    notes: list[dict[str, Any]] = []
-    for policy in (*policies.policies, *policies.libraries):
-        layer = policy.layers[0]
-        for guard in layer.guards:
-            if guard.ignore_errors:
-                said = f"rule {guard.id} lets calls pass when its condition cannot be evaluated (on_error: ignore)"
-                notes.append({"file": layer.file, "line": guard.line, "message": said})
-        for glob, line in layer.grants or ():
-            if not glob.strip("*"):
-                notes.append({"file": layer.file, "line": line, "message": f"'{glob}' grants every tool there is"})
-    return notes
-
-
-def _summary_lines(policies: PolicySet) -> list[str]:
-    lines = [f"{n['file']}:{n['line']}: note: {n['message']}" for n in _notes(policies)]
+def _summary_lines(policies: PolicySet, findings: Sequence[Problem]) -> list[str]:
+    lines = [finding_line(one) for one in findings]
     for one in _listed(policies):
         whom = f"agents {', '.join(one['agents'])}" if one["agents"] is not None else "a library"
         lines.append(f"{one['file']}: {one['id']}, {whom}, {one['mode']}: {one['rules']} rules, {one['tests']} tests")
     version = f" (commit {policies.git})" if policies.git else ""
-    return [*lines, f"Policy version {policies.hash[:12]}{version}: no problems."]
+    return [*lines, f"Policy version {policies.hash[:12]}{version}: {_count(findings)}."]
 
 
-def _report(report: Report) -> dict[str, Any]:
-    tests = [
-        {"policy": r.policy, "file": r.file, "name": r.case.name, "passed": r.passed, "said": r.said}
-        for r in report.results
-    ]
-    not_hit = [{"file": file, "rule": rule, "line": line} for file, rule, line in report.not_hit]
-    return {"ok": report.passed, "tests": tests, "rules": report.rules, "not_hit": not_hit}
-
-
-def _report_lines(report: Report) -> list[str]:
-    lines: list[str] = []
-    for result in report.results:
-        lines.append(f"{'PASS' if result.passed else 'FAIL'} {result.file}: {result.case.name}")
-        if not result.passed:
-            lines.append(f"     {result.said}")
-    lines += [f"{file}:{line}: rule {rule} is hit by no test" for file, rule, line in report.not_hit]
-    good = sum(result.passed for result in report.results)
-    hit = report.rules - len(report.not_hit)
-    return [*lines, f"{good} of {len(report.results)} tests passed; {hit} of {report.rules} rules hit."]
+def _count(findings: Sequence[Problem]) -> str:
+    warnings = sum(one.severity == "warning" for one in findings)
+    notes = len(findings) - warnings
+    counted = [f"{n} {word}{'' if n == 1 else 's'}" for n, word in ((warnings, "warning"), (notes, "note")) if n]
+    return ", ".join(["no problems", *counted])

@@ -160,7 +160,7 @@ def timestamp(now_us: int) -> dt.datetime:
 class Condition:
     """A compiled condition."""
 
-    __slots__ = ("_expression", "_items", "_loops", "_matches", "labels", "remembers", "source")
+    __slots__ = ("_expression", "_items", "_loops", "_matches", "labels", "names", "remembers", "source")
 
     def __init__(self, source: str, expression: Any, tokens: Sequence[_Token]) -> None:
         self.source = source
@@ -173,6 +173,8 @@ class Condition:
         """Whether it may walk over earlier calls."""
         self.labels = tuple(_labels(tokens))
         """(offset, label) of each label that it names."""
+        self.names = tuple(_names(tokens))
+        """(offset, path) of each value that it reads: (5, ("args", "to")) for `!has(args.to)`."""
 
     def holds(self, seen: Any, size: Size) -> bool:
         """Raises CannotTell when evaluation fails, gives no boolean, or could cost more than MAX_COST.
@@ -270,6 +272,26 @@ def _labels(tokens: Sequence[_Token]) -> Iterator[tuple[int, str]]:
     for name, _, label, end in zip(tokens, tokens[1:], tokens[2:], tokens[3:], strict=False):
         if name.calls and name.text == "read_from" and label.kind == "string" and end.text == ")":
             yield label.start, label.text.strip("'\"")
+
+
+def _names(tokens: Sequence[_Token]) -> Iterator[tuple[int, tuple[str, ...]]]:
+    for at, head in enumerate(tokens):
+        if head.kind == "name" and head.text in VARIABLES and not head.member and not head.calls:
+            yield head.start, (head.text, *_path(tokens, at + 1))
+
+
+def _path(tokens: Sequence[_Token], at: int) -> Iterator[str]:
+    """What follows a variable: `.to`, `.?to`, `['to']`, until something else does."""
+    while at + 1 < len(tokens):
+        link, name = tokens[at : at + 2]
+        if link.text in (".", ".?") and name.kind == "name" and not name.calls:
+            yield name.text
+            at += 2
+        elif link.text == "[" and name.kind == "string" and tokens[at + 2 : at + 3] and tokens[at + 2].text == "]":
+            yield name.text.strip("'\"")
+            at += 3
+        else:
+            return
 
 
 def _later_functions(tokens: Sequence[_Token]) -> Iterator[Defect]:

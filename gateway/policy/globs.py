@@ -23,3 +23,14 @@ def matches(pattern: str, name: str) -> bool:
         else:
             return False
     return not pattern[p:].strip("*")
+
+
+def overlap(one: str, other: str) -> bool:
+    """Whether some name matches both patterns."""
+    reached = [True, *(not other[:n].strip("*") for n in range(1, len(other) + 1))]
+    for sign in one:
+        before, reached = reached, [reached[0] and sign == "*"]
+        for n, its in enumerate(other, 1):
+            either = "*" in (sign, its) and (before[n] or reached[n - 1])
+            reached.append(either or (before[n - 1] and (sign == its or "?" in (sign, its))))
+    return reached[-1]

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from gateway.documents import nearest, parse
-from gateway.errors import FileProblems, Problem
+from gateway.errors import FileProblems, Problem, coded
 from gateway.policy.policy_set import EMPTY, Policy, PolicySet, set_hash
 from gateway.policy.read import PolicyDocument, beside, is_policy, read, restrictions
 
@@ -20,10 +20,10 @@ def load(files: Mapping[str, bytes], *, git: str | None = None) -> PolicySet:
     problems: list[Problem] = []
     documents = _read_all(files, problems)
     if not problems:
-        problems += [*_repeated_ids(documents), *_bad_includes(documents)]
+        problems += coded("TH106", _repeated_ids(documents)) + coded("TH107", _bad_includes(documents))
     if not problems:
-        problems += [*_clashing_ids(documents), *_unused_libraries(documents), *_unknown_labels(documents)]
-        problems += _unknown_limits(documents)
+        problems += coded("TH106", _clashing_ids(documents)) + coded("TH107", _unused_libraries(documents))
+        problems += coded("TH109", _unknown_labels(documents)) + coded("TH110", _unknown_limits(documents))
     if problems:
         raise FileProblems(sorted(problems, key=lambda p: (p.file, p.line, p.column)))
     if not documents:
@@ -41,7 +41,7 @@ def _read_all(files: Mapping[str, bytes], problems: list[Problem]) -> dict[str, 
             if is_policy(document):
                 documents[path] = read(document, files)
         except FileProblems as error:
-            problems += error.problems
+            problems += coded("TH101", error.problems)
     return documents
 
 

@@ -6,6 +6,7 @@ by the loader with a message of their own; they are never read and ignored.
 
 from __future__ import annotations
 
+import datetime as dt
 import re
 from typing import Annotated, Any, Literal
 
@@ -59,9 +60,31 @@ Amount = Annotated[
 Window = Annotated[
     str, *_form(r"session|[1-9][0-9]{0,2}[smhd]", "must be 'session' or a time like 30m, 24h or 7d, at most 999d")
 ]
+
+
+def _real_day(text: str) -> str:
+    """One notation only: days are compared as text."""
+    try:
+        real = dt.date.fromisoformat(text).isoformat() == text
+    except ValueError:
+        real = False
+    if not real:
+        raise ValueError("must be a day such as 2026-12-31")
+    return text
+
+
+Day = Annotated[str, AfterValidator(_real_day), WithJsonSchema({"type": "string", "format": "date"})]
 CallOf = Annotated[dict[str, dict[str, Json] | None], Field(min_length=1, max_length=1)]
 
 Mode = Literal["enforce", "shadow"]
+
+
+def _refuse_until(until: str | None, mode: Mode) -> None:
+    """A day on what is in force would look as if it ended then; verdicts never depend on it."""
+    if until is not None and mode != "shadow":
+        raise ValueError("'until' belongs to 'mode: shadow'; nothing that is enforced ends by itself")
+
+
 Default = Literal["deny", "ask", "allow"]
 GuardEffect = Literal["deny", "ask", "warn"]
 Per = Literal["session", "agent", "user", "key"]
@@ -86,6 +109,7 @@ class Rule(Section):
     four_eyes: bool = Field(
         False, description="With `effect: ask`: who approves must be another person than the user of the agent's key."
     )
+    until: Day | None = Field(None, description="Last day of a rule in shadow mode; `policy check` reports it after that.")
     on_error: Literal["hit", "ignore"] = Field(
         "hit", description="What a condition that cannot be evaluated means; `ignore` lets the call pass."
     )
@@ -97,6 +121,11 @@ class Rule(Section):
             raise ValueError("a rule has 'when' or 'require', not both; write two rules")
         if self.four_eyes and self.effect != "ask":
             raise ValueError("'four_eyes' is about who approves; it needs 'effect: ask'")
+        return self
+
+    @model_validator(mode="after")
+    def _until_of_shadow(self) -> Rule:
+        _refuse_until(self.until, self.mode)
         return self
 
 
@@ -158,14 +187,11 @@ class Expectation(Section):
     )
 
 
-class Case(Section):
-    """One test of the file: a call and the verdict it must get."""
+class Before(Section):
+    """What was known before a call."""
 
-    name: Annotated[str, StringConstraints(min_length=1, max_length=200)]
     user: str = Field("", description="What the user said.")
     history: list[EarlierCall] = Field(default_factory=list, description="Calls made before in the session.")
-    call: CallOf = Field(description="The call to judge: `{tool: {argument: value}}`.")
-    agent: str | None = Field(None, description="The agent; one that the file applies to when left out.")
     model: str = Field("test-model", description="The model that proposes the call.")
     caller: CallerOfTest = CallerOfTest()
     session: dict[str, Json] = Field(default_factory=dict, description="Values of `session` to override.")
@@ -175,6 +201,14 @@ class Case(Section):
     now: Annotated[str, StringConstraints(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$")] = Field(
         "2026-01-01T12:00:00Z", description="The time, in UTC."
     )
+
+
+class Case(Before):
+    """One test of the file: a call and the verdict it must get."""
+
+    name: Annotated[str, StringConstraints(min_length=1, max_length=200)]
+    call: CallOf = Field(description="The call to judge: `{tool: {argument: value}}`.")
+    agent: str | None = Field(None, description="The agent; one that the file applies to when left out.")
     expect: Expectation
 
 
@@ -191,6 +225,7 @@ class PolicyFile(Section):
         description="Agents it applies to. Left out: a library, which applies where included.",
     )
     mode: Mode = Field("enforce", description="`shadow` records verdicts and withholds nothing.")
+    until: Day | None = Field(None, description="Last day of a file in shadow mode; `policy check` reports it after that.")
     default: Default | None = Field(None, description="For calls that no grant covers; `deny` when left out.")
     include: list[str] = Field(default_factory=list, description="Files whose grants and guards apply as well.")
     vars: dict[VarName, Any] = Field(
@@ -210,3 +245,8 @@ class PolicyFile(Section):
     rules: list[Rule] = Field(default_factory=list)
     limits: list[Limit] = Field(default_factory=list)
     tests: list[Case] = Field(default_factory=list)
+
+    @model_validator(mode="after")
+    def _until_of_shadow(self) -> PolicyFile:
+        _refuse_until(self.until, self.mode)
+        return self

@@ -6,12 +6,12 @@ All of it looks at the same parsed document, so one pass reports every problem o
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
 from gateway.documents import Document, Path, check, nearest
-from gateway.errors import FileProblems, Problem
+from gateway.errors import FileProblems, Problem, coded
 from gateway.policy.amounts import millionths
 from gateway.policy.expressions import Condition, Size, compile_condition
 from gateway.policy.limits import Cap
@@ -33,19 +33,25 @@ class PolicyDocument:
 
 def read(document: Document, files: Mapping[str, bytes]) -> PolicyDocument:
     """Raises FileProblems with all problems of this file and the lists it names."""
-    problems = list(_not_supported(document))
+    problems = coded("TH108", _not_supported(document))
     conditions = _conditions(document, problems)
     values, var_files = _vars(document, files, problems)
     try:
         model = check(_without_unsupported(document), PolicyFile)
     except FileProblems as error:
-        problems += error.problems
+        problems += coded("TH102", _with_yaml_code(error.problems, document))
     if problems:
         raise FileProblems(problems)
-    problems += [*_repeated_ids(document, model), *_placeholders(document, model, values)]
+    problems += coded("TH106", _repeated_ids(document, model))
+    problems += coded("TH104", _placeholders(document, model, values))
     if problems:
         raise FileProblems(problems)
     return PolicyDocument(document, model, _layer(document, model, conditions, values), var_files)
+
+
+def _with_yaml_code(problems: Iterable[Problem], document: Document) -> list[Problem]:
+    """The model's problems come mixed with those of the YAML itself (duplicate keys, tags)."""
+    return [coded("TH101", [one])[0] if one in document.problems else one for one in problems]
 
 
 def is_policy(document: Document) -> bool:
@@ -57,7 +63,8 @@ def is_policy(document: Document) -> bool:
         return True
     telling = {"agents", "allow", "rules"} & top.keys()
     if telling or any(len(key) < 8 and nearest(key, ["policy"]) for key in top):
-        raise FileProblems([document.problem((), "this looks like a policy but has no 'policy: 1'; add it")])
+        said = "this looks like a policy but has no 'policy: 1'; add it"
+        raise FileProblems(coded("TH102", [document.problem((), said)]))
     return False
 
 
@@ -136,7 +143,7 @@ def _conditions(document: Document, problems: list[Problem]) -> dict[int, Condit
             if isinstance(compiled, Condition):
                 found[i] = compiled
             else:
-                problems += [document.problem_within(path, d.offset, d.message) for d in compiled]
+                problems += coded("TH103", (document.problem_within(path, d.offset, d.message) for d in compiled))
     return found
 
 
@@ -178,7 +185,7 @@ def _vars(
             path = beside(document.file, value["file"])
             text, said = _text_of(files, path, value["file"])
             if said:
-                problems.append(document.problem(("vars", name, "file"), said))
+                problems += coded("TH105", [document.problem(("vars", name, "file"), said)])
             else:
                 values[name] = _names(text)
                 paths.append(path)
@@ -186,7 +193,7 @@ def _vars(
             values[name] = value
         else:
             said = "must be text, a number, true or false, a list of those, or {file: names.txt}"
-            problems.append(document.problem(("vars", name), f"'{name}' {said}"))
+            problems += coded("TH105", [document.problem(("vars", name), f"'{name}' {said}")])
     return values, tuple(paths)
 
 

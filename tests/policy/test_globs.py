@@ -1,12 +1,13 @@
 """Name patterns: two wildcards, case counts, no time wasted."""
 
+import itertools
 import re
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.policy.globs import matches
+from gateway.policy.globs import matches, overlap
 
 
 @pytest.mark.parametrize(
@@ -51,3 +52,12 @@ def test_many_wildcards_against_a_long_name_stay_cheap():
 
     assert not matches("*a" * 30 + "b", Counted("a" * 128))
     assert steps < 61 * 128 * 4
+
+
+_NAMES = ["".join(letters) for length in range(7) for letters in itertools.product("ab", repeat=length)]
+
+
+@given(st.text("ab*?", max_size=3), st.text("ab*?", max_size=3))
+def test_two_patterns_overlap_when_one_name_matches_both(one, other):
+    assert overlap(one, other) is any(matches(one, name) and matches(other, name) for name in _NAMES)
+    assert overlap(one, other) is overlap(other, one)

@@ -1,0 +1,61 @@
+"""The JSON Schema that editors use says what the loader says, as far as a schema can."""
+
+import json
+from pathlib import Path
+
+import jsonschema_rs
+import pytest
+
+from gateway.documents import parse
+from gateway.errors import FileProblems
+from gateway.policy import load
+from gateway.policy.model import PolicyFile, Rule
+from gateway.policy.schema import FILE_NAME, policy_schema
+from gateway.shipped import folder
+
+SCHEMA = policy_schema()
+ERRORS = Path(__file__).parent / "errors"
+
+
+def valid(text):
+    return jsonschema_rs.is_valid(SCHEMA, parse(text, "p.yaml").value)
+
+
+def test_the_shipped_copy_is_that_of_the_model():
+    shipped = (folder("policies") / FILE_NAME).read_text()
+    assert json.loads(shipped) == SCHEMA, "run: tollhouse policy schema > policies/policy.schema.json"
+
+
+@pytest.mark.parametrize("path", sorted(folder("policies").glob("*/policy.yaml")), ids=lambda p: p.parent.name)
+def test_a_shipped_policy_is_valid_and_points_to_the_schema(path):
+    first = path.read_text().splitlines()[0]
+    target = first.removeprefix("# yaml-language-server: $schema=")
+    assert target != first
+    assert (path.parent / target).resolve() == (folder("policies") / FILE_NAME).resolve()
+    assert valid(path.read_bytes())
+
+
+def shape_problems():
+    """The golden mistakes that are about the shape alone, each with what the loader says."""
+    for path in sorted(ERRORS.glob("*.yaml")):
+        try:
+            load({path.name: path.read_bytes()})
+        except FileProblems as error:
+            if {one.code for one in error.problems} == {"TH102"}:
+                yield path
+
+
+BEYOND_A_SCHEMA = {"rule_both_conditions", "no_policy_key", "four_eyes_without_ask"}
+
+
+@pytest.mark.parametrize("path", [p for p in shape_problems() if p.stem not in BEYOND_A_SCHEMA], ids=lambda p: p.stem)
+def test_a_mistake_of_shape_is_seen_by_the_schema_too(path):
+    assert not valid(path.read_bytes())
+
+
+def test_every_key_has_a_description_or_speaks_for_itself():
+    told = {name for model in (PolicyFile, Rule) for name, field in model.model_fields.items() if field.description}
+    names = {*PolicyFile.model_fields, *Rule.model_fields}
+    assert names - told == {"rules", "tests"}
+    assert set(SCHEMA["properties"]) == set(PolicyFile.model_fields)
+    assert not any("title" in one for one in SCHEMA["properties"].values())
