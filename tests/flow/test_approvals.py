@@ -104,7 +104,7 @@ class Scene:
         self.store = SqliteApprovals(gateway.settings.data_path / "state.sqlite")
 
     def post(self, wire: str, amount: str = "50", *, stream: bool = False, **headers: str) -> str:
-        path, body, answer = WIRES[wire]('{"amount": %s}' % amount, stream)
+        path, body, answer = WIRES[wire](f'{{"amount": {amount}}}', stream)
         self.provider.answer = self.provider.sse(answer) if stream else self.provider.json(answer)
         headers |= {"anthropic-version": "2023-06-01"} if wire == "messages" else {}
         with self.gateway.client() as client:
