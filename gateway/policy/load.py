@@ -23,7 +23,7 @@ def load(files: Mapping[str, bytes], *, git: str | None = None) -> PolicySet:
         problems += coded("TH106", _repeated_ids(documents)) + coded("TH107", _bad_includes(documents))
     if not problems:
         problems += coded("TH106", _clashing_ids(documents)) + coded("TH107", _unused_libraries(documents))
-        problems += coded("TH109", _unknown_labels(documents)) + coded("TH110", _unknown_limits(documents))
+        problems += coded("TH109", _unknown_labels(documents)) + coded("TH112", _unknown_limits(documents))
     if problems:
         raise FileProblems(sorted(problems, key=lambda p: (p.file, p.line, p.column)))
     if not documents:
