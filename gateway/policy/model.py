@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import datetime as dt
 import re
-from typing import Annotated, Any, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import AfterValidator, Field, StringConstraints, WithJsonSchema, model_validator
 
@@ -73,6 +74,20 @@ GuardEffect = Literal["deny", "ask", "warn"]
 
 class Rule(Section):
     """A guard: it can only restrict."""
+
+    other_words: ClassVar[Mapping[str, str]] = {
+        word: key
+        for key, words in {
+            "when": ("if", "condition", "expr"),
+            "require": ("unless", "must"),
+            "effect": ("action", "decision"),
+            "at": ("on",),
+            "tools": ("tool",),
+            "id": ("name",),
+            "message": ("reason",),
+        }.items()
+        for word in words
+    }
 
     id: Name = Field(description="Unique in the file and what it includes; named in records, denials and tests.")
     description: str | None = Field(None, description="Why the rule exists; for reviewers.")
@@ -151,7 +166,7 @@ class Before(Section):
     model: str = Field("test-model", description="The model that proposes the call.")
     caller: CallerOfTest = CallerOfTest()
     session: dict[str, Json] = Field(default_factory=dict, description="Values of `session` to override.")
-    now: Annotated[str, StringConstraints(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$")] = Field(
+    now: Annotated[str, *_form(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", "must be a time such as 2026-01-01T12:00:00Z")] = Field(
         "2026-01-01T12:00:00Z", description="The time, in UTC."
     )
 
@@ -167,6 +182,20 @@ class Case(Before):
 
 class PolicyFile(Section):
     """A policy: who it is for, what it grants, what it guards against."""
+
+    other_words: ClassVar[Mapping[str, str]] = {
+        word: key
+        for key, words in {
+            "allow": ("grant", "grants", "permit"),
+            "rules": ("deny", "block", "guards"),
+            "include": ("imports", "extends"),
+            "id": ("name",),
+            "policy": ("version",),
+            "vars": ("variables",),
+            "agents": ("agent",),
+        }.items()
+        for word in words
+    }
 
     policy: Literal[1] = Field(description="Version of the policy language.")
     id: Name = Field(description="Unique among all policies; written on every record.")
