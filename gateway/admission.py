@@ -27,6 +27,7 @@ def admit(visit: Visit, request: Request) -> None:
         conversation=Conversation(request.messages, visit.gateway.reading, whole=not request.continues),
         holds_secret=visit.gateway.redactor.finds,
         address=visit.gateway.scribe.address,
+        meter=visit.reserved,
     )
     if policies.observing:
         x.unevaluated.append("no_policy")

@@ -397,8 +397,10 @@ def _delivered(visit: Visit) -> EndState:
 
 async def _release(visit: Visit, data: bytes) -> AsyncGenerator[Head | bytes, None]:
     """Sends a piece of a stream, after everything that must be on record before it."""
-    data = visit.flow.piece(data)
+    given, data = data, visit.flow.piece(data)
     if not data:
+        if given:  # it may leave with what follows
+            visit.reserved.settle()
         return
     await visit.book.settle()
     if not visit.answering:
@@ -406,6 +408,7 @@ async def _release(visit: Visit, data: bytes) -> AsyncGenerator[Head | bytes, No
         visit.x.status = 200
         _overhead(visit)
         yield _head(visit, 200, _EVENT_STREAM)
+    visit.reserved.settle()
     visit.x.bytes_out += len(data)
     yield data
 
@@ -422,6 +425,7 @@ async def _final(
         _overhead(visit)
     _lasted(visit)
     await visit.book.end()
+    visit.reserved.settle()
     if not visit.answering:
         visit.answering = True
         yield _head(visit, status, {**headers, "content-length": str(len(data))})
@@ -432,6 +436,7 @@ async def _final(
 async def fail(visit: Visit, error: GatewayError, state: EndState | None = None) -> AsyncGenerator[Head | bytes, None]:
     """Ends the exchange with an error in the caller's dialect: as an answer, or as the last frame of a stream that has begun."""
     x = visit.x
+    visit.reserved.give_back()
     x.state, x.error_code, x.error_message = state or _end_state(visit, error), error.code, error.message
     if visit.book.ended:  # its end could not be recorded: the error is all that is left to say
         parts = _unrecorded(visit, error)
@@ -466,7 +471,9 @@ def _head(visit: Visit, status: int, headers: Mapping[str, str]) -> Head:
 
 
 async def close(visit: Visit) -> None:
-    """The record of an exchange that ended by cancellation. Shielded: the client's leaving must not cost the record."""
+    """The record of an exchange that ended by cancellation. Shielded: the client's leaving must not cost the record. Calls that had not
+    begun to leave do not count."""
+    visit.reserved.give_back()
     if visit.book.ended:
         return
     _lasted(visit)

@@ -71,7 +71,7 @@ class Question:
         if stands.state == "denied":
             self.judged = Judged(_denied(self._asked, stands))
         else:
-            self.call, self.judged = _approved(self._visit, self._proposed, self._asked, stands)
+            self.call, self.judged = _approved(self._visit, self._proposed, stands)
         return True
 
     async def waiting(self) -> AsyncGenerator[None, None]:
@@ -148,16 +148,15 @@ def _denied(asked: Verdict, by: Approval) -> Verdict:
     return replace(asked, effect="deny", code="approval_denied", reason=f"{who}: {why}", approval=by.id, decided_by=who)
 
 
-def _approved(visit: Visit, call: Call, asked: Verdict, by: Approval) -> tuple[Call, Judged]:
-    who = one_line(by.decided_by or "", 80)
-    if by.edited is None:
-        reason = f"Approved by {who}. {asked.reason}"
-        return call, Judged(replace(asked, released=True, code="approved", reason=reason, approval=by.id, decided_by=who))
-    edited = _edited(visit, call, by.edited)
+def _approved(visit: Visit, call: Call, by: Approval) -> tuple[Call, Judged]:
+    """Judged once more, as approved: for what the person wrote, and because only now it takes what limits count."""
     if visit.court is None:
         raise RuntimeError("a call was approved before the request was admitted")
-    judged = _judged_again(visit.court, edited, visit.gateway.clock.now_us(), who)
-    return edited, Judged(replace(judged.verdict, approval=by.id, decided_by=who if judged.verdict.released else ""), judged.findings)
+    who = one_line(by.decided_by or "", 80)
+    found = call if by.edited is None else _edited(visit, call, by.edited)
+    how = f"Approved by {who}" if by.edited is None else f"Approved by {who} with changed arguments"
+    judged = _judged_again(visit.court, found, visit.gateway.clock.now_us(), who, how)
+    return found, Judged(replace(judged.verdict, approval=by.id, decided_by=who if judged.verdict.released else ""), judged.findings)
 
 
 def _edited(visit: Visit, call: Call, text: str) -> Call:
@@ -167,16 +166,15 @@ def _edited(visit: Visit, call: Call, text: str) -> Call:
     return replace(call, arguments=text, args=args, problem=problem, detail=detail)
 
 
-def _judged_again(court: Court, edited: Call, now_us: int, who: str) -> Judged:
-    """The verdict over what a person wrote; that a person must approve it is settled, if it may be this person."""
-    judged = judge(court, edited, now_us)
+def _judged_again(court: Court, call: Call, now_us: int, who: str, how: str) -> Judged:
+    """The verdict over what a person approved; that a person must approve it is settled, if it may be this person."""
+    judged = judge(court, call, now_us, approved=True)
     verdict = judged.verdict
     if verdict.effect == "ask" and not (_four_eyes(verdict) and _same(who, court.caller.user)):
-        reason = f"Approved by {who} with changed arguments. {verdict.reason}"
-        return Judged(replace(verdict, released=True, code="approved", reason=reason), judged.findings)
+        return Judged(replace(verdict, released=True, code="approved", reason=f"{how}. {verdict.reason}"), judged.findings)
     if verdict.released:
-        return Judged(replace(verdict, code="approved", reason=f"Approved by {who} with changed arguments."), judged.findings)
-    reason = f"{who} approved it with changed arguments, and those cannot be passed on: {verdict.reason}"
+        return Judged(replace(verdict, code="approved", reason=f"{how}."), judged.findings)
+    reason = f"{how}, but it cannot be passed on: {verdict.reason}"
     return Judged(replace(verdict, effect="deny", reason=reason), judged.findings)
 
 

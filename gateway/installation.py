@@ -14,6 +14,7 @@ from gateway.policy_folder import load_folder
 from gateway.state.sqlite import SqliteKeys
 from gateway.state.sqlite_approvals import SqliteApprovals
 from gateway.state.sqlite_belongings import SqliteBelongings
+from gateway.state.sqlite_limits import SqliteLimits
 
 
 def provider_keys(settings: Settings) -> dict[str, str]:
@@ -37,6 +38,11 @@ def open_belongings(settings: Settings) -> SqliteBelongings:
 def open_approvals(settings: Settings) -> SqliteApprovals:
     """What people are asked and what they say, beside the keys."""
     return SqliteApprovals(_state(settings))
+
+
+def open_limits(settings: Settings) -> SqliteLimits:
+    """What limits have counted, beside the keys."""
+    return SqliteLimits(_state(settings))
 
 
 def address_key(settings: Settings) -> bytes:

@@ -10,10 +10,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 import msgspec
-from msgspec import Struct
+from msgspec import Struct, field
 
 from gateway.exchange import Call, Caller, Finding, Json, Request, ServerTool, Tool, Verdict
-from gateway.policy import Conversation, Facts, PolicySet, evaluate
+from gateway.policy import Conversation, Facts, Meter, NoMeter, PolicySet, evaluate
 from gateway.validators import json_schema
 
 PROBLEMS = {
@@ -53,6 +53,7 @@ class Court(Struct, frozen=True):
     address: Callable[[bytes], str]
     """Content address of a tool's schema: what conditions see as `call.schema`."""
     conversation: Conversation
+    meter: Meter = field(default_factory=NoMeter)
 
     @property
     def enforcing(self) -> bool:
@@ -78,16 +79,16 @@ def judge_server_tool(court: Court, tool: ServerTool, index: int, now_us: int) -
     return call, evaluate(court.policies, _facts(court, call, None, now_us))
 
 
-def judge(court: Court, call: Call, now_us: int) -> Judged:
-    """The verdict over `call`, and what the strict reading and the schema found."""
+def judge(court: Court, call: Call, now_us: int, *, approved: bool = False) -> Judged:
+    """The verdict over `call`, and what the strict reading and the schema found. `approved`: a person said yes to it."""
     tool = _declared(court.request, call)
     found = _unreadable(court, call, tool) or _outside_schema(court, call, tool)
     if found is not None:
         return found
-    return Judged(evaluate(court.policies, _facts(court, call, tool, now_us)))
+    return Judged(evaluate(court.policies, _facts(court, call, tool, now_us, approved=approved)))
 
 
-def _facts(court: Court, call: Call, tool: Tool | None, now_us: int) -> Facts:
+def _facts(court: Court, call: Call, tool: Tool | None, now_us: int, *, approved: bool = False) -> Facts:
     return Facts(
         call=call,
         caller=court.caller,
@@ -96,7 +97,9 @@ def _facts(court: Court, call: Call, tool: Tool | None, now_us: int) -> Facts:
         schema_hash=court.address(tool.schema) if tool and tool.schema is not None else None,
         session=court.session,
         conversation=court.conversation,
+        meter=court.meter,
         now_us=now_us,
+        approved=approved,
     )
 
 

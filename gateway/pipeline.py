@@ -22,6 +22,7 @@ from gateway.continuity import owed, recall
 from gateway.errors import ClientGone, GatewayError, JournalUnavailable
 from gateway.exchange import Caller, Endpoint, Exchange, Request
 from gateway.prompt.fingerprint import fingerprint
+from gateway.state.reservations import Reservations
 from gateway.upstream import translate
 from gateway.upstream.client import ProviderAnswer
 from gateway.upstream.headers import all_but_keys, matching, parameters
@@ -91,7 +92,8 @@ def _begin(gateway: Gateway, incoming: Incoming) -> Visit:
         client_request_id=identify.label(named.get("x-request-id")) or None,
     )
     book = Bookkeeping(x, gateway.journal, gateway.scribe, gateway.prices, clock, provider=incoming.dialect.PROVIDER)
-    return Visit(gateway, incoming, x, book, gateway.redactor.flow(), clock.mono_us(), headers={"x-gateway-trace-id": x.id})
+    reserved, headers = Reservations(gateway.limits), {"x-gateway-trace-id": x.id}
+    return Visit(gateway, incoming, x, book, gateway.redactor.flow(), clock.mono_us(), reserved, headers=headers)
 
 
 def _identify(visit: Visit) -> None:
@@ -223,6 +225,7 @@ class _ask:  # noqa: N801 - reads as a statement: async with _ask(...)
         if request.stream and self._first:
             visit.book.open()
         visit.asked = visit.gateway.clock.mono_us()
+        visit.reserved.settle()  # what the provider runs by itself it may run from here on
         if prepared is None:
             endpoint = _endpoint(visit)
             url = self._target.base_url + endpoint.upstream_path + _query(visit, request)

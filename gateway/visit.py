@@ -19,7 +19,8 @@ from gateway.exchange import Call, Endpoint, EndState, Exchange, Owed, Request, 
 from gateway.journal import Journal
 from gateway.judge import Court
 from gateway.policy import PolicySet, Reading
-from gateway.state import Approvals, Belonging, Belongings, Keys
+from gateway.state import Approvals, Belonging, Belongings, Keys, Limits
+from gateway.state.reservations import Reservations
 from gateway.trace.redact import Flow, Redactor
 from gateway.trace.rows import Scribe
 from gateway.upstream.client import ProviderAnswer, UpstreamClient
@@ -41,6 +42,7 @@ class Gateway:
     belongings: Belongings
     approvals: Approvals
     waiting: WaitingRoom
+    limits: Limits
     scribe: Scribe
     redactor: Redactor
     clock: Clock = field(default_factory=Clock)
@@ -92,6 +94,8 @@ class Visit:
     flow: Flow
     """Through which every byte of the answer leaves."""
     started: int
+    reserved: Reservations
+    """What its calls have taken from limits and nobody has used yet."""
     court: Court | None = None
     stream: Stream | None = None
     asked: int | None = None

@@ -35,6 +35,7 @@ from gateway.installation import (
     open_approvals,
     open_belongings,
     open_keys,
+    open_limits,
     provider_keys,
 )
 from gateway.journal import Journal
@@ -86,6 +87,7 @@ def assemble(
         belongings=open_belongings(settings),
         approvals=approvals,
         waiting=WaitingRoom(approvals.decided, settings.approvals.held),
+        limits=open_limits(settings),
         scribe=Scribe(address_key(settings), redactor),
         redactor=redactor,
         clock=clock,

@@ -143,7 +143,7 @@ def _listed(policies: PolicySet) -> list[dict[str, Any]]:
             "file": p.file,
             "agents": p.agents,
             "mode": p.mode,
-            "rules": len(p.layers[0].guards),
+            "rules": len(p.layers[0].guards) + len(p.layers[0].caps),
             "tests": len(p.layers[0].tests),
         }
         for p in (*policies.policies, *policies.libraries)

@@ -12,6 +12,7 @@ from gateway.policy.cases import Report, Result
 from gateway.policy.cases import run as run_cases
 from gateway.policy.evaluate import Facts, evaluate
 from gateway.policy.explain import denial_text
+from gateway.policy.limits import Meter, NoMeter
 from gateway.policy.load import load
 from gateway.policy.policy_set import EMPTY, Policy, PolicySet
 from gateway.policy.provenance import Conversation, Reading
@@ -20,6 +21,8 @@ __all__ = [
     "EMPTY",
     "Conversation",
     "Facts",
+    "Meter",
+    "NoMeter",
     "Policy",
     "PolicySet",
     "Reading",

@@ -8,14 +8,16 @@ policy had granted the call.
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import msgspec
 
 from gateway.exchange import Call, Caller, Message, ProposedBefore, Verdict
+from gateway.policy.amounts import millionths
 from gateway.policy.evaluate import Facts, evaluate
+from gateway.policy.limits import Charge
 from gateway.policy.model import CallOf, Case
 from gateway.policy.policy_set import Layer, Policy, PolicySet
 from gateway.policy.provenance import Conversation
@@ -40,7 +42,7 @@ class Report:
 
     results: tuple[Result, ...]
     rules: int
-    """Guards in all files."""
+    """Guards and limits in all files."""
     not_hit: tuple[tuple[str, str, int], ...]
     """(file, rule id, line) of guards that no test made hit."""
 
@@ -54,9 +56,15 @@ def run(policies: PolicySet) -> Report:
     files = (*policies.policies, *policies.libraries)
     results = [result for policy in files for result in _run_file(policy)]
     hit = {(h.policy, h.rule) for result in results for h in result.verdict.hits if not h.error}
-    guards = [(p.layers[0].file, p.id, guard) for p in files for guard in p.layers[0].guards]
-    missed = tuple((file, guard.id, guard.line) for file, policy, guard in guards if (policy, guard.id) not in hit)
-    return Report(tuple(results), len(guards), missed)
+    rules = [(p.id, p.layers[0].file, rule, line) for p in files for rule, line in _rules(p.layers[0])]
+    missed = tuple((file, rule, line) for policy, file, rule, line in rules if (policy, rule) not in hit)
+    return Report(tuple(results), len(rules), missed)
+
+
+def _rules(layer: Layer) -> Iterator[tuple[str, int]]:
+    """(id, line) of the guards and limits of a file."""
+    yield from ((guard.id, guard.line) for guard in layer.guards)
+    yield from ((cap.id, cap.line) for cap in layer.caps)
 
 
 def _run_file(policy: Policy) -> Iterator[Result]:
@@ -75,7 +83,8 @@ def _as_tested(policy: Policy) -> Policy:
 
 
 def _enforced(layer: Layer) -> Layer:
-    return replace(layer, mode="enforce", guards=tuple(replace(guard, mode="enforce") for guard in layer.guards))
+    guards = tuple(replace(guard, mode="enforce") for guard in layer.guards)
+    return replace(layer, mode="enforce", guards=guards, caps=tuple(replace(cap, mode="enforce") for cap in layer.caps))
 
 
 def _difference(case: Case, verdict: Verdict) -> str:
@@ -117,8 +126,21 @@ def facts_of(case: Case, policy: Policy) -> Facts:
         model=case.model,
         session=session | case.session,
         conversation=Conversation(_said_before(case)),
+        meter=_Spent({name: millionths(value) or 0 for name, value in case.spent.items()}),
         now_us=int(dt.datetime.fromisoformat(case.now).timestamp()) * 1_000_000,
     )
+
+
+class _Spent:
+    """The meter of a test: limits have counted what the test says. One call takes from each once, so that nothing needs to be kept."""
+
+    def __init__(self, spent: Mapping[str, int]) -> None:
+        self._spent = spent
+
+    def look(self, charges: Sequence[Charge], now_us: int) -> Sequence[int]:
+        return [self._spent.get(charge.limit, 0) for charge in charges]
+
+    take = look
 
 
 def _said_before(case: Case) -> list[Message]:

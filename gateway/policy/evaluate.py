@@ -7,9 +7,10 @@
 3. A guard whose condition cannot be evaluated has hit, unless its file says `on_error: ignore`. A condition that
    could see only a part of a text (`Scope.cut_short`) has hit whatever the file says.
 4. Shadow hits never change what is released; `would` says what they would have come to.
-5. A call without one reading (`call.problem`, `call.args` None) is denied like by a guard of every policy.
+5. Limits are asked last, because what no rule withholds takes from them (`limits`).
+6. A call without one reading (`call.problem`, `call.args` None) is denied like by a guard of every policy.
 
-Pure: time comes in with the facts, and the same facts give the same verdict.
+Pure: time and what limits have counted come in with the facts, and the same facts give the same verdict.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from msgspec import Struct, field
 
 from gateway.exchange import Call, Caller, Effect, RuleHit, Verdict
 from gateway.policy.expressions import CannotTell, Condition, Size, activation, timestamp
+from gateway.policy.limits import Meter, NoMeter, refusals
 from gateway.policy.policy_set import RANK, Guard, Layer, Plan, PolicySet
 from gateway.policy.provenance import NOTHING, Conversation, View, looking_at
 from gateway.policy.wording import clean_name, filled, one_line
@@ -41,6 +43,10 @@ class Facts(Struct, frozen=True):
     conversation: Conversation = NOTHING
     """What was said before the call."""
     now_us: int = 0
+    approved: bool = False
+    """A person has approved the call: what only asks does not keep it from passing, and it takes what limits count."""
+    meter: Meter = field(default_factory=NoMeter)
+    """Who counts for limits."""
 
 
 def evaluate(policies: PolicySet, facts: Facts) -> Verdict:
@@ -63,7 +69,10 @@ def _judged(policies: PolicySet, facts: Facts) -> Verdict:
         return _unreadable(call, policies.enforces(agent))
     plan = policies.plan(agent, call.name)
     with looking_at(View(facts.conversation, plan.labels)):
-        hits = [*plan.hits, *_guard_hits(plan, Scope(facts))]
+        scope = Scope(facts)
+        hits = [*plan.hits, *_guard_hits(plan, scope)]
+        if plan.caps:
+            hits += _limit_hits(plan, scope, facts, passes=_passes(hits, facts.approved))
     return _decided(hits, call, plan)
 
 
@@ -175,7 +184,7 @@ def _guard_hits(plan: Plan, scope: Scope) -> Iterable[RuleHit]:
             yield RuleHit(layer.policy, guard.id, effect, mode, True, _failed(guard, error), guard.line, guard.four_eyes)
             continue
         if hit:
-            said = _said(layer, guard, scope)
+            said = _said(layer, guard.message, scope)
             yield RuleHit(layer.policy, guard.id, guard.effect, mode, False, said, guard.line, guard.four_eyes)
 
 
@@ -191,10 +200,23 @@ def _failed(guard: Guard, error: CannotTell) -> str:
     return one_line(f"The condition of rule {guard.id} could not be evaluated: {error}", 200)
 
 
-def _said(layer: Layer, guard: Guard, scope: Scope) -> str:
-    if guard.message is None:
+def _said(layer: Layer, message: str | None, scope: Scope) -> str:
+    if message is None:
         return ""
-    return filled(guard.message, {**scope.variables, "vars": layer.vars})
+    return filled(message, {**scope.variables, "vars": layer.vars})
+
+
+def _limit_hits(plan: Plan, scope: Scope, facts: Facts, *, passes: bool) -> Iterable[RuleHit]:
+    layers = {entry: layer for layer, entry in plan.caps}
+    for refusal in refusals(tuple(layers), facts.call, facts.caller, facts.meter, facts.now_us, passes=passes):
+        cap, layer = refusal.entry.cap, layers[refusal.entry]
+        said = refusal.said if refusal.error else _said(layer, cap.message, scope) or refusal.said
+        yield RuleHit(layer.policy, cap.id, refusal.effect, refusal.entry.mode, refusal.error, said, cap.line)
+
+
+def _passes(hits: Iterable[RuleHit], approved: bool) -> bool:
+    most = RANK["ask" if approved else "warn"]
+    return all(RANK[hit.effect] <= most for hit in hits if hit.mode == "enforce")
 
 
 # -- the decision -----------------------------------------------------------------------------------------

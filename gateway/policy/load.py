@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from gateway.documents import nearest, parse
 from gateway.errors import FileProblems, Problem, coded
 from gateway.policy.policy_set import EMPTY, Policy, PolicySet, set_hash
-from gateway.policy.read import PolicyDocument, beside, is_policy, read
+from gateway.policy.read import PolicyDocument, beside, is_policy, read, restrictions
 
 
 def load(files: Mapping[str, bytes], *, git: str | None = None) -> PolicySet:
@@ -22,8 +22,8 @@ def load(files: Mapping[str, bytes], *, git: str | None = None) -> PolicySet:
     if not problems:
         problems += coded("TH106", _repeated_ids(documents)) + coded("TH107", _bad_includes(documents))
     if not problems:
-        problems += coded("TH106", _clashing_rules(documents)) + coded("TH107", _unused_libraries(documents))
-        problems += coded("TH109", _unknown_labels(documents))
+        problems += coded("TH106", _clashing_ids(documents)) + coded("TH107", _unused_libraries(documents))
+        problems += coded("TH109", _unknown_labels(documents)) + coded("TH112", _unknown_limits(documents))
     if problems:
         raise FileProblems(sorted(problems, key=lambda p: (p.file, p.line, p.column)))
     if not documents:
@@ -124,15 +124,27 @@ def _reaches(start: str, goal: str, documents: Mapping[str, PolicyDocument]) -> 
     return False
 
 
-def _clashing_rules(documents: Mapping[str, PolicyDocument]) -> Iterator[Problem]:
-    """Tests and people name rules by id: within a file and what it includes, an id means one rule."""
+def _clashing_ids(documents: Mapping[str, PolicyDocument]) -> Iterator[Problem]:
+    """Tests and people name rules and limits by id: within a file and what it includes, an id means one of them."""
     for path, one in documents.items():
-        above = {rule.id: i for i, rule in enumerate(one.model.rules)}
+        above = {rule.id: at for at, rule in restrictions(one.model)}
         for part in _closure(path, documents)[1:]:
-            for rule in documents[part].model.rules:
+            for _, rule in restrictions(documents[part].model):
                 if rule.id in above:
-                    said = f"duplicate rule id '{rule.id}' (also in the included {part}); rename it"
-                    yield one.document.problem(("rules", above[rule.id], "id"), said)
+                    at = above[rule.id]
+                    said = f"duplicate {at[0][:-1]} id '{rule.id}' (also in the included {part}); rename it"
+                    yield one.document.problem((*at, "id"), said)
+
+
+def _unknown_limits(documents: Mapping[str, PolicyDocument]) -> Iterator[Problem]:
+    """A test can only say what limits of the file and its includes have counted."""
+    for path, one in documents.items():
+        known = [limit.id for part in _closure(path, documents) for limit in documents[part].model.limits]
+        for i, case in enumerate(one.model.tests):
+            for name in case.spent:
+                if name not in known:
+                    said = f"no limit '{name}' in this file or what it includes{nearest(name, known)}"
+                    yield one.document.problem(("tests", i, "spent", name), said, key=True)
 
 
 def _unknown_labels(documents: Mapping[str, PolicyDocument]) -> Iterator[Problem]:
@@ -144,7 +156,9 @@ def _unknown_labels(documents: Mapping[str, PolicyDocument]) -> Iterator[Problem
                 if label not in known:
                     key = "when" if guard.hits_when else "require"
                     offer = nearest(label, known) or "; give it to one under 'tools:'"
-                    yield one.document.problem_within(("rules", i, key), offset, f"no tool has the label '{label}'{offer}")
+                    yield one.document.problem_within(
+                        ("rules", i, key), offset, f"no tool has the label '{label}'{offer}"
+                    )
 
 
 def _unused_libraries(documents: Mapping[str, PolicyDocument]) -> Iterator[Problem]:

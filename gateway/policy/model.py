@@ -15,6 +15,7 @@ from pydantic import AfterValidator, Field, StringConstraints, WithJsonSchema, m
 
 from gateway.documents import Section
 from gateway.exchange import Json, OnDeny
+from gateway.policy.amounts import LARGEST, exact
 
 
 def _form(pattern: str, said: str) -> tuple[AfterValidator, WithJsonSchema]:
@@ -57,6 +58,23 @@ def _real_day(text: str) -> str:
 
 
 Day = Annotated[str, AfterValidator(_real_day), WithJsonSchema({"type": "string", "format": "date"})]
+ArgumentPath = Annotated[
+    str, *_form(r"args(\.[A-Za-z_][A-Za-z0-9_]{0,63}){1,8}", "must name an argument, like args.amount")
+]
+
+
+def _countable(number: float) -> float:
+    if not 0 <= number <= LARGEST or not exact(number):
+        raise ValueError(f"must be between 0 and {LARGEST}, with at most six decimals")
+    return number
+
+
+Amount = Annotated[
+    float, AfterValidator(_countable), WithJsonSchema({"type": "number", "minimum": 0, "maximum": LARGEST})
+]
+Window = Annotated[
+    str, *_form(r"session|[1-9][0-9]{0,2}[smhd]", "must be 'session' or a time like 30m, 24h or 7d, at most 999d")
+]
 CallOf = Annotated[dict[str, dict[str, Json] | None], Field(min_length=1, max_length=1)]
 
 Mode = Literal["enforce", "shadow"]
@@ -70,6 +88,7 @@ def _refuse_until(until: str | None, mode: Mode) -> None:
 
 Default = Literal["deny", "ask", "allow"]
 GuardEffect = Literal["deny", "ask", "warn"]
+Per = Literal["session", "agent", "user", "key"]
 
 
 class Rule(Section):
@@ -125,6 +144,37 @@ class Rule(Section):
         return self
 
 
+class Limit(Section):
+    """A guard that counts: how many calls, or how much of an argument, in a time."""
+
+    id: Name = Field(
+        description="Unique among the rules and limits of the file and what it includes; named like a rule's."
+    )
+    description: str | None = Field(None, description="Why the limit exists; for reviewers.")
+    tools: list[Glob] = Field(["*"], min_length=1, description="Tools whose calls count, together.")
+    sum: ArgumentPath | None = Field(
+        None, description="The argument whose values are added up; calls are counted without it."
+    )
+    per: Per = Field(
+        description="Whose calls count together, as the key proves it; the client itself names its session."
+    )
+    window: Window = Field(
+        "session", description="`24h`: what was taken so long ago counts no more. `session`: it counts to its end."
+    )
+    max: Amount = Field(description="How many calls, or which sum, may pass.")
+    effect: Literal["deny", "ask"] = Field("deny", description="What is asked for when a call does not fit any more.")
+    message: str | None = Field(
+        None, description="Told to the agent and to people; `{args.x}` puts a value in, cut and cleaned."
+    )
+    mode: Mode = Field("enforce", description="`shadow` counts apart and records what the limit would have decided.")
+    until: Day | None = Field(None, description="Last day of a limit in shadow mode; `policy check` reports it after that.")
+
+    @model_validator(mode="after")
+    def _until_of_shadow(self) -> Limit:
+        _refuse_until(self.until, self.mode)
+        return self
+
+
 class ToolNotes(Section):
     """What the policy says of a tool."""
 
@@ -166,6 +216,9 @@ class Before(Section):
     model: str = Field("test-model", description="The model that proposes the call.")
     caller: CallerOfTest = CallerOfTest()
     session: dict[str, Json] = Field(default_factory=dict, description="Values of `session` to override.")
+    spent: dict[Name, Amount] = Field(
+        default_factory=dict, description="What limits have counted before the call, by their ids."
+    )
     now: Annotated[str, *_form(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", "must be a time such as 2026-01-01T12:00:00Z")] = Field(
         "2026-01-01T12:00:00Z", description="The time, in UTC."
     )
@@ -214,7 +267,9 @@ class PolicyFile(Section):
         default_factory=dict,
         description="Values for conditions: text, numbers, lists, or `{file: names.txt}`.",
     )
-    tools: dict[Glob, ToolNotes] = Field(default_factory=dict, description="Labels of tools, by patterns of their names.")
+    tools: dict[Glob, ToolNotes] = Field(
+        default_factory=dict, description="Labels of tools, by patterns of their names."
+    )
     allow: list[Glob] | None = Field(None, description="Tools granted; every policy that grants must grant a call.")
     on_deny: OnDeny | None = Field(
         None,
@@ -223,6 +278,7 @@ class PolicyFile(Section):
     )
     hide_denied: Literal[False] = Field(False, description="Whether tools never granted are hidden from the model.")
     rules: list[Rule] = Field(default_factory=list)
+    limits: list[Limit] = Field(default_factory=list)
     tests: list[Case] = Field(default_factory=list)
 
     @model_validator(mode="after")

@@ -15,6 +15,7 @@ from typing import Any, Final, Literal
 from gateway.exchange import Effect, OnDeny, RuleHit
 from gateway.policy.expressions import Condition, Size
 from gateway.policy.globs import matches
+from gateway.policy.limits import Cap, Entry
 from gateway.policy.model import Case, Default, GuardEffect, Mode
 
 _CACHED: Final = 4096
@@ -69,6 +70,7 @@ class Layer:
     grants: tuple[tuple[str, int], ...] | None
     """(glob, line); None when the file does not grant at all, so that it cannot refuse by not granting."""
     guards: tuple[Guard, ...]
+    caps: tuple[Cap, ...]
     vars: Mapping[str, Any]
     size: Size
     """How large its vars are."""
@@ -109,6 +111,8 @@ class Plan:
     enforces: bool
     on_deny: Mapping[tuple[str, str], OnDeny] = field(default_factory=dict)
     """What a denial by (policy, rule) does, where it is not explained."""
+    caps: tuple[tuple[Layer, Entry], ...] = ()
+    """Each once per mode, however many policies include its file: a call counts once."""
     labels: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Label → patterns of tools, from every file that applies to the agent: a label set by one is seen by the rules of all."""
 
@@ -206,7 +210,7 @@ def plan(policies: tuple[Policy, ...], tool: str) -> Plan:
         for guard in layer.guards
         if guard.concerns(tool)
     )
-    return Plan(tuple(hits), guards, bool(enforcing), _on_deny(policies), _labels(layer for layer, *_ in voices))
+    return Plan(tuple(hits), guards, bool(enforcing), _on_deny(policies), _caps(voices, tool), _labels(layer for layer, *_ in voices))
 
 
 def _on_deny(policies: Iterable[Policy]) -> dict[tuple[str, str], OnDeny]:
@@ -215,11 +219,21 @@ def _on_deny(policies: Iterable[Policy]) -> dict[tuple[str, str], OnDeny]:
     for policy in policies:
         for layer in policy.layers:
             said = layer.on_deny or policy.layers[0].on_deny
-            rules = [("default", said), *((guard.id, guard.on_deny or said) for guard in layer.guards)]
+            rules = [("default", said), *((cap.id, said) for cap in layer.caps)]
+            rules += [(guard.id, guard.on_deny or said) for guard in layer.guards]
             for rule, word in rules:
                 if word and word != "explain":
                     found.setdefault((layer.policy, rule), word)
     return found
+
+
+def _caps(voices: list[tuple[Layer, Mode, Default]], tool: str) -> tuple[tuple[Layer, Entry], ...]:
+    found = {
+        (layer.file, entry): (layer, entry)
+        for layer, mode, _ in voices
+        for entry in (Entry(cap, _joint_mode(mode, cap.mode)) for cap in layer.caps if cap.concerns(tool))
+    }
+    return tuple(found.values())
 
 
 def _labels(layers: Iterable[Layer]) -> dict[str, tuple[str, ...]]:

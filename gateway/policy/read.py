@@ -12,8 +12,10 @@ from typing import Any, Final
 
 from gateway.documents import Document, Path, check, nearest
 from gateway.errors import FileProblems, Problem, coded
+from gateway.policy.amounts import millionths
 from gateway.policy.expressions import Condition, Size, compile_condition
-from gateway.policy.model import PolicyFile, Rule
+from gateway.policy.limits import Cap
+from gateway.policy.model import Limit, PolicyFile, Rule
 from gateway.policy.policy_set import Guard, Layer
 from gateway.policy.wording import unknown_placeholders
 
@@ -40,7 +42,7 @@ def read(document: Document, files: Mapping[str, bytes]) -> PolicyDocument:
         problems += coded("TH102", _with_yaml_code(error.problems, document))
     if problems:
         raise FileProblems(problems)
-    problems += coded("TH106", _repeated_rules(document, model))
+    problems += coded("TH106", _repeated_ids(document, model))
     problems += coded("TH104", _placeholders(document, model, values))
     if problems:
         raise FileProblems(problems)
@@ -69,7 +71,6 @@ def is_policy(document: Document) -> bool:
 # -- what this version does not enforce is refused, never ignored -----------------------------------------
 
 _LATER_KEYS: Final = {
-    "limits": "counting limits ('limits:') are",
     "detect": "detectors ('detect:') are",
     "replace": "rewriting ('replace:') is",
 }
@@ -79,7 +80,7 @@ _LATER_VALUES: Final[dict[str, tuple[Any, ...]]] = {
     "on_deny": ("stop",),
     "hide_denied": (True,),
 }
-_FOR_FILE: Final = frozenset({"limits", "on_deny", "hide_denied"})
+_FOR_FILE: Final = frozenset({"on_deny", "hide_denied"})
 _FOR_RULE: Final = frozenset({"detect", "replace", "at", "effect", "on_deny"})
 
 
@@ -149,21 +150,28 @@ def _conditions(document: Document, problems: list[Problem]) -> dict[int, Condit
     return found
 
 
-def _repeated_rules(document: Document, model: PolicyFile) -> Iterator[Problem]:
+def restrictions(model: PolicyFile) -> Iterator[tuple[tuple[str, int], Rule | Limit]]:
+    """Rules and limits, each with its place: they share one set of ids."""
+    yield from ((("rules", i), rule) for i, rule in enumerate(model.rules))
+    yield from ((("limits", i), limit) for i, limit in enumerate(model.limits))
+
+
+def _repeated_ids(document: Document, model: PolicyFile) -> Iterator[Problem]:
     first: dict[str, int] = {}
-    for i, rule in enumerate(model.rules):
-        path = ("rules", i, "id")
+    for at, rule in restrictions(model):
+        path = (*at, "id")
         if rule.id in ("default", "allow"):
             yield document.problem(path, f"'{rule.id}' names the grants in records; choose another id")
         if rule.id in first:
-            yield document.problem(path, f"duplicate rule id '{rule.id}' (first in line {first[rule.id]}); rename it")
+            said = f"duplicate {at[0][:-1]} id '{rule.id}' (first in line {first[rule.id]}); rename it"
+            yield document.problem(path, said)
         first.setdefault(rule.id, document.place(path).line)
 
 
 def _placeholders(document: Document, model: PolicyFile, values: Mapping[str, Any]) -> Iterator[Problem]:
-    for i, rule in enumerate(model.rules):
+    for at, rule in restrictions(model):
         for offset, said in unknown_placeholders(rule.message or "", values):
-            yield document.problem_within(("rules", i, "message"), offset, said)
+            yield document.problem_within((*at, "message"), offset, said)
 
 
 # -- vars -------------------------------------------------------------------------------------------------
@@ -245,6 +253,7 @@ def _layer(
         guards=tuple(
             _guard(rule, conditions.get(i), document.place(("rules", i)).line) for i, rule in enumerate(model.rules)
         ),
+        caps=tuple(_cap(limit, model.id, document.place(("limits", i)).line) for i, limit in enumerate(model.limits)),
         vars=values,
         size=_size(values),
         on_deny=model.on_deny,
@@ -266,4 +275,25 @@ def _guard(rule: Rule, condition: Condition | None, line: int) -> Guard:
         four_eyes=rule.four_eyes,
         message=rule.message,
         on_deny=rule.on_deny,
+    )
+
+
+_SECONDS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+
+
+def _cap(limit: Limit, policy: str, line: int) -> Cap:
+    window = limit.window
+    return Cap(
+        id=limit.id,
+        policy=policy,
+        line=line,
+        tools=tuple(limit.tools),
+        argument=tuple(limit.sum.split(".")[1:]) if limit.sum else (),
+        per=limit.per,
+        window=window,
+        window_us=0 if window == "session" else int(window[:-1]) * _SECONDS[window[-1]] * 1_000_000,
+        most=millionths(limit.max) or 0,
+        effect=limit.effect,
+        mode=limit.mode,
+        message=limit.message,
     )

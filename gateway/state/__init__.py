@@ -1,6 +1,8 @@
-"""SHELF: state that all workers share at once: virtual keys, whose what is that providers keep, and what people approved.
+"""SHELF: state that all workers share at once: virtual keys, whose what is that providers keep, what people approved, and what limits have
+counted.
 
-The embedded stores are in SQLite: `sqlite` (`Keys`), `sqlite_belongings` (`Belongings`) and `sqlite_approvals` (`Approvals`).
+The embedded stores are in SQLite: `sqlite` (`Keys`), `sqlite_belongings` (`Belongings`), `sqlite_approvals` (`Approvals`) and
+`sqlite_limits` (`Limits`).
 """
 
 from __future__ import annotations
@@ -11,6 +13,7 @@ from typing import Literal, Protocol
 from msgspec import Struct, field
 
 from gateway.exchange import Owed, StoredKind, Tool
+from gateway.policy.limits import Charge
 
 
 class KeyRecord(Struct, frozen=True):
@@ -180,3 +183,32 @@ class Approvals(Protocol):
 
     def recorded(self, approvals: Sequence[Approval]) -> None:
         """These are on record as they are here."""
+
+
+class Taken(Struct, frozen=True):
+    """What one charge took, to give it back by."""
+
+    account: str
+    amount: int
+    at_us: int = 0
+    id: int | None = None
+    """None where nothing expires by itself."""
+
+
+class Taking(Struct, frozen=True):
+    """The answer to charges."""
+
+    spent: tuple[int, ...]
+    """How much was spent of each before."""
+    taken: tuple[Taken, ...] = ()
+    """Empty when one of them did not fit: then nothing was taken."""
+
+
+class Limits(Protocol):
+    """What limits have counted. Raises GatewayError('unavailable') when that cannot be read or written."""
+
+    def take(self, charges: Sequence[Charge], now_us: int) -> Taking:
+        """Takes all of them when every one fits, otherwise nothing; atomic over all workers."""
+
+    def look(self, charges: Sequence[Charge], now_us: int) -> tuple[int, ...]: ...
+    def give_back(self, taken: Sequence[Taken]) -> None: ...

@@ -86,7 +86,9 @@ class Scribe:
     def _message(self, address: str, message: Message, now_us: int) -> MessageRow:
         found = tuple(map(media.row, message.media))
         body = self._redactor.text(media.body(message, found).decode("utf-8", "replace"))
-        kept = tuple(msgspec.structs.replace(row, url=self._redactor.text(row.url)) if row.url else row for row in found)
+        kept = tuple(
+            msgspec.structs.replace(row, url=self._redactor.text(row.url)) if row.url else row for row in found
+        )
         return MessageRow(hash=address, role=message.role, body=body, first_us=now_us, media=kept)
 
     def forget(self, addresses: Iterable[str], prompt: str | None) -> None:
@@ -216,6 +218,9 @@ def _rules(layer: Layer) -> Iterator[RuleRow]:
     for guard in layer.guards:
         mode = "shadow" if "shadow" in (layer.mode, guard.mode) else "enforce"
         yield _rule(layer, guard.id, "guard", guard.effect, mode, guard.tools, guard.line)
+    for cap in layer.caps:
+        mode = "shadow" if "shadow" in (layer.mode, cap.mode) else "enforce"
+        yield _rule(layer, cap.id, "guard", cap.effect, mode, cap.tools, cap.line)
 
 
 def _rule(layer: Layer, rule: str, kind: str, effect: str, mode: str, tools: tuple[str, ...], line: int) -> RuleRow:

@@ -146,7 +146,7 @@ OPENCODE = {
     "command": npm_program("opencode", "run", "do it"),
     "variables": lambda url, key, home: {"OPENCODE_DISABLE_MODELS_FETCH": "1", "OPENCODE_DISABLE_AUTOUPDATE": "1"},
     "tools": ("glob", "bash"),
-    "calls": ({"pattern": "*.txt"}, {"command": "rm -rf x", "description": "d"}),
+    "calls": ({"pattern": "*.txt"}, {"command": "rm -rf x"}),
     "npm": True,
     "program": True,
 }
@@ -159,10 +159,21 @@ CLIENTS: dict[str, Client] = {
     "openai (npm)": Client("chat, responses", ("openai@7.55.0",), node_driver("drive_openai.mjs"), connected("openai"), loops=4, npm=True),
     "anthropic": Client("messages", ANTHROPIC, driver("drive_anthropic.py", session=True), loops=4),
     "anthropic, its tool runner": Client(
-        "messages", ANTHROPIC, driver("drive_anthropic_runner.py"), connected("anthropic"), loops=4
+        "messages",
+        ANTHROPIC,
+        driver("drive_anthropic_runner.py"),
+        connected("anthropic"),
+        loops=4,
+        note="Asks for a thread on the server first, is refused, and sends whole histories from then on.",
     ),
     "anthropic (npm)": Client(
-        "messages", ("@anthropic-ai/sdk@1.11.0",), node_driver("drive_anthropic.mjs"), connected("anthropic"), loops=4, npm=True
+        "messages",
+        ("@anthropic-ai/sdk@1.11.0",),
+        node_driver("drive_anthropic.mjs"),
+        connected("anthropic"),
+        loops=4,
+        npm=True,
+        note="Its tool runner asks for a thread on the server first, is refused, and sends whole histories from then on.",
     ),
     "google-genai": Client("gemini", GOOGLE, driver("drive_google.py", session=True), loops=4),
     "google-genai, automatic": Client(

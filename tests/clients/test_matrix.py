@@ -91,6 +91,17 @@ def test_a_program_must_say_how_it_ended(matrix, program):
     assert matrix.judged(program, "denied", subprocess.CompletedProcess([], 0, "", TOLD), 1) == "no 'NOT executed'"
 
 
+def test_the_control_is_well_only_when_each_denied_call_was_seen_to_run(matrix):
+    def outcome(two_calls, denied, allowed="ok"):
+        return matrix.Outcome("c", "1", "chat", scenes={"allowed": allowed, "two_calls": two_calls, "denied": denied})
+
+    assert matrix.expected(outcome("ok", "ok"), False)
+    assert not matrix.expected(outcome("ok", "exit 1"), False)
+    assert matrix.expected(outcome("file x was touched", "ran [[]]"), True)
+    assert not matrix.expected(outcome("ok", "ran [[]]"), True)
+    assert not matrix.expected(outcome("file x was touched", "ran [[]]", allowed="exit 1"), True)
+
+
 def test_a_file_that_is_removed_or_written_shows_that_a_denied_call_ran(matrix, tmp_path):
     for name in ("a.txt", "x"):
         (tmp_path / name).write_text(matrix.BYSTANDER)

@@ -233,7 +233,7 @@ def test_changed_arguments_are_judged_like_any_others(scene, edited, code, why, 
     bank = scene()
     bank.soon(True, edited=edited)
     text = bank.post("chat", stream=stream)
-    assert "approved it with changed arguments, and those cannot be passed on" in text
+    assert "with changed arguments, but it cannot be passed on" in text
     assert why in text
     assert "tool_calls" not in text
     assert [call.code for call in bank.calls()] == [code]

@@ -133,3 +133,33 @@ def test_a_test_describes_its_facts(given, condition):
     )
     assert [result.said for result in found.results] == [""]
     assert found.not_hit == ()
+
+
+LIMITED = """
+allow: [pay]
+limits:
+- {id: spend, sum: args.n, per: user, window: 24h, max: 10, mode: shadow}
+- {id: few, per: session, max: 2, effect: ask}
+- {id: rare, tools: [x], per: session, max: 2}
+tests:
+- {name: nothing spent, call: {pay: {n: 10}}, expect: {effect: allow}}
+- {name: a little spent, spent: {spend: 0.5, few: 1}, call: {pay: {n: 9.5}}, expect: {effect: allow}}
+- {name: too much, spent: {spend: 0.5}, call: {pay: {n: 9.6}}, expect: {effect: deny, rule: spend}}
+- {name: too many, spent: {few: 2}, call: {pay: {n: 1}}, expect: {effect: ask, rule: few}}
+"""
+
+
+def test_a_test_says_what_limits_have_counted():
+    found = report(LIMITED)
+    assert [result.said for result in found.results if not result.passed] == []
+    assert (found.rules, found.not_hit) == (3, (("p.yaml", "rare", 9),))
+
+
+def test_a_test_of_a_limit_can_fail():
+    assert not report(LIMITED.replace("few: 2}", "few: 1}")).passed
+
+
+def test_a_limit_of_an_include_can_be_tested_where_it_is_included():
+    library = "policy: 1\nid: lib\nlimits:\n- {id: few, per: session, max: 2}\n"
+    test = "tests:\n- {name: t, spent: {few: 2}, call: {x: {}}, expect: {effect: deny, rule: few}}\n"
+    assert report("allow: [x]\ninclude: [lib.yaml]\n" + test, lib=library).passed

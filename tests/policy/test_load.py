@@ -107,6 +107,14 @@ def test_a_rule_id_means_one_rule_in_a_file_and_its_includes():
     )
 
 
+def test_limits_share_the_ids_of_rules():
+    library = "policy: 1\nid: lib\nlimits:\n- {id: l, per: user, max: 1}\n"
+    found = problems(a=TOP + "include: [lib.yaml]\nrules:\n- {id: l}\n", lib=library)
+    assert found == [("a.yaml", 7, 8, "duplicate rule id 'l' (also in the included lib.yaml); rename it")]
+    found = problems(a=TOP + "include: [lib.yaml]\nlimits:\n- {id: r, per: key, max: 1}\n", lib=LIB)
+    assert found == [("a.yaml", 7, 8, "duplicate limit id 'r' (also in the included lib.yaml); rename it")]
+
+
 @pytest.mark.parametrize("name", ["default", "allow"])
 def test_the_names_of_grants_are_no_names_of_rules(name):
     assert "names the grants" in problems(a=TOP + f"rules:\n- {{id: {name}}}\n")[0][3]
@@ -136,7 +144,7 @@ def test_a_rule_that_this_version_cannot_enforce_is_refused(rule, word):
     assert "not supported by this version" in said
 
 
-@pytest.mark.parametrize("line", ["limits: []", "hide_denied: true", "on_deny: stop"])
+@pytest.mark.parametrize("line", ["hide_denied: true", "on_deny: stop"])
 def test_a_file_that_this_version_cannot_enforce_is_refused(line):
     [(_, _, _, said)] = problems(a=TOP + line + "\n")
     assert "not supported by this version" in said

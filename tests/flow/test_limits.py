@@ -1,0 +1,176 @@
+"""Limits through the whole data plane: of many at once exactly so many pass, and what is not delivered does not count."""
+
+from __future__ import annotations
+
+import json
+import os
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+
+import pytest
+
+from gateway.state.sqlite_limits import SqliteLimits
+from gateway.trace.record import Decided, Ended
+
+HEAD = "policy: 1\nid: p\nagents: ['*']\nallow: [pay, look]\nlimits:\n"
+FEW = {"p.yaml": HEAD + "- {id: few, tools: [pay], per: agent, window: 1h, max: 10}\n"}
+SPEND = {"p.yaml": HEAD + "- {id: spend, tools: [pay], sum: args.amount, per: agent, window: 24h, max: 100}\n"}
+SCHEMA = {"type": "object", "properties": {"amount": {"type": "number"}}}
+
+
+def asked(**more):
+    tools = [{"type": "function", "function": {"name": name, "parameters": SCHEMA}} for name in ("pay", "look")]
+    return {"model": "m", "messages": [{"role": "user", "content": "go"}], "tools": tools, **more}
+
+
+def proposal(number, name, amount):
+    arguments = "{}" if amount is None else json.dumps({"amount": amount})
+    return {"index": number, "id": f"c{number}", "type": "function", "function": {"name": name, "arguments": arguments}}
+
+
+def whole(*amounts, name="pay"):
+    calls = [{k: v for k, v in proposal(n, name, a).items() if k != "index"} for n, a in enumerate(amounts)]
+    choice = {
+        "index": 0,
+        "message": {"role": "assistant", "content": None, "tool_calls": calls},
+        "finish_reason": "tool_calls",
+    }
+    return {"id": "a", "object": "chat.completion", "created": 1, "model": "m", "choices": [choice]}
+
+
+def frame(delta, finish=None):
+    head = {"id": "a", "object": "chat.completion.chunk", "created": 1, "model": "m"}
+    return (
+        b"data: "
+        + json.dumps(head | {"choices": [{"index": 0, "delta": delta, "finish_reason": finish}]}).encode()
+        + b"\n\n"
+    )
+
+
+def streamed(*amounts):
+    return [
+        frame({"role": "assistant", "content": None}),
+        *(frame({"tool_calls": [proposal(n, "pay", a)]}) for n, a in enumerate(amounts)),
+        frame({}, "tool_calls") + b"data: [DONE]\n\n",
+    ]
+
+
+def ask(gateway, **more):
+    with gateway.client() as client:
+        return client.post("/v1/chat/completions", json=asked(**more))
+
+
+def released(gateway, count):
+    """What the book says of every call, once so many exchanges have ended."""
+    whole = [call.released for ended in gateway.ended(count) for call in ended.calls]
+    return whole + [decided.call.released for decided in gateway.of(Decided)]
+
+
+def spent(gateway):
+    """What the store has counted, in millionths."""
+    store = SqliteLimits(gateway.settings.data_path / "state.sqlite")
+    rows = store._db.execute("SELECT spent FROM limit_accounts").fetchall()
+    store.close()
+    return [amount for (amount,) in rows]
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_of_fifty_requests_at_once_exactly_ten_get_their_call(start, provider, stream):
+    gateway = start(FEW)
+    provider.answer = provider.sse(*streamed(1)) if stream else provider.json(whole(1))
+    with ThreadPoolExecutor(50) as pool:
+        answers = list(pool.map(lambda _: ask(gateway, stream=stream), range(50)))
+    assert {answer.status_code for answer in answers} == {200}
+    assert sum('"tool_calls":[' in a.text.replace(" ", "") for a in answers) == 10
+    assert sum("rule few" in a.text for a in answers) == 40
+    assert sorted(released(gateway, 50)) == [False] * 40 + [True] * 10
+    assert spent(gateway) == [10_000_000]
+
+
+def test_a_clock_that_is_set_back_and_a_restart_free_nothing(start, provider):
+    provider.answer = provider.json(whole(*[1] * 10))
+    first = start(FEW)
+    ask(first)
+    first.stop()
+    second = start(FEW, data=str(first.settings.data_path))
+    plane = second.plane
+    now = plane.gateway.clock.now_us
+    plane.gateway = replace(plane.gateway, clock=replace(plane.gateway.clock, now_us=lambda: now() - 3600 * 1_000_000))
+    provider.answer = provider.json(whole(1))
+    assert "rule few" in ask(second).text
+
+
+def test_calls_of_one_answer_are_counted_one_by_one_and_sums_are_exact(start, provider):
+    gateway = start(SPEND)
+    provider.answer = provider.json(whole(0.1, 99.8, 0.2, 0.1, 0.01))
+    text = ask(gateway).text
+    assert released(gateway, 1) == [True, True, False, True, False]
+    assert "0.1 is left, and this call takes 0.2" in text
+    [ended] = gateway.ended()
+    assert [(h.rule, h.effect, h.line) for h in ended.calls[2].hits] == [("allow", "allow", 4), ("spend", "deny", 6)]
+
+
+def test_a_call_without_the_amount_is_denied_and_a_tool_without_limits_is_not(start, provider):
+    gateway = start(SPEND)
+    provider.answer = provider.json(whole(None))
+    assert "missing here" in ask(gateway).text
+    provider.answer = provider.json(whole(None, name="look"))
+    ask(gateway)
+    assert released(gateway, 2) == [False, True]
+
+
+def test_a_store_that_cannot_be_used_denies_what_a_limit_concerns_and_nothing_else(start, provider):
+    gateway = start(FEW)
+    gateway.plane.gateway.limits.close()
+    provider.answer = provider.json(whole(1))
+    assert "cannot be read now" in ask(gateway).text
+    provider.answer = provider.json(whole(1, name="look"))
+    ask(gateway)
+    calls = [ended.calls[0] for ended in gateway.ended(2)]
+    assert [(call.released, call.code) for call in calls] == [(False, "policy_error"), (True, "granted")]
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_calls_that_cannot_be_recorded_do_not_leave_and_do_not_count(start, provider, stream, monkeypatch):
+    gateway = start(FEW)
+    provider.answer = provider.sse(*streamed(1, 1)) if stream else provider.json(whole(1, 1))
+    ask(gateway, stream=stream)
+    assert spent(gateway) == [2_000_000]
+    real = os.fdatasync
+
+    def full(fd):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fdatasync", full)
+    answer = ask(gateway, stream=stream)
+    monkeypatch.setattr(os, "fdatasync", real)
+    assert "audit_unavailable" in answer.text
+    assert "tool_calls" not in answer.text
+    assert spent(gateway) == [2_000_000]
+
+
+def test_a_call_whose_stream_breaks_before_it_is_whole_does_not_count(start, provider):
+    gateway = start(FEW)
+    half = proposal(0, "pay", 1)
+    half["function"]["arguments"] = '{"amount":'
+    provider.answer = provider.sse(frame({"tool_calls": [half]}), end=False)
+    ask(gateway, stream=True)
+    assert gateway.ended()[0].exchange.state == "upstream_reset"
+    assert spent(gateway) == []
+
+
+def test_what_left_before_the_stream_broke_counts(start, provider):
+    gateway = start(FEW)
+    provider.answer = provider.sse(*streamed(1, 1)[:-1], frame({}, "tool_calls"), gap=0.2, end=False)
+    text = ask(gateway, stream=True).text.replace(" ", "")
+    assert text.count('"name":"pay"') == 2, text
+    assert gateway.ended()[0].exchange.state == "upstream_reset"
+    assert spent(gateway) == [2_000_000]
+
+
+def test_a_policy_that_only_observes_takes_nothing_and_says_what_it_would_do(start, provider):
+    gateway = start({"p.yaml": FEW["p.yaml"].replace("agents:", "mode: shadow\nagents:").replace("max: 10", "max: 1")})
+    provider.answer = provider.json(whole(1, 1))
+    ask(gateway)
+    [ended] = gateway.of(Ended)
+    assert [(call.released, call.would) for call in ended.calls] == [(True, None), (True, "deny")]
