@@ -16,7 +16,7 @@ import re
 import types
 import typing
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, Final, TypeAlias, TypeVar, Union
+from typing import Any, ClassVar, Final, TypeAlias, TypeVar, Union
 
 import msgspec
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -39,6 +39,8 @@ class Section(BaseModel):
     """Base of the models of files: unknown keys are errors, types are not bent, values do not change."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+    other_words: ClassVar[Mapping[str, str]] = {}
+    """What people used to other products call a key → the key."""
 
 
 class Document:
@@ -246,7 +248,7 @@ def _model_problem(document: Document, model: type[BaseModel], path: Path, error
     kind = error["type"]
     last = path[-1] if path else ""
     if kind == "extra_forbidden":
-        offer = nearest(str(last), _keys_of(model, path[:-1]))
+        offer = _other_word(model, path[:-1], str(last)) or nearest(str(last), _keys_of(model, path[:-1]))
         return document.problem(path, f"unknown key {last!r}{offer}", key=True)
     if kind == "missing":
         return document.problem(path[:-1], f"missing key {last!r}; add it", key=True)
@@ -310,11 +312,19 @@ def _holds(value: Any, part: str | int) -> bool:
 
 def _keys_of(model: Any, path: Path) -> list[str]:
     """Keys that the model knows at a path."""
+    return [field.alias or name for m in _models_at(model, path) for name, field in m.model_fields.items()]
+
+
+def _other_word(model: Any, path: Path, key: str) -> str:
+    words = (getattr(m, "other_words", {}).get(key) for m in _models_at(model, path))
+    return next((f"; did you mean '{word}'?" for word in words if word), "")
+
+
+def _models_at(model: Any, path: Path) -> list[Any]:
     found: list[Any] = [model]
     for part in path:
         found = [below for kind in found for below in _below(kind, part)]
-    models = [m for kind in found for m in _members(kind) if _is_model(m)]
-    return [field.alias or name for m in models for name, field in m.model_fields.items()]
+    return [m for kind in found for m in _members(kind) if _is_model(m)]
 
 
 def _below(kind: Any, part: str | int) -> Iterator[Any]:

@@ -162,13 +162,16 @@ def _yaml_problem(source: Source, error: yaml.YAMLError) -> Problem:
     if isinstance(error, Refused):
         return source.problem(error.offset, error.message)
     lone_star = getattr(error, "context", None) == "while scanning an alias"
-    mark = getattr(error, "context_mark" if lone_star else "problem_mark", None)
+    lone_key = "could not find expected ':'" in str(getattr(error, "problem", None))
+    mark = getattr(error, "context_mark" if lone_star or lone_key else "problem_mark", None)
     offset = min(mark.index, len(source.text)) if mark is not None else 0
     said = "lone star" if lone_star else str(getattr(error, "problem", None) or error)
-    return source.problem(offset, _plainly(said, source.text[offset : offset + 1], error))
+    before = _BREAK.split(source.text[:offset])[-1]
+    return source.problem(offset, _plainly(said, source.text[offset : offset + 1], before, error))
 
 
-def _plainly(said: str, at: str, error: yaml.YAMLError) -> str:
+def _plainly(said: str, at: str, before: str, error: yaml.YAMLError) -> str:
+    """`at`: the character that the parser points at; `before`: what stands before it on the line."""
     if said == "lone star":
         return "a '*' at the beginning of a value is put in quotes: '*'"
     if "tab character" in said or (at == "\t" and "cannot start any token" in said):
@@ -177,6 +180,14 @@ def _plainly(said: str, at: str, error: yaml.YAMLError) -> str:
         return f"a value cannot begin with {at!r}; put it in quotes"
     if "mapping values are not allowed" in said:
         return "a ':' stands where no key can be; put the text in quotes, or check the indentation"
+    if "could not find expected ':'" in said:
+        return "a key without its ':', or without the space behind it"
+    if "unknown escape character" in said:
+        return "in double quotes a backslash is doubled; or use single quotes"
+    if "did not find expected key" in said and not before.strip():
+        return "this line is indented like none it could belong to; put keys of one thing in one column"
+    if "did not find expected key" in said and before.rstrip().endswith(("'", '"', "]", "}")):
+        return "a value that begins with a quote or bracket ends where that is closed; put the whole value in double quotes"
     context = getattr(error, "context", None)
     where = f" ({context})" if context else ""
     return f"not valid YAML: {said}{where}; check brackets, quotes and indentation"

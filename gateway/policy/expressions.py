@@ -12,13 +12,14 @@ from __future__ import annotations
 import datetime as dt
 import importlib.metadata
 import itertools
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 from gateway.documents import nearest
 from gateway.errors import StartError
+from gateway.policy.defects import Defect, first_line, translated
 from gateway.policy.functions import FUNCTIONS, LATER, MAX_PIECES, Function
+from gateway.policy.tokens import FIELDS, MACROS, Token, labels_named, names_read, tokenized
 
 
 def refuse_old_protobuf(version: str | None) -> None:
@@ -48,47 +49,11 @@ _MATCH_COST: Final = 30
 """Nanoseconds per character for comparing and for RE2's slowest patterns, measured."""
 _STEP_COST: Final = 200
 
-FIELDS: Final[Mapping[str, tuple[str, ...]]] = {
-    "call": ("id", "name", "type", "index", "dialect", "schema_hash"),
-    "caller": ("agent", "team", "user", "key", "labels", "client"),
-    "session": ("id", "source", "messages", "calls", "tools"),
-}
-"""What the fixed variables hold; `args` and `vars` hold what the call and the file say."""
-VARIABLES: Final = ("args", "call", "caller", "session", "model", "vars", "now")
-_TYPES: Final = (
-    *(
-        "bool",
-        "bytes",
-        "double",
-        "duration",
-        "int",
-        "list",
-        "map",
-        "null_type",
-        "string",
-        "timestamp",
-        "type",
-    ),
-)
 _MAKE_LISTS: Final = frozenset({"split", "urls", "commands", "installs"})
-_MACROS: Final = ("all", "exists", "exists_one", "existsOne", "filter", "map", "optMap", "optFlatMap")
-_BUILT_IN: Final = (
-    *("has", "size", "contains", "startsWith", "endsWith", "matches", "orValue", "or", "hasValue", "value"),
-    *("getFullYear", "getMonth", "getDate", "getDayOfMonth", "getDayOfWeek", "getDayOfYear", "getHours"),
-    *("getMinutes", "getSeconds", "getMilliseconds", "optional.of", "optional.none", "uint", "dyn"),
-)
-_KNOWN_FUNCTIONS: Final = (*_BUILT_IN, *_MACROS, *_TYPES, *FUNCTIONS)
 
 
 class CannotTell(Exception):  # noqa: N818 - an outcome that the caller turns into a hit, not a crash
     """The condition has no truth value for this call."""
-
-
-class Defect(NamedTuple):
-    """What is wrong with a condition: at which of its characters, and in words."""
-
-    offset: int
-    message: str
 
 
 class Size(NamedTuple):
@@ -162,18 +127,18 @@ class Condition:
 
     __slots__ = ("_expression", "_items", "_loops", "_matches", "labels", "names", "remembers", "source")
 
-    def __init__(self, source: str, expression: Any, tokens: Sequence[_Token]) -> None:
+    def __init__(self, source: str, expression: Any, tokens: Sequence[Token]) -> None:
         self.source = source
         self._expression = expression
-        self._loops = sum(t.calls and t.text in _MACROS for t in tokens)
+        self._loops = sum(t.calls and t.text in MACROS for t in tokens)
         self._items = MAX_PIECES if any(t.calls and t.text in _MAKE_LISTS for t in tokens) else 1
         self._matches = any(t.calls and t.text == "matches" for t in tokens)
         called = {t.text for t in tokens if t.calls and not t.member}
         self.remembers = self._loops > 0 and "history" in called
         """Whether it may walk over earlier calls."""
-        self.labels = tuple(_labels(tokens))
+        self.labels = tuple(labels_named(tokens))
         """(offset, label) of each label that it names."""
-        self.names = tuple(_names(tokens))
+        self.names = tuple(names_read(tokens))
         """(offset, path) of each value that it reads: (5, ("args", "to")) for `!has(args.to)`."""
 
     def holds(self, seen: Any, size: Size) -> bool:
@@ -190,9 +155,9 @@ class Condition:
             kind = outcome.type().name()
             value = outcome.value()
         except Exception as error:  # noqa: BLE001 - whatever the engine raises, there is no truth value
-            raise CannotTell(_first_line(str(error))) from None
+            raise CannotTell(first_line(str(error))) from None
         if kind != "BOOL":
-            said = _first_line(str(value)) if kind == "ERROR" else f"gives {kind.lower()}, not true or false"
+            said = first_line(str(value)) if kind == "ERROR" else f"gives {kind.lower()}, not true or false"
             raise CannotTell(said)
         return bool(value)
 
@@ -206,59 +171,20 @@ class Condition:
         return rounds * (text * scan + _STEP_COST) + once * scan
 
 
-def _first_line(text: str) -> str:
-    """An engine's message without its status code."""
-    line = text.strip().split("\n", 1)[0]
-    return re.sub(r"^[A-Z_]+: | \[[A-Z_]+\]?$", "", line).strip()[:200] or "unknown error"
-
-
 # -- compiling --------------------------------------------------------------------------------------------
-
-
-class _Token(NamedTuple):
-    kind: str
-    text: str
-    start: int
-    member: bool = False
-    """Follows a dot."""
-    calls: bool = False
-    """Is followed by an opening parenthesis."""
-
-
-_TOKEN = re.compile(
-    r"""(?P<blank>\s+|//[^\n]*)
-    |(?P<string>(?:[rR][bB]?|[bB][rR])(?:\"{3}.*?\"{3}|'{3}.*?'{3}|"[^"\n]*"|'[^'\n]*')
-      |[bB]?(?:\"{3}(?:\\.|[^\\])*?\"{3}|'{3}(?:\\.|[^\\])*?'{3}|"(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])*'))
-    |(?P<number>\.?[0-9][\w.]*)
-    |(?P<name>[A-Za-z_]\w*)
-    |(?P<sign>\.\??|.)""",
-    re.VERBOSE | re.DOTALL,
-)
-
-
-def _tokens(source: str) -> list[_Token]:
-    found = _TOKEN.finditer(source)
-    plain = [_Token(str(m.lastgroup), m.group(), m.start()) for m in found if m.lastgroup != "blank"]
-    return [
-        token._replace(
-            member=i > 0 and plain[i - 1].text in (".", ".?"),
-            calls=token.kind == "name" and i + 1 < len(plain) and plain[i + 1].text == "(",
-        )
-        for i, token in enumerate(plain)
-    ]
 
 
 def compile_condition(source: str, variables: Sequence[str]) -> Condition | list[Defect]:
     """`variables`: the names that `vars` holds in this file. All defects are returned, in order."""
     if len(source) > MAX_LENGTH:
         return [Defect(0, f"the condition is longer than {MAX_LENGTH} characters; split the rule")]
-    tokens = _tokens(source)
+    tokens = tokenized(source)
     defects = [*_later_functions(tokens), *_unknown_fields(tokens, {**FIELDS, "vars": tuple(variables)})]
     try:
         expression = _ENV.compile(source)
     except Exception as error:  # noqa: BLE001 - whatever the engine raises is a defect of the text
         known = {d.offset for d in defects}
-        defects += [d for d in _translated(str(error), source, tokens) if d.offset not in known]
+        defects += [d for d in translated(str(error), source, tokens, variables) if d.offset not in known]
         return sorted(defects)
     defects += _bad_patterns(tokens)
     kind = expression.return_type().name()
@@ -268,40 +194,14 @@ def compile_condition(source: str, variables: Sequence[str]) -> Condition | list
     return sorted(defects) or Condition(source, expression, tokens)
 
 
-def _labels(tokens: Sequence[_Token]) -> Iterator[tuple[int, str]]:
-    for name, _, label, end in zip(tokens, tokens[1:], tokens[2:], tokens[3:], strict=False):
-        if name.calls and name.text == "read_from" and label.kind == "string" and end.text == ")":
-            yield label.start, label.text.strip("'\"")
-
-
-def _names(tokens: Sequence[_Token]) -> Iterator[tuple[int, tuple[str, ...]]]:
-    for at, head in enumerate(tokens):
-        if head.kind == "name" and head.text in VARIABLES and not head.member and not head.calls:
-            yield head.start, (head.text, *_path(tokens, at + 1))
-
-
-def _path(tokens: Sequence[_Token], at: int) -> Iterator[str]:
-    """What follows a variable: `.to`, `.?to`, `['to']`, until something else does."""
-    while at + 1 < len(tokens):
-        link, name = tokens[at : at + 2]
-        if link.text in (".", ".?") and name.kind == "name" and not name.calls:
-            yield name.text
-            at += 2
-        elif link.text == "[" and name.kind == "string" and tokens[at + 2 : at + 3] and tokens[at + 2].text == "]":
-            yield name.text.strip("'\"")
-            at += 3
-        else:
-            return
-
-
-def _later_functions(tokens: Sequence[_Token]) -> Iterator[Defect]:
+def _later_functions(tokens: Sequence[Token]) -> Iterator[Defect]:
     for token in tokens:
         if token.calls and not token.member and token.text in LATER:
             said = f"the function '{token.text}' is not supported by this version; remove the rule"
             yield Defect(token.start, said)
 
 
-def _unknown_fields(tokens: Sequence[_Token], fields: Mapping[str, Sequence[str]]) -> Iterator[Defect]:
+def _unknown_fields(tokens: Sequence[Token], fields: Mapping[str, Sequence[str]]) -> Iterator[Defect]:
     for head, dot, name in zip(tokens, tokens[1:], tokens[2:], strict=False):
         if head.member or head.kind != "name" or dot.text not in (".", ".?") or name.kind != "name" or name.calls:
             continue
@@ -311,62 +211,14 @@ def _unknown_fields(tokens: Sequence[_Token], fields: Mapping[str, Sequence[str]
             yield Defect(head.start, f"unknown variable '{head.text}.{name.text}'{offer}")
 
 
-def _bad_patterns(tokens: Sequence[_Token]) -> Iterator[Defect]:
+def _bad_patterns(tokens: Sequence[Token]) -> Iterator[Defect]:
     """Literal regular expressions that RE2 cannot read: found now, not at the first call."""
     for name, _, pattern, end in zip(tokens, tokens[1:], tokens[2:], tokens[3:], strict=False):
         if not (name.calls and name.text == "matches" and pattern.kind == "string" and end.text == ")"):
             continue
         outcome = _ENV.compile(f"''.matches({pattern.text})").eval(activation({}))
         if outcome.type().name() == "ERROR":
-            said = _first_line(str(outcome.value())).removeprefix("invalid regular expression: ")
+            said = first_line(str(outcome.value())).removeprefix("invalid regular expression: ")
             yield Defect(pattern.start, f"not a regular expression that RE2 reads: {said}")
 
 
-_ENGINE_ERROR = re.compile(r"ERROR: <input>:(\d+):(\d+): (.*)")
-
-
-def _translated(text: str, source: str, tokens: Sequence[_Token]) -> Iterator[Defect]:
-    """The engine's messages in words; of several syntax errors only the first means anything."""
-    found = [(_offset(source, int(m[1]), int(m[2])), m[3]) for m in _ENGINE_ERROR.finditer(text)]
-    if not found:
-        yield Defect(0, f"not a condition: {_first_line(text)}")
-    syntax = [f for f in found if f[1].startswith(("Syntax error", "reserved identifier"))]
-    for offset, said in syntax[:1] or found:
-        if "undeclared reference" in said:
-            yield _undeclared(offset, said.split("'")[1], tokens)
-        else:
-            yield _in_words(offset, said, tokens)
-
-
-def _offset(source: str, line: int, column: int) -> int:
-    lines = source.split("\n")[: line - 1]
-    return min(sum(len(one) + 1 for one in lines) + column - 1, len(source))
-
-
-def _undeclared(offset: int, name: str, tokens: Sequence[_Token]) -> Defect:
-    """The engine points at the dot or parenthesis behind a name; people want the name."""
-    head = name.split(".")[0]
-    token = [_Token("name", head, offset), *(t for t in tokens if t.start <= offset and t.text == head)][-1]
-    if not token.calls:
-        return Defect(token.start, f"unknown variable '{head}'{nearest(head, VARIABLES)}")
-    if head in _KNOWN_FUNCTIONS:
-        return Defect(token.start, f"'{head}' is called in a way it does not have; see the language reference")
-    return Defect(token.start, f"unknown function '{head}'{nearest(head, _KNOWN_FUNCTIONS)}")
-
-
-_WORDS: Final = {"and": "write && for 'and'", "or": "write || for 'or'", "not": "write ! for 'not'"}
-
-
-def _in_words(offset: int, said: str, tokens: Sequence[_Token]) -> Defect:
-    for token in [t for t in tokens if t.start <= offset][-2:]:
-        if token.text in _WORDS and not token.member:
-            return Defect(token.start, _WORDS[token.text])
-    if re.search(r"token recognition error at: '= ?'", said):
-        return Defect(offset, "write == to compare")
-    overload = re.match(r"found no matching overload for '([^']*)' applied to '\((.*)\)'", said)
-    if overload:
-        name = overload[1].replace("_", "") or overload[1]
-        return Defect(offset, f"'{name}' does not work on ({overload[2]})")
-    if "<EOF>' expecting" in said:
-        return Defect(offset, "the condition ends too early; something is missing at its end")
-    return Defect(offset, re.sub(r" expecting \{.*", "", said).replace("Syntax error: ", "cannot be read: "))

@@ -15,6 +15,7 @@ from gateway.documents import Document, Path, nearest, parse
 from gateway.errors import Problem
 from gateway.policy.cases import Report
 from gateway.policy.globs import overlap
+from gateway.policy.limits import Cap
 from gateway.policy.lint_codes import CODES
 from gateway.policy.policy_set import Guard, Layer, Policy, PolicySet, provider_prefix
 
@@ -40,9 +41,15 @@ class File:
     def _coded(self, code: str, problem: Problem) -> Problem:
         return replace(problem, code=code, severity=CODES[code].severity)
 
-    def said(self, at: int, key: str) -> Any:
-        """What rule number `at` has under the key."""
-        return self.document.value["rules"][at].get(key)
+    def entries(self) -> Iterator[tuple[Path, str, Guard | Cap]]:
+        """Where each rule and limit stands, what it is called in messages, and the thing itself."""
+        yield from ((("rules", i), f"rule {guard.id}", guard) for i, guard in enumerate(self.layer.guards))
+        yield from ((("limits", i), f"limit {cap.id}", cap) for i, cap in enumerate(self.layer.caps))
+
+    def said(self, path: Path, key: str) -> Any:
+        """What the file has under a key of a rule or limit."""
+        section, at = path
+        return self.document.value[section][at].get(key)
 
 
 def lint(policies: PolicySet, report: Report, today: str) -> list[Problem]:
@@ -65,20 +72,18 @@ def _files(policies: PolicySet, report: Report, today: str) -> Iterator[File]:
 
 
 def _unreachable(file: File) -> Iterator[Problem]:
-    for i, guard in enumerate(file.layer.guards):
-        if not any(_reaches(guard, policy, file.everyone) for policy in file.users):
-            tools = ", ".join(guard.tools)
-            said = f"rule {guard.id} is about {tools}, which no grant covers{_offer(guard, file)}"
-            path: Path = ("rules", i, "tools") if file.said(i, "tools") else ("rules", i)
-            yield file.finding("TH001", path, said, key=True)
+    for path, what, entry in file.entries():
+        if not any(_reaches(entry, policy, file.everyone) for policy in file.users):
+            said = f"{what} is about {', '.join(entry.tools)}, which no grant covers{_offer(entry, file)}"
+            yield file.finding("TH001", (*path, "tools") if file.said(path, "tools") else path, said, key=True)
 
 
-def _offer(guard: Guard, file: File) -> str:
+def _offer(guard: Guard | Cap, file: File) -> str:
     granted = [glob for policy in file.users for layer in policy.layers for glob, _ in layer.grants or ()]
     return next((offer for tool in guard.tools if (offer := nearest(tool, granted))), "")
 
 
-def _reaches(guard: Guard, policy: Policy, everyone: Sequence[Policy]) -> bool:
+def _reaches(guard: Guard | Cap, policy: Policy, everyone: Sequence[Policy]) -> bool:
     """Whether some tool of the rule can be granted by the policy (or, where it grants nothing itself, by another one)."""
     granting = [layer for layer in policy.layers if layer.grants is not None]
     if granting:
@@ -136,13 +141,13 @@ def _ignored_errors(file: File) -> Iterator[Problem]:
 
 
 def _shadows(file: File) -> Iterator[Problem]:
-    """A rule in a file that is itself in shadow mode ends with the file."""
+    """What is in a file that is itself in shadow mode ends with the file."""
     if file.layer.mode == "shadow":
         yield from _shadow(file, (), "the file", file.document.value.get("until"))
         return
-    for i, guard in enumerate(file.layer.guards):
-        if guard.mode == "shadow":
-            yield from _shadow(file, ("rules", i), f"rule {guard.id}", file.said(i, "until"))
+    for path, what, entry in file.entries():
+        if entry.mode == "shadow":
+            yield from _shadow(file, path, what, file.said(path, "until"))
 
 
 def _shadow(file: File, path: Path, what: str, until: str | None) -> Iterator[Problem]:
@@ -173,9 +178,9 @@ def _shown_arguments(layer: Layer, guard: Guard) -> set[str]:
 
 
 def _never_hit(file: File) -> Iterator[Problem]:
-    for i, guard in enumerate(file.layer.guards):
-        if guard.id in file.not_hit:
-            yield file.finding("TH008", ("rules", i, "id"), f"rule {guard.id} is hit by no test")
+    for path, what, entry in file.entries():
+        if entry.id in file.not_hit:
+            yield file.finding("TH008", (*path, "id"), f"{what} is hit by no test")
 
 
 _CHECKS: Final[tuple[Callable[[File], Iterator[Problem]], ...]] = (

@@ -93,5 +93,5 @@ CODES: Final[Mapping[str, Code]] = {
     "TH109": Code("error", "a label that no tool has", "Give it to a tool (tools: {web_*: {labels: [untrusted]}}), or correct the name."),
     "TH110": Code("error", "a file that cannot be read", "Check its permissions, its size, and that links stay inside the folder."),
     "TH111": Code("error", "nothing to check", "No file here is a policy; a policy is a YAML file with the key 'policy: 1'."),
-    "TH112": Code("error", "a test that names a limit nobody sets", "Name a limit of the file or of what it includes, or remove the line."),
+    "TH112": Code("error", "a test that names a limit which does not exist", "'spent:' takes ids of limits of the file and its includes."),
 }

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import datetime as dt
 import re
-from typing import Annotated, Any, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import AfterValidator, Field, StringConstraints, WithJsonSchema, model_validator
 
@@ -43,6 +44,20 @@ VarName = Annotated[
     str,
     *_form(r"[A-Za-z_][A-Za-z0-9_]{0,63}", "must be a name that conditions can write: letters, digits and '_'"),
 ]
+
+
+def _real_day(text: str) -> str:
+    """One notation only: days are compared as text."""
+    try:
+        real = dt.date.fromisoformat(text).isoformat() == text
+    except ValueError:
+        real = False
+    if not real:
+        raise ValueError("must be a day such as 2026-12-31")
+    return text
+
+
+Day = Annotated[str, AfterValidator(_real_day), WithJsonSchema({"type": "string", "format": "date"})]
 ArgumentPath = Annotated[
     str, *_form(r"args(\.[A-Za-z_][A-Za-z0-9_]{0,63}){1,8}", "must name an argument, like args.amount")
 ]
@@ -60,20 +75,6 @@ Amount = Annotated[
 Window = Annotated[
     str, *_form(r"session|[1-9][0-9]{0,2}[smhd]", "must be 'session' or a time like 30m, 24h or 7d, at most 999d")
 ]
-
-
-def _real_day(text: str) -> str:
-    """One notation only: days are compared as text."""
-    try:
-        real = dt.date.fromisoformat(text).isoformat() == text
-    except ValueError:
-        real = False
-    if not real:
-        raise ValueError("must be a day such as 2026-12-31")
-    return text
-
-
-Day = Annotated[str, AfterValidator(_real_day), WithJsonSchema({"type": "string", "format": "date"})]
 CallOf = Annotated[dict[str, dict[str, Json] | None], Field(min_length=1, max_length=1)]
 
 Mode = Literal["enforce", "shadow"]
@@ -92,6 +93,20 @@ Per = Literal["session", "agent", "user", "key"]
 
 class Rule(Section):
     """A guard: it can only restrict."""
+
+    other_words: ClassVar[Mapping[str, str]] = {
+        word: key
+        for key, words in {
+            "when": ("if", "condition", "expr"),
+            "require": ("unless", "must"),
+            "effect": ("action", "decision"),
+            "at": ("on",),
+            "tools": ("tool",),
+            "id": ("name",),
+            "message": ("reason",),
+        }.items()
+        for word in words
+    }
 
     id: Name = Field(description="Unique in the file and what it includes; named in records, denials and tests.")
     description: str | None = Field(None, description="Why the rule exists; for reviewers.")
@@ -152,6 +167,12 @@ class Limit(Section):
         None, description="Told to the agent and to people; `{args.x}` puts a value in, cut and cleaned."
     )
     mode: Mode = Field("enforce", description="`shadow` counts apart and records what the limit would have decided.")
+    until: Day | None = Field(None, description="Last day of a limit in shadow mode; `policy check` reports it after that.")
+
+    @model_validator(mode="after")
+    def _until_of_shadow(self) -> Limit:
+        _refuse_until(self.until, self.mode)
+        return self
 
 
 class ToolNotes(Section):
@@ -198,7 +219,7 @@ class Before(Section):
     spent: dict[Name, Amount] = Field(
         default_factory=dict, description="What limits have counted before the call, by their ids."
     )
-    now: Annotated[str, StringConstraints(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$")] = Field(
+    now: Annotated[str, *_form(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", "must be a time such as 2026-01-01T12:00:00Z")] = Field(
         "2026-01-01T12:00:00Z", description="The time, in UTC."
     )
 
@@ -214,6 +235,20 @@ class Case(Before):
 
 class PolicyFile(Section):
     """A policy: who it is for, what it grants, what it guards against."""
+
+    other_words: ClassVar[Mapping[str, str]] = {
+        word: key
+        for key, words in {
+            "allow": ("grant", "grants", "permit"),
+            "rules": ("deny", "block", "guards"),
+            "include": ("imports", "extends"),
+            "id": ("name",),
+            "policy": ("version",),
+            "vars": ("variables",),
+            "agents": ("agent",),
+        }.items()
+        for word in words
+    }
 
     policy: Literal[1] = Field(description="Version of the policy language.")
     id: Name = Field(description="Unique among all policies; written on every record.")

@@ -134,11 +134,14 @@ def _conditions(document: Document, problems: list[Problem]) -> dict[int, Condit
     names = document.value.get("vars")
     known = tuple(names) if isinstance(names, dict) else ()
     found: dict[int, Condition] = {}
+    defective = {(one.line, one.column) for one in document.problems}
     for i, rule in enumerate(rules if isinstance(rules, list) else ()):
         for key in ("when", "require"):
             if not isinstance(rule, dict) or not isinstance(rule.get(key), str):
                 continue
             path = ("rules", i, key)
+            if document.place(path) in defective:
+                continue
             compiled = compile_condition(rule[key], known)
             if isinstance(compiled, Condition):
                 found[i] = compiled

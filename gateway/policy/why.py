@@ -6,12 +6,14 @@ says what the files say; it does not search for arguments that would be allowed.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from msgspec import Struct
 
 from gateway.exchange import Json, RuleHit
+from gateway.policy.amounts import shown
+from gateway.policy.limits import Cap
 from gateway.policy.policy_set import Guard, Layer, PolicySet
 
 _SHOWN: Final = 20
@@ -43,12 +45,23 @@ def _reason(policies: PolicySet, hit: RuleHit, tool: str, seen: Mapping[str, Any
     layer = _layer(policies, hit.policy)
     if layer is None:
         return Reason(hit)
+    cap = next((c for c in layer.caps if c.id == hit.rule), None)
+    if cap is not None:
+        return _of_limit(hit, layer, cap, seen)
     guard = next((g for g in layer.guards if g.id == hit.rule), None)
     if guard is None:
         passes = "" if hit.effect == "allow" else f"an 'allow:' pattern of policy {hit.policy} that covers {tool}"
         return Reason(hit, layer.file, passes=passes)
     values, unknown = _values(guard, {**seen, "vars": layer.vars})
     return Reason(hit, layer.file, _written(guard), values, unknown, "" if hit.effect == "allow" else _passes(guard, hit))
+
+
+def _of_limit(hit: RuleHit, layer: Layer, cap: Cap, seen: Mapping[str, Any]) -> Reason:
+    """A limit shows what it sums, not what was spent: that is a matter of the moment."""
+    what = f"sum of {cap.what}" if cap.argument else cap.what
+    written = f"limit: {what} per {cap.per}, window {cap.window}, at most {shown(cap.most)}"
+    values, unknown = _read([("args", *cap.argument)] if cap.argument else [], seen)
+    return Reason(hit, layer.file, written, values, unknown, "a call that still fits into the limit")
 
 
 def _layer(policies: PolicySet, policy: str) -> Layer | None:
@@ -69,9 +82,13 @@ def _passes(guard: Guard, hit: RuleHit) -> str:
 
 
 def _values(guard: Guard, seen: Mapping[str, Any]) -> tuple[dict[str, Json], tuple[str, ...]]:
+    return _read([path for _, path in guard.condition.names] if guard.condition else [], seen)
+
+
+def _read(paths: Iterable[tuple[str, ...]], seen: Mapping[str, Any]) -> tuple[dict[str, Json], tuple[str, ...]]:
     found: dict[str, Json] = {}
     unknown: dict[str, None] = {}
-    for path in _paths(guard):
+    for path in paths:
         name = ".".join(path)
         try:
             found[name] = _short(_at(seen, path))
@@ -83,10 +100,6 @@ def _values(guard: Guard, seen: Mapping[str, Any]) -> tuple[dict[str, Json], tup
 def _short(value: Any) -> Json:
     """A list that a file holds, by its length alone."""
     return f"({len(value)} names)" if isinstance(value, Mapping) and len(value) > _SHOWN else value
-
-
-def _paths(guard: Guard) -> Iterator[tuple[str, ...]]:
-    return (path for _, path in guard.condition.names) if guard.condition else iter(())
 
 
 def _at(seen: Any, path: Iterable[str]) -> Json:

@@ -12,8 +12,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from gateway.documents import nearest
-from gateway.policy.expressions import FIELDS, VARIABLES
 from gateway.policy.provenance import looked_at
+from gateway.policy.tokens import FIELDS, VARIABLES
 
 VALUE_LENGTH: Final = 100
 LINE_LENGTH: Final = 500

@@ -21,6 +21,7 @@ from gateway.policy.expressions import (
 )
 
 SMALL = Size(100, 10)
+HINT = "; text is put in quotes, an argument is written args.x"
 
 
 def holds(source, args=None, variables=None, size=SMALL):
@@ -107,8 +108,15 @@ def test_what_has_no_truth_value_says_so(source, args, said):
         ("args.x ? 1", [(10, "the condition ends too early; something is missing at its end")]),
         ("args.x <> 1", [(8, "cannot be read: extraneous input '>'")]),
         ("agrs.x > 1", [(0, "unknown variable 'agrs'; did you mean 'args'?")]),
-        ("args.x > 1 &&\n  q.r", [(16, "unknown variable 'q'")]),
-        ("len(args.x) > 1", [(0, "unknown function 'len'")]),
+        ("args.x > 1 &&\n  q.r", [(16, f"unknown variable 'q'{HINT}")]),
+        ("len(args.x) > 1", [(0, "unknown function 'len'; did you mean 'size'?")]),
+        ("caller2 > 1", [(0, "unknown variable 'caller2'; did you mean 'caller'?")]),
+        ("limit > 5", [(0, "unknown variable 'limit'; did you mean 'vars.limit'?")]),
+        ("args.x == None", [(10, "unknown variable 'None'; write null")]),
+        ("messages > 5", [(0, "unknown variable 'messages'; did you mean 'session.messages'?")]),
+        ("args.x[0 == 1", [(13, "a closing bracket is missing")]),
+        ("args.x > 5 | args.x < 1", [(11, "write || for 'or'")]),
+        ("x.y(", [(4, "the condition ends too early; something is missing at its end")]),
         ("args.x.startswith('a')", [(7, "unknown function 'startswith'; did you mean 'startsWith'?")]),
         ("args.x.replace('a', 'b') == ''", [(7, "unknown function 'replace'")]),
         ("args.x.matches('a', 'b')", [(7, "'matches' is called in a way it does not have; see the language reference")]),
@@ -124,7 +132,7 @@ def test_what_has_no_truth_value_says_so(source, args, said):
         ("if args.x", [(0, "reserved identifier: if")]),
         ("(" * 40 + "true" + ")" * 40, [(0, "not a condition: Expression recursion limit exceeded. limit: 32")]),
         ("true ||" * 600 + "true", [(0, "the condition is longer than 4096 characters; split the rule")]),
-        ("foo.bar(1) && zed", [(0, "unknown variable 'foo'"), (14, "unknown variable 'zed'")]),
+        ("foo.bar(1) && zed", [(0, f"unknown variable 'foo'{HINT}"), (14, f"unknown variable 'zed'{HINT}")]),
     ],
 )  # fmt: skip
 def test_defects_are_found_at_load_where_they_stand(source, found):
@@ -146,7 +154,7 @@ def test_several_defects_come_in_order():
     assert defects("vars.a > 1 && detect(args.x) && zed", ()) == [
         (0, "unknown variable 'vars.a'"),
         (14, "the function 'detect' is not supported by this version; remove the rule"),
-        (32, "unknown variable 'zed'"),
+        (32, f"unknown variable 'zed'{HINT}"),
     ]
 
 

@@ -172,6 +172,19 @@ def test_a_rule_that_no_test_hits_is_shown_at_its_id():
     assert findings(text + TESTS, "TH008") == [("TH008", 8, "rule q is hit by no test")]
 
 
+def test_limits_are_looked_at_like_rules():
+    text = "allow: [pay]\nlimits:\n- {id: a, tools: [pya], per: agent, max: 5}\n- {id: b, mode: shadow, per: agent, max: 5}\n"
+    assert findings(text) == [
+        ("TH008", 6, "limit a is hit by no test"),
+        ("TH001", 6, "limit a is about pya, which no grant covers; did you mean 'pay'?"),
+        ("TH008", 7, "limit b is hit by no test"),
+        ("TH005", 7, "limit b is in shadow mode without a last day; add 'until: <day>'"),
+    ]
+    assert findings(text.replace("shadow", "shadow, until: 2026-12-31"), "TH005", "TH006") == []
+    with pytest.raises(FileProblems, match="'until' belongs to 'mode: shadow'"):
+        findings(text.replace("mode: shadow", "until: 2026-12-31"))
+
+
 # -- the codes --------------------------------------------------------------------------------------------
 
 

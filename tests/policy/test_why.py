@@ -66,3 +66,13 @@ def test_a_rule_without_a_condition_and_a_missing_grant_say_what_would_pass(fact
 def test_a_hit_of_a_policy_that_is_not_at_hand_stands_alone(policies, policy):
     [found] = reasons(policies(TEXT.replace("{file: names.txt}", "1")), [RuleHit(policy, "r", "deny")], "pay", {})
     assert (found.file, found.condition, found.passes) == ("", "", "")
+
+
+def test_a_limit_shows_what_it_sums_and_how_much_may_pass(facts, policies):
+    limits = "limits:\n- {id: spend, sum: args.amount, per: agent, window: 24h, max: 5.5}\n- {id: often, per: session, max: 0}\n"
+    found = policies("policy: 1\nid: p\nagents: ['*']\nallow: [pay]\n" + limits)
+    hits = [RuleHit("p", "spend", "deny"), RuleHit("p", "often", "deny")]
+    spend, often = reasons(found, hits, "pay", {"args": {"amount": 9}})
+    assert (spend.condition, spend.values) == ("limit: sum of args.amount per agent, window 24h, at most 5.5", {"args.amount": 9})
+    assert (often.condition, often.values) == ("limit: calls per session, window session, at most 0", {})
+    assert {spend.passes, often.passes} == {"a call that still fits into the limit"}

@@ -1,0 +1,78 @@
+"""The text of a condition, cut into tokens, and what can be told from them alone: the values it reads, the labels it names.
+
+The engine compiles conditions but does not show what is in them. Not a parser: what a condition means is for the engine.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Final, NamedTuple
+
+FIELDS: Final[Mapping[str, tuple[str, ...]]] = {
+    "call": ("id", "name", "type", "index", "dialect", "schema_hash"),
+    "caller": ("agent", "team", "user", "key", "labels", "client"),
+    "session": ("id", "source", "messages", "calls", "tools"),
+}
+"""What the fixed variables hold; `args` and `vars` hold what the call and the file say."""
+VARIABLES: Final = ("args", "call", "caller", "session", "model", "vars", "now")
+MACROS: Final = ("all", "exists", "exists_one", "existsOne", "filter", "map", "optMap", "optFlatMap")
+
+
+class Token(NamedTuple):
+    kind: str
+    text: str
+    start: int
+    member: bool = False
+    """Follows a dot."""
+    calls: bool = False
+    """Is followed by an opening parenthesis."""
+
+
+_TOKEN = re.compile(
+    r"""(?P<blank>\s+|//[^\n]*)
+    |(?P<string>(?:[rR][bB]?|[bB][rR])(?:\"{3}.*?\"{3}|'{3}.*?'{3}|"[^"\n]*"|'[^'\n]*')
+      |[bB]?(?:\"{3}(?:\\.|[^\\])*?\"{3}|'{3}(?:\\.|[^\\])*?'{3}|"(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])*'))
+    |(?P<number>\.?[0-9][\w.]*)
+    |(?P<name>[A-Za-z_]\w*)
+    |(?P<sign>\.\??|.)""",
+    re.VERBOSE | re.DOTALL,
+)
+
+
+def tokenized(source: str) -> list[Token]:
+    found = _TOKEN.finditer(source)
+    plain = [Token(str(m.lastgroup), m.group(), m.start()) for m in found if m.lastgroup != "blank"]
+    return [
+        token._replace(
+            member=i > 0 and plain[i - 1].text in (".", ".?"),
+            calls=token.kind == "name" and i + 1 < len(plain) and plain[i + 1].text == "(",
+        )
+        for i, token in enumerate(plain)
+    ]
+
+
+def labels_named(tokens: Sequence[Token]) -> Iterator[tuple[int, str]]:
+    for name, _, label, end in zip(tokens, tokens[1:], tokens[2:], tokens[3:], strict=False):
+        if name.calls and name.text == "read_from" and label.kind == "string" and end.text == ")":
+            yield label.start, label.text.strip("'\"")
+
+
+def names_read(tokens: Sequence[Token]) -> Iterator[tuple[int, tuple[str, ...]]]:
+    for at, head in enumerate(tokens):
+        if head.kind == "name" and head.text in VARIABLES and not head.member and not head.calls:
+            yield head.start, (head.text, *_path(tokens, at + 1))
+
+
+def _path(tokens: Sequence[Token], at: int) -> Iterator[str]:
+    """What follows a variable: `.to`, `.?to`, `['to']`, until something else does."""
+    while at + 1 < len(tokens):
+        link, name = tokens[at : at + 2]
+        if link.text in (".", ".?") and name.kind == "name" and not name.calls:
+            yield name.text
+            at += 2
+        elif link.text == "[" and name.kind == "string" and tokens[at + 2 : at + 3] and tokens[at + 2].text == "]":
+            yield name.text.strip("'\"")
+            at += 3
+        else:
+            return
