@@ -15,7 +15,7 @@ from typing import Any
 
 import httpx
 
-from gateway.bench.client import Prompter, ThroughTheGateway
+from gateway.bench.client import Person, Prompter, ThroughTheGateway
 from gateway.bench.figures import Played
 from gateway.bench.stories import Agent, Telling, Told, Ungated
 from gateway.bench.suites import Suite
@@ -23,6 +23,7 @@ from gateway.bench.wordings import REWORDED, Wording, official
 from gateway.demo.stage import RunningGateway, settings_for
 from gateway.errors import StartError
 from gateway.rehearsal import RunningRehearsal
+from gateway.state.sqlite_approvals import SqliteApprovals
 
 AGENTS: Mapping[str, str] = {
     "banking": "bank-agentdojo",
@@ -33,6 +34,8 @@ AGENTS: Mapping[str, str] = {
 """Which agent a suite is played as; the packs that travel with the gateway cover these names."""
 AT_ONCE = 3
 """Conversations under way at the same time: what keeps one worker and one provider busy."""
+APPROVALS = {"hold": 0, "hold_whole": 0, "pending": 100_000}
+"""Nothing is held: the bench decides between two requests, and whatever nobody decides stays pending."""
 SETTLING_SECONDS = 120
 JUDGED = """\
 SELECT count(*) AS decisions, median(judged_us) AS median, quantile_cont(judged_us, 0.99) AS p99
@@ -59,7 +62,7 @@ def measure(wanted: Wanted, folder: Path, progress: Progress) -> list[Played]:
     suites = [Suite(name) for name in wanted.agents]
     prompter = Prompter((), {})
     with RunningRehearsal(prompter) as provider:
-        settings = settings_for(provider.base_url, policies=str(wanted.policies.absolute()))
+        settings = settings_for(provider.base_url, policies=str(wanted.policies.absolute()), approvals=APPROVALS)
         with RunningGateway(folder, settings) as gateway:
             return [_suite(suite, wanted, gateway, prompter, progress) for suite in suites]
 
@@ -69,7 +72,13 @@ def _suite(suite: Suite, wanted: Wanted, gateway: RunningGateway, prompter: Prom
     key = gateway.create_key(played.agent)
     benign, pairs = [(task, None) for task in suite.user_tasks.values()], list(_pairs(suite, wanted.pairs))
     with contextlib.ExitStack() as open_until_done:
-        agents = [_agent(open_until_done, gateway, key, f"{suite.name}-{n}", prompter, suite) for n in range(AT_ONCE)]
+        approvals = open_until_done.enter_context(contextlib.closing(SqliteApprovals(gateway.data / "state.sqlite")))
+        person = Person(approvals)
+        https = [open_until_done.enter_context(httpx.Client(timeout=60, trust_env=False)) for _ in range(AT_ONCE)]
+        agents = [
+            ThroughTheGateway(http, gateway.base_url, key, f"rehearsed-{suite.name}-{n}", prompter, suite.tools, person)
+            for n, http in enumerate(https)
+        ]
         stage = _Stage(suite, agents, progress)
         played.alone = stage.play("alone", benign, None, person=False)
         played.approved = stage.play("with approvals", benign, None, person=True)
@@ -79,13 +88,6 @@ def _suite(suite: Suite, wanted: Wanted, gateway: RunningGateway, prompter: Prom
     played.decisions = sum(len(agent.rulings) for agent in agents)
     played.judged_us = _judged(gateway, played)
     return played
-
-
-def _agent(
-    until: contextlib.ExitStack, gateway: RunningGateway, key: str, model: str, prompter: Prompter, suite: Suite
-) -> ThroughTheGateway:
-    http = until.enter_context(httpx.Client(timeout=60, trust_env=False))
-    return ThroughTheGateway(http, gateway.base_url, key, f"rehearsed-{model}", prompter, suite.tools)
 
 
 def _pairs(suite: Suite, most: int | None) -> Iterator[tuple[Any, Any]]:

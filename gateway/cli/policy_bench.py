@@ -112,8 +112,8 @@ def _told(found: dict[str, Any]) -> str:
 
 NOTES = (
     "The model obeys every injection and its calls are AgentDojo's own solutions, so this is what the policy stops, not how likely a model",
-    "is to be fooled. Goals that only want a sentence said make no call and are left out. Approvals are played by the bench: it counts the",
-    "call as approved and runs it, where the gateway itself would wait for a person.",
+    "is to be fooled. Goals that only want a sentence said make no call and are left out. The person of the approvals is the bench:",
+    "it approves every call of the user's own task that is asked about, and denies every other. A careless person lets more through.",
 )
 
 
