@@ -6,8 +6,9 @@ The gateway's processes get the policies and keys; AgentDojo is never theirs. No
 from __future__ import annotations
 
 import contextlib
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -84,7 +85,7 @@ def _suite(suite: Suite, wanted: Wanted, gateway: RunningGateway, prompter: Prom
         played.approved = stage.play("with approvals", benign, None, person=True)
         played.attacked = stage.play("attacked", pairs, official(), person=True)
         played.reworded = stage.play("attacked, reworded", pairs, REWORDED, person=True)
-        played.ungated = _Stage(suite, [Ungated()], progress).play("without the gateway", pairs, official(), person=True)
+    played.ungated = _Stage(suite, [Ungated()], progress).play("without the gateway", pairs, official(), person=True)
     played.decisions = sum(len(agent.rulings) for agent in agents)
     played.judged_us = _judged(gateway, played)
     return played
@@ -104,8 +105,10 @@ class _Stage:
 
     def __init__(self, suite: Suite, agents: Sequence[Agent], progress: Progress) -> None:
         self._suite, self._agents, self._progress = suite, agents, progress
+        self._broken_off = threading.Event()
 
     def play(self, what: str, stories: list[tuple[Any, Any]], wording: Wording | None, *, person: bool) -> list[Told]:
+        """When one story fails or the run is interrupted, the others end, too, and the failure is raised."""
         self._suite.forget()
         shares = [stories[n :: len(self._agents)] for n in range(len(self._agents))]
         done = 0
@@ -114,14 +117,20 @@ class _Stage:
             nonlocal done
             found = []
             for task, injection in share:
+                if self._broken_off.is_set():
+                    break
                 found.append(Telling(self._suite, agent, person=person).tell(task, injection, wording))
                 done += 1
                 self._progress(f"{self._suite.name}: {what}", done, len(stories))
             return found
 
         with ThreadPoolExecutor(len(self._agents)) as pool:
-            parts = list(pool.map(told, self._agents, shares))
-        return [one for part in parts for one in part]
+            under_way = [pool.submit(told, agent, share) for agent, share in zip(self._agents, shares, strict=True)]
+            try:
+                return [one for part in as_completed(under_way) for one in part.result()]
+            except BaseException:
+                self._broken_off.set()
+                raise
 
 
 def _judged(gateway: RunningGateway, played: Played) -> list[float]:

@@ -6,8 +6,10 @@ codes: 0 measured, 2 wrong usage, 3 AgentDojo is missing or the gateway does not
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -54,7 +56,8 @@ def agentdojo(
 
     wanted = _suites(suite, agent)
     agents = {name: agent or AGENTS[name] for name in wanted}
-    with tempfile.TemporaryDirectory(prefix="tollhouse-bench-") as scratch:
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that being told to stop also stops what was started
+    with tempfile.TemporaryDirectory(prefix="tollhouse-bench-") as scratch, contextlib.redirect_stdout(sys.stderr):  # the suites print
         measured = _staged(policies or shipped("policies"), wanted, Path(scratch), whole=whole)
         found = report(measure(Wanted(measured, agents, pairs), Path(scratch), _Progress()))
     typer.echo(json.dumps(found) if as_json else _told(found))
