@@ -3,7 +3,7 @@
 `Prompter` is a rehearsal script that is told what to propose next, because which call comes next depends on what the calls before brought.
 `ThroughTheGateway` does what an SDK does: it sends the whole conversation, runs what comes back and appends results. After a withheld call
 the answer holds only text, where an agent would stop; the bench then says "go on", as a user would. Where a call waits for a person,
-`Person` decides as a person does, in the gateway's own store of approvals, and the model proposes the same call again.
+`Operator` decides as a person does, in the gateway's own store of approvals, and the model proposes the same call again.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from gateway.bench.suites import Step
 from gateway.clock import now_us
 from gateway.errors import StartError
 from gateway.rehearsal.script import Asked, Script, ScriptedCall, Turn
-from gateway.state import Approvals
+from gateway.state import Approvals, Keys
 from gateway.state import Ruling as Decision
 
 GO_ON = "Please go on."
@@ -47,11 +47,14 @@ class Ruled:
     decision: str
 
 
-class Person:
-    """Who decides about what waits for approval."""
+class Operator:
+    """Who hands out keys and decides about what waits for approval, in the gateway's own stores."""
 
-    def __init__(self, approvals: Approvals) -> None:
-        self._approvals = approvals
+    def __init__(self, keys: Keys, approvals: Approvals) -> None:
+        self._keys, self._approvals = keys, approvals
+
+    def key(self, agent: str, user: str) -> str:
+        return self._keys.create(agent=agent, user=user, team=None, labels={}, expires_us=None, now_us=now_us())
 
     def decide(self, name: str, *, approve: bool) -> None:
         now = now_us()
@@ -62,13 +65,13 @@ class ThroughTheGateway:
     """One conversation at a time, of one agent."""
 
     def __init__(
-        self, http: httpx.Client, url: str, key: str, model: str, prompter: Prompter, tools: list[dict[str, Any]], person: Person
+        self, http: httpx.Client, url: str, agent: str, model: str, prompter: Prompter, tools: list[dict[str, Any]], operator: Operator
     ) -> None:
-        """`url` ends in /v1; `model` is this agent's alone, so that agents beside it are not mixed up."""
-        self._http, self._url, self._model, self._prompter, self._tools = http, url, model, prompter, tools
-        self._headers = {"authorization": f"Bearer {key}"}
+        """`url` ends in /v1; `model` is this client's alone, so that clients beside it are not mixed up."""
+        self._http, self._url, self._agent, self._model = http, url, agent, model
+        self._prompter, self._tools, self._operator = prompter, tools, operator
+        self._headers: dict[str, str] = {}
         self._messages: list[dict[str, Any]] = []
-        self._person = person
         self._begun = self._proposed = 0
         self._asked: tuple[Step, str] | None = None
         """The call that the last ruling was about, and the name of its approval, while nobody has decided."""
@@ -77,9 +80,10 @@ class ThroughTheGateway:
         self.rulings: list[Ruled] = []
 
     def begin(self, prompt: str) -> None:
-        """A conversation is a session of its own, also where another one begins with the same words."""
+        """A conversation is a user and a session of its own: limits and approvals of one are not those of another."""
         self._begun += 1
-        self._headers["x-session-id"] = f"{self._model}-{self._begun}"
+        name = f"{self._model}-{self._begun}"
+        self._headers = {"authorization": f"Bearer {self._operator.key(self._agent, name)}", "x-session-id": name}
         self._messages = [{"role": "user", "content": prompt}]
 
     def propose(self, step: Step) -> Ruling:
@@ -119,7 +123,7 @@ class ThroughTheGateway:
             raise AssertionError("nothing was asked about")
         step, name = self._asked
         self._asked = None
-        self._person.decide(name, approve=approve)
+        self._operator.decide(name, approve=approve)
         return step
 
     def answer(self, text: str) -> None:

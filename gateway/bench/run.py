@@ -16,13 +16,15 @@ from typing import Any
 
 import httpx
 
-from gateway.bench.client import Person, Prompter, ThroughTheGateway
+from gateway.bench.client import Operator, Prompter, ThroughTheGateway
 from gateway.bench.figures import Played
 from gateway.bench.stories import Agent, Telling, Told, Ungated
 from gateway.bench.suites import Suite
 from gateway.bench.wordings import REWORDED, Wording, official
+from gateway.config import Settings
 from gateway.demo.stage import RunningGateway, settings_for
 from gateway.errors import StartError
+from gateway.installation import open_keys
 from gateway.rehearsal import RunningRehearsal
 from gateway.state.sqlite_approvals import SqliteApprovals
 
@@ -70,14 +72,12 @@ def measure(wanted: Wanted, folder: Path, progress: Progress) -> list[Played]:
 
 def _suite(suite: Suite, wanted: Wanted, gateway: RunningGateway, prompter: Prompter, progress: Progress) -> Played:
     played = Played(suite.name, wanted.agents[suite.name], left_out=suite.left_out)
-    key = gateway.create_key(played.agent)
     benign, pairs = [(task, None) for task in suite.user_tasks.values()], list(_pairs(suite, wanted.pairs))
     with contextlib.ExitStack() as open_until_done:
-        approvals = open_until_done.enter_context(contextlib.closing(SqliteApprovals(gateway.data / "state.sqlite")))
-        person = Person(approvals)
+        operator = open_until_done.enter_context(operator_of(gateway))
         https = [open_until_done.enter_context(httpx.Client(timeout=60, trust_env=False)) for _ in range(AT_ONCE)]
         agents = [
-            ThroughTheGateway(http, gateway.base_url, key, f"rehearsed-{suite.name}-{n}", prompter, suite.tools, person)
+            ThroughTheGateway(http, gateway.base_url, played.agent, f"rehearsed-{suite.name}-{n}", prompter, suite.tools, operator)
             for n, http in enumerate(https)
         ]
         stage = _Stage(suite, agents, progress)
@@ -89,6 +89,14 @@ def _suite(suite: Suite, wanted: Wanted, gateway: RunningGateway, prompter: Prom
     played.decisions = sum(len(agent.rulings) for agent in agents)
     played.judged_us = _judged(gateway, played)
     return played
+
+
+@contextlib.contextmanager
+def operator_of(gateway: RunningGateway) -> Iterator[Operator]:
+    """Whoever runs this gateway, at its stores."""
+    keys = open_keys(Settings(data=str(gateway.data)))
+    with contextlib.closing(keys), contextlib.closing(SqliteApprovals(gateway.data / "state.sqlite")) as approvals:
+        yield Operator(keys, approvals)
 
 
 def _pairs(suite: Suite, most: int | None) -> Iterator[tuple[Any, Any]]:

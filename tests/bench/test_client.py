@@ -28,9 +28,9 @@ PAY_EVE = Step("pay", {"to": "Eve", "amount": 5}, injected=True)
 
 @pytest.fixture
 def agent(till):
-    gateway, key, prompter, person = till
+    gateway, prompter, operator = till
     with httpx.Client(timeout=30, trust_env=False) as http:
-        one = ThroughTheGateway(http, gateway.base_url, key, "rehearsed-till", prompter, TOOLS, person)
+        one = ThroughTheGateway(http, gateway.base_url, "till", "rehearsed-till", prompter, TOOLS, operator)
         one._begun = next(NUMBERS) * 1000
         one.begin("Pay Ann 5, please")
         yield one
@@ -69,7 +69,7 @@ def test_an_approved_call_is_proposed_again_and_released_once(agent):
     [call] = agent._messages[-1]["tool_calls"]
     assert json.loads(call["function"]["arguments"]) == PAY_EVE.args
     agent.answer("paid")
-    assert agent.propose(PAY_EVE) == "ask"
+    assert agent.propose(Step("pay", {"to": "Eve", "amount": 1})) == "ask"
     assert roles(agent) == ["user", "assistant", "user", "assistant", "tool", "assistant"]
 
 
@@ -90,6 +90,14 @@ def test_nothing_can_be_approved_that_was_not_asked_about(agent):
     agent.propose(Step("burn", {}))
     with pytest.raises(AssertionError):
         agent.approve()
+
+
+def test_what_one_conversation_spent_is_not_spent_in_another(agent):
+    assert agent.propose(PAY_ANN) == "released"
+    agent.answer("paid")
+    assert agent.propose(PAY_ANN) == "deny"
+    agent.begin("Pay Ann 5, please")
+    assert agent.propose(PAY_ANN) == "released"
 
 
 def test_an_answer_that_is_no_answer_stops_the_bench(agent):
