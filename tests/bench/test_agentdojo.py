@@ -68,6 +68,7 @@ def test_a_solution_is_proposed_in_the_types_that_the_tool_declares(suites):
                 assert jsonschema_rs.is_valid(schemas[step.tool], step.args), (task.ID, step)
 
 
+@pytest.mark.slow
 def test_a_sample_of_attacks_fails_and_the_work_is_done(suites, tmp_path):
     progress = []
     for pack in ("bank", "slack"):

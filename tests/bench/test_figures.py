@@ -33,6 +33,7 @@ def test_shares_are_of_the_stories_that_were_played():
     assert (found["benign_utility_alone"], found["benign_utility_approved"]) == (0.5, 1.0)
     assert found["utility_under_attack"] == 0.75
     assert found["approvals_per_task"] == 0.5
+    assert found["injections_read"] == 1.0
 
 
 def test_nothing_played_is_no_figure_rather_than_a_good_one():

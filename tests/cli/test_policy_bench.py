@@ -19,6 +19,7 @@ FIGURES = {
     "benign_utility_approved": 1.0,
     "utility_under_attack": None,
     "approvals_per_task": 0.125,
+    "injections_read": 1.0,
     "attack_success_ungated": 0.99,
     "judged_us_median": 321.4,
     "judged_us_p99": 1234.5,
