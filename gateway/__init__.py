@@ -24,6 +24,7 @@ The way of a request (`pipeline.relay` is this table):
     upstream           upstream            route, connect, stream
     decode the answer  dialects            event by event
     hold and judge     holdback, judge     each call whole; policy and validators; released or replaced
+    ask a person       approvals, waiting  `ask`: the answer is held, the decision found or pending
     settle and record  bookkeeping, trace  cost, rows, journal: durable before the bytes they belong to
     respond            answering, dialects encoded from what was judged
 

@@ -296,8 +296,11 @@ async def _serve(book: Book, data: Path, host: str, port: int, settings: Setting
     from gateway.web import admin
     from gateway.web.approvals import ApprovalsDesk
     from gateway.web.token import read_or_create
+    from gateway.webhooks import read_hooks, tell
 
-    people = ApprovalsDesk(SqliteApprovals(data / STATE_FILE), settings.approvals, clock.now_us)
+    approvals = SqliteApprovals(data / STATE_FILE)
+    hooks = read_hooks(settings.approvals.webhooks, os.environ)
+    people = ApprovalsDesk(approvals, settings.approvals, clock.now_us)
     app = admin.create(book, read_or_create(data / "admin.token"), [host, "127.0.0.1", "localhost", "::1"], people)
     config = uvicorn.Config(
         app,
@@ -322,11 +325,13 @@ async def _serve(book: Book, data: Path, host: str, port: int, settings: Setting
         asyncio.get_running_loop().add_reader(sys.stdin.fileno(), _when_closed, told)
     reading = asyncio.create_task(asyncio.to_thread(book.run, stop))
     serving = asyncio.create_task(server.serve())
+    telling = asyncio.create_task(tell(approvals, hooks, clock.now_us))
     stopping = asyncio.create_task(told.wait())
     await asyncio.wait({reading, serving, stopping}, return_when=asyncio.FIRST_COMPLETED)
     stop.set()
     server.should_exit = True
     stopping.cancel()
+    telling.cancel()
     await asyncio.gather(reading, serving)
 
 
