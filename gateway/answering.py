@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from gateway import identify, steering
+from gateway import history, identify, steering
 from gateway.approvals import Question, wanted
 from gateway.config import Settings
 from gateway.continuity import keep, keep_early, withheld
@@ -380,6 +380,7 @@ def _recorded(visit: Visit, made: _Decision | Question) -> _Settled:
     visit.book.decided(call, verdict, made.judged_us, made.decision)
     if verdict.released:
         visit.round.append((call, verdict, ""))
+        history.delivered(visit, call)
         return _Settled(True, "")
     visit.denied = visit.denied or made.decision
     text = denial_text(verdict, call, made.decision)
@@ -403,6 +404,7 @@ async def _release(visit: Visit, data: bytes) -> AsyncGenerator[Head | bytes, No
             visit.reserved.settle()
         return
     await visit.book.settle()
+    await history.keep(visit)
     if not visit.answering:
         visit.answering = True
         visit.x.status = 200
@@ -424,6 +426,7 @@ async def _final(
     if not visit.answering:
         _overhead(visit)
     _lasted(visit)
+    await history.keep(visit)
     await visit.book.end()
     visit.reserved.settle()
     if not visit.answering:
@@ -437,6 +440,7 @@ async def fail(visit: Visit, error: GatewayError, state: EndState | None = None)
     """Ends the exchange with an error in the caller's dialect: as an answer, or as the last frame of a stream that has begun."""
     x = visit.x
     visit.reserved.give_back()
+    visit.issued.clear()
     x.state, x.error_code, x.error_message = state or _end_state(visit, error), error.code, error.message
     if visit.book.ended:  # its end could not be recorded: the error is all that is left to say
         parts = _unrecorded(visit, error)

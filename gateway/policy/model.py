@@ -276,6 +276,10 @@ class PolicyFile(Section):
         description="What the agent gets in place of a denied call: `explain` a text, `steer` another answer of the model, which is told "
         "of the denial, `error` an error instead of the answer. `explain` when left out.",
     )
+    verify_history: bool = Field(
+        False,
+        description="Whether earlier calls and results that a request tells of must be ones that this gateway delivered to the caller.",
+    )
     hide_denied: Literal[False] = Field(False, description="Whether tools never granted are hidden from the model.")
     rules: list[Rule] = Field(default_factory=list)
     limits: list[Limit] = Field(default_factory=list, description="How many calls, or which sums, may pass.")

@@ -75,6 +75,7 @@ class Layer:
     size: Size
     """How large its vars are."""
     on_deny: OnDeny | None = None
+    verify_history: bool = False
     labels: tuple[tuple[str, str], ...] = ()
     """(label, pattern of the tools that have it)."""
     tests: tuple[Case, ...] = ()
@@ -150,6 +151,11 @@ class PolicySet:
     def reacts(self, agent: str) -> bool:
         """Whether a denial of this agent's call may do something else than explain: then nothing leaves before it must."""
         return bool(_on_deny(self.applying(agent)))
+
+    def verifies(self, agent: str) -> bool:
+        """Whether the conversations that this agent sends must be ones that happened."""
+        enforced = (policy for policy in self.applying(agent) if policy.mode == "enforce")
+        return any(layer.verify_history for policy in enforced for layer in policy.layers)
 
     def applying(self, agent: str) -> tuple[Policy, ...]:
         found = self._agents.get(agent)

@@ -257,6 +257,7 @@ def _layer(
         vars=values,
         size=_size(values),
         on_deny=model.on_deny,
+        verify_history=model.verify_history,
         labels=tuple((label, glob) for glob, notes in model.tools.items() for label in notes.labels),
         tests=tuple(model.tests),
     )
