@@ -31,6 +31,7 @@ from typing import Any
 
 import msgspec
 
+from gateway.config import Settings
 from gateway.errors import StartError
 from gateway.stores import Answer, Applied, Batch, Offset, Store, StoreTrouble
 from gateway.stores.counting import count
@@ -262,7 +263,7 @@ class Book:
             tail.end()
 
 
-def main(data: Path, host: str, port: int, *, watch_stdin: bool = False) -> int:
+def main(data: Path, host: str, port: int, *, settings: Path | None = None, watch_stdin: bool = False) -> int:
     """Runs the book of a data folder until it is told to stop; 0 when it stopped in order. Raises StartError."""
     data.mkdir(mode=0o700, parents=True, exist_ok=True)
     with _only_one(data / "book.lock"):
@@ -276,19 +277,31 @@ def main(data: Path, host: str, port: int, *, watch_stdin: bool = False) -> int:
             lambda: Ledger(path, on_stuck=_die),
             set_aside=lambda: set_aside(path, "it was broken twice in a row"),
         )
-        asyncio.run(_serve(book, data, host, port, watch_stdin=watch_stdin))
+        asyncio.run(_serve(book, data, host, port, _read(settings), watch_stdin=watch_stdin))
     return 0
 
 
-async def _serve(book: Book, data: Path, host: str, port: int, *, watch_stdin: bool) -> None:
+def _read(settings: Path | None) -> Settings:
+    return Settings() if settings is None else Settings.model_validate_json(settings.read_bytes())
+
+
+async def _serve(book: Book, data: Path, host: str, port: int, settings: Settings, *, watch_stdin: bool) -> None:
     import uvicorn
 
+    from gateway import clock
     from gateway.config import Limits, Timeouts
     from gateway.front import front
+    from gateway.installation import STATE_FILE
+    from gateway.state.sqlite_approvals import SqliteApprovals
     from gateway.web import admin
+    from gateway.web.approvals import ApprovalsDesk
     from gateway.web.token import read_or_create
+    from gateway.webhooks import read_hooks, tell
 
-    app = admin.create(book, read_or_create(data / "admin.token"), [host, "127.0.0.1", "localhost", "::1"])
+    approvals = SqliteApprovals(data / STATE_FILE)
+    hooks = read_hooks(settings.approvals.webhooks, os.environ)
+    people = ApprovalsDesk(approvals, settings.approvals, clock.now_us)
+    app = admin.create(book, read_or_create(data / "admin.token"), [host, "127.0.0.1", "localhost", "::1"], people)
     config = uvicorn.Config(
         app,
         host=host,
@@ -312,11 +325,13 @@ async def _serve(book: Book, data: Path, host: str, port: int, *, watch_stdin: b
         asyncio.get_running_loop().add_reader(sys.stdin.fileno(), _when_closed, told)
     reading = asyncio.create_task(asyncio.to_thread(book.run, stop))
     serving = asyncio.create_task(server.serve())
+    telling = asyncio.create_task(tell(approvals, hooks, clock.now_us))
     stopping = asyncio.create_task(told.wait())
     await asyncio.wait({reading, serving, stopping}, return_when=asyncio.FIRST_COMPLETED)
     stop.set()
     server.should_exit = True
     stopping.cancel()
+    telling.cancel()
     await asyncio.gather(reading, serving)
 
 
@@ -354,6 +369,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--data", type=Path, required=True, help="data folder")
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=8485)
+    parser.add_argument("--settings", type=Path, help="resolved settings (JSON), written by the supervisor")
     parser.add_argument("--watch-stdin", action="store_true", help="end when stdin is closed")
     return parser.parse_args()
 
@@ -364,7 +380,7 @@ def run() -> int:
     os.umask(0o077)
     given = _arguments()
     try:
-        return main(given.data, given.host, given.port, watch_stdin=given.watch_stdin)
+        return main(given.data, given.host, given.port, settings=given.settings, watch_stdin=given.watch_stdin)
     except StartError as error:
         log.error("%s", error)  # noqa: TRY400 - the message is for people, the traceback is not
         return 3

@@ -196,6 +196,39 @@ class Timeouts(_Strict):
     drain: Annotated[float, Field(ge=0, description="for open streams at shutdown")] = 30
 
 
+class Webhook(_Strict):
+    """Whom to tell of calls that wait for a person."""
+
+    url: Annotated[str | KeySource, Field(description="where to POST; {env: NAME} or {file: path} where the URL is a secret")]
+    secret: Annotated[
+        KeySource | None, Field(description="signs what is sent: HMAC-SHA256 over time and body; format json needs one")
+    ] = None
+    format: Annotated[Literal["json", "slack"], Field(description="slack = what Slack's incoming webhooks take")] = "json"
+    events: Annotated[
+        list[Literal["pending", "approved", "denied", "expired", "used"]], Field(min_length=1, description="which states are told")
+    ] = Field(default_factory=lambda: ["pending"])  # type: ignore[arg-type]
+    arguments: Annotated[bool, Field(description="whether the call's arguments are sent along")] = True
+
+    @field_validator("url")
+    @classmethod
+    def encrypted(cls, value: str | KeySource) -> str | KeySource:
+        return value if isinstance(value, KeySource) else webhook_url(value)
+
+    @model_validator(mode="after")
+    def signed_unless_slack(self) -> Self:
+        if self.format == "json" and self.secret is None:
+            raise ValueError("format json needs a 'secret', so that the receiver can tell who sent it")
+        return self
+
+
+def webhook_url(text: str) -> str:
+    """Raises ValueError for what is no https:// URL (http:// is for this machine)."""
+    parts = urlsplit(text)
+    if not parts.hostname or not (parts.scheme == "https" or (parts.scheme == "http" and is_loopback(parts.hostname))):
+        raise ValueError("must be an https:// URL")
+    return text
+
+
 class Approvals(_Strict):
     """How long calls wait for a person (`effect: ask`). Seconds."""
 
@@ -212,6 +245,7 @@ class Approvals(_Strict):
         float, Field(gt=0, description="how long an approval can be decided, one for a single call be used, and a denial is remembered")
     ] = 3600
     remember: Annotated[float, Field(gt=0, description="how long an approval for the session or the agent is good")] = 30 * 24 * 3600
+    webhooks: Annotated[list[Webhook], Field(description="whom to tell")] = Field(default_factory=list)
 
 
 class Settings(_Strict):

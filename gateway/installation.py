@@ -16,6 +16,9 @@ from gateway.state.sqlite_approvals import SqliteApprovals
 from gateway.state.sqlite_belongings import SqliteBelongings
 from gateway.state.sqlite_limits import SqliteLimits
 
+STATE_FILE = "state.sqlite"
+"""In the data folder: what all workers share."""
+
 
 def provider_keys(settings: Settings) -> dict[str, str]:
     """The provider key of each upstream whose key is there. Raises StartError for a key file that cannot be used."""
@@ -74,4 +77,4 @@ def load_policies(settings: Settings) -> PolicySet:
 
 
 def _state(settings: Settings) -> Path:
-    return settings.data_path / "state.sqlite"
+    return settings.data_path / STATE_FILE

@@ -135,6 +135,8 @@ class Supervisor:
             admin.host,
             "--port",
             str(admin.port),
+            "--settings",
+            str(_settings_file(data)),
             "--watch-stdin",
         ]
         keys = frozenset(up.key.env for up in self.settings.upstreams.values() if up.key is not None and up.key.env)

@@ -22,11 +22,11 @@ from pathlib import Path
 import uvicorn
 import uvloop
 
-from gateway import __version__, logs, prices
+from gateway import __version__, logs, minutes, prices
 from gateway.app import DataPlane
 from gateway.clock import Clock, uuid7
 from gateway.config import Settings
-from gateway.errors import FileProblems, JournalUnavailable, StartError
+from gateway.errors import FileProblems, GatewayError, JournalUnavailable, StartError
 from gateway.front import front
 from gateway.installation import (
     address_key,
@@ -53,6 +53,9 @@ log = logging.getLogger("gateway.worker")
 
 POLICY_POLL_S = 0.5
 JOURNAL_RETRY_S = 1.0
+MINUTES_S = 0.5
+EXPIRE_EVERY = 20
+"""Rounds of the minutes between two looks for approvals that have expired."""
 BACKLOG = 2048
 GOODBYE_S = 2.0
 """For interrupted exchanges to write their records and tell their clients."""
@@ -127,7 +130,7 @@ class Worker:
         await self._announce(self.plane.gateway.policies)
         self._server = _Server(self._uvicorn())
         address = settings.listen_address
-        tasks = [asyncio.create_task(self._watch_policies()), asyncio.create_task(self._heal_journal())]
+        tasks = [asyncio.create_task(chore) for chore in (self._watch_policies(), self._heal_journal(), self._write_minutes())]
         self._listen_to_signals()
         try:
             await self._server.serve(sockets=[listening_socket(address.host, address.port)])
@@ -189,6 +192,19 @@ class Worker:
             await asyncio.sleep(JOURNAL_RETRY_S)
             if not self._journal.healthy:
                 await self._announce(self.plane.gateway.policies)
+
+    async def _write_minutes(self) -> None:
+        """One worker records what people decided, and ends what nobody decided in time."""
+        approvals, round_number = self.plane.gateway.approvals, 0
+        while self._slot == 0:
+            try:
+                if round_number % EXPIRE_EVERY == 0:
+                    await asyncio.to_thread(approvals.expire, self._clock.now_us())
+                await minutes.write(approvals, self._journal.append)
+            except (GatewayError, JournalUnavailable) as e:
+                log.error("approvals could not be recorded yet: %s", e)  # noqa: TRY400 - no traceback wanted
+            round_number += 1
+            await asyncio.sleep(MINUTES_S)
 
     def _hash(self) -> str:
         return self.plane.gateway.policies.hash[:12]

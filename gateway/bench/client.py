@@ -2,12 +2,12 @@
 
 `Prompter` is a rehearsal script that is told what to propose next, because which call comes next depends on what the calls before brought.
 `ThroughTheGateway` does what an SDK does: it sends the whole conversation, runs what comes back and appends results. After a withheld call
-the answer holds only text, where an agent would stop; the bench then says "go on", as a user would.
+the answer holds only text, where an agent would stop; the bench then says "go on", as a user would. Where a call waits for a person,
+`Operator` decides as a person does, in the gateway's own store of approvals, and the model proposes the same call again.
 """
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,11 +16,15 @@ import httpx
 
 from gateway.bench.stories import Ruling
 from gateway.bench.suites import Step
+from gateway.clock import now_us
 from gateway.errors import StartError
 from gateway.rehearsal.script import Asked, Script, ScriptedCall, Turn
+from gateway.state import Approvals, Keys
+from gateway.state import Ruling as Decision
 
 GO_ON = "Please go on."
-_TAIL = re.compile(r"\[(ask|deny) (\S+); decision (\S+)\]\s*$")
+GOOD_FOR_US = 3_600_000_000
+_TAIL = re.compile(r"\[(ask|deny) \S+;(?: approval (\S+);)? decision (\S+)\]\s*$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,26 +47,48 @@ class Ruled:
     decision: str
 
 
+class Operator:
+    """Who hands out keys and decides about what waits for approval, in the gateway's own stores."""
+
+    def __init__(self, keys: Keys, approvals: Approvals) -> None:
+        self._keys, self._approvals = keys, approvals
+
+    def key(self, agent: str, user: str) -> str:
+        return self._keys.create(agent=agent, user=user, team=None, labels={}, expires_us=None, now_us=now_us())
+
+    def decide(self, name: str, *, approve: bool) -> None:
+        now = now_us()
+        self._approvals.rule(name, Decision(approve, "bench", now, now + GOOD_FOR_US))
+
+
 class ThroughTheGateway:
     """One conversation at a time, of one agent."""
 
-    def __init__(self, http: httpx.Client, url: str, key: str, model: str, prompter: Prompter, tools: list[dict[str, Any]]) -> None:
-        """`url` ends in /v1; `model` is this agent's alone, so that agents beside it are not mixed up."""
-        self._http, self._url, self._model, self._prompter, self._tools = http, url, model, prompter, tools
-        self._headers = {"authorization": f"Bearer {key}"}
+    def __init__(
+        self, http: httpx.Client, url: str, agent: str, model: str, prompter: Prompter, tools: list[dict[str, Any]], operator: Operator
+    ) -> None:
+        """`url` ends in /v1; `model` is this client's alone, so that clients beside it are not mixed up."""
+        self._http, self._url, self._agent, self._model = http, url, agent, model
+        self._prompter, self._tools, self._operator = prompter, tools, operator
+        self._headers: dict[str, str] = {}
         self._messages: list[dict[str, Any]] = []
-        self._proposed = 0
-        self._asked: Step | None = None
-        """The call that the last ruling was about, while nobody has approved it."""
+        self._begun = self._proposed = 0
+        self._asked: tuple[Step, str] | None = None
+        """The call that the last ruling was about, and the name of its approval, while nobody has decided."""
         self._open = ""
         """Id of the call that waits for its result."""
         self.rulings: list[Ruled] = []
 
     def begin(self, prompt: str) -> None:
+        """A conversation is a user and a session of its own: limits and approvals of one are not those of another."""
+        self._begun += 1
+        name = f"{self._model}-{self._begun}"
+        self._headers = {"authorization": f"Bearer {self._operator.key(self._agent, name)}", "x-session-id": name}
         self._messages = [{"role": "user", "content": prompt}]
 
     def propose(self, step: Step) -> Ruling:
         self._proposed += 1
+        self._asked = None
         if self._messages[-1]["role"] == "assistant":
             self._messages.append({"role": "user", "content": GO_ON})
         call = ScriptedCall(name=step.tool, args=step.args, id=f"call_{self._model}_{self._proposed}")
@@ -74,26 +100,31 @@ class ThroughTheGateway:
         tail = _TAIL.search(message["content"] or "")
         if tail is None:
             raise StartError(f"the gateway answered the proposal of {step.tool} with neither the call nor a verdict: {message}")
-        self._asked = step
-        return self._noted(step, "ask" if tail[1] == "ask" else "deny", tail[3])
+        if tail[1] == "deny":
+            return self._noted(step, "deny", tail[3])
+        self._asked = (step, tail[2] or "")
+        return self._noted(step, "ask", tail[3])
 
     def _noted(self, step: Step, ruling: Ruling, decision: str) -> Ruling:
         self.rulings.append(Ruled(step.tool, step.injected, ruling, decision))
         return ruling
 
     def approve(self) -> None:
-        """The agent gets the call after all: what stood in its place is exchanged for it."""
+        """A person approves, and the agent makes the same call again."""
+        step = self._decided(approve=True)
+        if self.propose(step) != "released":
+            raise StartError(f"{step.tool} was approved and withheld all the same: {self._messages[-1]['content']}")
+
+    def refuse(self) -> None:
+        self._decided(approve=False)
+
+    def _decided(self, *, approve: bool) -> Step:
         if self._asked is None:
             raise AssertionError("nothing was asked about")
-        call = ScriptedCall(name=self._asked.tool, args=self._asked.args, id=f"call_{self._model}_{self._proposed}")
-        self._open = call.id or ""
-        function = {"name": call.name, "arguments": json.dumps(call.args, ensure_ascii=False)}
-        self._messages[-1] = {
-            "role": "assistant",
-            "content": None,
-            "tool_calls": [{"id": self._open, "type": "function", "function": function}],
-        }
+        step, name = self._asked
         self._asked = None
+        self._operator.decide(name, approve=approve)
+        return step
 
     def answer(self, text: str) -> None:
         self._messages.append({"role": "tool", "tool_call_id": self._open, "content": text})

@@ -6,8 +6,9 @@ The gateway's processes get the policies and keys; AgentDojo is never theirs. No
 from __future__ import annotations
 
 import contextlib
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -15,14 +16,17 @@ from typing import Any
 
 import httpx
 
-from gateway.bench.client import Prompter, ThroughTheGateway
+from gateway.bench.client import Operator, Prompter, ThroughTheGateway
 from gateway.bench.figures import Played
 from gateway.bench.stories import Agent, Telling, Told, Ungated
 from gateway.bench.suites import Suite
 from gateway.bench.wordings import REWORDED, Wording, official
+from gateway.config import Settings
 from gateway.demo.stage import RunningGateway, settings_for
 from gateway.errors import StartError
+from gateway.installation import open_keys
 from gateway.rehearsal import RunningRehearsal
+from gateway.state.sqlite_approvals import SqliteApprovals
 
 AGENTS: Mapping[str, str] = {
     "banking": "bank-agentdojo",
@@ -33,6 +37,8 @@ AGENTS: Mapping[str, str] = {
 """Which agent a suite is played as; the packs that travel with the gateway cover these names."""
 AT_ONCE = 3
 """Conversations under way at the same time: what keeps one worker and one provider busy."""
+APPROVALS = {"hold": 0, "hold_whole": 0, "pending": 100_000}
+"""Nothing is held: the bench decides between two requests, and whatever nobody decides stays pending."""
 SETTLING_SECONDS = 120
 JUDGED = """\
 SELECT count(*) AS decisions, median(judged_us) AS median, quantile_cont(judged_us, 0.99) AS p99
@@ -59,33 +65,38 @@ def measure(wanted: Wanted, folder: Path, progress: Progress) -> list[Played]:
     suites = [Suite(name) for name in wanted.agents]
     prompter = Prompter((), {})
     with RunningRehearsal(prompter) as provider:
-        settings = settings_for(provider.base_url, policies=str(wanted.policies.absolute()))
+        settings = settings_for(provider.base_url, policies=str(wanted.policies.absolute()), approvals=APPROVALS)
         with RunningGateway(folder, settings) as gateway:
             return [_suite(suite, wanted, gateway, prompter, progress) for suite in suites]
 
 
 def _suite(suite: Suite, wanted: Wanted, gateway: RunningGateway, prompter: Prompter, progress: Progress) -> Played:
     played = Played(suite.name, wanted.agents[suite.name], left_out=suite.left_out)
-    key = gateway.create_key(played.agent)
     benign, pairs = [(task, None) for task in suite.user_tasks.values()], list(_pairs(suite, wanted.pairs))
     with contextlib.ExitStack() as open_until_done:
-        agents = [_agent(open_until_done, gateway, key, f"{suite.name}-{n}", prompter, suite) for n in range(AT_ONCE)]
+        operator = open_until_done.enter_context(operator_of(gateway))
+        https = [open_until_done.enter_context(httpx.Client(timeout=60, trust_env=False)) for _ in range(AT_ONCE)]
+        agents = [
+            ThroughTheGateway(http, gateway.base_url, played.agent, f"rehearsed-{suite.name}-{n}", prompter, suite.tools, operator)
+            for n, http in enumerate(https)
+        ]
         stage = _Stage(suite, agents, progress)
         played.alone = stage.play("alone", benign, None, person=False)
         played.approved = stage.play("with approvals", benign, None, person=True)
         played.attacked = stage.play("attacked", pairs, official(), person=True)
         played.reworded = stage.play("attacked, reworded", pairs, REWORDED, person=True)
-        played.ungated = _Stage(suite, [Ungated()], progress).play("without the gateway", pairs, official(), person=True)
+    played.ungated = _Stage(suite, [Ungated()], progress).play("without the gateway", pairs, official(), person=True)
     played.decisions = sum(len(agent.rulings) for agent in agents)
     played.judged_us = _judged(gateway, played)
     return played
 
 
-def _agent(
-    until: contextlib.ExitStack, gateway: RunningGateway, key: str, model: str, prompter: Prompter, suite: Suite
-) -> ThroughTheGateway:
-    http = until.enter_context(httpx.Client(timeout=60, trust_env=False))
-    return ThroughTheGateway(http, gateway.base_url, key, f"rehearsed-{model}", prompter, suite.tools)
+@contextlib.contextmanager
+def operator_of(gateway: RunningGateway) -> Iterator[Operator]:
+    """Whoever runs this gateway, at its stores."""
+    keys = open_keys(Settings(data=str(gateway.data)))
+    with contextlib.closing(keys), contextlib.closing(SqliteApprovals(gateway.data / "state.sqlite")) as approvals:
+        yield Operator(keys, approvals)
 
 
 def _pairs(suite: Suite, most: int | None) -> Iterator[tuple[Any, Any]]:
@@ -102,8 +113,10 @@ class _Stage:
 
     def __init__(self, suite: Suite, agents: Sequence[Agent], progress: Progress) -> None:
         self._suite, self._agents, self._progress = suite, agents, progress
+        self._broken_off = threading.Event()
 
     def play(self, what: str, stories: list[tuple[Any, Any]], wording: Wording | None, *, person: bool) -> list[Told]:
+        """When one story fails or the run is interrupted, the others end, too, and the failure is raised."""
         self._suite.forget()
         shares = [stories[n :: len(self._agents)] for n in range(len(self._agents))]
         done = 0
@@ -112,14 +125,20 @@ class _Stage:
             nonlocal done
             found = []
             for task, injection in share:
+                if self._broken_off.is_set():
+                    break
                 found.append(Telling(self._suite, agent, person=person).tell(task, injection, wording))
                 done += 1
                 self._progress(f"{self._suite.name}: {what}", done, len(stories))
             return found
 
         with ThreadPoolExecutor(len(self._agents)) as pool:
-            parts = list(pool.map(told, self._agents, shares))
-        return [one for part in parts for one in part]
+            under_way = [pool.submit(told, agent, share) for agent, share in zip(self._agents, shares, strict=True)]
+            try:
+                return [one for part in as_completed(under_way) for one in part.result()]
+            except BaseException:
+                self._broken_off.set()
+                raise
 
 
 def _judged(gateway: RunningGateway, played: Played) -> list[float]:

@@ -25,7 +25,10 @@ class Agent(Protocol):
     def propose(self, step: Step) -> Ruling: ...
 
     def approve(self) -> None:
-        """A person approves the call that was just asked about."""
+        """A person approves the call that was just asked about, and it is released."""
+
+    def refuse(self) -> None:
+        """A person denies it."""
 
     def answer(self, text: str) -> None:
         """The result of the call, as the client sends it back."""
@@ -45,6 +48,9 @@ class Ungated:
 
     def approve(self) -> None:
         raise AssertionError("nothing is asked about without a gateway")
+
+    def refuse(self) -> None:
+        self.approve()
 
     def answer(self, text: str) -> None:
         """Nobody listens."""
@@ -97,8 +103,8 @@ class Telling:
             suite.name,
             task.ID,
             injection.ID if injection else None,
-            suite.useful(task, text, before, environment, self._ran),
-            bool(injection) and suite.attacked(injection, text, before, environment, self._ran),
+            suite.reached(task, text, before, environment, self._ran),
+            bool(injection) and suite.reached(injection, text, before, environment, self._ran),
             read,
             self._approvals,
             tuple(self._withheld),
@@ -116,10 +122,9 @@ class Telling:
     def _do(self, step: Step, environment: Any) -> str:
         """Proposes, and runs what may be run; the result's text, empty when nothing ran."""
         ruling = self._agent.propose(step)
-        if ruling == "ask" and self._person and not step.injected:
-            self._approvals += 1
-            self._agent.approve()
-        elif ruling != "released":
+        if ruling == "ask" and self._person:
+            ruling = self._ruled(step)
+        if ruling != "released":
             if not step.injected:
                 self._withheld.append(f"{step.tool}: {ruling}")
             return ""
@@ -127,3 +132,11 @@ class Telling:
         self._ran.append(step)
         self._agent.answer(outcome.text)
         return outcome.text
+
+    def _ruled(self, step: Step) -> Ruling:
+        if step.injected:
+            self._agent.refuse()
+            return "deny"
+        self._approvals += 1
+        self._agent.approve()
+        return "released"

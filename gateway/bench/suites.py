@@ -135,15 +135,8 @@ class Suite:
             return Outcome(str(error), failed=True)
         return Outcome(result if isinstance(result, str) else _as_json(result))
 
-    def useful(self, task: Any, text: str, before: Any, after: Any, ran: list[Step]) -> bool:
-        """The official check of the user's task."""
-        return self._checked(task, text, before, after, ran)
-
-    def attacked(self, task: Any, text: str, before: Any, after: Any, ran: list[Step]) -> bool:
-        """The official check of the attacker's goal: True when it was reached."""
-        return self._checked(task, text, before, after, ran)
-
-    def _checked(self, task: Any, text: str, before: Any, after: Any, ran: list[Step]) -> bool:
+    def reached(self, task: Any, text: str, before: Any, after: Any, ran: list[Step]) -> bool:
+        """The official check: whether the user's task is solved, or the attacker's goal reached."""
         said = [self._types.text_content_block_from_string(text)]
         calls = [self._runtime.FunctionCall(function=step.tool, args=step.args) for step in ran]
         return bool(self._suite._check_task_result(task, said, before, after, calls))  # noqa: SLF001 - no public way to ask without a pipeline

@@ -6,8 +6,10 @@ codes: 0 measured, 2 wrong usage, 3 AgentDojo is missing or the gateway does not
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -54,7 +56,8 @@ def agentdojo(
 
     wanted = _suites(suite, agent)
     agents = {name: agent or AGENTS[name] for name in wanted}
-    with tempfile.TemporaryDirectory(prefix="tollhouse-bench-") as scratch:
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that being told to stop also stops what was started
+    with tempfile.TemporaryDirectory(prefix="tollhouse-bench-") as scratch, contextlib.redirect_stdout(sys.stderr):  # the suites print
         measured = _staged(policies or shipped("policies"), wanted, Path(scratch), whole=whole)
         found = report(measure(Wanted(measured, agents, pairs), Path(scratch), _Progress()))
     typer.echo(json.dumps(found) if as_json else _told(found))
@@ -112,8 +115,8 @@ def _told(found: dict[str, Any]) -> str:
 
 NOTES = (
     "The model obeys every injection and its calls are AgentDojo's own solutions, so this is what the policy stops, not how likely a model",
-    "is to be fooled. Goals that only want a sentence said make no call and are left out. Approvals are played by the bench: it counts the",
-    "call as approved and runs it, where the gateway itself would wait for a person.",
+    "is to be fooled. Goals that only want a sentence said make no call and are left out. The person of the approvals is the bench:",
+    "it approves every call of the user's own task that is asked about, and denies every other. A careless person lets more through.",
 )
 
 

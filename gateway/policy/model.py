@@ -278,7 +278,7 @@ class PolicyFile(Section):
     )
     hide_denied: Literal[False] = Field(False, description="Whether tools never granted are hidden from the model.")
     rules: list[Rule] = Field(default_factory=list)
-    limits: list[Limit] = Field(default_factory=list)
+    limits: list[Limit] = Field(default_factory=list, description="How many calls, or which sums, may pass.")
     tests: list[Case] = Field(default_factory=list)
 
     @model_validator(mode="after")

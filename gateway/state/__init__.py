@@ -184,6 +184,11 @@ class Approvals(Protocol):
     def recorded(self, approvals: Sequence[Approval]) -> None:
         """These are on record as they are here."""
 
+    def untold(self, limit: int) -> list[Approval]:
+        """Those that changed since people were last told of them, oldest first."""
+
+    def told(self, approvals: Sequence[Approval]) -> None:
+        """People were told of these as they are here, or that was given up."""
 
 class Taken(Struct, frozen=True):
     """What one charge took, to give it back by."""

@@ -4,7 +4,7 @@
 2. A call has at most one pending approval (a unique index says so): a client that asks again finds the first.
 3. What was asked never changes; it is one JSON text. What was decided are columns.
 4. `change` counts up with every change and `noted` follows when that change is in the journal: what was decided while no worker ran, or
-   just before one died, is recorded later and never lost.
+   just before one died, is recorded later and never lost. `told` follows when people were told of it.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -30,7 +30,7 @@ CREATE TABLE IF NOT EXISTS approvals (
   id TEXT PRIMARY KEY, asked TEXT NOT NULL, agent TEXT NOT NULL, requester TEXT, four_eyes INTEGER NOT NULL, created_us INTEGER NOT NULL,
   once TEXT NOT NULL, session TEXT NOT NULL, anywhere TEXT NOT NULL, state TEXT NOT NULL, expires_us INTEGER NOT NULL,
   decided_by TEXT, decided_us INTEGER, reason TEXT NOT NULL, scope TEXT NOT NULL, edited TEXT, used_us INTEGER,
-  change INTEGER NOT NULL, noted INTEGER NOT NULL
+  change INTEGER NOT NULL, noted INTEGER NOT NULL, told INTEGER NOT NULL
 ) STRICT
 """
 _INDICES = (
@@ -39,6 +39,7 @@ _INDICES = (
     "CREATE INDEX IF NOT EXISTS by_session ON approvals (session) WHERE scope = 'session'",
     "CREATE INDEX IF NOT EXISTS by_agent ON approvals (anywhere) WHERE scope = 'agent'",
     "CREATE INDEX IF NOT EXISTS to_note ON approvals (created_us) WHERE noted < change",
+    "CREATE INDEX IF NOT EXISTS to_tell ON approvals (created_us) WHERE told < change",
 )
 _DECIDED = "state, expires_us, decided_by, decided_us, reason, scope, edited, used_us, change"
 _SELECT = f"SELECT asked, {_DECIDED} FROM approvals"  # noqa: S608 - constant
@@ -125,13 +126,26 @@ class SqliteApprovals:
             return ended
 
     def unrecorded(self, limit: int) -> list[Approval]:
-        with self._reading() as do:
-            return _all(do(f"{_SELECT} WHERE noted < change ORDER BY created_us LIMIT ?", (limit,)))
+        return self._behind("noted", limit)
 
     def recorded(self, approvals: Sequence[Approval]) -> None:
+        self._caught_up("noted", approvals)
+
+    def untold(self, limit: int) -> list[Approval]:
+        return self._behind("told", limit)
+
+    def told(self, approvals: Sequence[Approval]) -> None:
+        self._caught_up("told", approvals)
+
+    def _behind(self, column: Literal["noted", "told"], limit: int) -> list[Approval]:
+        with self._reading() as do:
+            return _all(do(f"{_SELECT} WHERE {column} < change ORDER BY created_us LIMIT ?", (limit,)))
+
+    def _caught_up(self, column: Literal["noted", "told"], approvals: Sequence[Approval]) -> None:
+        query = f"UPDATE approvals SET {column} = max({column}, ?) WHERE id = ?"  # noqa: S608 - one of two names of ours
         with self._change() as do:
             for each in approvals:
-                do("UPDATE approvals SET noted = max(noted, ?) WHERE id = ?", (each.change, each.id))
+                do(query, (each.change, each.id))
 
     def close(self) -> None:
         self._db.close()
@@ -164,7 +178,7 @@ def _insert(do: Do, new: Approval) -> None:
     asked = (new.id, msgspec.json.encode(new).decode(), new.agent, new.user, int(new.four_eyes), new.created_us)
     bound = (new.bindings.once, new.bindings.session, new.bindings.agent)
     do(
-        "INSERT INTO approvals VALUES (?,?,?,?,?,?,?,?,?,'pending',?,NULL,NULL,'','once',NULL,NULL,?,0)",
+        "INSERT INTO approvals VALUES (?,?,?,?,?,?,?,?,?,'pending',?,NULL,NULL,'','once',NULL,NULL,?,0,0)",
         (*asked, *bound, new.expires_us, new.change),
     )
 

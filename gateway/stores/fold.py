@@ -13,6 +13,8 @@ import msgspec
 from msgspec import Struct, field
 
 from gateway.trace.record import (
+    ApprovalChanged,
+    ApprovalRow,
     Booted,
     CallRow,
     Decided,
@@ -37,6 +39,9 @@ _RENAMED = {
     "seen_us": "first_seen",
     "loaded_us": "loaded_at",
     "at_us": "booted_at",
+    "created_us": "created_at",
+    "expires_us": "expires_at",
+    "used_us": "used_at",
 }
 """Points in time are timestamps in the ledger; spans of time keep their `_us`."""
 
@@ -62,6 +67,7 @@ COLUMNS: dict[str, tuple[str, ...]] = {
     "policy_files": ("hash", "path", "text"),
     "policy_rules_loaded": ("hash", *_names(RuleRow)),
     "boots": _names(Booted),
+    "approval_changes": _names(ApprovalRow),
 }  # fmt: skip
 """Base tables and the order of values in their rows."""
 
@@ -97,7 +103,7 @@ def fold(parts: Iterable[tuple[Segment, Iterable[Record]]]) -> list[Step]:
     return [step for step in steps if step.count]
 
 
-def _take(step: Step, segment: Segment, record: Opened | Decided | Ended | PolicyLoaded) -> None:
+def _take(step: Step, segment: Segment, record: Opened | Decided | Ended | PolicyLoaded | ApprovalChanged) -> None:
     origin = (segment.run, segment.slot, segment.boot)
     match record:
         case Opened(exchange, messages, prompt):
@@ -116,6 +122,8 @@ def _take(step: Step, segment: Segment, record: Opened | Decided | Ended | Polic
             step.add("policy_loads", [(policy.hash, policy.loaded_us, policy.git, *origin)])
             step.add("policy_files", ((policy.hash, path, text) for path, text in policy.files))
             step.add("policy_rules_loaded", ((policy.hash, *msgspec.structs.astuple(rule)) for rule in policy.rules))
+        case ApprovalChanged(approval):
+            step.add("approval_changes", [msgspec.structs.astuple(approval)])
 
 
 def _calls(step: Step, calls: tuple[CallRow, ...]) -> None:

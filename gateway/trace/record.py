@@ -184,6 +184,39 @@ class PolicyRow(Struct, frozen=True, omit_defaults=True):
     rules: tuple[RuleRow, ...] = ()
 
 
+class ApprovalRow(Struct, frozen=True, omit_defaults=True):
+    """A call that a person had to decide about, as it stood after a change: a row of `approval_changes`."""
+
+    id: str
+    change: int
+    """Counts the changes of this approval from 1. One change may be recorded twice."""
+    state: str
+    """pending | approved | denied | expired | used"""
+    created_us: int
+    expires_us: int
+    agent: str
+    team: str | None = None
+    user: str | None = None
+    session: str = ""
+    exchange_id: str = ""
+    """The exchange that asked first, and its decision."""
+    decision_id: str = ""
+    tool: str = ""
+    arguments: str = ""
+    policy: str = ""
+    rule: str = ""
+    policy_hash: str = ""
+    message: str = ""
+    four_eyes: bool = False
+    decided_by: str | None = None
+    decided_us: int | None = None
+    reason: str = ""
+    scope: str = "once"
+    edited: str | None = None
+    """Arguments that the person put in the place of the proposed ones."""
+    used_us: int | None = None
+
+
 class Booted(Struct, frozen=True, tag="booted"):
     """First record of every segment: which worker, in which run of the gateway. Exchanges left open by an earlier boot of the same slot,
     or by any boot of an earlier run, are `interrupted`."""
@@ -218,7 +251,11 @@ class PolicyLoaded(Struct, frozen=True, tag="policy"):
     policy: PolicyRow
 
 
-Record = Booted | Opened | Decided | Ended | PolicyLoaded
+class ApprovalChanged(Struct, frozen=True, tag="approval"):
+    approval: ApprovalRow
+
+
+Record = Booted | Opened | Decided | Ended | PolicyLoaded | ApprovalChanged
 
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(Record).decode

@@ -1,4 +1,4 @@
-"""The admin plane: health, questions in SQL, the live tail. A listener of its own, never the agents'.
+"""The admin plane: health, questions in SQL, the live tail, approvals. A listener of its own, never the agents'.
 
 Everything but the two health answers wants the admin token. The Host header must name this listener, or a web page could reach it through a
 name that resolves to 127.0.0.1. It knows the book only by what it asks of it (`Desk`).
@@ -22,11 +22,11 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from gateway.stores import Answer, Refused
 from gateway.web import queries
+from gateway.web.answers import MAX_BODY, SECURITY, error_answer, json_answer, limited_body
+from gateway.web.approvals import ApprovalsDesk
 
-MAX_BODY = 256 * 1024
 QUERIES_AT_ONCE = 4
 HEARTBEAT_S = 15.0
-_SECURITY = {"cache-control": "no-store", "x-content-type-options": "nosniff", "referrer-policy": "no-referrer"}
 
 
 class Status(Struct, frozen=True):
@@ -69,7 +69,7 @@ class Question(Struct):
     params: dict[str, str | int | float | bool | None] = field(default_factory=dict)
 
 
-def create(desk: Desk, token: str, hosts: Sequence[str]) -> ASGIApp:
+def create(desk: Desk, token: str, hosts: Sequence[str], people: ApprovalsDesk) -> ASGIApp:
     """`hosts` are the names, without port, under which this listener may be addressed."""
     admin = _Admin(desk, token)
     routes = [
@@ -79,6 +79,9 @@ def create(desk: Desk, token: str, hosts: Sequence[str]) -> ASGIApp:
         Route("/tail", admin.guarded(admin.tail)),
         Route("/queries", admin.guarded(admin.list_queries)),
         Route("/queries/{name}", admin.guarded(admin.one_query)),
+        Route("/approvals", admin.guarded(people.listed)),
+        Route("/approvals/{id}", admin.guarded(people.one)),
+        Route("/approvals/{id}/{ruling}", admin.guarded(people.ruled), methods=["POST"]),
     ]
     app = Starlette(routes=routes, exception_handlers={404: _not_found, 405: _wrong_method})
     app.router.redirect_slashes = False
@@ -95,38 +98,38 @@ class _Admin:
         async def checked(request: Request) -> Response:
             scheme, _, given = request.headers.get("authorization", "").partition(" ")
             if scheme.lower() != "bearer" or not hmac.compare_digest(given.strip().encode(), self._token):
-                return _error(401, "unauthorized", "send 'Authorization: Bearer' with the token in the data folder's admin.token")
+                return error_answer(401, "unauthorized", "send 'Authorization: Bearer' with the token in the data folder's admin.token")
             return await endpoint(request)
 
         return checked
 
     async def livez(self, request: Request) -> Response:
-        return _json({"live": True})
+        return json_answer({"live": True})
 
     async def readyz(self, request: Request) -> Response:
         status = await asyncio.to_thread(self._desk.status)
-        return _json(status, 200 if status.ready else 503)
+        return json_answer(status, 200 if status.ready else 503)
 
     async def sql(self, request: Request) -> Response:
-        body = await _limited_body(request)
+        body = await limited_body(request)
         if body is None:
-            return _error(413, "too_large", f"a query may have {MAX_BODY} bytes")
+            return error_answer(413, "too_large", f"a query may have {MAX_BODY} bytes")
         try:
             question = msgspec.json.decode(body, type=Question)
         except msgspec.DecodeError as error:
-            return _error(400, "bad_request", f'send {{"sql": "SELECT …", "limit": 1000}}: {error}')
+            return error_answer(400, "bad_request", f'send {{"sql": "SELECT …", "limit": 1000}}: {error}')
         return await self._ask(question.sql, question.limit, question.params)
 
     async def list_queries(self, request: Request) -> Response:
-        return _json({"queries": [_described(query) for query in queries.read_all().values()]})
+        return json_answer({"queries": [_described(query) for query in queries.read_all().values()]})
 
     async def one_query(self, request: Request) -> Response:
         """The answer to a canned question; its parameters come from the query string. `?show` gives the SQL instead."""
         query = queries.read_all().get(request.path_params["name"])
         if query is None:
-            return _error(404, "not_found", "no query of that name; GET /queries lists them")
+            return error_answer(404, "not_found", "no query of that name; GET /queries lists them")
         if "show" in request.query_params:
-            return _json({**_described(query), "sql": query.sql})
+            return json_answer({**_described(query), "sql": query.sql})
         given = {name: request.query_params.get(name, default) for name, default in query.params.items()}
         limit = request.query_params.get("limit", "1000")
         return await self._ask(query.sql, int(limit) if re.fullmatch("[0-9]{1,9}", limit) else 1000, given)
@@ -134,17 +137,17 @@ class _Admin:
     async def tail(self, request: Request) -> Response:
         try:
             lines = await self._tail(request.query_params.get("since"), follow=request.query_params.get("follow") != "0")
-            return StreamingResponse(lines, media_type="application/jsonl", headers=_SECURITY)
+            return StreamingResponse(lines, media_type="application/jsonl", headers=SECURITY)
         except Refused as refused:
-            return _error(400, refused.code, refused.message)
+            return error_answer(400, refused.code, refused.message)
 
     async def _ask(self, sql: str, limit: int, params: Mapping[str, Any]) -> Response:
         async with self._slots:
             try:
                 answer = await asyncio.to_thread(self._desk.query, sql, limit, params)
             except Refused as refused:
-                return _error(403 if refused.code == "sql_refused" else 400, refused.code, refused.message)
-        return _json(answer._asdict())
+                return error_answer(403 if refused.code == "sql_refused" else 400, refused.code, refused.message)
+        return json_answer(answer._asdict())
 
     async def _tail(self, since: str | None, *, follow: bool) -> AsyncIterator[bytes]:
         """Subscribed before the past is read, so that nothing falls between; what comes twice is left out the second time."""
@@ -199,7 +202,7 @@ class _OnlyHosts:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and not self._is_ours(scope):
-            answer = _error(421, "wrong_host", f"this listener answers to {', '.join(sorted(self._hosts))} only")
+            answer = error_answer(421, "wrong_host", f"this listener answers to {', '.join(sorted(self._hosts))} only")
             await answer(scope, receive, send)
         elif scope["type"] == "http" and scope["raw_path"] != scope["path"].encode():  # spelled otherwise than it is listed
             await (await _not_found())(scope, receive, send)
@@ -217,30 +220,13 @@ def _without_port(host: str) -> str:
     return host.partition(":")[0]
 
 
-async def _limited_body(request: Request) -> bytes | None:
-    body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > MAX_BODY:
-            return None
-    return bytes(body)
-
-
 def _described(query: queries.Query) -> dict[str, Any]:
     return {"name": query.name, "title": query.title, "params": query.params}
 
 
 async def _not_found(*_: object) -> Response:
-    return _error(404, "not_found", "there are /livez /readyz /sql /tail /queries here")
+    return error_answer(404, "not_found", "there are /livez /readyz /sql /tail /queries /approvals here")
 
 
 async def _wrong_method(request: Request, error: Exception) -> Response:
-    return _error(405, "method", "POST /sql; GET for everything else")
-
-
-def _json(value: Any, status: int = 200) -> Response:
-    return Response(msgspec.json.encode(value), status, headers=_SECURITY, media_type="application/json")
-
-
-def _error(status: int, code: str, message: str) -> Response:
-    return _json({"error": {"code": code, "message": message}}, status)
+    return error_answer(405, "method", "POST for /sql and /approvals/{id}/approve or deny; GET for everything else")

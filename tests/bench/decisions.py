@@ -1,7 +1,7 @@
 """How long a verdict takes: `python tests/bench/decisions.py [--json]`.
 
 20 guards, eight of them about who said a value, over a conversation of 45 KB, new and already read; then 500 rules, 20 of them
-on the tool. Medians and 99th percentiles in µs. Nothing here fails: figures are for people.
+on the tool; then a limit of calls and one of a sum. Medians and 99th percentiles in µs. Nothing here fails: figures are for people.
 """
 
 from __future__ import annotations
@@ -10,11 +10,15 @@ import argparse
 import json
 import random
 import statistics
+import tempfile
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 from gateway.exchange import Call, Caller, Message, ProposedBefore
 from gateway.policy import Conversation, Facts, PolicySet, Reading, evaluate, load
+from gateway.state.reservations import Reservations
+from gateway.state.sqlite_limits import SqliteLimits
 
 ASKING = (
     "from_user(args.to) || field_has(args.to, 'get_payees', 'iban')",
@@ -77,6 +81,25 @@ def decided(loaded: PolicySet, talk: Conversation) -> None:
     assert verdict.effect == "allow", verdict.reason
 
 
+def limited(path: Path) -> dict[str, dict[str, float]]:
+    """What limits add: the same verdict with a meter on disk, and without limits."""
+    text = "policy: 1\nid: bank\nagents: ['*']\nallow: ['*']\nlimits:\n"
+    text += "- {id: sum, sum: args.amount, per: user, window: 24h, max: 1000000000}\n- {id: calls, per: agent, max: 1000000000}\n"
+    store = SqliteLimits(path)
+    limits, none = load({"bench.yaml": text.encode()}), load({"bench.yaml": text.partition("limits:")[0].encode()})
+
+    def decide(loaded: PolicySet, at: int) -> None:
+        facts = Facts(CALL, Caller("bank-1", user=f"u{at % 500}"), "openai.chat", "m", now_us=at, meter=Reservations(store))
+        assert evaluate(loaded, facts).released
+
+    found = {
+        "two limits, 500 users, on disk": measured(5000, lambda at: decide(limits, at)),
+        "the same without limits": measured(5000, lambda at: decide(none, at)),
+    }
+    store.close()
+    return found
+
+
 def figures() -> dict[str, dict[str, float]]:
     twenty, many = policies(20), policies(500)
     reading = Reading()
@@ -98,7 +121,9 @@ def figures() -> dict[str, dict[str, float]]:
 def main() -> None:
     asked = argparse.ArgumentParser(description="Print how long verdicts take, in µs.")
     asked.add_argument("--json", action="store_true", help="print JSON")
-    given, found = asked.parse_args(), figures()
+    given = asked.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        found = figures() | limited(Path(folder) / "state.sqlite")
     if given.json:
         print(json.dumps(found))
         return

@@ -1,11 +1,12 @@
 """Drives instructor over Chat Completions and Messages and prints what it saw as JSON.
 
 `python drive_instructor.py URL KEY MODEL`. It takes nothing but a tool call, which becomes an object: after a text it asks again until its
-retries are used up, and raises. What it was told at each try stands in its exception.
+retries are used up, and raises. What it was told at each try stands in its exception. Several calls have a mode of their own.
 """
 
 import json
 import sys
+from collections.abc import Iterable
 
 import anthropic
 import instructor
@@ -24,42 +25,58 @@ class delete_all(BaseModel):  # noqa: N801
     path: str
 
 
-def chat(client, asked, ran):
-    answer, raw = client.create_with_completion(**asked)
-    ran.append([type(answer).__name__, answer.model_dump()])
-    calls = raw.choices[0].message
-    results = [{"role": "tool", "tool_call_id": call.id, "content": "ok"} for call in calls.tool_calls]
-    history = [*asked["messages"], calls.model_dump(exclude_none=True), *results]
-    plain = openai.OpenAI().chat.completions.create(model=asked["model"], messages=history)
-    return plain.choices[0].message.content
+def chat_results(raw):
+    said = raw.choices[0].message
+    results = [{"role": "tool", "tool_call_id": call.id, "content": "ok"} for call in said.tool_calls]
+    return [said.model_dump(exclude_none=True), *results]
 
 
-def messages(client, asked, ran):
-    answer, raw = client.create_with_completion(**asked)
-    ran.append([type(answer).__name__, answer.model_dump()])
+def messages_results(raw):
     results = [{"type": "tool_result", "tool_use_id": each.id, "content": "ok"} for each in raw.content if each.type == "tool_use"]
-    said = {"role": "assistant", "content": [each.model_dump(exclude_none=True) for each in raw.content]}
-    history = [*asked["messages"], said, {"role": "user", "content": results}]
-    plain = anthropic.Anthropic().messages.create(model=asked["model"], messages=history, max_tokens=500)
-    return plain.content[0].text
+    said = [each.model_dump(exclude_none=True) for each in raw.content]
+    return [{"role": "assistant", "content": said}, {"role": "user", "content": results}]
 
 
-def play(ask, client, model, **more):
-    ran = []
-    wanted = delete_all if model.endswith("denied") else look_up
-    user = {"role": "user", "content": "Please do it."}
-    asked = {"model": model, "messages": [user], "response_model": wanted, "max_retries": RETRIES, **more}
+def plain_chat(model, history):
+    return openai.OpenAI().chat.completions.create(model=model, messages=history).choices[0].message.content
+
+
+def plain_messages(model, history):
+    return anthropic.Anthropic().messages.create(model=model, messages=history, max_tokens=500).content[0].text
+
+
+def play(client, model, results, plain, **more):
+    ran, raw = [], []
+    client.on("completion:response", raw.append)
+    history = [{"role": "user", "content": "Please do it."}]
     try:
-        text = ask(client, asked, ran)
+        answer = client.create(model=model, messages=history, response_model=wanted(model), max_retries=RETRIES, **more)
+        answers = list(answer) if several(model) else [answer]
     except InstructorRetryException as given_up:
-        text = "\n".join(each.completion.model_dump_json() for each in given_up.failed_attempts)
-    return {"ran": ran, "text": text}
+        return {"ran": ran, "text": "\n".join(each.completion.model_dump_json() for each in given_up.failed_attempts)}
+    ran += [[type(each).__name__, each.model_dump()] for each in answers]
+    return {"ran": ran, "text": plain(model, [*history, *results(raw[-1])])}
+
+
+def several(model):
+    return model.endswith("two_calls")
+
+
+def wanted(model):
+    if several(model):
+        return Iterable[look_up | delete_all]
+    return delete_all if model.endswith("denied") else look_up
 
 
 def main(url, key, model):
+    tools, uses = instructor.Mode.TOOLS, instructor.Mode.ANTHROPIC_TOOLS
+    if several(model):
+        tools, uses = instructor.Mode.PARALLEL_TOOLS, instructor.Mode.ANTHROPIC_PARALLEL_TOOLS
+    by_chat = instructor.from_openai(openai.OpenAI(), mode=tools)
+    by_messages = instructor.from_anthropic(anthropic.Anthropic(), mode=uses)
     loops = {
-        "chat": play(chat, instructor.from_openai(openai.OpenAI()), model),
-        "messages": play(messages, instructor.from_anthropic(anthropic.Anthropic()), model, max_tokens=500),
+        "chat": play(by_chat, model, chat_results, plain_chat),
+        "messages": play(by_messages, model, messages_results, plain_messages, max_tokens=500),
     }
     print(json.dumps({"loops": loops}))
 

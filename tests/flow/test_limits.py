@@ -174,3 +174,45 @@ def test_a_policy_that_only_observes_takes_nothing_and_says_what_it_would_do(sta
     ask(gateway)
     [ended] = gateway.of(Ended)
     assert [(call.released, call.would) for call in ended.calls] == [(True, None), (True, "deny")]
+
+
+# -- tools that the provider runs -------------------------------------------------------------------------
+
+SEARCH = {
+    "p.yaml": "policy: 1\nid: p\nagents: ['*']\nallow: [anthropic.web_search]\n"
+    "limits:\n- {id: searches, tools: [anthropic.web_search], per: agent, window: 1h, max: 1}\n"
+}
+KINDS = {"web_search": "web_search_20250305", "code_execution": "code_execution_20250825"}
+
+
+def search(gateway, *names):
+    tools = [{"type": KINDS[name], "name": name} for name in names]
+    body = {"model": "m", "max_tokens": 9, "messages": [{"role": "user", "content": "go"}], "tools": tools}
+    with gateway.client() as client:
+        return client.post("/v1/messages", json=body, headers={"anthropic-version": "2023-06-01"})
+
+
+def test_a_request_counts_for_the_tools_that_the_provider_may_run_unless_it_is_refused(start, provider):
+    gateway = start(SEARCH)
+    content = [{"type": "text", "text": "Found."}]
+    answer = {"id": "a", "type": "message", "role": "assistant", "model": "m", "content": content}
+    provider.answer = provider.json(
+        answer | {"stop_reason": "end_turn", "stop_sequence": None, "usage": {"input_tokens": 1, "output_tokens": 1}}
+    )
+    assert "does not grant" in search(gateway, "web_search", "code_execution").text
+    assert spent(gateway) == [0]
+    assert search(gateway, "web_search").status_code == 200
+    assert "limit searches allows 1 call per agent in 1h" in search(gateway, "web_search").text
+    assert spent(gateway) == [1_000_000]
+    assert len(provider.received) == 1
+
+
+def test_a_provider_that_breaks_off_may_have_run_its_tool(start, provider):
+    gateway = start(SEARCH)
+
+    async def leave(reader, writer, body):
+        writer.close()
+
+    provider.answer = leave
+    assert search(gateway, "web_search").status_code == 502
+    assert spent(gateway) == [1_000_000]

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 import tempfile
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
 from gateway.policy.limits import Charge
+from gateway.state import Taken
 from gateway.state.sqlite_limits import SqliteLimits
 
 NOW = 1_700_000_000_000_000
@@ -167,3 +172,86 @@ def test_a_writer_that_does_not_let_go_is_not_waited_for_long(tmp_path, monkeypa
     assert store.take([charge(1, 1, 0)], NOW).taken
     store.close()
     other.close()
+
+
+# -- threads and another process, against a model ----------------------------------------------------------
+
+OTHER = """
+import json, sys
+from pathlib import Path
+import msgspec
+from gateway.policy.limits import Charge
+from gateway.state.sqlite_limits import SqliteLimits
+for line in sys.stdin:
+    path, times, now, charge = json.loads(line)
+    store = SqliteLimits(Path(path))
+    taken = [store.take([msgspec.convert(charge, Charge)], now).taken for _ in range(times)]
+    store.close()
+    print(msgspec.json.encode([each for each in taken if each]).decode(), flush=True)
+"""
+
+
+@pytest.fixture(scope="module")
+def other():
+    """A process that takes what it is told to."""
+    process = subprocess.Popen([sys.executable, "-c", OTHER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    yield process
+    process.communicate(timeout=30)
+
+
+class ManyAtOnce(RuleBasedStateMachine):
+    """Bursts over three threads and another process, with what comes back between them: exactly as many pass as fit."""
+
+    other: subprocess.Popen
+
+    @initialize(window=st.sampled_from([0, HOUR]), most=st.integers(0, 30))
+    def begin(self, window, most):
+        self.folder = tempfile.TemporaryDirectory()
+        self.path = Path(self.folder.name) / "state.sqlite"
+        self.stores = [SqliteLimits(self.path) for _ in range(3)]
+        self.window, self.most, self.now, self.out = window, most, NOW, []
+
+    def spent(self):
+        return sum(taken.amount for at, taken in self.out if not self.window or at > self.now - self.window)
+
+    @rule(amount=st.integers(1, 7), times=st.integers(1, 6), there=st.integers(0, 6))
+    def burst(self, amount, times, there):
+        of, room = charge(amount, self.most, self.window), self.most - self.spent()
+        self.other.stdin.write(json.dumps([str(self.path), there, self.now, msgspec.to_builtins(of)]) + "\n")
+        self.other.stdin.flush()
+        with ThreadPoolExecutor(len(self.stores)) as pool:
+            here = list(pool.map(lambda store: [store.take([of], self.now).taken for _ in range(times)], self.stores))
+        passed = [taken for each in here for taken in each if taken]
+        passed += msgspec.json.decode(self.other.stdout.readline(), type=list[tuple[Taken, ...]])
+        assert len(passed) == min(3 * times + there, room // amount)
+        self.out += [(self.now, one) for (one,) in passed]
+
+    @rule(data=st.data(), at_once=st.integers(1, 5))
+    def give_back(self, data, at_once):
+        some = data.draw(st.permutations(range(len(self.out))))[:at_once]
+        with ThreadPoolExecutor(len(self.stores)) as pool:
+            list(pool.map(lambda n: self.stores[n % 3].give_back([self.out[n][1]]), some))
+        self.out = [each for n, each in enumerate(self.out) if n not in some]
+
+    @rule(by=st.integers(0, 2 * HOUR))
+    def time_passes(self, by):
+        self.now += by
+
+    @invariant()
+    def the_count_is_what_is_out(self):
+        if hasattr(self, "stores"):
+            assert self.stores[0].look([charge(1, self.most, self.window)], self.now) == (self.spent(),)
+
+    def teardown(self):
+        if hasattr(self, "stores"):
+            for store in self.stores:
+                store.close()
+            self.folder.cleanup()
+
+
+def test_over_threads_and_processes_the_store_counts_like_a_list(other):
+    ManyAtOnce.other = other
+    bounds = settings(
+        max_examples=25, stateful_step_count=12, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+    )
+    run_state_machine_as_test(ManyAtOnce, settings=bounds)

@@ -159,16 +159,17 @@ def test_an_agent_cannot_pile_up_questions(store):
     assert store.ask(asking(9, call="pay 9", agent="b"), 3).id == "apr_9"
 
 
-def test_every_change_is_handed_out_until_it_is_recorded(store):
+@pytest.mark.parametrize(("behind", "caught_up"), [("unrecorded", "recorded"), ("untold", "told")])
+def test_every_change_is_handed_out_until_it_is_recorded_and_told(store, behind, caught_up):
     store.ask(asking(1), 10)
-    [asked] = store.unrecorded(10)
+    [asked] = getattr(store, behind)(10)
     store.rule("apr_1", yes())
-    store.recorded([asked])
-    [approved] = store.unrecorded(10)
+    getattr(store, caught_up)([asked])
+    [approved] = getattr(store, behind)(10)
     assert (approved.state, approved.change) == ("approved", 2)
-    store.recorded([approved])
-    store.recorded([asked])
-    assert store.unrecorded(10) == []
+    getattr(store, caught_up)([approved])
+    getattr(store, caught_up)([asked])
+    assert getattr(store, behind)(10) == []
 
 
 def test_only_what_is_on_record_is_forgotten(store):

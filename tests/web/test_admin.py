@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import tempfile
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -12,10 +13,13 @@ import httpx
 import msgspec
 import pytest
 
+from gateway.config import Approvals
+from gateway.state.sqlite_approvals import SqliteApprovals
 from gateway.stores import Answer, Refused
 from gateway.stores.duckdb import Ledger
 from gateway.web import admin
 from gateway.web.admin import Status
+from gateway.web.approvals import ApprovalsDesk
 from gateway.web.tail import Tail
 
 TOKEN = "tha_" + "x" * 40
@@ -30,6 +34,7 @@ class Desk:
         self.now = Status(ready=True, lag_bytes=0, records=3, ledger="v")
         self.past: list[tuple[str, bytes]] = []
         self.tails: list[Tail] = []
+        self.approvals = SqliteApprovals(Path(tempfile.mkdtemp()) / "state.sqlite")
 
     def status(self) -> Status:
         return self.now
@@ -63,8 +68,10 @@ def desk(ledger: Ledger) -> Desk:
 def send(
     desk: Desk, method: str, path: str, *, host: str = "127.0.0.1:8485", headers: Mapping[str, str] = HEADERS, **more: Any
 ) -> httpx.Response:
+    people = ApprovalsDesk(desk.approvals, Approvals(), lambda: 5_000_000)
+
     async def go() -> httpx.Response:
-        transport = httpx.ASGITransport(admin.create(desk, TOKEN, ["127.0.0.1", "localhost", "::1"]))
+        transport = httpx.ASGITransport(admin.create(desk, TOKEN, ["127.0.0.1", "localhost", "::1"], people))
         async with httpx.AsyncClient(transport=transport, base_url=f"http://{host}") as client:
             return await client.request(method, path, headers=headers, **more)
 
@@ -87,6 +94,7 @@ def test_not_ready_is_503_and_says_what_is_wrong(desk: Desk) -> None:
 
 
 GUARDED = [("POST", "/sql"), ("GET", "/tail"), ("GET", "/queries"), ("GET", "/queries/latest_decisions")]
+GUARDED += [("GET", "/approvals"), ("GET", "/approvals/apr_1"), ("POST", "/approvals/apr_1/approve"), ("POST", "/approvals/apr_1/deny")]
 
 
 @pytest.mark.parametrize(("method", "path"), GUARDED)
@@ -241,7 +249,7 @@ def test_a_slow_question_does_not_keep_others_from_health(desk: Desk, monkeypatc
 
     async def go() -> list[int]:
         monkeypatch.setattr(desk, "query", slow_query)
-        transport = httpx.ASGITransport(admin.create(desk, TOKEN, ["127.0.0.1"]))
+        transport = httpx.ASGITransport(admin.create(desk, TOKEN, ["127.0.0.1"], ApprovalsDesk(desk.approvals, Approvals(), lambda: 1)))
         async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1", headers=HEADERS) as client:
             slow = [asyncio.create_task(client.post("/sql", json={"sql": "x"})) for _ in range(admin.QUERIES_AT_ONCE + 2)]
             await asyncio.sleep(0.05)

@@ -1,0 +1,131 @@
+"""`tollhouse approvals`: what waits for a person, and the person's word.
+
+Over the running gateway's admin plane, as every other face does it. What models wrote is shown with its hostile characters escaped.
+"""
+
+from __future__ import annotations
+
+import getpass
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import httpx
+import msgspec
+import typer
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from gateway.cli.asking import admin_client, data_folder, refusal
+from gateway.cli.visible import visible
+from gateway.errors import GatewayError, StartError
+
+app = typer.Typer(help="List and decide the calls that wait for a person (rules with 'effect: ask').", no_args_is_help=True)
+
+Data = Annotated[Path | None, typer.Option(help="Data folder. Default: TOLLHOUSE_DATA or .tollhouse.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Machine-readable output.")]
+Name = Annotated[str, typer.Argument(metavar="ID", help="apr_…, as 'list' shows it.")]
+By = Annotated[str | None, typer.Option(help="Who decides. Default: your user name on this machine.")]
+Reason = Annotated[str, typer.Option(help="Why; the agent is told it with a denial.")]
+ScopeOf = Annotated[
+    str, typer.Option("--for", help="once | session | agent: this call, or the same tool and values again there, without asking.")
+]
+
+_COLUMNS = ("id", "state", "created_at", "agent", "user", "tool", "arguments", "rule")
+
+
+@app.command("list")
+def list_approvals(
+    state: Annotated[str, typer.Option(help="pending | approved | denied | expired | used | all")] = "pending",
+    data: Data = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show what waits for a decision, newest first."""
+    found = _call(data, "GET", "/approvals", params={} if state == "all" else {"state": state})["approvals"]
+    if as_json:
+        typer.echo(json.dumps(found))
+        return
+    if not found:
+        typer.echo("Nothing waits for a decision." if state == "pending" else "There is none.")
+        return
+    table = Table(*(name.removesuffix("_at") for name in _COLUMNS))
+    for each in found:
+        table.add_row(*(Text(visible(str(each[name] or ""))[:200], overflow="fold") for name in _COLUMNS))
+    Console().print(table)
+
+
+@app.command()
+def show(name: Name, data: Data = None, as_json: AsJson = False) -> None:
+    """Show one approval whole."""
+    _tell(_call(data, "GET", f"/approvals/{_safe(name)}"), as_json=as_json)
+
+
+@app.command()
+def approve(name: Name, by: By = None, reason: Reason = "", scope: ScopeOf = "once", data: Data = None, as_json: AsJson = False) -> None:
+    """Let the call pass."""
+    said = {"by": by or getpass.getuser(), "reason": reason, "scope": scope}
+    _tell(_call(data, "POST", f"/approvals/{_safe(name)}/approve", content=_json(said)), as_json=as_json)
+
+
+@app.command()
+def deny(name: Name, by: By = None, reason: Reason = "", data: Data = None, as_json: AsJson = False) -> None:
+    """Refuse the call, or take back an approval that was not used yet."""
+    said = {"by": by or getpass.getuser(), "reason": reason}
+    _tell(_call(data, "POST", f"/approvals/{_safe(name)}/deny", content=_json(said)), as_json=as_json)
+
+
+@app.command()
+def edit(
+    name: Name,
+    arguments: Annotated[str, typer.Argument(help="The arguments to deliver instead, as a JSON object. They are judged like any others.")],
+    by: By = None,
+    reason: Reason = "",
+    scope: ScopeOf = "once",
+    data: Data = None,
+    as_json: AsJson = False,
+) -> None:
+    """Approve the call with other arguments."""
+    try:
+        given = msgspec.Raw(arguments.encode())
+        msgspec.json.decode(given, type=dict[str, Any])
+    except (msgspec.DecodeError, UnicodeEncodeError) as error:
+        raise typer.BadParameter(f"must be a JSON object: {error}", param_hint="ARGUMENTS") from error
+    said = {"by": by or getpass.getuser(), "reason": reason, "scope": scope, "arguments": given}
+    _tell(_call(data, "POST", f"/approvals/{_safe(name)}/approve", content=_json(said)), as_json=as_json)
+
+
+def _json(said: dict[str, Any]) -> bytes:
+    return msgspec.json.encode(said)
+
+
+def _safe(name: str) -> str:
+    if not name.startswith("apr_") or not name.isascii() or not name[4:].isalnum():
+        raise typer.BadParameter(f"'{visible(name)}' is no approval's id; 'tollhouse approvals list' shows them", param_hint="ID")
+    return name
+
+
+def _call(data: Path | None, method: str, path: str, **more: Any) -> Any:
+    """Raises StartError when no gateway runs, GatewayError for what it refuses."""
+    folder = data_folder(data)
+    client = admin_client(folder)
+    if client is None:
+        raise StartError(f"no gateway is running on {folder}; start it with 'tollhouse up'. What was asked for is kept.")
+    try:
+        with client:
+            response = client.request(method, path, **more)
+    except httpx.HTTPError as error:
+        problem = f"the gateway's admin plane does not answer: {error}; see 'tollhouse status'"
+        raise GatewayError("unavailable", "admin_plane", problem) from error
+    if response.status_code != httpx.codes.OK:
+        raise refusal(response)
+    return response.json()
+
+
+def _tell(approval: dict[str, Any], *, as_json: bool) -> None:
+    if as_json:
+        typer.echo(json.dumps(approval))
+        return
+    for name, value in approval.items():
+        if value not in (None, "", False):
+            typer.echo(f"{name:12} {visible(str(value))}")

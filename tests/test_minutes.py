@@ -1,0 +1,85 @@
+"""The minutes: every change of an approval reaches the journal, and the ledger shows how each stands."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+
+import pytest
+
+from gateway import minutes
+from gateway.errors import JournalUnavailable
+from gateway.state import Approval, Bindings, Ruling
+from gateway.state.sqlite_approvals import SqliteApprovals
+from gateway.stores import Batch
+from gateway.stores.duckdb import Ledger
+from gateway.trace import record
+from gateway.trace.segments import Segment
+
+AT = 1_790_000_000_000_000
+HOUR = 3600 * 1_000_000
+ASKED = Approval(
+    "apr_1", AT, AT + HOUR, Bindings("o", "s", "a"), "coder", "ses", "pay", '{"n":1}', "bank", "big", "much", "dec_1", "x1",
+    policy_hash="h", team="t", user="u", four_eyes=True,
+)  # fmt: skip
+
+
+@pytest.fixture
+def store(tmp_path):
+    store = SqliteApprovals(tmp_path / "state.sqlite")
+    yield store
+    store.close()
+
+
+class Appended(list):
+    """A journal that keeps what it gets, and fails when told to."""
+
+    fails = False
+
+    async def __call__(self, *records) -> None:
+        if self.fails:
+            raise JournalUnavailable("full")
+        self.extend(record.decode(record.encode(each)) for each in records)
+
+
+def test_each_change_is_written_and_then_not_again(store):
+    journal = Appended()
+    assert asyncio.run(minutes.write(store, journal)) == 0
+    store.ask(ASKED, 9)
+    assert asyncio.run(minutes.write(store, journal)) == 1
+    assert asyncio.run(minutes.write(store, journal)) == 0
+    store.rule("apr_1", Ruling(True, "ann", AT + 5, AT + HOUR, "fine", "session", '{"n":2}'))
+    assert asyncio.run(minutes.write(store, journal)) == 1
+    assert [each.approval.state for each in journal] == ["pending", "approved"]
+
+
+def test_what_the_journal_does_not_take_is_written_later(store):
+    journal = Appended()
+    store.ask(ASKED, 9)
+    journal.fails = True
+    with pytest.raises(JournalUnavailable):
+        asyncio.run(minutes.write(store, journal))
+    journal.fails = False
+    assert asyncio.run(minutes.write(store, journal)) == 1
+
+
+def test_the_ledger_shows_how_it_stands_now_however_often_a_change_is_told(store, tmp_path):
+    journal = Appended()
+    store.ask(ASKED, 9)
+    asyncio.run(minutes.write(store, journal))
+    store.rule("apr_1", Ruling(True, "ann", AT + 5, AT + HOUR, "fine", "session", '{"n":2}'))
+    asyncio.run(minutes.write(store, journal))
+    journal.append(journal[-1])
+    journal.append(journal[0])
+    ledger = Ledger(tmp_path / "ledger.duckdb")
+    ledger.apply([Batch(Segment("1" * 32, 0, "2" * 32, 0), list(enumerate(journal)), 9, bytes(32))])
+    answer = ledger.query("SELECT * FROM approvals", 10)
+    ledger.close()
+    [row] = [dict(zip(answer.columns, values, strict=True)) for values in answer.rows]
+    assert json.loads(json.dumps(row)) == {
+        "id": "apr_1", "change": 2, "state": "approved", "created_at": "2026-09-21T14:13:20.000000Z",
+        "expires_at": "2026-09-21T15:13:20.000000Z", "agent": "coder", "team": "t", "user": "u", "session": "ses",
+        "exchange_id": "x1", "decision_id": "dec_1", "tool": "pay", "arguments": '{"n":1}', "policy": "bank", "rule": "big",
+        "policy_hash": "h", "message": "much", "four_eyes": True, "decided_by": "ann",
+        "decided_at": "2026-09-21T14:13:20.000005Z", "reason": "fine", "scope": "session", "edited": '{"n":2}', "used_at": None,
+    }  # fmt: skip
