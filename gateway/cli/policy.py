@@ -17,6 +17,7 @@ import typer
 from gateway import __version__
 from gateway.cli import policy_bench
 from gateway.cli.policy_eval import eval_call
+from gateway.cli.policy_explain import explain_decision
 from gateway.cli.policy_files import files_at, folder_of, loaded, nothing
 from gateway.cli.policy_formats import Format, encoded, error_text, explained, finding_line, github, sarif
 from gateway.cli.policy_tests import junit, report_data, report_lines
@@ -99,6 +100,7 @@ def schema() -> None:
 
 
 app.command("eval", epilog=EVAL_EXITS)(eval_call)
+app.command("explain")(explain_decision)
 
 
 # -- showing ----------------------------------------------------------------------------------------------

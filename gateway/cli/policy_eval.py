@@ -21,6 +21,7 @@ from gateway.errors import FileProblems, Problem
 from gateway.exchange import Call
 from gateway.policy import Facts, PolicySet, evaluate
 from gateway.policy.cases import facts_of
+from gateway.policy.expressions import timestamp
 from gateway.policy.model import Before, Case
 from gateway.policy.why import reasons
 
@@ -88,4 +89,5 @@ def _seen(facts: Facts) -> dict[str, Any]:
         "caller": {"agent": caller.agent, "team": caller.team, "user": caller.user, "key": caller.key_id, "labels": dict(caller.labels)},
         "session": dict(facts.session),
         "model": facts.model,
+        "now": timestamp(facts.now_us).isoformat(),
     }

@@ -48,7 +48,7 @@ def _hit_lines(reason: Reason) -> Iterator[str]:
     for name, value in reason.values.items():
         yield f"    {name} = {_written(value)}"
     for name in reason.unknown:
-        yield f"    {name} is not there"
+        yield f"    {name} is {'not there' if name.startswith(('args.', 'vars.')) else 'not known here'}"
     if hit.message:
         yield f"    says: {visible(hit.message)}"
     if reason.passes:

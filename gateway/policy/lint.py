@@ -84,12 +84,13 @@ def _offer(guard: Guard | Cap, file: File) -> str:
 
 
 def _reaches(guard: Guard | Cap, policy: Policy, everyone: Sequence[Policy]) -> bool:
-    """Whether some tool of the rule can be granted by the policy (or, where it grants nothing itself, by another one)."""
+    """Whether some tool of the rule can be granted by the policy (or, where it grants nothing itself, by another one, also by one that is
+    not looked at: a file may be checked alone)."""
     granting = [layer for layer in policy.layers if layer.grants is not None]
     if granting:
         return any(all(_may_grant(layer, policy, tool) for layer in granting) for tool in guard.tools)
     others = [(layer, p) for p in everyone for layer in p.layers if layer.grants is not None]
-    return policy.default != "deny" or any(_may_grant(layer, p, tool) for layer, p in others for tool in guard.tools)
+    return policy.default != "deny" or not others or any(_may_grant(layer, p, tool) for layer, p in others for tool in guard.tools)
 
 
 def _may_grant(layer: Layer, policy: Policy, tools: str) -> bool:

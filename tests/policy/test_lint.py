@@ -76,6 +76,7 @@ def test_a_policy_that_only_guards_leans_on_the_grants_of_others():
     rules = "rules:\n- {id: r, tools: [pay]}\n- {id: q, tools: [drop]}\n"
     assert unreachable(rules, other=other) == [6]
     assert unreachable("default: ask\n" + rules) == []
+    assert unreachable(rules) == [], "checked alone, its grants may stand in a file that is not looked at"
 
 
 # -- TH002, TH003, TH004, TH009 ---------------------------------------------------------------------------
