@@ -225,7 +225,7 @@ def _on_deny(policies: Iterable[Policy]) -> dict[tuple[str, str], OnDeny]:
     for policy in policies:
         for layer in policy.layers:
             said = layer.on_deny or policy.layers[0].on_deny
-            rules = [("default", said), *((cap.id, said) for cap in layer.caps)]
+            rules = [("default", said), *((cap.id, cap.on_deny or said) for cap in layer.caps)]
             rules += [(guard.id, guard.on_deny or said) for guard in layer.guards]
             for rule, word in rules:
                 if word and word != "explain":
