@@ -265,8 +265,14 @@ async def _reaction(
         return b""
     rest: list[bytes] = []
     async for chunk in chunks:
-        data, tail, _ = _step(visit, hold, hold.close() if chunk is None else hold.feed(chunk))
+        steps = hold.close() if chunk is None else hold.feed(chunk)
+        data, tail, question = _step(visit, hold, steps)
         rest += (data, tail)
+        while question is not None:  # a person is asked and not waited for: what is read here may be seen by nobody
+            await question.ask()
+            _settle(visit, hold, question)
+            data, tail, question = _step(visit, hold, steps)
+            rest += (data, tail)
         visit.provider_left = chunk is None
     return b"".join(rest)
 
@@ -314,8 +320,12 @@ async def _held(visit: Visit, hold: Hold, question: Question, data: bytes) -> As
                 async for part in _release(visit, visit.incoming.dialect.KEEP_ALIVE):
                     yield part
     finally:
-        settled = _recorded(visit, question)
-    hold.settle(released=settled.released, text=settled.text, edited=question.call)
+        _settle(visit, hold, question)
+
+
+def _settle(visit: Visit, hold: Hold, made: _Decision | Question) -> None:
+    settled = _recorded(visit, made)
+    hold.settle(released=settled.released, text=settled.text, edited=made.call)
 
 
 def _step(visit: Visit, hold: Hold, steps: Iterator[Step]) -> tuple[bytes, bytes, Question | None]:
@@ -332,8 +342,7 @@ def _step(visit: Visit, hold: Hold, steps: Iterator[Step]) -> tuple[bytes, bytes
                 decision = _decision(visit, call)
                 if isinstance(decision, Question):
                     return b"".join(out), b"".join(tail), decision
-                settled = _recorded(visit, decision)
-                hold.settle(released=settled.released, text=settled.text)
+                _settle(visit, hold, decision)
             case Finishing():
                 visit.finishing = True
             case Undecodable(broken=broken):
