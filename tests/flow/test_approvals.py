@@ -335,7 +335,7 @@ def test_of_two_calls_in_one_answer_each_gets_its_own_decision(scene):
 
 
 @pytest.mark.parametrize("approved", [False, True])
-def test_a_question_behind_a_denial_that_would_steer_is_asked_and_the_answer_explained(start, provider, approved):
+def test_a_question_beside_a_denial_that_would_steer_is_asked_and_the_answer_explained(start, provider, approved):
     rules = policy(RULE, NEVER)["policy.yaml"].replace("allow:", "on_deny: steer\nallow:")
     bank = Scene(start({"policy.yaml": rules}, approvals={"hold": 0.5}), provider)
     _, body, _ = messages("{}", True)
