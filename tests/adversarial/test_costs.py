@@ -93,6 +93,12 @@ def read_all(house: Any, wire: Any, body: Any) -> tuple[httpx.Response, bytes]:
     return answer, last
 
 
+@pytest.fixture(params=["chat", "messages"])
+def wire(request: Any, kit: Any) -> Any:
+    """Over sockets in two dialects; in all of them at the decoders, below."""
+    return getattr(kit, request.param)
+
+
 @pytest.fixture
 def bounded() -> Iterator[None]:
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
