@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from gateway import identify, steering
+from gateway import history, identify, steering
 from gateway.approvals import Question, wanted
 from gateway.config import Settings
 from gateway.continuity import keep, keep_early, withheld
@@ -265,8 +265,10 @@ async def _reaction(
         return b""
     rest: list[bytes] = []
     async for chunk in chunks:
-        data, tail, _ = _step(visit, hold, hold.close() if chunk is None else hold.feed(chunk))
+        data, tail, question = _step(visit, hold, hold.close() if chunk is None else hold.feed(chunk))
         rest += (data, tail)
+        if question is not None:  # dialects propose all calls of a turn together, so this would be a call of another one
+            raise RuntimeError("a person was to be asked about a call behind an answer's last")
         visit.provider_left = chunk is None
     return b"".join(rest)
 
@@ -314,8 +316,12 @@ async def _held(visit: Visit, hold: Hold, question: Question, data: bytes) -> As
                 async for part in _release(visit, visit.incoming.dialect.KEEP_ALIVE):
                     yield part
     finally:
-        settled = _recorded(visit, question)
-    hold.settle(released=settled.released, text=settled.text, edited=question.call)
+        _settle(visit, hold, question)
+
+
+def _settle(visit: Visit, hold: Hold, made: _Decision | Question) -> None:
+    settled = _recorded(visit, made)
+    hold.settle(released=settled.released, text=settled.text, edited=made.call)
 
 
 def _step(visit: Visit, hold: Hold, steps: Iterator[Step]) -> tuple[bytes, bytes, Question | None]:
@@ -332,8 +338,7 @@ def _step(visit: Visit, hold: Hold, steps: Iterator[Step]) -> tuple[bytes, bytes
                 decision = _decision(visit, call)
                 if isinstance(decision, Question):
                     return b"".join(out), b"".join(tail), decision
-                settled = _recorded(visit, decision)
-                hold.settle(released=settled.released, text=settled.text)
+                _settle(visit, hold, decision)
             case Finishing():
                 visit.finishing = True
             case Undecodable(broken=broken):
@@ -380,6 +385,7 @@ def _recorded(visit: Visit, made: _Decision | Question) -> _Settled:
     visit.book.decided(call, verdict, made.judged_us, made.decision)
     if verdict.released:
         visit.round.append((call, verdict, ""))
+        history.delivered(visit, call)
         return _Settled(True, "")
     visit.denied = visit.denied or made.decision
     text = denial_text(verdict, call, made.decision)
@@ -403,6 +409,7 @@ async def _release(visit: Visit, data: bytes) -> AsyncGenerator[Head | bytes, No
             visit.reserved.settle()
         return
     await visit.book.settle()
+    await history.keep(visit)
     if not visit.answering:
         visit.answering = True
         visit.x.status = 200
@@ -424,6 +431,7 @@ async def _final(
     if not visit.answering:
         _overhead(visit)
     _lasted(visit)
+    await history.keep(visit)
     await visit.book.end()
     visit.reserved.settle()
     if not visit.answering:
@@ -437,6 +445,7 @@ async def fail(visit: Visit, error: GatewayError, state: EndState | None = None)
     """Ends the exchange with an error in the caller's dialect: as an answer, or as the last frame of a stream that has begun."""
     x = visit.x
     visit.reserved.give_back()
+    visit.issued.clear()
     x.state, x.error_code, x.error_message = state or _end_state(visit, error), error.code, error.message
     if visit.book.ended:  # its end could not be recorded: the error is all that is left to say
         parts = _unrecorded(visit, error)

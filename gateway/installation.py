@@ -14,6 +14,7 @@ from gateway.policy_folder import load_folder
 from gateway.state.sqlite import SqliteKeys
 from gateway.state.sqlite_approvals import SqliteApprovals
 from gateway.state.sqlite_belongings import SqliteBelongings
+from gateway.state.sqlite_issued import SqliteIssued
 from gateway.state.sqlite_limits import SqliteLimits
 
 STATE_FILE = "state.sqlite"
@@ -46,6 +47,11 @@ def open_approvals(settings: Settings) -> SqliteApprovals:
 def open_limits(settings: Settings) -> SqliteLimits:
     """What limits have counted, beside the keys."""
     return SqliteLimits(_state(settings))
+
+
+def open_issued(settings: Settings) -> SqliteIssued:
+    """Which calls were delivered, beside the keys."""
+    return SqliteIssued(_state(settings))
 
 
 def address_key(settings: Settings) -> bytes:

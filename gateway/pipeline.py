@@ -13,7 +13,7 @@ from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanage
 
 import msgspec
 
-from gateway import identify
+from gateway import history, identify
 from gateway.admission import admit
 from gateway.answering import answer, audit_unavailable, close, fail
 from gateway.bookkeeping import Bookkeeping
@@ -45,6 +45,7 @@ async def relay(gateway: Gateway, incoming: Incoming) -> AsyncGenerator[Head | b
         body = await _receive(visit)  # the bytes, within limits
         request = _decode(visit, body)  # one meaning, or refused
         request = await recall(visit, request)  # what the provider keeps for it is this caller's own
+        await history.verify(visit, request)  # what it tells of earlier calls happened
         admit(visit, request)  # what nobody can judge is refused while a policy enforces
         if request.operation == "chat":
             book.prompt(fingerprint(request))  # which prompt version this is

@@ -19,7 +19,7 @@ from gateway.exchange import Call, Endpoint, EndState, Exchange, Owed, Request, 
 from gateway.journal import Journal
 from gateway.judge import Court
 from gateway.policy import PolicySet, Reading
-from gateway.state import Approvals, Belonging, Belongings, Keys, Limits
+from gateway.state import Approvals, Belonging, Belongings, Issued, Keys, Limits
 from gateway.state.reservations import Reservations
 from gateway.trace.redact import Flow, Redactor
 from gateway.trace.rows import Scribe
@@ -43,6 +43,7 @@ class Gateway:
     approvals: Approvals
     waiting: WaitingRoom
     limits: Limits
+    issued: Issued
     scribe: Scribe
     redactor: Redactor
     clock: Clock = field(default_factory=Clock)
@@ -111,6 +112,8 @@ class Visit:
     """Whose the answer is has been written down."""
     round: list[tuple[Call, Verdict, str]] = field(default_factory=list)
     """The calls of the running answer, each with its verdict and, when it was withheld, the text in its place."""
+    issued: list[bytes] = field(default_factory=list)
+    """Digests of released calls that are not written down yet."""
     again: Callable[[bytes], AbstractAsyncContextManager[tuple[Request, ProviderAnswer]]] | None = None
     """Asks the provider once more."""
     opening: bytes = b""

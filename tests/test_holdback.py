@@ -44,6 +44,18 @@ class Scripted:
         return b"<error>"
 
 
+def test_what_was_judged_in_the_place_of_a_call_is_what_is_released():
+    hold = Judging(Scripted({b"1": [Proposed(call(0)), Proposed(call(1))]}))
+    out = b""
+    for step in hold.feed(b"1"):
+        if isinstance(step, Judge):
+            edited = call(7) if step.call.index == 0 else None
+            hold.settle(released=True, text="", edited=edited)
+        else:
+            out += step.data
+    assert out == b"<call 7><call 1>"
+
+
 def run(hold, *chunks: bytes, release=lambda c: True):
     """(delivered bytes, the other steps)."""
     out, others = b"", []

@@ -208,10 +208,11 @@ def _said(layer: Layer, message: str | None, scope: Scope) -> str:
 
 def _limit_hits(plan: Plan, scope: Scope, facts: Facts, *, passes: bool) -> Iterable[RuleHit]:
     layers = {entry: layer for layer, entry in plan.caps}
-    for refusal in refusals(tuple(layers), facts.call, facts.caller, facts.meter, facts.now_us, passes=passes):
+    asked = (tuple(layers), facts.call, facts.caller, facts.meter, facts.now_us)
+    for refusal in refusals(*asked, passes=passes, approved=facts.approved):
         cap, layer = refusal.entry.cap, layers[refusal.entry]
         said = refusal.said if refusal.error else _said(layer, cap.message, scope) or refusal.said
-        yield RuleHit(layer.policy, cap.id, refusal.effect, refusal.entry.mode, refusal.error, said, cap.line)
+        yield RuleHit(layer.policy, cap.id, refusal.effect, refusal.entry.mode, refusal.error, said, cap.line, cap.four_eyes)
 
 
 def _passes(hits: Iterable[RuleHit], approved: bool) -> bool:

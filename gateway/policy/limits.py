@@ -2,7 +2,8 @@
 
 1. A call takes from all enforced limits or from none: when one does not fit, or a rule withholds the call, nothing is taken.
 2. A limit in shadow mode counts apart, what it would have let pass of the calls that were delivered.
-3. What cannot be counted (an argument that is missing, no number or below zero; a store that cannot be asked) is a hit.
+3. What a person approved passes a limit that asks, and counts.
+4. What cannot be counted (an argument that is missing, no number or below zero; a store that cannot be asked) is a hit.
 
 Judging stays pure: it is handed a `Meter`, which answers and remembers; where that keeps its numbers is not known here.
 """
@@ -15,8 +16,8 @@ from typing import Literal, NamedTuple, Protocol
 
 from msgspec import Struct
 
-from gateway.exchange import Call, Caller, Effect, Json
-from gateway.policy.amounts import UNIT, millionths, shown
+from gateway.exchange import Call, Caller, Effect, Json, OnDeny
+from gateway.policy.amounts import LARGEST, UNIT, millionths, shown
 from gateway.policy.globs import matches
 from gateway.policy.model import Mode, Per
 
@@ -76,6 +77,8 @@ class Cap:
     effect: Literal["deny", "ask"]
     mode: Mode
     message: str | None
+    four_eyes: bool = False
+    on_deny: OnDeny | None = None
 
     def concerns(self, tool: str) -> bool:
         return any(matches(glob, tool) for glob in self.tools)
@@ -83,6 +86,12 @@ class Cap:
     @property
     def what(self) -> str:
         return ".".join(("args", *self.argument)) if self.argument else "calls"
+
+    @property
+    def term(self) -> str:
+        if self.window == self.per:
+            return self.per
+        return f"{self.per} in {self.window if self.window_us else 'one session'}"
 
     def amount(self, args: Mapping[str, Json]) -> int | None:
         """None when it cannot be counted."""
@@ -117,30 +126,41 @@ class Refusal(NamedTuple):
     said: str
     error: bool = False
 
+    def withholds(self, *, approved: bool) -> bool:
+        return self.entry.mode == "enforce" and not (approved and self.effect == "ask")
+
 
 def refusals(
-    entries: Sequence[Entry], call: Call, caller: Caller, meter: Meter, now_us: int, *, passes: bool
+    entries: Sequence[Entry],
+    call: Call,
+    caller: Caller,
+    meter: Meter,
+    now_us: int,
+    *,
+    passes: bool,
+    approved: bool = False,
 ) -> list[Refusal]:
     """`passes`: no rule withholds the call, so that it takes what it needs when it fits."""
-    costs = [(entry, _charge(entry, call, caller)) for entry in entries]
+    costs = [(entry, _charge(entry, call, caller, approved)) for entry in entries]
     found = [Refusal(e, e.cap.effect, _uncounted(e.cap), error=True) for e, charge in costs if charge is None]
     enforced = [(e, charge) for e, charge in costs if charge is not None and e.mode == "enforce"]
-    passes = passes and not any(refusal.entry.mode == "enforce" for refusal in found)
+    passes = passes and not any(refusal.withholds(approved=approved) for refusal in found)
     found += _asked(enforced, meter, now_us, take=passes)
-    passes = passes and not any(refusal.entry.mode == "enforce" for refusal in found)
+    passes = passes and not any(refusal.withholds(approved=approved) for refusal in found)
     for e, charge in costs:
         if charge is not None and e.mode == "shadow":
             found += _asked([(e, charge)], meter, now_us, take=passes)
     return found
 
 
-def _charge(entry: Entry, call: Call, caller: Caller) -> Charge | None:
+def _charge(entry: Entry, call: Call, caller: Caller, approved: bool) -> Charge | None:
     cap = entry.cap
     amount = cap.amount(call.args or {})
     if amount is None:
         return None
+    most = LARGEST * UNIT if approved and cap.effect == "ask" else cap.most
     shadow = entry.mode == "shadow"
-    return Charge(cap.policy, cap.id, cap.what, cap.whose(caller), amount, cap.most, cap.window_us, shadow)
+    return Charge(cap.policy, cap.id, cap.what, cap.whose(caller), amount, most, cap.window_us, shadow)
 
 
 def _asked(costs: Sequence[tuple[Entry, Charge]], meter: Meter, now_us: int, *, take: bool) -> Iterator[Refusal]:
@@ -153,7 +173,7 @@ def _asked(costs: Sequence[tuple[Entry, Charge]], meter: Meter, now_us: int, *, 
         yield from (Refusal(entry, "deny", _unreachable(entry.cap), error=True) for entry, _ in costs)
         return
     for (entry, charge), before in zip(costs, spent, strict=True):
-        if not charge.fits(before):
+        if before + charge.amount > entry.cap.most:
             yield Refusal(entry, entry.cap.effect, _full(entry.cap, charge, before))
 
 
@@ -166,9 +186,8 @@ def _unreachable(cap: Cap) -> str:
 
 
 def _full(cap: Cap, charge: Charge, before: int) -> str:
-    term = cap.per if cap.window == cap.per else f"{cap.per} in {cap.window if cap.window_us else 'one session'}"
     if not cap.argument:
         calls = "call" if cap.most == UNIT else "calls"
-        return f"limit {cap.id} allows {shown(cap.most)} {calls} per {term}, and counts {shown(before)} already"
+        return f"limit {cap.id} allows {shown(cap.most)} {calls} per {cap.term}, and counts {shown(before)} already"
     left, wanted = shown(max(cap.most - before, 0)), shown(charge.amount)
-    return f"limit {cap.id} allows {shown(cap.most)} of {cap.what} per {term}; {left} is left, and this call takes {wanted}"
+    return f"limit {cap.id} allows {shown(cap.most)} of {cap.what} per {cap.term}; {left} is left, and this call takes {wanted}"

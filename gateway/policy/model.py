@@ -134,14 +134,18 @@ class Rule(Section):
     def _fits_together(self) -> Rule:
         if self.when is not None and self.require is not None:
             raise ValueError("a rule has 'when' or 'require', not both; write two rules")
-        if self.four_eyes and self.effect != "ask":
-            raise ValueError("'four_eyes' is about who approves; it needs 'effect: ask'")
+        _four_eyes_ask(self.four_eyes, self.effect)
         return self
 
     @model_validator(mode="after")
     def _until_of_shadow(self) -> Rule:
         _refuse_until(self.until, self.mode)
         return self
+
+
+def _four_eyes_ask(four_eyes: bool, effect: str) -> None:
+    if four_eyes and effect != "ask":
+        raise ValueError("'four_eyes' is about who approves; it needs 'effect: ask'")
 
 
 class Limit(Section):
@@ -167,11 +171,20 @@ class Limit(Section):
         None, description="Told to the agent and to people; `{args.x}` puts a value in, cut and cleaned."
     )
     mode: Mode = Field("enforce", description="`shadow` counts apart and records what the limit would have decided.")
+    four_eyes: bool = Field(
+        False, description="With `effect: ask`: who approves must be another person than the user of the agent's key."
+    )
+    on_deny: OnDeny | None = Field(None, description="What the agent gets in place of a denied call; the file's when left out.")
     until: Day | None = Field(None, description="Last day of a limit in shadow mode; `policy check` reports it after that.")
 
     @model_validator(mode="after")
     def _until_of_shadow(self) -> Limit:
         _refuse_until(self.until, self.mode)
+        return self
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Limit:
+        _four_eyes_ask(self.four_eyes, self.effect)
         return self
 
 
@@ -275,6 +288,10 @@ class PolicyFile(Section):
         None,
         description="What the agent gets in place of a denied call: `explain` a text, `steer` another answer of the model, which is told "
         "of the denial, `error` an error instead of the answer. `explain` when left out.",
+    )
+    verify_history: bool = Field(
+        False,
+        description="Whether earlier calls and results that a request tells of must be ones that this gateway delivered to the caller.",
     )
     hide_denied: Literal[False] = Field(False, description="Whether tools never granted are hidden from the model.")
     rules: list[Rule] = Field(default_factory=list)

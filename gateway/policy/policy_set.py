@@ -75,6 +75,7 @@ class Layer:
     size: Size
     """How large its vars are."""
     on_deny: OnDeny | None = None
+    verify_history: bool = False
     labels: tuple[tuple[str, str], ...] = ()
     """(label, pattern of the tools that have it)."""
     tests: tuple[Case, ...] = ()
@@ -151,6 +152,11 @@ class PolicySet:
         """Whether a denial of this agent's call may do something else than explain: then nothing leaves before it must."""
         return bool(_on_deny(self.applying(agent)))
 
+    def verifies(self, agent: str) -> bool:
+        """Whether the conversations that this agent sends must be ones that happened."""
+        enforced = (policy for policy in self.applying(agent) if policy.mode == "enforce")
+        return any(layer.verify_history for policy in enforced for layer in policy.layers)
+
     def applying(self, agent: str) -> tuple[Policy, ...]:
         found = self._agents.get(agent)
         if found is None:
@@ -219,7 +225,7 @@ def _on_deny(policies: Iterable[Policy]) -> dict[tuple[str, str], OnDeny]:
     for policy in policies:
         for layer in policy.layers:
             said = layer.on_deny or policy.layers[0].on_deny
-            rules = [("default", said), *((cap.id, said) for cap in layer.caps)]
+            rules = [("default", said), *((cap.id, cap.on_deny or said) for cap in layer.caps)]
             rules += [(guard.id, guard.on_deny or said) for guard in layer.guards]
             for rule, word in rules:
                 if word and word != "explain":

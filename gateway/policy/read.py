@@ -257,6 +257,7 @@ def _layer(
         vars=values,
         size=_size(values),
         on_deny=model.on_deny,
+        verify_history=model.verify_history,
         labels=tuple((label, glob) for glob, notes in model.tools.items() for label in notes.labels),
         tests=tuple(model.tests),
     )
@@ -294,6 +295,8 @@ def _cap(limit: Limit, policy: str, line: int) -> Cap:
         window_us=0 if window == "session" else int(window[:-1]) * _SECONDS[window[-1]] * 1_000_000,
         most=millionths(limit.max) or 0,
         effect=limit.effect,
+        four_eyes=limit.four_eyes,
+        on_deny=limit.on_deny,
         mode=limit.mode,
         message=limit.message,
     )

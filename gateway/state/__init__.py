@@ -1,13 +1,13 @@
-"""SHELF: state that all workers share at once: virtual keys, whose what is that providers keep, what people approved, and what limits have
-counted.
+"""SHELF: state that all workers share at once: virtual keys, whose what is that providers keep, what people approved, what limits have
+counted, and which calls were delivered.
 
-The embedded stores are in SQLite: `sqlite` (`Keys`), `sqlite_belongings` (`Belongings`), `sqlite_approvals` (`Approvals`) and
-`sqlite_limits` (`Limits`).
+The embedded stores are in SQLite: `sqlite` (`Keys`), `sqlite_belongings` (`Belongings`), `sqlite_approvals` (`Approvals`),
+`sqlite_limits` (`Limits`) and `sqlite_issued` (`Issued`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Literal, Protocol
 
 from msgspec import Struct, field
@@ -189,6 +189,14 @@ class Approvals(Protocol):
 
     def told(self, approvals: Sequence[Approval]) -> None:
         """People were told of these as they are here, or that was given up."""
+
+
+class Issued(Protocol):
+    """Digests of calls that were delivered. Raises GatewayError('unavailable') when they cannot be read or written."""
+
+    def keep(self, owner: str, digests: Sequence[bytes], now_us: int) -> None: ...
+    def known(self, owner: str, digests: Collection[bytes]) -> frozenset[bytes]: ...
+
 
 class Taken(Struct, frozen=True):
     """What one charge took, to give it back by."""

@@ -557,7 +557,6 @@ LATER: list[tuple[str, str, str]] = [
         "rules:\n- {id: r, at: request, tools: ['*']}\n",
     ),
     ("D6", "words are not scanned", "rules:\n- {id: r, at: response, detect: secrets}\n"),
-    ("E12", "what a client says it did before is believed", "verify_history: true\n"),
     ("E15", "keys are not bound to models", "models: [gpt-4o-mini]\n"),
 ]
 

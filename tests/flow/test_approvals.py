@@ -7,7 +7,10 @@ import threading
 import time
 from typing import Any
 
+import anthropic
+import openai
 import pytest
+from google import genai
 
 from gateway.clock import now_us
 from gateway.state import Approval, Ruling
@@ -207,6 +210,47 @@ def test_a_held_stream_shows_signs_of_life_that_break_nothing(scene, wire):
     assert "50" in text
 
 
+def read_by_openai(gateway) -> str:
+    tools = chat("{}", True)[1]["tools"]
+    client = openai.OpenAI(base_url=f"{gateway.url}/v1", api_key="none", max_retries=0)
+    chunks = client.chat.completions.create(model="m", messages=[{"role": "user", "content": "pay"}], tools=tools, stream=True)
+    deltas = [call for chunk in chunks for call in chunk.choices[0].delta.tool_calls or ()]
+    return "".join(each.function.arguments or "" for each in deltas)
+
+
+def read_by_openai_responses(gateway) -> str:
+    client = openai.OpenAI(base_url=f"{gateway.url}/v1", api_key="none", max_retries=0)
+    events = client.responses.create(model="m", input="pay", tools=responses("{}", True)[1]["tools"], store=False, stream=True)
+    return next(event.arguments for event in events if event.type == "response.function_call_arguments.done")
+
+
+def read_by_anthropic(gateway) -> str:
+    client = anthropic.Anthropic(base_url=gateway.url, api_key="none", max_retries=0)
+    _, body, _ = messages("{}", True)
+    with client.messages.stream(model="m", max_tokens=9, messages=body["messages"], tools=body["tools"]) as stream:
+        [block] = stream.get_final_message().content
+    return json.dumps(block.input)
+
+
+def read_by_google(gateway) -> str:
+    client = genai.Client(api_key="none", http_options={"base_url": gateway.url})
+    chunks = client.models.generate_content_stream(model="m", contents="pay", config={"tools": gemini("{}", True)[1]["tools"]})
+    return json.dumps(next(call.args for chunk in chunks for call in chunk.function_calls or ()))
+
+
+SDKS = {"chat": read_by_openai, "messages": read_by_anthropic, "responses": read_by_openai_responses, "gemini": read_by_google}
+
+
+@every_wire
+def test_the_providers_own_sdk_reads_a_stream_that_was_held(scene, wire):
+    bank = scene(keep_alive=0.1)
+    bank.provider.answer = bank.provider.sse(WIRES[wire]('{"amount": 50}', True)[2])
+    threading.Thread(target=lambda: (bank.pending(), time.sleep(0.8), bank.rule(True)), daemon=True).start()
+    assert json.loads(SDKS[wire](bank.gateway)) == {"amount": 50}
+    [call] = bank.calls()
+    assert call.code == "approved"
+
+
 @every_wire
 @both_ways
 def test_changed_arguments_are_delivered_instead_and_recorded(scene, wire, stream):
@@ -288,6 +332,39 @@ def test_of_two_calls_in_one_answer_each_gets_its_own_decision(scene):
         message = client.post(path, json=body).json()["choices"][0]["message"]
     assert [call["id"] for call in message["tool_calls"]] == ["c2"]
     assert "was denied by ann" in message["content"]
+
+
+@pytest.mark.parametrize("approved", [False, True])
+def test_a_question_beside_a_denial_that_would_steer_is_asked_and_the_answer_explained(start, provider, approved):
+    rules = policy(RULE, NEVER)["policy.yaml"].replace("allow:", "on_deny: steer\nallow:")
+    bank = Scene(start({"policy.yaml": rules}, approvals={"hold": 0.5}), provider)
+    _, body, _ = messages("{}", True)
+    top = {"id": "a", "type": "message", "role": "assistant", "model": "m", "content": [], "stop_reason": None, "stop_sequence": None}
+    pieces = [sse({"type": "message_start", "message": {**top, "usage": {"input_tokens": 1, "output_tokens": 1}}}, named=True)]
+    for at, amount in enumerate((2000, 50)):
+        block = {"type": "tool_use", "id": f"c{at}", "name": "pay", "input": {}}
+        delta = {"type": "input_json_delta", "partial_json": f'{{"amount": {amount}}}'}
+        start = {"type": "content_block_start", "index": at, "content_block": block}
+        pieces.append(sse(start, {"type": "content_block_delta", "index": at, "delta": delta}, named=True))
+        pieces.append(sse({"type": "content_block_stop", "index": at}, named=True))
+    end = {"type": "message_delta", "delta": {"stop_reason": "tool_use", "stop_sequence": None}, "usage": {"output_tokens": 1}}
+    pieces.append(sse(end, {"type": "message_stop"}, named=True))
+
+    def post() -> str:
+        provider.answer = provider.sse(*pieces, gap=0.1)
+        with bank.gateway.client() as client:
+            return client.post("/v1/messages", json=body, headers={"anthropic-version": "2023-06-01"}).text
+
+    text = post()
+    if approved:
+        bank.rule(True)
+        text = post()
+    assert "Far too much" in text
+    assert ("Approval pending" in text) is not approved
+    assert ("50}" in text) is approved
+    assert "message_stop" in text
+    assert [call.code for call in bank.calls()][-2:] == ["rule", "approved" if approved else "approval_pending"]
+    bank.store.close()
 
 
 def test_without_a_free_seat_nothing_is_held(scene):

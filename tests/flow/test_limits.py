@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import pytest
 
+from gateway.clock import now_us
+from gateway.state import Ruling
+from gateway.state.sqlite_approvals import SqliteApprovals
 from gateway.state.sqlite_limits import SqliteLimits
 from gateway.trace.record import Decided, Ended
 
@@ -216,3 +220,81 @@ def test_a_provider_that_breaks_off_may_have_run_its_tool(start, provider):
     provider.answer = leave
     assert search(gateway, "web_search").status_code == 502
     assert spent(gateway) == [1_000_000]
+
+
+# -- what a person approves -------------------------------------------------------------------------------
+
+APPROVALS = {"approvals": {"hold": 0, "hold_whole": 0}}
+
+
+def approve(gateway, **more):
+    store = SqliteApprovals(gateway.settings.data_path / "state.sqlite")
+    [pending] = store.every("pending")
+    now = now_us()
+    store.rule(pending.id, Ruling(True, "ann", now, now + 10**9, **more))
+    store.close()
+
+
+def test_a_call_beyond_a_limit_that_asks_passes_once_a_person_has_approved_it_and_counts(start, provider):
+    gateway = start({"p.yaml": FEW["p.yaml"].replace("max: 10", "max: 1, effect: ask")}, **APPROVALS)
+    provider.answer = provider.json(whole(1))
+    assert "tool_calls" in ask(gateway).text
+    assert "Approval pending" in ask(gateway).text
+    assert spent(gateway) == [1_000_000]
+    approve(gateway)
+    assert '"tool_calls"' in ask(gateway).text
+    assert spent(gateway) == [2_000_000]
+    assert "Approval pending" in ask(gateway).text
+    assert released(gateway, 4) == [True, False, True, False]
+
+
+RULED = SPEND["p.yaml"].replace(
+    "limits:", "rules:\n- {id: big, tools: [pay], when: args.amount > 50.0, effect: ask}\nlimits:"
+)
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("edited", [None, '{"amount": 61}'])
+def test_what_was_approved_is_counted_then_and_denied_when_the_limit_is_full_by_then(start, provider, stream, edited):
+    gateway = start({"p.yaml": RULED}, **APPROVALS)
+
+    def propose(amount):
+        provider.answer = provider.sse(*streamed(amount)) if stream else provider.json(whole(amount))
+        return ask(gateway, stream=stream).text
+
+    assert "Approval pending" in propose(60)
+    assert spent(gateway) == []
+    approve(gateway, edited=edited)
+    assert "tool_calls" in propose(60)
+    first = 61 if edited else 60
+    assert spent(gateway) == [first * 1_000_000]
+    propose(30)
+    assert "limit spend allows" in propose(60)
+    propose(9)
+    assert spent(gateway) == [(first + 39) * 1_000_000]
+
+
+@pytest.mark.parametrize("edited", [None, '{"amount": 61}'])
+def test_a_limit_that_fills_while_a_person_decides_denies_what_was_approved(start, provider, edited):
+    gateway = start({"p.yaml": RULED}, approvals={"hold_whole": 30})
+    provider.answer = provider.json(whole(60))
+    with ThreadPoolExecutor(1) as pool:
+        held = pool.submit(ask, gateway)
+        wait_for_pending(gateway)
+        provider.answer = provider.json(whole(45))
+        assert '"tool_calls"' in ask(gateway).text
+        approve(gateway, edited=edited)
+        text = held.result(30).text
+    assert "Approved by ann" in text
+    assert "but it cannot be passed on" in text
+    assert "limit spend allows 100 of args.amount" in text
+    assert '"tool_calls"' not in text
+    assert spent(gateway) == [45_000_000]
+
+
+def wait_for_pending(gateway):
+    store, deadline = SqliteApprovals(gateway.settings.data_path / "state.sqlite"), time.monotonic() + 20
+    while not store.every("pending"):
+        assert time.monotonic() < deadline, "nobody was asked"
+        time.sleep(0.05)
+    store.close()

@@ -293,3 +293,34 @@ def test_an_approved_call_that_a_rule_denies_takes_nothing(book):
     policies = limited(SPEND, more=f"{ASKED}- {{id: never, tools: [pay]}}\n")
     assert approved(policies, book).effect == "deny"
     assert book.of("spend") == 0
+
+
+@pytest.mark.parametrize("change", ["max: 50", "max: 1"])
+def test_what_a_person_approved_beyond_a_limit_that_asks_passes_and_counts(book, change):
+    policies = limited(SPEND.replace("max: 100", f"{change}, effect: ask") + FEW)
+    first = judged(policies, book)
+    verdict = approved(policies, book)
+    assert (verdict.effect, verdict.rule, [hit.rule for hit in verdict.hits]) == ("ask", "spend", ["allow", "spend"])
+    assert book.of("spend") == (80 if first.released else 40) * UNIT
+    assert book.of("few") == (2 if first.released else 1) * UNIT
+    assert not judged(policies, book, args={"amount": 1}).released
+
+
+def test_a_full_limit_keeps_an_approved_call_from_taking_anywhere(book):
+    policies = limited(SPEND.replace("max: 100", "max: 10, effect: ask") + FEW)
+    assert [approved(policies, book).effect for _ in range(3)] == ["ask", "ask", "deny"]
+    assert (book.of("spend"), book.of("few")) == (80 * UNIT, 2 * UNIT)
+
+
+def test_a_person_can_approve_what_cannot_be_counted_but_not_what_no_store_counts(book):
+    policies = limited(SPEND.replace("max: 100", "max: 50, effect: ask") + FEW)
+    assert approved(policies, book, {}).effect == "ask"
+    assert (book.of("spend"), book.of("few")) == (0, UNIT)
+    assert approved(policies, Broken(), {}).effect == "deny"
+
+
+def test_a_limit_reacts_like_a_rule(book):
+    asks, steers = "- {id: l, per: user, max: 0, effect: ask, four_eyes: true}\n", "- {id: m, per: user, max: 0, on_deny: steer}\n"
+    verdict = judged(limited(asks + steers), book)
+    assert (verdict.rule, verdict.on_deny) == ("m", "steer")
+    assert [(hit.rule, hit.four_eyes) for hit in verdict.hits] == [("allow", False), ("l", True), ("m", False)]
