@@ -27,6 +27,9 @@ def matches(pattern: str, name: str) -> bool:
 
 def overlap(one: str, other: str) -> bool:
     """Whether some name matches both patterns."""
+    for name, pattern in ((one, other), (other, one)):
+        if "*" not in name and "?" not in name:
+            return matches(pattern, name)
     reached = [True, *(not other[:n].strip("*") for n in range(1, len(other) + 1))]
     for sign in one:
         before, reached = reached, [reached[0] and sign == "*"]
