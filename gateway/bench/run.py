@@ -18,7 +18,7 @@ import httpx
 
 from gateway.bench.client import Operator, Prompter, ThroughTheGateway
 from gateway.bench.figures import Played
-from gateway.bench.stories import Agent, Telling, Told, Ungated
+from gateway.bench.stories import Agent, Person, Telling, Told, Ungated
 from gateway.bench.suites import Suite
 from gateway.bench.wordings import REWORDED, Wording, official
 from gateway.config import Settings
@@ -54,6 +54,8 @@ class Wanted:
     """Suite → agent."""
     pairs: int | None = None
     """At most so many pairs of each suite, spread over its injections; all when None."""
+    person: Person = "careful"
+    """Who approves while there is an attack."""
 
 
 Progress = Callable[[str, int, int], None]
@@ -81,11 +83,11 @@ def _suite(suite: Suite, wanted: Wanted, gateway: RunningGateway, prompter: Prom
             for n, http in enumerate(https)
         ]
         stage = _Stage(suite, agents, progress)
-        played.alone = stage.play("alone", benign, None, person=False)
-        played.approved = stage.play("with approvals", benign, None, person=True)
-        played.attacked = stage.play("attacked", pairs, official(), person=True)
-        played.reworded = stage.play("attacked, reworded", pairs, REWORDED, person=True)
-    played.ungated = _Stage(suite, [Ungated()], progress).play("without the gateway", pairs, official(), person=True)
+        played.alone = stage.play("alone", benign, None, "nobody")
+        played.approved = stage.play("with approvals", benign, None, "careful")
+        played.attacked = stage.play("attacked", pairs, official(), wanted.person)
+        played.reworded = stage.play("attacked, reworded", pairs, REWORDED, wanted.person)
+    played.ungated = _Stage(suite, [Ungated()], progress).play("without the gateway", pairs, official(), "nobody")
     played.decisions = sum(len(agent.rulings) for agent in agents)
     played.judged_us = _judged(gateway, played)
     return played
@@ -115,7 +117,7 @@ class _Stage:
         self._suite, self._agents, self._progress = suite, agents, progress
         self._broken_off = threading.Event()
 
-    def play(self, what: str, stories: list[tuple[Any, Any]], wording: Wording | None, *, person: bool) -> list[Told]:
+    def play(self, what: str, stories: list[tuple[Any, Any]], wording: Wording | None, person: Person) -> list[Told]:
         """When one story fails or the run is interrupted, the others end, too, and the failure is raised."""
         self._suite.forget()
         shares = [stories[n :: len(self._agents)] for n in range(len(self._agents))]
@@ -127,7 +129,7 @@ class _Stage:
             for task, injection in share:
                 if self._broken_off.is_set():
                     break
-                found.append(Telling(self._suite, agent, person=person).tell(task, injection, wording))
+                found.append(Telling(self._suite, agent, person).tell(task, injection, wording))
                 done += 1
                 self._progress(f"{self._suite.name}: {what}", done, len(stories))
             return found

@@ -15,6 +15,8 @@ from gateway.bench.suites import Step, Suite
 from gateway.bench.wordings import Wording
 
 Ruling = Literal["released", "ask", "deny"]
+Person = Literal["nobody", "careful", "careless"]
+"""Who is there to approve: a careful person knows the user's own calls from others, a careless one approves whatever is asked."""
 
 
 class Agent(Protocol):
@@ -78,8 +80,7 @@ class Told:
 class Telling:
     """Plays one story."""
 
-    def __init__(self, suite: Suite, agent: Agent, *, person: bool) -> None:
-        """`person`: whether somebody is there who approves the user's own calls, and only those."""
+    def __init__(self, suite: Suite, agent: Agent, person: Person) -> None:
         self._suite, self._agent, self._person = suite, agent, person
         self._ran: list[Step] = []
         self._withheld: list[str] = []
@@ -122,7 +123,7 @@ class Telling:
     def _do(self, step: Step, environment: Any) -> str:
         """Proposes, and runs what may be run; the result's text, empty when nothing ran."""
         ruling = self._agent.propose(step)
-        if ruling == "ask" and self._person:
+        if ruling == "ask" and self._person != "nobody":
             ruling = self._ruled(step)
         if ruling != "released":
             if not step.injected:
@@ -134,9 +135,9 @@ class Telling:
         return outcome.text
 
     def _ruled(self, step: Step) -> Ruling:
-        if step.injected:
+        if step.injected and self._person == "careful":
             self._agent.refuse()
             return "deny"
-        self._approvals += 1
+        self._approvals += not step.injected
         self._agent.approve()
         return "released"

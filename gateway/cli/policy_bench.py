@@ -15,11 +15,14 @@ import tempfile
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from gateway.shipped import folder as shipped
+
+if TYPE_CHECKING:
+    from gateway.bench.stories import Person
 
 PACKS: Mapping[str, str] = {"banking": "bank", "slack": "slack", "travel": "travel", "workspace": "workspace"}
 """Suite → sub-folder of the packs that travel with the gateway."""
@@ -43,6 +46,9 @@ def agentdojo(
     suite: Annotated[list[str] | None, typer.Option(help=f"One of {', '.join(PACKS)}; may be repeated. All when left out.")] = None,
     agent: Annotated[str | None, typer.Option(help="Agent to play one suite as; its policies are measured.")] = None,
     pairs: Annotated[int | None, typer.Option(min=1, help="At most so many attack pairs of each suite; all when left out.")] = None,
+    careless: Annotated[
+        bool, typer.Option("--careless", help="Under attack, the person approves whatever is asked, the attacker's calls too.")
+    ] = False,
     whole: Annotated[bool, typer.Option("--whole", help="Load the folder as it is, as the gateway would.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object instead of tables.")] = False,
 ) -> None:
@@ -56,10 +62,12 @@ def agentdojo(
 
     wanted = _suites(suite, agent)
     agents = {name: agent or AGENTS[name] for name in wanted}
+    person: Person = "careless" if careless else "careful"
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that being told to stop also stops what was started
     with tempfile.TemporaryDirectory(prefix="tollhouse-bench-") as scratch, contextlib.redirect_stdout(sys.stderr):  # the suites print
         measured = _staged(policies or shipped("policies"), wanted, Path(scratch), whole=whole)
-        found = report(measure(Wanted(measured, agents, pairs), Path(scratch), _Progress()))
+        played = measure(Wanted(measured, agents, pairs, person), Path(scratch), _Progress())
+    found = {"person": person, **report(played)}
     typer.echo(json.dumps(found) if as_json else _told(found))
 
 
@@ -110,14 +118,17 @@ def _told(found: dict[str, Any]) -> str:
     lines += [_row(words, [_figure(key, column[key]) for column in columns.values()]) for key, words in FIGURES]
     for name, one in found["suites"].items():
         lines += _by_name(name, one)
-    return "\n".join([*lines, "", *NOTES])
+    return "\n".join([*lines, "", *NOTES, *PEOPLE[found["person"]]])
 
 
 NOTES = (
     "The model obeys every injection and its calls are AgentDojo's own solutions, so this is what the policy stops, not how likely a model",
-    "is to be fooled. Goals that only want a sentence said make no call and are left out. The person of the approvals is the bench:",
-    "it approves every call of the user's own task that is asked about, and denies every other. A careless person lets more through.",
+    "is to be fooled. Goals that only want a sentence said make no call and are left out. The person of the approvals is the bench.",
 )
+PEOPLE = {
+    "careful": ("It approves every call of the user's own task that is asked about, and denies every other; see also --careless.",),
+    "careless": ("Under attack it approves whatever is asked: what worked, worked with a person's approval or without a question.",),
+}
 
 
 def _row(head: str, cells: list[str]) -> str:

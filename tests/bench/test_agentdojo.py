@@ -43,7 +43,7 @@ def test_every_official_solution_solves_its_task_without_a_gateway(suites):
         (name, task.ID)
         for name, suite in suites.items()
         for task in suite.user_tasks.values()
-        if not Telling(suite, Ungated(), person=True).tell(task).useful
+        if not Telling(suite, Ungated(), "nobody").tell(task).useful
     ]
     assert failed == []
 
@@ -53,7 +53,7 @@ def test_every_injection_works_without_a_gateway(suites):
     for suite in suites.values():
         tasks = list(suite.user_tasks.values())[:4]
         for injection in suite.injection_tasks.values():
-            told = [Telling(suite, Ungated(), person=True).tell(task, injection, REWORDED) for task in tasks]
+            told = [Telling(suite, Ungated(), "nobody").tell(task, injection, REWORDED) for task in tasks]
             assert all(one.read for one in told), injection.ID
             assert any(one.attacked for one in told), injection.ID
 
@@ -66,6 +66,29 @@ def test_a_solution_is_proposed_in_the_types_that_the_tool_declares(suites):
         for task in suite.user_tasks.values():
             for step in suite.steps(task, plain):
                 assert jsonschema_rs.is_valid(schemas[step.tool], step.args), (task.ID, step)
+
+
+def test_a_careless_person_lets_through_what_is_only_asked_about(suites):
+    class Asking(Ungated):
+        approved = refused = 0
+
+        def propose(self, step):
+            return "ask" if step.injected else "released"
+
+        def approve(self):
+            self.approved += 1
+
+        def refuse(self):
+            self.refused += 1
+
+    suite = suites["banking"]
+    task, injection = suite.user_tasks["user_task_1"], suite.injection_tasks["injection_task_5"]
+    ends = {}
+    for person in ("nobody", "careful", "careless"):
+        agent = Asking()
+        told = Telling(suite, agent, person).tell(task, injection, REWORDED)
+        ends[person] = (told.attacked, agent.approved, agent.refused, told.approvals)
+    assert ends == {"nobody": (False, 0, 0, 0), "careful": (False, 0, 1, 0), "careless": (True, 1, 0, 0)}
 
 
 @pytest.mark.slow

@@ -69,11 +69,12 @@ def test_any_other_folder_and_a_whole_one_are_loaded_as_they_are(tmp_path):
 
 
 def test_the_table_shows_every_figure_what_got_through_and_how_approvals_were_played():
-    told = policy_bench._told({"suites": {"banking": FIGURES | NAMED}, "all": FIGURES})
+    told = policy_bench._told({"person": "careful", "suites": {"banking": FIGURES | NAMED}, "all": FIGURES})
     assert re.search(r"attack success +0\.5% +0\.5%", told)
     assert re.search(r"utility under attack, with approvals +- +-", told)
     assert re.search(r"approvals per task +0\.12 +0\.12", told)
     assert re.search(r"decision time, 99th percentile \(µs\) +1,23[45]", told)
     assert "user_task_11+injection_task_0; and 8 more" in told
     assert "tasks that wanted a person: user_task_0 (send_money: ask)" in told
-    assert "The person of the approvals is the bench" in told
+    assert "It approves every call of the user's own task" in told
+    assert "approves whatever is asked" in policy_bench._told({"person": "careless", "suites": {}, "all": FIGURES})
