@@ -91,6 +91,7 @@ def test_a_room_that_closes_wakes_all_and_lets_nobody_wait():
         await asyncio.sleep(0.01)
         room.close()
         assert await waiting
+        assert room.closed
         assert await room.wait("two", 60)
 
     asyncio.run(run())

@@ -12,10 +12,10 @@ import pytest
 from pydantic import ValidationError
 
 from gateway.config import KeySource, Webhook
-from gateway.errors import StartError
+from gateway.errors import GatewayError, StartError
 from gateway.state import Approval, Bindings, Ruling
 from gateway.state.sqlite_approvals import SqliteApprovals
-from gateway.webhooks import MOST_TRIES, NEWS_US, Hook, Webhooks, payload, read_hooks
+from gateway.webhooks import MOST_TRIES, NEWS_US, Hook, Webhooks, payload, read_hooks, tell
 
 AT = 1_790_000_000_000_000
 HOUR = 3600 * 1_000_000
@@ -137,6 +137,42 @@ def test_what_is_old_is_told_to_nobody(scene):
     one.store.expire(one.now)
     one.rounds()
     assert [json.loads(each.content)["event"] for each in one.got("a.example")] == ["approval.expired"]
+
+
+def test_a_url_that_cannot_be_used_is_given_up(scene):
+    one = scene(JSON.model_copy(update={"url": "https://a.example:99999/"}))
+    one.rounds(2)
+    assert one.store.untold(9) == []
+
+
+def test_trouble_of_any_kind_does_not_end_the_telling(scene, monkeypatch, caplog):
+    one = scene(JSON)
+    monkeypatch.setattr("gateway.webhooks.LOOK_EVERY_S", 0.01)
+    troubles = [GatewayError("unavailable", "state_unavailable", "busy"), RuntimeError("odd")]
+    seen = one.store.untold
+
+    class Troubled:
+        told = one.store.told
+
+        def untold(self, limit: int):
+            if troubles:
+                raise troubles.pop(0)
+            return seen(limit)
+
+    async def go() -> None:
+        receiver = await asyncio.start_server(lambda r, w: w.write(b"HTTP/1.1 204 x\r\n\r\n"), "127.0.0.1", 0)
+        url = f"http://127.0.0.1:{receiver.sockets[0].getsockname()[1]}/"
+        telling = asyncio.create_task(tell(Troubled(), [Hook(url, b"", SLACK)], lambda: AT))
+        async with asyncio.timeout(20):
+            while one.store.untold(9):
+                await asyncio.sleep(0.02)
+        telling.cancel()
+        receiver.close()
+        await tell(one.store, [], lambda: AT)
+
+    asyncio.run(go())
+    assert "busy" in caplog.text
+    assert "odd" in caplog.text
 
 
 def test_arguments_are_left_out_where_the_settings_say_so():

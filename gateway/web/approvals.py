@@ -48,13 +48,16 @@ class ApprovalsDesk:
         self._approvals, self._settings, self._now_us = approvals, settings, now_us
 
     async def listed(self, request: Request) -> Response:
-        """`?state=pending`; newest first."""
+        """`?state=pending&limit=100`; newest first."""
+        limit = request.query_params.get("limit", "100")
+        if not re.fullmatch("[0-9]{1,4}", limit) or not 1 <= int(limit) <= MOST_LISTED:
+            return error_answer(400, "bad_request", f"'limit' must be from 1 to {MOST_LISTED}")
         state = request.query_params.get("state")
         if state is not None and state not in get_args(ApprovalState):
             return error_answer(400, "bad_request", f"'state' must be one of {', '.join(get_args(ApprovalState))}")
         wanted: ApprovalState | None = state  # type: ignore[assignment]
         try:
-            found = await asyncio.to_thread(self._approvals.every, wanted, MOST_LISTED)
+            found = await asyncio.to_thread(self._approvals.every, wanted, int(limit))
         except GatewayError as error:
             return _refusal(error)
         return json_answer({"approvals": [shown(each) for each in found]})

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
+import hmac
+import http.server
 import json
 import os
 import signal
 import threading
 import time
 from pathlib import Path
+from typing import ClassVar
 
 import httpx
 import pytest
@@ -44,11 +48,35 @@ def running(tmp_path_factory):
     folder = tmp_path_factory.mktemp("gateway")
     (folder / "policies").mkdir()
     (folder / "policies" / "p.yaml").write_text(POLICY)
-    approvals = {"keep_alive": 0.2, "hold": 30}
+    receiver = http.server.HTTPServer(("127.0.0.1", 0), Receiver)
+    threading.Thread(target=receiver.serve_forever, daemon=True).start()
+    hook = {"url": f"http://127.0.0.1:{receiver.server_port}/hook", "secret": {"env": "HOOK_WORD"}, "events": ["pending", "used"]}
+    approvals = {"keep_alive": 0.2, "hold": 30, "webhooks": [hook]}
     with RunningRehearsal(SCRIPT) as provider:
         settings = settings_for(provider.base_url, policies="policies", workers=2, approvals=approvals)
-        with RunningGateway(folder, settings) as gateway:
+        gateway = RunningGateway(folder, settings)
+        gateway.environment |= {"HOOK_WORD": "a word"}
+        with gateway:
             yield gateway
+    receiver.shutdown()
+
+
+class Receiver(http.server.BaseHTTPRequestHandler):
+    """Takes what the gateway tells, if the signature is right."""
+
+    told: ClassVar[list[tuple[str, str]]] = []
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["content-length"]))
+        signed = self.headers["x-tollhouse-timestamp"].encode() + b"." + body
+        right = "v1=" + hmac.new(b"a word", signed, hashlib.sha256).hexdigest() == self.headers["x-tollhouse-signature"]
+        self.send_response(204 if right else 403)
+        self.end_headers()
+        approval = json.loads(body)["approval"]
+        self.told.append((approval["id"], approval["state"] if right else "badly signed"))
+
+    def log_message(self, *_: object) -> None:
+        """Says nothing."""
 
 
 def post(gateway, session: str) -> str:
@@ -93,6 +121,13 @@ class Asking(threading.Thread):
         return self.text
 
 
+def wait_until_told(name: str) -> None:
+    deadline = time.monotonic() + 10
+    while (name, "pending") not in Receiver.told:
+        assert time.monotonic() < deadline, Receiver.told
+        time.sleep(0.05)
+
+
 def in_the_book(gateway, name: str, state: str) -> dict:
     sql = "SELECT a.*, c.code, c.released FROM approvals AS a JOIN calls AS c ON c.approval = a.id"
     return gateway.awaited(f"{sql} WHERE a.id = '{name}' AND a.state = '{state}'", 1, 20)[0]
@@ -101,11 +136,16 @@ def in_the_book(gateway, name: str, state: str) -> dict:
 def test_a_person_approves_on_the_command_line_and_the_book_says_who(running):
     asking = Asking(running, "one")
     name = pending(running, "one")
+    wait_until_told(name)
     assert "Look closely" in cli(running, "show", name)
     assert "pay" in cli(running, "list")
     told = json.loads(cli(running, "approve", name, "--by", "ann", "--reason", "known", "--json"))
     assert (told["state"], told["decided_by"]) == ("approved", "ann")
     assert "50" in asking.answer()
+    deadline = time.monotonic() + 10
+    while (name, "used") not in Receiver.told and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert [state for told, state in Receiver.told if told == name] == ["pending", "used"]
     row = in_the_book(running, name, "used")
     assert (row["decided_by"], row["reason"], row["code"], row["released"]) == ("ann", "known", "approved", True)
 

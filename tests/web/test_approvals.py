@@ -55,7 +55,9 @@ def test_lists_are_whole_by_state_and_without_digests(send):
     assert "bindings" not in listed[0]
     assert send("GET", "/approvals?state=used").json() == {"approvals": []}
     assert len(send("GET", "/approvals").json()["approvals"]) == 2
-    assert send("GET", "/approvals?state=maybe").status_code == 400
+    assert [each["id"] for each in send("GET", "/approvals?limit=1").json()["approvals"]] == ["apr_2"]
+    for wrong in ("state=maybe", "limit=0", "limit=1001", "limit=x", "limit=-1"):
+        assert send("GET", f"/approvals?{wrong}").status_code == 400
 
 
 def test_one_is_found_by_its_id(send):
