@@ -1,5 +1,6 @@
 """A virtual environment that holds the SDKs of today, which cannot be installed beside litellm; and the same live gateway to drive."""
 
+import fcntl
 import hashlib
 import os
 import shutil
@@ -45,10 +46,12 @@ def environment(pytestconfig, wanted) -> Path:
     stamp = hashlib.sha256("\n".join((*wanted, sys.version)).encode()).hexdigest()[:16]
     folder = Path(pytestconfig.cache.mkdir("client-sdks")) / stamp
     python = folder / "bin" / "python"
-    if not (folder / "complete").exists():
-        if os.environ.get("TOLLHOUSE_OFFLINE") == "1":
-            pytest.skip("TOLLHOUSE_OFFLINE=1: the SDKs' own environment cannot be built without the package index")
-        _build(folder, python, wanted)
+    with (folder.parent / f"{stamp}.lock").open("w") as lock:  # several test processes may want it at once
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (folder / "complete").exists():
+            if os.environ.get("TOLLHOUSE_OFFLINE") == "1":
+                pytest.skip("TOLLHOUSE_OFFLINE=1: the SDKs' own environment cannot be built without the package index")
+            _build(folder, python, wanted)
     return python
 
 

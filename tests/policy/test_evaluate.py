@@ -450,3 +450,16 @@ def test_what_a_denial_by_an_included_file_does_is_said_there_or_by_the_file_tha
     top = HOW.format("top") + "on_deny: steer\ninclude: [lib.yaml]\n"
     assert evaluate(policies(top, lib=library.format("")), facts("get", agent="a")).on_deny == "steer"
     assert evaluate(policies(top, lib=library.format("on_deny: error\n")), facts("get", agent="a")).on_deny == "error"
+
+
+def test_a_conversation_is_verified_where_a_policy_in_force_or_what_it_includes_says_so(policies):
+    library = "policy: 1\nid: lib\nverify_history: true\n"
+    top = "policy: 1\nid: {}\nagents: [{}]\nallow: [get]\n{}"
+    loaded = policies(
+        top.format("own", "a", "verify_history: true\n"),
+        top.format("by-include", "b", "include: [lib.yaml]\n"),
+        top.format("shadow", "c", "mode: shadow\nverify_history: true\n"),
+        top.format("none", "d", ""),
+        lib=library,
+    )
+    assert [loaded.verifies(agent) for agent in "abcdx"] == [True, True, False, False, False]
