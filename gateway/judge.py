@@ -30,6 +30,7 @@ PROBLEMS = {
     "executed_upstream": "the provider ran it although the request did not ask for it",
     "undeclared_tool": "the request declared no such tool",
     "known_secret": "it holds a key of this gateway or of a provider",
+    "not_editable": "arguments of its type cannot be changed",
     "schema": "its arguments do not fit the tool's declared schema",
 }
 """Plain words for the reason codes people meet most; others are shown as they are."""

@@ -283,6 +283,38 @@ def test_changed_arguments_are_judged_like_any_others(scene, edited, code, why, 
     assert [call.code for call in bank.calls()] == [code]
 
 
+def test_arguments_changed_so_that_no_rule_asks_are_delivered_as_approved(scene):
+    bank = scene()
+    bank.soon(True, edited='{"amount": 5}')
+    assert "tool_calls" in bank.post("chat")
+    assert [(call.code, call.released, call.decided_by) for call in bank.calls()] == [("approved", True, "ann")]
+
+
+@pytest.mark.parametrize(("user", "released"), [("Ann", False), ("eve", True)])
+def test_changed_arguments_that_want_four_eyes_are_not_approved_by_the_one_who_asks(scene, user, released):
+    bank = scene(RULE, "{id: round, tools: [pay], when: args.amount == 100.0, effect: ask, four_eyes: true}")
+    key = bank.gateway.plane.gateway.keys.create(agent="a", now_us=now_us(), team=None, user=user, labels={}, expires_us=None)
+    bank.soon(True, edited='{"amount": 100}')
+    text = bank.post("chat", authorization=f"Bearer {key}")
+    assert ("tool_calls" in text) is released
+    assert [call.released for call in bank.calls()] == [released]
+
+
+def test_a_call_of_free_text_cannot_be_changed(scene):
+    bank = scene("{id: big, tools: [pay], effect: ask}")
+    path, body, answer = chat("{}", False)
+    body["tools"] = [{"type": "custom", "custom": {"name": "pay"}}]
+    call = {"id": "c1", "type": "custom", "custom": {"name": "pay", "input": "fifty"}}
+    answer["choices"][0]["message"]["tool_calls"] = [call]
+    bank.provider.answer = bank.provider.json(answer)
+    bank.soon(True, edited='{"input": "twenty"}')
+    with bank.gateway.client() as client:
+        message = client.post(path, json=body).json()["choices"][0]["message"]
+    assert "arguments of its type cannot be changed" in message["content"]
+    assert "tool_calls" not in message
+    assert [call.code for call in bank.calls()] == ["not_editable"]
+
+
 def test_a_remembered_value_asks_nobody_again(scene):
     bank = scene(hold=0.2, hold_whole=0.2)
     bank.post("chat")
