@@ -20,7 +20,7 @@ from gateway.bookkeeping import Bookkeeping
 from gateway.config import host_name, is_loopback
 from gateway.continuity import owed, recall
 from gateway.errors import ClientGone, GatewayError, JournalUnavailable
-from gateway.exchange import Caller, Endpoint, Exchange, Request
+from gateway.exchange import Caller, Endpoint, Exchange, Finding, Request
 from gateway.prompt.fingerprint import fingerprint
 from gateway.state.reservations import Reservations
 from gateway.upstream import translate
@@ -47,6 +47,7 @@ async def relay(gateway: Gateway, incoming: Incoming) -> AsyncGenerator[Head | b
         request = await recall(visit, request)  # what the provider keeps for it is this caller's own
         await history.verify(visit, request)  # what it tells of earlier calls happened
         admit(visit, request)  # what nobody can judge is refused while a policy enforces
+        request = _without_denied(visit, request)
         if request.operation == "chat":
             book.prompt(fingerprint(request))  # which prompt version this is
         target = _target(visit, request)
@@ -164,6 +165,18 @@ def _decode(visit: Visit, body: bytes) -> Request:
 def _allowed(visit: Visit) -> frozenset[str]:
     """Fields that the settings let pass unjudged."""
     return frozenset(visit.gateway.settings.allow_fields.get(visit.incoming.dialect.NAME, ()))  # type: ignore[call-overload]
+
+
+def _without_denied(visit: Visit, request: Request) -> Request:
+    """The model is not shown tools that no policy grants, where one says so. Calls of them would be denied all the same."""
+    policies, agent = visit.gateway.policies, visit.x.caller.agent
+    names = sorted({tool.name for tool in request.tools if policies.hides(agent, tool.name)})
+    body = visit.incoming.dialect.without_tools(request, names) if names and request.operation == "chat" else None
+    if body is None:
+        return request
+    left_out = f"left out of the request: {identify.label(', '.join(names), 500)}"
+    visit.x.findings.append(Finding("policy", "hidden_tools", "info", "tools", left_out))
+    return msgspec.structs.replace(request, body=body)
 
 
 def _refuse_crowds(request: Request) -> None:

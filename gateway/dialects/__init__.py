@@ -6,7 +6,7 @@ read in exactly one way becomes a `Call` with a `problem`, a `Broken` stream or 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Protocol
 
 import gateway.dialects.anthropic_messages as anthropic_messages
@@ -77,6 +77,10 @@ class Dialect(Protocol):
     def steered(self, request: Request, answer: Answer, refused: Sequence[tuple[Call, str]]) -> bytes | None:
         """The request again, with the model's turn and for each of its calls the answer that it was refused and why. None where this
         dialect cannot say that of this request or these calls."""
+
+    def without_tools(self, request: Request, names: Collection[str]) -> bytes | None:
+        """The request's bytes without the declarations of these tools. None where nothing is to be left out, or where the request
+        chooses one of them."""
 
     def auth_headers(self, key: str, headers: Mapping[str, str]) -> dict[str, str]:
         """How a provider key travels, given the client's (lower-case) headers."""

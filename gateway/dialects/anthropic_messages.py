@@ -7,18 +7,18 @@ The wire format's parts live beside this file: `_types` (closed tables), `_reque
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import msgspec
 
-from gateway.dialects import plain, routes
+from gateway.dialects import hiding, plain, routes
 from gateway.dialects.anthropic_messages_errors import error_answer
 from gateway.dialects.anthropic_messages_request import decode_request as read_request
 from gateway.dialects.anthropic_messages_steered import steered
 from gateway.dialects.anthropic_messages_stream import MessagesStream
 from gateway.dialects.anthropic_messages_whole import decode_answer, encode_answer
 from gateway.dialects.events import Limits
-from gateway.exchange import Answer, Endpoint, Owed, Request
+from gateway.exchange import Answer, Endpoint, Json, Owed, Request
 
 __all__ = [
     "FORWARD_HEADERS",
@@ -36,6 +36,7 @@ __all__ = [
     "steered",
     "stream",
     "upstream_body",
+    "without_tools",
 ]
 
 NAME = "anthropic.messages"
@@ -79,6 +80,15 @@ def decode_request(
 
 def decode_plain(body: bytes, request: Request) -> Answer:
     return plain.read(body, request)
+
+
+def without_tools(request: Request, names: Collection[str]) -> bytes | None:
+    return hiding.without_tools(request.body, names, _name_of, "tools")
+
+
+def _name_of(tool: Json) -> Json:
+    """Whole sets of tools stay."""
+    return tool.get("name")
 
 
 def upstream_body(request: Request, owed: Sequence[Owed] = ()) -> bytes:

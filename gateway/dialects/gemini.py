@@ -11,7 +11,7 @@ Source: Google's API reference and the types of its Python SDK.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from gateway.dialects import gemini_request as requests
 from gateway.dialects import gemini_shape as shape
@@ -19,6 +19,7 @@ from gateway.dialects import gemini_whole as wholes
 from gateway.dialects import plain
 from gateway.dialects.events import AS_PROPOSED, Limits, WholeAnswer, WireError
 from gateway.dialects.gemini_errors import wire_error
+from gateway.dialects.gemini_hiding import without_tools as hidden
 from gateway.dialects.gemini_steered import steered as steered
 from gateway.dialects.gemini_stream import GeminiStream
 from gateway.errors import GatewayError
@@ -67,6 +68,10 @@ def decode_request(body: bytes, headers: Mapping[str, str], allow_fields: frozen
     if endpoint.operation == "models":
         return plain.models_request(NAME)
     return requests.decode_request(body, allow_fields, endpoint)
+
+
+def without_tools(request: Request, names: Collection[str]) -> bytes | None:
+    return hidden(request.body, names)
 
 
 def upstream_body(request: Request, owed: Sequence[Owed] = ()) -> bytes:

@@ -10,17 +10,17 @@ Source: OpenAI's API reference and the types of its Python SDK.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
+from gateway.dialects import hiding, plain, routes
 from gateway.dialects import openai_chat_request as requests
 from gateway.dialects import openai_chat_whole as wholes
-from gateway.dialects import plain, routes
 from gateway.dialects.events import AS_PROPOSED, Limits, WholeAnswer, WireError
 from gateway.dialects.openai_chat_errors import wire_error
 from gateway.dialects.openai_chat_steered import steered as steered
 from gateway.dialects.openai_chat_stream import ChatStream
 from gateway.errors import GatewayError
-from gateway.exchange import Answer, Call, Endpoint, Owed, Request
+from gateway.exchange import Answer, Call, Endpoint, Json, Owed, Request
 
 NAME = "openai.chat"
 PROVIDER = "openai"
@@ -51,6 +51,14 @@ def decode_request(
 
 def upstream_body(request: Request, owed: Sequence[Owed] = ()) -> bytes:
     return requests.upstream_body(request)
+
+
+def without_tools(request: Request, names: Collection[str]) -> bytes | None:
+    return hiding.without_tools(request.body, names, _name_of, "tools", "functions")
+
+
+def _name_of(tool: Json) -> Json:
+    return (tool.get(tool.get("type", "")) or tool).get("name")
 
 
 def auth_headers(key: str, headers: Mapping[str, str]) -> dict[str, str]:

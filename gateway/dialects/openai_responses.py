@@ -11,13 +11,13 @@ Source: OpenAI's API reference and the types of its Python SDK.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from urllib.parse import parse_qsl
 
+from gateway.dialects import hiding, plain
 from gateway.dialects import openai_responses_items as items
 from gateway.dialects import openai_responses_owed as owing
 from gateway.dialects import openai_responses_whole as wholes
-from gateway.dialects import plain
 from gateway.dialects.events import AS_PROPOSED, Limits, WholeAnswer, WireError
 from gateway.dialects.openai_chat import auth_headers as auth_headers
 from gateway.dialects.openai_chat_errors import wire_error
@@ -27,7 +27,7 @@ from gateway.dialects.openai_responses_request import decode_request as _decode
 from gateway.dialects.openai_responses_steered import steered as steered
 from gateway.dialects.openai_responses_stream import ResponsesStream
 from gateway.errors import GatewayError
-from gateway.exchange import Answer, Call, Endpoint, Operation, Owed, Request, Stored, StoredKind
+from gateway.exchange import Answer, Call, Endpoint, Json, Operation, Owed, Request, Stored, StoredKind
 
 PROVIDER = "openai"
 SERVES = (
@@ -96,6 +96,15 @@ def _streamed(endpoint: Endpoint) -> bool:
     if given not in ({"true"}, {"false"}):
         bad("invalid_value", "`stream` must be true or false, once.", "stream")
     return given == {"true"}
+
+
+def without_tools(request: Request, names: Collection[str]) -> bytes | None:
+    return hiding.without_tools(request.body, names, _name_of, "tools")
+
+
+def _name_of(tool: Json) -> Json:
+    """Of what the client runs under a name of its own; built-in tools and whole namespaces stay."""
+    return tool.get("name") if tool.get("type") in ("function", "custom") else None
 
 
 def upstream_body(request: Request, owed: Sequence[Owed] = ()) -> bytes:

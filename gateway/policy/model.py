@@ -293,7 +293,7 @@ class PolicyFile(Section):
         False,
         description="Whether earlier calls and results that a request tells of must be ones that this gateway delivered to the caller.",
     )
-    hide_denied: Literal[False] = Field(False, description="Whether tools never granted are hidden from the model.")
+    hide_denied: bool = Field(False, description="Whether tools that no policy grants are left out of requests.")
     rules: list[Rule] = Field(default_factory=list)
     limits: list[Limit] = Field(default_factory=list, description="How many calls, or which sums, may pass.")
     tests: list[Case] = Field(default_factory=list)

@@ -76,6 +76,7 @@ class Layer:
     """How large its vars are."""
     on_deny: OnDeny | None = None
     verify_history: bool = False
+    hide_denied: bool = False
     labels: tuple[tuple[str, str], ...] = ()
     """(label, pattern of the tools that have it)."""
     tests: tuple[Case, ...] = ()
@@ -156,6 +157,13 @@ class PolicySet:
         """Whether the conversations that this agent sends must be ones that happened."""
         enforced = (policy for policy in self.applying(agent) if policy.mode == "enforce")
         return any(layer.verify_history for policy in enforced for layer in policy.layers)
+
+    def hides(self, agent: str, tool: str) -> bool:
+        """Whether this agent's model need not see the tool: no call of it could ever be granted."""
+        enforced = (policy for policy in self.applying(agent) if policy.mode == "enforce")
+        if not any(layer.hide_denied for policy in enforced for layer in policy.layers):
+            return False
+        return any(hit.effect == "deny" and hit.mode == "enforce" for hit in self.plan(agent, tool).hits)
 
     def applying(self, agent: str) -> tuple[Policy, ...]:
         found = self._agents.get(agent)

@@ -78,9 +78,8 @@ _LATER_VALUES: Final[dict[str, tuple[Any, ...]]] = {
     "at": ("tool_result", "request", "output"),
     "effect": ("redact",),
     "on_deny": ("stop",),
-    "hide_denied": (True,),
 }
-_FOR_FILE: Final = frozenset({"on_deny", "hide_denied"})
+_FOR_FILE: Final = frozenset({"on_deny"})
 _FOR_RULE: Final = frozenset({"detect", "replace", "at", "effect", "on_deny"})
 
 
@@ -258,6 +257,7 @@ def _layer(
         size=_size(values),
         on_deny=model.on_deny,
         verify_history=model.verify_history,
+        hide_denied=model.hide_denied,
         labels=tuple((label, glob) for glob, notes in model.tools.items() for label in notes.labels),
         tests=tuple(model.tests),
     )

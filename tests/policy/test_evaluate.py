@@ -463,3 +463,15 @@ def test_a_conversation_is_verified_where_a_policy_in_force_or_what_it_includes_
         lib=library,
     )
     assert [loaded.verifies(agent) for agent in "abcdx"] == [True, True, False, False, False]
+
+
+def test_tools_are_hidden_that_no_call_of_could_be_granted(policies):
+    top = "policy: 1\nid: {}\nagents: [{}]\nallow: [get]\n{}"
+    loaded = policies(
+        top.format("own", "a", "hide_denied: true\nrules:\n- {id: r, tools: [get]}\n"),
+        top.format("asks", "b", "hide_denied: true\ndefault: ask\n"),
+        top.format("shadow", "c", "mode: shadow\nhide_denied: true\n"),
+        top.format("none", "d", ""),
+    )
+    assert [loaded.hides(agent, "put") for agent in "abcdx"] == [True, False, False, False, False]
+    assert not loaded.hides("a", "get")

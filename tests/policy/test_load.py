@@ -148,7 +148,7 @@ def test_a_rule_that_this_version_cannot_enforce_is_refused(rule, word):
     assert "not supported by this version" in said
 
 
-@pytest.mark.parametrize("line", ["hide_denied: true", "on_deny: stop"])
+@pytest.mark.parametrize("line", ["on_deny: stop"])
 def test_a_file_that_this_version_cannot_enforce_is_refused(line):
     [(_, _, _, said)] = problems(a=TOP + line + "\n")
     assert "not supported by this version" in said
