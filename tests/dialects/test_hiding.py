@@ -89,5 +89,6 @@ def test_built_in_tools_and_namespaces_of_responses_stay() -> None:
 
 
 def test_a_tool_of_google_s_beside_functions_stays() -> None:
-    body = {"tools": [{"function_declarations": [{"name": "a"}], "codeExecution": {}}, {"functionDeclarations": [{"name": "a"}]}]}
-    assert left("google.gemini", body, "a") == {"tools": [{"codeExecution": {}}]}
+    functions = {"functionDeclarations": [{"name": "a"}]}
+    body = {"tools": [{"function_declarations": [{"name": "a"}], "codeExecution": {}}, functions, {"googleSearch": {}}]}
+    assert left("google.gemini", body, "a") == {"tools": [{"codeExecution": {}}, {"googleSearch": {}}]}
