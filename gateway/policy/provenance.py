@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import re
 from collections import OrderedDict, deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from decimal import Decimal, InvalidOperation
@@ -106,6 +106,24 @@ class Said:
                 break
             found.setdefault(name, set()).update(comparable(leaf) for leaf in leaves(value))
         return {name: frozenset(values) for name, values in found.items()}
+
+
+class Together:
+    """Several texts, looked through at once."""
+
+    def __init__(self, texts: Sequence[Said]) -> None:
+        self.each = texts
+        self.text = _BETWEEN.join(said.text for said in texts)
+
+    def says(self, wanted: Json) -> bool:
+        spend(len(self.text))
+        if isinstance(wanted, str):
+            return occurs(wanted, self.text)
+        return isinstance(wanted, Decimal) and any(wanted in said.numbers for said in self.each)
+
+
+_BETWEEN = "\n"
+"""No text has it once it is normalised, so that nothing is found across two of them."""
 
 
 def occurs(wanted: str, text: str) -> bool:
@@ -237,8 +255,8 @@ class Conversation:
         return len(self.calls), sum(call.size for call in self.calls)
 
     @cached_property
-    def user(self) -> tuple[Said, ...]:
-        return tuple(self._reading(m.text) for m in self._messages if m.role == "user" and m.text)
+    def user(self) -> Together:
+        return Together([self._reading(m.text) for m in self._messages if m.role == "user" and m.text])
 
     @property
     def calls(self) -> tuple[Earlier, ...]:
@@ -267,11 +285,11 @@ class Conversation:
         return tuple(calls), tuple(results)
 
     @cached_property
-    def _results_by_tool(self) -> Mapping[str, list[Said]]:
+    def _results_by_tool(self) -> Mapping[str, Together]:
         found: dict[str, list[Said]] = {}
         for result in self.results:
             found.setdefault(result.tool, []).append(result.said)
-        return found
+        return {tool: Together(texts) for tool, texts in found.items()}
 
     @cached_property
     def _calls_by_tool(self) -> Mapping[str, list[Earlier]]:
@@ -280,8 +298,8 @@ class Conversation:
             found.setdefault(call.name, []).append(call)
         return found
 
-    def _results_of(self, glob: str) -> list[Said]:
-        return [said for tool, listed in self._results_by_tool.items() if matches(glob, tool) for said in listed]
+    def _results_of(self, glob: str) -> list[Together]:
+        return [texts for tool, texts in self._results_by_tool.items() if matches(glob, tool)]
 
     def _calls_of(self, glob: str) -> list[Earlier]:
         """In their order."""
@@ -295,10 +313,11 @@ class Conversation:
 
     def from_tool(self, value: Json, glob: str) -> bool:
         results = self._results_of(glob)
-        return self._surely(all(self._said_in(results, comparable(leaf)) for leaf in leaves(value)))
+        asked = (comparable(leaf) for leaf in leaves(value))
+        return self._surely(all(any(texts.says(wanted) for texts in results) for wanted in asked))
 
     def field_has(self, value: Json, glob: str, key: str) -> bool:
-        known = [said.fields.get(key, frozenset()) for said in self._results_of(glob)]
+        known = [said.fields.get(key, frozenset()) for texts in self._results_of(glob) for said in texts.each]
         asked = (comparable(leaf) for leaf in leaves(value) if not isinstance(leaf, bool) and leaf is not None)
         return self._surely(all(any(wanted in values for values in known) for wanted in asked))
 
@@ -309,14 +328,15 @@ class Conversation:
         for leaf in leaves(value):
             wanted = comparable(leaf)
             sayers = {"user"} if self._user_said(leaf) else set()
-            sayers |= {f"tool:{tool}" for tool, results in self._results_by_tool.items() if self._said_in(results, wanted)}
+            sayers |= {f"tool:{tool}" for tool, texts in self._results_by_tool.items() if texts.says(wanted)}
             found |= sayers or {"model"}
         return sorted(found)
 
     def user_said(self, stems: Sequence[str]) -> bool:
         """Whether a word of the user's begins with one of these, case aside."""
         wanted = [normal(stem) for stem in stems]
-        return self._surely(any(self._begins_word(stem, said) for stem in wanted if stem for said in self.user))
+        spend(len(wanted) * len(self.user.text))
+        return self._surely(any(_begins_word(stem, self.user.text) for stem in wanted if stem))
 
     def history(self, glob: str) -> list[dict[str, Json]]:
         self._all_seen()
@@ -341,19 +361,8 @@ class Conversation:
         key = (type(leaf), leaf)
         found = self._user_says.get(key)
         if found is None:
-            found = self._user_says[key] = self._said_in(self.user, comparable(leaf))
+            found = self._user_says[key] = self.user.says(comparable(leaf))
         return found
-
-    def _said_in(self, texts: Iterable[Said], wanted: Json) -> bool:
-        for said in texts:
-            spend(len(said.text))
-            if said.says(wanted):
-                return True
-        return False
-
-    def _begins_word(self, stem: str, said: Said) -> bool:
-        spend(len(said.text))
-        return _begins_word(stem, said.text)
 
     def _surely(self, answer: bool) -> bool:
         if not answer:
