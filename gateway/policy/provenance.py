@@ -78,16 +78,6 @@ class Said:
         self.text = normal(text)
         self._raw = text
 
-    def holds(self, leaf: Json) -> bool:
-        """Whether this text says the leaf."""
-        return self.says(comparable(leaf))
-
-    def says(self, wanted: Json) -> bool:
-        """The same of a leaf in comparable form."""
-        if isinstance(wanted, str):
-            return occurs(wanted, self.text)
-        return isinstance(wanted, Decimal) and wanted in self.numbers
-
     @cached_property
     def numbers(self) -> frozenset[Decimal]:
         found = (_decimal(match.group().replace(",", "")) for match in _NUMBER.finditer(self.text))
@@ -116,6 +106,7 @@ class Together:
         self.text = _BETWEEN.join(said.text for said in texts)
 
     def says(self, wanted: Json) -> bool:
+        """Whether one of them says the leaf, which is in comparable form."""
         spend(len(self.text))
         if isinstance(wanted, str):
             return occurs(wanted, self.text)

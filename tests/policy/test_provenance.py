@@ -324,8 +324,7 @@ def test_an_earlier_call_that_conditions_would_see_in_part_is_not_shown(text: st
 def test_a_text_is_read_as_numbers_only_when_asked() -> None:
     said = Said("1,2 -3")
     assert "numbers" not in vars(said)
-    assert said.holds(12)
-    assert said.holds(-3)
+    assert said.numbers == {Decimal(12), Decimal(-3)}
 
 
 def test_what_is_no_number_has_no_value() -> None:
