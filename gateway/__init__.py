@@ -19,12 +19,14 @@ The way of a request (`pipeline.relay` is this table):
     identify           identify, state     key → caller, session
     decode             dialects            strictly: one meaning or refused
     recall             continuity, state   what the provider keeps for it is this caller's own
+    verify             history, state      what it tells of earlier calls happened, where a policy wants to know
     admit              admission           what nobody can judge is refused while a policy enforces
     prompt version     prompt              fingerprint of system prompt and tools
     upstream           upstream            route, connect, stream
     decode the answer  dialects            event by event
     hold and judge     holdback, judge     each call whole; policy and validators; released or replaced
     ask a person       approvals, waiting  `ask`: the answer is held, the decision found or pending
+    steer              steering            a denial may have the model asked again, while nothing has left
     settle and record  bookkeeping, trace  cost, rows, journal: durable before the bytes they belong to
     respond            answering, dialects encoded from what was judged
 
