@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import os
 import socket
 import threading
 import time
@@ -12,6 +13,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import httpx
+import hypothesis
 import pytest
 import uvicorn
 
@@ -27,6 +29,10 @@ from gateway.trace.record import Booted
 from gateway.trace.redact import Redactor
 from gateway.upstream.client import UpstreamClient
 from gateway.worker import assemble
+
+if "TOLLHOUSE_EXAMPLES" not in os.environ:  # the same examples each time; whoever asks for a number of them gets new ones
+    hypothesis.settings.register_profile("steady", derandomize=True)
+    hypothesis.settings.load_profile("steady")
 
 Answer = Callable[[asyncio.StreamReader, asyncio.StreamWriter, bytes], object]
 PROVIDER_KEY = "sk-canary-provider-key-1234"
