@@ -186,3 +186,16 @@ rules:
     ]
     assert (row.loaded_us, len(row.files)) == (7, 2)
     assert policy_row(load({}), 1).rules == ()
+
+
+def test_limits_of_a_policy_version_are_rules_too():
+    text = (
+        b"policy: 1\nid: p\nagents: [a]\nallow: [pay]\nlimits:\n- {id: few, tools: [pay], per: session, max: 2, effect: ask}\n"
+        b"- {id: spend, tools: [pay], sum: args.amount, per: user, window: 24h, max: 9, mode: shadow}\n"
+    )
+    rows = policy_row(load({"p.yaml": text}), 7).rules
+    assert [(row.rule, row.effect, row.mode, row.line) for row in rows] == [
+        ("allow", "allow", "enforce", 4),
+        ("few", "ask", "enforce", 6),
+        ("spend", "deny", "shadow", 7),
+    ]
