@@ -36,6 +36,8 @@ TAIL_BYTES = 64 * 1024
 """How much of an answer waits behind its finish for the provider to end; beyond it only the newest piece does."""
 END_GRACE_S = 5.0
 """How long a provider may take between the finish of its answer and the end of its stream."""
+OPENING_S = 15.0
+"""How long an answer that says nothing is kept from beginning; clients give up on one that never begins."""
 ERROR_BYTES = 1024 * 1024
 """How much of a provider's error answer is read."""
 ERROR_KEYS = frozenset(
@@ -275,8 +277,9 @@ async def _reaction(
 
 def _kept_back(visit: Visit, data: bytes) -> bytes:
     """An answer that has said nothing yet does not begin: until then a denial can still do something else than explain."""
-    said = visit.opening + data
-    silent = visit.stream is not None and not visit.stream.spoken and not visit.round and len(said) <= TAIL_BYTES
+    said, waited_us = visit.opening + data, visit.gateway.clock.mono_us() - (visit.asked or 0)
+    silent = visit.stream is not None and not visit.stream.spoken and not visit.round
+    silent = silent and len(said) <= TAIL_BYTES and waited_us < OPENING_S * 1e6
     visit.opening = said if silent else b""
     return b"" if silent else said
 
@@ -288,14 +291,15 @@ async def _ask_again(
     body = steering.next_request(visit, request, said)
     if body is None or visit.again is None or visit.broken is not None:
         return None
+    first_status = visit.x.upstream_status
     try:
         asked, upstream = await stack.enter_async_context(visit.again(body))
+        problem = f"the provider answered {upstream.status} when it was asked again" if upstream.status >= 400 else ""
     except GatewayError as error:
-        visit.x.findings.append(Finding("policy", "not_steered", "warn", "round", f"the model could not be asked again: {error.code}"))
-        return None
-    if upstream.status >= 400:
-        detail = f"the provider answered {upstream.status} when it was asked again"
-        visit.x.findings.append(Finding("policy", "not_steered", "warn", "round", detail))
+        problem = f"the model could not be asked again: {error.code}"
+    if problem:
+        visit.x.findings.append(Finding("policy", "not_steered", "warn", "round", problem))
+        visit.x.upstream_status = first_status
         return None
     steering.begin_round(visit, said)
     return asked, upstream
@@ -495,6 +499,8 @@ async def close(visit: Visit) -> None:
 def _end_state(visit: Visit, error: GatewayError) -> EndState:
     if visit.asked is None:
         return "rejected"
+    if error.code == "policy_denied":
+        return "denied"
     if error.kind == "upstream_timeout":
         return "upstream_timeout"
     if error.code in ("upstream_reset", "upstream_unreachable"):

@@ -22,7 +22,7 @@ OnDeny = Literal["explain", "steer", "error"]
 
 EndState = Literal[
     "complete",  # the client got the whole answer, with every call that was proposed
-    "denied",  # the client got a whole answer from which at least one call was withheld
+    "denied",  # the client got a whole answer from which at least one call was withheld, or an error because of it
     "rejected",  # the request was refused before any upstream was asked
     "upstream_error",  # the provider answered with an error status, relayed
     "upstream_reset",  # the provider's connection broke or ended inside the answer
@@ -96,6 +96,8 @@ class Message(Struct, frozen=True):
     results: tuple[tuple[str, str], ...] = ()
     """(call id, result text) for each tool result this message carries."""
     media: tuple[Media, ...] = ()
+    said: str | None = None
+    """What the speaker said, where the message also hands over texts of others (documents, search results); None = all of `text`."""
 
 
 Operation = Literal[

@@ -41,7 +41,7 @@ async def verify(visit: Visit, request: Request) -> None:
 def delivered(visit: Visit, call: Call) -> None:
     """Remembers a released call, in a moment: `keep` writes it down before it leaves."""
     if visit.gateway.policies.verifies(visit.x.caller.agent):
-        visit.issued += (_of_call(call.id, call.name, call.arguments), _of_id(call.id or call.name))
+        visit.issued += (_of_call(call.id or call.name, call.name, call.arguments), _of_id(call.id or call.name))
 
 
 async def keep(visit: Visit) -> None:
@@ -57,7 +57,7 @@ def _told(request: Request) -> Iterator[tuple[bytes, tuple[str, str]]]:
     for at, message in enumerate(request.messages):
         for call in message.calls:
             what = f"a call of '{identify.label(call.name, 64)}'"
-            yield _of_call(call.id, call.name, call.arguments), (f"messages[{at}]", what)
+            yield _of_call(call.id or call.name, call.name, call.arguments), (f"messages[{at}]", what)
         for call_id, _ in message.results:
             yield _of_id(call_id), (f"messages[{at}]", f"a result for '{identify.label(call_id, 64)}'")
 

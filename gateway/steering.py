@@ -20,8 +20,10 @@ def refused(visit: Visit) -> list[tuple[Call, str]]:
 
 
 def error_of(visit: Visit) -> GatewayError | None:
-    """The error that a denial of this round asks for."""
-    text = next((text for _, verdict, text in visit.round if text and _reaction(verdict) == "error"), None)
+    """The error that a denial of this round asks for; none beside a granted call, which is on record as delivered."""
+    if not refused(visit):
+        return None
+    text = next((text for _, verdict, text in visit.round if _reaction(verdict) == "error"), None)
     return None if text is None else GatewayError("refused", "policy_denied", text)
 
 
@@ -49,6 +51,7 @@ def begin_round(visit: Visit, answer: Answer) -> None:
     names = ", ".join(sorted({call.name for call, _, _ in visit.round}))
     detail = f"the model was told that its calls were refused ({names}), and asked again"
     x.findings.append(Finding("policy", "steered", "info", f"round[{len(x.earlier)}]", detail))
+    x.answer, visit.stream = Answer(), None
     visit.round.clear()
     visit.owed.clear()
     visit.opening, visit.finishing, visit.provider_left = b"", False, False

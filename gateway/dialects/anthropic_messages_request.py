@@ -188,6 +188,7 @@ def _message(raw: Raw, item: Json, path: str, tools: dict[str, Tool], doubts: Do
     if isinstance(content, str):
         return Message(role=role, raw=bytes(raw), text=content)
     texts: list[str] = []
+    said: list[str] = []
     calls: list[ProposedBefore] = []
     results: list[tuple[str, str]] = []
     media: list[Media] = []
@@ -199,11 +200,13 @@ def _message(raw: Raw, item: Json, path: str, tools: dict[str, Tool], doubts: Do
         elif kind == "tool_result":
             results.append((text_at(block, "tool_use_id", place), _result_text(block, place, doubts)))
         elif kind in known.REQUEST_BLOCKS:
-            texts += _plain(block, place)
+            texts += (plain := _plain(block, place))
+            said += plain if kind == "text" else []
             change_tools(block, place, tools, doubts)
         else:
             doubts.unknown(f"{place}.type={clipped(kind)}")
-    return Message(role=role, raw=bytes(raw), text="\n".join(texts), calls=tuple(calls), results=tuple(results), media=tuple(media))
+    own = None if said == texts else "\n".join(said)
+    return Message(role, bytes(raw), "\n".join(texts), tuple(calls), tuple(results), tuple(media), own)
 
 
 def _proposed(block: dict[str, Json], path: str) -> ProposedBefore:

@@ -199,7 +199,7 @@ def _proposed(holder: Mapping[str, Json], path: str) -> ProposedBefore:
     name, call_id, args = holder.get("name"), holder.get("id"), holder.get("args")
     if not isinstance(name, str) or not isinstance(call_id, str | None) or not isinstance(args, dict | None):
         raise bad("invalid_type", f"`{path}.functionCall` must have a name, and its arguments as an object.", path)
-    return ProposedBefore(call_id or "", name, msgspec.json.encode(args or {}).decode())
+    return ProposedBefore(call_id or name, name, msgspec.json.encode(args or {}).decode())
 
 
 def _result(holder: Mapping[str, Json], path: str) -> tuple[str, str]:
@@ -208,7 +208,7 @@ def _result(holder: Mapping[str, Json], path: str) -> tuple[str, str]:
         raise bad("invalid_type", f"`{path}.functionResponse` must have the name of the function.", path)
     alone = response.get("result", response.get("output")) if isinstance(response, dict) and len(response) == 1 else None
     text = alone if isinstance(alone, str) else msgspec.json.encode(response).decode()
-    return call_id or "", text
+    return call_id or name, text  # calls without ids are answered by name
 
 
 def _inline_parts(parts: Json, path: str, reading: Reading) -> Iterator[Media]:

@@ -247,7 +247,8 @@ class Conversation:
 
     @cached_property
     def user(self) -> Together:
-        return Together([self._reading(m.text) for m in self._messages if m.role == "user" and m.text])
+        told = (m.text if m.said is None else m.said for m in self._messages if m.role == "user")
+        return Together([self._reading(text) for text in told if text])
 
     @property
     def calls(self) -> tuple[Earlier, ...]:

@@ -151,11 +151,10 @@ def _is_fed(node: Any) -> bool:
     """Whether input comes from a pipe, a here-document or a here-string."""
     if any(child.type in ("herestring_redirect", "heredoc_redirect") for child in node.children):
         return True
-    while node.parent is not None and node.parent.type in ("redirected_statement", "negated_command", "pipeline", "heredoc_redirect"):
+    while node.parent is not None:
         siblings = node.parent.children
-        if any(child.type in ("herestring_redirect", "heredoc_redirect", "file_redirect") and child != node for child in siblings):
-            return True
-        if node.parent.type == "heredoc_redirect" or (node.parent.type == "pipeline" and siblings[0] != node):
+        redirected = node.parent.type == "redirected_statement" and any(child.type in _REDIRECTIONS for child in siblings)
+        if redirected or node.parent.type == "heredoc_redirect" or (node.parent.type == "pipeline" and siblings[0] != node):
             return True
         node = node.parent
     return False

@@ -200,8 +200,8 @@ def test_words_calls_results_and_thoughts_are_told_apart() -> None:
         ("tool", ""),
         ("assistant", ""),
     ]
-    assert request.messages[1].calls == (ProposedBefore("", "f", '{"a":1}'),)
-    assert request.messages[2].results == (("", "sunny"),)
+    assert request.messages[1].calls == (ProposedBefore("f", "f", '{"a":1}'),)
+    assert request.messages[2].results == (("f", "sunny"),)
     assert request.messages[3].results == (("c2", '{"a":1,"b":2}'),)
     assert request.unjudged == ()
 

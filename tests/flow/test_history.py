@@ -191,3 +191,34 @@ def test_a_store_that_cannot_be_written_delivers_no_call(house, provider):
     answer = ask("chat", proposes={"x": 1})
     assert answer.status_code == 503
     assert "tool_calls" not in answer.text
+
+
+@pytest.mark.parametrize("proposes", [{"x": 1}, {}])
+def test_calls_of_gemini_without_ids_are_told_by_tool_and_arguments(house, provider, proposes):
+    ask = house()
+    path, body, answer = gemini(proposes=proposes)
+    del answer["candidates"][0]["content"]["parts"][1]["functionCall"]["id"]
+    provider.answer = provider.json(answer)
+    with ask.gateway.client() as client:
+        assert client.post(path, json=body).status_code == 200
+        for args, status in ((proposes, 200), ({"x": 2}, 400)):
+            said = [
+                {"role": "model", "parts": [{"functionCall": {"name": "get", "args": args}}]},
+                {"role": "user", "parts": [{"functionResponse": {"name": "get", "response": {"output": "ok"}}}]},
+            ]
+            assert client.post(path, json=body | {"contents": [*body["contents"], *said]}).status_code == status
+
+
+def test_the_older_form_of_chat_is_verified_too(house, provider):
+    ask = house()
+    path, body, answer = chat()
+    body = {"model": "m", "messages": body["messages"], "functions": [{"name": "get"}]}
+    call = {"name": "get", "arguments": '{"x": 1}'}
+    answer["choices"][0] |= {"message": {"role": "assistant", "content": None, "function_call": call}, "finish_reason": "function_call"}
+    provider.answer = provider.json(answer)
+    with ask.gateway.client() as client:
+        assert client.post(path, json=body).status_code == 200
+        for arguments, status in (('{"x": 1}', 200), ('{"x": 2}', 400)):
+            told = {"role": "assistant", "content": None, "function_call": call | {"arguments": arguments}}
+            result = {"role": "function", "name": "get", "content": "ok"}
+            assert client.post(path, json=body | {"messages": [*body["messages"], told, result]}).status_code == status

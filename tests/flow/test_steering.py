@@ -347,3 +347,61 @@ def test_a_rule_s_own_word_counts_before_its_file_s(start, provider, rule, file,
     at.answers(wire.answer(False, "", "destroy"), wire.answer(False, "Then not."))
     at.ask(wire, False)
     assert len(at.bodies()) == rounds
+
+
+def test_an_error_never_takes_a_granted_call_with_it(house, wire, stream):
+    at = house("error")
+    at.answers(wire.answer(stream, "", "destroy", "get"))
+    got = at.ask(wire, stream)
+    assert got.status_code == 200
+    assert "NOT executed" in got.text
+    assert "get" in got.text
+
+
+def test_an_error_for_a_denial_ends_the_exchange_as_denied(house, wire, stream):
+    at = house("error")
+    at.answers(wire.answer(stream, "", "destroy"))
+    at.ask(wire, stream)
+    assert at.ended().exchange.state == "denied"
+
+
+def test_a_second_answer_in_one_piece_is_the_one_on_record(house, wire):
+    """Some servers answer a streamed request with one piece: nothing of the first answer may stand for it."""
+    at = house()
+    at.answers(wire.answer(True, "", "destroy"), wire.answer(False, "Then not."))
+    got = at.ask(wire, True)
+    assert "Then not." in got.text
+    row = at.ended().exchange
+    assert (row.input_tokens, row.output_tokens) == (20, 10)
+    assert row.output_preview == "Then not."
+
+
+def test_a_second_answer_that_breaks_off_leaves_the_cost_unknown_and_never_counts_the_first_twice(house, provider, wire):
+    at = house()
+    at.answers(wire.answer(False, "", "destroy"), b"{")
+    assert at.ask(wire, False).status_code == 502
+    assert at.ended().exchange.output_tokens is None
+
+
+def test_a_provider_that_refuses_the_second_question_is_not_the_status_on_record(house, provider, wire):
+    at = house()
+    at.answers(wire.answer(False, "", "destroy"))
+    first = at.provider.answer
+
+    async def answer(reader: Any, writer: Any, body: bytes) -> None:
+        refusal = at.provider.json({"error": {"message": "no"}}, "529 Busy")
+        await (first if len(at.provider.received) == 1 else refusal)(reader, writer, body)
+
+    at.provider.answer = answer
+    assert at.ask(wire, False).status_code == 200
+    assert at.ended().exchange.upstream_status == 200
+
+
+@pytest.mark.parametrize("name", ["chat", "messages", "responses"])
+def test_an_answer_is_not_kept_from_beginning_for_long(house, monkeypatch, name):
+    """Clients give up on an answer that never begins; once it has, a denial is explained."""
+    monkeypatch.setattr("gateway.answering.OPENING_S", 0.0)
+    at, wire = house(), WIRES[name]
+    at.answers(wire.answer(True, "", "destroy"), gap=0.03)
+    assert "NOT executed" in at.ask(wire, True).text
+    assert len(at.bodies()) == 1

@@ -111,3 +111,24 @@ def test_a_payee_that_nobody_named_is_the_model_s_own(ask, wire):
     text, call = ask(wire, "EVE-3")
     assert not call.released
     assert "seen in model" in text
+
+
+def test_results_of_gemini_without_ids_belong_to_the_tool_that_they_name(start, provider):
+    """Also when they come in another order than the calls: what one tool read is not what another, trusted one said."""
+    key = {"env": "CANARY_KEY"}
+    upstreams = {"google": {"dialect": "google.gemini", "base_url": provider.base_url.removesuffix("/v1"), "key": key}}
+    rule = "- {id: payee, tools: [pay], require: \"field_has(args.to, 'get_payees', 'iban')\"}"
+    gateway = start({"p.yaml": f"policy: 1\nid: p\nagents: ['*']\nallow: ['*']\nrules:\n{rule}\n"}, upstreams=upstreams)
+    path, body, answer = gemini("MALLORY-9")
+    calls = [{"functionCall": {"name": name, "args": {}}} for name in ("get_payees", "read_bill")]
+    results = [
+        {"functionResponse": {"name": "read_bill", "response": {"iban": "MALLORY-9"}}},
+        {"functionResponse": {"name": "get_payees", "response": {"iban": "ACME-1"}}},
+    ]
+    body["contents"] = [body["contents"][0], {"role": "model", "parts": calls}, {"role": "user", "parts": results}]
+    provider.answer = provider.json(answer)
+    with gateway.client() as client:
+        assert "NOT executed" in client.post(path, json=body).text
+        _, _, granted = gemini("ACME-1")
+        provider.answer = provider.json(granted)
+        assert "NOT executed" not in client.post(path, json=body).text
