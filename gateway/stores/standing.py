@@ -12,7 +12,7 @@ import duckdb
 
 from gateway.stores import Offset
 from gateway.stores.fold import Row, Step
-from gateway.trace.segments import Segment
+from gateway.trace.segments import BOOK_SLOT, Segment
 
 SEEN_BODIES = 262_144
 _WHICH: dict[str, Callable[[Row], Row]] = {
@@ -46,7 +46,9 @@ class Standing:
         return self.offsets.get(segment.name, Offset())
 
     def left_open_before(self, run: str, slot: int, boot: str) -> list[str]:
-        """Exchanges of any other run, or of another boot of this slot."""
+        """Exchanges of any other run, or of another boot of this slot; none when it is the book that has booted."""
+        if slot == BOOK_SLOT:
+            return []
         return [key for key, at in self.open.items() if at[0] != run or (at[1] == slot and at[2] != boot)]
 
     def unseen(self, table: str, rows: Sequence[Row]) -> list[Row]:
