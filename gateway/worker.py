@@ -37,6 +37,7 @@ from gateway.installation import (
     open_issued,
     open_keys,
     open_limits,
+    open_vault,
     provider_keys,
 )
 from gateway.journal import Journal
@@ -93,7 +94,7 @@ def assemble(
         waiting=WaitingRoom(approvals.decided, settings.approvals.held),
         limits=open_limits(settings),
         issued=open_issued(settings),
-        scribe=Scribe(address_key(settings), redactor),
+        scribe=Scribe(address_key(settings), redactor, vault=open_vault(settings)),
         redactor=redactor,
         clock=clock,
     )
@@ -202,7 +203,7 @@ class Worker:
             try:
                 if round_number % EXPIRE_EVERY == 0:
                     await asyncio.to_thread(approvals.expire, self._clock.now_us())
-                await minutes.write(approvals, self._journal.append)
+                await minutes.write(approvals, self._journal.append, self.plane.gateway.scribe)
             except (GatewayError, JournalUnavailable) as e:
                 log.error("approvals could not be recorded yet: %s", e)  # noqa: TRY400 - no traceback wanted
             round_number += 1
