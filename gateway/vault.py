@@ -104,7 +104,7 @@ class TenantVault:
     """Data keys, unwrapped."""
 
     def __init__(self, keys: DataKeys, master: Master, now_us: Callable[[], int] = wall) -> None:
-        self._keys, self._master, self._now_us = keys, master, now_us
+        self.keys, self._master, self._now_us = keys, master, now_us
         self._held: dict[tuple[str, str], _Held] = {}
 
     def sealer(self, caller: Caller) -> TenantSealer:
@@ -125,7 +125,7 @@ class TenantVault:
         if not text.startswith(MARK):
             return text
         name, _, coded = text[len(MARK) :].partition(":")
-        key = self._keys.find(name)
+        key = self.keys.find(name)
         if key is None:
             return None
         try:
@@ -138,20 +138,20 @@ class TenantVault:
 
     def rewrap(self) -> int:
         """Wraps every data key by the first master key; how many were wrapped by another. Raises CannotOpen, GatewayError."""
-        old = [key for key in self._keys.every() if not self._master.current(key.wrapped)]
+        old = [key for key in self.keys.every() if not self._master.current(key.wrapped)]
         for key in old:
             plain = self._master.unwrap(key.wrapped, _about(key))
-            self._keys.rewrap(DataKey(key.id, key.tenant, key.user, self._master.wrap(plain, _about(key)), key.created_us))
+            self.keys.rewrap(DataKey(key.id, key.tenant, key.user, self._master.wrap(plain, _about(key)), key.created_us))
         return len(old)
 
     def _stands(self, held: _Held, now: int) -> bool:
         if 0 <= now - held.checked_us < CHECK_US:
             return True
         held.checked_us = now
-        return self._keys.find(held.id) is not None
+        return self.keys.find(held.id) is not None
 
     def _taken(self, tenant: str, user: str, now: int) -> _Held:
-        key, uses = self._keys.take(tenant, user, now, lambda: self._new(tenant, user, now))
+        key, uses = self.keys.take(tenant, user, now, lambda: self._new(tenant, user, now))
         if len(self._held) >= HELD:
             self._held.clear()
         held = _Held(key.id, Box(self._master.unwrap(key.wrapped, _about(key))), uses, now)

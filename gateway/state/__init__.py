@@ -180,6 +180,9 @@ class Approvals(Protocol):
     def decided(self, names: Sequence[str]) -> list[Approval]:
         """Those of them that wait no longer."""
 
+    def erase(self, tenant: str, user: str | None) -> int:
+        """Forgets what was asked for this tenant (`identify.tenant`), or one user of it; how many. What waits is asked anew."""
+
     def expire(self, now_us: int) -> int:
         """Ends what nobody decided in time; how many. What ended long ago and is on record is forgotten."""
 

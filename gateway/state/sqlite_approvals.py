@@ -19,7 +19,9 @@ from typing import Any, Literal
 
 import msgspec
 
+from gateway import identify
 from gateway.errors import GatewayError
+from gateway.exchange import Caller
 from gateway.sealing import Box, CannotOpen, beside
 from gateway.state import Approval, ApprovalState, Ruling
 from gateway.state.sqlite import opened
@@ -68,6 +70,7 @@ class SqliteApprovals:
         self._paper = _Paper(beside(path, "approvals"))
         self._db = opened(path, _SCHEMA)
         self._db.execute("PRAGMA synchronous = FULL")
+        self._db.execute("PRAGMA secure_delete = ON")
         for index in _INDICES:
             self._db.execute(index)
 
@@ -123,6 +126,13 @@ class SqliteApprovals:
         with self._reading() as do:
             query = f"{_SELECT} WHERE state != 'pending' AND id IN (SELECT value FROM json_each(?))"  # noqa: S608 - constant
             return self._paper.all(do(query, (_names(names),)))
+
+    def erase(self, tenant: str, user: str | None) -> int:
+        with self._change() as do:
+            every = self._paper.all(do(_SELECT))
+            theirs = [each.id for each in every if _whose(each) == tenant and (user is None or (each.user or "") == user)]
+            do("DELETE FROM approvals WHERE id IN (SELECT value FROM json_each(?))", (_names(theirs),))
+            return len(theirs)
 
     def expire(self, now_us: int) -> int:
         with self._change() as do:
@@ -236,6 +246,10 @@ class _Paper:
         except CannotOpen as error:
             raise _unreadable(name) from error
         return msgspec.structs.replace(asked, **decided)
+
+
+def _whose(asked: Approval) -> str:
+    return identify.tenant(Caller(asked.agent, team=asked.team))
 
 
 def _names(names: Sequence[str]) -> str:

@@ -310,6 +310,10 @@ def about_approval(approval: str) -> str:
     return f"approval:{approval}"
 
 
+def about_feedback(feedback: str) -> str:
+    return f"feedback:{feedback}"
+
+
 def about_exchange(exchange: str) -> str:
     return f"exchange:{exchange}"
 
