@@ -125,6 +125,8 @@ class Worker:
             durability=mode,
             first=self._booted,
             clean=self.redactor.data,
+            max_total_bytes=settings.journal.max_bytes,
+            max_segment_s=settings.segment_seconds,
         )
         upstream = UpstreamClient(settings.timeouts)
         gateway = assemble(settings, self._policies, self._journal, upstream, self._clock)
@@ -189,11 +191,13 @@ class Worker:
             log.info("policies %s in force", self._hash())
 
     async def _heal_journal(self) -> None:
-        """Tries a journal that could not be written again: while it is broken the worker is not ready, so no request would try it."""
+        """Tries a journal that could not be written again: while it is broken the worker is not ready, so no request would try it. Closes
+        segments that are old even when nobody asks anything."""
         while True:
             await asyncio.sleep(JOURNAL_RETRY_S)
             if not self._journal.healthy:
                 await self._announce(self.plane.gateway.policies)
+            await self._journal.turn_over()
 
     async def _write_minutes(self) -> None:
         """One worker records what people decided, and ends what nobody decided in time."""
