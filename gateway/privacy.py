@@ -11,6 +11,7 @@ from gateway.config import Settings
 from gateway.installation import address_key, open_vault
 from gateway.state import Approvals
 from gateway.trace.record import Record
+from gateway.trace.pens import everything
 from gateway.trace.redact import Redactor
 from gateway.trace.rows import Scribe
 from gateway.vault import TenantVault
@@ -32,7 +33,7 @@ def rooms(settings: Settings, data: Path, book: Ledger, approvals: Approvals) ->
     settings = settings.model_copy(update={"data": str(data)})
     vault = open_vault(settings)
     reader = Reader(book.fetch, opening(vault))
-    scribe = Scribe(address_key(settings), Redactor(()), vault=vault)
+    scribe = Scribe(address_key(settings), Redactor(()), detect=everything, vault=vault)
     at, new = clock.now_us, lambda: str(clock.uuid7())
     content = ContentDesk(reader, book.write, at, new)
     erasure = ErasureDesk(vault.keys if vault else None, approvals, book.write, at, new)

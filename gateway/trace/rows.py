@@ -30,6 +30,8 @@ from gateway.trace.record import CallRow, ExchangeRow, MessageRow, PolicyRow, Pr
 from gateway.trace.redact import Redactor
 
 PREVIEW = 200
+LOOKED_AT = PREVIEW + 1024
+"""Characters of a text that are looked at for its preview: what begins in it and goes on beyond must be seen whole to be known."""
 SEEN = 65_536
 PROMPT = "prompt:"
 """Prompt texts share the memory of message bodies under this prefix."""
@@ -287,7 +289,7 @@ class Scribe:
             request_messages=links.request,
             response_message=links.response,
             input_preview=hand.preview(_asked(request), about_exchange(x.id)),
-            output_preview=hand.preview(answer.text[: 20 * PREVIEW], about_exchange(x.id)),
+            output_preview=hand.preview(answer.text[:LOOKED_AT], about_exchange(x.id)),
             upstream_dialect=x.translated or None,
             dropped_fields=tuple(map(pen.name, x.dropped)),
             storing=x.storing,
@@ -386,7 +388,7 @@ class Links(Struct, frozen=True):
 def _asked(request: Request | None) -> str:
     """The last thing the user said (redaction needs the whole of a secret, so this is cut generously first)."""
     users = (m.text for m in reversed(request.messages) if m.role == "user" and m.text) if request else iter(())
-    return next(users, "")[: 20 * PREVIEW]
+    return next(users, "")[:LOOKED_AT]
 
 
 def canonical(call: Call) -> bytes:
