@@ -142,6 +142,10 @@ class Book:
     def query(self, sql: str, limit: int, params: Mapping[str, Any] | None = None) -> Answer:
         return self.store.query(sql, limit, params)
 
+    def fetch(self, sql: str, params: Mapping[str, Any]) -> list[dict[str, Any]]:
+        """The gateway's own questions. Raises Refused."""
+        return self.store.fetch(sql, params)
+
     async def write(self, record: Record) -> None:
         """A fact of the admin plane, durable when it returns; the ledger has it a moment later. Raises JournalUnavailable."""
         await self._own.write(record)
@@ -315,6 +319,7 @@ async def _serve(book: Book, data: Path, host: str, port: int, settings: Setting
     from gateway.config import Limits, Timeouts
     from gateway.front import front
     from gateway.installation import STATE_FILE
+    from gateway.privacy import rooms
     from gateway.state.sqlite_approvals import SqliteApprovals
     from gateway.web import admin
     from gateway.web.approvals import ApprovalsDesk
@@ -324,7 +329,8 @@ async def _serve(book: Book, data: Path, host: str, port: int, settings: Setting
     approvals = SqliteApprovals(data / STATE_FILE)
     hooks = read_hooks(settings.approvals.webhooks, os.environ)
     people = ApprovalsDesk(approvals, settings.approvals, clock.now_us)
-    app = admin.create(book, read_or_create(data / "admin.token"), [host, "127.0.0.1", "localhost", "::1"], people)
+    names = [host, "127.0.0.1", "localhost", "::1"]
+    app = admin.create(book, read_or_create(data / "admin.token"), names, people, rooms(settings, data, book, approvals))
     config = uvicorn.Config(
         app,
         host=host,

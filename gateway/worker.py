@@ -37,11 +37,13 @@ from gateway.installation import (
     open_issued,
     open_keys,
     open_limits,
+    open_vault,
     provider_keys,
 )
 from gateway.journal import Journal
 from gateway.policy import PolicySet
 from gateway.policy_folder import Watcher
+from gateway.trace.pens import everything
 from gateway.trace.record import Booted, PolicyLoaded
 from gateway.trace.redact import Redactor
 from gateway.trace.rows import Scribe, policy_row
@@ -93,7 +95,7 @@ def assemble(
         waiting=WaitingRoom(approvals.decided, settings.approvals.held),
         limits=open_limits(settings),
         issued=open_issued(settings),
-        scribe=Scribe(address_key(settings), redactor),
+        scribe=Scribe(address_key(settings), redactor, detect=everything, vault=open_vault(settings)),
         redactor=redactor,
         clock=clock,
     )
@@ -125,6 +127,8 @@ class Worker:
             durability=mode,
             first=self._booted,
             clean=self.redactor.data,
+            max_total_bytes=settings.journal.max_bytes,
+            max_segment_s=settings.segment_seconds,
         )
         upstream = UpstreamClient(settings.timeouts)
         gateway = assemble(settings, self._policies, self._journal, upstream, self._clock)
@@ -189,11 +193,13 @@ class Worker:
             log.info("policies %s in force", self._hash())
 
     async def _heal_journal(self) -> None:
-        """Tries a journal that could not be written again: while it is broken the worker is not ready, so no request would try it."""
+        """Tries a journal that could not be written again: while it is broken the worker is not ready, so no request would try it. Closes
+        segments that are old even when nobody asks anything."""
         while True:
             await asyncio.sleep(JOURNAL_RETRY_S)
             if not self._journal.healthy:
                 await self._announce(self.plane.gateway.policies)
+            await self._journal.turn_over()
 
     async def _write_minutes(self) -> None:
         """One worker records what people decided, and ends what nobody decided in time."""
@@ -202,7 +208,7 @@ class Worker:
             try:
                 if round_number % EXPIRE_EVERY == 0:
                     await asyncio.to_thread(approvals.expire, self._clock.now_us())
-                await minutes.write(approvals, self._journal.append)
+                await minutes.write(approvals, self._journal.append, self.plane.gateway.scribe)
             except (GatewayError, JournalUnavailable) as e:
                 log.error("approvals could not be recorded yet: %s", e)  # noqa: TRY400 - no traceback wanted
             round_number += 1

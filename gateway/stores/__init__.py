@@ -89,4 +89,7 @@ class Store(Protocol):
         """Remembers that the segment is not read beyond its offset. Raises StoreTrouble."""
     def query(self, sql: str, limit: int, params: Mapping[str, Any] | None = None) -> Answer:
         """Reads. Raises Refused."""
+    def fetch(self, sql: str, params: Mapping[str, Any]) -> list[dict[str, Any]]:
+        """The gateway's own questions: rows by column name, values as the ledger has them, none cut. Never a text of somebody else's.
+        Raises Refused."""
     def close(self) -> None: ...

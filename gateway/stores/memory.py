@@ -44,6 +44,9 @@ class MemoryStore:
     def query(self, sql: str, limit: int, params: Mapping[str, Any] | None = None) -> Answer:
         raise Refused("no_sql", "the in-memory store answers no SQL; use the DuckDB ledger")
 
+    def fetch(self, sql: str, params: Mapping[str, Any]) -> list[dict[str, Any]]:
+        raise Refused("no_sql", "the in-memory store answers no SQL; use the DuckDB ledger")
+
     def close(self) -> None:
         """Keeps everything, so that a test can look."""
 

@@ -10,7 +10,7 @@ import asyncio
 import hmac
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import msgspec
 from msgspec import Struct, field
@@ -72,7 +72,15 @@ class Question(Struct):
     params: dict[str, str | int | float | bool | None] = field(default_factory=dict)
 
 
-def create(desk: Desk, token: str, hosts: Sequence[str], people: ApprovalsDesk) -> ASGIApp:
+class Room(NamedTuple):
+    """One more route; the admin token is asked for at its door."""
+
+    method: str
+    path: str
+    endpoint: Callable[[Request], Awaitable[Response]]
+
+
+def create(desk: Desk, token: str, hosts: Sequence[str], people: ApprovalsDesk, rooms: Sequence[Room] = ()) -> ASGIApp:
     """`hosts` are the names, without port, under which this listener may be addressed."""
     admin = _Admin(desk, token)
     routes = [
@@ -85,6 +93,7 @@ def create(desk: Desk, token: str, hosts: Sequence[str], people: ApprovalsDesk) 
         Route("/approvals", admin.guarded(people.listed)),
         Route("/approvals/{id}", admin.guarded(people.one)),
         Route("/approvals/{id}/{ruling}", admin.guarded(people.ruled), methods=["POST"]),
+        *(Route(room.path, admin.guarded(room.endpoint), methods=[room.method]) for room in rooms),
     ]
     app = Starlette(routes=routes, exception_handlers={404: _not_found, 405: _wrong_method})
     app.router.redirect_slashes = False
@@ -228,8 +237,8 @@ def _described(query: queries.Query) -> dict[str, Any]:
 
 
 async def _not_found(*_: object) -> Response:
-    return error_answer(404, "not_found", "there are /livez /readyz /sql /tail /queries /approvals here")
+    return error_answer(404, "not_found", "there are /livez /readyz /sql /tail /queries /approvals /exchanges /feedback /erase here")
 
 
 async def _wrong_method(request: Request, error: Exception) -> Response:
-    return error_answer(405, "method", "POST for /sql and /approvals/{id}/approve or deny; GET for everything else")
+    return error_answer(405, "method", "POST for /sql, /feedback, /erase and /approvals/{id}/approve or deny; GET for everything else")
