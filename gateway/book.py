@@ -26,14 +26,16 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
+from gateway import clock
 from gateway.config import Settings
 from gateway.errors import StartError
+from gateway.notary import Notary
 from gateway.own_journal import OwnJournal
 from gateway.stores import Answer, Applied, Batch, Offset, Store, StoreTrouble
 from gateway.stores.counting import count
@@ -72,6 +74,8 @@ class Book:
         *,
         set_aside: Callable[[], None] | None = None,
         run: str | None = None,
+        notary: Notary | None = None,
+        max_journal_bytes: int | None = None,
     ) -> None:
         self._journal = journal
         self._open_store = open_store
@@ -88,7 +92,9 @@ class Book:
         self._rest_until: dict[Segment, float] = {}
         self._subscribers: list[Tail] = []
         self._lock = threading.Lock()
-        self._own = OwnJournal(journal, run)
+        self._own = OwnJournal(journal, run, max_journal_bytes)
+        self._notary = notary
+        self._settled: set[Segment] = set()
 
     def run(self, stop: threading.Event) -> None:
         """Rounds until `stop`, then what is left, then the store is closed."""
@@ -99,6 +105,8 @@ class Book:
         while (self._safe_round() or 0) > 0:
             log.debug("applying what is left")
         self._end_tails()
+        if self._notary is not None:
+            self._notary.close()
         self.store.close()
 
     def round(self) -> int:
@@ -113,6 +121,7 @@ class Book:
                     waiting = []
         applied += self._apply(waiting)
         self._note_damage()
+        self._have_it_signed(live)
         self.caught_up = self.caught_up or applied == 0
         return applied
 
@@ -121,6 +130,7 @@ class Book:
         lag = sum(self._lag(segment) for segment in list(self._segments))
         damaged = {reader.segment.name: reader.damage for reader in readers if reader.damage}
         problem = self.problem or self._own.problem
+        unsigned = self._notary.problem if self._notary is not None else None
         return Status(
             ready=self.caught_up and problem is None and not damaged,
             lag_bytes=lag,
@@ -129,7 +139,7 @@ class Book:
             ledger=self.store.version,
             problem=problem,
             quarantined=damaged,
-            warnings=[reader.warning for reader in readers if reader.warning],
+            warnings=[warning for warning in (*(reader.warning for reader in readers), unsigned) if warning],
         )
 
     def _lag(self, segment: Segment) -> int:
@@ -267,6 +277,21 @@ class Book:
                 log.error("%s is damaged and not read any further: %s", reader.segment.name, reader.damage)
                 self.store.quarantine(reader.segment, reader.damage)
 
+    def _have_it_signed(self, live: Collection[Segment]) -> None:
+        """Tells the notary how far each segment is read and proven."""
+        if self._notary is None:
+            return
+        offsets = self.store.offsets()
+        for segment in self._segments:
+            reader = self._readers.get(segment)
+            if segment in self._settled or reader is None or reader.damage:
+                continue
+            ended = segment not in live and reader.lag == 0
+            self._notary.note(segment, offsets.get(segment.name, Offset()), ended=ended)
+            if self._notary.settled(segment):
+                self._settled.add(segment)
+        self._notary.sign_due()
+
     def _tell(self, applied: Applied) -> None:
         with self._lock:
             tails = list(self._subscribers)
@@ -297,14 +322,16 @@ def main(
         from gateway.stores.duckdb import Ledger
         from gateway.stores.opening import set_aside
 
-        path = data / "ledger.duckdb"
+        path, said = data / "ledger.duckdb", _read(settings)
         book = Book(
             data / "journal",
             lambda: Ledger(path, on_stuck=_die),
             set_aside=lambda: set_aside(path, "it was broken twice in a row"),
             run=run,
+            notary=Notary(data, data / "journal", said.heads, clock.now_us),
+            max_journal_bytes=said.journal.max_bytes,
         )
-        asyncio.run(_serve(book, data, host, port, _read(settings), watch_stdin=watch_stdin))
+        asyncio.run(_serve(book, data, host, port, said, watch_stdin=watch_stdin))
     return 0
 
 
@@ -315,7 +342,6 @@ def _read(settings: Path | None) -> Settings:
 async def _serve(book: Book, data: Path, host: str, port: int, settings: Settings, *, watch_stdin: bool) -> None:
     import uvicorn
 
-    from gateway import clock
     from gateway.config import Limits, Timeouts
     from gateway.front import front
     from gateway.installation import STATE_FILE
