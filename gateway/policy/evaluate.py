@@ -182,13 +182,12 @@ def _guard_hits(plan: Plan, scope: Scope, answers: Mapping[Condition, bool]) -> 
 
 
 def _has_hit(layer: Layer, guard: Guard, scope: Scope, answer: bool | None) -> bool:
-    """`answer`: of its condition, where that was asked together with others."""
     if guard.detectors and not scope.finds(guard.detectors):
         return False
-    if answer is not None:
-        return answer is guard.hits_when
     if guard.condition is None:
         return True
+    if answer is not None:
+        return answer is guard.hits_when
     if scope.cut_short:
         raise CannotTell("a text holds a zero character, behind which conditions see nothing")
     return guard.condition.holds(scope.activation(layer), scope.size(layer, guard.condition)) is guard.hits_when

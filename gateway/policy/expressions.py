@@ -20,7 +20,7 @@ from gateway.errors import StartError
 from gateway.exchange import Hook
 from gateway.policy.defects import Defect, first_line, translated
 from gateway.policy.functions import CONVERSATIONAL, FUNCTIONS, MAX_PIECES, Function
-from gateway.policy.hooks import SEES, fields
+from gateway.policy.hooks import SEES, VARIABLES, fields
 from gateway.policy.patterns import found
 from gateway.policy.provenance import give_back, room_left
 from gateway.policy.tokens import MACROS, Token, labels_named, names_read, tokenized
@@ -113,17 +113,16 @@ _VARIABLE_TYPES: Final[Mapping[str, Any]] = {
 }
 
 
-def _environment(hook: Hook, functions: Mapping[str, Function]) -> Any:
+def _environment(functions: Mapping[str, Function], seen: Sequence[str]) -> Any:
     declared = [cel.FunctionDecl(name, _overloads(name, function)) for name, function in functions.items()]
-    variables = {name: _VARIABLE_TYPES[name] for name in SEES[hook]}
+    variables = {name: _VARIABLE_TYPES[name] for name in seen}
     return cel.NewEnv(variables=variables, functions=declared, extensions=[ext_optional.ExtOptional()])
 
 
 _FOUND: Final = "tollhouse_found"
-_ENVS: Final[Mapping[Hook, Any]] = {hook: _environment(hook, FUNCTIONS) for hook in SEES}
-_FOR_BATCHES: Final = {**FUNCTIONS, _FOUND: Function(found, ("STRING", "STRING"), "BOOL", member=True)}
-_BATCHES: Final[Mapping[Hook, Any]] = {hook: _environment(hook, _FOR_BATCHES) for hook in SEES}
-"""What people write is compiled by the first, so that they cannot call what only a `Batch` may."""
+_ENVS: Final[Mapping[Hook, Any]] = {hook: _environment(FUNCTIONS, seen) for hook, seen in SEES.items()}
+_BATCHES: Final = _environment({**FUNCTIONS, _FOUND: Function(found, ("STRING", "STRING"), "BOOL", member=True)}, VARIABLES)
+"""What people write is compiled by one of the first, so that they cannot call what only a `Batch` may."""
 
 
 def activation(variables: Mapping[str, Any]) -> Any:
@@ -139,9 +138,7 @@ def timestamp(now_us: int) -> dt.datetime:
 class Condition:
     """A compiled condition."""
 
-    __slots__ = (
-        "_expression", "_items", "_matches", "_quick", "asks", "hook", "labels", "loops", "names", "quick", "remembers", "source",
-    )  # fmt: skip
+    __slots__ = ("_expression", "_items", "_matches", "_quick", "asks", "labels", "loops", "names", "quick", "remembers", "source")
 
     def __init__(self, source: str, expression: Any, tokens: Sequence[Token], hook: Hook) -> None:
         self.source = source
@@ -158,7 +155,6 @@ class Condition:
         """(offset, path) of each value that it reads: (5, ("args", "to")) for `!has(args.to)`."""
         self.asks = bool(called & CONVERSATIONAL)
         """Whether it asks about the conversation."""
-        self.hook = hook
         self.quick = _with_compiled_patterns(source, tokens)
         """Its text as a `Batch` compiles it."""
         self._quick = Batch((self,)) if self.quick != source else None
@@ -232,7 +228,7 @@ class Batch:
     def _expression(self) -> Any:
         """A list; each text stands on lines of its own, because it may end with a comment."""
         if self._compiled is None:
-            self._compiled = _BATCHES[self._conditions[0].hook].compile("[" + ",".join(f"(\n{c.quick}\n)" for c in self._conditions) + "]")
+            self._compiled = _BATCHES.compile("[" + ",".join(f"(\n{c.quick}\n)" for c in self._conditions) + "]")
         return self._compiled
 
 

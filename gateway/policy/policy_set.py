@@ -162,8 +162,8 @@ class PolicySet:
     """`<commit>` or `<commit>-dirty`."""
     _agents: dict[str, tuple[Policy, ...]] = field(default_factory=dict, repr=False)
     _plans: dict[tuple[str, str], Plan] = field(default_factory=dict, repr=False)
-    _batches: dict[tuple[Condition, ...], Batch] = field(default_factory=dict, repr=False)
     _watches: dict[tuple[str, Hook], Watches] = field(default_factory=dict, repr=False)
+    _batches: dict[tuple[Condition, ...], Batch] = field(default_factory=dict, repr=False)
 
     @property
     def observing(self) -> bool:
@@ -210,19 +210,19 @@ class PolicySet:
             _keep(self._plans, (agent, tool), found)
         return found
 
+    def watches(self, agent: str, hook: Hook) -> Watches:
+        found = self._watches.get((agent, hook))
+        if found is None:
+            found = watches(self.applying(agent), hook)
+            _keep(self._watches, (agent, hook), found)
+        return found
+
     def batch(self, conditions: tuple[Condition, ...]) -> Batch:
         """Many tools share one: it is made of a policy's guards, not of names."""
         found = self._batches.get(conditions)
         if found is None:
             found = Batch(conditions)
             _keep(self._batches, conditions, found, _BATCHED)
-        return found
-
-    def watches(self, agent: str, hook: Hook) -> Watches:
-        found = self._watches.get((agent, hook))
-        if found is None:
-            found = watches(self.applying(agent), hook)
-            _keep(self._watches, (agent, hook), found)
         return found
 
 
