@@ -1,10 +1,12 @@
 """A window over a text that comes in pieces and leaves in pieces: nothing leaves before it is known what stands there.
 
-A detector needs a whole text, a stream has none. What makes the two meet is a bound: no hit is longer than `look_back` characters. So:
+A detector needs a whole text, a stream has none. What makes the two meet is a bound: `look_back` characters to either side of a place
+tell whether a hit begins there, and where it ends, unless it goes on to the end of what is known. So:
 
-1. A place in the text is *settled* once every hit that begins before it is known to its end: `look_back` characters (and one more, at
-   which a hit could turn out to be none) lie behind it, or the text has ended.
-2. Hits that overlap are decided together and never cut by the settled place. Only a crowd of them longer than `_CROWD` look-backs is.
+1. A place in the text is *settled* once every hit that begins before it is known: `look_back` characters (and one more, at which a hit
+   could turn out to be none) lie behind it, or the text has ended.
+2. Hits that overlap are decided together and never cut by the settled place; one that goes on to the end of the text so far waits for
+   its own. Only a crowd of ended ones that is longer than `_CROWD` look-backs is cut.
 3. What was settled stays so. If a text goes on that had ended, a hit over that seam has left in part: the rest of it is replaced, or stops
    the text, as if the hit began at the seam.
 4. For any cut into pieces, what leaves is what would leave of the whole text, and what has left is a beginning of it.
@@ -38,7 +40,7 @@ class Screen(Protocol[H]):
 
     @property
     def look_back(self) -> int:
-        """No hit is longer, in characters."""
+        """Whether a hit begins at a place is told by so many characters to either side of it."""
 
     def find(self, text: str) -> Sequence[H]: ...
     def stops(self, hit: H) -> bool:
@@ -53,7 +55,7 @@ class Screen(Protocol[H]):
 
 _CROWD = 4
 _STRIDE = 8
-"""A look is worth while once an eighth of the look-back has come: each one reads the whole window."""
+"""A look is worth while once an eighth of the look-back (or of what waits) has come: each one reads the whole window."""
 
 
 class _Change(Struct, frozen=True):
@@ -69,7 +71,9 @@ class Window(Generic[H]):
         self._screen = screen
         self._hold: int | None = None if whole else screen.look_back + 1
         """None: nothing is settled before the end."""
-        self._stride = 1 if whole else max(1, screen.look_back // _STRIDE)
+        self._stride = max(1, screen.look_back // _STRIDE)
+        self._next_look = (self._hold or 0) + self._stride
+        """How long the unsettled text must be for the next look."""
         self._text = ""
         self._base = 0
         """Where `_text` begins."""
@@ -87,13 +91,20 @@ class Window(Generic[H]):
     def feed(self, text: str) -> list[H]:
         """Takes the next piece; returns the hits that became certain, at their places in the whole text."""
         self._text += text
-        if self._hold is None or self.end - self.settled < self._hold + self._stride:
+        if self._hold is None or self.end - self.settled < self._next_look:
             return []
-        return self._settle(self.end - self._hold)
+        hits = self._settle(self.end - self._hold)
+        waiting = self.end - self.settled
+        self._next_look = max(self._hold + self._stride, waiting + waiting // _STRIDE)
+        return hits
 
     def finish(self) -> list[H]:
         """Nothing follows, as far as anybody knows: the rest is settled."""
         return self._settle(self.end) if self.settled < self.end else []
+
+    def words(self, start: int, end: int) -> str:
+        """What a hit just found is about."""
+        return self._text[max(start - self._base, 0) : end - self._base]
 
     def said(self, start: int, text: str) -> str:
         """What leaves of the settled piece `text`, which began at `start`. Pieces are asked for once, in their order."""
@@ -123,7 +134,7 @@ class Window(Generic[H]):
             start, end = max(crowd[0].start, self.settled), max(hit.end for hit in crowd)
             if start >= limit:
                 break
-            if end > limit and end - start <= _CROWD * (self._hold or 0):  # one that overlaps its end may still come
+            if end > limit and (end == self.end or end - start <= _CROWD * (self._hold or 0)):  # it may go on
                 settled = start
                 break
             settled = max(settled, end)
