@@ -17,6 +17,9 @@ Json = Any
 Effect = Literal["allow", "warn", "redact", "ask", "deny", "unevaluated"]
 """What judgement came to. Restrictiveness: deny > ask > redact > warn > allow; `unevaluated` is never a pass."""
 
+Hook = Literal["tool_call", "tool_result", "request", "output"]
+"""Where rules judge: a proposed call, what a tool answered, what is asked of the model, what it says."""
+
 OnDeny = Literal["explain", "steer", "error"]
 """A text in the place of the call; the model asked again, told that the call was refused; an error instead of the answer."""
 

@@ -20,7 +20,7 @@ from gateway.bookkeeping import Bookkeeping
 from gateway.config import host_name, is_loopback
 from gateway.continuity import owed, recall
 from gateway.errors import ClientGone, GatewayError, JournalUnavailable
-from gateway.exchange import Caller, Endpoint, Exchange, Finding, Request
+from gateway.exchange import Caller, Endpoint, Exchange, Finding, Hook, Request
 from gateway.prompt.fingerprint import fingerprint
 from gateway.state.reservations import Reservations
 from gateway.upstream import translate
@@ -46,6 +46,7 @@ async def relay(gateway: Gateway, incoming: Incoming) -> AsyncGenerator[Head | b
         request = _decode(visit, body)  # one meaning, or refused
         request = await recall(visit, request)  # what the provider keeps for it is this caller's own
         await history.verify(visit, request)  # what it tells of earlier calls happened
+        _refuse_unscreened(visit)  # a rule that nobody would ask
         admit(visit, request)  # what nobody can judge is refused while a policy enforces
         request = _without_denied(visit, request)
         if request.operation == "chat":
@@ -165,6 +166,17 @@ def _decode(visit: Visit, body: bytes) -> Request:
 def _allowed(visit: Visit) -> frozenset[str]:
     """Fields that the settings let pass unjudged."""
     return frozenset(visit.gateway.settings.allow_fields.get(visit.incoming.dialect.NAME, ()))  # type: ignore[call-overload]
+
+
+_UNSCREENED: tuple[Hook, ...] = ("tool_result", "request", "output")
+
+
+def _refuse_unscreened(visit: Visit) -> None:
+    """A rule that is in force and that no step of this way asks must not look as if it held."""
+    for hook in _UNSCREENED:
+        if visit.gateway.policies.watches(visit.x.caller.agent, hook).guards:
+            message = f"A policy has rules at '{hook}', which this gateway does not judge yet. Take them out of the policy."
+            raise GatewayError("unavailable", "hook_not_judged", message, retry_after=60)
 
 
 def _without_denied(visit: Visit, request: Request) -> Request:

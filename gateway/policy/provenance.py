@@ -218,10 +218,10 @@ class Earlier:
         only in part."""
         if "\0" in self._arguments or "\0" in (self.result or "") or "\\u0000" in f"{self._arguments}{self.result}":
             raise ValueError("an earlier call holds a zero character, behind which conditions see nothing")
-        result = _object(self.result or "")
+        result = object_of(self.result or "")
         return {
             "name": self.name,
-            "args": _object(self._arguments),
+            "args": object_of(self._arguments),
             "done": self.result is not None,
             "text": self.result or "",
             "result": result,
@@ -375,8 +375,8 @@ def _begins_word(stem: str, text: str) -> bool:
     return False
 
 
-def _object(text: str) -> dict[str, Json]:
-    """The JSON object a text is; an empty one when it is none."""
+def object_of(text: str) -> dict[str, Json]:
+    """The JSON object that a text is; an empty one when it is none."""
     try:
         tree = msgspec.json.decode(text) if text.lstrip()[:1] == "{" else {}
     except (msgspec.DecodeError, RecursionError):
