@@ -8,7 +8,8 @@
    opened anew when it is broken, and set aside and built again from the journal when that does not help.
 4. `main` adds the admin plane on its own port and ends on SIGTERM, SIGINT or, with `--watch-stdin`, when the parent is gone.
 
-Not here: what is written (`journal.py`), what rows are (`stores/`), what may be asked and by whom (`web/`).
+Not here: what is written (`journal.py`), what rows are (`stores/`), who may ask what (`web/`), how SQL that people send is answered
+(`question/`: never in this process).
 """
 
 from __future__ import annotations
@@ -33,6 +34,8 @@ import msgspec
 
 from gateway.config import Settings
 from gateway.errors import StartError
+from gateway.question.office import Office
+from gateway.question.wire import Question, Reply
 from gateway.stores import Answer, Applied, Batch, Offset, Store, StoreTrouble
 from gateway.stores.counting import count
 from gateway.stores.intake import SegmentReader, head_before, segments
@@ -78,9 +81,11 @@ class Book:
         self._rest_until: dict[Segment, float] = {}
         self._subscribers: list[Tail] = []
         self._lock = threading.Lock()
+        self._office = Office()
 
     def run(self, stop: threading.Event) -> None:
         """Rounds until `stop`, then what is left, then the store is closed."""
+        self._office.warm()
         while not stop.is_set():
             began = time.monotonic()
             stop.wait(self._pause(self._safe_round(), time.monotonic() - began))
@@ -88,6 +93,7 @@ class Book:
         while (self._safe_round() or 0) > 0:
             log.debug("applying what is left")
         self._end_tails()
+        self._office.close()
         self.store.close()
 
     def round(self) -> int:
@@ -127,7 +133,12 @@ class Book:
             reader = SegmentReader(self._journal, segment, offset)
         return reader.lag
 
+    def ask(self, question: Question) -> Reply:
+        """Anybody's SQL: it is run in another process. Raises Refused."""
+        return self._office.ask(self.store, question)
+
     def query(self, sql: str, limit: int, params: Mapping[str, Any] | None = None) -> Answer:
+        """SQL of our own. Raises Refused."""
         return self.store.query(sql, limit, params)
 
     def subscribe(self) -> Subscription:
