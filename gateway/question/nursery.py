@@ -22,7 +22,7 @@ def main(descriptor: int) -> None:
     os.nice(_NICE)
     from gateway.question import reader
 
-    reader.warm()
+    functions = reader.warm()
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     office = socket.socket(fileno=descriptor)
     while True:
@@ -31,16 +31,16 @@ def main(descriptor: int) -> None:
             return
         if os.fork() == 0:
             office.close()
-            _answer(descriptors[0], apart=apart)
+            _answer(descriptors[0], functions, apart=apart)
         os.close(descriptors[0])
 
 
-def _answer(descriptor: int, *, apart: bool) -> None:
+def _answer(descriptor: int, functions: frozenset[str], *, apart: bool) -> None:
     """Never returns: what the nursery would do next is not a reader's."""
     from gateway.question import reader
 
     try:
-        reader.answer(socket.socket(fileno=descriptor), apart=apart)
+        reader.answer(socket.socket(fileno=descriptor), functions, apart=apart)
     finally:
         os._exit(0)
 

@@ -19,6 +19,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Protocol
@@ -70,7 +71,9 @@ class Lender(Protocol):
 class Office:
     """May be asked from several threads at once. Close it."""
 
-    def __init__(self) -> None:
+    def __init__(self, program: Sequence[str] = ("-m", "gateway.question.nursery")) -> None:
+        """`program`: Python's arguments for the nursery."""
+        self._program = program
         self._starting = threading.Lock()
         self._nursery: tuple[subprocess.Popen[bytes], socket.socket] | None = None
         self._spare: socket.socket | None = None
@@ -133,7 +136,7 @@ class Office:
             return self._nursery[1]
         ours, theirs = socket.socketpair()
         with theirs:
-            command = [sys.executable, "-s", "-P", "-m", "gateway.question.nursery", str(theirs.fileno())]
+            command = [sys.executable, "-s", "-P", *self._program, str(theirs.fileno())]
             code = str(Path(gateway.__file__).parents[1])
             environment = {"PYTHONPATH": code, "LC_ALL": "C.UTF-8", **_SMALL}
             process = subprocess.Popen(  # noqa: S603 - our own module under our own interpreter

@@ -56,27 +56,29 @@ SELECT now(), 1.5::DECIMAL(18,9), uuid(), DATE '2026-01-01', TIMESTAMP '2026-01-
        '\\x00'::BLOB
 """
 """Values whose making imports something."""
+_NOTHING = pa.schema([("nothing", pa.int64())])
 _PIPE_BUFFER = 1 << 18
 
 
-def warm() -> None:
-    """Everything that is imported when first used: later no file can be opened."""
+def warm() -> frozenset[str]:
+    """Imports what is imported when first used: later no file can be opened. The functions that a question may call."""
     con = duckdb.connect(":memory:", config=_CONFIG)
     con.execute(_EVERY_KIND).fetchall()
     none = pa.table({"a": pa.array([], pa.int64())})
     con.register("warm", _Stream(none.to_reader, none.schema))
     con.execute("SELECT count(*) FROM warm WHERE a > 1").fetchall()
     forms.warm(con)
+    functions = computing_functions(con)
     con.close()
+    return functions
 
 
-def answer(connection: socket.socket, *, apart: bool) -> None:
+def answer(connection: socket.socket, functions: frozenset[str], *, apart: bool) -> None:
     """Answers what the office asks over `connection`, or says why not."""
     pa.set_cpu_count(2)
     pa.set_io_thread_count(2)
     fence.bound()
     con = _open()
-    functions = computing_functions(con)
     send(connection, Ready(os.getpid(), apart, fence.leave_files()))
     start = read_by_reader(receive(connection))
     if not isinstance(start, Start):
@@ -177,8 +179,10 @@ class _Reading:
     def _run(self, question: Question, wanted: Sequence[Need], *, whole: bool) -> tuple[bytes, int, bool]:
         self._streamed, self._read_twice = set(), False
         by_table = {need.table: need for need in wanted}
-        for table in self._shape.tables:
-            self._lay(table, by_table.get(table), whole=whole)
+        self._con.register("unplanned", _Stream(lambda: self._once("", None, _NOTHING), _NOTHING))
+        views = [self._view(table, by_table.get(table), whole=whole) for table in self._shape.tables]
+        self._con.execute(";".join(f"DROP {'VIEW' if whole else 'TABLE'} {table}" for table in self._shape.tables))
+        self._con.execute(";".join(views))
         try:
             made = forms.MAKE[question.form](self._con.execute(question.sql, dict(question.params)), question.limit)
         except (duckdb.Error, RuntimeError, MemoryError, pa.ArrowException) as error:
@@ -191,17 +195,16 @@ class _Reading:
             raise Refused("sql_error", "this question reads more than its plan says; ask it in another way, or of a snapshot")
         return made
 
-    def _lay(self, table: str, need: Need | None, *, whole: bool) -> None:
-        """Puts a view over lent rows in the place of an empty table."""
-        kinds = self._shape.tables[table]
-        fetched = need.columns if need else list(kinds)
-        schema = self._arrow_schema(table, fetched)
-        keep = need is not None and (whole or need.scans > 1)
-        begin = self._kept(need, schema) if need and keep else lambda: self._once(table, need, schema)
+    def _view(self, table: str, need: Need | None, *, whole: bool) -> str:
+        """The view over lent rows that takes the place of an empty table."""
+        fetched = set(need.columns) if need else set[str]()
+        columns = ", ".join(_laid(name, kind, name in fetched) for name, kind in self._shape.tables[table].items())
+        if need is None:
+            return f"CREATE VIEW {table} AS SELECT {columns} FROM unplanned"  # noqa: S608 - names are the ledger's
+        schema = self._arrow_schema(table, need.columns)
+        begin = self._kept(need, schema) if whole or need.scans > 1 else lambda: self._once(table, need, schema)
         self._con.register(f"lent_{table}", _Stream(begin, schema))
-        columns = ", ".join(_laid(name, kind, name in fetched) for name, kind in kinds.items())
-        self._con.execute(f"DROP {'VIEW' if whole else 'TABLE'} {table}")
-        self._con.execute(f"CREATE VIEW {table} AS SELECT {columns} FROM lent_{table}")  # noqa: S608 - names are the ledger's
+        return f"CREATE VIEW {table} AS SELECT {columns} FROM lent_{table}"  # noqa: S608
 
     def _arrow_schema(self, table: str, columns: Sequence[str]) -> pa.Schema:
         kinds = self._shape.tables[table]

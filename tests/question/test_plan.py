@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import duckdb
 import msgspec
 import pytest
@@ -77,13 +79,19 @@ def test_a_node_without_anything_reads_nothing() -> None:
     assert plan.needs([{"name": "DUMMY_SCAN"}, {"name": "X", "children": None, "extra_info": None}], TABLES) == []
 
 
-@given(st.text(max_size=12), st.text(max_size=12))
-def test_a_text_is_never_taken_for_another_condition(one: str, other: str) -> None:
-    """Whatever DuckDB writes for it, the conditions that are understood hold for the row that has exactly these values."""
+@pytest.fixture(scope="module")
+def planner() -> Iterator[duckdb.DuckDBPyConnection]:
     con = duckdb.connect(":memory:")
-    con.execute("CREATE TABLE t (id VARCHAR, \"user\" VARCHAR, n BIGINT)")
+    con.execute('CREATE TABLE t (id VARCHAR, "user" VARCHAR, n BIGINT)')
     con.execute("SET disabled_optimizers = 'statistics_propagation'")
-    told = con.execute('EXPLAIN (FORMAT JSON) SELECT n FROM t WHERE id = $a AND "user" >= $b', {"a": one, "b": other}).fetchall()
+    yield con
+    con.close()
+
+
+@given(st.text(max_size=12), st.text(max_size=12))
+def test_a_text_is_never_taken_for_another_condition(planner: duckdb.DuckDBPyConnection, one: str, other: str) -> None:
+    """Whatever DuckDB writes for it, the conditions that are understood hold for the row that has exactly these values."""
+    told = planner.execute('EXPLAIN (FORMAT JSON) SELECT n FROM t WHERE id = $a AND "user" >= $b', {"a": one, "b": other}).fetchall()
     tables = {"t": {"id": "VARCHAR", "user": "VARCHAR", "n": "BIGINT"}}
     for need in plan.needs(msgspec.json.decode(told[0][1]), tables):
         for found in need.any_of[0]:
