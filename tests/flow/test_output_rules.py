@@ -60,7 +60,8 @@ class Chat:
                 with client.chat.completions.stream(**asked, stream_options={"include_usage": True}) as events:
                     found = events.get_final_completion()
         (choice,) = found.choices
-        return choice.message.content, [c.function.name for c in choice.message.tool_calls or ()], choice.finish_reason, found.usage.completion_tokens
+        calls = [call.function.name for call in choice.message.tool_calls or ()]
+        return choice.message.content, calls, choice.finish_reason, found.usage.completion_tokens
 
 
 class Messages:
