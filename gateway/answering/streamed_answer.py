@@ -30,7 +30,7 @@ async def streamed(visit: Visit, request: Request, upstream: ProviderAnswer, rou
     x, gateway, dialect = visit.x, visit.gateway, visit.incoming.dialect
     visit.stream = dialect.stream(request, limits(gateway.settings), enforcing=x.enforcing)
     hold: Hold = Judging(visit.stream) if x.enforcing else Observing(visit.stream)
-    reacts = x.enforcing and gateway.policies.reacts(x.caller.agent)
+    reacts = x.enforcing and not request.background and gateway.policies.reacts(x.caller.agent)
     kept, chunks = b"", _chunks(visit, upstream)
     async for chunk in chunks:
         let = _LetGo()
@@ -46,7 +46,7 @@ async def streamed(visit: Visit, request: Request, upstream: ProviderAnswer, rou
         kept += tail
         if reacts and not visit.answering:
             kept += await _reaction(visit, request, hold, chunks)
-            if await rounds.begin(request, visit.stream.answer):
+            if await rounds.begin(request, visit.stream.answer, EVENT_STREAM, visit.opening + data + kept):
                 return
             data = _kept_back(visit, data)
         await keep_early(visit)
