@@ -10,8 +10,8 @@ from gateway import clock
 from gateway.config import Settings
 from gateway.installation import address_key, open_vault
 from gateway.state import Approvals
-from gateway.trace.record import Record
 from gateway.trace.pens import everything
+from gateway.trace.record import Record
 from gateway.trace.redact import Redactor
 from gateway.trace.rows import Scribe
 from gateway.vault import TenantVault

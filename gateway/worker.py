@@ -43,8 +43,8 @@ from gateway.installation import (
 from gateway.journal import Journal
 from gateway.policy import PolicySet
 from gateway.policy_folder import Watcher
-from gateway.trace.record import Booted, PolicyLoaded
 from gateway.trace.pens import everything
+from gateway.trace.record import Booted, PolicyLoaded
 from gateway.trace.redact import Redactor
 from gateway.trace.rows import Scribe, policy_row
 from gateway.upstream.client import UpstreamClient
