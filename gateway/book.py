@@ -33,7 +33,7 @@ from typing import Any
 
 import msgspec
 
-from gateway import clock
+from gateway import clock, logs
 from gateway.config import Settings
 from gateway.errors import StartError
 from gateway.notary import Notary
@@ -44,6 +44,7 @@ from gateway.stores import Answer, Applied, Batch, Offset, Store, StoreTrouble
 from gateway.stores.counting import count
 from gateway.stores.intake import SegmentReader, head_before, segments
 from gateway.trace.record import Record
+from gateway.trace.redact import Redactor
 from gateway.trace.segments import Segment, growing
 from gateway.web.admin import Status, Subscription
 from gateway.web.tail import MAX_LINES, Tail, lines_of
@@ -444,7 +445,7 @@ def _arguments() -> argparse.Namespace:
 
 def run() -> int:
     """Process entry: one clean message instead of a traceback."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s book: %(message)s")
+    logs.configure(Redactor(()), form="%(asctime)s %(levelname)s book: %(message)s")
     os.umask(0o077)
     given = _arguments()
     try:
