@@ -6,7 +6,7 @@ Always loaded from the file, and loaded anew after a batch that failed; bounded,
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import duckdb
 
@@ -15,6 +15,12 @@ from gateway.stores.fold import Row, Step
 from gateway.trace.segments import BOOK_SLOT, Segment
 
 SEEN_BODIES = 262_144
+_WHICH: dict[str, Callable[[Row], Row]] = {
+    "message_bodies": lambda row: row[:1],
+    "prompt_bodies": lambda row: (row[0], row[-1]),
+    "policy_files": lambda row: row[:2],
+}
+"""What tells one body from another."""
 
 
 class Standing:
@@ -49,7 +55,7 @@ class Standing:
         """Rows of bodies that were not stored lately. A body stored twice is harmless: the views show it once."""
         fresh = []
         for row in rows:
-            key = (table, *row[:2]) if table == "policy_files" else (table, row[0])
+            key = (table, *_WHICH[table](row))
             if key not in self._seen:
                 self._seen[key] = None
                 fresh.append(row)

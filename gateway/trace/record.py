@@ -89,6 +89,8 @@ class ExchangeRow(Struct, frozen=True, omit_defaults=True):
     """What the provider speaks, where the exchange was translated."""
     dropped_fields: tuple[str, ...] = ()
     """What translation left out of the request."""
+    storing: str = "redacted"
+    """What was kept of content: full | redacted | metadata."""
 
 
 class CallRow(Struct, frozen=True, omit_defaults=True):
@@ -156,6 +158,8 @@ class PromptRow(Struct, frozen=True, omit_defaults=True):
     system: str = ""
     tools: str = ""
     """JSON array of the tool declarations."""
+    scope: str = ""
+    """Another one for each tenant, mode of storing and data key: a version's text is kept once for each."""
 
 
 class RuleRow(Struct, frozen=True, omit_defaults=True):
