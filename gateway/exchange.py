@@ -37,6 +37,11 @@ EndState = Literal[
 ]
 
 
+Storing = Literal["full", "redacted", "metadata"]
+"""What the book keeps of content: as it was sent (without the gateway's own secrets), without secrets and personal data, or only sizes and
+hashes."""
+
+
 class Caller(Struct, frozen=True):
     """Who asks: proven by the key (agent, team, user, labels); the session is a label the client may choose."""
 
@@ -265,7 +270,7 @@ class Finding(Struct, frozen=True):
     """Where: `tool_calls[0].arguments`, `choices[0].message.Tool_Calls`, …"""
     detail: str
     """What was wrong; never a secret, never the value itself."""
-    action: Literal["none", "stripped", "denied", "refused"] = "none"
+    action: Literal["none", "stripped", "redacted", "denied", "refused"] = "none"
 
 
 class Usage(Struct, frozen=True):
@@ -329,6 +334,7 @@ class Exchange(Struct):
     policy_hash: str = ""
     policy_git: str | None = None
     enforcing: bool = False
+    storing: Storing = "redacted"
     answer: Answer = field(default_factory=Answer)
     earlier: list[Usage | None] = field(default_factory=list)
     """What answers cost that the client never saw: the model was asked again."""

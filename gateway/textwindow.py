@@ -46,6 +46,12 @@ class Screen(Protocol[H]):
     def stops(self, hit: H) -> bool:
         """Whether a text ends where this hit begins."""
 
+    def replaces(self, hit: H) -> bool:
+        """Whether `redacted` takes this hit out. A hit that neither stops nor is replaced is only told of."""
+
+    def everywhere(self, hit: H) -> bool:
+        """Whether the hit is about the text as such, not about a place in it: it counts as soon as it is found."""
+
     def redacted(self, text: str, hits: Sequence[H]) -> str:
         """The text with what takes the place of these hits, `start` and `end` counted from its beginning."""
 
@@ -128,22 +134,42 @@ class Window(Generic[H]):
     def _settle(self, limit: int) -> list[H]:
         if self.stop is not None or limit <= self.settled:
             return []
+        found, screen = self._found(), self._screen
+        stopping = tuple(hit for hit in found if screen.everywhere(hit) and screen.stops(hit))
+        if stopping:
+            self._stop_at(self.settled, stopping)
+            return [hit for hit in found if screen.everywhere(hit)]
+        certain, settled = self._acted_on([hit for hit in found if screen.stops(hit) or screen.replaces(hit)], limit)
+        told = [hit for hit in found if self._only_told(hit, self.settled, settled)]
+        if self.stop is None:
+            self.settled = settled
+        self._forget()
+        return sorted(certain + told, key=lambda hit: (hit.start, hit.end))
+
+    def _acted_on(self, hits: list[H], limit: int) -> tuple[list[H], int]:
+        """Acts on what is certain now; returns it, and how far the text is settled with it."""
         certain: list[H] = []
         settled = limit
-        for crowd in _crowds(self._found()):
+        for crowd in _crowds(hits):
             start, end = max(crowd[0].start, self.settled), max(hit.end for hit in crowd)
             if start >= limit:
                 break
             if end > limit and (end == self.end or end - start <= _CROWD * (self._hold or 0)):  # it may go on
-                settled = start
-                break
+                return certain, start
             settled = max(settled, end)
             certain += crowd
             if self._decide(crowd, start, end):
-                break
-        self.settled = self.end if self.stop is not None else settled
-        self._forget()
-        return certain
+                return certain, start
+        return certain, settled
+
+    def _only_told(self, hit: H, start: int, end: int) -> bool:
+        """Whether a hit without effect became certain when the text was settled from `start` to `end`."""
+        if self._screen.stops(hit) or self._screen.replaces(hit):
+            return False
+        return self._screen.everywhere(hit) or start <= hit.start < end
+
+    def _stop_at(self, place: int, hits: tuple[H, ...]) -> None:
+        self.stop, self.stopping, self.settled = place, hits, self.end
 
     def _found(self) -> list[H]:
         """Hits that reach over the settled place, at their places in the whole text."""
@@ -155,7 +181,7 @@ class Window(Generic[H]):
         """Puts on record what becomes of hits that overlap; True when the text stops at them."""
         stopping = tuple(hit for hit in crowd if self._screen.stops(hit))
         if stopping:
-            self.stop, self.stopping = start, stopping
+            self._stop_at(start, stopping)
             return True
         text = self._text[start - self._base : end - self._base]
         placed = [self._screen.moved(hit, max(hit.start, start) - start, hit.end - start) for hit in crowd]

@@ -31,6 +31,12 @@ class Patterns:
     def stops(self, hit):
         return hit.kind.startswith("stop")
 
+    def replaces(self, hit):
+        return hit.kind not in ("seen", "all") and not self.stops(hit)
+
+    def everywhere(self, hit):
+        return hit.kind.endswith("all")
+
     def moved(self, hit, start, end):
         return replace(hit, start=start, end=end)
 
@@ -52,7 +58,7 @@ class Pairs(Patterns):
 def _merged(hits):
     spans = []
     for hit in sorted(hits, key=lambda hit: (hit.start, hit.end)):
-        if hit.kind == "seen":
+        if hit.kind in ("seen", "all"):
             continue
         if spans and hit.start < spans[-1][1]:
             spans[-1] = (spans[-1][0], max(spans[-1][1], hit.end), min(spans[-1][2], hit.kind))
@@ -207,6 +213,34 @@ def test_a_crowd_of_overlapping_hits_that_does_not_end_is_let_go_in_parts():
         pairs.feed("x")
     assert pairs.settled > 400
     assert "x" not in pairs.said(0, "x" * pairs.settled)
+
+
+class Failing(Patterns):
+    """Has something to say of a text as such, from some length on."""
+
+    def __init__(self, kind, least):
+        super().__init__(8, word="word")
+        self._kind, self._least = kind, least
+
+    def find(self, text):
+        return super().find(text) + ([Found(0, len(text), self._kind)] if len(text) >= self._least else [])
+
+
+def test_a_hit_that_is_about_the_text_as_such_stops_it_at_once():
+    window = Window(Failing("stopall", 30))
+    hits = [hit for _ in range(10) for hit in window.feed("a word. ")]
+    assert hits[-1].kind == "stopall"
+    assert window.stop is not None
+    assert window.stop < 40
+    assert {hit.kind for hit in window.stopping} == {"stopall"}
+
+
+def test_a_hit_about_the_text_as_such_without_effect_holds_nothing_back():
+    window = Window(Failing("all", 0))
+    hits = [hit for _ in range(10) for hit in window.feed("a word. ")]
+    assert window.settled > 60
+    assert {hit.kind for hit in hits} == {"word", "all"}
+    assert window.said(0, "a word. ") == "a [word]. "
 
 
 def test_empty_hits_are_none():

@@ -1,8 +1,8 @@
 """How an answer comes back: as the provider's refusal, in one piece, as a stream, or as the gateway's own error.
 
-Each is an async generator that yields a `Head` and then bytes. `whole_answer`, `streamed_answer` and `unjudged` are the forms of a provider's answer,
-`decisions` what is decided about its calls, `rounds` the model asked again, `leaving` the one way in which bytes leave, and `ending` how an
-exchange ends without an answer of a provider.
+Each is an async generator that yields a `Head` and then bytes. `whole_answer`, `streamed_answer` and `unjudged` are the forms of a
+provider's answer, `decisions` what is decided about its calls, `rounds` the model asked again, `leaving` the one way in which bytes leave,
+and `ending` how an exchange ends without an answer of a provider.
 """
 
 from __future__ import annotations

@@ -92,6 +92,11 @@ class Screen:
         return not self._asked
 
     @property
+    def acts(self) -> bool:
+        """A rule in force can change a text or refuse it."""
+        return any(watch.mode == "enforce" and watch.guard.effect in ("deny", "redact") for watch in self._asked)
+
+    @property
     def buffers(self) -> bool:
         """A rule wants an answer to be whole before it looks at it."""
         return any(watch.guard.buffers for watch in self._asked)
@@ -122,6 +127,14 @@ class Screen:
             if hit.start < settled < hit.end or (hit.start < settled and hit.end == len(text)):
                 settled = hit.start
         return settled
+
+    def stops(self, hit: Hit) -> bool:
+        """Whether a text may not go on where this hit begins."""
+        return hit.counts and hit.effect == "deny"
+
+    def moved(self, hit: Hit, start: int, end: int) -> Hit:
+        """The same hit, its place counted from elsewhere."""
+        return msgspec.structs.replace(hit, start=start, end=end)
 
     def redacted(self, text: str, hits: Iterable[Hit]) -> str:
         """The text without what hits of effect `redact` found in it."""

@@ -15,9 +15,6 @@ class AnswerScreen(Screen[H], Protocol[H]):
     def buffers(self) -> bool:
         """Whether it must see each text whole."""
 
-    def replaces(self, hit: H) -> bool:
-        """Whether `redacted` takes this hit out."""
-
 
 class Unchangeable(Generic[H]):
     """The same screen over a text that cannot be changed: what would be replaced stops it."""
@@ -25,13 +22,15 @@ class Unchangeable(Generic[H]):
     def __init__(self, screen: AnswerScreen[H]) -> None:
         self._screen = screen
         self.look_back = screen.look_back
-        self.find, self.moved = screen.find, screen.moved
+        self.find, self.moved, self.everywhere = screen.find, screen.moved, screen.everywhere
 
     def stops(self, hit: H) -> bool:
         return self._screen.stops(hit) or self._screen.replaces(hit)
 
+    def replaces(self, hit: H) -> bool:
+        return False
+
     def redacted(self, text: str, hits: Sequence[H]) -> str:
-        """As it is: nothing but hits without effect gets here."""
         return text
 
 
@@ -40,7 +39,7 @@ class Harmless(Generic[H]):
 
     def __init__(self, screen: AnswerScreen[H]) -> None:
         self.look_back, self.buffers = screen.look_back, screen.buffers
-        self.find, self.moved = screen.find, screen.moved
+        self.find, self.moved, self.everywhere = screen.find, screen.moved, screen.everywhere
 
     def stops(self, hit: H) -> bool:
         return False

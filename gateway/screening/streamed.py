@@ -105,7 +105,7 @@ class Screening(Generic[H]):
     ) -> None:
         """`explain` says why the rest is withheld; `note` is told of each hit and of the words it is about."""
         self._screen, self._retelling, self._explain, self._note = screen, retelling, explain, note
-        self._signed = Unchangeable(screen)
+        self._signed: Unchangeable[H] = Unchangeable(screen)
         self._parser = sse.SseParser(_EVENT_BYTES, _EVENTS)
         self._lanes: dict[int, _Lane[H]] = {}
         self._texts: list[str] = []
@@ -117,6 +117,11 @@ class Screening(Generic[H]):
     def text(self) -> str:
         """What was said, as it left."""
         return "".join(self._texts)
+
+    @property
+    def differs(self) -> bool:
+        """Whether what has left is something else than what came."""
+        return self.changed or bool(self.denied) or any(lane.frames for lane in self._lanes.values())
 
     @property
     def own(self) -> Mapping[str, str]:
@@ -183,8 +188,7 @@ class Screening(Generic[H]):
     def _look(self, frame: _Frame[H], slot: Slot, text: str) -> None:
         """A text of its own."""
         window = Window(self._signed if slot.signed else self._screen)
-        window.feed(text)
-        self._noted(window, window.finish())
+        self._noted(window, [*window.feed(text), *window.finish()])
         if window.stop is not None:
             frame.stopping = frame.stopping or window.stopping
         elif (said := window.said(0, text)) != text:
@@ -278,7 +282,7 @@ class Watching(Generic[H]):
     def __init__(self, screen: AnswerScreen[H], retelling: Retelling, *, note: Callable[[H, str], None]) -> None:
         self._screening: Screening[H] = Screening(Harmless(screen), retelling, explain=lambda hits: "", note=note)
         self.denied: tuple[H, ...] = ()
-        self.changed = False
+        self.changed = self.differs = False
         self.text = ""
         self.own: Mapping[str, str] = {}
         self.lost = False

@@ -32,6 +32,9 @@ class Cards:
     def replaces(self, hit):
         return hit.effect == "redact"
 
+    def everywhere(self, hit):
+        return False
+
     def moved(self, hit, start, end):
         return replace(hit, start=start, end=end)
 
