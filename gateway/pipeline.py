@@ -147,7 +147,7 @@ def _allowed(visit: Visit) -> frozenset[str]:
     return frozenset(visit.gateway.settings.allow_fields.get(visit.incoming.dialect.NAME, ()))  # type: ignore[call-overload]
 
 
-_UNSCREENED: tuple[Hook, ...] = ("tool_result", "request", "output")
+_UNSCREENED: tuple[Hook, ...] = ("tool_result", "request")
 
 
 def _refuse_unscreened(visit: Visit) -> None:
