@@ -62,7 +62,7 @@ COLUMNS: dict[str, tuple[str, ...]] = {
     "findings": ("exchange_id", "started_at", "validator", "code", "severity", "path", "detail", "action"),
     "message_bodies": _names(MessageRow, "media"),
     "media_found": ("message", *_names(MediaRow)),
-    "prompt_bodies": ("hash", "agent", "first_seen", "system", "tools"),
+    "prompt_bodies": ("hash", "agent", "first_seen", "system", "tools", "scope"),
     "policy_loads": ("hash", "loaded_at", "git", "run", "slot", "boot"),
     "policy_files": ("hash", "path", "text"),
     "policy_rules_loaded": ("hash", *_names(RuleRow)),
@@ -148,4 +148,4 @@ def _bodies(step: Step, messages: tuple[MessageRow, ...], prompt: PromptRow | No
     step.add("message_bodies", (msgspec.structs.astuple(message)[:-1] for message in messages))
     step.add("media_found", ((message.hash, *msgspec.structs.astuple(each)) for message in messages for each in message.media))
     if prompt is not None and (prompt.system or prompt.tools):
-        step.add("prompt_bodies", [(prompt.hash, prompt.agent, prompt.seen_us, prompt.system, prompt.tools)])
+        step.add("prompt_bodies", [(prompt.hash, prompt.agent, prompt.seen_us, prompt.system, prompt.tools, prompt.scope)])

@@ -6,15 +6,21 @@ Always loaded from the file, and loaded anew after a batch that failed; bounded,
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import duckdb
 
 from gateway.stores import Offset
 from gateway.stores.fold import Row, Step
-from gateway.trace.segments import Segment
+from gateway.trace.segments import BOOK_SLOT, Segment
 
 SEEN_BODIES = 262_144
+_WHICH: dict[str, Callable[[Row], Row]] = {
+    "message_bodies": lambda row: row[:1],
+    "prompt_bodies": lambda row: (row[0], row[-1]),
+    "policy_files": lambda row: row[:2],
+}
+"""What tells one body from another."""
 
 
 class Standing:
@@ -40,14 +46,16 @@ class Standing:
         return self.offsets.get(segment.name, Offset())
 
     def left_open_before(self, run: str, slot: int, boot: str) -> list[str]:
-        """Exchanges of any other run, or of another boot of this slot."""
+        """Exchanges of any other run, or of another boot of this slot; none when it is the book that has booted."""
+        if slot == BOOK_SLOT:
+            return []
         return [key for key, at in self.open.items() if at[0] != run or (at[1] == slot and at[2] != boot)]
 
     def unseen(self, table: str, rows: Sequence[Row]) -> list[Row]:
         """Rows of bodies that were not stored lately. A body stored twice is harmless: the views show it once."""
         fresh = []
         for row in rows:
-            key = (table, *row[:2]) if table == "policy_files" else (table, row[0])
+            key = (table, *_WHICH[table](row))
             if key not in self._seen:
                 self._seen[key] = None
                 fresh.append(row)

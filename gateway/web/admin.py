@@ -22,6 +22,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from gateway.question.wire import Question, Reply
 from gateway.stores import Answer, Refused
+from gateway.trace.record import Record
 from gateway.web import queries
 from gateway.web.answers import MAX_BODY, SECURITY, error_answer, json_answer, limited_body
 from gateway.web.approvals import ApprovalsDesk
@@ -64,6 +65,8 @@ class Desk(Protocol):
     def query(self, sql: str, limit: int, params: Mapping[str, Any] | None = None) -> Answer:
         """SQL that is shipped with the gateway. Raises Refused."""
     def subscribe(self) -> Subscription: ...
+    async def write(self, record: Record) -> None:
+        """A fact of the admin plane, durable when it returns. Raises JournalUnavailable."""
     def history(self, since: str) -> Sequence[tuple[str, bytes]]:
         """(id, tail line) of what was recorded since a point in time, oldest first."""
 
