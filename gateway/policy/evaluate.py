@@ -16,13 +16,13 @@ Pure: time and what limits have counted come in with the facts, and the same fac
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, Final
 
 from msgspec import Struct, field
 
 from gateway.exchange import Call, Caller, Effect, RuleHit, Verdict
-from gateway.policy.expressions import CannotTell, Condition, Size, activation
+from gateway.policy.expressions import MAX_COST, CannotTell, Condition, Size, activation
 from gateway.policy.functions import texts_of
 from gateway.policy.limits import Meter, NoMeter, refusals
 from gateway.policy.policy_set import RANK, Guard, Layer, Plan, PolicySet
@@ -73,7 +73,7 @@ def _judged(policies: PolicySet, facts: Facts) -> Verdict:
     plan = policies.plan(agent, call.name)
     with looking_at(View(facts.conversation, plan.labels)):
         scope = Scope(facts)
-        hits = [*plan.hits, *_guard_hits(plan, scope)]
+        hits = [*plan.hits, *_guard_hits(plan, scope, _answers(policies, plan, scope))]
         if plan.caps:
             hits += _limit_hits(plan, scope, facts, passes=_passes(hits, facts.approved))
     return _decided(hits, call, plan)
@@ -156,10 +156,21 @@ class Scope:
 # -- guards -----------------------------------------------------------------------------------------------
 
 
-def _guard_hits(plan: Plan, scope: Scope) -> Iterable[RuleHit]:
+def _answers(policies: PolicySet, plan: Plan, scope: Scope) -> dict[Condition, bool]:
+    """What conditions say that can be asked together; every other one must be asked alone."""
+    found: dict[Condition, bool] = {}
+    for layer, conditions in plan.together if plan.together and not scope.cut_short else ():
+        batch = policies.batch(conditions)
+        if batch.cost(partial(scope.size, layer)) <= MAX_COST:
+            found.update(zip(conditions, batch.answers(scope.activation(layer)) or (), strict=False))
+    return found
+
+
+def _guard_hits(plan: Plan, scope: Scope, answers: Mapping[Condition, bool]) -> Iterable[RuleHit]:
     for layer, guard, mode in plan.guards:
+        answer = answers.get(guard.condition) if guard.condition else None
         try:
-            hit = _has_hit(layer, guard, scope)
+            hit = _has_hit(layer, guard, scope, answer)
         except CannotTell as error:
             ignored = guard.ignore_errors and not scope.cut_short
             effect: Effect = "allow" if ignored else "deny" if isinstance(error, _Unsearched) else guard.effect
@@ -170,11 +181,13 @@ def _guard_hits(plan: Plan, scope: Scope) -> Iterable[RuleHit]:
             yield RuleHit(layer.policy, guard.id, guard.effect, mode, False, said, guard.line, guard.four_eyes)
 
 
-def _has_hit(layer: Layer, guard: Guard, scope: Scope) -> bool:
+def _has_hit(layer: Layer, guard: Guard, scope: Scope, answer: bool | None) -> bool:
     if guard.detectors and not scope.finds(guard.detectors):
         return False
     if guard.condition is None:
         return True
+    if answer is not None:
+        return answer is guard.hits_when
     if scope.cut_short:
         raise CannotTell("a text holds a zero character, behind which conditions see nothing")
     return guard.condition.holds(scope.activation(layer), scope.size(layer, guard.condition)) is guard.hits_when

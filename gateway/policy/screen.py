@@ -123,6 +123,14 @@ class Screen:
                 settled = hit.start
         return settled
 
+    def stops(self, hit: Hit) -> bool:
+        """Whether a text may not go on where this hit begins."""
+        return hit.counts and hit.effect == "deny"
+
+    def moved(self, hit: Hit, start: int, end: int) -> Hit:
+        """The same hit, its place counted from elsewhere."""
+        return msgspec.structs.replace(hit, start=start, end=end)
+
     def redacted(self, text: str, hits: Iterable[Hit]) -> str:
         """The text without what hits of effect `redact` found in it."""
         parts: list[str] = []

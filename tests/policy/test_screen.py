@@ -1,6 +1,5 @@
 """What the rules of a hook find in texts, and the texts as they may be passed on."""
 
-import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -58,6 +57,15 @@ def test_the_verdict_is_that_of_the_most_restrictive_rule():
     assert came[f"{CARD} {key}"].reason == "keys stay here."
     assert "(card found)" in came[f"{mail} {CARD}"].reason
     assert [hit.rule for hit in came[f"{CARD} {key}"].hits] == ["mask", "no"]
+
+
+def test_only_what_denies_and_is_in_force_stops_a_text():
+    rules = "".join(
+        f"- {{id: {name}, at: output, detect: [card], {rest}}}\n"
+        for name, rest in (("a", "effect: deny"), ("b", "effect: redact"), ("c", "mode: shadow"))
+    )
+    one = made(rules)
+    assert {hit.rule: one.stops(hit) for hit in one.find(CARD)} == {"a": True, "b": False, "c": False}
 
 
 def test_a_shadow_rule_changes_nothing_and_is_told():
@@ -225,7 +233,7 @@ def streamed(one, deltas):
         seen = behind + waiting
         found = [hit for hit in one.find(seen) if hit.start >= len(behind)]
         upto = len(seen) if at == len(deltas) - 1 else max(len(behind), one.settled(seen, found))
-        acted = [msgspec.structs.replace(h, start=h.start - len(behind), end=h.end - len(behind)) for h in found if h.start < upto]
+        acted = [one.moved(h, h.start - len(behind), h.end - len(behind)) for h in found if h.start < upto]
         yield one.redacted(seen[len(behind) : upto], acted)
         behind, waiting = seen[max(0, upto - one.look_back) : upto], seen[upto:]
 
