@@ -40,7 +40,7 @@ _BY_SESSION = (
     "AND ($owned IS NULL OR (agent = $agent AND team IS NOT DISTINCT FROM $team AND \"user\" IS NOT DISTINCT FROM $user)) "
     "ORDER BY started_at DESC LIMIT 1"
 )
-_LIST = "SELECT * FROM feedback WHERE $exchange IS NULL OR exchange_id = $exchange ORDER BY given_at DESC LIMIT $most"
+_LIST = "SELECT * FROM feedback WHERE $exchange IS NULL OR exchange_id = $exchange ORDER BY given_at DESC, id DESC LIMIT $most"
 
 
 class Feedback(Struct, forbid_unknown_fields=True):
