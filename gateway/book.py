@@ -7,7 +7,8 @@
 3. A damaged segment is quarantined at the damage and said so; the others go on. A ledger that takes nothing is tried again each second,
    opened anew when it is broken, and set aside and built again from the journal when that does not help.
 4. What happens in the admin plane is written into a journal of the book's own (`write`) and read back like any other.
-5. `main` adds the admin plane on its own port and ends on SIGTERM, SIGINT or, with `--watch-stdin`, when the parent is gone.
+5. How far the chains have come is signed (`notary.py`), and what is older than retention says is taken away (`ageing.py`).
+6. `main` adds the admin plane on its own port and ends on SIGTERM, SIGINT or, with `--watch-stdin`, when the parent is gone.
 
 Not here: what is written (`journal.py`), what rows are (`stores/`), who may ask what (`web/`), how SQL that people send is answered
 (`question/`: never in this process).
@@ -34,6 +35,7 @@ from typing import Any
 import msgspec
 
 from gateway import clock, logs
+from gateway.ageing import Ageing
 from gateway.config import Settings
 from gateway.errors import StartError
 from gateway.notary import Notary
@@ -79,6 +81,7 @@ class Book:
         set_aside: Callable[[], None] | None = None,
         run: str | None = None,
         notary: Notary | None = None,
+        ageing: Ageing | None = None,
         max_journal_bytes: int | None = None,
     ) -> None:
         self._journal = journal
@@ -97,7 +100,7 @@ class Book:
         self._subscribers: list[Tail] = []
         self._lock = threading.Lock()
         self._own = OwnJournal(journal, run, max_journal_bytes)
-        self._notary = notary
+        self._notary, self._ageing = notary, ageing
         self._settled: set[Segment] = set()
         self._office = Office()
 
@@ -129,6 +132,8 @@ class Book:
         applied += self._apply(waiting)
         self._note_damage()
         self._have_it_signed(live)
+        if self._ageing is not None and self.caught_up:
+            self._ageing.work(self.store.offsets())
         self.caught_up = self.caught_up or applied == 0
         return applied
 
@@ -138,6 +143,7 @@ class Book:
         damaged = {reader.segment.name: reader.damage for reader in readers if reader.damage}
         problem = self.problem or self._own.problem
         unsigned = self._notary.problem if self._notary is not None else None
+        kept = self._ageing.problem if self._ageing is not None else None
         return Status(
             ready=self.caught_up and problem is None and not damaged,
             lag_bytes=lag,
@@ -146,7 +152,7 @@ class Book:
             ledger=self.store.version,
             problem=problem,
             quarantined=damaged,
-            warnings=[warning for warning in (*(reader.warning for reader in readers), unsigned) if warning],
+            warnings=[warning for warning in (*(reader.warning for reader in readers), unsigned, kept) if warning],
         )
 
     def _lag(self, segment: Segment) -> int:
@@ -335,12 +341,14 @@ def main(
         from gateway.stores.opening import set_aside
 
         path, said = data / "ledger.duckdb", _read(settings)
+        notary = Notary(data, data / "journal", said.heads, clock.now_us)
         book = Book(
             data / "journal",
             lambda: Ledger(path, on_stuck=_die),
             set_aside=lambda: set_aside(path, "it was broken twice in a row"),
             run=run,
-            notary=Notary(data, data / "journal", said.heads, clock.now_us),
+            notary=notary,
+            ageing=Ageing(data / "journal", notary, lambda: said.cutoffs(clock.now_us())),
             max_journal_bytes=said.journal.max_bytes,
         )
         asyncio.run(_serve(book, data, host, port, said, watch_stdin=watch_stdin))

@@ -31,8 +31,8 @@ MAX_PAYLOAD = 64 * 1024 * 1024
 
 Damage = Literal["torn", "corrupt"]
 
-_WHOLE, _SHED, _FIRST = 0b10, 0b11, 0b00
-_SEED = {form: bytes([form]) for form in (_WHOLE, _SHED)} | {_FIRST: b""}
+_WHOLE, _SHED, FIRST_FORM = 0b10, 0b11, 0b00
+_SEED = {form: bytes([form]) for form in (_WHOLE, _SHED)} | {FIRST_FORM: b""}
 """What the checksum begins with, so that a damaged form is found like any other damage."""
 _LENGTH_BITS = 30
 _LENGTH = (1 << _LENGTH_BITS) - 1
@@ -168,7 +168,7 @@ def frame_at(data: bytes, offset: int, previous: bytes | None) -> Damage | Frame
 
 def _opened(form: int, previous: bytes, rest: bytes) -> tuple[Parts, bytes] | None:
     """(record, hash); None where the parts are not what the form says."""
-    if form == _FIRST:
+    if form == FIRST_FORM:
         return Parts(rest), hashlib.sha256(previous + rest).digest()
     if len(rest) < _U32.size:
         return None
