@@ -46,7 +46,7 @@ from gateway.policy_folder import Watcher
 from gateway.trace.pens import everything
 from gateway.trace.record import Booted, PolicyLoaded
 from gateway.trace.redact import Redactor
-from gateway.trace.rows import Scribe, policy_row
+from gateway.trace.rows import Scribe, Seen, policy_row
 from gateway.upstream.client import UpstreamClient
 from gateway.upstream.routing import Routes
 from gateway.visit import Gateway
@@ -76,7 +76,12 @@ def listening_socket(host: str, port: int) -> socket.socket:
 
 
 def assemble(
-    settings: Settings, policies: PolicySet, journal: Journal, upstream: UpstreamClient, clock: Clock
+    settings: Settings,
+    policies: PolicySet,
+    journal: Journal,
+    upstream: UpstreamClient,
+    clock: Clock,
+    seen: Seen | None = None,
 ) -> Gateway:
     """A gateway of these parts and what the settings say of the rest."""
     provided = provider_keys(settings)
@@ -95,7 +100,7 @@ def assemble(
         waiting=WaitingRoom(approvals.decided, settings.approvals.held),
         limits=open_limits(settings),
         issued=open_issued(settings),
-        scribe=Scribe(address_key(settings), redactor, detect=everything, vault=open_vault(settings)),
+        scribe=Scribe(address_key(settings), redactor, seen, detect=everything, vault=open_vault(settings)),
         redactor=redactor,
         clock=clock,
     )
@@ -112,6 +117,7 @@ class Worker:
         self._policies = load_policies(settings)
         self._watcher = Watcher(Path(settings.policies), self._policies) if settings.policies else None
         self._stopping = 0
+        self._seen = Seen()
         self.redactor = Redactor(provider_keys(settings).values())
 
     async def serve(self) -> None:
@@ -131,7 +137,7 @@ class Worker:
             max_segment_s=settings.segment_seconds,
         )
         upstream = UpstreamClient(settings.timeouts)
-        gateway = assemble(settings, self._policies, self._journal, upstream, self._clock)
+        gateway = assemble(settings, self._policies, self._journal, upstream, self._clock, self._seen)
         self.plane = DataPlane(gateway, slot=self._slot)
         await self._announce(self.plane.gateway.policies)
         self._server = _Server(self._uvicorn())
@@ -147,6 +153,8 @@ class Worker:
             await self._journal.close()
 
     def _booted(self) -> Booted:
+        """Heads each segment."""
+        self._seen.begin_anew()
         return Booted(run=self._run, slot=self._slot, boot=self._boot, at_us=self._clock.now_us(), version=__version__)
 
     def _uvicorn(self) -> uvicorn.Config:
