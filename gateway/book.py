@@ -62,10 +62,10 @@ _HISTORY = {
 class Book:
     """Reads `journal` into the store that `open_store` opens. One thread calls `run`; everything else may be called from any."""
 
-    def __init__(self, journal: Path, open_store: Callable[[], Store], *, set_aside: Callable[[], None] | None = None) -> None:
+    def __init__(self, journal: Path, open_store: Callable[[], Store], *, set_aside: Callable[[Path], None] | None = None) -> None:
         self._journal = journal
         self._open_store = open_store
-        self._set_aside = set_aside or (lambda: None)
+        self._set_aside = set_aside or (lambda _: None)
         self.store = open_store()
         self.caught_up = False
         self.problem: str | None = None
@@ -102,7 +102,9 @@ class Book:
                     waiting = []
         applied += self._apply(waiting)
         self._note_damage()
-        self.caught_up = self.caught_up or applied == 0
+        if applied == 0:
+            self.store.tend()
+            self.caught_up = True
         return applied
 
     def status(self) -> Status:
@@ -173,11 +175,11 @@ class Book:
         self._rest_until.clear()
         if not trouble.broken:
             return
-        self._troubles += trouble.file_at_fault
+        self._troubles += trouble.at_fault is not None
         with contextlib.suppress(Exception):
             self.store.close()
-        if self._troubles > 1:
-            self._set_aside()
+        if self._troubles > 1 and trouble.at_fault is not None:
+            self._set_aside(trouble.at_fault)
             self._troubles = 0
         try:
             self.store = self._open_store()
@@ -269,13 +271,13 @@ def main(data: Path, host: str, port: int, *, settings: Path | None = None, watc
     with _only_one(data / "book.lock"):
         _bound_memory()
         from gateway.stores.duckdb import Ledger
-        from gateway.stores.opening import set_aside
+        from gateway.stores.setting_aside import set_aside
 
         path = data / "ledger.duckdb"
         book = Book(
             data / "journal",
             lambda: Ledger(path, on_stuck=_die),
-            set_aside=lambda: set_aside(path, "it was broken twice in a row"),
+            set_aside=lambda broken: set_aside(broken, "it was broken twice in a row"),
         )
         asyncio.run(_serve(book, data, host, port, _read(settings), watch_stdin=watch_stdin))
     return 0

@@ -8,6 +8,7 @@ records into rows, `sql_guard.py` says which questions may be asked.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 from gateway.trace.record import CallRow, ExchangeRow, Record
@@ -57,13 +58,13 @@ class Answer(NamedTuple):
 
 
 class StoreTrouble(Exception):  # noqa: N818 - names a state, not a mistake
-    """The store could not take a batch; nothing of it was applied. `broken`: it must be opened anew. `file_at_fault`: not the disk,
-    the memory or the rights around it."""
+    """The store could not take a batch; nothing of it was applied. `broken`: it must be opened anew. `at_fault`: the file that
+    is damaged, where it is not the disk, the memory or the rights around it."""
 
-    def __init__(self, message: str, *, broken: bool = False, file_at_fault: bool = False) -> None:
+    def __init__(self, message: str, *, broken: bool = False, at_fault: Path | None = None) -> None:
         super().__init__(message)
         self.broken = broken
-        self.file_at_fault = file_at_fault
+        self.at_fault = at_fault
 
 
 class Refused(Exception):  # noqa: N818 - names an answer, not a mistake
@@ -89,4 +90,6 @@ class Store(Protocol):
         """Remembers that the segment is not read beyond its offset. Raises StoreTrouble."""
     def query(self, sql: str, limit: int, params: Mapping[str, Any] | None = None) -> Answer:
         """Reads. Raises Refused."""
+    def tend(self) -> None:
+        """A bounded piece of housekeeping, for when everything there is has been applied. Raises StoreTrouble."""
     def close(self) -> None: ...

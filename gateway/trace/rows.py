@@ -1,6 +1,6 @@
 """From an exchange to its rows. Pure: what the pipeline saw goes in, records of the book come out, known secrets already taken out.
 
-Message bodies are addressed by content and written once per journal stream: agents resend the whole conversation each turn.
+Message bodies are addressed by content and written once per journal stream and day: agents resend the whole conversation each turn.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from gateway.policy import PolicySet
 from gateway.policy.policy_set import Layer
 from gateway.prompt.fingerprint import Fingerprint
 from gateway.trace import media
+from gateway.trace.days import day_of
 from gateway.trace.record import CallRow, ExchangeRow, MessageRow, PolicyRow, PromptRow, RuleRow
 from gateway.trace.redact import Redactor
 
@@ -38,14 +39,19 @@ class Priced(Struct, frozen=True):
 
 
 class Seen:
-    """Which message bodies this journal stream has already written (bounded, least recently used out first)."""
+    """Which message bodies this journal stream has already written today (bounded, least recently used out first): a body that is
+    still in use is written anew each day, so that the ledger may forget what is older than some day."""
 
     def __init__(self, size: int = SEEN) -> None:
         self._size = size
         self._hashes: OrderedDict[str, None] = OrderedDict()
+        self._day = 0
 
-    def first(self, address: str) -> bool:
+    def first(self, address: str, now_us: int) -> bool:
         """True exactly when the body has to be written."""
+        if day_of(now_us) > self._day:
+            self._day = day_of(now_us)
+            self._hashes.clear()
         if address in self._hashes:
             self._hashes.move_to_end(address)
             return False
@@ -79,7 +85,7 @@ class Scribe:
         for message in request.messages:
             address = self.address(message.raw)
             addresses.append(address)
-            if self.seen.first(address):
+            if self.seen.first(address, now_us):
                 rows.append(self._message(address, message, now_us))
         return tuple(addresses), tuple(rows)
 
@@ -103,11 +109,11 @@ class Scribe:
         body = msgspec.json.encode({"role": "assistant", "content": x.answer.text, "calls": calls})
         address = self.address(body)
         row = MessageRow(hash=address, role="assistant", body=self._redactor.text(body.decode()), first_us=now_us)
-        return address, (row,) if self.seen.first(address) else ()
+        return address, (row,) if self.seen.first(address, now_us) else ()
 
     def prompt(self, found: Fingerprint, agent: str, now_us: int) -> PromptRow:
-        """The text of a version is written once per journal stream; later rows only say that it was seen."""
-        if not self.seen.first(PROMPT + found.hash):
+        """The text of a version is written once per journal stream and day; later rows only say that it was seen."""
+        if not self.seen.first(PROMPT + found.hash, now_us):
             return PromptRow(hash=found.hash, seen_us=now_us, agent=agent)
         system, tools = self._redactor.text(found.system), self._redactor.text(found.tools)
         return PromptRow(hash=found.hash, seen_us=now_us, agent=agent, system=system, tools=tools)

@@ -1,6 +1,6 @@
 """Made-up traffic in a real journal: `python tests/bench/ledger_traffic.py FOLDER …`, told over stdin how many exchanges to add.
 
-A hundred conversations at a time, of forty turns each; every request resends the whole conversation. Texts are cut from Python's own
+Conversations of forty turns over some hours, up to a hundred at a time; every request resends the whole conversation. Texts are cut from Python's own
 library, so that they compress as what agents read and write does. Rows come from the gateway's own Scribe, files from its own Journal.
 """
 
@@ -26,7 +26,7 @@ from gateway.trace.redact import Redactor
 from gateway.trace.rows import Links, Priced, Scribe
 
 TURNS = 40
-AT_ONCE = 100
+MOST_AT_ONCE, PER_DAY_EACH = 100, 300
 SPAN_US = 30 * 24 * 3600 * 1_000_000
 MODELS = (("openai", "gpt-5"), ("openai", "gpt-5-mini"), ("anthropic", "claude-opus-4-5"),
           ("anthropic", "claude-haiku-4-5"), ("google", "gemini-3"))  # fmt: skip
@@ -110,7 +110,7 @@ class Traffic:
         self._bytes = turn_bytes
         self._at, self._step = now_us - SPAN_US, SPAN_US / max(total, 1)
         self._prompts = [(self._system(n), self._tools(n)) for n in range(48)]
-        self._talks = [self._talk() for _ in range(AT_ONCE)]
+        self._talks = [self._talk() for _ in range(max(2, min(MOST_AT_ONCE, total // 30 // PER_DAY_EACH)))]
         for talk in self._talks:  # not all of an age
             for _ in range(self._rng.randrange(TURNS)):
                 talk.next_request()
@@ -120,7 +120,7 @@ class Traffic:
 
     def exchanges(self, count: int) -> Iterator[list[Record]]:
         for _ in range(count):
-            number = self._rng.randrange(AT_ONCE)
+            number = self._rng.randrange(len(self._talks))
             if self._talks[number].turn >= TURNS:
                 self._talks[number] = self._talk()
             yield self._exchange(self._talks[number])

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from gateway.errors import StartError
 from gateway.stores import Batch, Offset, Refused, StoreTrouble
 from gateway.stores import duckdb as module
+from gateway.stores.bodies import CONTENT
 from gateway.stores.duckdb import Ledger
 from gateway.stores.fold import COLUMNS
 from gateway.stores.memory import MemoryStore
@@ -36,9 +37,10 @@ def rows(ledger: Ledger, sql: str) -> list[list[Any]]:
 
 def contents(ledger: Ledger, table: str) -> list[dict[str, Any]]:
     """A base table as the memory store has it, past the guard: times in microseconds, money as text."""
-    con = ledger._con.cursor()
-    found = con.execute(f"SELECT {', '.join(chr(34) + name + chr(34) for name in COLUMNS[table])} FROM ledger.{table}").fetchall()
-    return [dict(zip(COLUMNS[table], map(plain, row), strict=True)) for row in found]
+    con, names = ledger._con.cursor(), (COLUMNS | CONTENT)[table]
+    where = "content.main" if table in CONTENT else "ledger"
+    found = con.execute(f"SELECT {', '.join(chr(34) + name + chr(34) for name in names)} FROM {where}.{table}").fetchall()
+    return [dict(zip(names, map(plain, row), strict=True)) for row in found]
 
 
 def plain(value: Any) -> Any:
@@ -229,7 +231,7 @@ def test_it_agrees_with_the_store_in_plain_python(make: Any, tmp_path_factory: p
         assert ledger.apply([batch])._replace(interrupted=()) == memory.apply([batch])._replace(interrupted=())
         assert ledger.apply([batch]).records == memory.apply([batch]).records == 0
     assert ledger.offsets() == memory.offsets()
-    for table in COLUMNS.keys() - {"message_bodies", "prompt_bodies"}:
+    for table in COLUMNS.keys() - {"policy_files"}:
         assert in_order(contents(ledger, table)) == in_order(memory.tables[table]), table
     ledger.close()
 
@@ -404,3 +406,5 @@ def test_a_query_that_ignores_its_interruption_calls_for_help(tmp_path: Path, mo
 def test_the_tables_hold_every_field_of_the_records(ledger: Ledger) -> None:
     for table, names in COLUMNS.items():
         assert set(names) == set(ledger._types[table]), table
+    for table, names in CONTENT.items():
+        assert set(names) == set(ledger._contents._types[table]), table
