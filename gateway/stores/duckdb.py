@@ -26,7 +26,7 @@ import duckdb
 import msgspec
 import pyarrow as pa
 
-from gateway.stores import Answer, Applied, Batch, Offset, Refused, StoreTrouble, sql_guard
+from gateway.stores import Answer, Applied, Batch, Offset, Refused, StoreTrouble, sql_guard, sums
 from gateway.stores.answers import collect
 from gateway.stores.contents import Contents
 from gateway.stores.fold import COLUMNS, Row, Step, fold
@@ -41,6 +41,7 @@ log = logging.getLogger(__name__)
 QUERY_SECONDS = 10.0
 STUCK_SECONDS = 10.0
 """How long a query may outlive its interruption before `on_stuck` is called."""
+INTERRUPT_EVERY_S = 0.2
 _ONCE = frozenset({"policy_files", "policy_rules_loaded"})
 """Tables whose rows are written once per policy version."""
 
@@ -62,6 +63,7 @@ class Ledger:
             self._catalogue = _catalogue(self._con)
             lock_down(self._con, path.parent)
             self._memory.load(self._con)
+            self._sums_rows = 0
         except BaseException:
             self._con.close()
             raise
@@ -123,6 +125,9 @@ class Ledger:
         with self._writing:
             try:
                 self._contents.filled()
+                if sums.size(self._con) - self._sums_rows > sums.COMPACT_AT:
+                    sums.compact(self._con)
+                    self._sums_rows = sums.size(self._con)
             except duckdb.Error as error:
                 raise self._trouble(error) from error
 
@@ -169,11 +174,13 @@ class Ledger:
         if lost:
             con.execute(_INTERRUPT, [as_list(lost)])
             con.execute(_DELETE_OPEN, [as_list(lost)])
+            sums.add_interrupted(con, lost, 1)
         closed = [key for key in step.ended if key in memory.open]
         if closed:
             con.execute(_DELETE_OPEN, [as_list(closed)])
         late = memory.late(step)
         if late:
+            sums.add_interrupted(con, late, -1)
             con.execute(_DELETE_INTERRUPTED, [as_list(late)])
         self._insert("exchanges_ended", list(step.ended.values()))
         self._insert("exchanges_open", list(step.opened.values()))
@@ -183,7 +190,7 @@ class Ledger:
         return lost
 
     def _insert(self, table: str, rows: Sequence[Row]) -> None:
-        insert(self._con, f"ledger.{table}", COLUMNS[table], self._types[table], rows)
+        insert(self._con, f"ledger.{table}", COLUMNS[table], self._types[table], rows, sums.added(table) if rows else ())
 
     def _put_offset(self, segment: Segment, offset: Offset) -> None:
         known = segment.name in self._memory.offsets
@@ -224,17 +231,28 @@ FROM exchanges_open AS o WHERE id IN (SELECT {LISTED})
 
 
 class _Watch:
-    """Interrupts a query that takes too long, and calls for help when that does not stop it."""
+    """Interrupts a query that takes too long, again and again: an interruption between two statements is lost. Calls for help, once, when
+    that does not stop it."""
 
     def __init__(self, cursor: duckdb.DuckDBPyConnection, on_stuck: Callable[[], None]) -> None:
-        self._timers = [threading.Timer(QUERY_SECONDS, cursor.interrupt), threading.Timer(QUERY_SECONDS + STUCK_SECONDS, on_stuck)]
-        for timer in self._timers:
-            timer.daemon = True
-            timer.start()
+        self._cursor, self._on_stuck = cursor, on_stuck
+        self._done = threading.Event()
+        threading.Thread(target=self._watch, args=(QUERY_SECONDS, STUCK_SECONDS), name="query watch", daemon=True).start()
 
     def stop(self) -> None:
-        for timer in self._timers:
-            timer.cancel()
+        self._done.set()
+
+    def _watch(self, allowed: float, patience: float) -> None:
+        if self._done.wait(allowed):
+            return
+        deadline = time.monotonic() + patience
+        while not self._done.is_set():
+            with contextlib.suppress(duckdb.Error):  # it was closed just now
+                self._cursor.interrupt()
+            if time.monotonic() >= deadline:
+                self._on_stuck()
+                deadline = float("inf")
+            self._done.wait(min(INTERRUPT_EVERY_S, patience))
 
 
 def _catalogue(con: duckdb.DuckDBPyConnection) -> sql_guard.Catalogue:

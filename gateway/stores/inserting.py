@@ -25,8 +25,15 @@ _ARROW = {
 _INT64 = 2**63 - 1
 
 
-def insert(con: duckdb.DuckDBPyConnection, table: str, names: Sequence[str], types: Mapping[str, str], rows: Sequence[Row]) -> None:
-    """`table` with its catalogue, columns by name; `types` are the table's own."""
+def insert(
+    con: duckdb.DuckDBPyConnection,
+    table: str,
+    names: Sequence[str],
+    types: Mapping[str, str],
+    rows: Sequence[Row],
+    also: Iterable[str] = (),
+) -> None:
+    """`table` with its catalogue, columns by name; `types` are the table's own. `also` are statements over `incoming`."""
     if not rows:
         return
     columns = [_column(values, types[name]) for name, values in zip(names, zip(*rows, strict=True), strict=True)]
@@ -35,6 +42,8 @@ def insert(con: duckdb.DuckDBPyConnection, table: str, names: Sequence[str], typ
     con.register(INCOMING, pa.Table.from_arrays(columns, names=list(names)))
     try:
         con.execute(f"INSERT INTO {table} ({quoted}) SELECT {picked} FROM {INCOMING}")  # noqa: S608 - names are ours
+        for statement in also:
+            con.execute(statement)
     finally:
         con.unregister(INCOMING)
 

@@ -13,7 +13,7 @@ import duckdb
 
 from gateway import shipped
 from gateway.errors import StartError
-from gateway.stores import contents
+from gateway.stores import contents, sums
 from gateway.stores.inserting import as_list
 from gateway.stores.moving_out import move_content_out
 from gateway.stores.setting_aside import SURROUNDINGS, quoted, set_aside, what_to_do
@@ -29,6 +29,8 @@ _CONFIG: dict[str, Any] = {
 
 CONTENT_APART = 7
 """The migration since which content has files of its own."""
+WITH_SUMS = 8
+"""The migration that makes the tables of sums: they are filled in its transaction."""
 
 
 def open_ledger(path: Path, *, read_only: bool = False) -> duckdb.DuckDBPyConnection:
@@ -116,6 +118,8 @@ def _apply(con: duckdb.DuckDBPyConnection, number: int, file: Path) -> None:
     try:
         con.execute("BEGIN TRANSACTION")
         con.execute(file.read_text(encoding="utf-8"))
+        if number == WITH_SUMS:
+            sums.fill(con)
         con.execute("INSERT INTO schema_migrations VALUES (?, ?, now()::TIMESTAMP)", [number, file.stem])
         con.execute("COMMIT")
     except duckdb.Error as error:

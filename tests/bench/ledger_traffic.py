@@ -1,7 +1,8 @@
 """Made-up traffic in a real journal: `python tests/bench/ledger_traffic.py FOLDER …`, told over stdin how many exchanges to add.
 
-Conversations of forty turns over some hours, up to a hundred at a time; every request resends the whole conversation. Texts are cut from Python's own
-library, so that they compress as what agents read and write does. Rows come from the gateway's own Scribe, files from its own Journal.
+Conversations of forty turns over some hours, up to a hundred at a time; every request resends the whole conversation. Texts are cut from
+Python's own library, so that they compress as what agents read and write does. Rows come from the gateway's own Scribe, files from its
+own Journal.
 """
 
 from __future__ import annotations
