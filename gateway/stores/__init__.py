@@ -8,6 +8,7 @@ records into rows, `sql_guard.py` says which questions may be asked.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 from gateway.trace.record import CallRow, ExchangeRow, Record
@@ -57,13 +58,13 @@ class Answer(NamedTuple):
 
 
 class StoreTrouble(Exception):  # noqa: N818 - names a state, not a mistake
-    """The store could not take a batch; nothing of it was applied. `broken`: it must be opened anew. `file_at_fault`: not the disk,
-    the memory or the rights around it."""
+    """The store could not take a batch; nothing of it was applied. `broken`: it must be opened anew. `at_fault`: the file that
+    is damaged, where it is not the disk, the memory or the rights around it."""
 
-    def __init__(self, message: str, *, broken: bool = False, file_at_fault: bool = False) -> None:
+    def __init__(self, message: str, *, broken: bool = False, at_fault: Path | None = None) -> None:
         super().__init__(message)
         self.broken = broken
-        self.file_at_fault = file_at_fault
+        self.at_fault = at_fault
 
 
 class Refused(Exception):  # noqa: N818 - names an answer, not a mistake
@@ -92,4 +93,6 @@ class Store(Protocol):
     def fetch(self, sql: str, params: Mapping[str, Any]) -> list[dict[str, Any]]:
         """The gateway's own questions: rows by column name, values as the ledger has them, none cut. Never a text of somebody else's.
         Raises Refused."""
+    def tend(self) -> None:
+        """A bounded piece of housekeeping, for when everything there is has been applied. Raises StoreTrouble."""
     def close(self) -> None: ...
