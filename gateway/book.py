@@ -78,7 +78,7 @@ class Book:
         journal: Path,
         open_store: Callable[[], Store],
         *,
-        set_aside: Callable[[], None] | None = None,
+        set_aside: Callable[[Path], None] | None = None,
         run: str | None = None,
         notary: Notary | None = None,
         ageing: Ageing | None = None,
@@ -86,7 +86,7 @@ class Book:
     ) -> None:
         self._journal = journal
         self._open_store = open_store
-        self._set_aside = set_aside or (lambda: None)
+        self._set_aside = set_aside or (lambda _: None)
         self.store = open_store()
         self.caught_up = False
         self.problem: str | None = None
@@ -134,7 +134,9 @@ class Book:
         self._have_it_signed(live)
         if self._ageing is not None and self.caught_up:
             self._ageing.work(self.store.offsets())
-        self.caught_up = self.caught_up or applied == 0
+        if applied == 0:
+            self.store.tend()
+            self.caught_up = True
         return applied
 
     def status(self) -> Status:
@@ -225,11 +227,11 @@ class Book:
         self._rest_until.clear()
         if not trouble.broken:
             return
-        self._troubles += trouble.file_at_fault
+        self._troubles += trouble.at_fault is not None
         with contextlib.suppress(Exception):
             self.store.close()
-        if self._troubles > 1:
-            self._set_aside()
+        if self._troubles > 1 and trouble.at_fault is not None:
+            self._set_aside(trouble.at_fault)
             self._troubles = 0
         try:
             self.store = self._open_store()
@@ -338,14 +340,14 @@ def main(
     with _only_one(data / "book.lock"):
         _bound_memory()
         from gateway.stores.duckdb import Ledger
-        from gateway.stores.opening import set_aside
+        from gateway.stores.setting_aside import set_aside
 
         path, said = data / "ledger.duckdb", _read(settings)
         notary = Notary(data, data / "journal", said.heads, clock.now_us)
         book = Book(
             data / "journal",
             lambda: Ledger(path, on_stuck=_die),
-            set_aside=lambda: set_aside(path, "it was broken twice in a row"),
+            set_aside=lambda broken: set_aside(broken, "it was broken twice in a row"),
             run=run,
             notary=notary,
             ageing=Ageing(data / "journal", notary, lambda: said.cutoffs(clock.now_us())),
