@@ -19,7 +19,7 @@ from gateway.stores.moving_out import move_content_out
 from gateway.stores.setting_aside import SURROUNDINGS, quoted, set_aside, what_to_do
 
 _CONFIG: dict[str, Any] = {
-    "memory_limit": "1GB",
+    "memory_limit": "640MB",
     "python_enable_replacements": False,
     "autoinstall_known_extensions": False,
     "autoload_known_extensions": False,
