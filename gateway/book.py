@@ -6,7 +6,8 @@
 2. A complete segment is read to its end before any later one is begun: a new boot ends what the old one left open.
 3. A damaged segment is quarantined at the damage and said so; the others go on. A ledger that takes nothing is tried again each second,
    opened anew when it is broken, and set aside and built again from the journal when that does not help.
-4. `main` adds the admin plane on its own port and ends on SIGTERM, SIGINT or, with `--watch-stdin`, when the parent is gone.
+4. What happens in the admin plane is written into a journal of the book's own (`write`) and read back like any other.
+5. `main` adds the admin plane on its own port and ends on SIGTERM, SIGINT or, with `--watch-stdin`, when the parent is gone.
 
 Not here: what is written (`journal.py`), what rows are (`stores/`), what may be asked and by whom (`web/`).
 """
@@ -33,9 +34,11 @@ import msgspec
 
 from gateway.config import Settings
 from gateway.errors import StartError
+from gateway.own_journal import OwnJournal
 from gateway.stores import Answer, Applied, Batch, Offset, Store, StoreTrouble
 from gateway.stores.counting import count
 from gateway.stores.intake import SegmentReader, head_before, segments
+from gateway.trace.record import Record
 from gateway.trace.segments import Segment, growing
 from gateway.web.admin import Status, Subscription
 from gateway.web.tail import MAX_LINES, Tail, lines_of
@@ -62,7 +65,14 @@ _HISTORY = {
 class Book:
     """Reads `journal` into the store that `open_store` opens. One thread calls `run`; everything else may be called from any."""
 
-    def __init__(self, journal: Path, open_store: Callable[[], Store], *, set_aside: Callable[[Path], None] | None = None) -> None:
+    def __init__(
+        self,
+        journal: Path,
+        open_store: Callable[[], Store],
+        *,
+        set_aside: Callable[[Path], None] | None = None,
+        run: str | None = None,
+    ) -> None:
         self._journal = journal
         self._open_store = open_store
         self._set_aside = set_aside or (lambda _: None)
@@ -78,6 +88,7 @@ class Book:
         self._rest_until: dict[Segment, float] = {}
         self._subscribers: list[Tail] = []
         self._lock = threading.Lock()
+        self._own = OwnJournal(journal, run)
 
     def run(self, stop: threading.Event) -> None:
         """Rounds until `stop`, then what is left, then the store is closed."""
@@ -111,13 +122,14 @@ class Book:
         readers = list(self._readers.values())
         lag = sum(self._lag(segment) for segment in list(self._segments))
         damaged = {reader.segment.name: reader.damage for reader in readers if reader.damage}
+        problem = self.problem or self._own.problem
         return Status(
-            ready=self.caught_up and self.problem is None and not damaged,
+            ready=self.caught_up and problem is None and not damaged,
             lag_bytes=lag,
             records=self.records,
             counters=dict(self.counters),
             ledger=self.store.version,
-            problem=self.problem,
+            problem=problem,
             quarantined=damaged,
             warnings=[reader.warning for reader in readers if reader.warning],
         )
@@ -131,6 +143,14 @@ class Book:
 
     def query(self, sql: str, limit: int, params: Mapping[str, Any] | None = None) -> Answer:
         return self.store.query(sql, limit, params)
+
+    async def write(self, record: Record) -> None:
+        """A fact of the admin plane, durable when it returns; the ledger has it a moment later. Raises JournalUnavailable."""
+        await self._own.write(record)
+
+    async def close_own(self) -> None:
+        """Lets go of the book's own journal."""
+        await self._own.close()
 
     def subscribe(self) -> Subscription:
         """From the event loop that will read it."""
@@ -265,7 +285,9 @@ class Book:
             tail.end()
 
 
-def main(data: Path, host: str, port: int, *, settings: Path | None = None, watch_stdin: bool = False) -> int:
+def main(
+    data: Path, host: str, port: int, *, settings: Path | None = None, watch_stdin: bool = False, run: str | None = None
+) -> int:
     """Runs the book of a data folder until it is told to stop; 0 when it stopped in order. Raises StartError."""
     data.mkdir(mode=0o700, parents=True, exist_ok=True)
     with _only_one(data / "book.lock"):
@@ -278,6 +300,7 @@ def main(data: Path, host: str, port: int, *, settings: Path | None = None, watc
             data / "journal",
             lambda: Ledger(path, on_stuck=_die),
             set_aside=lambda broken: set_aside(broken, "it was broken twice in a row"),
+            run=run,
         )
         asyncio.run(_serve(book, data, host, port, _read(settings), watch_stdin=watch_stdin))
     return 0
@@ -335,6 +358,7 @@ async def _serve(book: Book, data: Path, host: str, port: int, settings: Setting
     stopping.cancel()
     telling.cancel()
     await asyncio.gather(reading, serving)
+    await book.close_own()
 
 
 def _when_closed(told: asyncio.Event) -> None:
@@ -372,6 +396,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=8485)
     parser.add_argument("--settings", type=Path, help="resolved settings (JSON), written by the supervisor")
+    parser.add_argument("--run", help="id of the run of the gateway that this book belongs to")
     parser.add_argument("--watch-stdin", action="store_true", help="end when stdin is closed")
     return parser.parse_args()
 
@@ -382,7 +407,9 @@ def run() -> int:
     os.umask(0o077)
     given = _arguments()
     try:
-        return main(given.data, given.host, given.port, settings=given.settings, watch_stdin=given.watch_stdin)
+        return main(
+            given.data, given.host, given.port, settings=given.settings, watch_stdin=given.watch_stdin, run=given.run
+        )
     except StartError as error:
         log.error("%s", error)  # noqa: TRY400 - the message is for people, the traceback is not
         return 3

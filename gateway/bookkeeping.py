@@ -87,7 +87,7 @@ class Bookkeeping:
         response, answered = self._scribe.response_message(self._x, self._clock.now_us())
         row = self._row(self._price(), Links(addresses, response))
         prompt = self._prompt() if self._opening is None else None
-        ended = Ended(row, tuple(self._calls), tuple(self._x.findings), messages + answered, prompt)
+        ended = Ended(row, tuple(self._calls), self._scribe.findings(self._x), messages + answered, prompt)
         try:
             await self._journal.append(*self._line, ended)
         except JournalUnavailable:
@@ -108,19 +108,19 @@ class Bookkeeping:
 
     def _forget(self) -> None:
         """Nothing says that the bodies were written: they are written again. Bodies written twice are harmless."""
-        self._scribe.forget(self._addresses or (), self._x.prompt_hash)
+        self._scribe.forget(self._x, self._addresses or ())
         self._addresses = None
 
     def _prompt(self) -> PromptRow | None:
         if self._found is None:
             return None
-        return self._scribe.prompt(self._found, self._x.caller.agent, self._x.started_us)
+        return self._scribe.prompt(self._x, self._found, self._x.started_us)
 
     def _request_side(self) -> tuple[tuple[str, ...], tuple[MessageRow, ...]]:
         """Addresses of the request's messages, and those bodies that were not written before (none when asked again)."""
         if self._addresses is not None or self._x.request is None:
             return self._addresses or (), ()
-        self._addresses, rows = self._scribe.request_messages(self._x.request, self._x.started_us)
+        self._addresses, rows = self._scribe.request_messages(self._x, self._x.started_us)
         return self._addresses, rows
 
     def _row(self, priced: Priced, links: Links) -> ExchangeRow:

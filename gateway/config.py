@@ -18,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 from gateway.documents import load as load_document
 from gateway.errors import StartError
+from gateway.exchange import Storing
 
 DialectName = Literal["openai.chat", "openai.responses", "anthropic.messages", "google.gemini"]
 
@@ -267,6 +268,13 @@ class Settings(_Strict):
             description="commit = fsync before the answer's first byte; interval = every 200 ms; auto = commit once a policy enforces"
         ),
     ] = "auto"
+    storing: Annotated[
+        Storing,
+        Field(
+            description="what is kept of content: full = as sent · redacted = without secrets and personal data · "
+            "metadata = sizes and hashes; a key can have its own (tollhouse keys create --store)"
+        ),
+    ] = "redacted"
     upstreams: Annotated[dict[str, Upstream], Field(description="providers by name")] = Field(default_factory=dict)
     routes: Annotated[
         list[Route], Field(description="models to upstreams; none = each dialect to its first upstream")
@@ -373,7 +381,7 @@ def _from_environment(environment: Mapping[str, str]) -> dict[str, Any]:
 def _overrides(environment: Mapping[str, str], flags: Mapping[str, Any]) -> dict[str, Any]:
     named = {
         name: environment.get(f"TOLLHOUSE_{name.upper()}")
-        for name in ("listen", "admin", "data", "policies", "keys", "durability")
+        for name in ("listen", "admin", "data", "policies", "keys", "durability", "storing")
     }
     found: dict[str, Any] = {k: v for k, v in named.items() if v}
     workers = environment.get("TOLLHOUSE_WORKERS")

@@ -34,6 +34,11 @@ EndState = Literal[
 ]
 
 
+Storing = Literal["full", "redacted", "metadata"]
+"""What the book keeps of content: as it was sent (without the gateway's own secrets), without secrets and personal data, or only sizes and
+hashes."""
+
+
 class Caller(Struct, frozen=True):
     """Who asks: proven by the key (agent, team, user, labels); the session is a label the client may choose."""
 
@@ -326,6 +331,7 @@ class Exchange(Struct):
     policy_hash: str = ""
     policy_git: str | None = None
     enforcing: bool = False
+    storing: Storing = "redacted"
     answer: Answer = field(default_factory=Answer)
     earlier: list[Usage | None] = field(default_factory=list)
     """What answers cost that the client never saw: the model was asked again."""

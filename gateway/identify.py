@@ -121,3 +121,8 @@ def _derived(request: Request, key_id: str | None) -> str:
 def owner(caller: Caller) -> str:
     """To whom what a provider keeps belongs: agent, team and user as the key proves them, so that a new key of the same agent fits."""
     return json.dumps([caller.agent, caller.team, caller.user])
+
+
+def tenant(caller: Caller) -> str:
+    """Whose content it is: the team's, or the agent's where the key names no team. Nobody else's is written under the same key."""
+    return f"team:{caller.team}" if caller.team else f"agent:{caller.agent}"

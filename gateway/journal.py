@@ -29,6 +29,7 @@ from typing import Literal
 
 from gateway.errors import JournalUnavailable
 from gateway.trace import frames, record
+from gateway.trace.frames import Parts
 from gateway.trace.record import Record
 from gateway.trace.segments import Segment
 
@@ -85,7 +86,7 @@ class _Waiter:
 
     __slots__ = ("future", "payloads", "size")
 
-    def __init__(self, payloads: Sequence[bytes], size: int, future: asyncio.Future[None]) -> None:
+    def __init__(self, payloads: Sequence[Parts], size: int, future: asyncio.Future[None]) -> None:
         self.payloads = payloads
         self.size = size
         self.future = future
@@ -135,8 +136,8 @@ class Journal:
 
     async def append(self, *records: Record) -> None:
         """Returns when all records are durable, together and in this order. Raises JournalUnavailable when they are not."""
-        payloads = [self._clean(record.encode(each)) for each in records]
-        if any(len(payload) > frames.MAX_PAYLOAD for payload in payloads):
+        payloads = [self._cleaned(record.encode(each)) for each in records]
+        if any(payload.size > frames.MAX_PAYLOAD for payload in payloads):
             raise JournalUnavailable(f"a record is over {frames.MAX_PAYLOAD} bytes; lower the limit for request bodies")
         if self._closing:
             raise JournalUnavailable("the journal is closed; the gateway is stopping")
@@ -158,8 +159,11 @@ class Journal:
             self._leave_segment()
             self._let_go()
 
-    async def _enqueue(self, payloads: Sequence[bytes]) -> None:
-        size = sum(map(len, payloads))
+    def _cleaned(self, parts: Parts) -> Parts:
+        return Parts(self._clean(parts.facts), self._clean(parts.bodies) if parts.bodies else b"")
+
+    async def _enqueue(self, payloads: Sequence[Parts]) -> None:
+        size = sum(payload.size for payload in payloads)
         if self._queued_bytes + size > self._max_queued:
             raise JournalUnavailable(f"{self._queued_bytes} bytes wait for a slow disk; retry, or give the journal a faster one")
         waiter = _Waiter(payloads, size, asyncio.get_running_loop().create_future())
@@ -225,7 +229,7 @@ class Journal:
             self._sync_later(segment)
             segment.close()
 
-    def _write(self, payloads: Sequence[bytes]) -> None:
+    def _write(self, payloads: Sequence[Parts]) -> None:
         """Frames and writes, in `commit` mode syncs too. Acknowledged exactly when it returns."""
         self._refuse_over_cap()
         if self._segment is None or not self._segment.trusted or self._segment.size >= self._max_segment:
@@ -292,7 +296,7 @@ class Journal:
         return JournalUnavailable(self.problem)
 
 
-def _chain(head: bytes, payloads: Sequence[bytes]) -> tuple[bytes, bytes]:
+def _chain(head: bytes, payloads: Sequence[Parts]) -> tuple[bytes, bytes]:
     parts: list[bytes] = []
     for payload in payloads:
         raw, head = frames.frame(head, payload)

@@ -91,6 +91,7 @@ def _begin(gateway: Gateway, incoming: Incoming) -> Visit:
         caller=Caller(agent="", client=identify.label(named.get("user-agent"))),
         policy_hash=gateway.policies.hash,
         policy_git=gateway.policies.git,
+        storing=gateway.settings.storing,
         client_request_id=identify.label(named.get("x-request-id")) or None,
     )
     book = Bookkeeping(x, gateway.journal, gateway.scribe, gateway.prices, clock, provider=incoming.dialect.PROVIDER)
@@ -125,6 +126,7 @@ def _identify(visit: Visit) -> None:
         x.caller = Caller(agent="anonymous", client=client)
     else:
         x.caller = Caller(record.agent, record.id, record.team, record.user, record.labels, client=client)
+        x.storing = record.store or x.storing
     x.enforcing = gateway.policies.enforces(x.caller.agent)
 
 

@@ -137,6 +137,8 @@ class Supervisor:
             str(admin.port),
             "--settings",
             str(_settings_file(data)),
+            "--run",
+            self.run_id,
             "--watch-stdin",
         ]
         keys = frozenset(up.key.env for up in self.settings.upstreams.values() if up.key is not None and up.key.env)

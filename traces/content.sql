@@ -8,7 +8,8 @@ CREATE TABLE IF NOT EXISTS media_found (
   message VARCHAR NOT NULL, kind VARCHAR NOT NULL, media_type VARCHAR, sha256 VARCHAR, bytes BIGINT, url VARCHAR, first_seen TIMESTAMP
 );
 CREATE TABLE IF NOT EXISTS prompt_bodies (
-  hash VARCHAR NOT NULL, agent VARCHAR, first_seen TIMESTAMP, system VARCHAR USING COMPRESSION zstd, tools VARCHAR USING COMPRESSION zstd
+  hash VARCHAR NOT NULL, agent VARCHAR, first_seen TIMESTAMP, system VARCHAR USING COMPRESSION zstd, tools VARCHAR USING COMPRESSION zstd,
+  scope VARCHAR
 );
 -- How far each segment of the journal is in this file. Committed with the rows, before those of the ledger.
 CREATE TABLE IF NOT EXISTS content_offsets (segment VARCHAR NOT NULL, next_offset BIGINT NOT NULL);

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from datetime import UTC, datetime, timedelta
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -14,6 +15,7 @@ from rich.table import Table
 
 from gateway import clock
 from gateway.config import DEFAULT_FILE, Settings, read
+from gateway.exchange import Storing
 from gateway.installation import open_keys
 from gateway.state import KeyRecord
 from gateway.state.sqlite import SqliteKeys
@@ -26,6 +28,17 @@ Data = Annotated[
 Json = Annotated[bool, typer.Option("--json", help="Machine-readable output.")]
 
 
+class Store(StrEnum):
+    """What the book keeps of content (`exchange.Storing`)."""
+
+    full = "full"
+    redacted = "redacted"
+    metadata = "metadata"
+
+
+_KEPT: dict[Store, Storing] = {Store.full: "full", Store.redacted: "redacted", Store.metadata: "metadata"}
+
+
 @app.command()
 def create(
     agent: Annotated[str, typer.Option(help="The agent this key proves; policies name it under 'agents'.")],
@@ -35,6 +48,9 @@ def create(
         list[str] | None, typer.Option(help="name=value, seen by conditions as caller.labels. Repeatable.")
     ] = None,
     expires_days: Annotated[float | None, typer.Option(help="The key ends after this many days.", min=0)] = None,
+    store: Annotated[
+        Store | None, typer.Option(help="What is kept of what this key sends and gets; default: 'storing' of the settings (redacted).")
+    ] = None,
     data: Data = None,
     as_json: Json = False,
 ) -> None:
@@ -42,7 +58,15 @@ def create(
     now = clock.now_us()
     expires = None if expires_days is None else now + int(timedelta(days=expires_days).total_seconds() * 1_000_000)
     labels = dict(_pair(text) for text in label or ())
-    key = _store(data).create(agent=_named(agent), now_us=now, team=team, user=user, labels=labels, expires_us=expires)
+    key = _store(data).create(
+        agent=_named(agent),
+        now_us=now,
+        team=team,
+        user=user,
+        labels=labels,
+        expires_us=expires,
+        store=None if store is None else _KEPT[store],
+    )
     if as_json:
         typer.echo(json.dumps({"key": key, "id": key.split("_")[1], "agent": agent}))
         return
@@ -59,11 +83,11 @@ def list_keys(data: Data = None, as_json: Json = False) -> None:
     if as_json:
         typer.echo(json.dumps([_plain(record, now) for record in records]))
         return
-    table = Table("id", "agent", "team", "user", "ends in", "created", "state")
+    table = Table("id", "agent", "team", "user", "stores", "ends in", "created", "state")
     for record in records:
         plain = _plain(record, now)
         table.add_row(
-            *(str(plain[name] or "") for name in ("id", "agent", "team", "user", "last4", "created", "state"))
+            *(str(plain[name] or "") for name in ("id", "agent", "team", "user", "store", "last4", "created", "state"))
         )
     Console().print(table)
 
@@ -108,6 +132,7 @@ def _plain(record: KeyRecord, now: int) -> dict[str, object]:
         "team": record.team,
         "user": record.user,
         "labels": dict(record.labels),
+        "store": record.store,
         "last4": record.last4,
         "created": _date(record.created_us),
         "expires": _date(record.expires_us),

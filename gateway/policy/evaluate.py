@@ -16,13 +16,14 @@ Pure: time and what limits have counted come in with the facts, and the same fac
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, Final
 
+import msgspec
 from msgspec import Struct, field
 
 from gateway.exchange import Call, Caller, Effect, RuleHit, Verdict
-from gateway.policy.expressions import CannotTell, Condition, Size, activation, timestamp
+from gateway.policy.expressions import MAX_COST, CannotTell, Condition, Size, activation, timestamp
 from gateway.policy.limits import Meter, NoMeter, refusals
 from gateway.policy.policy_set import RANK, Guard, Layer, Plan, PolicySet
 from gateway.policy.provenance import NOTHING, Conversation, View, looking_at
@@ -70,7 +71,7 @@ def _judged(policies: PolicySet, facts: Facts) -> Verdict:
     plan = policies.plan(agent, call.name)
     with looking_at(View(facts.conversation, plan.labels)):
         scope = Scope(facts)
-        hits = [*plan.hits, *_guard_hits(plan, scope)]
+        hits = [*plan.hits, *_guard_hits(plan, scope, _answers(policies, plan, scope))]
         if plan.caps:
             hits += _limit_hits(plan, scope, facts, passes=_passes(hits, facts.approved))
     return _decided(hits, call, plan)
@@ -157,6 +158,18 @@ def _widest(value: Any) -> int:
 
 
 def _holds_zero(value: Any) -> bool:
+    return _may_hold_zero(value) and _surely_holds_zero(value)
+
+
+def _may_hold_zero(value: Any) -> bool:
+    """A tenth of the other's time; a backslash before `u0000` makes it say yes where there is none."""
+    try:
+        return b"\\u0000" in msgspec.json.encode(value)
+    except (msgspec.MsgspecError, TypeError, ValueError, OverflowError, RecursionError):
+        return True
+
+
+def _surely_holds_zero(value: Any) -> bool:
     waiting = [value]
     while waiting:
         current = waiting.pop()
@@ -174,10 +187,21 @@ def _holds_zero(value: Any) -> bool:
 # -- guards -----------------------------------------------------------------------------------------------
 
 
-def _guard_hits(plan: Plan, scope: Scope) -> Iterable[RuleHit]:
+def _answers(policies: PolicySet, plan: Plan, scope: Scope) -> dict[Condition, bool]:
+    """What conditions say that can be asked together; every other one must be asked alone."""
+    found: dict[Condition, bool] = {}
+    for layer, conditions in plan.together if plan.together and not scope.cut_short else ():
+        batch = policies.batch(conditions)
+        if batch.cost(partial(scope.size, layer)) <= MAX_COST:
+            found.update(zip(conditions, batch.answers(scope.activation(layer)) or (), strict=False))
+    return found
+
+
+def _guard_hits(plan: Plan, scope: Scope, answers: Mapping[Condition, bool]) -> Iterable[RuleHit]:
     for layer, guard, mode in plan.guards:
+        answer = answers.get(guard.condition) if guard.condition else None
         try:
-            hit = _has_hit(layer, guard, scope)
+            hit = _has_hit(layer, guard, scope) if answer is None else answer is guard.hits_when
         except CannotTell as error:
             ignored = guard.ignore_errors and not scope.cut_short
             effect: Effect = "allow" if ignored else guard.effect

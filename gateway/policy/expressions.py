@@ -12,13 +12,15 @@ from __future__ import annotations
 import datetime as dt
 import importlib.metadata
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 from gateway.documents import nearest
 from gateway.errors import StartError
 from gateway.policy.defects import Defect, first_line, translated
 from gateway.policy.functions import FUNCTIONS, LATER, MAX_PIECES, Function
+from gateway.policy.patterns import found
+from gateway.policy.provenance import give_back, room_left
 from gateway.policy.tokens import FIELDS, MACROS, Token, labels_named, names_read, tokenized
 
 
@@ -101,15 +103,18 @@ def _overloads(name: str, function: Function) -> list[Any]:
     ]
 
 
-def _environment() -> Any:
-    declared = [cel.FunctionDecl(name, _overloads(name, function)) for name, function in FUNCTIONS.items()]
+def _environment(functions: Mapping[str, Function]) -> Any:
+    declared = [cel.FunctionDecl(name, _overloads(name, function)) for name, function in functions.items()]
     table = _TYPES_BY_NAME["TABLE"]
     variables = dict.fromkeys(("args", "call", "caller", "session", "vars"), table)
     variables |= {"model": cel.Type.STRING, "now": cel.Type.TIMESTAMP}
     return cel.NewEnv(variables=variables, functions=declared, extensions=[ext_optional.ExtOptional()])
 
 
-_ENV: Final = _environment()
+_FOUND: Final = "tollhouse_found"
+_ENV: Final = _environment(FUNCTIONS)
+_BATCHES: Final = _environment({**FUNCTIONS, _FOUND: Function(found, ("STRING", "STRING"), "BOOL", member=True)})
+"""What people write is compiled by the first, so that they cannot call what only a `Batch` may."""
 
 
 def activation(variables: Mapping[str, Any]) -> Any:
@@ -125,21 +130,24 @@ def timestamp(now_us: int) -> dt.datetime:
 class Condition:
     """A compiled condition."""
 
-    __slots__ = ("_expression", "_items", "_loops", "_matches", "labels", "names", "remembers", "source")
+    __slots__ = ("_expression", "_items", "_matches", "_quick", "labels", "loops", "names", "quick", "remembers", "source")
 
     def __init__(self, source: str, expression: Any, tokens: Sequence[Token]) -> None:
         self.source = source
         self._expression = expression
-        self._loops = sum(t.calls and t.text in MACROS for t in tokens)
+        self.loops = sum(t.calls and t.text in MACROS for t in tokens)
         self._items = MAX_PIECES if any(t.calls and t.text in _MAKE_LISTS for t in tokens) else 1
         self._matches = any(t.calls and t.text == "matches" for t in tokens)
         called = {t.text for t in tokens if t.calls and not t.member}
-        self.remembers = self._loops > 0 and "history" in called
+        self.remembers = self.loops > 0 and "history" in called
         """Whether it may walk over earlier calls."""
         self.labels = tuple(labels_named(tokens))
         """(offset, label) of each label that it names."""
         self.names = tuple(names_read(tokens))
         """(offset, path) of each value that it reads: (5, ("args", "to")) for `!has(args.to)`."""
+        self.quick = _with_compiled_patterns(source, tokens)
+        """Its text as a `Batch` compiles it."""
+        self._quick = Batch((self,)) if self.quick != source else None
 
     def holds(self, seen: Any, size: Size) -> bool:
         """Raises CannotTell when evaluation fails, gives no boolean, or could cost more than MAX_COST.
@@ -148,8 +156,12 @@ class Condition:
         loops multiply up to cel-cpp's budget, and each round may scan the longest text once; a single loop over `history` scans
         what was told once. What look-ups in the conversation may cost is bounded there.
         """
-        if self._loops and self._cost(size) > MAX_COST:
+        if self.loops and self.cost(size) > MAX_COST:
             raise CannotTell("the arguments are too large for this condition")
+        answers = self._quick.answers(seen) if self._quick else None
+        return answers[0] if answers else self._asked(seen)
+
+    def _asked(self, seen: Any) -> bool:
         try:
             outcome = self._expression.eval(seen)
             kind = outcome.type().name()
@@ -161,14 +173,53 @@ class Condition:
             raise CannotTell(said)
         return bool(value)
 
-    def _cost(self, size: Size) -> int:
+    def cost(self, size: Size) -> int:
+        """The most that one evaluation may take, in nanoseconds, roughly."""
         scan = _MATCH_COST if self._matches else _SCAN_COST
         items, text, once = max(size.items, self._items), size.text, 0
         if self.remembers:
             items, once = max(items, size.calls), size.told
-            text += 0 if self._loops == 1 else size.told
-        rounds: int = min(MAX_ITERATIONS, items**self._loops)
+            text += 0 if self.loops == 1 else size.told
+        rounds: int = min(MAX_ITERATIONS, items**self.loops)
         return rounds * (text * scan + _STEP_COST) + once * scan
+
+
+MOST_IN_BATCH: Final = 32
+
+
+class Batch:
+    """Conditions asked in one evaluation. For speed only: unless each of them gives a truth value there are no answers, and each
+    must be asked alone, so that an error, or a budget that runs out, is that of one condition.
+    """
+
+    __slots__ = ("_compiled", "_conditions")
+
+    def __init__(self, conditions: Sequence[Condition]) -> None:
+        self._conditions = tuple(conditions)
+        self._compiled: Any = None
+
+    def cost(self, size: Callable[[Condition], Size]) -> int:
+        """Sum of what its loops may cost; `size` is not asked where nothing loops."""
+        return sum(condition.cost(size(condition)) for condition in self._conditions if condition.loops)
+
+    def answers(self, seen: Any) -> list[bool] | None:
+        """In the order of the conditions."""
+        room = room_left()
+        try:
+            given = self._expression.eval(seen).plain_value()
+        except Exception:  # noqa: BLE001 - each condition alone says what the matter is
+            given = None
+        if type(given) is list and all(type(answer) is bool for answer in given):
+            return given
+        give_back(room)
+        return None
+
+    @property
+    def _expression(self) -> Any:
+        """A list; each text stands on lines of its own, because it may end with a comment."""
+        if self._compiled is None:
+            self._compiled = _BATCHES.compile("[" + ",".join(f"(\n{c.quick}\n)" for c in self._conditions) + "]")
+        return self._compiled
 
 
 # -- compiling --------------------------------------------------------------------------------------------
@@ -213,12 +264,23 @@ def _unknown_fields(tokens: Sequence[Token], fields: Mapping[str, Sequence[str]]
 
 def _bad_patterns(tokens: Sequence[Token]) -> Iterator[Defect]:
     """Literal regular expressions that RE2 cannot read: found now, not at the first call."""
-    for name, _, pattern, end in zip(tokens, tokens[1:], tokens[2:], tokens[3:], strict=False):
-        if not (name.calls and name.text == "matches" and pattern.kind == "string" and end.text == ")"):
-            continue
+    for _, pattern in _literal_patterns(tokens):
         outcome = _ENV.compile(f"''.matches({pattern.text})").eval(activation({}))
         if outcome.type().name() == "ERROR":
             said = first_line(str(outcome.value())).removeprefix("invalid regular expression: ")
             yield Defect(pattern.start, f"not a regular expression that RE2 reads: {said}")
 
 
+def _literal_patterns(tokens: Sequence[Token]) -> Iterator[tuple[Token, Token]]:
+    """(name, pattern) of each `.matches('pattern')`."""
+    for name, _, pattern, end in zip(tokens, tokens[1:], tokens[2:], tokens[3:], strict=False):
+        if name.calls and name.text == "matches" and pattern.kind == "string" and end.text == ")":
+            yield name, pattern
+
+
+def _with_compiled_patterns(source: str, tokens: Sequence[Token]) -> str:
+    parts, at = [], 0
+    for name, _ in _literal_patterns(tokens):
+        parts += [source[at : name.start], _FOUND]
+        at = name.start + len(name.text)
+    return "".join((*parts, source[at:]))

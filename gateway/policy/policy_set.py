@@ -13,13 +13,15 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
 from gateway.exchange import Effect, OnDeny, RuleHit
-from gateway.policy.expressions import Condition, Size
+from gateway.policy.expressions import MOST_IN_BATCH, Batch, Condition, Size
 from gateway.policy.globs import matches
 from gateway.policy.limits import Cap, Entry
 from gateway.policy.model import Case, Default, GuardEffect, Mode
 
 _CACHED: Final = 4096
 """Entries of a cache before it is emptied."""
+_BATCHED: Final = 256
+"""The same for compiled batches, each a hundred kilobytes or so."""
 
 PROVIDERS: Final = ("openai.", "anthropic.", "google.")
 """Names that begin so stand for tools that the provider itself runs (`openai.web_search`). Once it runs one nothing can be held back, so
@@ -117,6 +119,8 @@ class Plan:
     """Each once per mode, however many policies include its file: a call counts once."""
     labels: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Label → patterns of tools, from every file that applies to the agent: a label set by one is seen by the rules of all."""
+    together: tuple[tuple[Layer, tuple[Condition, ...]], ...] = ()
+    """Conditions of guards that are worth asking in one evaluation: those of one file, an error of which is rare."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -133,6 +137,7 @@ class PolicySet:
     """`<commit>` or `<commit>-dirty`."""
     _agents: dict[str, tuple[Policy, ...]] = field(default_factory=dict, repr=False)
     _plans: dict[tuple[str, str], Plan] = field(default_factory=dict, repr=False)
+    _batches: dict[tuple[Condition, ...], Batch] = field(default_factory=dict, repr=False)
 
     @property
     def observing(self) -> bool:
@@ -179,6 +184,14 @@ class PolicySet:
             _keep(self._plans, (agent, tool), found)
         return found
 
+    def batch(self, conditions: tuple[Condition, ...]) -> Batch:
+        """Many tools share one: it is made of a policy's guards, not of names."""
+        found = self._batches.get(conditions)
+        if found is None:
+            found = Batch(conditions)
+            _keep(self._batches, conditions, found, _BATCHED)
+        return found
+
 
 def provider_prefix(tool: str) -> str:
     """`openai.` for `openai.web_search`; empty for tools that the client runs."""
@@ -197,8 +210,8 @@ EMPTY: Final = PolicySet(hash=set_hash(()))
 """No policies: the gateway observes."""
 
 
-def _keep(cache: dict[Any, Any], key: object, value: object) -> None:
-    if len(cache) >= _CACHED:
+def _keep(cache: dict[Any, Any], key: object, value: object, most: int = _CACHED) -> None:
+    if len(cache) >= most:
         cache.clear()
     cache[key] = value
 
@@ -224,7 +237,23 @@ def plan(policies: tuple[Policy, ...], tool: str) -> Plan:
         for guard in layer.guards
         if guard.concerns(tool)
     )
-    return Plan(tuple(hits), guards, bool(enforcing), _on_deny(policies), _caps(voices, tool), _labels(layer for layer, *_ in voices))
+    labels = _labels(layer for layer, *_ in voices)
+    return Plan(tuple(hits), guards, bool(enforcing), _on_deny(policies), _caps(voices, tool), labels, _together(guards))
+
+
+def _together(guards: Iterable[tuple[Layer, Guard, Mode]]) -> tuple[tuple[Layer, tuple[Condition, ...]], ...]:
+    layers: dict[str, Layer] = {}
+    conditions: dict[str, dict[Condition, None]] = {}
+    for layer, guard, _ in guards:
+        if guard.condition is not None and not guard.ignore_errors:
+            layers[layer.file] = layer
+            conditions.setdefault(layer.file, {})[guard.condition] = None
+    cut = [(layers[file], some) for file, found in conditions.items() for some in _cut(tuple(found))]
+    return tuple((layer, some) for layer, some in cut if len(some) > 1)
+
+
+def _cut(conditions: tuple[Condition, ...]) -> list[tuple[Condition, ...]]:
+    return [conditions[at : at + MOST_IN_BATCH] for at in range(0, len(conditions), MOST_IN_BATCH)]
 
 
 def _on_deny(policies: Iterable[Policy]) -> dict[tuple[str, str], OnDeny]:

@@ -428,3 +428,16 @@ def spend(work: int) -> None:
         verdict.room -= work
         if verdict.room < 0:
             raise TooLarge("the call and the conversation are too long for so many look-ups")
+
+
+def room_left() -> float:
+    """How much work the functions of this verdict may still do."""
+    verdict = _under_way.get()
+    return verdict.room if verdict else 0
+
+
+def give_back(room: float) -> None:
+    """The work since `room_left` said so does not count: what it was for is asked again, another way."""
+    verdict = _under_way.get()
+    if verdict is not None:
+        verdict.room = room

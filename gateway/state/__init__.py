@@ -12,7 +12,7 @@ from typing import Literal, Protocol
 
 from msgspec import Struct, field
 
-from gateway.exchange import Owed, StoredKind, Tool
+from gateway.exchange import Owed, StoredKind, Storing, Tool
 from gateway.policy.limits import Charge
 
 
@@ -28,6 +28,8 @@ class KeyRecord(Struct, frozen=True):
     labels: Mapping[str, str] = field(default_factory=dict)
     expires_us: int | None = None
     revoked_us: int | None = None
+    store: Storing | None = None
+    """What is kept of its content; None = as the settings say."""
 
     def active(self, now_us: int) -> bool:
         return self.revoked_us is None and (self.expires_us is None or now_us < self.expires_us)
@@ -52,6 +54,7 @@ class Keys(Protocol):
         user: str | None,
         labels: Mapping[str, str],
         expires_us: int | None,
+        store: Storing | None = None,
     ) -> str:
         """Makes a key and returns it: the only time it is seen."""
 

@@ -17,6 +17,7 @@ from typing import Any
 import msgspec
 
 from gateway.errors import GatewayError
+from gateway.exchange import Storing
 from gateway.identify import base62, key_hash, split_key
 from gateway.state import KeyRecord
 
@@ -26,10 +27,10 @@ CACHE_SIZE = 10_000
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS keys (
   id TEXT PRIMARY KEY, hash BLOB NOT NULL, agent TEXT NOT NULL, team TEXT, user TEXT, labels TEXT NOT NULL,
-  last4 TEXT NOT NULL, created_us INTEGER NOT NULL, expires_us INTEGER, revoked_us INTEGER
+  last4 TEXT NOT NULL, created_us INTEGER NOT NULL, expires_us INTEGER, revoked_us INTEGER, store TEXT
 ) STRICT
 """
-_COLUMNS = "id, agent, last4, created_us, team, user, labels, expires_us, revoked_us"
+_COLUMNS = "id, agent, last4, created_us, team, user, labels, expires_us, revoked_us, store"
 
 
 def opened(path: Path, schema: str) -> sqlite3.Connection:
@@ -42,6 +43,17 @@ def opened(path: Path, schema: str) -> sqlite3.Connection:
     return db
 
 
+def add_column(db: sqlite3.Connection, table: str, column: str, kind: str) -> None:
+    """For a file of an earlier version. Several processes may try at once: one of them does it."""
+    if any(row[1] == column for row in db.execute(f"PRAGMA table_info({table})")):
+        return
+    try:
+        db.execute(f"ALTER TABLE {table} ADD COLUMN {column} {kind}")
+    except sqlite3.OperationalError as error:
+        if "duplicate column" not in str(error):
+            raise
+
+
 class SqliteKeys:
     """`path` is created with mode 0600; `pepper` keys the stored hashes and must never change."""
 
@@ -50,6 +62,7 @@ class SqliteKeys:
         self._lock = threading.Lock()
         self._db = opened(path, _SCHEMA)
         self._db.execute("PRAGMA synchronous = FULL")
+        add_column(self._db, "keys", "store", "TEXT")
         self._cache: dict[str, tuple[int, bytes, KeyRecord]] = {}
         self._created = False
 
@@ -83,6 +96,7 @@ class SqliteKeys:
         user: str | None = None,
         labels: Mapping[str, str] | None = None,
         expires_us: int | None = None,
+        store: Storing | None = None,
     ) -> str:
         key_id = base62(secrets.randbelow(62**8), 8)
         secret = base62(secrets.randbits(256), 43)
@@ -96,7 +110,7 @@ class SqliteKeys:
             secret[-4:],
         )
         with self._lock:
-            self._db.execute("INSERT INTO keys VALUES (?,?,?,?,?,?,?,?,?,NULL)", (*row, now_us, expires_us))
+            self._db.execute("INSERT INTO keys VALUES (?,?,?,?,?,?,?,?,?,NULL,?)", (*row, now_us, expires_us, store))
         return f"th_{key_id}_{secret}"
 
     def revoke(self, key_id: str, now_us: int) -> bool:
@@ -140,7 +154,7 @@ class SqliteKeys:
 
 
 def _record(row: tuple[Any, ...]) -> KeyRecord:
-    key_id, agent, last4, created, team, user, labels, expires, revoked = row
+    key_id, agent, last4, created, team, user, labels, expires, revoked, store = row
     values = {"id": key_id, "agent": agent, "last4": last4, "created_us": created, "team": team, "user": user}
-    values |= {"labels": msgspec.json.decode(str(labels)), "expires_us": expires, "revoked_us": revoked}
+    values |= {"labels": msgspec.json.decode(str(labels)), "expires_us": expires, "revoked_us": revoked, "store": store}
     return msgspec.convert(values, KeyRecord)

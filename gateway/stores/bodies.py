@@ -16,7 +16,7 @@ from gateway.trace.record import Ended, MediaRow, MessageRow, Opened, PromptRow,
 CONTENT: dict[str, tuple[str, ...]] = {
     "message_bodies": names_of(MessageRow, "media"),
     "media_found": ("message", *names_of(MediaRow), "first_seen"),
-    "prompt_bodies": ("hash", "agent", "first_seen", "system", "tools"),
+    "prompt_bodies": ("hash", "agent", "first_seen", "system", "tools", "scope"),
 }
 """Tables and the order of values in their rows."""
 
@@ -39,4 +39,4 @@ def _message(message: MessageRow) -> Iterator[tuple[str, int, Row]]:
 
 
 def _prompt(prompt: PromptRow) -> Row:
-    return (prompt.hash, prompt.agent, prompt.seen_us, prompt.system, prompt.tools)
+    return (prompt.hash, prompt.agent, prompt.seen_us, prompt.system, prompt.tools, prompt.scope)

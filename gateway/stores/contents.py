@@ -292,5 +292,5 @@ def _key(table: str, row: Row) -> tuple[str, ...]:
     if table == "message_bodies":
         return (table, row[0], str(row[3] // DAY_US))
     if table == "prompt_bodies":
-        return (table, row[0], str(row[2] // DAY_US), row[1])
+        return (table, row[0], str(row[2] // DAY_US), row[1], row[5])
     return (table, *map(str, row[:-1]), str(row[-1] // DAY_US))

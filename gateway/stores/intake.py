@@ -96,7 +96,7 @@ class SegmentReader:
         with self.path.open("rb") as file:
             data = os.pread(file.fileno(), CHUNK, self.next)
             if len(data) == CHUNK:
-                length = frames.HEADER.unpack_from(data)[0]
+                length = frames.length_at(data)
                 if CHUNK - frames.HEADER_BYTES < length <= frames.MAX_PAYLOAD:
                     data = os.pread(file.fileno(), length + frames.HEADER_BYTES, self.next)
             return data, os.fstat(file.fileno()).st_size > self.next + len(data)

@@ -8,7 +8,7 @@ from typing import Any
 from gateway.stores import Answer, Applied, Batch, Offset, Refused
 from gateway.stores.bodies import CONTENT, contents
 from gateway.stores.fold import COLUMNS, Row, Step, fold
-from gateway.trace.segments import Segment
+from gateway.trace.segments import BOOK_SLOT, Segment
 
 _TABLES = COLUMNS | CONTENT
 
@@ -75,7 +75,7 @@ class MemoryStore:
 
     def _interrupt(self, step: Step) -> list[str]:
         booted = step.booted
-        if booted is None:
+        if booted is None or booted.slot == BOOK_SLOT:
             return []
         left = [
             row

@@ -27,9 +27,9 @@ _CONFIG: dict[str, Any] = {
 }
 
 
-CONTENT_APART = 7
+CONTENT_APART = 40
 """The migration since which content has files of its own."""
-WITH_SUMS = 8
+WITH_SUMS = 41
 """The migration that makes the tables of sums: they are filled in its transaction."""
 
 

@@ -12,7 +12,7 @@ import duckdb
 
 from gateway.stores import Offset
 from gateway.stores.fold import Row, Step
-from gateway.trace.segments import Segment
+from gateway.trace.segments import BOOK_SLOT, Segment
 
 Origin = tuple[str, int, str]
 """run, slot, boot"""
@@ -41,7 +41,9 @@ class Standing:
         return self.offsets.get(segment.name, Offset())
 
     def left_open_before(self, run: str, slot: int, boot: str) -> list[str]:
-        """Exchanges of any other run, or of another boot of this slot."""
+        """Exchanges of any other run, or of another boot of this slot; none when it is the book that has booted."""
+        if slot == BOOK_SLOT:
+            return []
         return [key for key, at in self.open.items() if at[0] != run or (at[1] == slot and at[2] != boot)]
 
     def late(self, step: Step) -> list[str]:
@@ -61,6 +63,8 @@ class Standing:
             self._boot(step.booted.run, step.booted.slot, step.booted.boot)
 
     def _boot(self, run: str, slot: int, boot: str) -> None:
+        if slot == BOOK_SLOT:
+            return
         if run != self._run:
             self._run = run
             self._boots.clear()

@@ -1,14 +1,18 @@
 """The journal's frame: how one record lies in a segment file, and how to read it back without trusting the file.
 
-    u32 LE payload length | u32 LE CRC32C(previous hash + payload) | 32 bytes previous hash | payload
+    u32 LE form and length | u32 LE CRC32C | 32 bytes previous hash | u32 LE length of the facts | facts | bodies
 
-1. Every frame names the SHA-256 of the one before it: hash = SHA-256(previous hash + payload). A segment starts from 32 zero bytes
-   or from the last hash of the same worker's previous segment, so nothing can be taken out, put in or swapped unseen.
-2. Bytes that end inside a frame are a *torn* tail: a write that never finished, so never acknowledged. It may be cut.
-3. Anything else that does not fit is *corrupt*: reading stops there, and the place is reported. It is never skipped.
-4. A damaged length can make a whole frame look torn. `hides_frame` tells the two apart; ask it before a tail is cut for good.
+1. A record has two parts: *facts*, which prove a decision, and *bodies*, the texts of people and models, which may have to go earlier.
+   Every frame names the SHA-256 of the one before it: hash = SHA-256(previous hash + 0x02 + facts + SHA-256(bodies)). A segment starts from
+   32 zero bytes or from the last hash of the same worker's previous segment, so nothing can be taken out, put in or swapped unseen.
+2. `shed` puts the bodies' SHA-256 (32 bytes) in their place: the frame's hash, and so the chain, stays what it was.
+3. The two highest bits of the first word say the form: 10 = facts and bodies, 11 = bodies shed, 00 = the first form there was, whose frame
+   is one payload with hash = SHA-256(previous hash + payload). It is read as facts without bodies, and no longer written.
+4. Bytes that end inside a frame are a *torn* tail: a write that never finished, so never acknowledged. It may be cut.
+5. Anything else that does not fit is *corrupt*: reading stops there, and the place is reported. It is never skipped.
+6. A damaged length can make a whole frame look torn. `hides_frame` tells the two apart; ask it before a tail is cut for good.
 
-Pure: no file is touched here. The CRC finds accidents fast; the hash chain is what shows tampering.
+Pure: no file is touched here. The CRC covers what is in the file and finds accidents fast; the hash chain is what shows tampering.
 """
 
 from __future__ import annotations
@@ -23,16 +27,37 @@ HEADER = struct.Struct("<II32s")
 HEADER_BYTES = HEADER.size
 GENESIS = bytes(32)
 MAX_PAYLOAD = 64 * 1024 * 1024
-"""Bytes. A longer payload is refused by the writer and taken for damage by the reader."""
+"""Bytes after the header. A longer frame is refused by the writer and taken for damage by the reader."""
 
 Damage = Literal["torn", "corrupt"]
+
+_WHOLE, _SHED, _FIRST = 0b10, 0b11, 0b00
+_SEED = {form: bytes([form]) for form in (_WHOLE, _SHED)} | {_FIRST: b""}
+"""What the checksum begins with, so that a damaged form is found like any other damage."""
+_LENGTH_BITS = 30
+_LENGTH = (1 << _LENGTH_BITS) - 1
+_U32 = struct.Struct("<I")
+_DIGEST_BYTES = 32
+
+
+class Parts(NamedTuple):
+    """One record as it is written."""
+
+    facts: bytes
+    bodies: bytes | None = b""
+    """None when they were shed."""
+
+    @property
+    def size(self) -> int:
+        """Bytes after the frame's header."""
+        return _U32.size + len(self.facts) + (_DIGEST_BYTES if self.bodies is None else len(self.bodies))
 
 
 class Scan(NamedTuple):
     """What a stretch of a segment holds."""
 
-    payloads: list[tuple[int, bytes]]
-    """(offset of the frame, payload), in order."""
+    payloads: list[tuple[int, Parts]]
+    """(offset of the frame, record), in order."""
     next: int
     """Where the next frame starts: everything before it is whole and proven."""
     head: bytes | None
@@ -40,34 +65,72 @@ class Scan(NamedTuple):
     damage: Damage | None
 
 
-def frame(previous: bytes, payload: bytes) -> tuple[bytes, bytes]:
-    """The frame's bytes and its hash, which is the next frame's `previous`. Raises ValueError for a payload over 64 MiB."""
-    if len(payload) > MAX_PAYLOAD:
-        raise ValueError(f"a record of {len(payload)} bytes is over the journal's limit of {MAX_PAYLOAD}")
-    return HEADER.pack(len(payload), _crc(previous, payload), previous) + payload, _hash(previous, payload)
+class _Frame(NamedTuple):
+    form: int
+    parts: Parts
+    head: bytes
+    end: int
+
+
+def frame(previous: bytes, parts: Parts) -> tuple[bytes, bytes]:
+    """The frame's bytes and its hash, which is the next frame's `previous`. Raises ValueError for a record over 64 MiB."""
+    facts, bodies = parts
+    if bodies is None:
+        raise ValueError("a record whose bodies were shed cannot be written again; write the whole record")
+    if parts.size > MAX_PAYLOAD:
+        raise ValueError(f"a record of {parts.size} bytes is over the journal's limit of {MAX_PAYLOAD}")
+    rest = _U32.pack(len(facts)) + facts + bodies
+    return _packed(_WHOLE, previous, rest), _hash(previous, facts, hashlib.sha256(bodies).digest())
 
 
 def scan(data: bytes, offset: int, previous: bytes | None) -> Scan:
     """Reads whole frames of `data` from `offset`. `previous` is the hash the first one must name; None accepts what it names
     (for the first frame of a segment, whose link to an earlier segment the caller checks)."""
-    payloads: list[tuple[int, bytes]] = []
+    payloads: list[tuple[int, Parts]] = []
     while offset < len(data):
-        damage, payload = _frame_at(data, offset, previous)
-        if damage is not None:
-            return Scan(payloads, offset, previous, damage)
-        previous = _hash(data[offset + 8 : offset + HEADER_BYTES], payload)
-        payloads.append((offset, payload))
-        offset += HEADER_BYTES + len(payload)
+        found = _frame_at(data, offset, previous)
+        if isinstance(found, str):
+            return Scan(payloads, offset, previous, found)
+        payloads.append((offset, found.parts))
+        previous, offset = found.head, found.end
     return Scan(payloads, offset, previous, None)
 
 
+def shed(data: bytes, previous: bytes | None) -> tuple[bytes, bytes | None]:
+    """Whole frames without their bodies, and the hash of the last one, which is what it was. A frame without bodies, one already shed and
+    one of the first form stay as they are. Raises ValueError where the frames are not whole and sound."""
+    kept: list[bytes] = []
+    offset = 0
+    while offset < len(data):
+        found = _frame_at(data, offset, previous)
+        if isinstance(found, str):
+            raise ValueError(f"offset {offset}: {found}")  # noqa: TRY004 - the bytes are wrong, not their type
+        bodies = found.parts.bodies
+        if found.form == _WHOLE and bodies:
+            facts = found.parts.facts
+            rest = _U32.pack(len(facts)) + facts + hashlib.sha256(bodies).digest()
+            kept.append(_packed(_SHED, data[offset + 8 : offset + HEADER_BYTES], rest))
+        else:
+            kept.append(data[offset : found.end])
+        previous, offset = found.head, found.end
+    return b"".join(kept), previous
+
+
+def length_at(data: bytes, offset: int = 0) -> int:
+    """How many bytes the frame at `offset` says to have after its header."""
+    word: int = _U32.unpack_from(data, offset)[0]
+    return word & _LENGTH
+
+
 def hides_frame(data: bytes, offset: int) -> bool:
-    """Whether the torn tail at `offset` is in truth a whole frame whose length field was damaged: some shorter payload has the
-    checksum. Costs about 0.2 µs per byte, so it is asked only about tails that do not go away."""
-    if len(data) < offset + HEADER_BYTES:
-        return False
+    """Whether the torn tail at `offset` is in truth a whole frame whose length field was damaged: some shorter one has the
+    checksum. Costs about 0.5 µs per byte, so it is asked only about tails that do not go away."""
+    return len(data) >= offset + HEADER_BYTES and any(_hides(data, offset, seed) for seed in _SEED.values())
+
+
+def _hides(data: bytes, offset: int, seed: bytes) -> bool:
     _, want, named = HEADER.unpack_from(data, offset)
-    found: int = google_crc32c.value(named)
+    found: int = google_crc32c.value(seed + named)
     for at in range(offset + HEADER_BYTES, len(data)):
         if found == want:
             return True
@@ -75,23 +138,52 @@ def hides_frame(data: bytes, offset: int) -> bool:
     return bool(found == want)
 
 
-def _frame_at(data: bytes, offset: int, previous: bytes | None) -> tuple[Damage | None, bytes]:
-    header_end = offset + HEADER_BYTES
-    if header_end > len(data):
-        return "torn", b""
-    length, want, named = HEADER.unpack_from(data, offset)
-    if length > len(data) - header_end and length <= MAX_PAYLOAD and named == (previous or named):
-        return "torn", b""
-    payload = data[header_end : header_end + length]
-    if named != (previous or named) or len(payload) != length or _crc(named, payload) != want:
-        return ("corrupt" if data[offset:].strip(b"\0") else "torn"), b""
-    return None, payload
+def _frame_at(data: bytes, offset: int, previous: bytes | None) -> Damage | _Frame:
+    begin = offset + HEADER_BYTES
+    if begin > len(data):
+        return "torn"
+    word, want, named = HEADER.unpack_from(data, offset)
+    form, length = word >> _LENGTH_BITS, word & _LENGTH
+    seed, end = _SEED.get(form), begin + length
+    follows = previous is None or named == previous
+    if end > len(data) and length <= MAX_PAYLOAD and follows and seed is not None:
+        return "torn"
+    rest = data[begin:end]
+    if seed is None or not follows or len(rest) != length or _crc(seed + named, rest) != want:
+        return _wrong(data, offset)
+    found = _opened(form, named, rest)
+    return _wrong(data, offset) if found is None else _Frame(form, *found, end)
 
 
-def _crc(previous: bytes, payload: bytes) -> int:
-    checksum: int = google_crc32c.extend(google_crc32c.value(previous), payload)
+def _opened(form: int, previous: bytes, rest: bytes) -> tuple[Parts, bytes] | None:
+    """(record, hash); None where the parts are not what the form says."""
+    if form == _FIRST:
+        return Parts(rest), hashlib.sha256(previous + rest).digest()
+    if len(rest) < _U32.size:
+        return None
+    end = _U32.size + _U32.unpack_from(rest)[0]
+    facts, bodies = rest[_U32.size : end], rest[end:]
+    if end > len(rest) or (form == _SHED and len(bodies) != _DIGEST_BYTES):
+        return None
+    if form == _SHED:
+        return Parts(facts, None), _hash(previous, facts, bodies)
+    return Parts(facts, bodies), _hash(previous, facts, hashlib.sha256(bodies).digest())
+
+
+def _wrong(data: bytes, offset: int) -> Damage:
+    """Zeros to the end are what a power cut leaves of a write that was not synced."""
+    return "corrupt" if data[offset:].strip(b"\0") else "torn"
+
+
+def _packed(form: int, previous: bytes, rest: bytes) -> bytes:
+    word = form << _LENGTH_BITS | len(rest)
+    return HEADER.pack(word, _crc(_SEED[form] + previous, rest), previous) + rest
+
+
+def _crc(first: bytes, rest: bytes) -> int:
+    checksum: int = google_crc32c.extend(google_crc32c.value(first), rest)
     return checksum
 
 
-def _hash(previous: bytes, payload: bytes) -> bytes:
-    return hashlib.sha256(previous + payload).digest()
+def _hash(previous: bytes, facts: bytes, digest: bytes) -> bytes:
+    return hashlib.sha256(previous + b"\x02" + facts + digest).digest()

@@ -6,6 +6,9 @@ Every record is one self-contained fact; none needs another to be understood, so
 Order in one exchange: `Opened` (durable before the first byte of a stream), one `Decided` per call (durable before the call's first byte),
 `Ended` (durable before the last byte; repeats everything, so that an exchange needs only this one to be whole). An exchange answered in one
 piece writes `Ended` alone, before its first byte.
+
+`BODIES` names the fields that are *bodies*: what people and models wrote, and what quotes it. They lie in a part of the frame of their own
+(`frames.py`), which retention takes away while the facts stay and go on proving the decision. A new field of free text belongs there.
 """
 
 from __future__ import annotations
@@ -14,6 +17,8 @@ import msgspec
 from msgspec import Struct
 
 from gateway.exchange import EndState, Finding, RuleHit
+from gateway.trace.bodies import Splitter
+from gateway.trace.frames import Parts
 
 
 class ExchangeRow(Struct, frozen=True, omit_defaults=True):
@@ -84,6 +89,8 @@ class ExchangeRow(Struct, frozen=True, omit_defaults=True):
     """What the provider speaks, where the exchange was translated."""
     dropped_fields: tuple[str, ...] = ()
     """What translation left out of the request."""
+    storing: str = "redacted"
+    """What was kept of content: full | redacted | metadata."""
 
 
 class CallRow(Struct, frozen=True, omit_defaults=True):
@@ -151,6 +158,8 @@ class PromptRow(Struct, frozen=True, omit_defaults=True):
     system: str = ""
     tools: str = ""
     """JSON array of the tool declarations."""
+    scope: str = ""
+    """Another one for each tenant, mode of storing and data key: a version's text is kept once for each."""
 
 
 class RuleRow(Struct, frozen=True, omit_defaults=True):
@@ -219,7 +228,7 @@ class ApprovalRow(Struct, frozen=True, omit_defaults=True):
 
 class Booted(Struct, frozen=True, tag="booted"):
     """First record of every segment: which worker, in which run of the gateway. Exchanges left open by an earlier boot of the same slot,
-    or by any boot of an earlier run, are `interrupted`."""
+    or by any boot of an earlier run, are `interrupted`. The book (slot -1) has no exchanges and ends nobody's."""
 
     run: str
     slot: int
@@ -257,16 +266,32 @@ class ApprovalChanged(Struct, frozen=True, tag="approval"):
 
 Record = Booted | Opened | Decided | Ended | PolicyLoaded | ApprovalChanged
 
+BODIES: dict[type[Struct], tuple[str, ...]] = {
+    ExchangeRow: ("error_message", "input_preview", "output_preview"),
+    CallRow: ("arguments", "reason"),
+    RuleHit: ("message",),
+    MessageRow: ("body",),
+    MediaRow: ("url",),
+    PromptRow: ("system", "tools"),
+    ApprovalRow: ("arguments", "edited", "message", "reason"),
+}
+"""By kind of row. Reasons and messages are bodies because a rule's words may quote arguments (`{args.to}`), and errors because a provider's
+may quote the request; the code, the rule and the policy version, which prove the decision, are facts."""
+
+_splitter = Splitter(BODIES)
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(Record).decode
 
 
-def encode(record: Record) -> bytes:
-    """One JSON object with a `type` tag; msgspec field order, so equal records are equal bytes."""
-    return _encode(record)
+def encode(record: Record) -> Parts:
+    """Two JSON objects, the first with a `type` tag; msgspec field order, so equal records are equal bytes."""
+    facts, bodies = _splitter.split(record)
+    return Parts(_encode(facts), b"" if bodies is None else _encode(bodies))
 
 
-def decode(payload: bytes) -> Record:
-    """Raises msgspec.DecodeError / ValidationError on anything that `encode` could not have written. Unknown fields are skipped."""
-    record: Record = _decode(payload)
-    return record
+def decode(parts: Parts) -> Record:
+    """The record; without its bodies, where they were shed. Raises msgspec.DecodeError / ValidationError on anything that `encode` could
+    not have written. Unknown fields are skipped."""
+    facts, bodies = parts
+    record: Record = _decode(facts)
+    return _splitter.join(record, msgspec.json.decode(bodies)) if bodies else record

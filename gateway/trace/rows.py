@@ -1,6 +1,8 @@
-"""From an exchange to its rows. Pure: what the pipeline saw goes in, records of the book come out, known secrets already taken out.
+"""From an exchange to its rows. Pure: what the pipeline saw goes in, records of the book come out, written as the exchange's mode says
+(`pens`) and sealed where content is encrypted (`Vault`).
 
-Message bodies are addressed by content and written once per journal stream and day: agents resend the whole conversation each turn.
+Message bodies are addressed by content and written once per journal stream: agents resend the whole conversation each turn. Addresses are a
+tenant's own, and other ones for each mode and each data key: equal bodies of two tenants do not look equal.
 """
 
 from __future__ import annotations
@@ -9,18 +11,21 @@ import hashlib
 import hmac
 import re
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from decimal import Decimal
+from functools import lru_cache
+from typing import Protocol
 
 import msgspec
 from msgspec import Struct
 
-from gateway.exchange import Call, Exchange, Message, Request, Verdict
+from gateway import identify
+from gateway.exchange import Call, Caller, Exchange, Finding, Message, Request, Storing, Verdict
 from gateway.policy import PolicySet
 from gateway.policy.policy_set import Layer
 from gateway.prompt.fingerprint import Fingerprint
 from gateway.trace import media
-from gateway.trace.days import day_of
+from gateway.trace.pens import Detect, Pen, pens
 from gateway.trace.record import CallRow, ExchangeRow, MessageRow, PolicyRow, PromptRow, RuleRow
 from gateway.trace.redact import Redactor
 
@@ -39,19 +44,14 @@ class Priced(Struct, frozen=True):
 
 
 class Seen:
-    """Which message bodies this journal stream has already written today (bounded, least recently used out first): a body that is
-    still in use is written anew each day, so that the ledger may forget what is older than some day."""
+    """Which message bodies this journal stream has already written (bounded, least recently used out first)."""
 
     def __init__(self, size: int = SEEN) -> None:
         self._size = size
         self._hashes: OrderedDict[str, None] = OrderedDict()
-        self._day = 0
 
-    def first(self, address: str, now_us: int) -> bool:
+    def first(self, address: str) -> bool:
         """True exactly when the body has to be written."""
-        if day_of(now_us) > self._day:
-            self._day = day_of(now_us)
-            self._hashes.clear()
         if address in self._hashes:
             self._hashes.move_to_end(address)
             return False
@@ -66,40 +66,94 @@ class Seen:
             self._hashes.pop(address, None)
 
 
-class Scribe:
-    """Writes rows for one installation: its address key, its redactor, its memory of written messages."""
+class Sealer(Protocol):
+    """Makes content unreadable without a key that may be thrown away."""
 
-    def __init__(self, address_key: bytes, redactor: Redactor, seen: Seen | None = None) -> None:
+    @property
+    def scope(self) -> str:
+        """Another one for each key."""
+
+    def seal(self, text: str, about: str) -> str:
+        """`about` names the row that the text is for; it opens only there."""
+
+
+class Vault(Protocol):
+    def sealer(self, caller: Caller) -> Sealer: ...
+
+
+class Unsealed:
+    """Content is not encrypted."""
+
+    scope = ""
+
+    def sealer(self, caller: Caller) -> Sealer:
+        return self
+
+    def seal(self, text: str, about: str) -> str:
+        return text
+
+
+class Hand:
+    """Writes for one tenant in one mode."""
+
+    def __init__(self, pen: Pen, sealer: Sealer, address_key: bytes, *, legible: bool) -> None:
+        self.pen, self._sealer, self._key, self._legible = pen, sealer, address_key, legible
+
+    def address(self, body: bytes) -> str:
+        return _address(self._key, body)
+
+    def body(self, text: str, about: str) -> str:
+        """What was said, as it may be kept. Sizes and hashes are for everybody to read."""
+        written = self.pen.body(text)
+        return self._sealer.seal(written, about) if written and self._legible else written
+
+    def preview(self, text: str, about: str) -> str:
+        written = self.pen.body(text)[:PREVIEW]
+        return self._sealer.seal(written, about) if written and self._legible else written
+
+
+class Scribe:
+    """Writes rows for one installation: its address key, its redactor and detectors, its vault, its memory of written messages."""
+
+    def __init__(
+        self,
+        address_key: bytes,
+        redactor: Redactor,
+        seen: Seen | None = None,
+        *,
+        detect: Detect = lambda text: (),
+        vault: Vault | None = None,
+    ) -> None:
         self._key = address_key
-        self._redactor = redactor
+        self._pens = pens(redactor, detect, _derived(address_key, "marks"))
+        self._vault: Vault = vault or Unsealed()
         self.seen = seen or Seen()
 
-    def address(self, body: str | bytes) -> str:
-        """Content address: HMAC-SHA-256 cut to 128 bits, hex. Without the key nobody can tell which messages are equal."""
-        data = body.encode("utf-8", "surrogatepass") if isinstance(body, str) else body
-        return hmac.digest(self._key, data, hashlib.sha256)[:16].hex()
+    def address(self, body: bytes) -> str:
+        """Content address: HMAC-SHA-256 cut to 128 bits, hex. Without the key nobody can tell which contents are equal."""
+        return _address(self._key, body)
 
-    def request_messages(self, request: Request, now_us: int) -> tuple[tuple[str, ...], tuple[MessageRow, ...]]:
+    def pen(self, storing: Storing) -> Pen:
+        return self._pens[storing]
+
+    def hand(self, storing: Storing, caller: Caller) -> Hand:
+        sealer = self._vault.sealer(caller)
+        key = _derived(self._key, storing, identify.tenant(caller), sealer.scope)
+        return Hand(self._pens[storing], sealer, key, legible=storing != "metadata")
+
+    def request_messages(self, x: Exchange, now_us: int) -> tuple[tuple[str, ...], tuple[MessageRow, ...]]:
         """(addresses in order, rows of those not written before)."""
-        addresses, rows = [], []
-        for message in request.messages:
-            address = self.address(message.raw)
+        hand, addresses, rows = self.hand(x.storing, x.caller), [], []
+        for message in x.request.messages if x.request else ():
+            address = hand.address(message.raw)
             addresses.append(address)
-            if self.seen.first(address, now_us):
-                rows.append(self._message(address, message, now_us))
+            if self.seen.first(address):
+                rows.append(_message(hand, address, message, now_us))
         return tuple(addresses), tuple(rows)
 
-    def _message(self, address: str, message: Message, now_us: int) -> MessageRow:
-        found = tuple(map(media.row, message.media))
-        body = self._redactor.text(media.body(message, found).decode("utf-8", "replace"))
-        kept = tuple(
-            msgspec.structs.replace(row, url=self._redactor.text(row.url)) if row.url else row for row in found
-        )
-        return MessageRow(hash=address, role=message.role, body=body, first_us=now_us, media=kept)
-
-    def forget(self, addresses: Iterable[str], prompt: str | None) -> None:
-        """These bodies, and this prompt version's text, could not be written after all."""
-        self.seen.forget([*addresses, PROMPT + (prompt or "")])
+    def forget(self, x: Exchange, addresses: Iterable[str]) -> None:
+        """These bodies, and the text of its prompt version, could not be written after all."""
+        self.seen.forget([*addresses, self._of_prompt(x, x.prompt_hash or "")])
 
     def response_message(self, x: Exchange, now_us: int) -> tuple[str | None, tuple[MessageRow, ...]]:
         """What the model answered, with every proposed call: the withheld ones are in the record although nobody received them."""
@@ -107,67 +161,90 @@ class Scribe:
             return None, ()
         calls = [{"id": c.id, "name": c.name, "arguments": c.arguments, "released": v.released} for c, v in x.calls]
         body = msgspec.json.encode({"role": "assistant", "content": x.answer.text, "calls": calls})
-        address = self.address(body)
-        row = MessageRow(hash=address, role="assistant", body=self._redactor.text(body.decode()), first_us=now_us)
-        return address, (row,) if self.seen.first(address, now_us) else ()
+        hand = self.hand(x.storing, x.caller)
+        address = hand.address(body)
+        if not self.seen.first(address):
+            return address, ()
+        return address, (MessageRow(address, "assistant", hand.body(body.decode(), about_message(address)), now_us),)
 
-    def prompt(self, found: Fingerprint, agent: str, now_us: int) -> PromptRow:
-        """The text of a version is written once per journal stream and day; later rows only say that it was seen."""
-        if not self.seen.first(PROMPT + found.hash, now_us):
-            return PromptRow(hash=found.hash, seen_us=now_us, agent=agent)
-        system, tools = self._redactor.text(found.system), self._redactor.text(found.tools)
-        return PromptRow(hash=found.hash, seen_us=now_us, agent=agent, system=system, tools=tools)
+    def prompt(self, x: Exchange, found: Fingerprint, now_us: int) -> PromptRow:
+        """The text of a version is written once per journal stream; later rows only say that it was seen."""
+        row = PromptRow(hash=found.hash, seen_us=now_us, agent=x.caller.agent)
+        if not self.seen.first(self._of_prompt(x, found.hash)):
+            return row
+        hand, about = self.hand(x.storing, x.caller), about_prompt(found.hash)
+        tools = _names_of(hand.pen, found.tools) if x.storing == "metadata" else hand.body(found.tools, about)
+        scope = hand.address(b"prompt")
+        return msgspec.structs.replace(row, system=hand.body(found.system, about), tools=tools, scope=scope)
+
+    def _of_prompt(self, x: Exchange, prompt: str) -> str:
+        return PROMPT + self.hand(x.storing, x.caller).address(prompt.encode())
 
     def call(
         self, x: Exchange, call: Call, verdict: Verdict, *, decision: str, decided_us: int, judged_us: int
     ) -> CallRow:
+        hand = self.hand(x.storing, x.caller)
+        pen, quoted = hand.pen, (call.args if call.args is not None else call.arguments, x.caller.session)
         return CallRow(
             exchange_id=x.id,
             id=decision,
             decided_us=decided_us,
             index=call.index,
-            call_id=call.id,
-            name=self._redactor.text(call.name),
-            type=call.type,
-            arguments=self._redactor.text(call.arguments),
+            call_id=pen.name(call.id),
+            name=pen.name(call.name),
+            type=pen.name(call.type),
+            arguments=hand.body(call.arguments, about_call(decision)),
             arguments_hash=self.address(canonical(call)),
             effect=verdict.effect,
             released=verdict.released,
-            code=verdict.code,
-            reason=self._redactor.text(verdict.reason),
+            code=pen.name(verdict.code),
+            reason=pen.told(verdict.reason, quoted),
             agent=x.caller.agent,
-            session=x.caller.session,
+            session=self._session(x),
             policy=verdict.policy,
             rule=verdict.rule,
             would=verdict.would,
             policy_hash=x.policy_hash,
             judged_us=judged_us,
             approval=verdict.approval,
-            decided_by=self._redactor.text(verdict.decided_by),
-            hits=tuple(msgspec.structs.replace(hit, message=self._redactor.text(hit.message)) for hit in verdict.hits),
+            decided_by=pen.told(verdict.decided_by),
+            hits=tuple(msgspec.structs.replace(hit, message=pen.told(hit.message, quoted)) for hit in verdict.hits),
         )
+
+    def findings(self, x: Exchange) -> tuple[Finding, ...]:
+        pen = self._pens[x.storing]
+        return tuple(
+            msgspec.structs.replace(each, code=pen.name(each.code), path=pen.name(each.path), detail=pen.body(each.detail))
+            for each in x.findings
+        )
+
+    def _session(self, x: Exchange) -> str:
+        """A derived one is a hash already."""
+        derived = x.caller.session_source in ("", "derived")
+        return x.caller.session if derived else self._pens[x.storing].label(x.caller.session)
 
     def exchange(self, x: Exchange, *, provider: str, durability: str, priced: Priced, links: Links) -> ExchangeRow:
         request, answer, usage, caller = x.request, x.answer, x.answer.usage, x.caller
-        text = self._redactor.text
+        hand = self.hand(x.storing, caller)
+        pen = hand.pen
         return ExchangeRow(
             id=x.id,
             started_us=x.started_us,
             dialect=x.dialect,
             provider=provider,
             operation=request.operation if request else "chat",
-            route=x.route,
+            route=pen.name(x.route),
             agent=caller.agent,
             key_id=caller.key_id,
             team=caller.team,
             user=caller.user,
-            session=caller.session,
+            session=self._session(x),
             session_source=caller.session_source,
-            client=text(caller.client),
-            client_request_id=x.client_request_id,
-            request_model=text(request.model) if request else "",
-            response_model=answer.model,
-            response_id=answer.id,
+            client=pen.label(caller.client),
+            client_request_id=_or_none(pen.label, x.client_request_id),
+            request_model=pen.name(request.model) if request else "",
+            response_model=_or_none(pen.name, answer.model),
+            response_id=_or_none(pen.name, answer.id),
             stream=request.stream if request else False,
             temperature=request.temperature if request else None,
             max_tokens=request.max_tokens if request else None,
@@ -175,16 +252,16 @@ class Scribe:
             upstream_status=x.upstream_status,
             status=x.status,
             state=x.state,
-            error_code=x.error_code,
-            error_message=text(x.error_message) if x.error_message else None,
-            finish_reasons=answer.finish,
+            error_code=_or_none(pen.name, x.error_code),
+            error_message=_or_none(pen.body, x.error_message),
+            finish_reasons=tuple(map(pen.name, answer.finish)),
             input_tokens=usage.input if usage else None,
             cache_read_tokens=usage.cache_read if usage else None,
             cache_write_tokens=usage.cache_write if usage else None,
             cache_write_1h_tokens=usage.cache_write_1h if usage else None,
             output_tokens=usage.output if usage else None,
             reasoning_tokens=usage.reasoning if usage else None,
-            usage_raw=text(answer.usage_raw.decode("utf-8", "replace")) if answer.usage_raw else None,
+            usage_raw=pen.body(answer.usage_raw.decode("utf-8", "replace")) if answer.usage_raw else None,
             cost=None if priced.amount is None else format(priced.amount, "f"),
             price_version=priced.version,
             price_model=priced.model,
@@ -195,7 +272,7 @@ class Scribe:
             durability=durability,
             calls=len(x.calls),
             denied=sum(not verdict.released for _, verdict in x.calls),
-            unevaluated=tuple(x.unevaluated),
+            unevaluated=tuple(map(pen.name, x.unevaluated)),
             request_bytes=x.request_bytes,
             bytes_out=x.bytes_out,
             first_byte_us=x.first_byte_us,
@@ -204,11 +281,62 @@ class Scribe:
             overhead_us=x.overhead_us,
             request_messages=links.request,
             response_message=links.response,
-            input_preview=text(_asked(request))[:PREVIEW],
-            output_preview=text(answer.text)[:PREVIEW],
+            input_preview=hand.preview(_asked(request), about_exchange(x.id)),
+            output_preview=hand.preview(answer.text[: 20 * PREVIEW], about_exchange(x.id)),
             upstream_dialect=x.translated or None,
-            dropped_fields=tuple(map(text, x.dropped)),
+            dropped_fields=tuple(map(pen.name, x.dropped)),
+            storing=x.storing,
         )
+
+
+def about_message(address: str) -> str:
+    return f"message:{address}"
+
+
+def about_prompt(prompt: str) -> str:
+    return f"prompt:{prompt}"
+
+
+def about_call(decision: str) -> str:
+    return f"call:{decision}"
+
+
+def about_exchange(exchange: str) -> str:
+    return f"exchange:{exchange}"
+
+
+def _address(key: bytes, body: bytes) -> str:
+    return hmac.digest(key, body, hashlib.sha256)[:16].hex()
+
+
+@lru_cache(maxsize=4096)
+def _derived(key: bytes, *parts: str) -> bytes:
+    return hmac.digest(key, msgspec.json.encode(parts), hashlib.sha256)
+
+
+def _or_none(write: Callable[[str], str], text: str | None) -> str | None:
+    return None if text is None else write(text)
+
+
+def _message(hand: Hand, address: str, message: Message, now_us: int) -> MessageRow:
+    found, about = tuple(map(media.row, message.media)), about_message(address)
+    body = hand.body(media.body(message, found).decode("utf-8", "replace"), about)
+    kept = tuple(msgspec.structs.replace(row, url=hand.body(row.url, about)) if row.url else row for row in found)
+    return MessageRow(hash=address, role=hand.pen.name(message.role), body=body, first_us=now_us, media=kept)
+
+
+def _names_of(pen: Pen, tools: str) -> str:
+    """Of declared tools, the names: which were offered is a fact."""
+    named = [pen.name(name) for name in map(_tool_name, msgspec.json.decode(tools)) if name] if tools else []
+    return msgspec.json.encode([{"name": name} for name in named]).decode() if named else ""
+
+
+def _tool_name(tool: object) -> str:
+    """As the view `tools_seen` finds it."""
+    match tool:
+        case {"function": {"name": str(name)}} | {"custom": {"name": str(name)}} | {"name": str(name)} | {"type": str(name)}:
+            return name
+    return ""
 
 
 def policy_row(policies: PolicySet, loaded_us: int) -> PolicyRow:

@@ -1,6 +1,7 @@
 """Names of journal segments: `<run>-<slot>-<boot>-<seq>.log`, where run and boot are UUIDv7 in hex.
 
-Name order is time order for one worker slot, and everything of an earlier run sorts before a later one. Pure: no directory is read.
+Name order is time order for one slot, and everything of an earlier run sorts before a later one. Workers have the slots from 0, the book
+has `BOOK_SLOT`. Pure: no directory is read.
 """
 
 from __future__ import annotations
@@ -9,11 +10,15 @@ import re
 from collections.abc import Iterable
 from typing import NamedTuple
 
-_NAME = re.compile(r"([0-9a-f]{32})-(\d{3,})-([0-9a-f]{32})-(\d{8,})\.log")
+_NAME = re.compile(r"([0-9a-f]{32})-(-01|\d{3,})-([0-9a-f]{32})-(\d{8,})\.log")
+
+
+BOOK_SLOT = -1
+"""What the book writes itself: facts of the admin plane."""
 
 
 class Segment(NamedTuple):
-    """One file of one boot of one worker slot. Tuples compare as their names do."""
+    """One file of one boot of one slot. Tuples compare as their names do."""
 
     run: str
     slot: int
@@ -37,7 +42,7 @@ def parse(name: str) -> Segment | None:
 
 
 def growing(segments: Iterable[Segment]) -> frozenset[Segment]:
-    """Those that a worker may still be writing: the last segment of the last boot of each slot of the last run. All others are
+    """Those that somebody may still be writing: the last segment of the last boot of each slot of the last run. All others are
     complete, because a slot's new boot and a new run start only after the old process is gone."""
     last: dict[int, Segment] = {}
     for segment in sorted(segments):

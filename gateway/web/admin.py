@@ -21,6 +21,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from gateway.stores import Answer, Refused
+from gateway.trace.record import Record
 from gateway.web import queries
 from gateway.web.answers import MAX_BODY, SECURITY, error_answer, json_answer, limited_body
 from gateway.web.approvals import ApprovalsDesk
@@ -57,6 +58,8 @@ class Desk(Protocol):
     def status(self) -> Status: ...
     def query(self, sql: str, limit: int, params: Mapping[str, Any] | None = None) -> Answer: ...
     def subscribe(self) -> Subscription: ...
+    async def write(self, record: Record) -> None:
+        """A fact of the admin plane, durable when it returns. Raises JournalUnavailable."""
     def history(self, since: str) -> Sequence[tuple[str, bytes]]:
         """(id, tail line) of what was recorded since a point in time, oldest first."""
 

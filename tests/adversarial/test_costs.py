@@ -16,7 +16,7 @@ from typing import Any
 import httpx
 import pytest
 
-from gateway import answering
+from gateway.answering import decisions
 from gateway.dialects import DIALECTS
 from gateway.dialects.events import Limits
 from gateway.exchange import Request
@@ -136,7 +136,7 @@ def test_an_answer_without_end_is_ended_while_others_are_served(
 ) -> None:
     """Events that are read as JSON come to the bound on their number too, but in a test not that far."""
     if flood in ("arguments in pieces of nothing", "words a character at a time"):
-        monkeypatch.setattr(answering, "Limits", functools.partial(Limits, events=80_000))
+        monkeypatch.setattr(decisions, "Limits", functools.partial(Limits, events=80_000))
     first, repeat = FLOODS[flood](wire, kit)
     ordinary = house.provider.json(wire.whole(kit.call(kit.good[0])))
     house.provider.answer = chosen(endless(*first, repeat=repeat), ordinary)

@@ -90,3 +90,10 @@ def test_the_settings_file_names_the_data_folder(tmp_path, monkeypatch):
     (tmp_path / "tollhouse.yaml").write_text("data: elsewhere\n")
     assert CliRunner().invoke(app, ["create", "--agent", "a"]).exit_code == 0
     assert (tmp_path / "elsewhere" / "state.sqlite").exists()
+
+
+def test_a_key_says_what_is_kept_of_its_content(keys):
+    token = keys("create", "--agent", "a", "--store", "metadata").stdout.splitlines()[0]
+    assert found(keys, token).store == "metadata"
+    assert "metadata" in keys("list").stdout
+    assert keys("create", "--agent", "a", "--store", "none").exit_code == 2

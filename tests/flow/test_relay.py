@@ -571,7 +571,7 @@ def test_a_provider_that_ends_its_stream_early_but_politely_is_a_reset_too(start
 
 @DIALECTS
 def test_a_provider_that_ends_its_answer_and_keeps_the_connection_is_not_waited_for(start, provider, wire, monkeypatch):
-    monkeypatch.setattr("gateway.answering.END_GRACE_S", 0.3)
+    monkeypatch.setattr("gateway.answering.streamed_answer.END_GRACE_S", 0.3)
     gateway = start(ENFORCE)
     provider.answer = provider.sse(*wire.frames(GOOD), hang=True)
     started = time.monotonic()

@@ -400,7 +400,7 @@ def test_a_provider_that_refuses_the_second_question_is_not_the_status_on_record
 @pytest.mark.parametrize("name", ["chat", "messages", "responses"])
 def test_an_answer_is_not_kept_from_beginning_for_long(house, monkeypatch, name):
     """Clients give up on an answer that never begins; once it has, a denial is explained."""
-    monkeypatch.setattr("gateway.answering.OPENING_S", 0.0)
+    monkeypatch.setattr("gateway.answering.streamed_answer.OPENING_S", 0.0)
     at, wire = house(), WIRES[name]
     at.answers(wire.answer(True, "", "destroy"), gap=0.03)
     assert "NOT executed" in at.ask(wire, True).text

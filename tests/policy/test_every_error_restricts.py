@@ -198,7 +198,7 @@ def broken(*_given, **_named):
     raise RuntimeError("broken")
 
 
-STEPS = ["_judged", "_guard_hits", "_has_hit", "_said", "_decided", "_heaviest", "_reason", "activation", "timestamp"]
+STEPS = ["_judged", "_answers", "_guard_hits", "_has_hit", "_said", "_decided", "_heaviest", "_reason", "activation", "timestamp"]
 
 
 @pytest.mark.parametrize("name", STEPS)

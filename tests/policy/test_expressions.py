@@ -209,15 +209,15 @@ def test_the_bound_grows_with_everything_that_costs(text, items, loops):
     source = "true" + " && [1].all(i, 'a' == 'b')" * loops
     condition = compile_condition(source, ())
     assert isinstance(condition, Condition)
-    bound = condition._cost(Size(text, items))
-    assert bound <= condition._cost(Size(text + 1, items)) <= condition._cost(Size(text + 1, items + 1))
+    bound = condition.cost(Size(text, items))
+    assert bound <= condition.cost(Size(text + 1, items)) <= condition.cost(Size(text + 1, items + 1))
     assert bound <= MAX_ITERATIONS * (text + 1000)
 
 
 def test_usual_loops_are_far_from_the_bound():
     condition = compile_condition("vars.names.exists(n, args.command.contains(n))", ("names",))
     assert isinstance(condition, Condition)
-    assert condition._cost(Size(4096, 200)) < MAX_COST / 50
+    assert condition.cost(Size(4096, 200)) < MAX_COST / 50
 
 
 # -- time and surroundings --------------------------------------------------------------------------------

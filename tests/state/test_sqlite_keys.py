@@ -125,3 +125,18 @@ def test_a_store_that_cannot_be_read_is_unavailable_not_open(path):
         store.find(token, NOW)
     assert (caught.value.kind, caught.value.code) == ("unavailable", "state_unavailable")
     store.close()
+
+
+def test_a_file_of_an_earlier_version_gets_the_column_for_what_is_stored(tmp_path):
+    path = tmp_path / "state.sqlite"
+    db = sqlite3.connect(path)
+    db.execute(
+        "CREATE TABLE keys (id TEXT PRIMARY KEY, hash BLOB NOT NULL, agent TEXT NOT NULL, team TEXT, user TEXT, labels TEXT NOT NULL,"
+        " last4 TEXT NOT NULL, created_us INTEGER NOT NULL, expires_us INTEGER, revoked_us INTEGER) STRICT"
+    )
+    db.execute("INSERT INTO keys VALUES ('abcdefgh', x'00', 'old', NULL, NULL, '{}', 'zzzz', 1, NULL, NULL)")
+    db.commit()
+    first, second = SqliteKeys(path, b"p"), SqliteKeys(path, b"p")
+    token = second.create(agent="new", now_us=2, store="metadata")
+    assert [(key.agent, key.store) for key in first.every()] == [("old", None), ("new", "metadata")]
+    assert first.find(token, 3).store == "metadata"

@@ -122,6 +122,17 @@ def test_a_new_run_interrupts_every_slot_of_earlier_runs(ledger: Ledger, make: A
     assert rows(ledger, "SELECT state, count(*) FROM exchanges GROUP BY ALL ORDER BY 1") == [["interrupted", 3], ["open", 1]]
 
 
+@pytest.mark.parametrize("run", [1, 2])
+def test_a_boot_of_the_book_interrupts_nobody(ledger: Ledger, make: Any, run: int) -> None:
+    worker, book = make.segment(), make.segment(run=run, slot=-1, boot=2)
+    ledger.apply([make.batch(worker, [make.booted(worker), make.opened(1)])])
+    applied = ledger.apply([make.batch(book, [make.booted(book)])])
+    again = make.segment(run=run, slot=-1, boot=3)
+    applied = ledger.apply([make.batch(again, [make.booted(again)])])
+    assert list(applied.interrupted) == []
+    assert rows(ledger, "SELECT state, count(*) FROM exchanges GROUP BY ALL") == [["open", 1]]
+
+
 def test_another_segment_of_the_same_boot_interrupts_nothing(ledger: Ledger, make: Any) -> None:
     first, second = make.segment(), make.segment(seq=1)
     ledger.apply([make.batch(first, [make.booted(first), make.opened(1)]), make.batch(second, [make.booted(second)])])

@@ -113,7 +113,7 @@ def test_a_whole_frame_with_an_unknown_record_is_damage(make: Any, write: Any, r
     head = write(make.segment(), make.ended(1))
     reading = reader()
     for payload in (b'{"type":"unheard_of"}', b"\xff"):
-        raw, _ = frames.frame(head, payload)
+        raw, _ = frames.frame(head, frames.Parts(payload))
         whole = reading.path.read_bytes()
         odd = reader()
         odd.path.write_bytes(whole + raw)
@@ -126,7 +126,7 @@ def test_a_whole_frame_with_an_unknown_record_is_damage(make: Any, write: Any, r
 
 def test_a_first_frame_with_an_unknown_record_gives_no_batch(make: Any, reader: Any) -> None:
     reading = reader()
-    reading.path.write_bytes(frames.frame(frames.GENESIS, b"{}")[0])
+    reading.path.write_bytes(frames.frame(frames.GENESIS, frames.Parts(b"{}"))[0])
     assert reading.read(complete=False) is None
     assert reading.damage.startswith("offset 0")
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from gateway.exchange import Answer, Call, Caller, Exchange, Message, Request, RuleHit, Tool, Usage, Verdict
+import pytest
+
+from gateway.exchange import Answer, Call, Caller, Exchange, Finding, Message, Request, RuleHit, Tool, Usage, Verdict
 from gateway.policy import load
 from gateway.prompt.fingerprint import fingerprint
 from gateway.trace.redact import Redactor
@@ -54,10 +56,10 @@ def call(arguments: str = '{"b":1,"a":2}', args: dict | None = None) -> Call:
 def test_each_body_is_written_once_and_addressed_always():
     writer = scribe()
     first = request(message("system", "be"), message("user", "hi"))
-    addresses, rows = writer.request_messages(first, 7)
+    addresses, rows = writer.request_messages(exchange(request=first), 7)
     assert [row.role for row in rows] == ["system", "user"]
     later = request(*first.messages, message("user", "more"))
-    again, new = writer.request_messages(later, 8)
+    again, new = writer.request_messages(exchange(request=later), 8)
     assert again[:2] == addresses
     assert [row.body for row in new] == ['{"role":"user","content":"more"}']
 
@@ -65,47 +67,46 @@ def test_each_body_is_written_once_and_addressed_always():
 def test_a_forgotten_prompt_text_is_written_again():
     writer = scribe()
     found = fingerprint(request(message("system", "be kind")))
-    writer.prompt(found, "bot", 1)
-    writer.forget([], None)
-    assert writer.prompt(found, "bot", 2).system == ""
-    writer.forget([], found.hash)
-    assert writer.prompt(found, "bot", 3).system == "be kind"
+    x = exchange(prompt_hash=found.hash)
+    writer.prompt(x, found, 1)
+    writer.forget(exchange(), [])
+    assert writer.prompt(x, found, 2).system == ""
+    writer.forget(x, [])
+    assert writer.prompt(x, found, 3).system == "be kind"
 
 
 def test_forgotten_bodies_are_written_again():
     writer = scribe()
-    addresses, _ = writer.request_messages(request(message("user", "hi")), 7)
+    addresses, _ = writer.request_messages(exchange(request=request(message("user", "hi"))), 7)
     writer.seen.forget([*addresses, "never seen"])
-    assert len(writer.request_messages(request(message("user", "hi")), 8)[1]) == 1
+    assert len(writer.request_messages(exchange(request=request(message("user", "hi"))), 8)[1]) == 1
 
 
 def test_the_memory_of_written_bodies_is_bounded():
     seen = Seen(2)
-    assert [seen.first(a, 1) for a in ("a", "b", "a", "c", "a", "b")] == [True, True, False, True, False, True]
-
-
-def test_a_body_is_written_anew_on_the_first_use_of_a_day_and_never_twice_for_a_late_one():
-    seen, day = Seen(), 86_400_000_000
-    assert [seen.first("a", at) for at in (9 * day - 1, 9 * day, 9 * day - 1, 10 * day - 1, 10 * day)] == [True, True, False, False, True]
+    assert [seen.first(a) for a in ("a", "b", "a", "c", "a", "b")] == [True, True, False, True, False, True]
 
 
 def test_another_installation_has_other_addresses():
-    assert scribe().address("x") != Scribe(b"z" * 32, Redactor([])).address("x")
-    assert scribe().address("x") == scribe().address(b"x")
+    assert scribe().address(b"x") != Scribe(b"z" * 32, Redactor([])).address(b"x")
+    assert scribe().address(b"x") == scribe().address(b"x")
 
 
-def test_no_known_secret_is_in_any_row():
+@pytest.mark.parametrize("mode", ["full", "redacted", "metadata"])
+def test_no_known_secret_is_in_any_row(mode):
     writer = scribe()
     said = request(message("user", f"key {SECRET}"))
     x = exchange(request=said, calls=[(call(f'{{"k":"{SECRET}"}}'), DENY)], error_message=SECRET)
+    x.storing, x.findings = mode, [Finding("v", "c", "warn", SECRET, SECRET)]
     x.answer = Answer(text=f"it is {SECRET}", usage_raw=f'{{"x":"{SECRET}"}}'.encode())
     x.caller = Caller("bot", client=SECRET)
     rows = [
-        writer.request_messages(said, 1),
+        writer.request_messages(x, 1),
         writer.response_message(x, 1),
         writer.call(x, *x.calls[0], decision="d", decided_us=1, judged_us=1),
         writer.exchange(x, provider="openai", durability="commit", priced=Priced(), links=Links()),
-        writer.prompt(fingerprint(request(message("system", SECRET))), "bot", 1),
+        writer.prompt(x, fingerprint(request(message("system", SECRET))), 1),
+        writer.findings(x),
     ]
     assert SECRET not in repr(rows)
 
@@ -129,8 +130,8 @@ def test_an_answer_of_nothing_has_no_message_and_an_equal_one_is_written_once():
 def test_the_text_of_a_prompt_version_is_written_once():
     writer = scribe()
     found = fingerprint(request(message("system", "be kind")))
-    assert writer.prompt(found, "bot", 1).system == "be kind"
-    assert writer.prompt(found, "bot", 2).system == ""
+    assert writer.prompt(exchange(), found, 1).system == "be kind"
+    assert writer.prompt(exchange(), found, 2).system == ""
 
 
 def test_equal_arguments_have_one_hash_however_they_are_written():
@@ -204,3 +205,85 @@ def test_limits_of_a_policy_version_are_rules_too():
         ("few", "ask", "enforce", 6),
         ("spend", "deny", "shadow", 7),
     ]
+
+
+def stored(mode: str, caller: Caller = Caller("bot"), writer: Scribe | None = None):  # noqa: B008 - frozen
+    tools = (Tool("t", "function", b'{"type":"function","function":{"name":"get weather","description":"secret plan"}}'),)
+    said = Request("openai.chat", "gpt-x", False, (message("system", "be kind"), message("user", "hello there")), tools, b"")
+    x = exchange(request=said, storing=mode, caller=caller, answer=Answer(text="so be it"))
+    x.calls = [(call('{"to":"Ada"}', {"to": "Ada"}), DENY)]
+    writer = writer or scribe()
+    addresses, bodies = writer.request_messages(x, 1)
+    row = writer.exchange(x, provider="openai", durability="commit", priced=Priced(), links=Links(addresses))
+    return x, bodies, row, writer.prompt(x, fingerprint(said), 1), writer.call(x, *x.calls[0], decision="d", decided_us=1, judged_us=1)
+
+
+def test_metadata_holds_no_word_of_what_was_said_and_says_what_was_decided():
+    _, bodies, row, prompt, decided = stored("metadata")
+    told = repr((bodies, row, prompt, decided))
+    for word in ("be kind", "hello there", "so be it", "Ada", "secret plan"):
+        assert word not in told
+    assert (row.storing, row.request_model, row.agent) == ("metadata", "gpt-x", "bot")
+    assert (decided.name, decided.policy, decided.rule, decided.effect) == ("pay", "p", "r", "deny")
+    assert prompt.tools == '[{"name":"' + scribe().pen("metadata").body("get weather") + '"}]'
+
+
+def test_names_of_tools_are_found_whatever_the_dialect_declares():
+    tools = ('{"name":"a"}', '{"type":"web_search"}', '{"type":"custom","custom":{"name":"b"}}', '{"function":{"name":"c"}}', '{"name":7}')
+    declared = tuple(Tool("x", "function", tool.encode()) for tool in tools)
+    found = fingerprint(Request("openai.chat", "m", False, (), declared, b""))
+    named = scribe().prompt(exchange(storing="metadata"), found, 1).tools
+    assert named == '[{"name":"a"},{"name":"web_search"},{"name":"b"},{"name":"c"}]'
+    assert scribe().prompt(exchange(storing="metadata"), fingerprint(request()), 1).tools == '[{"name":"t"}]'
+    nothing = fingerprint(Request("openai.chat", "m", False, (), (), b""))
+    assert scribe().prompt(exchange(storing="metadata"), nothing, 1).tools == ""
+
+
+def test_a_session_that_a_client_chose_is_a_hash_in_metadata_and_the_same_each_time():
+    chosen, again, derived = (
+        stored("metadata", Caller("bot", session=session, session_source=source))[2].session
+        for session, source in (("of Ada", "x-session-id"), ("of Ada", "metadata"), ("ses_0", "derived"))
+    )
+    assert chosen == again != "of Ada"
+    assert derived == "ses_0"
+
+
+def test_equal_bodies_of_two_tenants_or_modes_have_different_addresses():
+    writer = scribe()
+    rows = [
+        stored(mode, Caller("bot", team=team), writer)[2]
+        for mode, team in (("full", "red"), ("full", "blue"), ("redacted", "red"), ("full", "red"))
+    ]
+    first, other_team, other_mode, again = (row.request_messages for row in rows)
+    assert first == again
+    assert len({*first, *other_team, *other_mode}) == 6
+
+
+class Sealed:
+    scope = "key-1"
+
+    def sealer(self, caller):
+        return self
+
+    def seal(self, text, about):
+        return f"sealed({len(text)}, {about})"
+
+
+def test_a_vault_seals_what_was_said_and_nothing_else():
+    writer = Scribe(b"k" * 32, Redactor([]), vault=Sealed())
+    _, bodies, row, prompt, decided = stored("redacted", writer=writer)
+    sealed = (*(body.body for body in bodies), row.input_preview, row.output_preview, prompt.system, prompt.tools, decided.arguments)
+    assert all(text.startswith("sealed(") for text in sealed)
+    assert (row.request_model, decided.name, decided.reason) == ("gpt-x", "pay", f"no {SECRET}")
+    assert bodies[0].body.endswith(f"message:{bodies[0].hash})")
+    assert decided.arguments.endswith("call:d)")
+
+
+def test_sizes_and_hashes_are_not_sealed_and_nothing_stays_nothing():
+    _, bodies, row, *_ = stored("metadata", writer=Scribe(b"k" * 32, Redactor([]), vault=Sealed()))
+    assert bodies[0].body.startswith("[text, ")
+    assert row.input_preview.startswith("[text, ")
+    empty = Scribe(b"k" * 32, Redactor([]), vault=Sealed()).exchange(
+        exchange(), provider="p", durability="commit", priced=Priced(), links=Links()
+    )
+    assert empty.input_preview == ""

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from gateway.trace.segments import Segment, growing, parse
 
 HEX = st.text("0123456789abcdef", min_size=32, max_size=32)
-SEGMENTS = st.builds(Segment, HEX, st.integers(0, 999), HEX, st.integers(0, 99_999_999))
+SEGMENTS = st.builds(Segment, HEX, st.integers(-1, 999), HEX, st.integers(0, 99_999_999))
 
 
 @given(SEGMENTS)

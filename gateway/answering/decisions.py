@@ -1,0 +1,72 @@
+"""What is decided about each call of an answer, and put in line for the journal."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from gateway import history
+from gateway.approvals import Question, wanted
+from gateway.config import Settings
+from gateway.continuity import withheld
+from gateway.dialects.events import Limits
+from gateway.exchange import Call, EndState
+from gateway.judge import Judged, judge
+from gateway.policy.explain import denial_text
+from gateway.visit import Visit
+
+
+class Decision(NamedTuple):
+    """A call that needs nobody's word."""
+
+    call: Call
+    judged: Judged
+    judged_us: int
+    decision: str
+
+
+class Settled(NamedTuple):
+    released: bool
+    text: str
+    """In the place of a call that is not released."""
+
+
+def decide(visit: Visit, call: Call) -> Decision | Question:
+    """Judges one call."""
+    if visit.court is None:
+        raise RuntimeError("a call was proposed before the request was admitted")
+    clock = visit.gateway.clock
+    start = clock.mono_us()
+    judged = judge(visit.court, call, clock.now_us())
+    took = clock.mono_us() - start
+    if wanted(judged.verdict):
+        return Question(visit, call, judged.verdict, took)
+    return Decision(call, judged, took, visit.book.new_decision())
+
+
+def recorded(visit: Visit, made: Decision | Question) -> Settled:
+    """Puts the decision in line for the journal."""
+    call, verdict = made.call, made.judged.verdict
+    visit.x.calls.append((call, verdict))
+    visit.x.findings.extend(made.judged.findings)
+    visit.book.decided(call, verdict, made.judged_us, made.decision)
+    if verdict.released:
+        visit.round.append((call, verdict, ""))
+        history.delivered(visit, call)
+        return Settled(True, "")
+    visit.denied = visit.denied or made.decision
+    text = denial_text(verdict, call, made.decision)
+    visit.round.append((call, verdict, text))
+    withheld(visit, call, text)
+    return Settled(False, text)
+
+
+def delivered(visit: Visit) -> EndState:
+    """How an exchange ended whose answer went out to its end."""
+    if visit.undecodable == "truncated" and visit.provider_left:
+        return "upstream_reset"
+    return "complete" if all(verdict.released for _, verdict in visit.x.calls) else "denied"
+
+
+def limits(settings: Settings) -> Limits:
+    bounds = settings.limits
+    return Limits(call_bytes=bounds.call_bytes, hold_bytes=bounds.hold_bytes, calls=bounds.calls)

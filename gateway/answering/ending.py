@@ -1,0 +1,94 @@
+"""How an exchange ends that has no answer of a provider to give: with the gateway's own error, or without a word."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncGenerator
+
+from gateway.answering.leaving import final, head, lasted
+from gateway.dialects.events import Broken
+from gateway.errors import GatewayError, JournalUnavailable
+from gateway.exchange import EndState
+from gateway.visit import Head, Visit
+
+log = logging.getLogger("gateway.answering")
+
+
+async def fail(visit: Visit, error: GatewayError, state: EndState | None = None) -> AsyncGenerator[Head | bytes, None]:
+    """Ends the exchange with an error in the caller's dialect: as an answer, or as the last frame of a stream that has begun."""
+    x = visit.x
+    visit.reserved.give_back()
+    visit.issued.clear()
+    x.state, x.error_code, x.error_message = state or _end_state(visit, error), error.code, error.message
+    if visit.book.ended:  # its end could not be recorded: the error is all that is left to say
+        parts = _unrecorded(visit, error)
+    else:
+        if not visit.answering:  # what waits to leave belongs to an answer that will not come
+            visit.flow = visit.gateway.redactor.flow()
+        wire = visit.incoming.dialect.error_answer(error)
+        frame = visit.stream.error(error) if visit.answering and visit.stream is not None else None
+        parts = final(visit, wire.status, wire.headers, wire.body if frame is None else frame)
+    try:
+        async for part in parts:
+            yield part
+    except JournalUnavailable as unavailable:
+        async for part in _unrecorded(visit, audit_unavailable(unavailable)):
+            yield part
+
+
+async def _unrecorded(visit: Visit, error: GatewayError) -> AsyncGenerator[Head | bytes, None]:
+    """An error that says that nothing can be recorded: the one thing that leaves without a record."""
+    if visit.answering and visit.stream is not None:
+        yield visit.stream.error(error)
+        return
+    wire = visit.incoming.dialect.error_answer(error)
+    yield head(visit, wire.status, {**wire.headers, "content-length": str(len(wire.body))})
+    yield wire.body
+
+
+async def close(visit: Visit) -> None:
+    """The record of an exchange that ended by cancellation. Shielded: the client's leaving must not cost the record. Calls that had not
+    begun to leave do not count."""
+    visit.reserved.give_back()
+    if visit.book.ended:
+        return
+    lasted(visit)
+    try:
+        await asyncio.shield(visit.book.end())
+    except JournalUnavailable:
+        log.error("the end of exchange %s could not be recorded", visit.x.id)  # noqa: TRY400 - the cause is logged by the journal
+
+
+def _end_state(visit: Visit, error: GatewayError) -> EndState:
+    if visit.asked is None:
+        return "rejected"
+    if error.code == "policy_denied":
+        return "denied"
+    if error.kind == "upstream_timeout":
+        return "upstream_timeout"
+    if error.code in ("upstream_reset", "upstream_unreachable"):
+        return "upstream_reset"
+    return "upstream_error" if error.code == "provider_error" else "incomplete"
+
+
+def broken_error(broken: Broken, *, cut: bool) -> GatewayError:
+    """`cut`: the provider's connection ended, as against an answer that says itself that it was cut off."""
+    if broken.code == "truncated" and cut:
+        return GatewayError("upstream", "upstream_reset", "The provider's connection ended inside its answer.")
+    if broken.code == "truncated":
+        return GatewayError("upstream", "truncated", f"The provider's answer was cut off: {broken.detail}")
+    if broken.code == "provider_error":
+        return GatewayError("upstream", "provider_error", f"The provider reported an error: {broken.detail}")
+    return GatewayError(
+        "upstream", broken.code, f"The provider's answer broke its own protocol and was stopped: {broken.detail}"
+    )
+
+
+def audit_unavailable(error: JournalUnavailable) -> GatewayError:
+    return GatewayError(
+        "unavailable",
+        "audit_unavailable",
+        f"The gateway cannot record decisions now ({error}), so it answers nothing. Try again shortly.",
+        retry_after=5,
+    )

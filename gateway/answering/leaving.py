@@ -1,0 +1,89 @@
+"""How bytes leave: a piece of a stream after the records it depends on (`release`), what completes an answer after the record of its end
+(`final`), and by nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Mapping
+
+import msgspec
+
+from gateway import history, steering
+from gateway.validators import text_calls
+from gateway.visit import Head, Visit
+
+EVENT_STREAM = {"content-type": "text/event-stream; charset=utf-8", "cache-control": "no-cache"}
+
+
+async def release(visit: Visit, data: bytes) -> AsyncGenerator[Head | bytes, None]:
+    """Sends a piece of a stream, after everything that must be on record before it."""
+    given, data = data, visit.flow.piece(data)
+    if not data:
+        if given:  # it may leave with what follows
+            visit.reserved.settle()
+        return
+    await visit.book.settle()
+    await history.keep(visit)
+    if not visit.answering:
+        visit.answering = True
+        visit.x.status = 200
+        overhead(visit)
+        yield head(visit, 200, EVENT_STREAM)
+    visit.reserved.settle()
+    visit.x.bytes_out += len(data)
+    yield data
+
+
+async def final(
+    visit: Visit, status: int, headers: Mapping[str, str], data: bytes
+) -> AsyncGenerator[Head | bytes, None]:
+    """Records the end, then sends what completes the answer: its last piece, or all of it."""
+    x = visit.x
+    data = visit.flow.last(data)
+    x.bytes_out += len(data)
+    x.status = x.status or status
+    if not visit.answering:
+        overhead(visit)
+    lasted(visit)
+    await history.keep(visit)
+    await visit.book.end()
+    visit.reserved.settle()
+    if not visit.answering:
+        visit.answering = True
+        yield head(visit, status, {**headers, "content-length": str(len(data))})
+    if data:
+        yield data
+
+
+def head(visit: Visit, status: int, headers: Mapping[str, str]) -> Head:
+    """The provider's headers leave with the answer's own, known secrets taken out of all."""
+    clean = visit.gateway.redactor.text
+    return Head(status, {name: clean(value) for name, value in {**visit.headers, **headers}.items()})
+
+
+def first_byte(visit: Visit) -> None:
+    now = visit.gateway.clock.mono_us()
+    visit.x.upstream_us = now - (visit.asked or now)
+    visit.x.first_byte_us = now - visit.started
+
+
+def overhead(visit: Visit) -> None:
+    """Own time until the client's first byte: all of it but the wait for the provider."""
+    visit.x.overhead_us = visit.gateway.clock.mono_us() - visit.started - visit.x.upstream_us
+
+
+def _forget_paid(visit: Visit) -> None:
+    """An answer that is fetched again costs nothing: its tokens were counted when it was made."""
+    if visit.paid:
+        visit.x.answer = msgspec.structs.replace(visit.x.answer, usage=None)
+
+
+def lasted(visit: Visit) -> None:
+    """Everything that is known only at the end."""
+    if visit.stream is not None:
+        visit.x.answer = visit.stream.answer
+        visit.x.findings.extend(visit.stream.findings)
+    _forget_paid(visit)
+    visit.x.answer = msgspec.structs.replace(visit.x.answer, usage=steering.total(visit.x.answer.usage, visit.x.earlier))
+    if visit.x.request is not None and visit.x.answer.text:
+        visit.x.findings.extend(text_calls.check(visit.x.answer.text, (tool.name for tool in visit.x.request.tools)))
+    visit.x.duration_us = visit.gateway.clock.mono_us() - visit.started

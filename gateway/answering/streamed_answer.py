@@ -1,0 +1,170 @@
+"""An answer as a stream: words flow, each call is held until it is judged, and what ends the answer waits for its record."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import aclosing
+
+from gateway import steering
+from gateway.answering.decisions import Decision, decide, delivered, limits, recorded
+from gateway.answering.ending import broken_error
+from gateway.answering.leaving import EVENT_STREAM, final, first_byte, release
+from gateway.answering.rounds import Rounds
+from gateway.approvals import Question
+from gateway.continuity import keep, keep_early
+from gateway.exchange import Request
+from gateway.holdback import Break, Finishing, Hold, Judge, Judging, Observing, Send, Step, Undecodable
+from gateway.upstream.client import ProviderAnswer
+from gateway.visit import Head, Visit
+
+TAIL_BYTES = 64 * 1024
+"""How much of an answer waits behind its finish for the provider to end; beyond it only the newest piece does."""
+END_GRACE_S = 5.0
+"""How long a provider may take between the finish of its answer and the end of its stream."""
+OPENING_S = 15.0
+"""How long an answer that says nothing is kept from beginning; clients give up on one that never begins."""
+
+
+async def streamed(visit: Visit, request: Request, upstream: ProviderAnswer, rounds: Rounds) -> AsyncGenerator[Head | bytes, None]:
+    x, gateway, dialect = visit.x, visit.gateway, visit.incoming.dialect
+    visit.stream = dialect.stream(request, limits(gateway.settings), enforcing=x.enforcing)
+    hold: Hold = Judging(visit.stream) if x.enforcing else Observing(visit.stream)
+    reacts = x.enforcing and gateway.policies.reacts(x.caller.agent)
+    kept, chunks = b"", _chunks(visit, upstream)
+    async for chunk in chunks:
+        let = _LetGo()
+        async with aclosing(_stepped(visit, hold, chunk, let)) as parts:
+            async for part in parts:
+                yield part
+        data, tail = let.data, let.tail
+        if visit.provider_left:
+            kept = b"".join((kept, data, tail))
+            break
+        if len(kept) + len(tail) > TAIL_BYTES and tail:
+            data, kept = kept + data, b""
+        kept += tail
+        if reacts and not visit.answering:
+            kept += await _reaction(visit, request, hold, chunks)
+            if await rounds.begin(request, visit.stream.answer):
+                return
+            data = _kept_back(visit, data)
+        await keep_early(visit)
+        async for part in release(visit, data):
+            yield part
+        if visit.broken is not None:
+            break
+    if visit.broken is not None:  # what is kept says that the answer ended well: it does not leave
+        raise broken_error(visit.broken, cut=visit.provider_left)
+    await keep(visit)
+    x.state = delivered(visit)
+    async for part in final(visit, upstream.status, EVENT_STREAM, visit.opening + kept):
+        yield part
+
+
+async def _chunks(visit: Visit, upstream: ProviderAnswer) -> AsyncGenerator[bytes | None, None]:
+    """The provider's bytes, then None. A provider whose answer has finished and that keeps the connection open is not waited for much
+    longer."""
+    pieces = upstream.chunks()
+    while True:
+        try:
+            async with asyncio.timeout(END_GRACE_S if visit.finishing else None):
+                chunk = await anext(pieces, None)
+        except TimeoutError:
+            chunk = None
+        yield chunk
+        if chunk is None:
+            return
+
+
+class _LetGo:
+    """What one piece of a stream lets go: words, and what belongs to the answer's end."""
+
+    data = tail = b""
+
+
+async def _stepped(visit: Visit, hold: Hold, chunk: bytes | None, let: _LetGo) -> AsyncGenerator[Head | bytes, None]:
+    """Carries a piece of the stream, or its end, through the hold; yields only while people are asked about its calls."""
+    if visit.x.first_byte_us is None and chunk is not None:
+        first_byte(visit)
+    visit.provider_left = chunk is None
+    steps = hold.close() if chunk is None else hold.feed(chunk)
+    let.data, let.tail, question = _step(visit, hold, steps)
+    while question is not None:
+        async with aclosing(_held(visit, hold, question, let.data)) as parts:
+            async for part in parts:
+                yield part
+        let.data, tail, question = _step(visit, hold, steps)
+        let.tail += tail
+
+
+async def _reaction(
+    visit: Visit, request: Request, hold: Hold, chunks: AsyncGenerator[bytes | None, None]
+) -> bytes:
+    """Raises the error that a denial asks for. Where the model is to be asked again, reads the answer to its end, for what it cost."""
+    if error := steering.error_of(visit):
+        raise error
+    if visit.stream is None or steering.next_request(visit, request, visit.stream.answer) is None:
+        return b""
+    rest: list[bytes] = []
+    async for chunk in chunks:
+        data, tail, question = _step(visit, hold, hold.close() if chunk is None else hold.feed(chunk))
+        rest += (data, tail)
+        if question is not None:  # dialects propose all calls of a turn together, so this would be a call of another one
+            raise RuntimeError("a person was to be asked about a call behind an answer's last")
+        visit.provider_left = chunk is None
+    return b"".join(rest)
+
+
+def _kept_back(visit: Visit, data: bytes) -> bytes:
+    """An answer that has said nothing yet does not begin: until then a denial can still do something else than explain."""
+    said, waited_us = visit.opening + data, visit.gateway.clock.mono_us() - (visit.asked or 0)
+    silent = visit.stream is not None and not visit.stream.spoken and not visit.round
+    silent = silent and len(said) <= TAIL_BYTES and waited_us < OPENING_S * 1e6
+    visit.opening = said if silent else b""
+    return b"" if silent else said
+
+
+async def _held(visit: Visit, hold: Hold, question: Question, data: bytes) -> AsyncGenerator[Head | bytes, None]:
+    """Sends what stands before the call, then signs of life until a person has decided or the wait is over. Whatever ends it, the
+    decision about the call is on record as it stands then."""
+    before, visit.opening = visit.opening + data, b""
+    try:
+        async for part in release(visit, before):
+            yield part
+        async with aclosing(question.waiting()) as signs:
+            async for _ in signs:
+                async for part in release(visit, visit.incoming.dialect.KEEP_ALIVE):
+                    yield part
+    finally:
+        _settle(visit, hold, question)
+
+
+def _settle(visit: Visit, hold: Hold, made: Decision | Question) -> None:
+    settled = recorded(visit, made)
+    hold.settle(released=settled.released, text=settled.text, edited=made.call)
+
+
+def _step(visit: Visit, hold: Hold, steps: Iterator[Step]) -> tuple[bytes, bytes, Question | None]:
+    """Carries out the hold's steps, up to a call that a person must decide about; returns the bytes they let go, those of the answer's
+    tail (its finish and what follows, which waits until the provider has ended without breaking off and the end is on record), and the
+    question about that call."""
+    out: list[bytes] = []
+    tail: list[bytes] = []
+    for step in steps:
+        match step:
+            case Send(data=data):
+                (tail if visit.finishing else out).append(data)
+            case Judge(call=call):
+                decision = decide(visit, call)
+                if isinstance(decision, Question):
+                    return b"".join(out), b"".join(tail), decision
+                _settle(visit, hold, decision)
+            case Finishing():
+                visit.finishing = True
+            case Undecodable(broken=broken):
+                visit.undecodable = broken.code
+                visit.x.unevaluated.append(f"answer:{broken.code}")
+            case Break(broken=broken):
+                visit.broken = broken
+    return b"".join(out), b"".join(tail), None

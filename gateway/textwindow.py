@@ -1,0 +1,175 @@
+"""A window over a text that comes in pieces and leaves in pieces: nothing leaves before it is known what stands there.
+
+A detector needs a whole text, a stream has none. What makes the two meet is a bound: no hit is longer than `look_back` characters. So:
+
+1. A place in the text is *settled* once every hit that begins before it is known to its end: `look_back` characters (and one more, at
+   which a hit could turn out to be none) lie behind it, or the text has ended.
+2. Hits that overlap are decided together and never cut by the settled place. Only a crowd of them longer than `_CROWD` look-backs is.
+3. What was settled stays so. If a text goes on that had ended, a hit over that seam has left in part: the rest of it is replaced, or stops
+   the text, as if the hit began at the seam.
+4. For any cut into pieces, what leaves is what would leave of the whole text, and what has left is a beginning of it.
+
+The window keeps the unsettled text and some of the settled before it, because detectors look at what stands beside a hit. Pure; it knows
+neither wire formats nor policies.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Generic, Protocol, TypeVar
+
+from msgspec import Struct
+
+
+class Hit(Protocol):
+    """What a screen found, by its place in the text it was given."""
+
+    @property
+    def start(self) -> int: ...
+    @property
+    def end(self) -> int: ...
+
+
+H = TypeVar("H", bound=Hit)
+
+
+class Screen(Protocol[H]):
+    """What looks at texts. `find` must say of a text and of a part of it the same, but for hits that reach over the part's ends."""
+
+    @property
+    def look_back(self) -> int:
+        """No hit is longer, in characters."""
+
+    def find(self, text: str) -> Sequence[H]: ...
+    def stops(self, hit: H) -> bool:
+        """Whether a text ends where this hit begins."""
+
+    def redacted(self, text: str, hits: Sequence[H]) -> str:
+        """The text with what takes the place of these hits, `start` and `end` counted from its beginning."""
+
+    def moved(self, hit: H, start: int, end: int) -> H:
+        """The same hit at another place."""
+
+
+_CROWD = 4
+_STRIDE = 8
+"""A look is worth while once an eighth of the look-back has come: each one reads the whole window."""
+
+
+class _Change(Struct, frozen=True):
+    start: int
+    end: int
+    text: str
+
+
+class Window(Generic[H]):
+    """One text on its way. Places are counted in characters from its beginning."""
+
+    def __init__(self, screen: Screen[H], *, whole: bool = False) -> None:
+        self._screen = screen
+        self._hold: int | None = None if whole else screen.look_back + 1
+        """None: nothing is settled before the end."""
+        self._stride = 1 if whole else max(1, screen.look_back // _STRIDE)
+        self._text = ""
+        self._base = 0
+        """Where `_text` begins."""
+        self._changes: list[_Change] = []
+        self.settled = 0
+        self.changed = False
+        self.stop: int | None = None
+        """Where the text must end, and the hits because of which."""
+        self.stopping: tuple[H, ...] = ()
+
+    @property
+    def end(self) -> int:
+        return self._base + len(self._text)
+
+    def feed(self, text: str) -> list[H]:
+        """Takes the next piece; returns the hits that became certain, at their places in the whole text."""
+        self._text += text
+        if self._hold is None or self.end - self.settled < self._hold + self._stride:
+            return []
+        return self._settle(self.end - self._hold)
+
+    def finish(self) -> list[H]:
+        """Nothing follows, as far as anybody knows: the rest is settled."""
+        return self._settle(self.end) if self.settled < self.end else []
+
+    def said(self, start: int, text: str) -> str:
+        """What leaves of the settled piece `text`, which began at `start`. Pieces are asked for once, in their order."""
+        end = start + len(text)
+        if self.stop is not None and self.stop < end:
+            end = max(self.stop, start)
+            text = text[: end - start]
+        parts, at = [], start
+        for change in self._due(start, end):
+            parts.append(text[at - start : max(change.start - start, 0)])
+            if change.start >= start:
+                parts.append(change.text)
+            at = min(change.end, end)
+        parts.append(text[at - start :])
+        return "".join(parts)
+
+    def _due(self, start: int, end: int) -> list[_Change]:
+        self._changes = [change for change in self._changes if change.end > start]
+        return [change for change in self._changes if change.start < end]
+
+    def _settle(self, limit: int) -> list[H]:
+        if self.stop is not None or limit <= self.settled:
+            return []
+        certain: list[H] = []
+        settled = limit
+        for crowd in _crowds(self._found()):
+            start, end = max(crowd[0].start, self.settled), max(hit.end for hit in crowd)
+            if start >= limit:
+                break
+            if end > limit and end - start <= _CROWD * (self._hold or 0):  # one that overlaps its end may still come
+                settled = start
+                break
+            settled = max(settled, end)
+            certain += crowd
+            if self._decide(crowd, start, end):
+                break
+        self.settled = self.end if self.stop is not None else settled
+        self._forget()
+        return certain
+
+    def _found(self) -> list[H]:
+        """Hits that reach over the settled place, at their places in the whole text."""
+        base, screen = self._base, self._screen
+        found = [screen.moved(hit, hit.start + base, hit.end + base) for hit in screen.find(self._text) if hit.start < hit.end]
+        return sorted((hit for hit in found if hit.end > self.settled), key=lambda hit: (hit.start, hit.end))
+
+    def _decide(self, crowd: list[H], start: int, end: int) -> bool:
+        """Puts on record what becomes of hits that overlap; True when the text stops at them."""
+        stopping = tuple(hit for hit in crowd if self._screen.stops(hit))
+        if stopping:
+            self.stop, self.stopping = start, stopping
+            return True
+        text = self._text[start - self._base : end - self._base]
+        placed = [self._screen.moved(hit, max(hit.start, start) - start, hit.end - start) for hit in crowd]
+        clean = self._screen.redacted(text, placed)
+        if clean != text:
+            self._changes.append(_Change(start, end, clean))
+            self.changed = True
+        return False
+
+    def _forget(self) -> None:
+        beside = 2 * self._screen.look_back + 64
+        if self.settled - self._base > 2 * beside:
+            self._text = self._text[self.settled - beside - self._base :]
+            self._base = self.settled - beside
+
+
+def _crowds(hits: list[H]) -> Iterator[list[H]]:
+    """Hits in order of their places, those that overlap together."""
+    crowd: list[H] = []
+    end = 0
+    for hit in hits:
+        if crowd and hit.start >= end:
+            yield crowd
+            crowd = []
+        crowd.append(hit)
+        end = max(end, hit.end)
+    if crowd:
+        yield crowd
