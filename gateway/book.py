@@ -7,7 +7,8 @@
 3. A damaged segment is quarantined at the damage and said so; the others go on. A ledger that takes nothing is tried again each second,
    opened anew when it is broken, and set aside and built again from the journal when that does not help.
 4. What happens in the admin plane is written into a journal of the book's own (`write`) and read back like any other.
-5. `main` adds the admin plane on its own port and ends on SIGTERM, SIGINT or, with `--watch-stdin`, when the parent is gone.
+5. How far the chains have come is signed (`notary.py`), and what is older than retention says is taken away (`ageing.py`).
+6. `main` adds the admin plane on its own port and ends on SIGTERM, SIGINT or, with `--watch-stdin`, when the parent is gone.
 
 Not here: what is written (`journal.py`), what rows are (`stores/`), what may be asked and by whom (`web/`).
 """
@@ -26,14 +27,17 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
+from gateway import clock
+from gateway.ageing import Ageing
 from gateway.config import Settings
 from gateway.errors import StartError
+from gateway.notary import Notary
 from gateway.own_journal import OwnJournal
 from gateway.stores import Answer, Applied, Batch, Offset, Store, StoreTrouble
 from gateway.stores.counting import count
@@ -72,6 +76,9 @@ class Book:
         *,
         set_aside: Callable[[Path], None] | None = None,
         run: str | None = None,
+        notary: Notary | None = None,
+        ageing: Ageing | None = None,
+        max_journal_bytes: int | None = None,
     ) -> None:
         self._journal = journal
         self._open_store = open_store
@@ -88,7 +95,9 @@ class Book:
         self._rest_until: dict[Segment, float] = {}
         self._subscribers: list[Tail] = []
         self._lock = threading.Lock()
-        self._own = OwnJournal(journal, run)
+        self._own = OwnJournal(journal, run, max_journal_bytes)
+        self._notary, self._ageing = notary, ageing
+        self._settled: set[Segment] = set()
 
     def run(self, stop: threading.Event) -> None:
         """Rounds until `stop`, then what is left, then the store is closed."""
@@ -99,6 +108,8 @@ class Book:
         while (self._safe_round() or 0) > 0:
             log.debug("applying what is left")
         self._end_tails()
+        if self._notary is not None:
+            self._notary.close()
         self.store.close()
 
     def round(self) -> int:
@@ -116,6 +127,10 @@ class Book:
         if applied == 0:
             self.store.tend()
             self.caught_up = True
+        if self.store.whole:
+            self._have_it_signed(live)
+        if self._ageing is not None and self.caught_up and self.store.whole:
+            self._ageing.work(self.store.offsets())
         return applied
 
     def status(self) -> Status:
@@ -123,6 +138,8 @@ class Book:
         lag = sum(self._lag(segment) for segment in list(self._segments))
         damaged = {reader.segment.name: reader.damage for reader in readers if reader.damage}
         problem = self.problem or self._own.problem
+        unsigned = self._notary.problem if self._notary is not None else None
+        kept = self._ageing.problem if self._ageing is not None else None
         return Status(
             ready=self.caught_up and problem is None and not damaged,
             lag_bytes=lag,
@@ -131,7 +148,7 @@ class Book:
             ledger=self.store.version,
             problem=problem,
             quarantined=damaged,
-            warnings=[reader.warning for reader in readers if reader.warning],
+            warnings=[warning for warning in (*(reader.warning for reader in readers), unsigned, kept) if warning],
         )
 
     def _lag(self, segment: Segment) -> int:
@@ -265,6 +282,21 @@ class Book:
                 log.error("%s is damaged and not read any further: %s", reader.segment.name, reader.damage)
                 self.store.quarantine(reader.segment, reader.damage)
 
+    def _have_it_signed(self, live: Collection[Segment]) -> None:
+        """Tells the notary how far each segment is read and proven."""
+        if self._notary is None:
+            return
+        offsets = self.store.offsets()
+        for segment in self._segments:
+            reader = self._readers.get(segment)
+            if segment in self._settled or reader is None or reader.damage:
+                continue
+            ended = segment not in live and reader.lag == 0
+            self._notary.note(segment, offsets.get(segment.name, Offset()), ended=ended)
+            if self._notary.settled(segment):
+                self._settled.add(segment)
+        self._notary.sign_due()
+
     def _tell(self, applied: Applied) -> None:
         with self._lock:
             tails = list(self._subscribers)
@@ -295,14 +327,18 @@ def main(
         from gateway.stores.duckdb import Ledger
         from gateway.stores.setting_aside import set_aside
 
-        path = data / "ledger.duckdb"
+        path, said = data / "ledger.duckdb", _read(settings)
+        notary = Notary(data, data / "journal", said.heads, clock.now_us)
         book = Book(
             data / "journal",
             lambda: Ledger(path, on_stuck=_die),
             set_aside=lambda broken: set_aside(broken, "it was broken twice in a row"),
             run=run,
+            notary=notary,
+            ageing=Ageing(data / "journal", notary, lambda: said.cutoffs(clock.now_us())),
+            max_journal_bytes=said.journal.max_bytes,
         )
-        asyncio.run(_serve(book, data, host, port, _read(settings), watch_stdin=watch_stdin))
+        asyncio.run(_serve(book, data, host, port, said, watch_stdin=watch_stdin))
     return 0
 
 
@@ -313,7 +349,6 @@ def _read(settings: Path | None) -> Settings:
 async def _serve(book: Book, data: Path, host: str, port: int, settings: Settings, *, watch_stdin: bool) -> None:
     import uvicorn
 
-    from gateway import clock
     from gateway.config import Limits, Timeouts
     from gateway.front import front
     from gateway.installation import STATE_FILE

@@ -68,6 +68,10 @@ class Ledger:
             self._con.close()
             raise
 
+    @property
+    def whole(self) -> bool:
+        return not self._contents.refilling
+
     def offsets(self) -> Mapping[str, Offset]:
         """While content is filled again, the journal is read from where that stands, damaged segments too."""
         known = dict(self._memory.offsets)

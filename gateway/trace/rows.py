@@ -49,9 +49,18 @@ class Seen:
     def __init__(self, size: int = SEEN) -> None:
         self._size = size
         self._hashes: OrderedDict[str, None] = OrderedDict()
+        self._begin_anew = False
+
+    def begin_anew(self) -> None:
+        """Bodies are to be written again, each when it comes next: retention takes them away by segments, and what is still being said must
+        not go with the segment in which it was said first. May be called from any thread."""
+        self._begin_anew = True
 
     def first(self, address: str) -> bool:
         """True exactly when the body has to be written."""
+        if self._begin_anew:
+            self._begin_anew = False
+            self._hashes.clear()
         if address in self._hashes:
             self._hashes.move_to_end(address)
             return False
