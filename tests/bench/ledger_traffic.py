@@ -136,8 +136,8 @@ class Traffic:
         x = Exchange(f"{at // 1000:012x}7{rng.getrandbits(76):019x}", at, "openai.chat", "/v1/chat/completions", talk.caller, request,
                      len(request.body), upstream=talk.provider, upstream_status=200, status=200, prompt_hash=print_.hash,
                      policy_hash=f"{talk.turn % 3:064x}", enforcing=True)  # fmt: skip
-        addresses, messages = self._scribe.request_messages(request, at)
-        prompt = self._scribe.prompt(print_, talk.agent, at)
+        addresses, messages = self._scribe.request_messages(x, at)
+        prompt = self._scribe.prompt(x, print_, at)
         row = self._scribe.exchange(x, provider=talk.provider, durability="commit", priced=Priced(), links=Links(addresses))
         opened = Opened(row, messages, prompt)
         call, verdict = talk.call()
