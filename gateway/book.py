@@ -131,12 +131,14 @@ class Book:
                     waiting = []
         applied += self._apply(waiting)
         self._note_damage()
-        self._have_it_signed(live)
-        if self._ageing is not None and self.caught_up:
-            self._ageing.work(self.store.offsets())
         if applied == 0:
             self.store.tend()
             self.caught_up = True
+            self._renew_worn()
+        if self.store.whole:
+            self._have_it_signed(live)
+        if self._ageing is not None and self.caught_up and self.store.whole:
+            self._ageing.work(self.store.offsets())
         return applied
 
     def status(self) -> Status:
@@ -237,6 +239,16 @@ class Book:
             self.store = self._open_store()
         except StartError as error:
             self._say(str(error))
+
+    def _renew_worn(self) -> None:
+        """Questions are refused for the moment; the data plane does not notice."""
+        if self.store.worn:
+            self.store.close()
+            self._readers.clear()
+            try:
+                self.store = self._open_store()
+            except StartError as error:
+                raise StoreTrouble(str(error), broken=True) from error
 
     def _say(self, problem: str) -> None:
         if problem != self.problem:
@@ -346,7 +358,7 @@ def main(
         notary = Notary(data, data / "journal", said.heads, clock.now_us)
         book = Book(
             data / "journal",
-            lambda: Ledger(path, on_stuck=_die),
+            lambda: Ledger(path, on_stuck=_die, cutoffs=lambda: said.cutoffs(clock.now_us())),
             set_aside=lambda broken: set_aside(broken, "it was broken twice in a row"),
             run=run,
             notary=notary,
