@@ -7,7 +7,7 @@ records into rows, `sql_guard.py` says which questions may be asked.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
@@ -93,6 +93,8 @@ class Store(Protocol):
     def fetch(self, sql: str, params: Mapping[str, Any]) -> list[dict[str, Any]]:
         """The gateway's own questions: rows by column name, values as the ledger has them, none cut. Never a text of somebody else's.
         Raises Refused."""
+    def arrow(self, sql: str, params: Mapping[str, Any]) -> Iterator[bytes]:
+        """As `fetch`, as a stream in Arrow's format, however long it is."""
     def tend(self) -> None:
         """A bounded piece of housekeeping, for when everything there is has been applied. Raises StoreTrouble."""
     def close(self) -> None: ...
