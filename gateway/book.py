@@ -178,6 +178,10 @@ class Book:
         """The gateway's own questions. Raises Refused."""
         return self.store.fetch(sql, params)
 
+    def arrow(self, sql: str, params: Mapping[str, Any]) -> Iterator[bytes]:
+        """The same as a stream of Arrow's. Raises Refused."""
+        return self.store.arrow(sql, params)
+
     async def write(self, record: Record) -> None:
         """A fact of the admin plane, durable when it returns; the ledger has it a moment later. Raises JournalUnavailable."""
         await self._own.write(record)

@@ -41,6 +41,7 @@ VERBS: dict[str, Verb] = {
     "coverage": Verb("gateway.cli.coverage:coverage", "Show what was judged, and what was not."),
     "show": Verb("gateway.cli.show:show", "Show one exchange with what was said; that is put on record."),
     "feedback": Verb("gateway.cli.feedback:app", "Say, and see, how good an answer or a decision was."),
+    "export": Verb("gateway.cli.export:app", "Take rows, traces and datasets out of the book."),
     "erase": Verb("gateway.cli.erase:erase", "Make content of a tenant or user unreadable for good."),
     "encryption": Verb("gateway.cli.encryption:app", "Make and change the master keys of encrypted content."),
     "sql": Verb("gateway.cli.sql:sql", "Ask the book a question in SQL, read-only."),

@@ -7,7 +7,7 @@ records into rows, `sql_guard.py` says which questions may be asked, `lending.py
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
@@ -108,6 +108,8 @@ class Store(Protocol):
         """Its tables and views, for those who answer questions elsewhere."""
     def loan(self, needs: Sequence[Need]) -> Loan:
         """Rows of one snapshot. Raises Refused."""
+    def arrow(self, sql: str, params: Mapping[str, Any]) -> Iterator[bytes]:
+        """As `fetch`, as a stream in Arrow's format, however long it is."""
     def tend(self) -> None:
         """A bounded piece of housekeeping, for when everything there is has been applied. Raises StoreTrouble."""
     def close(self) -> None: ...

@@ -18,7 +18,7 @@ import contextlib
 import logging
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +28,7 @@ import pyarrow as pa
 
 from gateway.retention import Cutoffs
 from gateway.stores import Answer, Applied, Batch, Offset, Refused, StoreTrouble, contents, sql_guard, sums
-from gateway.stores.answers import collect
+from gateway.stores.answers import arrow_stream, collect
 from gateway.stores.catalogue import read_catalogue
 from gateway.stores.contents import Contents
 from gateway.stores.fold import COLUMNS, Row, Step, fold
@@ -182,6 +182,19 @@ class Ledger:
         """Rows for a reader, of one snapshot: nothing is committed while it is taken. Raises Refused."""
         with self._writing:
             return Loan(self._con, self._shape, needs)
+
+    def arrow(self, sql: str, params: Mapping[str, Any]) -> Iterator[bytes]:
+        """As `fetch`, as an Arrow stream. Its end may be far away: nothing interrupts it but who reads no further."""
+        cursor = self._con.cursor()
+        try:
+            cursor.execute("USE ledger")
+            cursor.execute("BEGIN TRANSACTION READ ONLY")
+            yield from arrow_stream(cursor.sql(sql, params=dict(params)))
+        except duckdb.Error as error:
+            raise Refused("unavailable", f"the ledger could not be read: {error}; ask again in a moment") from error
+        finally:
+            with contextlib.suppress(duckdb.Error):
+                cursor.close()
 
     def tend(self) -> None:
         """Called when everything there is has been applied. Raises StoreTrouble."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from gateway.stores import Answer, Applied, Batch, Offset, Refused
@@ -59,6 +59,9 @@ class MemoryStore:
 
     def loan(self, needs: Sequence[Need]) -> Loan:
         raise Refused("no_sql", "the in-memory store lends no rows; use the DuckDB ledger")
+
+    def arrow(self, sql: str, params: Mapping[str, Any]) -> Iterator[bytes]:
+        raise Refused("no_sql", "the in-memory store answers no SQL; use the DuckDB ledger")
 
     def tend(self) -> None:
         """Nothing of it wears."""
