@@ -110,3 +110,14 @@ def test_a_stream_says_the_same_whether_or_not_forms_are_learned(pieces: list[by
     start = [b"data: " + written({**HEAD, "choices": [{**PLAIN, "delta": {"content": text}}]}) + b"\n\n" for text in ("", "Hi", "you")]
     stream = start + pieces
     assert said([b"".join(stream)] if together else stream, None) == said(stream, 0)
+
+
+@pytest.mark.parametrize("top", [{}, {"obfuscation": 'a"b'}, {"obfuscation": None}, {"obfuscation": "x", "odd": 1}, {"odd": 1}], ids=str)
+def test_a_chunk_that_differs_behind_its_words_is_for_the_parser(top: dict[str, Any]) -> None:
+    assert learned(chunk("one", obfuscation="x")).words(written(chunk("two", **top))) is None
+
+
+@pytest.mark.parametrize("end", range(1, 60))
+def test_a_chunk_that_is_cut_is_for_the_parser(end: int) -> None:
+    for top in ({}, {"obfuscation": "x"}):
+        assert learned(chunk("one", **top)).words(written(chunk("one", **top))[:-end]) is None
