@@ -20,7 +20,7 @@ from starlette.requests import Request as HttpRequest
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from gateway import __version__
+from gateway import __version__, opinions
 from gateway.deadlines import within
 from gateway.dialects import DIALECTS, Dialect
 from gateway.errors import ClientGone, GatewayError, Problem
@@ -52,7 +52,9 @@ class DataPlane:
         if scope["type"] != "http":
             return
         path = scope["raw_path"].decode("latin-1")
-        if path in OPEN_PATHS and scope["method"] in ("GET", "HEAD"):
+        if path == opinions.PATH and scope["method"] == "POST":
+            await (await opinions.feedback(self.gateway, HttpRequest(scope, receive)))(scope, receive, send)
+        elif path in OPEN_PATHS and scope["method"] in ("GET", "HEAD"):
             await self._plain(scope, receive, send)
         else:
             await self._relay(scope, path, receive, send)
