@@ -17,8 +17,9 @@ Json = Any
 Effect = Literal["allow", "warn", "redact", "ask", "deny", "unevaluated"]
 """What judgement came to. Restrictiveness: deny > ask > redact > warn > allow; `unevaluated` is never a pass."""
 
-OnDeny = Literal["explain", "steer", "error"]
-"""A text in the place of the call; the model asked again, told that the call was refused; an error instead of the answer."""
+OnDeny = Literal["explain", "steer", "error", "stop"]
+"""A text in the place of the call; the model asked again, told that the call was refused; an error instead of the answer; a text, and the
+end of the session."""
 
 EndState = Literal[
     "complete",  # the client got the whole answer, with every call that was proposed

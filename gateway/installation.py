@@ -16,6 +16,7 @@ from gateway.state.sqlite_approvals import SqliteApprovals
 from gateway.state.sqlite_belongings import SqliteBelongings
 from gateway.state.sqlite_issued import SqliteIssued
 from gateway.state.sqlite_limits import SqliteLimits
+from gateway.state.sqlite_sessions import SqliteSessions
 
 STATE_FILE = "state.sqlite"
 """In the data folder: what all workers share."""
@@ -52,6 +53,11 @@ def open_limits(settings: Settings) -> SqliteLimits:
 def open_issued(settings: Settings) -> SqliteIssued:
     """Which calls were delivered, beside the keys."""
     return SqliteIssued(_state(settings))
+
+
+def open_sessions(settings: Settings) -> SqliteSessions:
+    """Which sessions are stopped, beside the keys."""
+    return SqliteSessions(_state(settings))
 
 
 def address_key(settings: Settings) -> bytes:

@@ -19,7 +19,7 @@ from gateway.exchange import Call, Endpoint, EndState, Exchange, Owed, Request, 
 from gateway.journal import Journal
 from gateway.judge import Court
 from gateway.policy import PolicySet, Reading
-from gateway.state import Approvals, Belonging, Belongings, Issued, Keys, Limits
+from gateway.state import Approvals, Belonging, Belongings, Issued, Keys, Limits, Sessions
 from gateway.state.reservations import Reservations
 from gateway.trace.redact import Flow, Redactor
 from gateway.trace.rows import Scribe
@@ -44,6 +44,7 @@ class Gateway:
     waiting: WaitingRoom
     limits: Limits
     issued: Issued
+    sessions: Sessions
     scribe: Scribe
     redactor: Redactor
     clock: Clock = field(default_factory=Clock)
@@ -122,6 +123,8 @@ class Visit:
     """Monotonic µs until when this answer waits for people; set when it first does."""
     denied: str = ""
     """Id of the first decision that withheld a call."""
+    stopped: bool = False
+    """A denial of this answer has stopped the session."""
     finishing: bool = False
     broken: Broken | None = None
     undecodable: str = ""

@@ -37,6 +37,7 @@ from gateway.installation import (
     open_issued,
     open_keys,
     open_limits,
+    open_sessions,
     provider_keys,
 )
 from gateway.journal import Journal
@@ -93,6 +94,7 @@ def assemble(
         waiting=WaitingRoom(approvals.decided, settings.approvals.held),
         limits=open_limits(settings),
         issued=open_issued(settings),
+        sessions=open_sessions(settings),
         scribe=Scribe(address_key(settings), redactor),
         redactor=redactor,
         clock=clock,
@@ -203,6 +205,7 @@ class Worker:
                 if round_number % EXPIRE_EVERY == 0:
                     await asyncio.to_thread(approvals.expire, self._clock.now_us())
                 await minutes.write(approvals, self._journal.append)
+                await minutes.write_sessions(self.plane.gateway.sessions, self._journal.append)
             except (GatewayError, JournalUnavailable) as e:
                 log.error("approvals could not be recorded yet: %s", e)  # noqa: TRY400 - no traceback wanted
             round_number += 1

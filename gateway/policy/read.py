@@ -77,10 +77,8 @@ _LATER_KEYS: Final = {
 _LATER_VALUES: Final[dict[str, tuple[Any, ...]]] = {
     "at": ("tool_result", "request", "output"),
     "effect": ("redact",),
-    "on_deny": ("stop",),
 }
-_FOR_FILE: Final = frozenset({"on_deny"})
-_FOR_RULE: Final = frozenset({"detect", "replace", "at", "effect", "on_deny"})
+_FOR_RULE: Final = frozenset({"detect", "replace", "at", "effect"})
 
 
 def _not_supported(document: Document) -> Iterator[Problem]:
@@ -92,7 +90,7 @@ def _not_supported(document: Document) -> Iterator[Problem]:
 
 def _unsupported(document: Document) -> list[Path]:
     top = document.value
-    found: list[Path] = [(key,) for key in top if key in _FOR_FILE and _is_later(key, top[key])]
+    found: list[Path] = []
     rules = top.get("rules")
     for i, rule in enumerate(rules if isinstance(rules, list) else ()):
         if isinstance(rule, dict):
@@ -256,6 +254,7 @@ def _layer(
         vars=values,
         size=_size(values),
         on_deny=model.on_deny,
+        end_session_after=model.denials.end_session_after if model.denials else None,
         verify_history=model.verify_history,
         hide_denied=model.hide_denied,
         labels=tuple((label, glob) for glob, notes in model.tools.items() for label in notes.labels),

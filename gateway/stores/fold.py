@@ -27,6 +27,8 @@ from gateway.trace.record import (
     PromptRow,
     Record,
     RuleRow,
+    SessionChanged,
+    SessionRow,
 )
 from gateway.trace.segments import Segment
 
@@ -42,6 +44,7 @@ _RENAMED = {
     "created_us": "created_at",
     "expires_us": "expires_at",
     "used_us": "used_at",
+    "changed_us": "changed_at",
 }
 """Points in time are timestamps in the ledger; spans of time keep their `_us`."""
 
@@ -68,6 +71,7 @@ COLUMNS: dict[str, tuple[str, ...]] = {
     "policy_rules_loaded": ("hash", *_names(RuleRow)),
     "boots": _names(Booted),
     "approval_changes": _names(ApprovalRow),
+    "session_changes": _names(SessionRow),
 }  # fmt: skip
 """Base tables and the order of values in their rows."""
 
@@ -103,7 +107,7 @@ def fold(parts: Iterable[tuple[Segment, Iterable[Record]]]) -> list[Step]:
     return [step for step in steps if step.count]
 
 
-def _take(step: Step, segment: Segment, record: Opened | Decided | Ended | PolicyLoaded | ApprovalChanged) -> None:
+def _take(step: Step, segment: Segment, record: Opened | Decided | Ended | PolicyLoaded | ApprovalChanged | SessionChanged) -> None:
     origin = (segment.run, segment.slot, segment.boot)
     match record:
         case Opened(exchange, messages, prompt):
@@ -124,6 +128,8 @@ def _take(step: Step, segment: Segment, record: Opened | Decided | Ended | Polic
             step.add("policy_rules_loaded", ((policy.hash, *msgspec.structs.astuple(rule)) for rule in policy.rules))
         case ApprovalChanged(approval):
             step.add("approval_changes", [msgspec.structs.astuple(approval)])
+        case SessionChanged(session):
+            step.add("session_changes", [msgspec.structs.astuple(session)])
 
 
 def _calls(step: Step, calls: tuple[CallRow, ...]) -> None:

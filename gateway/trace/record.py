@@ -226,6 +226,27 @@ class ApprovalRow(Struct, frozen=True, omit_defaults=True):
     used_us: int | None = None
 
 
+class SessionRow(Struct, frozen=True, omit_defaults=True):
+    """A session that a denial has stopped or an operator has resumed: a row of `session_changes`."""
+
+    session: str
+    agent: str
+    change: int
+    """Counts the changes of this session from 1. One change may be recorded twice."""
+    state: str
+    """stopped | resumed"""
+    changed_us: int
+    team: str | None = None
+    user: str | None = None
+    policy: str = ""
+    rule: str = ""
+    exchange_id: str = ""
+    decision_id: str = ""
+    """The denial that stopped it."""
+    changed_by: str = ""
+    """The person who resumed it."""
+
+
 class Booted(Struct, frozen=True, tag="booted"):
     """First record of every segment: which worker, in which run of the gateway. Exchanges left open by an earlier boot of the same slot,
     or by any boot of an earlier run, are `interrupted`. The book (slot -1) has no exchanges and ends nobody's."""
@@ -264,7 +285,11 @@ class ApprovalChanged(Struct, frozen=True, tag="approval"):
     approval: ApprovalRow
 
 
-Record = Booted | Opened | Decided | Ended | PolicyLoaded | ApprovalChanged
+class SessionChanged(Struct, frozen=True, tag="session"):
+    session: SessionRow
+
+
+Record = Booted | Opened | Decided | Ended | PolicyLoaded | ApprovalChanged | SessionChanged
 
 BODIES: dict[type[Struct], tuple[str, ...]] = {
     ExchangeRow: ("error_message", "input_preview", "output_preview"),
