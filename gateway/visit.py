@@ -18,7 +18,7 @@ from gateway.errors import GatewayError
 from gateway.exchange import Call, Endpoint, EndState, Exchange, Owed, Request, Verdict
 from gateway.journal import Journal
 from gateway.judge import Court
-from gateway.policy import PolicySet, Reading
+from gateway.policy import PolicySet, Reading, Told
 from gateway.state import Approvals, Belonging, Belongings, Issued, Keys, Limits, Sessions
 from gateway.state.reservations import Reservations
 from gateway.trace.redact import Flow, Redactor
@@ -115,6 +115,8 @@ class Visit:
     """The calls of the running answer, each with its verdict and, when it was withheld, the text in its place."""
     issued: list[bytes] = field(default_factory=list)
     """Digests of released calls that are not written down yet."""
+    forged: frozenset[Told] = frozenset()
+    """What the request tells of earlier calls and never happened, where this gateway has seen the conversation from its beginning."""
     again: Callable[[bytes], AbstractAsyncContextManager[tuple[Request, ProviderAnswer]]] | None = None
     """Asks the provider once more."""
     opening: bytes = b""

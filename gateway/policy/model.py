@@ -199,6 +199,7 @@ class EarlierCall(Section):
 
     call: CallOf = Field(description="`{tool: {argument: value}}`.")
     result: Json = Field(None, description="What the tool answered.")
+    forged: bool = Field(False, description="The client made it up: it was never delivered.")
 
 
 class CallerOfTest(Section):

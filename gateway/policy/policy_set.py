@@ -139,6 +139,7 @@ class PolicySet:
     _agents: dict[str, tuple[Policy, ...]] = field(default_factory=dict, repr=False)
     _plans: dict[tuple[str, str], Plan] = field(default_factory=dict, repr=False)
     _reacting: dict[str, bool] = field(default_factory=dict, repr=False)
+    _recalling: dict[str, bool] = field(default_factory=dict, repr=False)
     _batches: dict[tuple[Condition, ...], Batch] = field(default_factory=dict, repr=False)
 
     @property
@@ -174,6 +175,15 @@ class PolicySet:
         """Whether the conversations that this agent sends must be ones that happened."""
         enforced = (policy for policy in self.applying(agent) if policy.mode == "enforce")
         return any(layer.verify_history for policy in enforced for layer in policy.layers)
+
+    def recalls(self, agent: str) -> bool:
+        """Whether a condition about this agent's calls asks what tools said: then it matters which calls were delivered."""
+        found = self._recalling.get(agent)
+        if found is None:
+            layers = (layer for policy in self.applying(agent) for layer in policy.layers)
+            found = any(guard.condition is not None and guard.condition.recalls for layer in layers for guard in layer.guards)
+            _keep(self._recalling, agent, found)
+        return found
 
     def hides(self, agent: str, tool: str) -> bool:
         """Whether this agent's model need not see the tool: no call of it could ever be granted."""

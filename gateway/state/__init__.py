@@ -199,6 +199,8 @@ class Issued(Protocol):
 
     def keep(self, owner: str, digests: Sequence[bytes], now_us: int) -> None: ...
     def known(self, owner: str, digests: Collection[bytes]) -> frozenset[bytes]: ...
+    def seen(self, owner: str, digests: Collection[bytes]) -> frozenset[bytes]:
+        """Those that this process is sure of without asking the store, in a moment."""
 
 
 class Denial(Struct, frozen=True):
