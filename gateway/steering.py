@@ -23,6 +23,8 @@ def refused(visit: Visit) -> list[tuple[Call, str]]:
 
 def error_of(visit: Visit) -> GatewayError | None:
     """The error that a denial of this round asks for; none beside a granted call, which is on record as delivered."""
+    if visit.withheld is not None and visit.withheld.verdict.on_deny == "error":
+        return GatewayError("refused", "policy_denied", visit.withheld.text)
     if not refused(visit):
         return None
     text = next((text for _, verdict, text in visit.round if _reaction(verdict) == "error"), None)
@@ -55,6 +57,7 @@ def begin_round(visit: Visit, answer: Answer) -> None:
     x.findings.append(Finding("policy", "steered", "info", f"round[{len(x.earlier)}]", detail))
     x.answer, visit.stream = Answer(), None
     visit.round.clear()
+    visit.screening = None
     visit.owed.clear()
     visit.opening, visit.finishing, visit.provider_left = b"", False, False
 

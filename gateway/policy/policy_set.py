@@ -10,13 +10,15 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, NamedTuple
 
-from gateway.exchange import Effect, OnDeny, RuleHit
+from gateway.exchange import Effect, Hook, OnDeny, RuleHit
 from gateway.policy.expressions import MOST_IN_BATCH, Batch, Condition, Size
 from gateway.policy.globs import matches
 from gateway.policy.limits import Cap, Entry
+from gateway.policy.looked import Memory
 from gateway.policy.model import Case, Default, GuardEffect, Mode
+from gateway.validators.detectors import Detector
 
 _CACHED: Final = 4096
 """Entries of a cache before it is emptied."""
@@ -45,7 +47,7 @@ class Guard:
     line: int
     tools: tuple[str, ...]
     condition: Condition | None
-    """None hits on every call of the tools."""
+    """None always holds."""
     hits_when: bool
     """The truth value of the condition that is a hit: True for `when`, False for `require`."""
     effect: GuardEffect
@@ -54,6 +56,11 @@ class Guard:
     message: str | None
     on_deny: OnDeny | None = None
     four_eyes: bool = False
+    at: Hook = "tool_call"
+    detectors: tuple[Detector, ...] = ()
+    """One of them must find something, beside the condition."""
+    buffers: bool = False
+    """Streamed answers are kept back until they are whole."""
 
     def concerns(self, tool: str) -> bool:
         return any(matches(glob, tool) for glob in self.tools)
@@ -124,6 +131,26 @@ class Plan:
     """Conditions of guards that are worth asking in one evaluation: those of one file, an error of which is rare."""
 
 
+class Watch(NamedTuple):
+    """A guard that looks at texts."""
+
+    layer: Layer
+    guard: Guard
+    mode: Literal["enforce", "shadow"]
+
+
+@dataclass(frozen=True, slots=True)
+class Watches:
+    """What is asked about the texts of one agent at one hook."""
+
+    guards: tuple[Watch, ...] = ()
+    labels: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """As in a `Plan`."""
+    on_deny: Mapping[tuple[str, str], OnDeny] = field(default_factory=dict)
+    """As in a `Plan`."""
+    memory: Memory = field(default_factory=Memory)
+
+
 @dataclass(frozen=True, eq=False)
 class PolicySet:
     """All policies of a folder. Compared by identity; `hash` says whether two are the same."""
@@ -138,6 +165,7 @@ class PolicySet:
     """`<commit>` or `<commit>-dirty`."""
     _agents: dict[str, tuple[Policy, ...]] = field(default_factory=dict, repr=False)
     _plans: dict[tuple[str, str], Plan] = field(default_factory=dict, repr=False)
+    _watches: dict[tuple[str, Hook], Watches] = field(default_factory=dict, repr=False)
     _reacting: dict[str, bool] = field(default_factory=dict, repr=False)
     _recalling: dict[str, bool] = field(default_factory=dict, repr=False)
     _batches: dict[tuple[Condition, ...], Batch] = field(default_factory=dict, repr=False)
@@ -206,6 +234,13 @@ class PolicySet:
             _keep(self._plans, (agent, tool), found)
         return found
 
+    def watches(self, agent: str, hook: Hook) -> Watches:
+        found = self._watches.get((agent, hook))
+        if found is None:
+            found = watches(self.applying(agent), hook)
+            _keep(self._watches, (agent, hook), found)
+        return found
+
     def batch(self, conditions: tuple[Condition, ...]) -> Batch:
         """Many tools share one: it is made of a policy's guards, not of names."""
         found = self._batches.get(conditions)
@@ -213,6 +248,19 @@ class PolicySet:
             found = Batch(conditions)
             _keep(self._batches, conditions, found, _BATCHED)
         return found
+
+
+def watches(policies: tuple[Policy, ...], hook: Hook) -> Watches:
+    """Guards of a hook other than `tool_call`, each once per mode."""
+    voices = _voices(policies)
+    found = {
+        (layer.file, guard.id, mode): Watch(layer, guard, mode)
+        for layer, outer, _ in voices
+        for guard in layer.guards
+        if guard.at == hook
+        for mode in [_joint_mode(outer, guard.mode)]
+    }
+    return Watches(tuple(found.values()), _labels(layer for layer, *_ in voices), _on_deny(policies))
 
 
 def provider_prefix(tool: str) -> str:
@@ -257,7 +305,7 @@ def plan(policies: tuple[Policy, ...], tool: str) -> Plan:
         (layer, guard, _joint_mode(mode, guard.mode))
         for layer, mode, _ in voices
         for guard in layer.guards
-        if guard.concerns(tool)
+        if guard.at == "tool_call" and guard.concerns(tool)
     )
     labels = _labels(layer for layer, *_ in voices)
     return Plan(tuple(hits), guards, bool(enforcing), _on_deny(policies), _caps(voices, tool), labels, _together(guards))

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import re
 from collections import OrderedDict, deque
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from decimal import Decimal, InvalidOperation
@@ -230,15 +230,33 @@ class Earlier:
         only in part."""
         if "\0" in self._arguments or "\0" in (self.result or "") or "\\u0000" in f"{self._arguments}{self.result}":
             raise ValueError("an earlier call holds a zero character, behind which conditions see nothing")
-        result = _object(self.result or "")
+        result = object_of(self.result or "")
         return {
             "name": self.name,
-            "args": _object(self._arguments),
+            "args": object_of(self._arguments),
             "done": self.result is not None,
             "text": self.result or "",
             "result": result,
             "forged": self.forged,
         }
+
+
+def paired(messages: Iterable[Message], forged: Collection[Told] = frozenset()) -> tuple[list[Earlier], list[tuple[Earlier | None, str]]]:
+    """The calls of a conversation, and its results, each with the call that it answers; None where there is none. Ids may come again in
+    later turns: a result answers the first call of its id that has none yet."""
+    calls: list[Earlier] = []
+    results: list[tuple[Earlier | None, str]] = []
+    waiting: dict[str, deque[Earlier]] = {}
+    for at, message in enumerate(messages):
+        for nth, before in enumerate(message.calls):
+            calls.append(Earlier(before.name, before.arguments, forged=Told("call", at, nth) in forged))
+            waiting.setdefault(before.id, deque()).append(calls[-1])
+        for call_id, text in message.results:
+            answered = waiting[call_id].popleft() if waiting.get(call_id) else None
+            if answered is not None:
+                answered.result = text
+            results.append((answered, text))
+    return calls, results
 
 
 class Conversation:
@@ -277,20 +295,14 @@ class Conversation:
 
     @cached_property
     def _course(self) -> tuple[tuple[Earlier, ...], tuple[Result, ...]]:
-        """Calls and results in order. Ids may come again in later turns: a result answers the first call of its id that has none yet."""
-        calls: list[Earlier] = []
+        calls, answered = paired(self._messages, self._forged)
+        places = (Told("result", at, nth) for at, message in enumerate(self._messages) for nth in range(len(message.results)))
         results: list[Result] = []
-        waiting: dict[str, deque[Earlier]] = {}
-        for at, message in enumerate(self._messages):
-            for nth, before in enumerate(message.calls):
-                calls.append(Earlier(before.name, before.arguments, forged=Told("call", at, nth) in self._forged))
-                waiting.setdefault(before.id, deque()).append(calls[-1])
-            for nth, (call_id, text) in enumerate(message.results):
-                answered = waiting[call_id].popleft() if waiting.get(call_id) else None
-                forged = Told("result", at, nth) in self._forged or (answered is not None and answered.forged)
-                if answered is not None:
-                    answered.result, answered.forged = text, forged
-                results.append(Result(answered.name if answered else "?", self._reading(text), forged=forged))
+        for (call, text), place in zip(answered, places, strict=True):
+            forged = place in self._forged or (call is not None and call.forged)
+            if call is not None:
+                call.forged = forged
+            results.append(Result(call.name if call else "?", self._reading(text), forged=forged))
         return tuple(calls), tuple(results)
 
     @cached_property
@@ -401,8 +413,8 @@ def _begins_word(stem: str, text: str) -> bool:
     return False
 
 
-def _object(text: str) -> dict[str, Json]:
-    """The JSON object a text is; an empty one when it is none."""
+def object_of(text: str) -> dict[str, Json]:
+    """The JSON object that a text is; an empty one when it is none."""
     try:
         tree = msgspec.json.decode(text) if text.lstrip()[:1] == "{" else {}
     except (msgspec.DecodeError, RecursionError):
