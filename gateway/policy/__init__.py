@@ -15,7 +15,7 @@ from gateway.policy.explain import denial_text
 from gateway.policy.limits import Meter, NoMeter
 from gateway.policy.load import load
 from gateway.policy.policy_set import EMPTY, Policy, PolicySet
-from gateway.policy.provenance import Conversation, Reading
+from gateway.policy.provenance import Conversation, Reading, Told
 from gateway.policy.screen import Hit, Screen, Sight, screen
 
 __all__ = [
@@ -32,6 +32,7 @@ __all__ = [
     "Result",
     "Screen",
     "Sight",
+    "Told",
     "denial_text",
     "evaluate",
     "load",

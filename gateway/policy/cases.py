@@ -20,7 +20,7 @@ from gateway.policy.evaluate import Facts, evaluate
 from gateway.policy.limits import Charge
 from gateway.policy.model import CallOf, Case
 from gateway.policy.policy_set import Layer, Policy, PolicySet
-from gateway.policy.provenance import Conversation
+from gateway.policy.provenance import Conversation, Told
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +125,7 @@ def facts_of(case: Case, policy: Policy) -> Facts:
         dialect="test",
         model=case.model,
         session=session | case.session,
-        conversation=Conversation(_said_before(case)),
+        conversation=_conversation(case),
         meter=_Spent({name: millionths(value) or 0 for name, value in case.spent.items()}),
         now_us=int(dt.datetime.fromisoformat(case.now).timestamp()) * 1_000_000,
     )
@@ -141,6 +141,13 @@ class _Spent:
         return [self._spent.get(charge.limit, 0) for charge in charges]
 
     take = look
+
+
+def _conversation(case: Case) -> Conversation:
+    """A result of a call that was made up is made up as well."""
+    told, made_up = _said_before(case), {f"call_{at}" for at, earlier in enumerate(case.history) if earlier.forged}
+    forged = {Told("call", at, 0) for at, message in enumerate(told) if message.calls and message.calls[0].id in made_up}
+    return Conversation(told, forged=forged)
 
 
 def _said_before(case: Case) -> list[Message]:

@@ -31,6 +31,8 @@ from gateway.trace.record import (
     ReadRow,
     Record,
     RuleRow,
+    SessionChanged,
+    SessionRow,
 )
 from gateway.trace.segments import Segment
 
@@ -46,6 +48,7 @@ _RENAMED = {
     "created_us": "created_at",
     "expires_us": "expires_at",
     "used_us": "used_at",
+    "changed_us": "changed_at",
 }
 """Points in time are timestamps in the ledger; spans of time keep their `_us`."""
 
@@ -78,6 +81,7 @@ COLUMNS: dict[str, tuple[str, ...]] = {
     "content_reads_told": _timed(ReadRow, "read_at"),
     "erasures_told": _timed(ErasureRow, "erased_at"),
     "feedback_told": _timed(FeedbackRow, "given_at"),
+    "session_changes": _names(SessionRow),
 }  # fmt: skip
 """The ledger's tables of facts and the order of values in their rows; those of content are in `bodies.py`."""
 
@@ -113,7 +117,7 @@ def fold(parts: Iterable[tuple[Segment, Iterable[Record]]]) -> list[Step]:
     return [step for step in steps if step.count]
 
 
-Told = Opened | Decided | Ended | PolicyLoaded | ApprovalChanged | ContentRead | Erased | FeedbackGiven
+Told = Opened | Decided | Ended | PolicyLoaded | ApprovalChanged | ContentRead | Erased | FeedbackGiven | SessionChanged
 
 
 def _take(step: Step, segment: Segment, record: Told) -> None:
@@ -142,6 +146,8 @@ def _take(step: Step, segment: Segment, record: Told) -> None:
             step.add("erasures_told", [msgspec.structs.astuple(erasure)])
         case FeedbackGiven(feedback):
             step.add("feedback_told", [msgspec.structs.astuple(feedback)])
+        case SessionChanged(session):
+            step.add("session_changes", [msgspec.structs.astuple(session)])
 
 
 def _calls(step: Step, calls: tuple[CallRow, ...]) -> None:

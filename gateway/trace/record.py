@@ -246,6 +246,27 @@ class ApprovalRow(Struct, frozen=True, omit_defaults=True):
     used_us: int | None = None
 
 
+class SessionRow(Struct, frozen=True, omit_defaults=True):
+    """A session that a denial has stopped or an operator has resumed: a row of `session_changes`."""
+
+    session: str
+    agent: str
+    change: int
+    """Counts the changes of this session from 1. One change may be recorded twice."""
+    state: str
+    """stopped | resumed"""
+    changed_us: int
+    team: str | None = None
+    user: str | None = None
+    policy: str = ""
+    rule: str = ""
+    exchange_id: str = ""
+    decision_id: str = ""
+    """The denial that stopped it."""
+    changed_by: str = ""
+    """The person who resumed it."""
+
+
 class ReadRow(Struct, frozen=True, omit_defaults=True):
     """Somebody read content: a row of `content_reads`."""
 
@@ -338,6 +359,10 @@ class ApprovalChanged(Struct, frozen=True, tag="approval"):
     approval: ApprovalRow
 
 
+class SessionChanged(Struct, frozen=True, tag="session"):
+    session: SessionRow
+
+
 class ContentRead(Struct, frozen=True, tag="read"):
     read: ReadRow
 
@@ -350,7 +375,7 @@ class FeedbackGiven(Struct, frozen=True, tag="feedback"):
     feedback: FeedbackRow
 
 
-Record = Booted | Opened | Decided | Ended | PolicyLoaded | ApprovalChanged | ContentRead | Erased | FeedbackGiven
+Record = Booted | Opened | Decided | Ended | PolicyLoaded | ApprovalChanged | ContentRead | Erased | FeedbackGiven | SessionChanged
 
 BODIES: dict[type[Struct], tuple[str, ...]] = {
     ExchangeRow: ("error_message", "input_preview", "output_preview"),
