@@ -81,7 +81,7 @@ COLUMNS: dict[str, tuple[str, ...]] = {
     "content_reads_told": _timed(ReadRow, "read_at"),
     "erasures_told": _timed(ErasureRow, "erased_at"),
     "feedback_told": _timed(FeedbackRow, "given_at"),
-    "session_changes": _names(SessionRow),
+    "session_changes": names_of(SessionRow),
 }  # fmt: skip
 """The ledger's tables of facts and the order of values in their rows; those of content are in `bodies.py`."""
 
