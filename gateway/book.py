@@ -149,6 +149,9 @@ class Book:
         """Anybody's SQL: it is run in another process. Raises Refused."""
         return self._office.ask(self.store, question)
 
+    def views(self) -> Mapping[str, Mapping[str, str]]:
+        return self.store.views()
+
     def query(self, sql: str, limit: int, params: Mapping[str, Any] | None = None) -> Answer:
         """SQL of our own. Raises Refused."""
         return self.store.query(sql, limit, params)

@@ -126,7 +126,8 @@ def explain(error: Exception) -> tuple[str, int]:
         case StartError():
             return f"tollhouse: {error}", CANNOT_START
         case GatewayError():
-            return f"tollhouse: {error.message} [{error.code}]", FAILED
+            first, newline, rest = error.message.partition("\n")
+            return f"tollhouse: {first} [{error.code}]{newline}{rest}", FAILED
         case JournalUnavailable():
             return f"tollhouse: the journal cannot be written: {error}; free disk space or fix permissions", FAILED
         case OSError():

@@ -13,15 +13,15 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable, Mapping, Sequence
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import msgspec
 from msgspec import Struct
 
 from gateway.stores.lending import Need, Shape
+from gateway.stores.media_types import Form
 
 Scalar = str | int | float | bool | None
-Form = Literal["json", "csv", "arrow", "parquet"]
 MAX_MESSAGE = 1024 * 1024
 MAX_BODY = 80 * 1024 * 1024
 """Bytes of one answer; what `forms` makes stays below."""

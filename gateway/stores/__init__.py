@@ -94,6 +94,8 @@ class Store(Protocol):
         """Remembers that the segment is not read beyond its offset. Raises StoreTrouble."""
     def query(self, sql: str, limit: int, params: Mapping[str, Any] | None = None) -> Answer:
         """Runs SQL of our own over the rows. Raises Refused."""
+    def views(self) -> Mapping[str, Mapping[str, str]]:
+        """What may be asked about: table or view → column → type."""
     def shape(self) -> Shape:
         """Its tables and views, for those who answer questions elsewhere."""
     def loan(self, needs: Sequence[Need]) -> Loan:

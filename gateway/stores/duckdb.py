@@ -100,6 +100,10 @@ class Ledger:
                 cursor.close()
         return Answer(columns, types, rows, truncated, round((time.monotonic() - started) * 1000, 3))
 
+    def views(self) -> Mapping[str, Mapping[str, str]]:
+        """In alphabetical order."""
+        return {name: self._types[name] for name in sorted(self._catalogue.public)}
+
     def shape(self) -> Shape:
         return self._shape
 

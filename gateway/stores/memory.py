@@ -45,6 +45,9 @@ class MemoryStore:
     def query(self, sql: str, limit: int, params: Mapping[str, Any] | None = None) -> Answer:
         raise Refused("no_sql", "the in-memory store answers no SQL; use the DuckDB ledger")
 
+    def views(self) -> Mapping[str, Mapping[str, str]]:
+        return {}
+
     def shape(self) -> Shape:
         raise Refused("no_sql", "the in-memory store answers no SQL; use the DuckDB ledger")
 

@@ -22,11 +22,12 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from gateway.question.wire import Question, Reply
 from gateway.stores import Answer, Refused
+from gateway.stores.media_types import MEDIA_TYPES
 from gateway.trace.record import Record
 from gateway.web import queries
 from gateway.web.answers import MAX_BODY, SECURITY, error_answer, json_answer, limited_body
 from gateway.web.approvals import ApprovalsDesk
-from gateway.web.sql_forms import MEDIA_TYPES, sql_answer, wanted_form
+from gateway.web.sql_forms import sql_answer, wanted_form
 
 QUERIES_AT_ONCE = 4
 HEARTBEAT_S = 15.0
@@ -64,6 +65,8 @@ class Desk(Protocol):
         """SQL that somebody sent. Raises Refused."""
     def query(self, sql: str, limit: int, params: Mapping[str, Any] | None = None) -> Answer:
         """SQL that is shipped with the gateway. Raises Refused."""
+    def views(self) -> Mapping[str, Mapping[str, str]]:
+        """What can be asked about: table or view → column → type."""
     def subscribe(self) -> Subscription: ...
     async def write(self, record: Record) -> None:
         """A fact of the admin plane, durable when it returns. Raises JournalUnavailable."""
@@ -86,6 +89,7 @@ def create(desk: Desk, token: str, hosts: Sequence[str], people: ApprovalsDesk) 
         Route("/livez", admin.livez),
         Route("/readyz", admin.readyz),
         Route("/sql", admin.guarded(admin.sql), methods=["POST"]),
+        Route("/views", admin.guarded(admin.views)),
         Route("/tail", admin.guarded(admin.tail)),
         Route("/queries", admin.guarded(admin.list_queries)),
         Route("/queries/{name}", admin.guarded(admin.one_query)),
@@ -133,6 +137,9 @@ class _Admin:
             return error_answer(406, "not_acceptable", f"an answer can be {', '.join(MEDIA_TYPES.values())}")
         reply = await self._answer(self._desk.ask, Question(question.sql, question.limit, question.params, form))
         return reply if isinstance(reply, Response) else sql_answer(reply, form)
+
+    async def views(self, request: Request) -> Response:
+        return json_answer({"views": self._desk.views()})
 
     async def list_queries(self, request: Request) -> Response:
         return json_answer({"queries": [_described(query) for query in queries.read_all().values()]})
@@ -239,7 +246,7 @@ def _described(query: queries.Query) -> dict[str, Any]:
 
 
 async def _not_found(*_: object) -> Response:
-    return error_answer(404, "not_found", "there are /livez /readyz /sql /tail /queries /approvals here")
+    return error_answer(404, "not_found", "there are /livez /readyz /sql /views /tail /queries /approvals here")
 
 
 async def _wrong_method(request: Request, error: Exception) -> Response:

@@ -48,6 +48,9 @@ class Desk:
     def ask(self, question: Question) -> Reply:
         return OFFICE.ask(self.ledger, question)
 
+    def views(self) -> Mapping[str, Mapping[str, str]]:
+        return self.ledger.views()
+
     def subscribe(self) -> Tail:
         tail = Tail(asyncio.get_running_loop(), self.tails.remove)
         self.tails.append(tail)
@@ -100,7 +103,7 @@ def test_not_ready_is_503_and_says_what_is_wrong(desk: Desk) -> None:
     }  # fmt: skip
 
 
-GUARDED = [("POST", "/sql"), ("GET", "/tail"), ("GET", "/queries"), ("GET", "/queries/latest_decisions")]
+GUARDED = [("POST", "/sql"), ("GET", "/tail"), ("GET", "/views"), ("GET", "/queries"), ("GET", "/queries/latest_decisions")]
 GUARDED += [("GET", "/approvals"), ("GET", "/approvals/apr_1"), ("POST", "/approvals/apr_1/approve"), ("POST", "/approvals/apr_1/deny")]
 
 
@@ -323,3 +326,10 @@ def test_an_error_points_at_its_place(desk: Desk, sql: str, position: int | None
         assert shown == ""
         at = len(caret) - 1 - len("LINE 1: ")
         assert 0 <= at <= len(sql.split("\n")[int(line[5]) - 1])
+
+
+def test_what_can_be_asked_about_is_listed_with_its_columns_and_types(desk: Desk) -> None:
+    views = send(desk, "GET", "/views").json()["views"]
+    assert set(views) == desk.ledger._catalogue.public
+    assert list(views["calls"].items())[:3] == [("exchange_id", "VARCHAR"), ("id", "VARCHAR"), ("decided_at", "TIMESTAMP")]
+    assert views["cost_daily"]["cost"].startswith("DECIMAL")
