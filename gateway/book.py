@@ -37,8 +37,9 @@ from gateway.config import Settings
 from gateway.errors import StartError
 from gateway.own_journal import OwnJournal
 from gateway.question.office import Office
+from gateway.question.snapshots import Snapshot, Snapshots
 from gateway.question.wire import Question, Reply
-from gateway.stores import Answer, Applied, Batch, Offset, Store, StoreTrouble
+from gateway.stores import Answer, Applied, Batch, Offset, Refused, Store, StoreTrouble
 from gateway.stores.counting import count
 from gateway.stores.intake import SegmentReader, head_before, segments
 from gateway.trace.record import Record
@@ -75,6 +76,7 @@ class Book:
         *,
         set_aside: Callable[[], None] | None = None,
         run: str | None = None,
+        snapshots: Snapshots | None = None,
     ) -> None:
         self._journal = journal
         self._open_store = open_store
@@ -92,6 +94,7 @@ class Book:
         self._subscribers: list[Tail] = []
         self._lock = threading.Lock()
         self._office = Office()
+        self._snapshots = snapshots or Snapshots(journal.parent / "snapshots")
         self._own = OwnJournal(journal, run)
 
     def run(self, stop: threading.Event) -> None:
@@ -105,6 +108,7 @@ class Book:
             log.debug("applying what is left")
         self._end_tails()
         self._office.close()
+        self._snapshots.close()
         self.store.close()
 
     def round(self) -> int:
@@ -148,6 +152,10 @@ class Book:
     def ask(self, question: Question) -> Reply:
         """Anybody's SQL: it is run in another process. Raises Refused."""
         return self._office.ask(self.store, question)
+
+    def snapshot(self, since: str | None = None, *, parquet: bool = False) -> Snapshot:
+        """A copy of everything that can be asked about. Raises Refused."""
+        return self._snapshots.make(self.store, self.store.views(), since=since, parquet=parquet)
 
     def views(self) -> Mapping[str, Mapping[str, str]]:
         return self.store.views()
@@ -308,13 +316,15 @@ def main(
         from gateway.stores.opening import set_aside
 
         path = data / "ledger.duckdb"
+        wanted = _read(settings)
         book = Book(
             data / "journal",
             lambda: Ledger(path, on_stuck=_die),
             set_aside=lambda: set_aside(path, "it was broken twice in a row"),
             run=run,
+            snapshots=Snapshots(data / "snapshots", wanted.snapshots.keep),
         )
-        asyncio.run(_serve(book, data, host, port, _read(settings), watch_stdin=watch_stdin))
+        asyncio.run(_serve(book, data, host, port, wanted, watch_stdin=watch_stdin))
     return 0
 
 
@@ -363,14 +373,26 @@ async def _serve(book: Book, data: Path, host: str, port: int, settings: Setting
     reading = asyncio.create_task(asyncio.to_thread(book.run, stop))
     serving = asyncio.create_task(server.serve())
     telling = asyncio.create_task(tell(approvals, hooks, clock.now_us))
+    publishing = asyncio.create_task(_publish(book, settings.snapshots.every))
     stopping = asyncio.create_task(told.wait())
     await asyncio.wait({reading, serving, stopping}, return_when=asyncio.FIRST_COMPLETED)
     stop.set()
     server.should_exit = True
     stopping.cancel()
     telling.cancel()
+    publishing.cancel()
     await asyncio.gather(reading, serving)
     await book.close_own()
+
+
+async def _publish(book: Book, every: float) -> None:
+    """A snapshot now and then; one that fails is told and tried again when the next is due."""
+    while every > 0:
+        await asyncio.sleep(every)
+        try:
+            await asyncio.to_thread(book.snapshot)
+        except Refused as refused:
+            log.warning("no snapshot was made: %s", refused.message)
 
 
 def _when_closed(told: asyncio.Event) -> None:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:  # half a second that only asking the file itself needs
 
 DEFAULT_DATA = ".tollhouse"
 _SLOWEST_S = 40.0
+_SNAPSHOT_S = 1900.0
 _Found = TypeVar("_Found")
 
 
@@ -94,6 +95,31 @@ def views(data: Path) -> Mapping[str, Mapping[str, str]]:
         except httpx.HTTPError:  # gone; the file says the same
             return _in_file(data, lambda ledger: ledger.views())
     return _in_file(data, lambda ledger: ledger.views())
+
+
+def make_snapshot(data: Path, since: str | None, *, parquet: bool) -> Path:
+    """Where it is. Raises GatewayError."""
+    client = admin_client(data)
+    if client is not None:
+        try:
+            with client:
+                told = client.post("/snapshots", json={"since": since, "parquet": parquet}, timeout=_SNAPSHOT_S)
+                if told.status_code != httpx.codes.OK:
+                    raise refusal(told)
+                return Path(told.json()["path"])
+        except httpx.ConnectError:
+            return _snapshot_of_file(data, since, parquet=parquet)
+        except httpx.HTTPError as error:
+            problem = f"the gateway's admin plane does not answer: {error}; see 'tollhouse status'"
+            raise GatewayError("unavailable", "admin_plane", problem) from error
+    return _snapshot_of_file(data, since, parquet=parquet)
+
+
+def _snapshot_of_file(data: Path, since: str | None, *, parquet: bool) -> Path:
+    from gateway.question.snapshots import Snapshots
+
+    made = Snapshots((data / "snapshots").absolute())
+    return _in_file(data, lambda ledger: made.make(ledger, ledger.views(), since=since, parquet=parquet).path)
 
 
 def _ask_file(data: Path, sql: str, limit: int, params: Mapping[str, str], form: Form) -> Fetched:

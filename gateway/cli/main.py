@@ -40,6 +40,7 @@ VERBS: dict[str, Verb] = {
     "policy": Verb("gateway.cli.policy:app", "Check, test, explain and measure policies."),
     "coverage": Verb("gateway.cli.coverage:coverage", "Show what was judged, and what was not."),
     "sql": Verb("gateway.cli.sql:sql", "Ask the book a question in SQL, read-only."),
+    "snapshot": Verb("gateway.cli.snapshot:snapshot", "Copy the book into a file that other tools can open."),
     "tail": Verb("gateway.cli.tail:tail", "Follow exchanges and decisions as they happen."),
     "rehearse": Verb("gateway.cli.rehearse:rehearse", "Run a provider that plays a script, for tests."),
     "version": Verb("gateway.cli.main:version", "Print the version."),

@@ -1,7 +1,7 @@
 """What office and reader say to each other: JSON in frames over a socket pair; file descriptors of pipes travel beside them.
 
     reader → office   Ready          which process it is, and how well it is fenced in
-    office → reader   Start          the schema and the question
+    office → reader   Start          the schema and the question (to a copyist: Copy)
     reader → office   Needs          what the plan reads; answered by Lent
     reader → office   Fetch          one of these tables, now; answered by Lent with the reading end of a pipe (an Arrow IPC stream)
     reader → office   Done | Failed  the last word; Done is followed by the answer's bytes
@@ -55,6 +55,16 @@ class Start(Struct, frozen=True, tag="start"):
     question: Question
 
 
+class Copy(Struct, frozen=True, tag="copy"):
+    """To a copyist instead of Start: where to write, what began when at the earliest (UTC), and whether as a folder of Parquet files."""
+
+    shape: Shape
+    public: Sequence[str]
+    out: str
+    since: str | None
+    parquet: bool
+
+
 class Needs(Struct, frozen=True, tag="needs"):
     of: Sequence[Need]
 
@@ -90,7 +100,7 @@ class Reply(NamedTuple):
     truncated: bool
 
 
-ToReader = Start | Lent
+ToReader = Start | Copy | Lent
 ToOffice = Ready | Needs | Fetch | Done | Failed
 _encode = msgspec.json.Encoder().encode
 read_by_reader: Callable[[bytes], ToReader] = msgspec.json.Decoder(ToReader).decode

@@ -15,6 +15,8 @@ from msgspec import Struct, field
 from gateway.trace.record import (
     ApprovalChanged,
     ApprovalRow,
+    Asked,
+    AskedRow,
     Booted,
     CallRow,
     Decided,
@@ -42,6 +44,7 @@ _RENAMED = {
     "created_us": "created_at",
     "expires_us": "expires_at",
     "used_us": "used_at",
+    "asked_us": "asked_at",
 }
 """Points in time are timestamps in the ledger; spans of time keep their `_us`."""
 
@@ -68,6 +71,7 @@ COLUMNS: dict[str, tuple[str, ...]] = {
     "policy_rules_loaded": ("hash", *_names(RuleRow)),
     "boots": _names(Booted),
     "approval_changes": _names(ApprovalRow),
+    "questions": _names(AskedRow),
 }  # fmt: skip
 """Base tables and the order of values in their rows."""
 
@@ -103,7 +107,7 @@ def fold(parts: Iterable[tuple[Segment, Iterable[Record]]]) -> list[Step]:
     return [step for step in steps if step.count]
 
 
-def _take(step: Step, segment: Segment, record: Opened | Decided | Ended | PolicyLoaded | ApprovalChanged) -> None:
+def _take(step: Step, segment: Segment, record: Opened | Decided | Ended | PolicyLoaded | ApprovalChanged | Asked) -> None:
     origin = (segment.run, segment.slot, segment.boot)
     match record:
         case Opened(exchange, messages, prompt):
@@ -124,6 +128,8 @@ def _take(step: Step, segment: Segment, record: Opened | Decided | Ended | Polic
             step.add("policy_rules_loaded", ((policy.hash, *msgspec.structs.astuple(rule)) for rule in policy.rules))
         case ApprovalChanged(approval):
             step.add("approval_changes", [msgspec.structs.astuple(approval)])
+        case Asked(question):
+            step.add("questions", [msgspec.structs.astuple(question)])
 
 
 def _calls(step: Step, calls: tuple[CallRow, ...]) -> None:

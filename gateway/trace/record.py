@@ -226,6 +226,22 @@ class ApprovalRow(Struct, frozen=True, omit_defaults=True):
     used_us: int | None = None
 
 
+class AskedRow(Struct, frozen=True, omit_defaults=True):
+    """A question in SQL that somebody asked of the book: a row of `questions`."""
+
+    id: str
+    asked_us: int
+    who: str
+    """On whose credential."""
+    sql: str
+    form: str
+    outcome: str
+    """`answered`, or the code of the refusal."""
+    row_count: int | None = None
+    truncated: bool | None = None
+    elapsed_us: int | None = None
+
+
 class Booted(Struct, frozen=True, tag="booted"):
     """First record of every segment: which worker, in which run of the gateway. Exchanges left open by an earlier boot of the same slot,
     or by any boot of an earlier run, are `interrupted`. The book (slot -1) has no exchanges and ends nobody's."""
@@ -264,7 +280,11 @@ class ApprovalChanged(Struct, frozen=True, tag="approval"):
     approval: ApprovalRow
 
 
-Record = Booted | Opened | Decided | Ended | PolicyLoaded | ApprovalChanged
+class Asked(Struct, frozen=True, tag="asked"):
+    question: AskedRow
+
+
+Record = Booted | Opened | Decided | Ended | PolicyLoaded | ApprovalChanged | Asked
 
 BODIES: dict[type[Struct], tuple[str, ...]] = {
     ExchangeRow: ("error_message", "input_preview", "output_preview"),
@@ -274,6 +294,7 @@ BODIES: dict[type[Struct], tuple[str, ...]] = {
     MediaRow: ("url",),
     PromptRow: ("system", "tools"),
     ApprovalRow: ("arguments", "edited", "message", "reason"),
+    AskedRow: ("sql",),
 }
 """By kind of row. Reasons and messages are bodies because a rule's words may quote arguments (`{args.to}`), and errors because a provider's
 may quote the request; the code, the rule and the policy version, which prove the decision, are facts."""
