@@ -153,6 +153,22 @@ def _in_file(data: Path, look: Callable[[Ledger], _Found]) -> _Found:
         ledger.close()
 
 
+def call(data: Path, method: str, path: str, **more: Any) -> Any:
+    """What the running gateway's admin plane answers. Raises StartError when none runs, GatewayError for what it refuses."""
+    client = admin_client(data)
+    if client is None:
+        raise StartError(f"no gateway is running on {data}; start it with 'tollhouse up'.")
+    try:
+        with client:
+            response = client.request(method, path, **more)
+    except httpx.HTTPError as error:
+        problem = f"the gateway's admin plane does not answer: {error}; see 'tollhouse status'"
+        raise GatewayError("unavailable", "admin_plane", problem) from error
+    if not response.is_success:
+        raise refusal(response)
+    return response.json()
+
+
 def _answer(response: httpx.Response) -> Fetched:
     if response.status_code == httpx.codes.OK:
         return Fetched(response.content, response.headers.get("tollhouse-truncated") == "true")

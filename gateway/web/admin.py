@@ -103,7 +103,15 @@ class _No(NamedTuple):
     code: str
 
 
-def create(desk: Desk, token: str, hosts: Sequence[str], people: ApprovalsDesk) -> ASGIApp:
+class Room(NamedTuple):
+    """One more route; the admin token is asked for at its door."""
+
+    method: str
+    path: str
+    endpoint: Callable[[Request], Awaitable[Response]]
+
+
+def create(desk: Desk, token: str, hosts: Sequence[str], people: ApprovalsDesk, rooms: Sequence[Room] = ()) -> ASGIApp:
     """`hosts` are the names, without port, under which this listener may be addressed."""
     admin = _Admin(desk, token)
     routes = [
@@ -118,6 +126,7 @@ def create(desk: Desk, token: str, hosts: Sequence[str], people: ApprovalsDesk) 
         Route("/approvals", admin.guarded(people.listed)),
         Route("/approvals/{id}", admin.guarded(people.one)),
         Route("/approvals/{id}/{ruling}", admin.guarded(people.ruled), methods=["POST"]),
+        *(Route(room.path, admin.guarded(room.endpoint), methods=[room.method]) for room in rooms),
     ]
     app = Starlette(routes=routes, exception_handlers={404: _not_found, 405: _wrong_method})
     app.router.redirect_slashes = False
@@ -293,8 +302,10 @@ def _described(query: queries.Query) -> dict[str, Any]:
 
 
 async def _not_found(*_: object) -> Response:
-    return error_answer(404, "not_found", "there are /livez /readyz /sql /snapshots /views /tail /queries /approvals here")
+    there_are = "/livez /readyz /sql /snapshots /views /tail /queries /approvals /exchanges /feedback /erase"
+    return error_answer(404, "not_found", f"there are {there_are} here")
 
 
 async def _wrong_method(request: Request, error: Exception) -> Response:
-    return error_answer(405, "method", "POST for /sql, /snapshots and /approvals/{id}/approve or deny; GET for everything else")
+    posted = "/sql, /snapshots, /feedback, /erase and /approvals/{id}/approve or deny"
+    return error_answer(405, "method", f"POST for {posted}; GET for everything else")
