@@ -41,8 +41,9 @@ from gateway.errors import StartError
 from gateway.notary import Notary
 from gateway.own_journal import OwnJournal
 from gateway.question.office import Office
+from gateway.question.snapshots import Snapshot, Snapshots
 from gateway.question.wire import Question, Reply
-from gateway.stores import Answer, Applied, Batch, Offset, Store, StoreTrouble
+from gateway.stores import Answer, Applied, Batch, Offset, Refused, Store, StoreTrouble
 from gateway.stores.counting import count
 from gateway.stores.intake import SegmentReader, head_before, segments
 from gateway.trace.record import Record
@@ -80,6 +81,7 @@ class Book:
         *,
         set_aside: Callable[[Path], None] | None = None,
         run: str | None = None,
+        snapshots: Snapshots | None = None,
         notary: Notary | None = None,
         ageing: Ageing | None = None,
         max_journal_bytes: int | None = None,
@@ -103,6 +105,7 @@ class Book:
         self._notary, self._ageing = notary, ageing
         self._settled: set[Segment] = set()
         self._office = Office()
+        self._snapshots = snapshots or Snapshots(journal.parent / "snapshots")
 
     def run(self, stop: threading.Event) -> None:
         """Rounds until `stop`, then what is left, then the store is closed."""
@@ -117,6 +120,7 @@ class Book:
         if self._notary is not None:
             self._notary.close()
         self._office.close()
+        self._snapshots.close()
         self.store.close()
 
     def round(self) -> int:
@@ -169,6 +173,13 @@ class Book:
     def ask(self, question: Question) -> Reply:
         """Anybody's SQL: it is run in another process. Raises Refused."""
         return self._office.ask(self.store, question)
+
+    def snapshot(self, since: str | None = None, *, parquet: bool = False) -> Snapshot:
+        """A copy of everything that can be asked about. Raises Refused."""
+        return self._snapshots.make(self.store, self.store.views(), since=since, parquet=parquet)
+
+    def views(self) -> Mapping[str, Mapping[str, str]]:
+        return self.store.views()
 
     def query(self, sql: str, limit: int, params: Mapping[str, Any] | None = None) -> Answer:
         """SQL of our own. Raises Refused."""
@@ -368,6 +379,7 @@ def main(
             notary=notary,
             ageing=Ageing(data / "journal", notary, lambda: said.cutoffs(clock.now_us())),
             max_journal_bytes=said.journal.max_bytes,
+            snapshots=Snapshots(data / "snapshots", said.snapshots.keep),
         )
         asyncio.run(_serve(book, data, host, port, said, watch_stdin=watch_stdin))
     return 0
@@ -419,14 +431,26 @@ async def _serve(book: Book, data: Path, host: str, port: int, settings: Setting
     reading = asyncio.create_task(asyncio.to_thread(book.run, stop))
     serving = asyncio.create_task(server.serve())
     telling = asyncio.create_task(tell(approvals, hooks, clock.now_us))
+    publishing = asyncio.create_task(_publish(book, settings.snapshots.every))
     stopping = asyncio.create_task(told.wait())
     await asyncio.wait({reading, serving, stopping}, return_when=asyncio.FIRST_COMPLETED)
     stop.set()
     server.should_exit = True
     stopping.cancel()
     telling.cancel()
+    publishing.cancel()
     await asyncio.gather(reading, serving)
     await book.close_own()
+
+
+async def _publish(book: Book, every: float) -> None:
+    """A snapshot now and then; one that fails is told and tried again when the next is due."""
+    while every > 0:
+        await asyncio.sleep(every)
+        try:
+            await asyncio.to_thread(book.snapshot)
+        except Refused as refused:
+            log.warning("no snapshot was made: %s", refused.message)
 
 
 def _when_closed(told: asyncio.Event) -> None:

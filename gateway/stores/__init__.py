@@ -101,6 +101,8 @@ class Store(Protocol):
         """Remembers that the segment is not read beyond its offset. Raises StoreTrouble."""
     def query(self, sql: str, limit: int, params: Mapping[str, Any] | None = None) -> Answer:
         """Runs SQL of our own over the rows. Raises Refused."""
+    def views(self) -> Mapping[str, Mapping[str, str]]:
+        """What may be asked about: table or view → column → type."""
     def fetch(self, sql: str, params: Mapping[str, Any]) -> list[dict[str, Any]]:
         """The gateway's own questions: rows by column name, values as the ledger has them, none cut. Never a text of somebody else's.
         Raises Refused."""

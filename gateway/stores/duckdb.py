@@ -158,6 +158,10 @@ class Ledger:
                 cursor.close()
         return Answer(columns, types, rows, truncated, round((time.monotonic() - started) * 1000, 3))
 
+    def views(self) -> Mapping[str, Mapping[str, str]]:
+        """In alphabetical order."""
+        return {name: self._types[name] for name in sorted(self._catalogue.public)}
+
     def fetch(self, sql: str, params: Mapping[str, Any]) -> list[dict[str, Any]]:
         """Rows for the gateway itself: over any table, uncut, with no judgement over the SQL, which is always our own."""
         cursor = self._con.cursor()

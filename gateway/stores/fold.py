@@ -15,6 +15,8 @@ from msgspec import Struct, field
 from gateway.trace.record import (
     ApprovalChanged,
     ApprovalRow,
+    Asked,
+    AskedRow,
     Booted,
     CallRow,
     ContentRead,
@@ -49,6 +51,7 @@ _RENAMED = {
     "expires_us": "expires_at",
     "used_us": "used_at",
     "changed_us": "changed_at",
+    "asked_us": "asked_at",
 }
 """Points in time are timestamps in the ledger; spans of time keep their `_us`."""
 
@@ -78,6 +81,7 @@ COLUMNS: dict[str, tuple[str, ...]] = {
     "policy_rules_loaded": ("hash", *names_of(RuleRow)),
     "boots": names_of(Booted),
     "approval_changes": names_of(ApprovalRow),
+    "questions": names_of(AskedRow),
     "content_reads_told": _timed(ReadRow, "read_at"),
     "erasures_told": _timed(ErasureRow, "erased_at"),
     "feedback_told": _timed(FeedbackRow, "given_at"),
@@ -117,7 +121,7 @@ def fold(parts: Iterable[tuple[Segment, Iterable[Record]]]) -> list[Step]:
     return [step for step in steps if step.count]
 
 
-Told = Opened | Decided | Ended | PolicyLoaded | ApprovalChanged | ContentRead | Erased | FeedbackGiven | SessionChanged
+Told = Opened | Decided | Ended | PolicyLoaded | ApprovalChanged | ContentRead | Erased | FeedbackGiven | SessionChanged | Asked
 
 
 def _take(step: Step, segment: Segment, record: Told) -> None:
@@ -140,6 +144,8 @@ def _take(step: Step, segment: Segment, record: Told) -> None:
             step.add("policy_rules_loaded", ((policy.hash, *msgspec.structs.astuple(rule)) for rule in policy.rules))
         case ApprovalChanged(approval):
             step.add("approval_changes", [msgspec.structs.astuple(approval)])
+        case Asked(question):
+            step.add("questions", [msgspec.structs.astuple(question)])
         case ContentRead(read):
             step.add("content_reads_told", [msgspec.structs.astuple(read)])
         case Erased(erasure):

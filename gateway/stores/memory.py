@@ -51,6 +51,9 @@ class MemoryStore:
     def query(self, sql: str, limit: int, params: Mapping[str, Any] | None = None) -> Answer:
         raise Refused("no_sql", "the in-memory store answers no SQL; use the DuckDB ledger")
 
+    def views(self) -> Mapping[str, Mapping[str, str]]:
+        return {}
+
     def fetch(self, sql: str, params: Mapping[str, Any]) -> list[dict[str, Any]]:
         raise Refused("no_sql", "the in-memory store answers no SQL; use the DuckDB ledger")
 
