@@ -61,6 +61,7 @@ class Screen(Protocol[H]):
 
 _CROWD = 4
 _STRIDE = 8
+_LEAST_STRIDE = 16
 """A look is worth while once an eighth of the look-back (or of what waits) has come: each one reads the whole window."""
 
 
@@ -77,7 +78,7 @@ class Window(Generic[H]):
         self._screen = screen
         self._hold: int | None = None if whole else screen.look_back + 1
         """None: nothing is settled before the end."""
-        self._stride = max(1, screen.look_back // _STRIDE)
+        self._stride = max(_LEAST_STRIDE, screen.look_back // _STRIDE)
         self._next_look = (self._hold or 0) + self._stride
         """How long the unsettled text must be for the next look."""
         self._text = ""
@@ -109,7 +110,7 @@ class Window(Generic[H]):
         return self._settle(self.end) if self.settled < self.end else []
 
     def words(self, start: int, end: int) -> str:
-        """What a hit just found is about."""
+        """What a hit is about that the last look told of."""
         return self._text[max(start - self._base, 0) : end - self._base]
 
     def said(self, start: int, text: str) -> str:
@@ -134,6 +135,7 @@ class Window(Generic[H]):
     def _settle(self, limit: int) -> list[H]:
         if self.stop is not None or limit <= self.settled:
             return []
+        self._forget()
         found, screen = self._found(), self._screen
         stopping = tuple(hit for hit in found if screen.everywhere(hit) and screen.stops(hit))
         if stopping:
@@ -143,7 +145,6 @@ class Window(Generic[H]):
         told = [hit for hit in found if self._only_told(hit, self.settled, settled)]
         if self.stop is None:
             self.settled = settled
-        self._forget()
         return sorted(certain + told, key=lambda hit: (hit.start, hit.end))
 
     def _acted_on(self, hits: list[H], limit: int) -> tuple[list[H], int]:
@@ -192,8 +193,8 @@ class Window(Generic[H]):
         return False
 
     def _forget(self) -> None:
-        beside = 2 * self._screen.look_back + 64
-        if self.settled - self._base > 2 * beside:
+        beside = 2 * self._screen.look_back + _LEAST_STRIDE
+        if self.settled - self._base > beside + self._stride:
             self._text = self._text[self.settled - beside - self._base :]
             self._base = self.settled - beside
 

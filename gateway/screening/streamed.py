@@ -188,7 +188,8 @@ class Screening(Generic[H]):
     def _look(self, frame: _Frame[H], slot: Slot, text: str) -> None:
         """A text of its own."""
         window = Window(self._signed if slot.signed else self._screen)
-        self._noted(window, [*window.feed(text), *window.finish()])
+        self._noted(window, window.feed(text))
+        self._noted(window, window.finish())
         if window.stop is not None:
             frame.stopping = frame.stopping or window.stopping
         elif (said := window.said(0, text)) != text:
