@@ -20,6 +20,7 @@ The way of a request (`pipeline.relay` is this table):
     decode             dialects            strictly: one meaning or refused
     recall             continuity, state   what the provider keeps for it is this caller's own
     verify             history, state      what it tells of earlier calls happened, where a policy wants to know
+    screen             inbound, policy     words of users and results of tools: sent, redacted or refused
     admit              admission           what nobody can judge is refused while a policy enforces
     prompt version     prompt              fingerprint of system prompt and tools
     upstream           upstream            route, connect, stream

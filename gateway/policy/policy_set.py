@@ -16,6 +16,7 @@ from gateway.exchange import Effect, Hook, OnDeny, RuleHit
 from gateway.policy.expressions import MOST_IN_BATCH, Batch, Condition, Size
 from gateway.policy.globs import matches
 from gateway.policy.limits import Cap, Entry
+from gateway.policy.looked import Memory
 from gateway.policy.model import Case, Default, GuardEffect, Mode
 from gateway.validators.detectors import Detector
 
@@ -146,6 +147,7 @@ class Watches:
     """As in a `Plan`."""
     on_deny: Mapping[tuple[str, str], OnDeny] = field(default_factory=dict)
     """As in a `Plan`."""
+    memory: Memory = field(default_factory=Memory)
 
 
 @dataclass(frozen=True, eq=False)

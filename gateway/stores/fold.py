@@ -20,6 +20,7 @@ from gateway.trace.record import (
     Decided,
     Ended,
     ExchangeRow,
+    HeardRow,
     MediaRow,
     MessageRow,
     Opened,
@@ -58,6 +59,7 @@ COLUMNS: dict[str, tuple[str, ...]] = {
     "calls": _names(CallRow, "hits"),
     "rule_hits": (
         "exchange_id", "decision_id", "decided_at", "policy", "rule", "effect", "mode", "error", "message", "line",
+        "hook", "path", "detector", "action", "original",
     ),
     "findings": ("exchange_id", "started_at", "validator", "code", "severity", "path", "detail", "action"),
     "message_bodies": _names(MessageRow, "media"),
@@ -111,12 +113,13 @@ def _take(step: Step, segment: Segment, record: Opened | Decided | Ended | Polic
             _bodies(step, messages, prompt)
         case Decided(call):
             _calls(step, (call,))
-        case Ended(exchange, calls, _, messages, prompt):
+        case Ended(exchange, calls, _, messages, prompt, heard):
             step.opened.pop(exchange.id, None)
             step.ended[exchange.id] = msgspec.structs.astuple(exchange) + origin
             step.ended_rows.append(exchange)
             _calls(step, calls)
             step.add("findings", _findings(record))
+            step.add("rule_hits", map(_heard, heard))
             _bodies(step, messages, prompt)
         case PolicyLoaded(policy):
             step.add("policy_loads", [(policy.hash, policy.loaded_us, policy.git, *origin)])
@@ -135,7 +138,12 @@ def _calls(step: Step, calls: tuple[CallRow, ...]) -> None:
 def _hits(call: CallRow) -> Iterator[Row]:
     for hit in call.hits:
         at = (call.exchange_id, call.id, call.decided_us)
-        yield (*at, hit.policy, hit.rule, hit.effect, hit.mode, hit.error, hit.message, hit.line)
+        yield (*at, hit.policy, hit.rule, hit.effect, hit.mode, hit.error, hit.message, hit.line, "tool_call", None, None, None, None)
+
+
+def _heard(row: HeardRow) -> Row:
+    said = (row.policy, row.rule, row.effect, row.mode, row.error, row.message, row.line)
+    return (row.exchange_id, "", row.heard_us, *said, row.hook, row.path, row.detector or None, row.action, row.original or None)
 
 
 def _findings(record: Ended) -> Iterator[Row]:

@@ -26,7 +26,7 @@ from gateway.policy.policy_set import Layer
 from gateway.prompt.fingerprint import Fingerprint
 from gateway.trace import media
 from gateway.trace.pens import Detect, Pen, pens
-from gateway.trace.record import CallRow, ExchangeRow, MessageRow, PolicyRow, PromptRow, RuleRow
+from gateway.trace.record import CallRow, ExchangeRow, HeardRow, MessageRow, PolicyRow, PromptRow, RuleRow
 from gateway.trace.redact import Redactor
 
 PREVIEW = 200
@@ -209,6 +209,28 @@ class Scribe:
             approval=verdict.approval,
             decided_by=pen.told(verdict.decided_by),
             hits=tuple(msgspec.structs.replace(hit, message=pen.told(hit.message, quoted)) for hit in verdict.hits),
+        )
+
+    def heard(self, x: Exchange, now_us: int) -> tuple[HeardRow, ...]:
+        pen = self._pens[x.storing]
+        return tuple(
+            HeardRow(
+                exchange_id=x.id,
+                heard_us=now_us,
+                hook=each.hook,
+                path=each.path,
+                policy=each.hit.policy,
+                rule=each.hit.rule,
+                effect=each.hit.effect,
+                mode=each.hit.mode,
+                error=each.hit.error,
+                message=pen.told(each.hit.message, (x.caller.session,)),
+                line=each.hit.line,
+                detector=each.detector,
+                action=each.action,
+                original=each.original,
+            )
+            for each in x.heard
         )
 
     def findings(self, x: Exchange) -> tuple[Finding, ...]:
