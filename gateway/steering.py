@@ -7,8 +7,10 @@ of asking again ends in the explanation, which is ready by then.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from gateway.errors import GatewayError
-from gateway.exchange import Answer, Call, Finding, OnDeny, Request, Usage, Verdict
+from gateway.exchange import Answer, Call, Finding, OnDeny, Owed, Request, Usage, Verdict
 from gateway.visit import Visit
 
 MOST_ROUNDS = 2
@@ -58,6 +60,17 @@ def begin_round(visit: Visit, answer: Answer) -> None:
     visit.screening = None
     visit.owed.clear()
     visit.opening, visit.finishing, visit.provider_left = b"", False, False
+
+
+def return_to(visit: Visit, answer: Answer, owed: Sequence[Owed]) -> None:
+    """Takes up the answer before the running one, which came to nothing: nobody knows what that cost."""
+    x = visit.x
+    x.earlier[-1] = None
+    if visit.stream is not None:
+        x.findings.extend(visit.stream.findings)
+    x.answer, visit.stream = answer, None
+    visit.owed[:] = owed
+    visit.broken, visit.provider_left, visit.opening = None, False, b""
 
 
 def total(last: Usage | None, earlier: list[Usage | None]) -> Usage | None:

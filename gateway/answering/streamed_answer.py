@@ -33,7 +33,7 @@ async def streamed(visit: Visit, request: Request, upstream: ProviderAnswer, rou
     hold: Hold = Judging(visit.stream) if x.enforcing else Observing(visit.stream)
     rules = output_rules(visit)
     visit.screening = rules.streamed() if rules else None
-    reacts = x.enforcing and gateway.policies.reacts(x.caller.agent)
+    reacts = x.enforcing and not request.background and gateway.policies.reacts(x.caller.agent)
     kept, chunks = b"", _chunks(visit, upstream)
     async for chunk in chunks:
         let = _LetGo()
@@ -51,7 +51,7 @@ async def streamed(visit: Visit, request: Request, upstream: ProviderAnswer, rou
         kept += tail
         if reacts and not visit.answering:
             kept += await _reaction(visit, request, hold, chunks)
-            if await rounds.begin(request, visit.stream.answer):
+            if await rounds.begin(request, visit.stream.answer, EVENT_STREAM, visit.opening + data + kept):
                 return
             data = _kept_back(visit, data)
         await keep_early(visit)

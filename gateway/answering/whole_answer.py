@@ -39,13 +39,14 @@ async def whole(visit: Visit, request: Request, upstream: ProviderAnswer, rounds
     data = rules.cleaned(data, denied) if rules else data
     if error := steering.error_of(visit):
         raise error
-    if await rounds.begin(request, found.answer):
+    headers = {"content-type": "application/json"}
+    if x.calls or visit.withheld:
+        headers["x-gateway-decision"] = f"deny; id={visit.denied}" if visit.denied else "allow"
+    if await rounds.begin(request, found.answer, headers, data):
         return
     await keep(visit)
     x.state = delivered(visit)
-    if x.calls or visit.withheld:
-        visit.headers["x-gateway-decision"] = f"deny; id={visit.denied}" if visit.denied else "allow"
-    async for part in final(visit, upstream.status, {"content-type": "application/json"}, data):
+    async for part in final(visit, upstream.status, headers, data):
         yield part
 
 
