@@ -24,7 +24,7 @@ from msgspec import Struct, field
 
 from gateway.exchange import Caller, Effect, Hook, Json, OnDeny, RuleHit, Verdict
 from gateway.policy.expressions import CannotTell, Condition, Size, activation
-from gateway.policy.looked import Looked
+from gateway.policy.looked import Looked, without
 from gateway.policy.policy_set import RANK, PolicySet, Watch, Watches
 from gateway.policy.provenance import NOTHING, Conversation, View, looking_at, object_of
 from gateway.policy.scene import bystanders, holds_zero, widest
@@ -140,12 +140,7 @@ class Screen:
 
     def redacted(self, text: str, hits: Iterable[Hit]) -> str:
         """The text without what hits of effect `redact` found in it."""
-        parts: list[str] = []
-        at = 0
-        for start, end, name in _merged(hit for hit in hits if hit.counts and hit.effect == "redact"):
-            parts += (text[at:start], f"[{name}]")
-            at = end
-        return "".join((*parts, text[at:]))
+        return without(text, ((hit.start, hit.end, hit.detector) for hit in hits if hit.counts and hit.effect == "redact"))
 
     def verdict(self, hits: Sequence[Hit]) -> Verdict:
         """What the hits come to: `released` unless one denies."""
@@ -262,18 +257,6 @@ def _object(text: str) -> dict[str, Json]:
 
 def _concerns(watch: Watch, tool: str | None) -> bool:
     return tool is None or watch.guard.concerns(tool)
-
-
-def _merged(hits: Iterable[Hit]) -> list[tuple[int, int, str]]:
-    """Hits as stretches that do not overlap, each under the name of its first."""
-    found: list[tuple[int, int, str]] = []
-    for hit in sorted(hits, key=lambda hit: (hit.start, -hit.end)):
-        if found and hit.start < found[-1][1]:
-            start, end, name = found[-1]
-            found[-1] = (start, max(end, hit.end), name)
-        else:
-            found.append((hit.start, hit.end, hit.detector))
-    return found
 
 
 def _heaviest(hits: Iterable[Hit]) -> Hit | None:
