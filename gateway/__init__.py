@@ -37,8 +37,8 @@ Shelves (add a file and a line in the registry): `dialects`, `validators`, `stat
 plays a public attack suite through the gateway, to measure policies.
 
 Who may import whom is a contract in `pyproject.toml`, checked on every change: from `cli` down to `errors`, never upwards; the engines of
-decision (`dialects policy prompt validators trace exchange holdback judge screening identify cost`) do no I/O and know no clock, randomness or
-environment; policy does not know dialects, and dialects do not know policy.
+decision (`dialects policy prompt validators trace exchange holdback judge screening identify cost`) do no I/O and know no clock,
+randomness or environment; policy does not know dialects, and dialects do not know policy.
 """
 
 __version__ = "0.1.0"

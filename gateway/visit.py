@@ -20,6 +20,7 @@ from gateway.journal import Journal
 from gateway.judge import Court
 from gateway.policy import PolicySet, Reading
 from gateway.policy.screen import Hit
+from gateway.screening.keys import KeyWatch
 from gateway.screening.streamed import Screening, Watching
 from gateway.state import Approvals, Belonging, Belongings, Issued, Keys, Limits
 from gateway.state.reservations import Reservations
@@ -134,6 +135,8 @@ class Visit:
     """Id of the first decision that withheld a call."""
     screening: Screening[Hit] | Watching[Hit] | None = None
     """What looks at the words of the running stream; None where no rule does."""
+    keys: KeyWatch | None = None
+    """What keeps the gateway's own secrets out of the words of the running stream."""
     withheld: Withheld | None = None
     """Why the answer was withheld from some place on; no call behind that place is delivered."""
     finishing: bool = False

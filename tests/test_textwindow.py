@@ -34,6 +34,9 @@ class Patterns:
     def replaces(self, hit):
         return hit.kind not in ("seen", "all") and not self.stops(hit)
 
+    def waits(self, text):
+        return None
+
     def everywhere(self, hit):
         return hit.kind.endswith("all")
 

@@ -31,12 +31,16 @@ class OutputScreen:
         self._rules = rules
         self.look_back, self.buffers = rules.look_back, rules.buffers
         self.find, self.redacted = rules.find, rules.redacted
+        self.rewrites_signed = False
 
     def stops(self, hit: Hit) -> bool:
         return hit.counts and hit.effect == "deny"
 
     def replaces(self, hit: Hit) -> bool:
         return hit.counts and hit.effect == "redact"
+
+    def waits(self, text: str) -> int | None:
+        return None
 
     def everywhere(self, hit: Hit) -> bool:
         return not hit.detector

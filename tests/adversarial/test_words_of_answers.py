@@ -22,6 +22,8 @@ rules:
 - {id: links, at: output, detect: [{urls: {allow: [example.com, "*.example.com"]}}], effect: redact}
 """
 NO_TEXT_CALLS = "policy: 1\nid: guard\nagents: ['*']\nallow: [get]\nrules:\n- {id: no-text, at: output, detect: [text_call]}\n"
+OWN_KEY = "sk-canary-provider-key-1234"
+"""What the gateway calls its provider with, in `start`."""
 LOOSE = "policy: 1\nid: guard\nagents: ['*']\nallow: [get]\n"
 TOOL = {"type": "function", "function": {"name": "delete_file", "parameters": {"type": "object"}}}
 ASKED = {"model": "gpt-4o-mini", "messages": [{"role": "user", "content": "go"}], "tools": [TOOL], "stream": True}
@@ -148,3 +150,15 @@ def test_G3_a_key_cut_over_two_deltas_never_leaves_in_part(ask):
         left, ended = ask(data)
         assert words(left)["content"] == "The key is [secret], keep it."
         assert SECRET not in str(ended)
+
+
+@pytest.mark.parametrize("policy", [LOOSE, POLICY], ids=["no-rule", "rules"])
+def test_G3_the_gateways_own_key_cut_over_deltas_never_leaves(policy, ask):
+    """A provider that repeats the key it was called with, a few characters at a time; no rule is needed."""
+    text = f"You called me with {OWN_KEY}, did you not?"
+    for width in (1, 3, 11):
+        left, ended = ask(stream(*({"content": text[at : at + width]} for at in range(0, len(text), width))), policy)
+        said = words(left)["content"]
+        assert OWN_KEY[4:] not in said
+        assert said.endswith("], did you not?")
+        assert OWN_KEY not in str(ended)
