@@ -103,7 +103,7 @@ def _new(visit: Visit, call: Call, verdict: Verdict, decision: str) -> Approval:
         expires_us=now + int(visit.gateway.settings.approvals.expires * 1e6),
         bindings=bindings(visit, call, verdict),
         agent=caller.agent,
-        session=caller.session,
+        session=visit.gateway.scribe.session(visit.x),
         tool=call.name,
         arguments=call.arguments,
         policy=verdict.policy,
@@ -115,6 +115,7 @@ def _new(visit: Visit, call: Call, verdict: Verdict, decision: str) -> Approval:
         team=caller.team,
         user=caller.user,
         four_eyes=_four_eyes(verdict),
+        storing=visit.x.storing,
     )
 
 
@@ -173,7 +174,9 @@ def _judged_again(court: Court, call: Call, now_us: int, who: str, how: str) -> 
     elif verdict.released:
         verdict = replace(verdict, code="approved", reason=f"{how}.")
     else:
-        verdict = replace(verdict, effect="deny", reason=f"{how}, but it cannot be passed on: {verdict.reason}")
+        on_deny = "explain" if verdict.on_deny == "steer" else verdict.on_deny
+        reason = f"{how}, but it cannot be passed on: {verdict.reason}"
+        verdict = replace(verdict, effect="deny", reason=reason, on_deny=on_deny)
     return replace(judged, verdict=verdict)
 
 

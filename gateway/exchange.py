@@ -270,7 +270,7 @@ class Finding(Struct, frozen=True):
     """Where: `tool_calls[0].arguments`, `choices[0].message.Tool_Calls`, …"""
     detail: str
     """What was wrong; never a secret, never the value itself."""
-    action: Literal["none", "stripped", "denied", "refused"] = "none"
+    action: Literal["none", "stripped", "redacted", "denied", "refused"] = "none"
 
 
 class Heard(Struct, frozen=True):

@@ -15,6 +15,7 @@ import gateway.dialects.openai_chat as openai_chat
 import gateway.dialects.openai_responses as openai_responses
 from gateway.dialects.events import Ended, Event, Limits, WholeAnswer, WireError
 from gateway.dialects.request_texts import Change
+from gateway.dialects.texts import Texts
 from gateway.errors import GatewayError
 from gateway.exchange import Answer, Call, Endpoint, Finding, Owed, Request
 
@@ -60,6 +61,8 @@ class Dialect(Protocol):
     """The usual forms of its routes, for people: `POST /v1/chat/completions`."""
     KEEP_ALIVE: bytes
     """Says nothing to any client, between two frames of a stream, but that the answer is still coming."""
+    TEXTS: Texts
+    """Where the words of its answers stand."""
     FORWARD_HEADERS: frozenset[str]
     """Lower-case request headers forwarded unchanged; a trailing `*` is a prefix."""
 

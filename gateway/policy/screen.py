@@ -94,6 +94,11 @@ class Screen:
         return not self._asked
 
     @property
+    def acts(self) -> bool:
+        """A rule in force can change a text or refuse it."""
+        return any(watch.mode == "enforce" and watch.guard.effect in ("deny", "redact") for watch in self._asked)
+
+    @property
     def buffers(self) -> bool:
         """A rule wants an answer to be whole before it looks at it."""
         return any(watch.guard.buffers for watch in self._asked)
