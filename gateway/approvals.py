@@ -103,7 +103,7 @@ def _new(visit: Visit, call: Call, verdict: Verdict, decision: str) -> Approval:
         expires_us=now + int(visit.gateway.settings.approvals.expires * 1e6),
         bindings=bindings(visit, call, verdict),
         agent=caller.agent,
-        session=caller.session,
+        session=visit.gateway.scribe.session(visit.x),
         tool=call.name,
         arguments=call.arguments,
         policy=verdict.policy,
@@ -115,6 +115,7 @@ def _new(visit: Visit, call: Call, verdict: Verdict, decision: str) -> Approval:
         team=caller.team,
         user=caller.user,
         four_eyes=_four_eyes(verdict),
+        storing=visit.x.storing,
     )
 
 

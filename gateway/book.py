@@ -7,9 +7,11 @@
 3. A damaged segment is quarantined at the damage and said so; the others go on. A ledger that takes nothing is tried again each second,
    opened anew when it is broken, and set aside and built again from the journal when that does not help.
 4. What happens in the admin plane is written into a journal of the book's own (`write`) and read back like any other.
-5. `main` adds the admin plane on its own port and ends on SIGTERM, SIGINT or, with `--watch-stdin`, when the parent is gone.
+5. How far the chains have come is signed (`notary.py`), and what is older than retention says is taken away (`ageing.py`).
+6. `main` adds the admin plane on its own port and ends on SIGTERM, SIGINT or, with `--watch-stdin`, when the parent is gone.
 
-Not here: what is written (`journal.py`), what rows are (`stores/`), what may be asked and by whom (`web/`).
+Not here: what is written (`journal.py`), what rows are (`stores/`), who may ask what (`web/`), how SQL that people send is answered
+(`question/`: never in this process).
 """
 
 from __future__ import annotations
@@ -26,19 +28,25 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
+from gateway import clock, logs
+from gateway.ageing import Ageing
 from gateway.config import Settings
 from gateway.errors import StartError
+from gateway.notary import Notary
 from gateway.own_journal import OwnJournal
+from gateway.question.office import Office
+from gateway.question.wire import Question, Reply
 from gateway.stores import Answer, Applied, Batch, Offset, Store, StoreTrouble
 from gateway.stores.counting import count
 from gateway.stores.intake import SegmentReader, head_before, segments
 from gateway.trace.record import Record
+from gateway.trace.redact import Redactor
 from gateway.trace.segments import Segment, growing
 from gateway.web.admin import Status, Subscription
 from gateway.web.tail import MAX_LINES, Tail, lines_of
@@ -72,6 +80,9 @@ class Book:
         *,
         set_aside: Callable[[], None] | None = None,
         run: str | None = None,
+        notary: Notary | None = None,
+        ageing: Ageing | None = None,
+        max_journal_bytes: int | None = None,
     ) -> None:
         self._journal = journal
         self._open_store = open_store
@@ -88,10 +99,14 @@ class Book:
         self._rest_until: dict[Segment, float] = {}
         self._subscribers: list[Tail] = []
         self._lock = threading.Lock()
-        self._own = OwnJournal(journal, run)
+        self._own = OwnJournal(journal, run, max_journal_bytes)
+        self._notary, self._ageing = notary, ageing
+        self._settled: set[Segment] = set()
+        self._office = Office()
 
     def run(self, stop: threading.Event) -> None:
         """Rounds until `stop`, then what is left, then the store is closed."""
+        self._office.warm()
         while not stop.is_set():
             began = time.monotonic()
             stop.wait(self._pause(self._safe_round(), time.monotonic() - began))
@@ -99,6 +114,9 @@ class Book:
         while (self._safe_round() or 0) > 0:
             log.debug("applying what is left")
         self._end_tails()
+        if self._notary is not None:
+            self._notary.close()
+        self._office.close()
         self.store.close()
 
     def round(self) -> int:
@@ -113,6 +131,9 @@ class Book:
                     waiting = []
         applied += self._apply(waiting)
         self._note_damage()
+        self._have_it_signed(live)
+        if self._ageing is not None and self.caught_up:
+            self._ageing.work(self.store.offsets())
         self.caught_up = self.caught_up or applied == 0
         return applied
 
@@ -121,6 +142,8 @@ class Book:
         lag = sum(self._lag(segment) for segment in list(self._segments))
         damaged = {reader.segment.name: reader.damage for reader in readers if reader.damage}
         problem = self.problem or self._own.problem
+        unsigned = self._notary.problem if self._notary is not None else None
+        kept = self._ageing.problem if self._ageing is not None else None
         return Status(
             ready=self.caught_up and problem is None and not damaged,
             lag_bytes=lag,
@@ -129,7 +152,7 @@ class Book:
             ledger=self.store.version,
             problem=problem,
             quarantined=damaged,
-            warnings=[reader.warning for reader in readers if reader.warning],
+            warnings=[warning for warning in (*(reader.warning for reader in readers), unsigned, kept) if warning],
         )
 
     def _lag(self, segment: Segment) -> int:
@@ -139,8 +162,17 @@ class Book:
             reader = SegmentReader(self._journal, segment, offset)
         return reader.lag
 
+    def ask(self, question: Question) -> Reply:
+        """Anybody's SQL: it is run in another process. Raises Refused."""
+        return self._office.ask(self.store, question)
+
     def query(self, sql: str, limit: int, params: Mapping[str, Any] | None = None) -> Answer:
+        """SQL of our own. Raises Refused."""
         return self.store.query(sql, limit, params)
+
+    def fetch(self, sql: str, params: Mapping[str, Any]) -> list[dict[str, Any]]:
+        """The gateway's own questions. Raises Refused."""
+        return self.store.fetch(sql, params)
 
     async def write(self, record: Record) -> None:
         """A fact of the admin plane, durable when it returns; the ledger has it a moment later. Raises JournalUnavailable."""
@@ -263,6 +295,21 @@ class Book:
                 log.error("%s is damaged and not read any further: %s", reader.segment.name, reader.damage)
                 self.store.quarantine(reader.segment, reader.damage)
 
+    def _have_it_signed(self, live: Collection[Segment]) -> None:
+        """Tells the notary how far each segment is read and proven."""
+        if self._notary is None:
+            return
+        offsets = self.store.offsets()
+        for segment in self._segments:
+            reader = self._readers.get(segment)
+            if segment in self._settled or reader is None or reader.damage:
+                continue
+            ended = segment not in live and reader.lag == 0
+            self._notary.note(segment, offsets.get(segment.name, Offset()), ended=ended)
+            if self._notary.settled(segment):
+                self._settled.add(segment)
+        self._notary.sign_due()
+
     def _tell(self, applied: Applied) -> None:
         with self._lock:
             tails = list(self._subscribers)
@@ -293,14 +340,18 @@ def main(
         from gateway.stores.duckdb import Ledger
         from gateway.stores.opening import set_aside
 
-        path = data / "ledger.duckdb"
+        path, said = data / "ledger.duckdb", _read(settings)
+        notary = Notary(data, data / "journal", said.heads, clock.now_us)
         book = Book(
             data / "journal",
             lambda: Ledger(path, on_stuck=_die),
             set_aside=lambda: set_aside(path, "it was broken twice in a row"),
             run=run,
+            notary=notary,
+            ageing=Ageing(data / "journal", notary, lambda: said.cutoffs(clock.now_us())),
+            max_journal_bytes=said.journal.max_bytes,
         )
-        asyncio.run(_serve(book, data, host, port, _read(settings), watch_stdin=watch_stdin))
+        asyncio.run(_serve(book, data, host, port, said, watch_stdin=watch_stdin))
     return 0
 
 
@@ -311,10 +362,10 @@ def _read(settings: Path | None) -> Settings:
 async def _serve(book: Book, data: Path, host: str, port: int, settings: Settings, *, watch_stdin: bool) -> None:
     import uvicorn
 
-    from gateway import clock
     from gateway.config import Limits, Timeouts
     from gateway.front import front
     from gateway.installation import STATE_FILE
+    from gateway.privacy import rooms
     from gateway.state.sqlite_approvals import SqliteApprovals
     from gateway.web import admin
     from gateway.web.approvals import ApprovalsDesk
@@ -324,7 +375,8 @@ async def _serve(book: Book, data: Path, host: str, port: int, settings: Setting
     approvals = SqliteApprovals(data / STATE_FILE)
     hooks = read_hooks(settings.approvals.webhooks, os.environ)
     people = ApprovalsDesk(approvals, settings.approvals, clock.now_us)
-    app = admin.create(book, read_or_create(data / "admin.token"), [host, "127.0.0.1", "localhost", "::1"], people)
+    names = [host, "127.0.0.1", "localhost", "::1"]
+    app = admin.create(book, read_or_create(data / "admin.token"), names, people, rooms(settings, data, book, approvals))
     config = uvicorn.Config(
         app,
         host=host,
@@ -401,7 +453,7 @@ def _arguments() -> argparse.Namespace:
 
 def run() -> int:
     """Process entry: one clean message instead of a traceback."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s book: %(message)s")
+    logs.configure(Redactor(()), form="%(asctime)s %(levelname)s book: %(message)s")
     os.umask(0o077)
     given = _arguments()
     try:

@@ -19,6 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 from gateway.documents import load as load_document
 from gateway.errors import StartError
 from gateway.exchange import Storing
+from gateway.retention import DAY_US, Compliance, Cutoffs, Retention
 
 DialectName = Literal["openai.chat", "openai.responses", "anthropic.messages", "google.gemini"]
 
@@ -77,7 +78,7 @@ def parse_address(text: str) -> Address:
 
 
 class KeySource(_Strict):
-    """Where a provider key is found. Exactly one of the two."""
+    """Where a key is found. Exactly one of the two."""
 
     env: Annotated[str | None, Field(description="name of the environment variable that holds the key")] = None
     file: Annotated[str | None, Field(description="path of a file (mode 0600) that holds the key")] = None
@@ -95,10 +96,10 @@ class KeySource(_Strict):
         path = Path(str(self.file)).expanduser()
         try:
             if path.stat().st_mode & 0o077:
-                raise StartError(f"{path} holds a provider key and is readable by others; run: chmod 600 {path}")
+                raise StartError(f"{path} holds a key and is readable by others; run: chmod 600 {path}")
             return path.read_text().strip() or None
         except OSError as e:
-            raise StartError(f"cannot read the provider key file {path}: {e.strerror}") from e
+            raise StartError(f"cannot read the key file {path}: {e.strerror}") from e
 
 
 class Upstream(_Strict):
@@ -249,6 +250,52 @@ class Approvals(_Strict):
     webhooks: Annotated[list[Webhook], Field(description="whom to tell")] = Field(default_factory=list)
 
 
+class Encryption(_Strict):
+    """Content at rest is encrypted under a key per tenant and user; these master keys protect those."""
+
+    keys: Annotated[
+        KeySource,
+        Field(description="where the master keys are: one per line, 32 bytes in base64, the one for new data keys first"),
+    ]
+
+
+class JournalSettings(_Strict):
+    """Bounds on the journal."""
+
+    max_bytes: Annotated[
+        int | None,
+        Field(ge=1024 * 1024, description="all segments together; beyond it requests are answered 503 until there is room; none = no cap"),
+    ] = None
+
+
+class Heads(_Strict):
+    """A second place for the signed heads of the journal's chains: without one, whoever owns this machine can rewrite everything."""
+
+    to: Annotated[
+        str | None, Field(description="stdout, file:/path (on another machine's disk), or s3://bucket/prefix; none = only here")
+    ] = None
+    endpoint: Annotated[str | None, Field(description="URL of an S3-compatible service; none = Amazon's")] = None
+    region: Annotated[str | None, Field(description="region of the bucket; none = what the environment says")] = None
+
+    @field_validator("to")
+    @classmethod
+    def a_place(cls, value: str | None) -> str | None:
+        if value is None or value == "stdout" or re.fullmatch(r"file:/.+|s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[^?#]*)?", value):
+            return value
+        raise ValueError(f"'{value}' is no place for heads; write stdout, file:/path or s3://bucket/prefix")
+
+    @field_validator("endpoint")
+    @classmethod
+    def encrypted(cls, value: str | None) -> str | None:
+        return value if value is None else webhook_url(value)
+
+    @model_validator(mode="after")
+    def s3_only(self) -> Self:
+        if (self.endpoint or self.region) and not (self.to or "").startswith("s3://"):
+            raise ValueError("'endpoint' and 'region' belong to a place that begins with s3://")
+        return self
+
+
 class Settings(_Strict):
     """One installation. Paths are as written until `resolved` makes them absolute."""
 
@@ -275,6 +322,7 @@ class Settings(_Strict):
             "metadata = sizes and hashes; a key can have its own (tollhouse keys create --store)"
         ),
     ] = "redacted"
+    encryption: Annotated[Encryption | None, Field(description="encrypts what is kept of content; none = it lies in clear text")] = None
     upstreams: Annotated[dict[str, Upstream], Field(description="providers by name")] = Field(default_factory=dict)
     routes: Annotated[
         list[Route], Field(description="models to upstreams; none = each dialect to its first upstream")
@@ -303,6 +351,12 @@ class Settings(_Strict):
     limits: Limits = Field(default_factory=Limits)
     timeouts: Timeouts = Field(default_factory=Timeouts)
     approvals: Approvals = Field(default_factory=Approvals)
+    retention: Retention = Field(default_factory=Retention)
+    compliance: Annotated[
+        Compliance, Field(description="eu-ai-act = nothing is kept shorter than 184 days; what is set shorter is refused at start")
+    ] = "none"
+    journal: JournalSettings = Field(default_factory=JournalSettings)
+    heads: Heads = Field(default_factory=Heads)
 
     @field_validator("listen", "admin")
     @classmethod
@@ -333,6 +387,21 @@ class Settings(_Strict):
             if each.upstream not in self.upstreams:
                 raise ValueError(f"pass_through names the upstream '{each.upstream}', which is not under 'upstreams'")
         return self
+
+    @model_validator(mode="after")
+    def retention_can_be_meant(self) -> Self:
+        self.retention.kept_us(self.compliance)
+        return self
+
+    @property
+    def segment_seconds(self) -> float:
+        """How long a journal segment is written: what is taken away is taken by segments, so one must close before its records are old."""
+        kept = [span for span in self.retention.kept_us(self.compliance) if span is not None]
+        return min(DAY_US, *kept) / 1_000_000 if kept else DAY_US / 1_000_000
+
+    def cutoffs(self, now_us: int) -> Cutoffs:
+        """What the book takes away at this time."""
+        return self.retention.cutoffs(self.compliance, now_us)
 
     @property
     def listen_address(self) -> Address:

@@ -9,7 +9,8 @@
    left for good and the next append starts a new segment. A full disk leaves the file in use. Each append tries anew, so that the
    journal recovers by itself when space is back.
 4. What waits is bounded: over `max_queued_bytes` an append is refused at once.
-5. Every segment begins with the record that `first` makes, and its chain of hashes goes on from the last acknowledged one.
+5. A segment is closed when it is big, or old (`turn_over` sees to that where nothing is written), so that its records can age and go.
+6. Every segment begins with the record that `first` makes, and its chain of hashes goes on from the last acknowledged one.
 
 This is not a general log: there is no reader here (`stores/intake.py`), no compression, no deletion.
 """
@@ -47,7 +48,8 @@ class _OpenSegment:
         flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC
         self.fd = os.open(path, flags, 0o600)
         self.path = path
-        self.size = 0
+        self.size = self.first = 0
+        self.began = time.monotonic()
         self.trusted = True
         self.dirty = False
 
@@ -94,7 +96,8 @@ class _Waiter:
 
 class Journal:
     """Writes one worker's records. `first` makes the record that heads each segment; sizes are in bytes; `max_total_bytes` caps
-    all segments of the directory together (None: no cap). `clean` takes known secrets out of a record's bytes, in whatever field."""
+    all segments of the directory together (None: no cap). A segment is written for `max_segment_s` at most. `clean` takes known
+    secrets out of a record's bytes, in whatever field."""
 
     def __init__(
         self,
@@ -107,6 +110,7 @@ class Journal:
         first: Callable[[], Record],
         clean: Callable[[bytes], bytes] = bytes,
         max_segment_bytes: int = 64 * 1024 * 1024,
+        max_segment_s: float = 86_400.0,
         max_total_bytes: int | None = None,
         max_queued_bytes: int = 64 * 1024 * 1024,
     ) -> None:
@@ -116,13 +120,14 @@ class Journal:
         self._next = Segment(run, slot, boot, 0)
         self._first, self._clean = first, clean
         self._max_segment, self._max_total, self._max_queued = max_segment_bytes, max_total_bytes, max_queued_bytes
+        self._max_segment_s = max_segment_s
         self._head = frames.GENESIS
         self._segment: _OpenSegment | None = None
         self._left: deque[_OpenSegment] = deque()
         self._queue: deque[_Waiter] = deque()
         self._queued_bytes = 0
         self._checked_at = -SIZE_CHECK_EVERY_S
-        self._over_cap: str | None = None
+        self._total = 0
         self._closing = False
         self._changed = threading.Condition()
         self._files = threading.Lock()
@@ -148,6 +153,13 @@ class Journal:
             return
         await self._enqueue(payloads)
 
+    async def turn_over(self) -> None:
+        """Closes a segment that is old and holds records, and begins the next. A failure is said in `problem`, as an append's is."""
+        if self._closing:
+            return
+        with contextlib.suppress(JournalUnavailable):
+            await asyncio.to_thread(self._turn_over)
+
     async def close(self) -> None:
         """Waits until everything queued is written, syncs and lets go of the file."""
         self._closing = True
@@ -161,6 +173,15 @@ class Journal:
 
     def _cleaned(self, parts: Parts) -> Parts:
         return Parts(self._clean(parts.facts), self._clean(parts.bodies) if parts.bodies else b"")
+
+    def _turn_over(self) -> None:
+        with self._files:
+            segment = self._segment
+            if segment is not None and segment.size > segment.first and self._old(segment):
+                self._start_segment()
+
+    def _old(self, segment: _OpenSegment) -> bool:
+        return time.monotonic() - segment.began >= self._max_segment_s
 
     async def _enqueue(self, payloads: Sequence[Parts]) -> None:
         size = sum(payload.size for payload in payloads)
@@ -232,7 +253,8 @@ class Journal:
     def _write(self, payloads: Sequence[Parts]) -> None:
         """Frames and writes, in `commit` mode syncs too. Acknowledged exactly when it returns."""
         self._refuse_over_cap()
-        if self._segment is None or not self._segment.trusted or self._segment.size >= self._max_segment:
+        segment = self._segment
+        if segment is None or not segment.trusted or segment.size >= self._max_segment or self._old(segment):
             self._start_segment()
         segment = self._segment
         if segment is None:  # _start_segment raises otherwise; said for the type checker
@@ -250,6 +272,7 @@ class Journal:
         except OSError as error:
             raise self._unavailable("write the journal", segment.path, error) from error
         segment.size += len(raw)
+        self._total += len(raw)
 
     def _start_segment(self) -> None:
         self._leave_segment()
@@ -269,6 +292,7 @@ class Journal:
             with contextlib.suppress(OSError):
                 path.unlink()
             raise self._unavailable("start a journal segment", path, error) from error
+        segment.first = segment.size
         self._segment, self._head, self.problem = segment, head, None
 
     def _leave_segment(self) -> None:
@@ -283,12 +307,12 @@ class Journal:
             return
         now = time.monotonic()
         if now - self._checked_at >= SIZE_CHECK_EVERY_S:
-            self._checked_at = now
-            total = _total_bytes(self._directory)
-            full = total >= self._max_total
-            self._over_cap = f"the journal holds {total} bytes, its cap is {self._max_total}" if full else None
-        if self._over_cap:
-            self.problem = f"{self._over_cap}; raise the cap or let the book catch up and remove applied segments"
+            self._checked_at, self._total = now, _total_bytes(self._directory)
+        if self._total >= self._max_total:
+            self.problem = (
+                f"the journal holds {self._total} bytes, its cap is {self._max_total}; raise journal.max_bytes, or keep records "
+                "for a shorter time (retention)"
+            )
             raise JournalUnavailable(self.problem)
 
     def _unavailable(self, doing: str, path: Path, error: Exception) -> JournalUnavailable:

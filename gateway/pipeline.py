@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
 
 import msgspec
@@ -17,8 +17,8 @@ from gateway import history, identify
 from gateway.admission import admit
 from gateway.answering import answer, audit_unavailable, close, fail
 from gateway.bookkeeping import Bookkeeping
-from gateway.config import host_name, is_loopback
 from gateway.continuity import owed, recall
+from gateway.entrance import admitted
 from gateway.errors import ClientGone, GatewayError, JournalUnavailable
 from gateway.exchange import Caller, Endpoint, Exchange, Finding, Request
 from gateway.inbound import screened
@@ -107,37 +107,14 @@ def _identify(visit: Visit) -> None:
         raise GatewayError(
             "unavailable", "shutting_down", "This gateway is shutting down. Try again shortly.", retry_after=1
         )
-    token = identify.presented_key(incoming.headers, incoming.query, incoming.dialect.PROVIDER)
-    record = gateway.keys.find(token, gateway.clock.now_us()) if token else None
-    required = gateway.keys_required
-    if record is None and token and (required or token.startswith("th_")):
-        raise GatewayError(
-            "authentication",
-            "invalid_key",
-            "This gateway does not know this API key, or it is no longer valid. Make one: tollhouse keys create",
-        )
-    if record is None and required:
-        raise GatewayError(
-            "authentication",
-            "missing_key",
-            "This gateway wants a key. Make one with 'tollhouse keys create' and set it as your SDK's API key.",
-        )
+    record = admitted(gateway, incoming.headers, incoming.query, incoming.dialect.PROVIDER)
     client = x.caller.client
     if record is None:
-        _refuse_web_pages(dict(incoming.headers))
         x.caller = Caller(agent="anonymous", client=client)
     else:
         x.caller = Caller(record.agent, record.id, record.team, record.user, record.labels, client=client)
         x.storing = record.store or x.storing
     x.enforcing = gateway.policies.enforces(x.caller.agent)
-
-
-def _refuse_web_pages(headers: Mapping[str, str]) -> None:
-    """Without a key, whoever reaches the listener may ask; a web page in this machine's browser must not be among them, neither by a
-    cross-site request (`Origin`; `Sec-Fetch-Site` for those that carry none) nor by a name that resolves to this machine (`Host`)."""
-    if "origin" in headers or headers.get("sec-fetch-site", "none") != "none" or not is_loopback(host_name(headers.get("host", ""))):
-        message = "A request without a key must come from a program on this machine, not from a web page or under another name. Use a key."
-        raise GatewayError("refused", "foreign_origin", message)
 
 
 async def _receive(visit: Visit) -> bytes:

@@ -1,4 +1,4 @@
-"""The installation's own secret: one file of 32 random bytes, mode 0600, from which every other key is derived by purpose.
+"""The installation's own secrets: files of 32 random bytes, mode 0600. From the one called `secret` keys are derived by purpose.
 
 It peppers the stored hashes of virtual keys and keys the content addresses of messages. It never enters the ledger; without it a copied
 ledger reveals neither keys nor which messages are equal to known ones.
@@ -18,9 +18,9 @@ NAME = "secret"
 SIZE = 32
 
 
-def read_or_create(data: Path) -> bytes:
-    """The secret of the installation in `data`. Several processes may start at once: exactly one creates it."""
-    path = data / NAME
+def read_or_create(data: Path, name: str = NAME) -> bytes:
+    """A secret of the installation in `data`. Several processes may start at once: exactly one creates it."""
+    path = data / name
     data.mkdir(parents=True, exist_ok=True, mode=0o700)
     if not path.exists():
         _create(path)
@@ -29,7 +29,8 @@ def read_or_create(data: Path) -> bytes:
     secret = path.read_bytes()
     if len(secret) != SIZE:
         raise StartError(
-            f"{path} is damaged ({len(secret)} bytes instead of {SIZE}); restore it from a backup: every key depends on it"
+            f"{path} is damaged ({len(secret)} bytes instead of {SIZE}); restore it from a backup: "
+            "what was made with it cannot be checked without it"
         )
     return secret
 
@@ -40,7 +41,7 @@ def derive(secret: bytes, purpose: str) -> bytes:
 
 
 def _create(path: Path) -> None:
-    fresh = path.with_name(f".{NAME}.{os.getpid()}.{secrets.token_hex(4)}")
+    fresh = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
     with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
         file.write(secrets.token_bytes(SIZE))
         file.flush()

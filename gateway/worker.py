@@ -37,14 +37,16 @@ from gateway.installation import (
     open_issued,
     open_keys,
     open_limits,
+    open_vault,
     provider_keys,
 )
 from gateway.journal import Journal
 from gateway.policy import PolicySet
 from gateway.policy_folder import Watcher
+from gateway.trace.pens import everything
 from gateway.trace.record import Booted, PolicyLoaded
 from gateway.trace.redact import Redactor
-from gateway.trace.rows import Scribe, policy_row
+from gateway.trace.rows import Scribe, Seen, policy_row
 from gateway.upstream.client import UpstreamClient
 from gateway.upstream.routing import Routes
 from gateway.visit import Gateway
@@ -74,7 +76,12 @@ def listening_socket(host: str, port: int) -> socket.socket:
 
 
 def assemble(
-    settings: Settings, policies: PolicySet, journal: Journal, upstream: UpstreamClient, clock: Clock
+    settings: Settings,
+    policies: PolicySet,
+    journal: Journal,
+    upstream: UpstreamClient,
+    clock: Clock,
+    seen: Seen | None = None,
 ) -> Gateway:
     """A gateway of these parts and what the settings say of the rest."""
     provided = provider_keys(settings)
@@ -93,7 +100,7 @@ def assemble(
         waiting=WaitingRoom(approvals.decided, settings.approvals.held),
         limits=open_limits(settings),
         issued=open_issued(settings),
-        scribe=Scribe(address_key(settings), redactor),
+        scribe=Scribe(address_key(settings), redactor, seen, detect=everything, vault=open_vault(settings)),
         redactor=redactor,
         clock=clock,
     )
@@ -110,6 +117,7 @@ class Worker:
         self._policies = load_policies(settings)
         self._watcher = Watcher(Path(settings.policies), self._policies) if settings.policies else None
         self._stopping = 0
+        self._seen = Seen()
         self.redactor = Redactor(provider_keys(settings).values())
 
     async def serve(self) -> None:
@@ -125,9 +133,11 @@ class Worker:
             durability=mode,
             first=self._booted,
             clean=self.redactor.data,
+            max_total_bytes=settings.journal.max_bytes,
+            max_segment_s=settings.segment_seconds,
         )
         upstream = UpstreamClient(settings.timeouts)
-        gateway = assemble(settings, self._policies, self._journal, upstream, self._clock)
+        gateway = assemble(settings, self._policies, self._journal, upstream, self._clock, self._seen)
         self.plane = DataPlane(gateway, slot=self._slot)
         await self._announce(self.plane.gateway.policies)
         self._server = _Server(self._uvicorn())
@@ -143,6 +153,8 @@ class Worker:
             await self._journal.close()
 
     def _booted(self) -> Booted:
+        """Heads each segment."""
+        self._seen.begin_anew()
         return Booted(run=self._run, slot=self._slot, boot=self._boot, at_us=self._clock.now_us(), version=__version__)
 
     def _uvicorn(self) -> uvicorn.Config:
@@ -189,11 +201,13 @@ class Worker:
             log.info("policies %s in force", self._hash())
 
     async def _heal_journal(self) -> None:
-        """Tries a journal that could not be written again: while it is broken the worker is not ready, so no request would try it."""
+        """Tries a journal that could not be written again: while it is broken the worker is not ready, so no request would try it. Closes
+        segments that are old even when nobody asks anything."""
         while True:
             await asyncio.sleep(JOURNAL_RETRY_S)
             if not self._journal.healthy:
                 await self._announce(self.plane.gateway.policies)
+            await self._journal.turn_over()
 
     async def _write_minutes(self) -> None:
         """One worker records what people decided, and ends what nobody decided in time."""
@@ -202,7 +216,7 @@ class Worker:
             try:
                 if round_number % EXPIRE_EVERY == 0:
                     await asyncio.to_thread(approvals.expire, self._clock.now_us())
-                await minutes.write(approvals, self._journal.append)
+                await minutes.write(approvals, self._journal.append, self.plane.gateway.scribe)
             except (GatewayError, JournalUnavailable) as e:
                 log.error("approvals could not be recorded yet: %s", e)  # noqa: TRY400 - no traceback wanted
             round_number += 1

@@ -293,7 +293,7 @@ def test_at_the_cap_of_the_folder_appends_are_refused_until_there_is_room(
         journal = open_journal(tmp_path, durability, max_total_bytes=5000)
         await journal.append(note("kept"))
         other.write_bytes(bytes(5000))
-        with pytest.raises(JournalUnavailable, match="its cap is 5000; raise the cap"):
+        with pytest.raises(JournalUnavailable, match=r"its cap is 5000; raise journal\.max_bytes"):
             await journal.append(note("lost"))
         assert not journal.healthy
         other.unlink()
@@ -351,3 +351,62 @@ def test_files_are_for_their_owner_only(tmp_path: Path) -> None:
     (segment,) = (tmp_path / "journal").glob("*.log")
     assert segment.stat().st_mode & 0o777 == 0o600
     assert segment.parent.stat().st_mode & 0o777 == 0o700
+
+
+@pytest.mark.parametrize("durability", BOTH)
+def test_a_segment_that_is_old_is_closed_by_the_next_append_and_by_turning_over(tmp_path: Path, durability: Durability) -> None:
+    async def write() -> None:
+        journal = open_journal(tmp_path, durability, max_segment_s=0.0)
+        await journal.turn_over()
+        await journal.append(note("a"))
+        await journal.turn_over()
+        await journal.turn_over()
+        await journal.append(note("b"))
+        await journal.close()
+        await journal.turn_over()
+
+    asyncio.run(write())
+    assert [len(segment) for segment in read_back(tmp_path)] == [1, 2, 1, 2]
+    assert notes(tmp_path) == ["a", "b"]
+
+
+@pytest.mark.parametrize("durability", BOTH)
+def test_a_young_segment_is_not_turned_over(tmp_path: Path, durability: Durability) -> None:
+    async def write() -> None:
+        journal = open_journal(tmp_path, durability, max_segment_s=3600.0)
+        await journal.append(note("a"))
+        await journal.turn_over()
+        await journal.append(note("b"))
+        await journal.close()
+
+    asyncio.run(write())
+    assert len(read_back(tmp_path)) == 1
+
+
+def test_a_turn_over_that_fails_is_said_and_loses_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def write() -> None:
+        journal = open_journal(tmp_path, max_segment_s=0.0)
+        await journal.append(note("a"))
+        with monkeypatch.context() as patched:
+            patched.setattr(module.os, "open", failing(os_open, itertools.repeat(0), 0, errno.ENOSPC))
+            await journal.turn_over()
+            assert not journal.healthy
+        await journal.append(note("b"))
+        assert journal.healthy
+        await journal.close()
+
+    asyncio.run(write())
+    assert notes(tmp_path) == ["a", "b"]
+
+
+def test_what_is_written_between_two_looks_at_the_folder_counts_for_the_cap(tmp_path: Path) -> None:
+    async def write() -> int:
+        journal = open_journal(tmp_path, max_total_bytes=4000)
+        told = [await asyncio.gather(journal.append(note("x" * 200)), return_exceptions=True) for _ in range(40)]
+        await journal.close()
+        return sum(each == [None] for each in told)
+
+    accepted = asyncio.run(write())
+    assert 0 < accepted < 20
+    assert sum(path.stat().st_size for path in tmp_path.glob("*.log")) < 4000 + 1000
+    assert len(notes(tmp_path)) == accepted

@@ -39,8 +39,13 @@ VERBS: dict[str, Verb] = {
     "approvals": Verb("gateway.cli.approvals:app", "List and decide the calls that wait for a person."),
     "policy": Verb("gateway.cli.policy:app", "Check, test, explain and measure policies."),
     "coverage": Verb("gateway.cli.coverage:coverage", "Show what was judged, and what was not."),
+    "show": Verb("gateway.cli.show:show", "Show one exchange with what was said; that is put on record."),
+    "feedback": Verb("gateway.cli.feedback:app", "Say, and see, how good an answer or a decision was."),
+    "erase": Verb("gateway.cli.erase:erase", "Make content of a tenant or user unreadable for good."),
+    "encryption": Verb("gateway.cli.encryption:app", "Make and change the master keys of encrypted content."),
     "sql": Verb("gateway.cli.sql:sql", "Ask the book a question in SQL, read-only."),
     "tail": Verb("gateway.cli.tail:tail", "Follow exchanges and decisions as they happen."),
+    "verify": Verb("gateway.cli.verify:verify", "Check that the journal is what was written."),
     "rehearse": Verb("gateway.cli.rehearse:rehearse", "Run a provider that plays a script, for tests."),
     "version": Verb("gateway.cli.main:version", "Print the version."),
 }

@@ -85,6 +85,8 @@ def _show(where: dict[str, Any], report: dict[str, Any]) -> None:
     for name, words in WORRIES.items():
         if number := (book.get("counters") or {}).get(name):
             typer.echo(f"NOTE: {number} {words}", err=True)
+    for warning in book.get("warnings") or ():
+        typer.echo(f"NOTE: {warning}", err=True)
     journal = worker.get("journal") or {}
     if journal and not journal.get("healthy"):
         typer.echo(

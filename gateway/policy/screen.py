@@ -24,6 +24,7 @@ from msgspec import Struct, field
 
 from gateway.exchange import Caller, Effect, Hook, Json, OnDeny, RuleHit, Verdict
 from gateway.policy.expressions import CannotTell, Condition, Size, activation
+from gateway.policy.hooks import SEES
 from gateway.policy.looked import Looked, without
 from gateway.policy.policy_set import RANK, PolicySet, Watch, Watches
 from gateway.policy.provenance import NOTHING, Conversation, View, looking_at, object_of
@@ -165,6 +166,11 @@ class Screen:
             on_deny=deciding.on_deny,
         )
 
+    def seen(self, text: str) -> dict[str, Any]:
+        """What conditions see with this text, but for the values of files."""
+        found = self._visible(Looked(text))
+        return {name: found[name] for name in SEES[self.hook] if name in found}
+
     # -- one rule ------------------------------------------------------------------------------------------
 
     def _hits(self, place: int, watch: Watch, looked: Looked) -> Iterator[Hit]:
@@ -227,9 +233,12 @@ class Screen:
         return condition.holds(activation(variables), size) is watch.guard.hits_when
 
     def _variables(self, watch: Watch, looked: Looked) -> dict[str, Any]:
+        return {**self._visible(looked), "vars": watch.layer.vars}
+
+    def _visible(self, looked: Looked) -> dict[str, Any]:
         seen = self._seen
         result = _object(looked.text) if self.hook == "tool_result" else {}
-        return {**seen, "vars": watch.layer.vars, "text": looked.text, "result": result}
+        return {**seen, "text": looked.text, "result": result}
 
     @cached_property
     def _seen(self) -> dict[str, Any]:

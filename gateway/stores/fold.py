@@ -17,15 +17,21 @@ from gateway.trace.record import (
     ApprovalRow,
     Booted,
     CallRow,
+    ContentRead,
     Decided,
     Ended,
+    Erased,
+    ErasureRow,
     ExchangeRow,
+    FeedbackGiven,
+    FeedbackRow,
     HeardRow,
     MediaRow,
     MessageRow,
     Opened,
     PolicyLoaded,
     PromptRow,
+    ReadRow,
     Record,
     RuleRow,
 )
@@ -51,6 +57,10 @@ def _names(row: type[Struct], *without: str) -> tuple[str, ...]:
     return tuple(_RENAMED.get(name, name) for name in row.__struct_fields__ if name not in without)
 
 
+def _timed(row: type[Struct], at: str) -> tuple[str, ...]:
+    return tuple(at if name == "at_us" else name for name in row.__struct_fields__)
+
+
 _EXCHANGE = (*_names(ExchangeRow), "run", "slot", "boot")
 
 COLUMNS: dict[str, tuple[str, ...]] = {
@@ -70,6 +80,9 @@ COLUMNS: dict[str, tuple[str, ...]] = {
     "policy_rules_loaded": ("hash", *_names(RuleRow)),
     "boots": _names(Booted),
     "approval_changes": _names(ApprovalRow),
+    "content_reads_told": _timed(ReadRow, "read_at"),
+    "erasures_told": _timed(ErasureRow, "erased_at"),
+    "feedback_told": _timed(FeedbackRow, "given_at"),
 }  # fmt: skip
 """Base tables and the order of values in their rows."""
 
@@ -105,7 +118,10 @@ def fold(parts: Iterable[tuple[Segment, Iterable[Record]]]) -> list[Step]:
     return [step for step in steps if step.count]
 
 
-def _take(step: Step, segment: Segment, record: Opened | Decided | Ended | PolicyLoaded | ApprovalChanged) -> None:
+Told = Opened | Decided | Ended | PolicyLoaded | ApprovalChanged | ContentRead | Erased | FeedbackGiven
+
+
+def _take(step: Step, segment: Segment, record: Told) -> None:
     origin = (segment.run, segment.slot, segment.boot)
     match record:
         case Opened(exchange, messages, prompt):
@@ -127,6 +143,12 @@ def _take(step: Step, segment: Segment, record: Opened | Decided | Ended | Polic
             step.add("policy_rules_loaded", ((policy.hash, *msgspec.structs.astuple(rule)) for rule in policy.rules))
         case ApprovalChanged(approval):
             step.add("approval_changes", [msgspec.structs.astuple(approval)])
+        case ContentRead(read):
+            step.add("content_reads_told", [msgspec.structs.astuple(read)])
+        case Erased(erasure):
+            step.add("erasures_told", [msgspec.structs.astuple(erasure)])
+        case FeedbackGiven(feedback):
+            step.add("feedback_told", [msgspec.structs.astuple(feedback)])
 
 
 def _calls(step: Step, calls: tuple[CallRow, ...]) -> None:

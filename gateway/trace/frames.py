@@ -31,8 +31,8 @@ MAX_PAYLOAD = 64 * 1024 * 1024
 
 Damage = Literal["torn", "corrupt"]
 
-_WHOLE, _SHED, _FIRST = 0b10, 0b11, 0b00
-_SEED = {form: bytes([form]) for form in (_WHOLE, _SHED)} | {_FIRST: b""}
+_WHOLE, _SHED, FIRST_FORM = 0b10, 0b11, 0b00
+_SEED = {form: bytes([form]) for form in (_WHOLE, _SHED)} | {FIRST_FORM: b""}
 """What the checksum begins with, so that a damaged form is found like any other damage."""
 _LENGTH_BITS = 30
 _LENGTH = (1 << _LENGTH_BITS) - 1
@@ -65,10 +65,13 @@ class Scan(NamedTuple):
     damage: Damage | None
 
 
-class _Frame(NamedTuple):
+class Frame(NamedTuple):
+    """One whole frame."""
+
     form: int
     parts: Parts
     head: bytes
+    """Its hash."""
     end: int
 
 
@@ -88,7 +91,7 @@ def scan(data: bytes, offset: int, previous: bytes | None) -> Scan:
     (for the first frame of a segment, whose link to an earlier segment the caller checks)."""
     payloads: list[tuple[int, Parts]] = []
     while offset < len(data):
-        found = _frame_at(data, offset, previous)
+        found = frame_at(data, offset, previous)
         if isinstance(found, str):
             return Scan(payloads, offset, previous, found)
         payloads.append((offset, found.parts))
@@ -102,7 +105,7 @@ def shed(data: bytes, previous: bytes | None) -> tuple[bytes, bytes | None]:
     kept: list[bytes] = []
     offset = 0
     while offset < len(data):
-        found = _frame_at(data, offset, previous)
+        found = frame_at(data, offset, previous)
         if isinstance(found, str):
             raise ValueError(f"offset {offset}: {found}")  # noqa: TRY004 - the bytes are wrong, not their type
         bodies = found.parts.bodies
@@ -125,20 +128,28 @@ def length_at(data: bytes, offset: int = 0) -> int:
 def hides_frame(data: bytes, offset: int) -> bool:
     """Whether the torn tail at `offset` is in truth a whole frame whose length field was damaged: some shorter one has the
     checksum. Costs about 0.5 µs per byte, so it is asked only about tails that do not go away."""
-    return len(data) >= offset + HEADER_BYTES and any(_hides(data, offset, seed) for seed in _SEED.values())
+    return hidden_end(data, offset) is not None
 
 
-def _hides(data: bytes, offset: int, seed: bytes) -> bool:
+def hidden_end(data: bytes, offset: int) -> int | None:
+    """Where the frame at `offset` ends, whatever its damaged length says; None where no length fits its checksum."""
+    if len(data) < offset + HEADER_BYTES:
+        return None
+    return next((end for seed in _SEED.values() if (end := _hidden_end(data, offset, seed)) is not None), None)
+
+
+def _hidden_end(data: bytes, offset: int, seed: bytes) -> int | None:
     _, want, named = HEADER.unpack_from(data, offset)
     found: int = google_crc32c.value(seed + named)
     for at in range(offset + HEADER_BYTES, len(data)):
         if found == want:
-            return True
+            return at
         found = google_crc32c.extend(found, data[at : at + 1])
-    return bool(found == want)
+    return len(data) if found == want else None
 
 
-def _frame_at(data: bytes, offset: int, previous: bytes | None) -> Damage | _Frame:
+def frame_at(data: bytes, offset: int, previous: bytes | None) -> Damage | Frame:
+    """The frame at `offset`, which must follow `previous` (None: whatever it names), or what is wrong there."""
     begin = offset + HEADER_BYTES
     if begin > len(data):
         return "torn"
@@ -152,12 +163,12 @@ def _frame_at(data: bytes, offset: int, previous: bytes | None) -> Damage | _Fra
     if seed is None or not follows or len(rest) != length or _crc(seed + named, rest) != want:
         return _wrong(data, offset)
     found = _opened(form, named, rest)
-    return _wrong(data, offset) if found is None else _Frame(form, *found, end)
+    return _wrong(data, offset) if found is None else Frame(form, *found, end)
 
 
 def _opened(form: int, previous: bytes, rest: bytes) -> tuple[Parts, bytes] | None:
     """(record, hash); None where the parts are not what the form says."""
-    if form == _FIRST:
+    if form == FIRST_FORM:
         return Parts(rest), hashlib.sha256(previous + rest).digest()
     if len(rest) < _U32.size:
         return None

@@ -189,7 +189,7 @@ def test_a_request_that_says_nothing_is_asked_about_all_the_same(ask, provider):
 def test_calls_are_judged_by_the_conversation_as_it_was_sent(ask, provider):
     call = {"id": "c9", "type": "function", "function": {"name": "get_it", "arguments": json.dumps({"card": CARD})}}
     choice = {"index": 0, "finish_reason": "tool_calls", "message": {"role": "assistant", "content": None, "tool_calls": [call]}}
-    policy = MASK + "- {id: known, tools: [get_it], require: 'from_user(args.card)'}\n"
+    policy = MASK + "- {id: known, tools: [get_it], on_deny: explain, require: 'from_user(args.card)'}\n"
     answer, [ended] = ask("openai", policy, user=f"use {CARD}", answer=ANSWERS["openai"] | {"choices": [choice]})
     assert "NOT executed" in answer.text
     assert [row.rule for row in ended.calls] == ["known"]

@@ -82,6 +82,13 @@ def test_forgotten_bodies_are_written_again():
     assert len(writer.request_messages(exchange(request=request(message("user", "hi"))), 8)[1]) == 1
 
 
+def test_bodies_are_written_again_when_a_segment_begins():
+    seen = Seen()
+    assert [seen.first("a"), seen.first("a")] == [True, False]
+    seen.begin_anew()
+    assert [seen.first("a"), seen.first("b"), seen.first("a")] == [True, True, False]
+
+
 def test_the_memory_of_written_bodies_is_bounded():
     seen = Seen(2)
     assert [seen.first(a) for a in ("a", "b", "a", "c", "a", "b")] == [True, True, False, True, False, True]
