@@ -191,7 +191,7 @@ class ChatStream:
         state.heard(words)
         self._note_text(words)
         self.spoken = True
-        return Forward(event.raw)
+        return Forward(event.raw, None, found)
 
     def _unreadable(self, event: sse.SseEvent, ambiguous: strict_json.Ambiguous) -> Event:
         if ambiguous.code == "malformed" or self._all_finished():
@@ -303,12 +303,12 @@ class ChatStream:
             yield Forward(piece.raw, frames.rewritten(piece.chunk, {**choice, "finish_reason": None}))
         elif verbatim:
             state.heard(words)
-            yield Forward(piece.raw)
+            yield Forward(piece.raw, None, (piece.number, words))
         elif words is not piece.delta and not any(v for k, v in words.items() if k != "role"):
             yield Held(piece.raw)
         else:
             state.heard(words)
-            yield Forward(piece.raw, frames.rewritten(piece.chunk, choice))
+            yield Forward(piece.raw, frames.rewritten(piece.chunk, choice), (piece.number, words))
 
     def _note_text(self, words: Mapping[str, Json]) -> None:
         if self._text_room > 0 and (text := shape.words(words)[: self._text_room]):

@@ -24,7 +24,8 @@ from msgspec import Struct, field
 
 from gateway.exchange import Caller, Effect, Hook, Json, OnDeny, RuleHit, Verdict
 from gateway.policy.expressions import CannotTell, Condition, Size, activation
-from gateway.policy.looked import Looked
+from gateway.policy.hooks import SEES
+from gateway.policy.looked import Looked, without
 from gateway.policy.policy_set import RANK, PolicySet, Watch, Watches
 from gateway.policy.provenance import NOTHING, Conversation, View, looking_at, object_of
 from gateway.policy.scene import bystanders, holds_zero, widest
@@ -140,12 +141,7 @@ class Screen:
 
     def redacted(self, text: str, hits: Iterable[Hit]) -> str:
         """The text without what hits of effect `redact` found in it."""
-        parts: list[str] = []
-        at = 0
-        for start, end, name in _merged(hit for hit in hits if hit.counts and hit.effect == "redact"):
-            parts += (text[at:start], f"[{name}]")
-            at = end
-        return "".join((*parts, text[at:]))
+        return without(text, ((hit.start, hit.end, hit.detector) for hit in hits if hit.counts and hit.effect == "redact"))
 
     def verdict(self, hits: Sequence[Hit]) -> Verdict:
         """What the hits come to: `released` unless one denies."""
@@ -169,6 +165,11 @@ class Screen:
             rule=deciding.rule,
             on_deny=deciding.on_deny,
         )
+
+    def seen(self, text: str) -> dict[str, Any]:
+        """What conditions see with this text, but for the values of files."""
+        found = self._visible(Looked(text))
+        return {name: found[name] for name in SEES[self.hook] if name in found}
 
     # -- one rule ------------------------------------------------------------------------------------------
 
@@ -232,9 +233,12 @@ class Screen:
         return condition.holds(activation(variables), size) is watch.guard.hits_when
 
     def _variables(self, watch: Watch, looked: Looked) -> dict[str, Any]:
+        return {**self._visible(looked), "vars": watch.layer.vars}
+
+    def _visible(self, looked: Looked) -> dict[str, Any]:
         seen = self._seen
         result = _object(looked.text) if self.hook == "tool_result" else {}
-        return {**seen, "vars": watch.layer.vars, "text": looked.text, "result": result}
+        return {**seen, "text": looked.text, "result": result}
 
     @cached_property
     def _seen(self) -> dict[str, Any]:
@@ -262,18 +266,6 @@ def _object(text: str) -> dict[str, Json]:
 
 def _concerns(watch: Watch, tool: str | None) -> bool:
     return tool is None or watch.guard.concerns(tool)
-
-
-def _merged(hits: Iterable[Hit]) -> list[tuple[int, int, str]]:
-    """Hits as stretches that do not overlap, each under the name of its first."""
-    found: list[tuple[int, int, str]] = []
-    for hit in sorted(hits, key=lambda hit: (hit.start, -hit.end)):
-        if found and hit.start < found[-1][1]:
-            start, end, name = found[-1]
-            found[-1] = (start, max(end, hit.end), name)
-        else:
-            found.append((hit.start, hit.end, hit.detector))
-    return found
 
 
 def _heaviest(hits: Iterable[Hit]) -> Hit | None:

@@ -6,6 +6,7 @@ digit by chance, so other long numbers with such a beginning are taken for cards
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Final
 
@@ -20,6 +21,8 @@ _FORMS: Final = tuple(
         rb"\b3[0-9]{3}[ -][0-9]{6}[ -][0-9]{4,5}\b",
     )
 )
+_DIGITS: Final = re.compile(rb"[0-9]{4}").search
+"""What every form has: most texts have none, and that is told fastest without them."""
 _ISSUED: Final = compiled(
     rb"4(?:[0-9]{12}|[0-9]{15}|[0-9]{18})"  # Visa
     rb"|5[1-5][0-9]{14}|(?:222[1-9]|22[3-9][0-9]|2[3-6][0-9]{2}|27[01][0-9]|2720)[0-9]{12}"  # Mastercard
@@ -35,6 +38,8 @@ _VALUES: Final = bytes.maketrans(b"0123456789", bytes(range(10)))
 
 
 def _spans(text: bytes) -> Iterator[Span]:
+    if not _DIGITS(text):
+        return
     found = [found.span() for form in _FORMS for found in each(form, text)]
     for start, end in sorted(found):
         number = text[start:end].replace(b" ", b"").replace(b"-", b"")
