@@ -106,7 +106,7 @@ def _new(visit: Visit, call: Call, verdict: Verdict, decision: str) -> Approval:
         expires_us=now + int(visit.gateway.settings.approvals.expires * 1e6),
         bindings=bindings(visit, call, verdict),
         agent=caller.agent,
-        session=caller.session,
+        session=visit.gateway.scribe.session(visit.x),
         tool=call.name,
         arguments=call.arguments,
         policy=verdict.policy,
@@ -118,6 +118,7 @@ def _new(visit: Visit, call: Call, verdict: Verdict, decision: str) -> Approval:
         team=caller.team,
         user=caller.user,
         four_eyes=_four_eyes(verdict),
+        storing=visit.x.storing,
     )
 
 
@@ -175,7 +176,8 @@ def _judged_again(court: Court, call: Call, now_us: int, who: str, how: str) -> 
     if verdict.released:
         return Judged(replace(verdict, code="approved", reason=f"{how}."), judged.findings)
     reason = f"{how}, but it cannot be passed on: {verdict.reason}"
-    return Judged(replace(verdict, effect="deny", reason=reason), judged.findings)
+    on_deny = "explain" if verdict.on_deny == "steer" else verdict.on_deny
+    return Judged(replace(verdict, effect="deny", reason=reason, on_deny=on_deny), judged.findings)
 
 
 def _same(who: str, user: str | None) -> bool:

@@ -10,7 +10,8 @@
 5. How far the chains have come is signed (`notary.py`), and what is older than retention says is taken away (`ageing.py`).
 6. `main` adds the admin plane on its own port and ends on SIGTERM, SIGINT or, with `--watch-stdin`, when the parent is gone.
 
-Not here: what is written (`journal.py`), what rows are (`stores/`), what may be asked and by whom (`web/`).
+Not here: what is written (`journal.py`), what rows are (`stores/`), who may ask what (`web/`), how SQL that people send is answered
+(`question/`: never in this process).
 """
 
 from __future__ import annotations
@@ -33,16 +34,19 @@ from typing import Any
 
 import msgspec
 
-from gateway import clock
+from gateway import clock, logs
 from gateway.ageing import Ageing
 from gateway.config import Settings
 from gateway.errors import StartError
 from gateway.notary import Notary
 from gateway.own_journal import OwnJournal
+from gateway.question.office import Office
+from gateway.question.wire import Question, Reply
 from gateway.stores import Answer, Applied, Batch, Offset, Store, StoreTrouble
 from gateway.stores.counting import count
 from gateway.stores.intake import SegmentReader, head_before, segments
 from gateway.trace.record import Record
+from gateway.trace.redact import Redactor
 from gateway.trace.segments import Segment, growing
 from gateway.web.admin import Status, Subscription
 from gateway.web.tail import MAX_LINES, Tail, lines_of
@@ -98,9 +102,11 @@ class Book:
         self._own = OwnJournal(journal, run, max_journal_bytes)
         self._notary, self._ageing = notary, ageing
         self._settled: set[Segment] = set()
+        self._office = Office()
 
     def run(self, stop: threading.Event) -> None:
         """Rounds until `stop`, then what is left, then the store is closed."""
+        self._office.warm()
         while not stop.is_set():
             began = time.monotonic()
             stop.wait(self._pause(self._safe_round(), time.monotonic() - began))
@@ -110,6 +116,7 @@ class Book:
         self._end_tails()
         if self._notary is not None:
             self._notary.close()
+        self._office.close()
         self.store.close()
 
     def round(self) -> int:
@@ -155,8 +162,17 @@ class Book:
             reader = SegmentReader(self._journal, segment, offset)
         return reader.lag
 
+    def ask(self, question: Question) -> Reply:
+        """Anybody's SQL: it is run in another process. Raises Refused."""
+        return self._office.ask(self.store, question)
+
     def query(self, sql: str, limit: int, params: Mapping[str, Any] | None = None) -> Answer:
+        """SQL of our own. Raises Refused."""
         return self.store.query(sql, limit, params)
+
+    def fetch(self, sql: str, params: Mapping[str, Any]) -> list[dict[str, Any]]:
+        """The gateway's own questions. Raises Refused."""
+        return self.store.fetch(sql, params)
 
     async def write(self, record: Record) -> None:
         """A fact of the admin plane, durable when it returns; the ledger has it a moment later. Raises JournalUnavailable."""
@@ -349,6 +365,7 @@ async def _serve(book: Book, data: Path, host: str, port: int, settings: Setting
     from gateway.config import Limits, Timeouts
     from gateway.front import front
     from gateway.installation import STATE_FILE
+    from gateway.privacy import rooms
     from gateway.state.sqlite_approvals import SqliteApprovals
     from gateway.web import admin
     from gateway.web.approvals import ApprovalsDesk
@@ -358,7 +375,8 @@ async def _serve(book: Book, data: Path, host: str, port: int, settings: Setting
     approvals = SqliteApprovals(data / STATE_FILE)
     hooks = read_hooks(settings.approvals.webhooks, os.environ)
     people = ApprovalsDesk(approvals, settings.approvals, clock.now_us)
-    app = admin.create(book, read_or_create(data / "admin.token"), [host, "127.0.0.1", "localhost", "::1"], people)
+    names = [host, "127.0.0.1", "localhost", "::1"]
+    app = admin.create(book, read_or_create(data / "admin.token"), names, people, rooms(settings, data, book, approvals))
     config = uvicorn.Config(
         app,
         host=host,
@@ -435,7 +453,7 @@ def _arguments() -> argparse.Namespace:
 
 def run() -> int:
     """Process entry: one clean message instead of a traceback."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s book: %(message)s")
+    logs.configure(Redactor(()), form="%(asctime)s %(levelname)s book: %(message)s")
     os.umask(0o077)
     given = _arguments()
     try:

@@ -78,7 +78,7 @@ def parse_address(text: str) -> Address:
 
 
 class KeySource(_Strict):
-    """Where a provider key is found. Exactly one of the two."""
+    """Where a key is found. Exactly one of the two."""
 
     env: Annotated[str | None, Field(description="name of the environment variable that holds the key")] = None
     file: Annotated[str | None, Field(description="path of a file (mode 0600) that holds the key")] = None
@@ -96,10 +96,10 @@ class KeySource(_Strict):
         path = Path(str(self.file)).expanduser()
         try:
             if path.stat().st_mode & 0o077:
-                raise StartError(f"{path} holds a provider key and is readable by others; run: chmod 600 {path}")
+                raise StartError(f"{path} holds a key and is readable by others; run: chmod 600 {path}")
             return path.read_text().strip() or None
         except OSError as e:
-            raise StartError(f"cannot read the provider key file {path}: {e.strerror}") from e
+            raise StartError(f"cannot read the key file {path}: {e.strerror}") from e
 
 
 class Upstream(_Strict):
@@ -250,6 +250,15 @@ class Approvals(_Strict):
     webhooks: Annotated[list[Webhook], Field(description="whom to tell")] = Field(default_factory=list)
 
 
+class Encryption(_Strict):
+    """Content at rest is encrypted under a key per tenant and user; these master keys protect those."""
+
+    keys: Annotated[
+        KeySource,
+        Field(description="where the master keys are: one per line, 32 bytes in base64, the one for new data keys first"),
+    ]
+
+
 class JournalSettings(_Strict):
     """Bounds on the journal."""
 
@@ -313,6 +322,7 @@ class Settings(_Strict):
             "metadata = sizes and hashes; a key can have its own (tollhouse keys create --store)"
         ),
     ] = "redacted"
+    encryption: Annotated[Encryption | None, Field(description="encrypts what is kept of content; none = it lies in clear text")] = None
     upstreams: Annotated[dict[str, Upstream], Field(description="providers by name")] = Field(default_factory=dict)
     routes: Annotated[
         list[Route], Field(description="models to upstreams; none = each dialect to its first upstream")

@@ -14,9 +14,12 @@ from gateway.policy_folder import load_folder
 from gateway.state.sqlite import SqliteKeys
 from gateway.state.sqlite_approvals import SqliteApprovals
 from gateway.state.sqlite_belongings import SqliteBelongings
+from gateway.state.sqlite_data_keys import SqliteDataKeys
 from gateway.state.sqlite_issued import SqliteIssued
 from gateway.state.sqlite_limits import SqliteLimits
+from gateway.vault import Master, TenantVault
 
+DATA_KEYS_FILE = "data-keys.sqlite"
 STATE_FILE = "state.sqlite"
 """In the data folder: what all workers share."""
 
@@ -52,6 +55,14 @@ def open_limits(settings: Settings) -> SqliteLimits:
 def open_issued(settings: Settings) -> SqliteIssued:
     """Which calls were delivered, beside the keys."""
     return SqliteIssued(_state(settings))
+
+
+def open_vault(settings: Settings) -> TenantVault | None:
+    """What encrypts content; None where nothing is encrypted. Raises StartError for master keys that cannot be used."""
+    if settings.encryption is None:
+        return None
+    master = Master.of(settings.encryption, os.environ)
+    return TenantVault(SqliteDataKeys(settings.data_path / DATA_KEYS_FILE), master)
 
 
 def address_key(settings: Settings) -> bytes:

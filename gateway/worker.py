@@ -37,11 +37,13 @@ from gateway.installation import (
     open_issued,
     open_keys,
     open_limits,
+    open_vault,
     provider_keys,
 )
 from gateway.journal import Journal
 from gateway.policy import PolicySet
 from gateway.policy_folder import Watcher
+from gateway.trace.pens import everything
 from gateway.trace.record import Booted, PolicyLoaded
 from gateway.trace.redact import Redactor
 from gateway.trace.rows import Scribe, Seen, policy_row
@@ -98,7 +100,7 @@ def assemble(
         waiting=WaitingRoom(approvals.decided, settings.approvals.held),
         limits=open_limits(settings),
         issued=open_issued(settings),
-        scribe=Scribe(address_key(settings), redactor, seen),
+        scribe=Scribe(address_key(settings), redactor, seen, detect=everything, vault=open_vault(settings)),
         redactor=redactor,
         clock=clock,
     )
@@ -214,7 +216,7 @@ class Worker:
             try:
                 if round_number % EXPIRE_EVERY == 0:
                     await asyncio.to_thread(approvals.expire, self._clock.now_us())
-                await minutes.write(approvals, self._journal.append)
+                await minutes.write(approvals, self._journal.append, self.plane.gateway.scribe)
             except (GatewayError, JournalUnavailable) as e:
                 log.error("approvals could not be recorded yet: %s", e)  # noqa: TRY400 - no traceback wanted
             round_number += 1

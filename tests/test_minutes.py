@@ -14,10 +14,13 @@ from gateway.state.sqlite_approvals import SqliteApprovals
 from gateway.stores import Batch
 from gateway.stores.duckdb import Ledger
 from gateway.trace import record
+from gateway.trace.redact import Redactor
+from gateway.trace.rows import Scribe
 from gateway.trace.segments import Segment
 
 AT = 1_790_000_000_000_000
 HOUR = 3600 * 1_000_000
+SCRIBE = Scribe(b"k" * 32, Redactor([]))
 ASKED = Approval(
     "apr_1", AT, AT + HOUR, Bindings("o", "s", "a"), "coder", "ses", "pay", '{"n":1}', "bank", "big", "much", "dec_1", "x1",
     policy_hash="h", team="t", user="u", four_eyes=True,
@@ -44,12 +47,12 @@ class Appended(list):
 
 def test_each_change_is_written_and_then_not_again(store):
     journal = Appended()
-    assert asyncio.run(minutes.write(store, journal)) == 0
+    assert asyncio.run(minutes.write(store, journal, SCRIBE)) == 0
     store.ask(ASKED, 9)
-    assert asyncio.run(minutes.write(store, journal)) == 1
-    assert asyncio.run(minutes.write(store, journal)) == 0
+    assert asyncio.run(minutes.write(store, journal, SCRIBE)) == 1
+    assert asyncio.run(minutes.write(store, journal, SCRIBE)) == 0
     store.rule("apr_1", Ruling(True, "ann", AT + 5, AT + HOUR, "fine", "session", '{"n":2}'))
-    assert asyncio.run(minutes.write(store, journal)) == 1
+    assert asyncio.run(minutes.write(store, journal, SCRIBE)) == 1
     assert [each.approval.state for each in journal] == ["pending", "approved"]
 
 
@@ -58,17 +61,17 @@ def test_what_the_journal_does_not_take_is_written_later(store):
     store.ask(ASKED, 9)
     journal.fails = True
     with pytest.raises(JournalUnavailable):
-        asyncio.run(minutes.write(store, journal))
+        asyncio.run(minutes.write(store, journal, SCRIBE))
     journal.fails = False
-    assert asyncio.run(minutes.write(store, journal)) == 1
+    assert asyncio.run(minutes.write(store, journal, SCRIBE)) == 1
 
 
 def test_the_ledger_shows_how_it_stands_now_however_often_a_change_is_told(store, tmp_path):
     journal = Appended()
     store.ask(ASKED, 9)
-    asyncio.run(minutes.write(store, journal))
+    asyncio.run(minutes.write(store, journal, SCRIBE))
     store.rule("apr_1", Ruling(True, "ann", AT + 5, AT + HOUR, "fine", "session", '{"n":2}'))
-    asyncio.run(minutes.write(store, journal))
+    asyncio.run(minutes.write(store, journal, SCRIBE))
     journal.append(journal[-1])
     journal.append(journal[0])
     ledger = Ledger(tmp_path / "ledger.duckdb")

@@ -77,6 +77,22 @@ def _ask_file(data: Path, sql: str, limit: int, params: Mapping[str, str]) -> An
         ledger.close()
 
 
+def call(data: Path, method: str, path: str, **more: Any) -> Any:
+    """What the running gateway's admin plane answers. Raises StartError when none runs, GatewayError for what it refuses."""
+    client = admin_client(data)
+    if client is None:
+        raise StartError(f"no gateway is running on {data}; start it with 'tollhouse up'.")
+    try:
+        with client:
+            response = client.request(method, path, **more)
+    except httpx.HTTPError as error:
+        problem = f"the gateway's admin plane does not answer: {error}; see 'tollhouse status'"
+        raise GatewayError("unavailable", "admin_plane", problem) from error
+    if not response.is_success:
+        raise refusal(response)
+    return response.json()
+
+
 def _answer(response: httpx.Response) -> Answer:
     if response.status_code == httpx.codes.OK:
         return Answer(**response.json())

@@ -2,8 +2,8 @@
 
 `load` turns the files of a folder into a `PolicySet` or says everything that is wrong with them;
 `evaluate` turns a set and the facts of one call into a `Verdict` and never raises; `denial_text` says it
-to the agent; `run_cases` runs the tests that the files carry. Pure throughout: no disk, clock, network or
-environment. Knows no dialect.
+to the agent; `screen` says what rules find in a text; `run_cases` runs the tests that the files carry.
+Pure throughout: no disk, clock, network or environment. Knows no dialect.
 """
 
 from __future__ import annotations
@@ -16,11 +16,13 @@ from gateway.policy.limits import Meter, NoMeter
 from gateway.policy.load import load
 from gateway.policy.policy_set import EMPTY, Policy, PolicySet
 from gateway.policy.provenance import Conversation, Reading
+from gateway.policy.screen import Hit, Screen, Sight, screen
 
 __all__ = [
     "EMPTY",
     "Conversation",
     "Facts",
+    "Hit",
     "Meter",
     "NoMeter",
     "Policy",
@@ -28,8 +30,11 @@ __all__ = [
     "Reading",
     "Report",
     "Result",
+    "Screen",
+    "Sight",
     "denial_text",
     "evaluate",
     "load",
     "run_cases",
+    "screen",
 ]

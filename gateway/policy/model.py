@@ -9,13 +9,14 @@ from __future__ import annotations
 import datetime as dt
 import re
 from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Final, Literal
 
-from pydantic import AfterValidator, Field, StringConstraints, WithJsonSchema, model_validator
+from pydantic import AfterValidator, Discriminator, Field, StringConstraints, Tag, WithJsonSchema, model_validator
 
-from gateway.documents import Section
-from gateway.exchange import Json, OnDeny
+from gateway.documents import Section, nearest
+from gateway.exchange import Hook, Json, OnDeny
 from gateway.policy.amounts import LARGEST, exact
+from gateway.validators.detectors import DETECTORS
 
 
 def _form(pattern: str, said: str) -> tuple[AfterValidator, WithJsonSchema]:
@@ -87,8 +88,43 @@ def _refuse_until(until: str | None, mode: Mode) -> None:
 
 
 Default = Literal["deny", "ask", "allow"]
-GuardEffect = Literal["deny", "ask", "warn"]
+GuardEffect = Literal["deny", "ask", "redact", "warn"]
 Per = Literal["session", "agent", "user", "key"]
+
+
+Host = Annotated[
+    str, *_form(r"(\*\.)?[A-Za-z0-9]([A-Za-z0-9.-]{0,98}[A-Za-z0-9])?", "must be the name of a host, like example.com or *.example.com")
+]
+
+
+_ALL_DETECTORS: Final = f"; there are {', '.join(sorted(DETECTORS))} and urls"
+
+
+def _detector(name: str) -> str:
+    if name not in DETECTORS:
+        if name == "urls":
+            raise ValueError("needs the hosts that may stay: {urls: {allow: [example.com]}}")
+        raise ValueError(f"names no detector: '{name}'{nearest(name, DETECTORS) or _ALL_DETECTORS}")
+    return name
+
+
+class Urls(Section):
+    """Addresses of other hosts."""
+
+    allow: list[Host] = Field(description="Hosts whose addresses are no finding; `*.example.com` is any host below.")
+
+
+class DetectUrls(Section):
+    """A detector that needs more than its name."""
+
+    urls: Urls = Field(description="Addresses that lead to other hosts than these.")
+
+
+DetectorName = Annotated[str, AfterValidator(_detector), WithJsonSchema({"type": "string", "enum": sorted(DETECTORS)})]
+Detect = Annotated[
+    Annotated[DetectorName, Tag("name")] | Annotated[DetectUrls, Tag("urls")],
+    Discriminator(lambda said: "urls" if isinstance(said, dict) else "name"),
+]
 
 
 class Rule(Section):
@@ -102,6 +138,7 @@ class Rule(Section):
             "effect": ("action", "decision"),
             "at": ("on",),
             "tools": ("tool",),
+            "detect": ("detectors", "find"),
             "id": ("name",),
             "message": ("reason",),
         }.items()
@@ -110,9 +147,15 @@ class Rule(Section):
 
     id: Name = Field(description="Unique in the file and what it includes; named in records, denials and tests.")
     description: str | None = Field(None, description="Why the rule exists; for reviewers.")
-    at: Literal["tool_call"] = Field("tool_call", description="What the rule judges.")
+    at: Hook = Field(
+        "tool_call",
+        description="What the rule judges: a proposed call, what a tool answered, what is asked of the model, or what it says.",
+    )
     tools: list[Glob] = Field(
         ["*"], min_length=1, description="Tool names the rule is about; `*` any text, `?` one character."
+    )
+    detect: list[Detect] | None = Field(
+        None, min_length=1, description="The rule hits where one of these finds something (and its condition, if it has one, holds)."
     )
     when: str | None = Field(None, description="CEL condition: the rule hits when it is true.")
     require: str | None = Field(None, description="CEL condition: the rule hits when it is false.")
@@ -129,12 +172,34 @@ class Rule(Section):
         "hit", description="What a condition that cannot be evaluated means; `ignore` lets the call pass."
     )
     on_deny: OnDeny | None = Field(None, description="What the agent gets in place of a denied call; the file's when left out.")
+    stream: Literal["buffer"] | None = Field(
+        None,
+        description="With `at: output`: streamed answers are kept back until they are whole, for conditions that read `text`.",
+    )
 
     @model_validator(mode="after")
     def _fits_together(self) -> Rule:
         if self.when is not None and self.require is not None:
             raise ValueError("a rule has 'when' or 'require', not both; write two rules")
+        if self.effect == "redact" and self.detect is None:
+            raise ValueError("'effect: redact' replaces what a detector finds; say what with 'detect: [card]', or deny")
         _four_eyes_ask(self.four_eyes, self.effect)
+        return self
+
+    @model_validator(mode="after")
+    def _fits_its_hook(self) -> Rule:
+        if self.stream is not None and self.at != "output":
+            raise ValueError("'stream' is about answers; it needs 'at: output'")
+        if self.at == "tool_call":
+            return self
+        if self.effect == "ask":
+            raise ValueError(f"nobody can be asked at '{self.at}'; use deny, redact or warn, or ask about the call (at: tool_call)")
+        if self.detect is None and self.when is None and self.require is None:
+            raise ValueError(f"a rule at '{self.at}' needs 'detect', 'when' or 'require'; without one it would hit everything")
+        if self.at != "tool_result" and "tools" in self.model_fields_set:
+            raise ValueError(f"there is no tool at '{self.at}'; remove 'tools'")
+        if self.on_deny == "steer" or (self.on_deny is not None and self.at != "output"):
+            raise ValueError(f"'on_deny: {self.on_deny}' is about calls; remove it from a rule at '{self.at}'")
         return self
 
     @model_validator(mode="after")
@@ -286,8 +351,8 @@ class PolicyFile(Section):
     allow: list[Glob] | None = Field(None, description="Tools granted; every policy that grants must grant a call.")
     on_deny: OnDeny | None = Field(
         None,
-        description="What the agent gets in place of a denied call: `explain` a text, `steer` another answer of the model, which is told "
-        "of the denial, `error` an error instead of the answer. `explain` when left out.",
+        description="What the agent gets in place of a denied call: `steer` another answer of the model, which is told of the denial, "
+        "`explain` a text, `error` an error instead of the answer. When left out `steer`; `explain` for limits and for what people denied.",
     )
     verify_history: bool = Field(
         False,

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import re
 from collections import OrderedDict, deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from decimal import Decimal, InvalidOperation
@@ -218,14 +218,32 @@ class Earlier:
         only in part."""
         if "\0" in self._arguments or "\0" in (self.result or "") or "\\u0000" in f"{self._arguments}{self.result}":
             raise ValueError("an earlier call holds a zero character, behind which conditions see nothing")
-        result = _object(self.result or "")
+        result = object_of(self.result or "")
         return {
             "name": self.name,
-            "args": _object(self._arguments),
+            "args": object_of(self._arguments),
             "done": self.result is not None,
             "text": self.result or "",
             "result": result,
         }
+
+
+def paired(messages: Iterable[Message]) -> tuple[list[Earlier], list[tuple[Earlier | None, str]]]:
+    """The calls of a conversation, and its results, each with the call that it answers; None where there is none. Ids may come again in
+    later turns: a result answers the first call of its id that has none yet."""
+    calls: list[Earlier] = []
+    results: list[tuple[Earlier | None, str]] = []
+    waiting: dict[str, deque[Earlier]] = {}
+    for message in messages:
+        for before in message.calls:
+            calls.append(Earlier(before.name, before.arguments))
+            waiting.setdefault(before.id, deque()).append(calls[-1])
+        for call_id, text in message.results:
+            answered = waiting[call_id].popleft() if waiting.get(call_id) else None
+            if answered is not None:
+                answered.result = text
+            results.append((answered, text))
+    return calls, results
 
 
 class Conversation:
@@ -261,19 +279,8 @@ class Conversation:
 
     @cached_property
     def _course(self) -> tuple[tuple[Earlier, ...], tuple[Result, ...]]:
-        """Calls and results in order. Ids may come again in later turns: a result answers the first call of its id that has none yet."""
-        calls: list[Earlier] = []
-        results: list[Result] = []
-        waiting: dict[str, deque[Earlier]] = {}
-        for message in self._messages:
-            for before in message.calls:
-                calls.append(Earlier(before.name, before.arguments))
-                waiting.setdefault(before.id, deque()).append(calls[-1])
-            for call_id, text in message.results:
-                answered = waiting[call_id].popleft() if waiting.get(call_id) else None
-                if answered is not None:
-                    answered.result = text
-                results.append(Result(answered.name if answered else "?", self._reading(text)))
+        calls, answered = paired(self._messages)
+        results = [Result(call.name if call else "?", self._reading(text)) for call, text in answered]
         return tuple(calls), tuple(results)
 
     @cached_property
@@ -375,8 +382,8 @@ def _begins_word(stem: str, text: str) -> bool:
     return False
 
 
-def _object(text: str) -> dict[str, Json]:
-    """The JSON object a text is; an empty one when it is none."""
+def object_of(text: str) -> dict[str, Json]:
+    """The JSON object that a text is; an empty one when it is none."""
     try:
         tree = msgspec.json.decode(text) if text.lstrip()[:1] == "{" else {}
     except (msgspec.DecodeError, RecursionError):

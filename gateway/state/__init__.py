@@ -1,13 +1,13 @@
 """SHELF: state that all workers share at once: virtual keys, whose what is that providers keep, what people approved, what limits have
-counted, and which calls were delivered.
+counted, which calls were delivered, and the keys under which content is encrypted.
 
 The embedded stores are in SQLite: `sqlite` (`Keys`), `sqlite_belongings` (`Belongings`), `sqlite_approvals` (`Approvals`),
-`sqlite_limits` (`Limits`) and `sqlite_issued` (`Issued`).
+`sqlite_limits` (`Limits`), `sqlite_issued` (`Issued`) and `sqlite_data_keys` (`DataKeys`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Literal, Protocol
 
 from msgspec import Struct, field
@@ -144,6 +144,8 @@ class Approval(Struct, frozen=True, omit_defaults=True):
     used_us: int | None = None
     change: int = 1
     """Counts up with every change."""
+    storing: Storing = "redacted"
+    """What the book may keep of it. `session` is written so already; the rest is as it was said, for the person who decides."""
 
 
 class Ruling(Struct, frozen=True):
@@ -177,6 +179,9 @@ class Approvals(Protocol):
 
     def decided(self, names: Sequence[str]) -> list[Approval]:
         """Those of them that wait no longer."""
+
+    def erase(self, tenant: str, user: str | None) -> int:
+        """Forgets what was asked for this tenant (`identify.tenant`), or one user of it; how many. What waits is asked anew."""
 
     def expire(self, now_us: int) -> int:
         """Ends what nobody decided in time; how many. What ended long ago and is on record is forgotten."""
@@ -228,3 +233,36 @@ class Limits(Protocol):
 
     def look(self, charges: Sequence[Charge], now_us: int) -> tuple[int, ...]: ...
     def give_back(self, taken: Sequence[Taken]) -> None: ...
+
+
+class DataKey(Struct, frozen=True):
+    """A key under which content is encrypted, wrapped by a master key."""
+
+    id: str
+    tenant: str
+    user: str
+    """Empty where the tenant's keys name none."""
+    wrapped: bytes
+    created_us: int
+
+
+class DataKeys(Protocol):
+    """Where data keys are kept. Raises GatewayError('unavailable') when they cannot be read or written."""
+
+    def take(self, tenant: str, user: str, now_us: int, make: Callable[[], DataKey]) -> tuple[DataKey, int]:
+        """The key for new content, and how often it may be used before it is taken again. `make` makes one where there is none."""
+
+    def find(self, name: str) -> DataKey | None:
+        """None when there is no such key, or no longer."""
+
+    def erase(self, tenant: str, user: str | None, now_us: int) -> list[str]:
+        """Drops the keys of a tenant, or of one user of it; ids of all that are gone and not on record as such."""
+
+    def noted(self, names: Sequence[str]) -> None:
+        """Their erasure is on record."""
+
+    def every(self) -> list[DataKey]:
+        """Those that are there, oldest first."""
+
+    def rewrap(self, key: DataKey) -> None:
+        """Puts a key back that was wrapped anew; one that was erased meanwhile stays erased."""

@@ -48,6 +48,16 @@ class _Budget:
         return value
 
 
+class _Boundless(_Budget):
+    def text(self, value: str) -> str:
+        return value
+
+
+def plain_row(row: Mapping[str, Any]) -> dict[str, Any]:
+    """As JSON values, none cut: for what is read one thing at a time."""
+    return {name: plain(value, _Boundless()) for name, value in row.items()}
+
+
 def plain(value: Any, budget: _Budget) -> Any:
     """A JSON value. Money, big integers, times and bytes become text; what is not a number (NaN) too."""
     match value:

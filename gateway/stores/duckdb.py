@@ -25,14 +25,16 @@ import pyarrow as pa
 
 from gateway.stores import Answer, Applied, Batch, Offset, Refused, StoreTrouble, sql_guard
 from gateway.stores.answers import collect
+from gateway.stores.catalogue import read_catalogue
 from gateway.stores.fold import COLUMNS, Row, Step, fold
+from gateway.stores.lending import Loan, Need, Shape, read_shape
 from gateway.stores.opening import SURROUNDINGS, column_types, lock_down, open_ledger, schema_version
+from gateway.stores.refusals import QUERY_SECONDS, as_refusal, pointed
 from gateway.stores.standing import Standing
 from gateway.trace.segments import Segment
 
 log = logging.getLogger(__name__)
 
-QUERY_SECONDS = 10.0
 STUCK_SECONDS = 10.0
 """How long a query may outlive its interruption before `on_stuck` is called."""
 _BODIES = frozenset({"message_bodies", "prompt_bodies", "policy_files"})
@@ -51,7 +53,8 @@ class Ledger:
         self._con = open_ledger(path, read_only=read_only)
         self.version = schema_version(self._con)
         self._types = column_types(self._con)
-        self._catalogue = _catalogue(self._con)
+        self._catalogue = read_catalogue(self._con)
+        self._shape = read_shape(self._con)
         lock_down(self._con)
         self._memory.load(self._con)
 
@@ -89,17 +92,38 @@ class Ledger:
             self._judge(cursor, sql)
             cursor.execute("BEGIN TRANSACTION READ ONLY")
             columns, types, rows, truncated = collect(cursor.execute(sql, dict(params or {})), limit)
-        except duckdb.InterruptException as error:
-            raise Refused("sql_timeout", f"the query took over {QUERY_SECONDS:.0f} s; bound it by started_at or LIMIT") from error
-        except (duckdb.OutOfMemoryException, MemoryError) as error:
-            raise Refused("sql_memory", "the query needs more memory than one may have; bound it by started_at, or aggregate") from error
-        except (duckdb.Error, RuntimeError) as error:
-            raise Refused("sql_error", str(error)) from error
+        except (duckdb.Error, RuntimeError, MemoryError) as error:
+            raise as_refusal(error) from error
         finally:
             watch.stop()
             with contextlib.suppress(duckdb.Error):
                 cursor.close()
         return Answer(columns, types, rows, truncated, round((time.monotonic() - started) * 1000, 3))
+
+    def fetch(self, sql: str, params: Mapping[str, Any]) -> list[dict[str, Any]]:
+        """Rows for the gateway itself: over any table, uncut, with no judgement over the SQL, which is always our own."""
+        cursor = self._con.cursor()
+        watch = _Watch(cursor, self._on_stuck)
+        try:
+            cursor.execute("USE ledger")
+            cursor.execute("BEGIN TRANSACTION READ ONLY")
+            found = cursor.execute(sql, dict(params))
+            names = [str(column[0]) for column in found.description or ()]
+            return [dict(zip(names, row, strict=True)) for row in found.fetchall()]
+        except duckdb.Error as error:
+            raise Refused("unavailable", f"the ledger could not be read: {error}; ask again in a moment") from error
+        finally:
+            watch.stop()
+            with contextlib.suppress(duckdb.Error):
+                cursor.close()
+
+    def shape(self) -> Shape:
+        return self._shape
+
+    def loan(self, needs: Sequence[Need]) -> Loan:
+        """Rows for a reader, of one snapshot: nothing is committed while it is taken. Raises Refused."""
+        with self._writing:
+            return Loan(self._con, self._shape, needs)
 
     def close(self) -> None:
         """Checkpoints, so that the next start has nothing to replay."""
@@ -110,7 +134,10 @@ class Ledger:
 
     def _judge(self, cursor: duckdb.DuckDBPyConnection, sql: str) -> None:
         found = cursor.execute("SELECT json_serialize_sql(?::VARCHAR)", [sql]).fetchall()
-        sql_guard.check(msgspec.json.decode(found[0][0]), self._catalogue)
+        try:
+            sql_guard.check(msgspec.json.decode(found[0][0]), self._catalogue)
+        except Refused as refused:
+            raise pointed(refused, sql) from refused
 
     def _unseen(self, batch: Batch) -> Batch | None:
         """The part of a batch beyond what is applied; None when there is none."""
@@ -233,20 +260,3 @@ def _column(values: Sequence[Any], kind: str) -> pa.Array:
         return pa.array(values, arrow)
     except OverflowError:  # a provider or a client made up a number; one absurd value must not stop the book
         return pa.array([v if v is None else max(-_INT64, min(v, _INT64)) for v in values], pa.int64()).cast(arrow)
-
-
-def _catalogue(con: duckdb.DuckDBPyConnection) -> sql_guard.Catalogue:
-    ours = con.execute("SELECT lower(view_name) FROM duckdb_views() WHERE database_name = 'ledger' AND NOT internal").fetchall()
-    base = con.execute("SELECT lower(table_name) FROM duckdb_tables() WHERE database_name = 'ledger'").fetchall()
-    internal = con.execute("SELECT lower(view_name) FROM duckdb_views() WHERE internal").fetchall()
-    pure = con.execute(
-        "SELECT DISTINCT lower(function_name) FROM duckdb_functions() WHERE function_type IN ('scalar', 'aggregate', 'macro')"
-        " AND NOT coalesce(has_side_effects, false)"
-    ).fetchall()
-    public = frozenset(name for (name,) in ours) | PUBLIC_TABLES
-    hidden = frozenset(name for (name,) in (*base, *internal)) - public
-    return sql_guard.Catalogue(public, hidden, frozenset(name for (name,) in pure) - sql_guard.REVEALING)
-
-
-PUBLIC_TABLES = frozenset({"calls", "rule_hits", "findings", "boots", "journal_offsets"})
-"""Base tables that are as they should be seen; the others are seen through views."""

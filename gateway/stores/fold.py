@@ -17,14 +17,21 @@ from gateway.trace.record import (
     ApprovalRow,
     Booted,
     CallRow,
+    ContentRead,
     Decided,
     Ended,
+    Erased,
+    ErasureRow,
     ExchangeRow,
+    FeedbackGiven,
+    FeedbackRow,
+    HeardRow,
     MediaRow,
     MessageRow,
     Opened,
     PolicyLoaded,
     PromptRow,
+    ReadRow,
     Record,
     RuleRow,
 )
@@ -50,6 +57,10 @@ def _names(row: type[Struct], *without: str) -> tuple[str, ...]:
     return tuple(_RENAMED.get(name, name) for name in row.__struct_fields__ if name not in without)
 
 
+def _timed(row: type[Struct], at: str) -> tuple[str, ...]:
+    return tuple(at if name == "at_us" else name for name in row.__struct_fields__)
+
+
 _EXCHANGE = (*_names(ExchangeRow), "run", "slot", "boot")
 
 COLUMNS: dict[str, tuple[str, ...]] = {
@@ -58,6 +69,7 @@ COLUMNS: dict[str, tuple[str, ...]] = {
     "calls": _names(CallRow, "hits"),
     "rule_hits": (
         "exchange_id", "decision_id", "decided_at", "policy", "rule", "effect", "mode", "error", "message", "line",
+        "hook", "path", "detector", "action", "original",
     ),
     "findings": ("exchange_id", "started_at", "validator", "code", "severity", "path", "detail", "action"),
     "message_bodies": _names(MessageRow, "media"),
@@ -68,6 +80,9 @@ COLUMNS: dict[str, tuple[str, ...]] = {
     "policy_rules_loaded": ("hash", *_names(RuleRow)),
     "boots": _names(Booted),
     "approval_changes": _names(ApprovalRow),
+    "content_reads_told": _timed(ReadRow, "read_at"),
+    "erasures_told": _timed(ErasureRow, "erased_at"),
+    "feedback_told": _timed(FeedbackRow, "given_at"),
 }  # fmt: skip
 """Base tables and the order of values in their rows."""
 
@@ -103,7 +118,10 @@ def fold(parts: Iterable[tuple[Segment, Iterable[Record]]]) -> list[Step]:
     return [step for step in steps if step.count]
 
 
-def _take(step: Step, segment: Segment, record: Opened | Decided | Ended | PolicyLoaded | ApprovalChanged) -> None:
+Told = Opened | Decided | Ended | PolicyLoaded | ApprovalChanged | ContentRead | Erased | FeedbackGiven
+
+
+def _take(step: Step, segment: Segment, record: Told) -> None:
     origin = (segment.run, segment.slot, segment.boot)
     match record:
         case Opened(exchange, messages, prompt):
@@ -111,12 +129,13 @@ def _take(step: Step, segment: Segment, record: Opened | Decided | Ended | Polic
             _bodies(step, messages, prompt)
         case Decided(call):
             _calls(step, (call,))
-        case Ended(exchange, calls, _, messages, prompt):
+        case Ended(exchange, calls, _, messages, prompt, heard):
             step.opened.pop(exchange.id, None)
             step.ended[exchange.id] = msgspec.structs.astuple(exchange) + origin
             step.ended_rows.append(exchange)
             _calls(step, calls)
             step.add("findings", _findings(record))
+            step.add("rule_hits", map(_heard, heard))
             _bodies(step, messages, prompt)
         case PolicyLoaded(policy):
             step.add("policy_loads", [(policy.hash, policy.loaded_us, policy.git, *origin)])
@@ -124,6 +143,12 @@ def _take(step: Step, segment: Segment, record: Opened | Decided | Ended | Polic
             step.add("policy_rules_loaded", ((policy.hash, *msgspec.structs.astuple(rule)) for rule in policy.rules))
         case ApprovalChanged(approval):
             step.add("approval_changes", [msgspec.structs.astuple(approval)])
+        case ContentRead(read):
+            step.add("content_reads_told", [msgspec.structs.astuple(read)])
+        case Erased(erasure):
+            step.add("erasures_told", [msgspec.structs.astuple(erasure)])
+        case FeedbackGiven(feedback):
+            step.add("feedback_told", [msgspec.structs.astuple(feedback)])
 
 
 def _calls(step: Step, calls: tuple[CallRow, ...]) -> None:
@@ -135,7 +160,12 @@ def _calls(step: Step, calls: tuple[CallRow, ...]) -> None:
 def _hits(call: CallRow) -> Iterator[Row]:
     for hit in call.hits:
         at = (call.exchange_id, call.id, call.decided_us)
-        yield (*at, hit.policy, hit.rule, hit.effect, hit.mode, hit.error, hit.message, hit.line)
+        yield (*at, hit.policy, hit.rule, hit.effect, hit.mode, hit.error, hit.message, hit.line, "tool_call", None, None, None, None)
+
+
+def _heard(row: HeardRow) -> Row:
+    said = (row.policy, row.rule, row.effect, row.mode, row.error, row.message, row.line)
+    return (row.exchange_id, "", row.heard_us, *said, row.hook, row.path, row.detector or None, row.action, row.original or None)
 
 
 def _findings(record: Ended) -> Iterator[Row]:

@@ -7,6 +7,7 @@ from typing import Any
 
 from gateway.stores import Answer, Applied, Batch, Offset, Refused
 from gateway.stores.fold import COLUMNS, Row, Step, fold
+from gateway.stores.lending import Loan, Need, Shape
 from gateway.trace.segments import BOOK_SLOT, Segment
 
 
@@ -43,6 +44,15 @@ class MemoryStore:
 
     def query(self, sql: str, limit: int, params: Mapping[str, Any] | None = None) -> Answer:
         raise Refused("no_sql", "the in-memory store answers no SQL; use the DuckDB ledger")
+
+    def fetch(self, sql: str, params: Mapping[str, Any]) -> list[dict[str, Any]]:
+        raise Refused("no_sql", "the in-memory store answers no SQL; use the DuckDB ledger")
+
+    def shape(self) -> Shape:
+        raise Refused("no_sql", "the in-memory store answers no SQL; use the DuckDB ledger")
+
+    def loan(self, needs: Sequence[Need]) -> Loan:
+        raise Refused("no_sql", "the in-memory store lends no rows; use the DuckDB ledger")
 
     def close(self) -> None:
         """Keeps everything, so that a test can look."""

@@ -16,16 +16,11 @@ import duckdb
 
 from gateway import shipped
 from gateway.errors import StartError
+from gateway.stores.catalogue import PLAIN
 
 log = logging.getLogger(__name__)
 
-_CONFIG: dict[str, Any] = {
-    "memory_limit": "1GB",
-    "python_enable_replacements": False,
-    "autoinstall_known_extensions": False,
-    "autoload_known_extensions": False,
-    "allow_community_extensions": False,
-}
+_CONFIG: dict[str, Any] = {"memory_limit": "1GB", **PLAIN}
 SURROUNDINGS = re.compile(
     "set lock|no space left|permission denied|read-only|too many open files|cannot allocate|out of memory|newer version|does not exist",
     re.IGNORECASE,
