@@ -364,7 +364,7 @@ def main(
 ) -> int:
     """Runs the book of a data folder until it is told to stop; 0 when it stopped in order. Raises StartError."""
     data.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with _only_one(data / "book.lock"):
+    with only_one(data / "book.lock"):
         _bound_memory()
         from gateway.stores.duckdb import Ledger
         from gateway.stores.setting_aside import set_aside
@@ -461,7 +461,8 @@ def _when_closed(told: asyncio.Event) -> None:
 
 
 @contextlib.contextmanager
-def _only_one(lock: Path) -> Iterator[None]:
+def only_one(lock: Path) -> Iterator[None]:
+    """Whoever writes a data folder's ledger holds this. Raises StartError."""
     with lock.open("w") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
