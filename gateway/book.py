@@ -125,12 +125,14 @@ class Book:
                     waiting = []
         applied += self._apply(waiting)
         self._note_damage()
-        self._have_it_signed(live)
-        if self._ageing is not None and self.caught_up:
-            self._ageing.work(self.store.offsets())
         if applied == 0:
             self.store.tend()
             self.caught_up = True
+            self._renew_worn()
+        if self.store.whole:
+            self._have_it_signed(live)
+        if self._ageing is not None and self.caught_up and self.store.whole:
+            self._ageing.work(self.store.offsets())
         return applied
 
     def status(self) -> Status:
@@ -231,6 +233,16 @@ class Book:
         except StartError as error:
             self._say(str(error))
 
+    def _renew_worn(self) -> None:
+        """Questions are refused for the moment; the data plane does not notice."""
+        if self.store.worn:
+            self.store.close()
+            self._readers.clear()
+            try:
+                self.store = self._open_store()
+            except StartError as error:
+                raise StoreTrouble(str(error), broken=True) from error
+
     def _say(self, problem: str) -> None:
         if problem != self.problem:
             log.error("%s", problem)
@@ -330,7 +342,7 @@ def main(
 ) -> int:
     """Runs the book of a data folder until it is told to stop; 0 when it stopped in order. Raises StartError."""
     data.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with _only_one(data / "book.lock"):
+    with only_one(data / "book.lock"):
         _bound_memory()
         from gateway.stores.duckdb import Ledger
         from gateway.stores.setting_aside import set_aside
@@ -339,7 +351,7 @@ def main(
         notary = Notary(data, data / "journal", said.heads, clock.now_us)
         book = Book(
             data / "journal",
-            lambda: Ledger(path, on_stuck=_die),
+            lambda: Ledger(path, on_stuck=_die, cutoffs=lambda: said.cutoffs(clock.now_us())),
             set_aside=lambda broken: set_aside(broken, "it was broken twice in a row"),
             run=run,
             notary=notary,
@@ -414,7 +426,8 @@ def _when_closed(told: asyncio.Event) -> None:
 
 
 @contextlib.contextmanager
-def _only_one(lock: Path) -> Iterator[None]:
+def only_one(lock: Path) -> Iterator[None]:
+    """Whoever writes a data folder's ledger holds this. Raises StartError."""
     with lock.open("w") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

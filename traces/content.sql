@@ -15,3 +15,5 @@ CREATE TABLE IF NOT EXISTS prompt_bodies (
 CREATE TABLE IF NOT EXISTS content_offsets (segment VARCHAR NOT NULL, next_offset BIGINT NOT NULL);
 -- One row. `refilling`: the file was lost, and the journal is read again for it.
 CREATE TABLE IF NOT EXISTS content_file (schema BIGINT NOT NULL, refilling BOOLEAN NOT NULL);
+-- What was deleted and still lies in the file: rows, and since when.
+CREATE TABLE IF NOT EXISTS wear (dead BIGINT NOT NULL, since TIMESTAMP NOT NULL);

@@ -45,6 +45,7 @@ VERBS: dict[str, Verb] = {
     "erase": Verb("gateway.cli.erase:erase", "Make content of a tenant or user unreadable for good."),
     "encryption": Verb("gateway.cli.encryption:app", "Make and change the master keys of encrypted content."),
     "sql": Verb("gateway.cli.sql:sql", "Ask the book a question in SQL, read-only."),
+    "rebuild": Verb("gateway.cli.rebuild:rebuild", "Build the ledger again from the journal."),
     "tail": Verb("gateway.cli.tail:tail", "Follow exchanges and decisions as they happen."),
     "verify": Verb("gateway.cli.verify:verify", "Check that the journal is what was written."),
     "rehearse": Verb("gateway.cli.rehearse:rehearse", "Run a provider that plays a script, for tests."),

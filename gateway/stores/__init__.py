@@ -82,6 +82,12 @@ class Store(Protocol):
     @property
     def version(self) -> str:
         """Which schema it has."""
+    @property
+    def worn(self) -> bool:
+        """It should be closed and opened again."""
+    @property
+    def whole(self) -> bool:
+        """False while a part of it that was lost is read again: `offsets` then lie behind what was once applied."""
     def offsets(self) -> Mapping[str, Offset]:
         """By segment name."""
     def apply(self, batches: Sequence[Batch]) -> Applied:

@@ -26,7 +26,8 @@ def contents(record: Record) -> Iterator[tuple[str, int, Row]]:
     if not isinstance(record, Opened | Ended):
         return
     for message in record.messages:
-        yield from _message(message)
+        if message.body:  # a segment whose bodies were taken away has blank ones
+            yield from _message(message)
     if record.prompt is not None and (record.prompt.system or record.prompt.tools):
         yield "prompt_bodies", record.prompt.seen_us, _prompt(record.prompt)
 

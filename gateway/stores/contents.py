@@ -28,9 +28,10 @@ from gateway.errors import StartError
 from gateway.stores import Batch
 from gateway.stores.bodies import CONTENT, contents
 from gateway.stores.fold import Row
+from gateway.stores.forgetting import forget_content, worn
 from gateway.stores.inserting import LISTED, as_list, insert
 from gateway.stores.setting_aside import SURROUNDINGS, quoted, set_aside, what_to_do
-from gateway.trace.days import DAY_US, month_of, months
+from gateway.trace.days import DAY_US, end_of, month_of, months
 
 log = logging.getLogger(__name__)
 
@@ -38,6 +39,7 @@ SEEN_BODIES = 262_144
 SCHEMA = 1
 _OFFSET_TYPES = {"segment": "VARCHAR", "next_offset": "BIGINT"}
 _NAME = re.compile(r"content-(\d{4}-\d{2})\.duckdb")
+ROW_GROUP = 2048
 _PARTS = ("", ".wal", ".wal.checkpoint", ".wal.recovery")
 """What DuckDB writes beside a file."""
 
@@ -99,6 +101,28 @@ class Contents:
         for month in self._months.values():
             self._con.execute(f"DETACH {month.catalogue}")
         self._months.clear()
+
+    def forget(self, before_us: int) -> bool:
+        """Takes away one month whose time is over, or a slice of the one in which it ends; whether there was anything."""
+        for name in self.months:
+            if end_of(name) <= before_us:
+                self._remove(name)
+                return True
+        limit = month_of(before_us)
+        return limit in self._months and forget_content(self._con, self._months[limit].catalogue, before_us)
+
+    def worn(self) -> list[Path]:
+        return [month.path for month in self._months.values() if worn(self._con, month.catalogue)]
+
+    def _remove(self, name: str) -> None:
+        """First out of the list of what there should be: a file that is missing there is not made again."""
+        month = self._months.pop(name)
+        self._con.execute("DELETE FROM ledger.content_months WHERE month = ?", [name])
+        self._unite()
+        self._con.execute(f"DETACH {month.catalogue}")
+        for part in _PARTS:
+            month.path.with_name(month.path.name + part).unlink(missing_ok=True)
+        log.info("%s is removed: what was said then is older than retention keeps", month.path.name)
 
     def filled(self) -> None:
         """The journal has been read to its end: nothing is missing any more."""
@@ -202,10 +226,10 @@ class Contents:
 
     def _attach(self, name: str) -> _Month:
         month = _Month(self._path(name), _catalogue(name))
-        options = "READ_ONLY" if self._read_only else "STORAGE_VERSION 'v1.5.0', ROW_GROUP_SIZE 2048"
+        options = "READ_ONLY" if self._read_only else f"STORAGE_VERSION 'v1.5.0', ROW_GROUP_SIZE {ROW_GROUP}"
         self._con.execute(f"ATTACH {quoted(month.path)} AS {month.catalogue} ({options})")
         if not self._read_only:
-            _lay_out(self._con, month.catalogue)
+            lay_out(self._con, month.catalogue)
         (schema, month.refilling), *_ = self._con.execute(f"SELECT schema, refilling FROM {month.catalogue}.content_file").fetchall()
         if schema > SCHEMA:
             advice = "start the newer version, or move the file away and it is filled again from the journal"
@@ -236,7 +260,7 @@ def begin(con: duckdb.DuckDBPyConnection) -> None:
     """The catalogue `content`, with no month in it yet."""
     con.execute("ATTACH ':memory:' AS content")
     con.execute("CREATE SCHEMA content.nothing")
-    _lay_out(con, "content.nothing")
+    lay_out(con, "content.nothing")
     unite(con, [])
 
 
@@ -253,7 +277,8 @@ def reachable(folder: Path) -> list[str]:
     return [str(folder / f"content-{month}.duckdb{part}") for month in months() for part in _PARTS]
 
 
-def _lay_out(con: duckdb.DuckDBPyConnection, catalogue: str) -> None:
+def lay_out(con: duckdb.DuckDBPyConnection, catalogue: str) -> None:
+    """The tables of one month, where they are not there yet."""
     cursor = con.cursor()
     cursor.execute(f"USE {catalogue}")
     cursor.execute((shipped.folder("traces") / "content.sql").read_text(encoding="utf-8"))

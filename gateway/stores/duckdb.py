@@ -26,12 +26,15 @@ import duckdb
 import msgspec
 import pyarrow as pa
 
-from gateway.stores import Answer, Applied, Batch, Offset, Refused, StoreTrouble, sql_guard, sums
+from gateway.retention import Cutoffs
+from gateway.stores import Answer, Applied, Batch, Offset, Refused, StoreTrouble, contents, sql_guard, sums
 from gateway.stores.answers import arrow_stream, collect
 from gateway.stores.contents import Contents
 from gateway.stores.fold import COLUMNS, Row, Step, fold
+from gateway.stores.forgetting import forget_facts, worn
 from gateway.stores.inserting import LISTED, as_list, insert
-from gateway.stores.opening import column_types, lock_down, open_ledger, schema_version
+from gateway.stores.opening import ROW_GROUP, column_types, lay_out_facts, lock_down, open_ledger, schema_version
+from gateway.stores.rewriting import rewrite
 from gateway.stores.setting_aside import SURROUNDINGS
 from gateway.stores.standing import Standing
 from gateway.trace.segments import Segment
@@ -41,6 +44,7 @@ log = logging.getLogger(__name__)
 QUERY_SECONDS = 10.0
 STUCK_SECONDS = 10.0
 """How long a query may outlive its interruption before `on_stuck` is called."""
+FORGET_EVERY_S = 60.0
 INTERRUPT_EVERY_S = 0.2
 _ONCE = frozenset({"policy_files", "policy_rules_loaded"})
 """Tables whose rows are written once per policy version."""
@@ -48,16 +52,29 @@ _ONCE = frozenset({"policy_files", "policy_rules_loaded"})
 
 class Ledger:
     """Opens (and creates, migrates, or sets aside) the ledger at `path`; `read_only` takes it as it is.
-    Raises StartError. `on_stuck` is called from a timer's thread when a query cannot be stopped."""
+    Raises StartError. `on_stuck` is called from a timer's thread when a query cannot be stopped; `cutoffs` says what is too old now.
+    `worn`: it should be closed and opened again, which writes its files anew."""
 
-    def __init__(self, path: Path, *, read_only: bool = False, on_stuck: Callable[[], None] | None = None) -> None:
+    def __init__(
+        self,
+        path: Path,
+        *,
+        read_only: bool = False,
+        on_stuck: Callable[[], None] | None = None,
+        cutoffs: Callable[[], Cutoffs] | None = None,
+    ) -> None:
         self.path = path
+        self.worn = False
+        self._cutoffs, self._forget_at = cutoffs, 0.0
         self._on_stuck = on_stuck or (lambda: log.critical("a query cannot be stopped"))
         self._memory = Standing()
         self._writing = threading.Lock()
         self._con = open_ledger(path, read_only=read_only)
         try:
             self._contents = Contents(self._con, path.parent, read_only=read_only)
+            if not read_only and self._renewed():
+                self._con = open_ledger(path)
+                self._contents = Contents(self._con, path.parent)
             self.version = schema_version(self._con)
             self._types = column_types(self._con)
             self._catalogue = _catalogue(self._con)
@@ -67,6 +84,28 @@ class Ledger:
         except BaseException:
             self._con.close()
             raise
+
+    def _renewed(self) -> bool:
+        """Whether files were worn, and are written anew; then nothing is open any more."""
+        months = self._contents.worn()
+        facts = worn(self._con, "ledger")
+        if not (months or facts):
+            return False
+        self._con.execute("CHECKPOINT ledger")
+        self._contents.checkpoint()
+        self._con.close()
+        try:
+            if facts:
+                rewrite(self.path, ROW_GROUP, lay_out_facts)
+            for month in months:
+                rewrite(month, contents.ROW_GROUP, lambda con: contents.lay_out(con, "anew"))
+        except (duckdb.Error, OSError) as error:
+            log.error("a file of the ledger could not be written anew, it stays as it is: %s", error)  # noqa: TRY400 - goes on
+        return True
+
+    @property
+    def whole(self) -> bool:
+        return not self._contents.refilling
 
     def offsets(self) -> Mapping[str, Offset]:
         """While content is filled again, the journal is read from where that stands, damaged segments too."""
@@ -158,8 +197,21 @@ class Ledger:
                 if sums.size(self._con) - self._sums_rows > sums.COMPACT_AT:
                     sums.compact(self._con)
                     self._sums_rows = sums.size(self._con)
+                self._forget()
             except duckdb.Error as error:
                 raise self._trouble(error) from error
+
+    def _forget(self) -> None:
+        """One slice; when there was nothing to forget, not again for a minute."""
+        now = time.monotonic()
+        if self._cutoffs is None or now < self._forget_at:
+            return
+        cutoffs = self._cutoffs()
+        content = cutoffs.bodies_us is not None and self._contents.forget(cutoffs.bodies_us)
+        if content or forget_facts(self._con, cutoffs):
+            return
+        self._forget_at = now + FORGET_EVERY_S
+        self.worn = worn(self._con, "ledger") or bool(self._contents.worn())
 
     def close(self) -> None:
         """Checkpoints, so that the next start has nothing to replay."""

@@ -17,6 +17,7 @@ class MemoryStore:
     """Rows are dicts by column name, times as microseconds. `tables` may be read by anyone."""
 
     version = "memory"
+    whole, worn = True, False
 
     def __init__(self) -> None:
         self.tables: dict[str, list[dict[str, Any]]] = {name: [] for name in _TABLES}

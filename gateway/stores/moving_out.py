@@ -18,7 +18,7 @@ from gateway.trace.days import FIRST_MONTH, LAST_MONTH
 _MONTH = "least(greatest(strftime(first_seen, '%Y-%m'), '" + FIRST_MONTH + "'), '" + LAST_MONTH + "')"
 _OLD = {
     "message_bodies": "SELECT hash, role, body, first_seen FROM ledger.message_bodies",
-    "prompt_bodies": "SELECT hash, agent, first_seen, system, tools, NULL AS scope FROM ledger.prompt_bodies",
+    "prompt_bodies": "SELECT hash, agent, first_seen, system, tools, scope FROM ledger.prompt_bodies",
     "media_found": "SELECT m.*, b.first_seen FROM ledger.media_found AS m JOIN"
     " (SELECT hash, min(first_seen) AS first_seen FROM ledger.message_bodies GROUP BY hash) AS b ON b.hash = m.message",
 }

@@ -19,7 +19,7 @@ from gateway.stores.moving_out import move_content_out
 from gateway.stores.setting_aside import SURROUNDINGS, quoted, set_aside, what_to_do
 
 _CONFIG: dict[str, Any] = {
-    "memory_limit": "1GB",
+    "memory_limit": "640MB",
     "python_enable_replacements": False,
     "autoinstall_known_extensions": False,
     "autoload_known_extensions": False,
@@ -27,9 +27,10 @@ _CONFIG: dict[str, Any] = {
 }
 
 
-CONTENT_APART = 7
+ROW_GROUP = 8192
+CONTENT_APART = 40
 """The migration since which content has files of its own."""
-WITH_SUMS = 8
+WITH_SUMS = 41
 """The migration that makes the tables of sums: they are filled in its transaction."""
 
 
@@ -78,7 +79,7 @@ def migrations() -> list[Path]:
 def _attach(path: Path, *, read_only: bool) -> duckdb.DuckDBPyConnection:
     con = duckdb.connect(":memory:", config=_CONFIG)
     try:
-        options = "READ_ONLY" if read_only else "STORAGE_VERSION 'v1.5.0', ROW_GROUP_SIZE 8192"
+        options = "READ_ONLY" if read_only else f"STORAGE_VERSION 'v1.5.0', ROW_GROUP_SIZE {ROW_GROUP}"
         contents.begin(con)
         con.execute(f"ATTACH {quoted(path)} AS ledger ({options})")
         con.execute("USE ledger")
@@ -97,7 +98,7 @@ def _attach(path: Path, *, read_only: bool) -> duckdb.DuckDBPyConnection:
 
 def _migrate(con: duckdb.DuckDBPyConnection, path: Path, *, read_only: bool) -> None:
     if not read_only:
-        con.execute("CREATE TABLE IF NOT EXISTS schema_migrations (number BIGINT NOT NULL, name VARCHAR NOT NULL, applied_at TIMESTAMP)")
+        con.execute(_MIGRATIONS)
     done = {number for (number,) in con.execute("SELECT number FROM ledger.schema_migrations").fetchall()}
     known = {int(file.name.split("_")[0]): file for file in migrations()}
     if not done <= known.keys():
@@ -111,6 +112,18 @@ def _migrate(con: duckdb.DuckDBPyConnection, path: Path, *, read_only: bool) -> 
         if number == CONTENT_APART and done:
             move_content_out(con, path.parent)
         _apply(con, number, known[number])
+
+
+def lay_out_facts(con: duckdb.DuckDBPyConnection) -> None:
+    """The ledger's tables and views as of now, in the catalogue `anew`."""
+    contents.begin(con)
+    con.execute("USE anew")
+    con.execute(_MIGRATIONS)
+    for file in migrations():
+        con.execute(file.read_text(encoding="utf-8"))
+
+
+_MIGRATIONS = "CREATE TABLE IF NOT EXISTS schema_migrations (number BIGINT NOT NULL, name VARCHAR NOT NULL, applied_at TIMESTAMP)"
 
 
 def _apply(con: duckdb.DuckDBPyConnection, number: int, file: Path) -> None:

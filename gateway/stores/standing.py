@@ -63,6 +63,8 @@ class Standing:
             self._boot(step.booted.run, step.booted.slot, step.booted.boot)
 
     def _boot(self, run: str, slot: int, boot: str) -> None:
+        if slot == BOOK_SLOT:
+            return
         if run != self._run:
             self._run = run
             self._boots.clear()

@@ -1,4 +1,4 @@
-"""Days and months of points in time, in UTC. Bodies are written anew on the first day of use and filed by month."""
+"""Months of points in time, in UTC: content is filed by them."""
 
 from __future__ import annotations
 
@@ -8,11 +8,6 @@ DAY_US = 86_400_000_000
 FIRST_MONTH, LAST_MONTH = "2020-01", "2059-12"
 """What a clock can say in earnest; what lies outside is filed at the edge, so that the files' names are known beforehand."""
 _EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
-
-
-def day_of(us: int) -> int:
-    """Days since 1970."""
-    return us // DAY_US
 
 
 def month_of(us: int) -> str:

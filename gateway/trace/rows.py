@@ -1,8 +1,8 @@
 """From an exchange to its rows. Pure: what the pipeline saw goes in, records of the book come out, written as the exchange's mode says
 (`pens`) and sealed where content is encrypted (`Vault`).
 
-Message bodies are addressed by content and written once per journal stream and day: agents resend the whole conversation each turn.
-Addresses are a tenant's own, and other ones for each mode and each data key: equal bodies of two tenants do not look equal.
+Message bodies are addressed by content and written once per journal stream: agents resend the whole conversation each turn. Addresses are a
+tenant's own, and other ones for each mode and each data key: equal bodies of two tenants do not look equal.
 """
 
 from __future__ import annotations
@@ -25,7 +25,6 @@ from gateway.policy import PolicySet
 from gateway.policy.policy_set import Layer
 from gateway.prompt.fingerprint import Fingerprint
 from gateway.trace import media
-from gateway.trace.days import day_of
 from gateway.trace.pens import Detect, Pen, pens
 from gateway.trace.record import CallRow, ExchangeRow, MessageRow, PolicyRow, PromptRow, RuleRow
 from gateway.trace.redact import Redactor
@@ -47,25 +46,22 @@ class Priced(Struct, frozen=True):
 
 
 class Seen:
-    """Which message bodies this journal stream has already written today (bounded, least recently used out first): a body that is
-    still in use is written anew each day, so that the ledger may forget what is older than some day."""
+    """Which message bodies this journal stream has already written (bounded, least recently used out first)."""
 
     def __init__(self, size: int = SEEN) -> None:
         self._size = size
         self._hashes: OrderedDict[str, None] = OrderedDict()
         self._begin_anew = False
-        self._day = 0
 
     def begin_anew(self) -> None:
         """Bodies are to be written again, each when it comes next: retention takes them away by segments, and what is still being said must
         not go with the segment in which it was said first. May be called from any thread."""
         self._begin_anew = True
 
-    def first(self, address: str, now_us: int) -> bool:
+    def first(self, address: str) -> bool:
         """True exactly when the body has to be written."""
-        if self._begin_anew or day_of(now_us) > self._day:
+        if self._begin_anew:
             self._begin_anew = False
-            self._day = day_of(now_us)
             self._hashes.clear()
         if address in self._hashes:
             self._hashes.move_to_end(address)
@@ -167,7 +163,7 @@ class Scribe:
         for message in x.request.messages if x.request else ():
             address = hand.address(message.raw)
             addresses.append(address)
-            if self.seen.first(address, now_us):
+            if self.seen.first(address):
                 rows.append(_message(hand, address, message, now_us))
         return tuple(addresses), tuple(rows)
 
@@ -183,14 +179,14 @@ class Scribe:
         body = msgspec.json.encode({"role": "assistant", "content": x.answer.text, "calls": calls})
         hand = self.hand(x.storing, x.caller)
         address = hand.address(body)
-        if not self.seen.first(address, now_us):
+        if not self.seen.first(address):
             return address, ()
         return address, (MessageRow(address, "assistant", hand.body(body.decode(), about_message(address)), now_us),)
 
     def prompt(self, x: Exchange, found: Fingerprint, now_us: int) -> PromptRow:
-        """The text of a version is written once per journal stream and day; later rows only say that it was seen."""
+        """The text of a version is written once per journal stream; later rows only say that it was seen."""
         row = PromptRow(hash=found.hash, seen_us=now_us, agent=x.caller.agent)
-        if not self.seen.first(self._of_prompt(x, found.hash), now_us):
+        if not self.seen.first(self._of_prompt(x, found.hash)):
             return row
         hand, about = self.hand(x.storing, x.caller), about_prompt(found.hash)
         tools = _names_of(hand.pen, found.tools) if x.storing == "metadata" else hand.body(found.tools, about)

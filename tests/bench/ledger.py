@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from gateway.book import Book
-from gateway.stores import Refused
+from gateway.stores import Refused, opening, sums
 from gateway.stores.duckdb import Ledger
 from gateway.trace import segments as names
 from gateway.web.queries import read_all
@@ -144,9 +144,11 @@ def multiply(data: Path, times: int) -> None:
     """As many ledgers' facts in one, each thirty days before the other."""
     import duckdb
 
-    con = duckdb.connect(str(data / "ledger.duckdb"))
+    con = duckdb.connect(":memory:", config={"memory_limit": "4GB"})
+    con.execute(f"ATTACH '{data / 'ledger.duckdb'}' AS ledger (ROW_GROUP_SIZE {opening.ROW_GROUP})")
+    con.execute("USE ledger")
     for table in MULTIPLIED:
-        known = f"SELECT column_name, data_type FROM duckdb_columns() WHERE table_name = '{table}'"
+        known = f"SELECT column_name, data_type FROM duckdb_columns() WHERE database_name = 'ledger' AND table_name = '{table}'"
         columns = dict(con.execute(known).fetchall())
         moved = [f"{name} - to_days(30 * $k) AS {name}" for name, kind in columns.items() if kind == "TIMESTAMP"]
         told = [f"$k || {name}[2:] AS {name}" for name in ("id", "exchange_id", "decision_id", "session") if name in columns]
@@ -155,7 +157,8 @@ def multiply(data: Path, times: int) -> None:
         for k in range(1, times):
             con.execute(f"INSERT INTO {table} SELECT * REPLACE ({fresh}) FROM {table} WHERE rowid < $rows", {"k": k, "rows": rows})
             say(f"{table} times {k + 1}")
-    con.execute("CHECKPOINT")
+    sums.fill(con)
+    con.execute("CHECKPOINT ledger")
     con.close()
 
 

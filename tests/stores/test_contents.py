@@ -195,13 +195,13 @@ def test_a_ledger_from_before_content_was_apart_keeps_all_of_it(tmp_path: Path, 
     all_of_them = opening.migrations()
     with duckdb.connect(str(path)) as con:
         con.execute("CREATE TABLE schema_migrations (number BIGINT NOT NULL, name VARCHAR NOT NULL, applied_at TIMESTAMP)")
-        for number, file in enumerate(all_of_them[:6], 1):
+        for file in [each for each in all_of_them if int(each.stem[:4]) < opening.CONTENT_APART]:
             con.execute(file.read_text())
-            con.execute("INSERT INTO schema_migrations VALUES (?, ?, NULL)", [number, file.stem])
+            con.execute("INSERT INTO schema_migrations VALUES (?, ?, NULL)", [int(file.stem[:4]), file.stem])
         con.execute("INSERT INTO journal_offsets VALUES (?, 40, NULL, 4, NULL)", [segment.name])
         con.execute("INSERT INTO message_bodies VALUES ('a', 'user', 'old', '2026-09-01'), ('b', 'user', 'older', '1999-01-01')")
         con.execute("INSERT INTO media_found VALUES ('a', 'image', 'image/png', 'ab', 3, NULL)")
-        con.execute("INSERT INTO prompt_bodies VALUES ('p', 'coder', '2026-10-01', 'be kind', '[]')")
+        con.execute("INSERT INTO prompt_bodies VALUES ('p', 'coder', '2026-10-01', 'be kind', '[]', '')")
         con.execute("INSERT INTO calls SELECT 'x', 'd', '2026-09-01', 0, 'c', 'bash', 'function', '{}', 'h', 'allow', true, 'granted',"
                     " 'r', 'coder', '', '', '', NULL, '', 1, '', ''")  # fmt: skip
     ledger = Ledger(path)
