@@ -195,7 +195,7 @@ class Scribe:
         return address, (MessageRow(address, "assistant", hand.body(body.decode(), about_message(address)), now_us),)
 
     def prompt(self, x: Exchange, found: Fingerprint, now_us: int) -> PromptRow:
-        """The text of a version is written once per journal stream and day; later rows only say that it was seen."""
+        """The text of a version is written once per journal stream; later rows only say that it was seen."""
         row = PromptRow(hash=found.hash, seen_us=now_us, agent=x.caller.agent)
         if not self.seen.first(self._of_prompt(x, found.hash)):
             return row
