@@ -334,6 +334,8 @@ class Exchange(Struct):
     request: Request | None = None
     request_bytes: int = 0
     client_request_id: str | None = None
+    trace_id: str | None = None
+    """Of the trace that the client's `traceparent` belongs to."""
     upstream: str | None = None
     upstream_status: int | None = None
     translated: str = ""

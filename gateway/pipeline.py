@@ -97,6 +97,7 @@ def _begin(gateway: Gateway, incoming: Incoming) -> Visit:
         policy_git=gateway.policies.git,
         storing=gateway.settings.storing,
         client_request_id=identify.label(named.get("x-request-id")) or None,
+        trace_id=identify.trace_id(incoming.headers),
     )
     book = Bookkeeping(x, gateway.journal, gateway.scribe, gateway.prices, clock, provider=incoming.dialect.PROVIDER)
     reserved, headers = Reservations(gateway.limits), {"x-gateway-trace-id": x.id}

@@ -40,6 +40,7 @@ class ExchangeRow(Struct, frozen=True, omit_defaults=True):
     session_source: str = ""
     client: str = ""
     client_request_id: str | None = None
+    """The client's own name for the request, which may come again: never a key."""
     request_model: str = ""
     response_model: str | None = None
     response_id: str | None = None
@@ -89,6 +90,8 @@ class ExchangeRow(Struct, frozen=True, omit_defaults=True):
     """What the provider speaks, where the exchange was translated."""
     dropped_fields: tuple[str, ...] = ()
     """What translation left out of the request."""
+    trace_id: str | None = None
+    """Of the trace that the client's `traceparent` belongs to (W3C Trace Context), 32 hex digits."""
     storing: str = "redacted"
     """What was kept of content: full | redacted | metadata."""
 
