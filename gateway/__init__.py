@@ -33,8 +33,9 @@ The way of a request (`pipeline.relay` is this table):
     respond            answering, dialects encoded from what was judged
 
 Shelves (add a file and a line in the registry): `dialects`, `validators`, `state`, `stores`. Engines: `policy`, `prompt`, `upstream`,
-`screening`, `trace`, `question` (SQL that people send, answered by a process that can reach nothing). Faces: `web`, `cli`, `demo`. `rehearsal` is a
-provider that plays scripts, for tests and the demo; `bench` plays a public attack suite through the gateway, to measure policies.
+`screening`, `trace`, `question` (SQL that people send, answered by a process that can reach nothing). Faces: `web`, `cli`, `demo`.
+`rehearsal` is a provider that plays scripts, for tests and the demo; `bench` plays a public attack suite through the gateway, to measure
+policies.
 
 Who may import whom is a contract in `pyproject.toml`, checked on every change: from `cli` down to `errors`, never upwards; the engines of
 decision (`dialects policy prompt validators trace exchange holdback judge screening identify cost`) do no I/O and know no clock,
