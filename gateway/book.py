@@ -152,6 +152,7 @@ class Book:
         problem = self.problem or self._own.problem
         unsigned = self._notary.problem if self._notary is not None else None
         kept = self._ageing.problem if self._ageing is not None else None
+        shorter = [f"{reader.segment.name} is shorter than what was read of it: see 'tollhouse verify'" for reader in self._cut(readers)]
         return Status(
             ready=self.caught_up and problem is None and not damaged,
             lag_bytes=lag,
@@ -160,8 +161,14 @@ class Book:
             ledger=self.store.version,
             problem=problem,
             quarantined=damaged,
-            warnings=[warning for warning in (*(reader.warning for reader in readers), unsigned, kept) if warning],
+            warnings=[warning for warning in (*(reader.warning for reader in readers), unsigned, kept, *shorter) if warning],
         )
+
+    def _cut(self, readers: Sequence[SegmentReader]) -> Iterator[SegmentReader]:
+        """Segments that lost something, and not to retention."""
+        log = self._notary.log if self._notary is not None else None
+        lawful = {*log.shed, *log.removed} if log is not None else set()
+        return (reader for reader in readers if reader.shorter and reader.segment.name not in lawful)
 
     def _lag(self, segment: Segment) -> int:
         reader = self._readers.get(segment)
