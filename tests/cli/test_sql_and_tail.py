@@ -276,3 +276,17 @@ def test_an_error_shows_its_place_and_obeys_no_content(data: Path) -> None:
         run("sql", "SELECT arguments::INTEGER FROM calls", "--data", str(data))
     assert "\\x1b" in refused.value.message
     assert "\x1b" not in refused.value.message
+
+
+def test_what_was_asked_is_in_the_book_a_moment_later(running: Path) -> None:
+    run("sql", "SELECT 'a question nobody else asks' AS q", "--data", str(running), "--format", "csv")
+    with pytest.raises(GatewayError):
+        run("sql", "DROP TABLE nobody_else_drops", "--data", str(running))
+    wanted = "SELECT outcome, row_count, who FROM questions WHERE sql LIKE '%nobody%else%' AND sql NOT LIKE '%questions%' ORDER BY asked_at"
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline:
+        shown = run("sql", wanted, "--data", str(running), "--format", "csv")
+        if "sql_error" in shown:
+            break
+        time.sleep(0.1)
+    assert shown == "outcome,row_count,who\nanswered,1,admin.token\nsql_error,,admin.token\n"
