@@ -27,18 +27,20 @@ The way of a request (`pipeline.relay` is this table):
     upstream           upstream            route, connect, stream
     decode the answer  dialects            event by event
     hold and judge     holdback, judge     each call whole; policy and validators; released or replaced
+    look at words      screening           what the answer says: rules at `output` replace words or end it
     ask a person       approvals, waiting  `ask`: the answer is held, the decision found or pending
     steer              steering            a denial may have the model asked again, while nothing has left
     settle and record  bookkeeping, trace  cost, rows, journal: durable before the bytes they belong to
     respond            answering, dialects encoded from what was judged
 
 Shelves (add a file and a line in the registry): `dialects`, `validators`, `state`, `stores`. Engines: `policy`, `prompt`, `upstream`,
-`trace`, `question` (SQL that people send, answered by a process that can reach nothing). Faces: `web`, `cli`, `demo`. `rehearsal` is a
-provider that plays scripts, for tests and the demo; `bench` plays a public attack suite through the gateway, to measure policies.
+`screening`, `trace`, `question` (SQL that people send, answered by a process that can reach nothing). Faces: `web`, `cli`, `demo`.
+`rehearsal` is a provider that plays scripts, for tests and the demo; `bench` plays a public attack suite through the gateway, to measure
+policies.
 
 Who may import whom is a contract in `pyproject.toml`, checked on every change: from `cli` down to `errors`, never upwards; the engines of
-decision (`dialects policy prompt validators trace exchange holdback judge identify cost`) do no I/O and know no clock, randomness or
-environment; policy does not know dialects, and dialects do not know policy.
+decision (`dialects policy prompt validators trace exchange holdback judge screening identify cost`) do no I/O and know no clock,
+randomness or environment; policy does not know dialects, and dialects do not know policy.
 """
 
 __version__ = "0.1.0"

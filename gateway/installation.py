@@ -65,10 +65,13 @@ def open_sessions(settings: Settings) -> SqliteSessions:
 
 def open_vault(settings: Settings) -> TenantVault | None:
     """What encrypts content; None where nothing is encrypted. Raises StartError for master keys that cannot be used."""
-    if settings.encryption is None:
-        return None
-    master = Master.of(settings.encryption, os.environ)
-    return TenantVault(SqliteDataKeys(settings.data_path / DATA_KEYS_FILE), master)
+    master = master_keys(settings)
+    return None if master is None else TenantVault(SqliteDataKeys(settings.data_path / DATA_KEYS_FILE), master)
+
+
+def master_keys(settings: Settings) -> Master | None:
+    """What wraps the keys of content. Raises StartError for what cannot be used."""
+    return None if settings.encryption is None else Master.of(settings.encryption, os.environ)
 
 
 def address_key(settings: Settings) -> bytes:

@@ -57,7 +57,7 @@ def begin_round(visit: Visit, answer: Answer) -> None:
     x.findings.append(Finding("policy", "steered", "info", f"round[{len(x.earlier)}]", detail))
     x.answer, visit.stream = Answer(), None
     visit.round.clear()
-    visit.screening = None
+    visit.screening = visit.keys = None
     visit.owed.clear()
     visit.opening, visit.finishing, visit.provider_left = b"", False, False
 

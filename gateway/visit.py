@@ -20,6 +20,7 @@ from gateway.journal import Journal
 from gateway.judge import Court
 from gateway.policy import PolicySet, Reading, Told
 from gateway.policy.screen import Hit
+from gateway.screening.keys import KeyWatch
 from gateway.screening.streamed import Screening, Watching
 from gateway.state import Approvals, Belonging, Belongings, Issued, Keys, Limits, Sessions
 from gateway.state.reservations import Reservations
@@ -139,6 +140,8 @@ class Visit:
     """A denial of this answer has stopped the session."""
     screening: Screening[Hit] | Watching[Hit] | None = None
     """What looks at the words of the running stream; None where no rule does."""
+    keys: KeyWatch | None = None
+    """What keeps the gateway's own secrets out of the words of the running stream."""
     withheld: Withheld | None = None
     """Why the answer was withheld from some place on; no call behind that place is delivered."""
     finishing: bool = False

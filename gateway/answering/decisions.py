@@ -40,7 +40,9 @@ def decide(visit: Visit, call: Call) -> Decision | Question:
     start = clock.mono_us()
     judged = judge(visit.court, call, clock.now_us())
     took = clock.mono_us() - start
+    call = judged.call or call
     if wanted(judged.verdict):
+        visit.x.findings.extend(judged.findings)
         return Question(visit, call, judged.verdict, took)
     return Decision(call, judged, took, visit.book.new_decision())
 

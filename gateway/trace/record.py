@@ -270,6 +270,22 @@ class SessionRow(Struct, frozen=True, omit_defaults=True):
     """The person who resumed it."""
 
 
+class AskedRow(Struct, frozen=True, omit_defaults=True):
+    """A question in SQL that somebody asked of the book: a row of `questions`."""
+
+    id: str
+    asked_us: int
+    who: str
+    """On whose credential."""
+    sql: str
+    form: str
+    outcome: str
+    """`answered`, or the code of the refusal."""
+    row_count: int | None = None
+    truncated: bool | None = None
+    elapsed_us: int | None = None
+
+
 class ReadRow(Struct, frozen=True, omit_defaults=True):
     """Somebody read content: a row of `content_reads`."""
 
@@ -366,6 +382,10 @@ class SessionChanged(Struct, frozen=True, tag="session"):
     session: SessionRow
 
 
+class Asked(Struct, frozen=True, tag="asked"):
+    question: AskedRow
+
+
 class ContentRead(Struct, frozen=True, tag="read"):
     read: ReadRow
 
@@ -378,7 +398,7 @@ class FeedbackGiven(Struct, frozen=True, tag="feedback"):
     feedback: FeedbackRow
 
 
-Record = Booted | Opened | Decided | Ended | PolicyLoaded | ApprovalChanged | ContentRead | Erased | FeedbackGiven | SessionChanged
+Record = Booted | Opened | Decided | Ended | PolicyLoaded | ApprovalChanged | ContentRead | Erased | FeedbackGiven | SessionChanged | Asked
 
 BODIES: dict[type[Struct], tuple[str, ...]] = {
     ExchangeRow: ("error_message", "input_preview", "output_preview"),
@@ -389,6 +409,7 @@ BODIES: dict[type[Struct], tuple[str, ...]] = {
     MediaRow: ("url",),
     PromptRow: ("system", "tools"),
     ApprovalRow: ("arguments", "edited", "message", "reason"),
+    AskedRow: ("sql",),
     FeedbackRow: ("comment",),
 }
 """By kind of row. Reasons and messages are bodies because a rule's words may quote arguments (`{args.to}`), and errors because a provider's
