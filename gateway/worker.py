@@ -152,6 +152,7 @@ class Worker:
             for task in tasks:
                 task.cancel()
             await upstream.close()
+            await self.plane.turned_away.close()
             await self._journal.close()
 
     def _booted(self) -> Booted:
@@ -162,7 +163,7 @@ class Worker:
     def _uvicorn(self) -> uvicorn.Config:
         return uvicorn.Config(
             self.plane,
-            http=front(self.settings.limits, self.settings.timeouts),
+            http=front(self.settings.limits, self.settings.timeouts, self.plane.turned_away),
             ws="none",
             loop="uvloop",
             lifespan="off",
