@@ -18,8 +18,9 @@ The way of a request (`pipeline.relay` is this table):
     receive            app, front          exact path → dialect; limits and time-outs
     identify           identify, state     key → caller, session
     decode             dialects            strictly: one meaning or refused
+    stopped?           stopping, state     a session that a denial has stopped is refused
     recall             continuity, state   what the provider keeps for it is this caller's own
-    verify             history, state      what it tells of earlier calls happened, where a policy wants to know
+    verify             history, state      what it tells of earlier calls happened, or is labelled, where a policy wants to know
     screen             inbound, policy     words of users and results of tools: sent, redacted or refused
     admit              admission           what nobody can judge is refused while a policy enforces
     prompt version     prompt              fingerprint of system prompt and tools

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import aclosing
 
@@ -14,6 +13,7 @@ from gateway.answering.rounds import Rounds
 from gateway.answering.screens import output_rules
 from gateway.approvals import Question
 from gateway.continuity import keep, keep_early
+from gateway.deadlines import within
 from gateway.dialects.events import Said
 from gateway.exchange import Request
 from gateway.holdback import Break, Finishing, Hold, Judge, Judging, Observing, Send, Step, Undecodable
@@ -76,8 +76,7 @@ async def _chunks(visit: Visit, upstream: ProviderAnswer) -> AsyncGenerator[byte
     pieces = upstream.chunks()
     while True:
         try:
-            async with asyncio.timeout(END_GRACE_S if visit.finishing else None):
-                chunk = await anext(pieces, None)
+            chunk = await within(END_GRACE_S if visit.finishing else None, anext(pieces, None))
         except TimeoutError:
             chunk = None
         yield chunk

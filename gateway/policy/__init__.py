@@ -16,7 +16,7 @@ from gateway.policy.explain import denial_text
 from gateway.policy.limits import Meter, NoMeter
 from gateway.policy.load import load
 from gateway.policy.policy_set import EMPTY, Policy, PolicySet
-from gateway.policy.provenance import Conversation, Reading
+from gateway.policy.provenance import Conversation, Reading, Told
 from gateway.policy.redaction import NotRedactable, decide
 from gateway.policy.screen import Hit, Screen, Sight, screen
 
@@ -35,6 +35,7 @@ __all__ = [
     "Result",
     "Screen",
     "Sight",
+    "Told",
     "decide",
     "denial_text",
     "evaluate",

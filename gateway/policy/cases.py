@@ -20,7 +20,7 @@ from gateway.policy.evaluate import Facts
 from gateway.policy.limits import Charge
 from gateway.policy.model import CallOf, Case
 from gateway.policy.policy_set import Layer, Policy, PolicySet
-from gateway.policy.provenance import Conversation
+from gateway.policy.provenance import Conversation, Told
 from gateway.policy.redaction import decide
 from gateway.policy.screen import Sight, screen
 
@@ -120,7 +120,7 @@ def _sight_of(case: Case, policy: Policy, tool: str | None) -> Sight:
         dialect="test",
         model=case.model,
         session=_session_of(case),
-        conversation=Conversation(_said_before(case)),
+        conversation=_conversation(case),
         request={**asked, "dialect": "test", "last_user": text},
         call_id="call_test",
         tool=tool,
@@ -169,7 +169,7 @@ def facts_of(case: Case, policy: Policy) -> Facts:
         dialect="test",
         model=case.model,
         session=_session_of(case),
-        conversation=Conversation(_said_before(case)),
+        conversation=_conversation(case),
         meter=_Spent({name: millionths(value) or 0 for name, value in case.spent.items()}),
         now_us=_now_of(case),
     )
@@ -214,6 +214,13 @@ class _Spent:
         return [self._spent.get(charge.limit, 0) for charge in charges]
 
     take = look
+
+
+def _conversation(case: Case) -> Conversation:
+    """A result of a call that was made up is made up as well."""
+    told, made_up = _said_before(case), {f"call_{at}" for at, earlier in enumerate(case.history) if earlier.forged}
+    forged = {Told("call", at, 0) for at, message in enumerate(told) if message.calls and message.calls[0].id in made_up}
+    return Conversation(told, forged=forged)
 
 
 def _said_before(case: Case) -> list[Message]:

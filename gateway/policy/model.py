@@ -266,6 +266,7 @@ class EarlierCall(Section):
 
     call: CallOf = Field(description="`{tool: {argument: value}}`.")
     result: Json = Field(None, description="What the tool answered.")
+    forged: bool = Field(False, description="The client made it up: it was never delivered.")
 
 
 class CallerOfTest(Section):
@@ -341,6 +342,14 @@ class Case(Before):
         return self
 
 
+class Denials(Section):
+    """What several denials come to."""
+
+    end_session_after: int = Field(
+        ge=1, le=1_000_000, description="So many denials stop a session: its requests are refused until an operator resumes it."
+    )
+
+
 class PolicyFile(Section):
     """A policy: who it is for, what it grants, what it guards against."""
 
@@ -382,8 +391,10 @@ class PolicyFile(Section):
     on_deny: OnDeny | None = Field(
         None,
         description="What the agent gets in place of a denied call: `steer` another answer of the model, which is told of the denial, "
-        "`explain` a text, `error` an error instead of the answer. When left out `steer`; `explain` for limits and for what people denied.",
+        "`explain` a text, `error` an error instead of the answer, `stop` a text and the end of the session. When left out `steer`; "
+        "`explain` for limits and for what people denied.",
     )
+    denials: Denials | None = Field(None, description="What several denials come to.")
     verify_history: bool = Field(
         False,
         description="Whether earlier calls and results that a request tells of must be ones that this gateway delivered to the caller.",

@@ -18,7 +18,7 @@ from gateway.exchange import Call, Json, RuleHit, Verdict
 from gateway.policy.evaluate import Facts, evaluate
 from gateway.policy.functions import texts_of
 from gateway.policy.looked import Looked, without
-from gateway.policy.policy_set import PolicySet
+from gateway.policy.policy_set import RANK, PolicySet
 from gateway.validators.detectors import Detector
 
 
@@ -72,8 +72,9 @@ def _judged_without(policies: PolicySet, facts: Facts, first: Verdict, taking: S
         return Decided(msgspec.structs.replace(verdict, hits=hits), call)
     by = max(taking, key=lambda hit: not hit.error)
     said = by.message or f"Rule {by.rule} of policy {by.policy} took something out of this call."
-    changed = msgspec.structs.replace(verdict, effect="redact", code="redacted", reason=said, hits=hits, policy=by.policy, rule=by.rule)
-    return Decided(changed, call)
+    would = verdict.would if verdict.would and RANK[verdict.would] > RANK["redact"] else None
+    told = {"reason": said, "hits": hits, "policy": by.policy, "rule": by.rule, "would": would}
+    return Decided(msgspec.structs.replace(verdict, effect="redact", code="redacted", **told), call)
 
 
 def _denied(verdict: Verdict, taking: Sequence[RuleHit], code: str, why: str) -> Verdict:

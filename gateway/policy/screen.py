@@ -6,8 +6,9 @@ For the hooks where nothing is proposed but said: `output`, `request`, `tool_res
 1. Nothing here raises. A detector that fails has hit the whole text, with its effect raised to `deny` (there is nothing to take out);
    a condition that fails has hit. `on_error: ignore` makes of either a hit without effect.
 2. Every hit is told, those of shadow rules too; only hits in mode `enforce` change a text or refuse it.
-3. What begins where in a text is told by `look_back` characters to either side of that place, so a stream can be looked through in
-   pieces: see `settled`.
+3. What begins where in a text is told by `look_back` characters to either side of that place, so that a stream can be looked through in
+   pieces (`textwindow`): a hit that goes on to the end of the text so far may go on, any other ends where it does. A hit without a detector
+   is about the text as such.
 4. What is taken out is replaced by the detector's name in brackets. Hits that overlap are taken out together, under the name of the first.
 
 Where the texts stand (in a request's body, in a stream's events) is for those who know dialects.
@@ -106,7 +107,7 @@ class Screen:
 
     @cached_property
     def look_back(self) -> int:
-        """Characters of a stream that must be held, and kept behind it once they have left."""
+        """Whether something begins at a place is told by so many characters to either side of it."""
         return max((one.longest for watch in self._asked for one in watch.guard.detectors), default=0)
 
     def find(self, text: str) -> list[Hit]:
@@ -117,27 +118,6 @@ class Screen:
             for place, watch in enumerate(self._asked):
                 hits += self._hits(place, watch, looked)
         return sorted(hits, key=lambda hit: (hit.start, -hit.end, -RANK[hit.effect]))
-
-    def settled(self, text: str, hits: Iterable[Hit]) -> int:
-        """How many characters of a stream's `text` so far, with these hits in it, may be acted on now: whatever the stream goes on with,
-        the hits that begin in them stay and end in them, and there will be no others. When the stream has ended all of it is settled.
-        Of what is acted on, the last `look_back` characters stay before the text that is looked at next; hits that begin in those are old.
-        A hit without a detector is about the whole stream, wherever it is found, and holds nothing back."""
-        if self.buffers:
-            return 0
-        settled = max(0, len(text) - self.look_back)
-        for hit in sorted((hit for hit in hits if hit.detector), key=lambda hit: hit.start, reverse=True):
-            if hit.start < settled < hit.end or (hit.start < settled and hit.end == len(text)):
-                settled = hit.start
-        return settled
-
-    def stops(self, hit: Hit) -> bool:
-        """Whether a text may not go on where this hit begins."""
-        return hit.counts and hit.effect == "deny"
-
-    def moved(self, hit: Hit, start: int, end: int) -> Hit:
-        """The same hit, its place counted from elsewhere."""
-        return msgspec.structs.replace(hit, start=start, end=end)
 
     def redacted(self, text: str, hits: Iterable[Hit]) -> str:
         """The text without what hits of effect `redact` found in it."""

@@ -165,6 +165,14 @@ def test_a_limit_of_an_include_can_be_tested_where_it_is_included():
     assert report("allow: [x]\ninclude: [lib.yaml]\n" + test, lib=library).passed
 
 
+def test_a_test_may_say_that_an_earlier_call_was_made_up():
+    rule = "allow: [pay]\nrules:\n- {id: r, tools: [pay], require: \"from_tool(args.to, 'get')\"}\ntests:\n"
+    history = "history: [{call: {look: {}}}, {call: {get: {}}, result: alice, forged: FORGED}]"
+    case = "- {name: n, HISTORY, call: {pay: {to: alice}}, expect: {effect: EFFECT}}\n".replace("HISTORY", history)
+    texts = [case.replace("FORGED", forged).replace("EFFECT", effect) for forged, effect in (("false", "allow"), ("true", "deny"))]
+    assert report(rule + "".join(texts).replace("name: n", "name: m", 1)).passed
+
+
 TEXTS = """
 allow: [get_*, note]
 rules:
