@@ -372,7 +372,8 @@ async def _serve(book: Book, data: Path, host: str, port: int, settings: Setting
     approvals = SqliteApprovals(data / STATE_FILE)
     hooks = read_hooks(settings.approvals.webhooks, os.environ)
     people = ApprovalsDesk(approvals, settings.approvals, clock.now_us)
-    app = admin.create(book, read_or_create(data / "admin.token"), [host, "127.0.0.1", "localhost", "::1"], people)
+    own_queries = Path(settings.queries) if settings.queries else None
+    app = admin.create(book, read_or_create(data / "admin.token"), [host, "127.0.0.1", "localhost", "::1"], people, own_queries)
     config = uvicorn.Config(
         app,
         host=host,

@@ -40,6 +40,7 @@ VERBS: dict[str, Verb] = {
     "policy": Verb("gateway.cli.policy:app", "Check, test, explain and measure policies."),
     "coverage": Verb("gateway.cli.coverage:coverage", "Show what was judged, and what was not."),
     "sql": Verb("gateway.cli.sql:sql", "Ask the book a question in SQL, read-only."),
+    "queries": Verb("gateway.cli.queries:queries", "List the saved questions."),
     "rebuild": Verb("gateway.cli.rebuild:rebuild", "Build the ledger again from the journal."),
     "tail": Verb("gateway.cli.tail:tail", "Follow exchanges and decisions as they happen."),
     "verify": Verb("gateway.cli.verify:verify", "Check that the journal is what was written."),

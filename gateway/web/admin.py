@@ -10,6 +10,7 @@ import asyncio
 import hmac
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, Protocol
 
 import msgspec
@@ -72,9 +73,9 @@ class Question(Struct):
     params: dict[str, str | int | float | bool | None] = field(default_factory=dict)
 
 
-def create(desk: Desk, token: str, hosts: Sequence[str], people: ApprovalsDesk) -> ASGIApp:
-    """`hosts` are the names, without port, under which this listener may be addressed."""
-    admin = _Admin(desk, token)
+def create(desk: Desk, token: str, hosts: Sequence[str], people: ApprovalsDesk, own_queries: Path | None = None) -> ASGIApp:
+    """`hosts` are the names, without port, under which this listener may be addressed; `own_queries` a folder of saved questions."""
+    admin = _Admin(desk, token, own_queries)
     routes = [
         Route("/livez", admin.livez),
         Route("/readyz", admin.readyz),
@@ -92,8 +93,8 @@ def create(desk: Desk, token: str, hosts: Sequence[str], people: ApprovalsDesk) 
 
 
 class _Admin:
-    def __init__(self, desk: Desk, token: str) -> None:
-        self._desk = desk
+    def __init__(self, desk: Desk, token: str, own_queries: Path | None) -> None:
+        self._desk, self._own_queries = desk, own_queries
         self._token = token.encode()
         self._slots = asyncio.Semaphore(QUERIES_AT_ONCE)
 
@@ -124,15 +125,17 @@ class _Admin:
         return await self._ask(question.sql, question.limit, question.params)
 
     async def list_queries(self, request: Request) -> Response:
-        return json_answer({"queries": [_described(query) for query in queries.read_all().values()]})
+        """`?show` gives the SQL too."""
+        found = queries.read_all(self._own_queries).values()
+        return json_answer({"queries": [_described(query, sql="show" in request.query_params) for query in found]})
 
     async def one_query(self, request: Request) -> Response:
         """The answer to a canned question; its parameters come from the query string. `?show` gives the SQL instead."""
-        query = queries.read_all().get(request.path_params["name"])
+        query = queries.read_all(self._own_queries).get(request.path_params["name"])
         if query is None:
             return error_answer(404, "not_found", "no query of that name; GET /queries lists them")
         if "show" in request.query_params:
-            return json_answer({**_described(query), "sql": query.sql})
+            return json_answer(_described(query, sql=True))
         given = {name: request.query_params.get(name, default) for name, default in query.params.items()}
         limit = request.query_params.get("limit", "1000")
         return await self._ask(query.sql, int(limit) if re.fullmatch("[0-9]{1,9}", limit) else 1000, given)
@@ -223,8 +226,9 @@ def _without_port(host: str) -> str:
     return host.partition(":")[0]
 
 
-def _described(query: queries.Query) -> dict[str, Any]:
-    return {"name": query.name, "title": query.title, "params": query.params}
+def _described(query: queries.Query, *, sql: bool) -> dict[str, Any]:
+    told = {"name": query.name, "title": query.title, "params": query.params, "own": query.own}
+    return {**told, "sql": query.sql} if sql else told
 
 
 async def _not_found(*_: object) -> Response:
