@@ -418,7 +418,9 @@ async def _serve(book: Book, data: Path, host: str, port: int, settings: Setting
     hooks = read_hooks(settings.approvals.webhooks, os.environ)
     people = ApprovalsDesk(approvals, settings.approvals, clock.now_us)
     names = [host, "127.0.0.1", "localhost", "::1"]
-    app = admin.create(book, read_or_create(data / "admin.token"), names, people, rooms(settings, data, book, approvals))
+    own_queries = Path(settings.queries) if settings.queries else None
+    more = rooms(settings, data, book, approvals)
+    app = admin.create(book, read_or_create(data / "admin.token"), names, people, more, own_queries)
     config = uvicorn.Config(
         app,
         host=host,
