@@ -79,7 +79,7 @@ class Book:
         journal: Path,
         open_store: Callable[[], Store],
         *,
-        set_aside: Callable[[], None] | None = None,
+        set_aside: Callable[[Path], None] | None = None,
         run: str | None = None,
         snapshots: Snapshots | None = None,
         notary: Notary | None = None,
@@ -88,7 +88,7 @@ class Book:
     ) -> None:
         self._journal = journal
         self._open_store = open_store
-        self._set_aside = set_aside or (lambda: None)
+        self._set_aside = set_aside or (lambda _: None)
         self.store = open_store()
         self.caught_up = False
         self.problem: str | None = None
@@ -135,10 +135,14 @@ class Book:
                     waiting = []
         applied += self._apply(waiting)
         self._note_damage()
-        self._have_it_signed(live)
-        if self._ageing is not None and self.caught_up:
+        if applied == 0:
+            self.store.tend()
+            self.caught_up = True
+            self._renew_worn()
+        if self.store.whole:
+            self._have_it_signed(live)
+        if self._ageing is not None and self.caught_up and self.store.whole:
             self._ageing.work(self.store.offsets())
-        self.caught_up = self.caught_up or applied == 0
         return applied
 
     def status(self) -> Status:
@@ -148,6 +152,7 @@ class Book:
         problem = self.problem or self._own.problem
         unsigned = self._notary.problem if self._notary is not None else None
         kept = self._ageing.problem if self._ageing is not None else None
+        shorter = [f"{reader.segment.name} is shorter than what was read of it: see 'tollhouse verify'" for reader in self._cut(readers)]
         return Status(
             ready=self.caught_up and problem is None and not damaged,
             lag_bytes=lag,
@@ -156,8 +161,14 @@ class Book:
             ledger=self.store.version,
             problem=problem,
             quarantined=damaged,
-            warnings=[warning for warning in (*(reader.warning for reader in readers), unsigned, kept) if warning],
+            warnings=[warning for warning in (*(reader.warning for reader in readers), unsigned, kept, *shorter) if warning],
         )
+
+    def _cut(self, readers: Sequence[SegmentReader]) -> Iterator[SegmentReader]:
+        """Segments that lost something, and not to retention."""
+        log = self._notary.log if self._notary is not None else None
+        lawful = {*log.shed, *log.removed} if log is not None else set()
+        return (reader for reader in readers if reader.shorter and reader.segment.name not in lawful)
 
     def _lag(self, segment: Segment) -> int:
         reader = self._readers.get(segment)
@@ -184,6 +195,10 @@ class Book:
     def fetch(self, sql: str, params: Mapping[str, Any]) -> list[dict[str, Any]]:
         """The gateway's own questions. Raises Refused."""
         return self.store.fetch(sql, params)
+
+    def arrow(self, sql: str, params: Mapping[str, Any]) -> Iterator[bytes]:
+        """The same as a stream of Arrow's. Raises Refused."""
+        return self.store.arrow(sql, params)
 
     async def write(self, record: Record) -> None:
         """A fact of the admin plane, durable when it returns; the ledger has it a moment later. Raises JournalUnavailable."""
@@ -236,16 +251,26 @@ class Book:
         self._rest_until.clear()
         if not trouble.broken:
             return
-        self._troubles += trouble.file_at_fault
+        self._troubles += trouble.at_fault is not None
         with contextlib.suppress(Exception):
             self.store.close()
-        if self._troubles > 1:
-            self._set_aside()
+        if self._troubles > 1 and trouble.at_fault is not None:
+            self._set_aside(trouble.at_fault)
             self._troubles = 0
         try:
             self.store = self._open_store()
         except StartError as error:
             self._say(str(error))
+
+    def _renew_worn(self) -> None:
+        """Questions are refused for the moment; the data plane does not notice."""
+        if self.store.worn:
+            self.store.close()
+            self._readers.clear()
+            try:
+                self.store = self._open_store()
+            except StartError as error:
+                raise StoreTrouble(str(error), broken=True) from error
 
     def _say(self, problem: str) -> None:
         if problem != self.problem:
@@ -346,17 +371,17 @@ def main(
 ) -> int:
     """Runs the book of a data folder until it is told to stop; 0 when it stopped in order. Raises StartError."""
     data.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with _only_one(data / "book.lock"):
+    with only_one(data / "book.lock"):
         _bound_memory()
         from gateway.stores.duckdb import Ledger
-        from gateway.stores.opening import set_aside
+        from gateway.stores.setting_aside import set_aside
 
         path, said = data / "ledger.duckdb", _read(settings)
         notary = Notary(data, data / "journal", said.heads, clock.now_us)
         book = Book(
             data / "journal",
-            lambda: Ledger(path, on_stuck=_die),
-            set_aside=lambda: set_aside(path, "it was broken twice in a row"),
+            lambda: Ledger(path, on_stuck=_die, cutoffs=lambda: said.cutoffs(clock.now_us())),
+            set_aside=lambda broken: set_aside(broken, "it was broken twice in a row"),
             run=run,
             notary=notary,
             ageing=Ageing(data / "journal", notary, lambda: said.cutoffs(clock.now_us())),
@@ -443,7 +468,8 @@ def _when_closed(told: asyncio.Event) -> None:
 
 
 @contextlib.contextmanager
-def _only_one(lock: Path) -> Iterator[None]:
+def only_one(lock: Path) -> Iterator[None]:
+    """Whoever writes a data folder's ledger holds this. Raises StartError."""
     with lock.open("w") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

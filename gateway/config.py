@@ -10,6 +10,7 @@ import ipaddress
 import os
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
@@ -36,6 +37,7 @@ class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
 
+@lru_cache(256)
 def is_loopback(host: str) -> bool:
     """Whether binding to `host` reaches this machine only."""
     if host == "localhost":
@@ -69,6 +71,7 @@ class Address(_Strict):
         return is_loopback(self.host)
 
 
+@lru_cache(64)
 def parse_address(text: str) -> Address:
     """`host:port`, `[v6]:port` or a bare port (on 127.0.0.1). Raises ValueError saying what is expected."""
     host, _, port = text.strip().rpartition(":")
