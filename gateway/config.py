@@ -253,6 +253,13 @@ class Approvals(_Strict):
     webhooks: Annotated[list[Webhook], Field(description="whom to tell")] = Field(default_factory=list)
 
 
+class Snapshots(_Strict):
+    """Copies of the book for tools that open files (`<data>/snapshots/latest.duckdb`)."""
+
+    every: Annotated[float, Field(ge=0, description="seconds between two; 0 = only when asked for")] = 0
+    keep: Annotated[int, Field(ge=1, le=100, description="how many stay")] = 2
+
+
 class Encryption(_Strict):
     """Content at rest is encrypted under a key per tenant and user; these master keys protect those."""
 
@@ -354,6 +361,7 @@ class Settings(_Strict):
     limits: Limits = Field(default_factory=Limits)
     timeouts: Timeouts = Field(default_factory=Timeouts)
     approvals: Approvals = Field(default_factory=Approvals)
+    snapshots: Snapshots = Field(default_factory=Snapshots)
     retention: Retention = Field(default_factory=Retention)
     compliance: Annotated[
         Compliance, Field(description="eu-ai-act = nothing is kept shorter than 184 days; what is set shorter is refused at start")

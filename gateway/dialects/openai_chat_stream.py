@@ -148,7 +148,7 @@ class ChatStream:
             return None
         if event.raw != b"data: " + data + b"\n\n":
             return None
-        return self._heard(event, self._choices[known.choice], {"content": words})
+        return self._heard(event, known.choice, {"content": words})
 
     def _read_done(self, event: sse.SseEvent) -> Event:
         unjudged_spoil = self._spoiled is not None and not self._spoil_told
@@ -179,19 +179,18 @@ class ChatStream:
         if found is None:
             return None
         number, words = found
-        state = self._choices.get(number)
-        if state is None or not _is_plain(event, data):
+        if number not in self._choices or not _is_plain(event, data):
             return None
         if self._learning and words.get("content"):
             self._learning -= 1
             self._around = around(data, tree, number, words) or self._around
-        return self._heard(event, state, words)
+        return self._heard(event, number, words)
 
-    def _heard(self, event: sse.SseEvent, state: frames.Choice, words: Mapping[str, Json]) -> Forward:
-        state.heard(words)
+    def _heard(self, event: sse.SseEvent, number: int, words: Mapping[str, Json]) -> Forward:
+        self._choices[number].heard(words)
         self._note_text(words)
         self.spoken = True
-        return Forward(event.raw)
+        return Forward(event.raw, None, (number, words))
 
     def _unreadable(self, event: sse.SseEvent, ambiguous: strict_json.Ambiguous) -> Event:
         if ambiguous.code == "malformed" or self._all_finished():
@@ -303,12 +302,12 @@ class ChatStream:
             yield Forward(piece.raw, frames.rewritten(piece.chunk, {**choice, "finish_reason": None}))
         elif verbatim:
             state.heard(words)
-            yield Forward(piece.raw)
+            yield Forward(piece.raw, None, (piece.number, words))
         elif words is not piece.delta and not any(v for k, v in words.items() if k != "role"):
             yield Held(piece.raw)
         else:
             state.heard(words)
-            yield Forward(piece.raw, frames.rewritten(piece.chunk, choice))
+            yield Forward(piece.raw, frames.rewritten(piece.chunk, choice), (piece.number, words))
 
     def _note_text(self, words: Mapping[str, Json]) -> None:
         if self._text_room > 0 and (text := shape.words(words)[: self._text_room]):
