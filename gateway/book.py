@@ -60,6 +60,7 @@ BIG_BATCH = 500
 FLUSH_AT = 2000
 RETRY_S = 1.0
 RELIST_S = 1.0
+TURN_OVER_S = 10.0
 ADDRESS_SPACE = 4 * 1024**3
 """Bytes. DuckDB's memory limit does not bound what a query's functions allocate; the process's address space does."""
 
@@ -80,11 +81,10 @@ class Book:
         open_store: Callable[[], Store],
         *,
         set_aside: Callable[[Path], None] | None = None,
-        run: str | None = None,
+        own: OwnJournal | None = None,
         snapshots: Snapshots | None = None,
         notary: Notary | None = None,
         ageing: Ageing | None = None,
-        max_journal_bytes: int | None = None,
     ) -> None:
         self._journal = journal
         self._open_store = open_store
@@ -101,7 +101,7 @@ class Book:
         self._rest_until: dict[Segment, float] = {}
         self._subscribers: list[Tail] = []
         self._lock = threading.Lock()
-        self._own = OwnJournal(journal, run, max_journal_bytes)
+        self._own = own or OwnJournal(journal)
         self._notary, self._ageing = notary, ageing
         self._settled: set[Segment] = set()
         self._office = Office()
@@ -203,6 +203,12 @@ class Book:
     async def write(self, record: Record) -> None:
         """A fact of the admin plane, durable when it returns; the ledger has it a moment later. Raises JournalUnavailable."""
         await self._own.write(record)
+
+    async def let_own_age(self) -> None:
+        """For ever: closes segments of the book's own journal that are old."""
+        while True:
+            await asyncio.sleep(TURN_OVER_S)
+            await self._own.turn_over()
 
     async def close_own(self) -> None:
         """Lets go of the book's own journal."""
@@ -382,10 +388,9 @@ def main(
             data / "journal",
             lambda: Ledger(path, on_stuck=_die, cutoffs=lambda: said.cutoffs(clock.now_us())),
             set_aside=lambda broken: set_aside(broken, "it was broken twice in a row"),
-            run=run,
+            own=OwnJournal(data / "journal", run, max_total_bytes=said.journal.max_bytes, max_segment_s=said.segment_seconds),
             notary=notary,
             ageing=Ageing(data / "journal", notary, lambda: said.cutoffs(clock.now_us())),
-            max_journal_bytes=said.journal.max_bytes,
             snapshots=Snapshots(data / "snapshots", said.snapshots.keep),
         )
         asyncio.run(_serve(book, data, host, port, said, watch_stdin=watch_stdin))
@@ -413,7 +418,9 @@ async def _serve(book: Book, data: Path, host: str, port: int, settings: Setting
     hooks = read_hooks(settings.approvals.webhooks, os.environ)
     people = ApprovalsDesk(approvals, settings.approvals, clock.now_us)
     names = [host, "127.0.0.1", "localhost", "::1"]
-    app = admin.create(book, read_or_create(data / "admin.token"), names, people, rooms(settings, data, book, approvals))
+    own_queries = Path(settings.queries) if settings.queries else None
+    more = rooms(settings, data, book, approvals)
+    app = admin.create(book, read_or_create(data / "admin.token"), names, people, more, own_queries)
     config = uvicorn.Config(
         app,
         host=host,
@@ -439,6 +446,7 @@ async def _serve(book: Book, data: Path, host: str, port: int, settings: Setting
     serving = asyncio.create_task(server.serve())
     telling = asyncio.create_task(tell(approvals, hooks, clock.now_us))
     publishing = asyncio.create_task(_publish(book, settings.snapshots.every))
+    ageing = asyncio.create_task(book.let_own_age())
     stopping = asyncio.create_task(told.wait())
     await asyncio.wait({reading, serving, stopping}, return_when=asyncio.FIRST_COMPLETED)
     stop.set()
@@ -446,6 +454,7 @@ async def _serve(book: Book, data: Path, host: str, port: int, settings: Setting
     stopping.cancel()
     telling.cancel()
     publishing.cancel()
+    ageing.cancel()
     await asyncio.gather(reading, serving)
     await book.close_own()
 

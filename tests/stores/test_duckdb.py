@@ -16,9 +16,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from gateway.errors import StartError
-from gateway.stores import Batch, Offset, Refused, StoreTrouble, sums
+from gateway.stores import Batch, Offset, Refused, StoreTrouble, opening, sums
 from gateway.stores import duckdb as module
-from gateway.stores import opening
 from gateway.stores.bodies import CONTENT
 from gateway.stores.duckdb import Ledger
 from gateway.stores.fold import COLUMNS
