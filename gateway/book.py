@@ -41,8 +41,9 @@ from gateway.errors import StartError
 from gateway.notary import Notary
 from gateway.own_journal import OwnJournal
 from gateway.question.office import Office
+from gateway.question.snapshots import Snapshot, Snapshots
 from gateway.question.wire import Question, Reply
-from gateway.stores import Answer, Applied, Batch, Offset, Store, StoreTrouble
+from gateway.stores import Answer, Applied, Batch, Offset, Refused, Store, StoreTrouble
 from gateway.stores.counting import count
 from gateway.stores.intake import SegmentReader, head_before, segments
 from gateway.trace.record import Record
@@ -79,14 +80,15 @@ class Book:
         journal: Path,
         open_store: Callable[[], Store],
         *,
-        set_aside: Callable[[], None] | None = None,
+        set_aside: Callable[[Path], None] | None = None,
         own: OwnJournal | None = None,
+        snapshots: Snapshots | None = None,
         notary: Notary | None = None,
         ageing: Ageing | None = None,
     ) -> None:
         self._journal = journal
         self._open_store = open_store
-        self._set_aside = set_aside or (lambda: None)
+        self._set_aside = set_aside or (lambda _: None)
         self.store = open_store()
         self.caught_up = False
         self.problem: str | None = None
@@ -103,6 +105,7 @@ class Book:
         self._notary, self._ageing = notary, ageing
         self._settled: set[Segment] = set()
         self._office = Office()
+        self._snapshots = snapshots or Snapshots(journal.parent / "snapshots")
 
     def run(self, stop: threading.Event) -> None:
         """Rounds until `stop`, then what is left, then the store is closed."""
@@ -117,6 +120,7 @@ class Book:
         if self._notary is not None:
             self._notary.close()
         self._office.close()
+        self._snapshots.close()
         self.store.close()
 
     def round(self) -> int:
@@ -131,10 +135,14 @@ class Book:
                     waiting = []
         applied += self._apply(waiting)
         self._note_damage()
-        self._have_it_signed(live)
-        if self._ageing is not None and self.caught_up:
+        if applied == 0:
+            self.store.tend()
+            self.caught_up = True
+            self._renew_worn()
+        if self.store.whole:
+            self._have_it_signed(live)
+        if self._ageing is not None and self.caught_up and self.store.whole:
             self._ageing.work(self.store.offsets())
-        self.caught_up = self.caught_up or applied == 0
         return applied
 
     def status(self) -> Status:
@@ -173,6 +181,13 @@ class Book:
         """Anybody's SQL: it is run in another process. Raises Refused."""
         return self._office.ask(self.store, question)
 
+    def snapshot(self, since: str | None = None, *, parquet: bool = False) -> Snapshot:
+        """A copy of everything that can be asked about. Raises Refused."""
+        return self._snapshots.make(self.store, self.store.views(), since=since, parquet=parquet)
+
+    def views(self) -> Mapping[str, Mapping[str, str]]:
+        return self.store.views()
+
     def query(self, sql: str, limit: int, params: Mapping[str, Any] | None = None) -> Answer:
         """SQL of our own. Raises Refused."""
         return self.store.query(sql, limit, params)
@@ -180,6 +195,10 @@ class Book:
     def fetch(self, sql: str, params: Mapping[str, Any]) -> list[dict[str, Any]]:
         """The gateway's own questions. Raises Refused."""
         return self.store.fetch(sql, params)
+
+    def arrow(self, sql: str, params: Mapping[str, Any]) -> Iterator[bytes]:
+        """The same as a stream of Arrow's. Raises Refused."""
+        return self.store.arrow(sql, params)
 
     async def write(self, record: Record) -> None:
         """A fact of the admin plane, durable when it returns; the ledger has it a moment later. Raises JournalUnavailable."""
@@ -238,16 +257,26 @@ class Book:
         self._rest_until.clear()
         if not trouble.broken:
             return
-        self._troubles += trouble.file_at_fault
+        self._troubles += trouble.at_fault is not None
         with contextlib.suppress(Exception):
             self.store.close()
-        if self._troubles > 1:
-            self._set_aside()
+        if self._troubles > 1 and trouble.at_fault is not None:
+            self._set_aside(trouble.at_fault)
             self._troubles = 0
         try:
             self.store = self._open_store()
         except StartError as error:
             self._say(str(error))
+
+    def _renew_worn(self) -> None:
+        """Questions are refused for the moment; the data plane does not notice."""
+        if self.store.worn:
+            self.store.close()
+            self._readers.clear()
+            try:
+                self.store = self._open_store()
+            except StartError as error:
+                raise StoreTrouble(str(error), broken=True) from error
 
     def _say(self, problem: str) -> None:
         if problem != self.problem:
@@ -348,22 +377,23 @@ def main(
 ) -> int:
     """Runs the book of a data folder until it is told to stop; 0 when it stopped in order. Raises StartError."""
     data.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with _only_one(data / "book.lock"):
+    with only_one(data / "book.lock"):
         _bound_memory()
         from gateway.stores.duckdb import Ledger
-        from gateway.stores.opening import set_aside
+        from gateway.stores.setting_aside import set_aside
 
         path, said = data / "ledger.duckdb", _read(settings)
         notary = Notary(data, data / "journal", said.heads, clock.now_us)
         book = Book(
             data / "journal",
-            lambda: Ledger(path, on_stuck=_die),
-            set_aside=lambda: set_aside(path, "it was broken twice in a row"),
+            lambda: Ledger(path, on_stuck=_die, cutoffs=lambda: said.cutoffs(clock.now_us())),
+            set_aside=lambda broken: set_aside(broken, "it was broken twice in a row"),
             own=OwnJournal(
                 data / "journal", run, max_total_bytes=said.journal.max_bytes, max_segment_s=said.segment_seconds
             ),
             notary=notary,
             ageing=Ageing(data / "journal", notary, lambda: said.cutoffs(clock.now_us())),
+            snapshots=Snapshots(data / "snapshots", said.snapshots.keep),
         )
         asyncio.run(_serve(book, data, host, port, said, watch_stdin=watch_stdin))
     return 0
@@ -416,6 +446,7 @@ async def _serve(book: Book, data: Path, host: str, port: int, settings: Setting
     serving = asyncio.create_task(server.serve())
     telling = asyncio.create_task(tell(approvals, hooks, clock.now_us))
     ageing = asyncio.create_task(book.let_own_age())
+    publishing = asyncio.create_task(_publish(book, settings.snapshots.every))
     stopping = asyncio.create_task(told.wait())
     await asyncio.wait({reading, serving, stopping}, return_when=asyncio.FIRST_COMPLETED)
     stop.set()
@@ -423,8 +454,19 @@ async def _serve(book: Book, data: Path, host: str, port: int, settings: Setting
     stopping.cancel()
     telling.cancel()
     ageing.cancel()
+    publishing.cancel()
     await asyncio.gather(reading, serving)
     await book.close_own()
+
+
+async def _publish(book: Book, every: float) -> None:
+    """A snapshot now and then; one that fails is told and tried again when the next is due."""
+    while every > 0:
+        await asyncio.sleep(every)
+        try:
+            await asyncio.to_thread(book.snapshot)
+        except Refused as refused:
+            log.warning("no snapshot was made: %s", refused.message)
 
 
 def _when_closed(told: asyncio.Event) -> None:
@@ -435,7 +477,8 @@ def _when_closed(told: asyncio.Event) -> None:
 
 
 @contextlib.contextmanager
-def _only_one(lock: Path) -> Iterator[None]:
+def only_one(lock: Path) -> Iterator[None]:
+    """Whoever writes a data folder's ledger holds this. Raises StartError."""
     with lock.open("w") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

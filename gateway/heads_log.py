@@ -113,3 +113,12 @@ def lines_of(file: Path) -> list[bytes]:
     data = file.read_bytes()
     found = data[: data.rfind(b"\n") + 1].splitlines()
     return [line[line.index(_BEGIN) :] for line in found if _BEGIN in line and line.endswith(_END)]
+
+
+def removed(data: Path) -> set[str]:
+    """Segments of which a believed line says that they were removed. Raises StartError for a key that cannot be read."""
+    file = data / NAME
+    if not file.is_file():
+        return set()
+    found = read(file, signing_key(data).public_key())
+    return {head.segment for line in found.lines if line.kind == "removed" for head in line.heads}

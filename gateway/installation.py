@@ -17,6 +17,7 @@ from gateway.state.sqlite_belongings import SqliteBelongings
 from gateway.state.sqlite_data_keys import SqliteDataKeys
 from gateway.state.sqlite_issued import SqliteIssued
 from gateway.state.sqlite_limits import SqliteLimits
+from gateway.state.sqlite_sessions import SqliteSessions
 from gateway.vault import Master, TenantVault
 
 DATA_KEYS_FILE = "data-keys.sqlite"
@@ -57,12 +58,20 @@ def open_issued(settings: Settings) -> SqliteIssued:
     return SqliteIssued(_state(settings))
 
 
+def open_sessions(settings: Settings) -> SqliteSessions:
+    """Which sessions are stopped, beside the keys."""
+    return SqliteSessions(_state(settings))
+
+
 def open_vault(settings: Settings) -> TenantVault | None:
     """What encrypts content; None where nothing is encrypted. Raises StartError for master keys that cannot be used."""
-    if settings.encryption is None:
-        return None
-    master = Master.of(settings.encryption, os.environ)
-    return TenantVault(SqliteDataKeys(settings.data_path / DATA_KEYS_FILE), master)
+    master = master_keys(settings)
+    return None if master is None else TenantVault(SqliteDataKeys(settings.data_path / DATA_KEYS_FILE), master)
+
+
+def master_keys(settings: Settings) -> Master | None:
+    """What wraps the keys of content. Raises StartError for what cannot be used."""
+    return None if settings.encryption is None else Master.of(settings.encryption, os.environ)
 
 
 def address_key(settings: Settings) -> bytes:

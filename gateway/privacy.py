@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -18,6 +18,7 @@ from gateway.vault import TenantVault
 from gateway.web.admin import Room
 from gateway.web.content import ContentDesk, Open, Reader
 from gateway.web.erasure import ErasureDesk
+from gateway.web.export import ExportDesk
 from gateway.web.feedback import FeedbackDesk
 
 
@@ -25,6 +26,7 @@ class Ledger(Protocol):
     """What is asked of the book."""
 
     def fetch(self, sql: str, params: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]: ...
+    def arrow(self, sql: str, params: Mapping[str, Any]) -> Iterator[bytes]: ...
     async def write(self, record: Record) -> None: ...
 
 
@@ -37,9 +39,12 @@ def rooms(settings: Settings, data: Path, book: Ledger, approvals: Approvals) ->
     at, new = clock.now_us, lambda: str(clock.uuid7())
     content = ContentDesk(reader, book.write, at, new)
     erasure = ErasureDesk(vault.keys if vault else None, approvals, book.write, at, new)
+    export = ExportDesk(book.arrow, reader, book.write, at, new)
     feedback = FeedbackDesk(book.fetch, book.write, scribe, reader, at, new)
     return [
         Room("GET", "/exchanges/{id}", content.exchange),
+        Room("GET", "/export/{what}", export.rows),
+        Room("POST", "/dataset", export.dataset),
         Room("POST", "/erase", erasure.erase),
         Room("GET", "/feedback", feedback.listed),
         Room("POST", "/feedback", feedback.said),

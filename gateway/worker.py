@@ -37,6 +37,7 @@ from gateway.installation import (
     open_issued,
     open_keys,
     open_limits,
+    open_sessions,
     open_vault,
     provider_keys,
 )
@@ -100,6 +101,7 @@ def assemble(
         waiting=WaitingRoom(approvals.decided, settings.approvals.held),
         limits=open_limits(settings),
         issued=open_issued(settings),
+        sessions=open_sessions(settings),
         scribe=Scribe(address_key(settings), redactor, seen, detect=everything, vault=open_vault(settings)),
         redactor=redactor,
         clock=clock,
@@ -217,6 +219,7 @@ class Worker:
                 if round_number % EXPIRE_EVERY == 0:
                     await asyncio.to_thread(approvals.expire, self._clock.now_us())
                 await minutes.write(approvals, self._journal.append, self.plane.gateway.scribe)
+                await minutes.write_sessions(self.plane.gateway.sessions, self._journal.append)
             except (GatewayError, JournalUnavailable) as e:
                 log.error("approvals could not be recorded yet: %s", e)  # noqa: TRY400 - no traceback wanted
             round_number += 1

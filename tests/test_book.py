@@ -48,6 +48,12 @@ def call(key: int) -> CallRow:
     )
 
 
+def folder(parent: Path, name: str) -> Path:
+    made = parent / name
+    made.mkdir(exist_ok=True)
+    return made
+
+
 class Pen:
     """Writes segments as a worker would."""
 
@@ -214,12 +220,12 @@ def test_a_store_in_trouble_is_tried_again_and_nothing_is_lost(journal: Path, mo
 def test_a_broken_store_is_opened_anew_and_set_aside_when_that_does_not_help(journal: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "RETRY_S", 0.01)
     Pen(journal, segment()).add(Ended(row(1)))
-    fatal = StoreTrouble("fatal", broken=True, file_at_fault=True)
+    fatal = StoreTrouble("fatal", broken=True, at_fault=Path("ledger.duckdb"))
     stores = [Moody([fatal]), Moody([fatal]), MemoryStore()]
     opened, happened = iter(stores), list[str]()
-    book = Book(journal, lambda: (happened.append("open"), next(opened))[1], set_aside=lambda: happened.append("set aside"))
+    book = Book(journal, lambda: (happened.append("open"), next(opened))[1], set_aside=lambda file: happened.append(f"set {file} aside"))
     run_until(book, lambda: states(stores[2]) == {"1": "complete"})
-    assert happened == ["open", "open", "set aside", "open"]
+    assert happened == ["open", "open", "set ledger.duckdb aside", "open"]
 
 
 def test_a_full_disk_never_sets_a_ledger_aside(journal: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -227,7 +233,7 @@ def test_a_full_disk_never_sets_a_ledger_aside(journal: Path, monkeypatch: pytes
     Pen(journal, segment()).add(Ended(row(1)))
     stores = [Moody([StoreTrouble("No space left", broken=True)]) for _ in range(5)] + [MemoryStore()]
     opened, aside = iter(stores), list[str]()
-    book = Book(journal, lambda: next(opened), set_aside=lambda: aside.append("set aside"))
+    book = Book(journal, lambda: next(opened), set_aside=lambda file: aside.append(str(file)))
     run_until(book, lambda: states(stores[5]) == {"1": "complete"})
     assert aside == []
 
@@ -272,7 +278,7 @@ def test_what_is_written_before_the_stop_is_applied_before_the_end(journal: Path
 
 def test_a_ledger_rebuilt_from_the_journal_is_the_live_one(tmp_path: Path, journal: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "RELIST_S", 0.0)
-    live = Book(journal, lambda: Ledger(tmp_path / "live.duckdb"))
+    live = Book(journal, lambda: Ledger(folder(tmp_path, "live") / "ledger.duckdb"))
     pens = {slot: Pen(journal, segment(slot=slot)) for slot in range(3)}
     for key in range(60):
         pen = pens[key % 3]
@@ -287,7 +293,7 @@ def test_a_ledger_rebuilt_from_the_journal_is_the_live_one(tmp_path: Path, journ
             pens = {slot: Pen(journal, segment(run=2, slot=slot, boot=3)) for slot in range(3)}
     while live.round():
         continue
-    rebuilt = Book(journal, lambda: Ledger(tmp_path / "rebuilt.duckdb"))
+    rebuilt = Book(journal, lambda: Ledger(folder(tmp_path, "rebuilt") / "ledger.duckdb"))
     while rebuilt.round():
         continue
     for view in ("exchanges", "calls", "rule_hits", "findings", "messages", "prompt_versions", "policy_versions", "boots"):

@@ -214,7 +214,7 @@ def _limit_hits(plan: Plan, scope: Scope, facts: Facts, *, passes: bool) -> Iter
 
 def _passes(hits: Iterable[RuleHit], approved: bool) -> bool:
     most = RANK["ask" if approved else "warn"]
-    return all(RANK[hit.effect] <= most for hit in hits if hit.mode == "enforce")
+    return all(RANK[hit.effect] <= most and hit.effect != "redact" for hit in hits if hit.mode == "enforce")
 
 
 # -- the decision -----------------------------------------------------------------------------------------

@@ -58,3 +58,23 @@ class Looked:
             if len(found) <= _MOST_SPANS:
                 self._found[id(detector)] = found
         return found
+
+
+def without(text: str, spans: Iterable[tuple[int, int, str]]) -> str:
+    """The text with the name of what was found in its place. Spans that overlap go together, under the name of the first."""
+    parts: list[str] = []
+    at = 0
+    for start, end, name in _merged(spans):
+        parts += (text[at:start], f"[{name}]")
+        at = end
+    return "".join((*parts, text[at:]))
+
+
+def _merged(spans: Iterable[tuple[int, int, str]]) -> list[tuple[int, int, str]]:
+    found: list[tuple[int, int, str]] = []
+    for start, end, name in sorted(spans, key=lambda span: (span[0], -span[1])):
+        if found and start < found[-1][1]:
+            found[-1] = (found[-1][0], max(found[-1][1], end), found[-1][2])
+        else:
+            found.append((start, end, name))
+    return found

@@ -100,6 +100,7 @@ def _open() -> duckdb.DuckDBPyConnection:
     """An empty DuckDB. It looks at files when it is opened and attaches, and never later."""
     con = duckdb.connect(":memory:", config=_CONFIG)
     con.execute("ATTACH ':memory:' AS ledger")
+    con.execute("ATTACH ':memory:' AS content")
     con.execute("USE ledger")
     con.execute("SET GLOBAL TimeZone = 'UTC'")
     return con
@@ -135,7 +136,7 @@ class _Reading:
         self._con = con
         for table, columns in shape.tables.items():
             listed = ", ".join(f'"{name}" {kind}' for name, kind in columns.items())
-            self._con.execute(f"CREATE TABLE {table} ({listed})")
+            self._con.execute(f"CREATE TABLE {shape.place(table)} ({listed})")
         for view in shape.views:
             self._con.execute(view)
 
@@ -181,7 +182,7 @@ class _Reading:
         by_table = {need.table: need for need in wanted}
         self._con.register("unplanned", _Stream(lambda: self._once("", None, _NOTHING), _NOTHING))
         views = [self._view(table, by_table.get(table), whole=whole) for table in self._shape.tables]
-        self._con.execute(";".join(f"DROP {'VIEW' if whole else 'TABLE'} {table}" for table in self._shape.tables))
+        self._con.execute(";".join(f"DROP {'VIEW' if whole else 'TABLE'} {self._shape.place(table)}" for table in self._shape.tables))
         self._con.execute(";".join(views))
         try:
             made = forms.MAKE[question.form](self._con.execute(question.sql, dict(question.params)), question.limit)
@@ -199,12 +200,13 @@ class _Reading:
         """The view over lent rows that takes the place of an empty table."""
         fetched = set(need.columns) if need else set[str]()
         columns = ", ".join(_laid(name, kind, name in fetched) for name, kind in self._shape.tables[table].items())
+        place = self._shape.place(table)
         if need is None:
-            return f"CREATE VIEW {table} AS SELECT {columns} FROM unplanned"  # noqa: S608 - names are the ledger's
+            return f"CREATE VIEW {place} AS SELECT {columns} FROM unplanned"  # noqa: S608 - names are the ledger's
         schema = self._arrow_schema(table, need.columns)
         begin = self._kept(need, schema) if whole or need.scans > 1 else lambda: self._once(table, need, schema)
         self._con.register(f"lent_{table}", _Stream(begin, schema))
-        return f"CREATE VIEW {table} AS SELECT {columns} FROM lent_{table}"  # noqa: S608
+        return f"CREATE VIEW {place} AS SELECT {columns} FROM lent_{table}"  # noqa: S608
 
     def _arrow_schema(self, table: str, columns: Sequence[str]) -> pa.Schema:
         kinds = self._shape.tables[table]

@@ -7,7 +7,8 @@ records into rows, `sql_guard.py` says which questions may be asked, `lending.py
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from gateway.trace.record import CallRow, ExchangeRow, Record
@@ -60,13 +61,13 @@ class Answer(NamedTuple):
 
 
 class StoreTrouble(Exception):  # noqa: N818 - names a state, not a mistake
-    """The store could not take a batch; nothing of it was applied. `broken`: it must be opened anew. `file_at_fault`: not the disk,
-    the memory or the rights around it."""
+    """The store could not take a batch; nothing of it was applied. `broken`: it must be opened anew. `at_fault`: the file that
+    is damaged, where it is not the disk, the memory or the rights around it."""
 
-    def __init__(self, message: str, *, broken: bool = False, file_at_fault: bool = False) -> None:
+    def __init__(self, message: str, *, broken: bool = False, at_fault: Path | None = None) -> None:
         super().__init__(message)
         self.broken = broken
-        self.file_at_fault = file_at_fault
+        self.at_fault = at_fault
 
 
 class Refused(Exception):  # noqa: N818 - names an answer, not a mistake
@@ -86,6 +87,12 @@ class Store(Protocol):
     @property
     def version(self) -> str:
         """Which schema it has."""
+    @property
+    def worn(self) -> bool:
+        """It should be closed and opened again."""
+    @property
+    def whole(self) -> bool:
+        """False while a part of it that was lost is read again: `offsets` then lie behind what was once applied."""
     def offsets(self) -> Mapping[str, Offset]:
         """By segment name."""
     def apply(self, batches: Sequence[Batch]) -> Applied:
@@ -94,6 +101,8 @@ class Store(Protocol):
         """Remembers that the segment is not read beyond its offset. Raises StoreTrouble."""
     def query(self, sql: str, limit: int, params: Mapping[str, Any] | None = None) -> Answer:
         """Runs SQL of our own over the rows. Raises Refused."""
+    def views(self) -> Mapping[str, Mapping[str, str]]:
+        """What may be asked about: table or view → column → type."""
     def fetch(self, sql: str, params: Mapping[str, Any]) -> list[dict[str, Any]]:
         """The gateway's own questions: rows by column name, values as the ledger has them, none cut. Never a text of somebody else's.
         Raises Refused."""
@@ -101,4 +110,8 @@ class Store(Protocol):
         """Its tables and views, for those who answer questions elsewhere."""
     def loan(self, needs: Sequence[Need]) -> Loan:
         """Rows of one snapshot. Raises Refused."""
+    def arrow(self, sql: str, params: Mapping[str, Any]) -> Iterator[bytes]:
+        """As `fetch`, as a stream in Arrow's format, however long it is."""
+    def tend(self) -> None:
+        """A bounded piece of housekeeping, for when everything there is has been applied. Raises StoreTrouble."""
     def close(self) -> None: ...

@@ -4,10 +4,13 @@
 2. One writer (this object's connection); readers get cursors of their own in read-only transactions.
 3. A file that cannot be opened as a ledger is set aside as `*.corrupt-<time>` and built again from the journal. One of a newer version, or
    locked, or on a disk that says no, is not corrupt: that is a StartError.
-4. `STORAGE_VERSION 'v1.5.0'` compresses text (3.7× smaller); row groups of 2048 keep checkpoints of wide text rows short.
+4. Content is not in this file but in one per month beside it (`contents.py`), committed before the facts that speak of it.
+5. `STORAGE_VERSION 'v1.5.0'` compresses; small row groups keep checkpoints of text short.
 
 Not here: reading the journal (`intake.py`), what a record means in rows (`fold.py`), what may be asked (`sql_guard.py`).
 """
+
+# ruff: noqa: S608 - the names in these statements are ours
 
 from __future__ import annotations
 
@@ -15,7 +18,7 @@ import contextlib
 import logging
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,13 +26,19 @@ import duckdb
 import msgspec
 import pyarrow as pa
 
-from gateway.stores import Answer, Applied, Batch, Offset, Refused, StoreTrouble, sql_guard
-from gateway.stores.answers import collect
+from gateway.retention import Cutoffs
+from gateway.stores import Answer, Applied, Batch, Offset, Refused, StoreTrouble, contents, sql_guard, sums
+from gateway.stores.answers import arrow_stream, collect
 from gateway.stores.catalogue import read_catalogue
+from gateway.stores.contents import Contents
 from gateway.stores.fold import COLUMNS, Row, Step, fold
+from gateway.stores.forgetting import forget_facts, worn
+from gateway.stores.inserting import LISTED, as_list, insert
 from gateway.stores.lending import Loan, Need, Shape, read_shape
-from gateway.stores.opening import SURROUNDINGS, column_types, lock_down, open_ledger, schema_version
+from gateway.stores.opening import ROW_GROUP, column_types, lay_out_facts, lock_down, open_ledger, schema_version
 from gateway.stores.refusals import QUERY_SECONDS, as_refusal, pointed
+from gateway.stores.rewriting import rewrite
+from gateway.stores.setting_aside import SURROUNDINGS
 from gateway.stores.standing import Standing
 from gateway.trace.segments import Segment
 
@@ -37,29 +46,77 @@ log = logging.getLogger(__name__)
 
 STUCK_SECONDS = 10.0
 """How long a query may outlive its interruption before `on_stuck` is called."""
-_BODIES = frozenset({"message_bodies", "prompt_bodies", "policy_files"})
-"""Tables whose rows are written once."""
+FORGET_EVERY_S = 60.0
+INTERRUPT_EVERY_S = 0.2
+_ONCE = frozenset({"policy_files", "policy_rules_loaded"})
+"""Tables whose rows are written once per policy version."""
 
 
 class Ledger:
     """Opens (and creates, migrates, or sets aside) the ledger at `path`; `read_only` takes it as it is.
-    Raises StartError. `on_stuck` is called from a timer's thread when a query cannot be stopped."""
+    Raises StartError. `on_stuck` is called from a timer's thread when a query cannot be stopped; `cutoffs` says what is too old now.
+    `worn`: it should be closed and opened again, which writes its files anew."""
 
-    def __init__(self, path: Path, *, read_only: bool = False, on_stuck: Callable[[], None] | None = None) -> None:
+    def __init__(
+        self,
+        path: Path,
+        *,
+        read_only: bool = False,
+        on_stuck: Callable[[], None] | None = None,
+        cutoffs: Callable[[], Cutoffs] | None = None,
+    ) -> None:
         self.path = path
+        self.worn = False
+        self._cutoffs, self._forget_at = cutoffs, 0.0
         self._on_stuck = on_stuck or (lambda: log.critical("a query cannot be stopped"))
         self._memory = Standing()
         self._writing = threading.Lock()
         self._con = open_ledger(path, read_only=read_only)
-        self.version = schema_version(self._con)
-        self._types = column_types(self._con)
-        self._catalogue = read_catalogue(self._con)
-        self._shape = read_shape(self._con)
-        lock_down(self._con)
-        self._memory.load(self._con)
+        try:
+            self._contents = Contents(self._con, path.parent, read_only=read_only)
+            if not read_only and self._renewed():
+                self._con = open_ledger(path)
+                self._contents = Contents(self._con, path.parent)
+            self.version = schema_version(self._con)
+            self._types = column_types(self._con)
+            self._catalogue = read_catalogue(self._con)
+            self._shape = read_shape(self._con)
+            lock_down(self._con, path.parent)
+            self._memory.load(self._con)
+            self._sums_rows = 0
+        except BaseException:
+            self._con.close()
+            raise
+
+    def _renewed(self) -> bool:
+        """Whether files were worn, and are written anew; then nothing is open any more."""
+        months = self._contents.worn()
+        facts = worn(self._con, "ledger")
+        if not (months or facts):
+            return False
+        self._con.execute("CHECKPOINT ledger")
+        self._contents.checkpoint()
+        self._con.close()
+        try:
+            if facts:
+                rewrite(self.path, ROW_GROUP, lay_out_facts)
+            for month in months:
+                rewrite(month, contents.ROW_GROUP, lambda con: contents.lay_out(con, "anew"))
+        except (duckdb.Error, OSError) as error:
+            log.error("a file of the ledger could not be written anew, it stays as it is: %s", error)  # noqa: TRY400 - goes on
+        return True
+
+    @property
+    def whole(self) -> bool:
+        return not self._contents.refilling
 
     def offsets(self) -> Mapping[str, Offset]:
-        return dict(self._memory.offsets)
+        """While content is filled again, the journal is read from where that stands, damaged segments too."""
+        known = dict(self._memory.offsets)
+        if not self._contents.refilling:
+            return known
+        behind = {name: self._contents.place(name) or 0 for name in known}
+        return {name: Offset(behind[name]) if behind[name] < offset.next else offset for name, offset in known.items()}
 
     def apply(self, batches: Sequence[Batch]) -> Applied:
         """All of it or nothing, durable when it returns. Raises StoreTrouble."""
@@ -68,6 +125,7 @@ class Ledger:
         fresh = [batch for batch in map(self._unseen, batches) if batch is not None]
         with self._writing:
             try:
+                self._contents.take(batches)
                 return self._commit(fresh)
             except (duckdb.Error, pa.ArrowException, ArithmeticError, TypeError) as error:
                 raise self._trouble(error) from error
@@ -100,6 +158,10 @@ class Ledger:
                 cursor.close()
         return Answer(columns, types, rows, truncated, round((time.monotonic() - started) * 1000, 3))
 
+    def views(self) -> Mapping[str, Mapping[str, str]]:
+        """In alphabetical order."""
+        return {name: self._types[name] for name in sorted(self._catalogue.public)}
+
     def fetch(self, sql: str, params: Mapping[str, Any]) -> list[dict[str, Any]]:
         """Rows for the gateway itself: over any table, uncut, with no judgement over the SQL, which is always our own."""
         cursor = self._con.cursor()
@@ -125,11 +187,50 @@ class Ledger:
         with self._writing:
             return Loan(self._con, self._shape, needs)
 
+    def arrow(self, sql: str, params: Mapping[str, Any]) -> Iterator[bytes]:
+        """As `fetch`, as an Arrow stream. Its end may be far away: nothing interrupts it but who reads no further."""
+        cursor = self._con.cursor()
+        try:
+            cursor.execute("USE ledger")
+            cursor.execute("BEGIN TRANSACTION READ ONLY")
+            yield from arrow_stream(cursor.sql(sql, params=dict(params)))
+        except duckdb.Error as error:
+            raise Refused("unavailable", f"the ledger could not be read: {error}; ask again in a moment") from error
+        finally:
+            with contextlib.suppress(duckdb.Error):
+                cursor.close()
+
+    def tend(self) -> None:
+        """Called when everything there is has been applied. Raises StoreTrouble."""
+        with self._writing:
+            try:
+                self._contents.filled()
+                if sums.size(self._con) - self._sums_rows > sums.COMPACT_AT:
+                    sums.compact(self._con)
+                    self._sums_rows = sums.size(self._con)
+                self._forget()
+            except duckdb.Error as error:
+                raise self._trouble(error) from error
+
+    def _forget(self) -> None:
+        """One slice; when there was nothing to forget, not again for a minute."""
+        now = time.monotonic()
+        if self._cutoffs is None or now < self._forget_at:
+            return
+        cutoffs = self._cutoffs()
+        content = cutoffs.bodies_us is not None and self._contents.forget(cutoffs.bodies_us)
+        if content or forget_facts(self._con, cutoffs):
+            return
+        self._forget_at = now + FORGET_EVERY_S
+        self.worn = worn(self._con, "ledger") or bool(self._contents.worn())
+
     def close(self) -> None:
         """Checkpoints, so that the next start has nothing to replay."""
         with self._writing:
             with contextlib.suppress(duckdb.Error):
                 self._con.execute("CHECKPOINT ledger")
+            with contextlib.suppress(duckdb.Error):
+                self._contents.checkpoint()
             self._con.close()
 
     def _judge(self, cursor: duckdb.DuckDBPyConnection, sql: str) -> None:
@@ -149,6 +250,7 @@ class Ledger:
     def _commit(self, batches: Sequence[Batch]) -> Applied:
         steps = fold((batch.segment, [record for _, record in batch.records]) for batch in batches)
         self._con.execute("BEGIN TRANSACTION")
+        self._con.execute(_REGISTER, [as_list(self._contents.months)])
         interrupted = [lost for step in steps for lost in self._write(step)]
         for batch in batches:
             before = self._memory.offset(batch.segment)
@@ -166,34 +268,25 @@ class Ledger:
         memory, con = self._memory, self._con
         lost = memory.left_open_before(step.booted.run, step.booted.slot, step.booted.boot) if step.booted else []
         if lost:
-            con.execute(_INTERRUPT, [lost])
-            con.execute(_DELETE_OPEN, [lost])
+            con.execute(_INTERRUPT, [as_list(lost)])
+            con.execute(_DELETE_OPEN, [as_list(lost)])
+            sums.add_interrupted(con, lost, 1)
         closed = [key for key in step.ended if key in memory.open]
         if closed:
-            con.execute(_DELETE_OPEN, [closed])
-        after_all = [key for key in step.ended if key in memory.interrupted]
-        if after_all:
-            con.execute("DELETE FROM exchanges_ended WHERE state = 'interrupted' AND id IN (SELECT unnest(?::VARCHAR[]))", [after_all])
+            con.execute(_DELETE_OPEN, [as_list(closed)])
+        late = memory.late(step)
+        if late:
+            sums.add_interrupted(con, late, -1)
+            con.execute(_DELETE_INTERRUPTED, [as_list(late)])
         self._insert("exchanges_ended", list(step.ended.values()))
         self._insert("exchanges_open", list(step.opened.values()))
         for table, rows in step.rows.items():
-            self._insert(table, memory.unseen(table, rows) if table in _BODIES else rows)
+            self._insert(table, memory.new_policies(rows) if table in _ONCE else rows)
         memory.take(step, lost)
         return lost
 
     def _insert(self, table: str, rows: Sequence[Row]) -> None:
-        if not rows:
-            return
-        names = COLUMNS[table]
-        types = self._types[table]
-        columns = [_column(values, types[name]) for name, values in zip(names, zip(*rows, strict=True), strict=True)]
-        quoted = ", ".join(f'"{name}"' for name in names)
-        picked = ", ".join(f'TRY_CAST("{name}" AS {types[name]})' if "DECIMAL" in types[name] else f'"{name}"' for name in names)
-        self._con.register("incoming", pa.Table.from_arrays(columns, names=list(names)))
-        try:
-            self._con.execute(f"INSERT INTO ledger.{table} ({quoted}) SELECT {picked} FROM incoming")  # noqa: S608 - names are ours
-        finally:
-            self._con.unregister("incoming")
+        insert(self._con, f"ledger.{table}", COLUMNS[table], self._types[table], rows, sums.added(table) if rows else ())
 
     def _put_offset(self, segment: Segment, offset: Offset) -> None:
         known = segment.name in self._memory.offsets
@@ -208,55 +301,51 @@ class Ledger:
             log.debug("nothing to roll back")
         except duckdb.Error:
             broken = True
+        broken = broken or self._contents.taken_away
         if not broken:
+            self._contents.forget_seen()
             self._memory = Standing()
             self._memory.load(self._con)
-        at_fault = broken and not SURROUNDINGS.search(str(error))
-        return StoreTrouble(f"the ledger could not take new rows: {error}", broken=broken, file_at_fault=at_fault)
+        at_fault = broken and not self._contents.taken_away and not SURROUNDINGS.search(str(error))
+        file = self._contents.at_work or self.path
+        return StoreTrouble(f"{file.name} could not take new rows: {error}", broken=broken, at_fault=file if at_fault else None)
 
 
 _INSERT_OFFSET = "INSERT INTO journal_offsets (next_offset, head, records, damage, segment) VALUES (?, ?, ?, ?, ?)"
+_REGISTER = f"INSERT INTO content_months SELECT {LISTED} EXCEPT SELECT month FROM content_months"
 _UPDATE_OFFSET = "UPDATE journal_offsets SET next_offset = ?, head = ?, records = ?, damage = ? WHERE segment = ?"
-_DELETE_OPEN = "DELETE FROM exchanges_open WHERE id IN (SELECT unnest(?::VARCHAR[]))"
-_INTERRUPT = """
+_DELETE_OPEN = f"DELETE FROM exchanges_open WHERE id IN (SELECT {LISTED})"
+_DELETE_INTERRUPTED = f"DELETE FROM exchanges_ended WHERE state = 'interrupted' AND id IN (SELECT {LISTED})"
+_INTERRUPT = f"""
 INSERT INTO exchanges_ended
 SELECT * REPLACE (
   'interrupted' AS state,
   (SELECT count(*) FROM calls AS c WHERE c.exchange_id = o.id) AS calls,
   (SELECT count(*) FROM calls AS c WHERE c.exchange_id = o.id AND NOT c.released) AS denied)
-FROM exchanges_open AS o WHERE id IN (SELECT unnest(?::VARCHAR[]))
+FROM exchanges_open AS o WHERE id IN (SELECT {LISTED})
 """
 
 
 class _Watch:
-    """Interrupts a query that takes too long, and calls for help when that does not stop it."""
+    """Interrupts a query that takes too long, again and again: an interruption between two statements is lost. Calls for help, once, when
+    that does not stop it."""
 
     def __init__(self, cursor: duckdb.DuckDBPyConnection, on_stuck: Callable[[], None]) -> None:
-        self._timers = [threading.Timer(QUERY_SECONDS, cursor.interrupt), threading.Timer(QUERY_SECONDS + STUCK_SECONDS, on_stuck)]
-        for timer in self._timers:
-            timer.daemon = True
-            timer.start()
+        self._cursor, self._on_stuck = cursor, on_stuck
+        self._done = threading.Event()
+        threading.Thread(target=self._watch, args=(QUERY_SECONDS, STUCK_SECONDS), name="query watch", daemon=True).start()
 
     def stop(self) -> None:
-        for timer in self._timers:
-            timer.cancel()
+        self._done.set()
 
-
-_ARROW = {
-    "VARCHAR": pa.string(),
-    "BIGINT": pa.int64(),
-    "BOOLEAN": pa.bool_(),
-    "DOUBLE": pa.float64(),
-    "TIMESTAMP": pa.timestamp("us"),
-    "VARCHAR[]": pa.list_(pa.string()),
-}
-"""Money is brought as text and cast by the ledger, exactly."""
-_INT64 = 2**63 - 1
-
-
-def _column(values: Sequence[Any], kind: str) -> pa.Array:
-    arrow = _ARROW.get(kind, pa.string())
-    try:
-        return pa.array(values, arrow)
-    except OverflowError:  # a provider or a client made up a number; one absurd value must not stop the book
-        return pa.array([v if v is None else max(-_INT64, min(v, _INT64)) for v in values], pa.int64()).cast(arrow)
+    def _watch(self, allowed: float, patience: float) -> None:
+        if self._done.wait(allowed):
+            return
+        deadline = time.monotonic() + patience
+        while not self._done.is_set():
+            with contextlib.suppress(duckdb.Error):  # it was closed just now
+                self._cursor.interrupt()
+            if time.monotonic() >= deadline:
+                self._on_stuck()
+                deadline = float("inf")
+            self._done.wait(min(INTERRUPT_EVERY_S, patience))

@@ -15,6 +15,8 @@ from msgspec import Struct, field
 from gateway.trace.record import (
     ApprovalChanged,
     ApprovalRow,
+    Asked,
+    AskedRow,
     Booted,
     CallRow,
     ContentRead,
@@ -26,14 +28,13 @@ from gateway.trace.record import (
     FeedbackGiven,
     FeedbackRow,
     HeardRow,
-    MediaRow,
-    MessageRow,
     Opened,
     PolicyLoaded,
-    PromptRow,
     ReadRow,
     Record,
     RuleRow,
+    SessionChanged,
+    SessionRow,
 )
 from gateway.trace.segments import Segment
 
@@ -49,11 +50,14 @@ _RENAMED = {
     "created_us": "created_at",
     "expires_us": "expires_at",
     "used_us": "used_at",
+    "changed_us": "changed_at",
+    "asked_us": "asked_at",
 }
 """Points in time are timestamps in the ledger; spans of time keep their `_us`."""
 
 
-def _names(row: type[Struct], *without: str) -> tuple[str, ...]:
+def names_of(row: type[Struct], *without: str) -> tuple[str, ...]:
+    """A record's fields as the ledger's columns are called."""
     return tuple(_RENAMED.get(name, name) for name in row.__struct_fields__ if name not in without)
 
 
@@ -61,30 +65,29 @@ def _timed(row: type[Struct], at: str) -> tuple[str, ...]:
     return tuple(at if name == "at_us" else name for name in row.__struct_fields__)
 
 
-_EXCHANGE = (*_names(ExchangeRow), "run", "slot", "boot")
+_EXCHANGE = (*names_of(ExchangeRow), "run", "slot", "boot")
 
 COLUMNS: dict[str, tuple[str, ...]] = {
     "exchanges_ended": _EXCHANGE,
     "exchanges_open": _EXCHANGE,
-    "calls": _names(CallRow, "hits"),
+    "calls": names_of(CallRow, "hits"),
     "rule_hits": (
         "exchange_id", "decision_id", "decided_at", "policy", "rule", "effect", "mode", "error", "message", "line",
         "hook", "path", "detector", "action", "original",
     ),
     "findings": ("exchange_id", "started_at", "validator", "code", "severity", "path", "detail", "action"),
-    "message_bodies": _names(MessageRow, "media"),
-    "media_found": ("message", *_names(MediaRow)),
-    "prompt_bodies": ("hash", "agent", "first_seen", "system", "tools", "scope"),
     "policy_loads": ("hash", "loaded_at", "git", "run", "slot", "boot"),
     "policy_files": ("hash", "path", "text"),
-    "policy_rules_loaded": ("hash", *_names(RuleRow)),
-    "boots": _names(Booted),
-    "approval_changes": _names(ApprovalRow),
+    "policy_rules_loaded": ("hash", *names_of(RuleRow)),
+    "boots": names_of(Booted),
+    "approval_changes": names_of(ApprovalRow),
+    "questions": names_of(AskedRow),
     "content_reads_told": _timed(ReadRow, "read_at"),
     "erasures_told": _timed(ErasureRow, "erased_at"),
     "feedback_told": _timed(FeedbackRow, "given_at"),
+    "session_changes": names_of(SessionRow),
 }  # fmt: skip
-"""Base tables and the order of values in their rows."""
+"""The ledger's tables of facts and the order of values in their rows; those of content are in `bodies.py`."""
 
 
 class Step(Struct):
@@ -118,37 +121,39 @@ def fold(parts: Iterable[tuple[Segment, Iterable[Record]]]) -> list[Step]:
     return [step for step in steps if step.count]
 
 
-Told = Opened | Decided | Ended | PolicyLoaded | ApprovalChanged | ContentRead | Erased | FeedbackGiven
+Told = Opened | Decided | Ended | PolicyLoaded | ApprovalChanged | ContentRead | Erased | FeedbackGiven | SessionChanged | Asked
 
 
 def _take(step: Step, segment: Segment, record: Told) -> None:
     origin = (segment.run, segment.slot, segment.boot)
     match record:
-        case Opened(exchange, messages, prompt):
+        case Opened(exchange):
             step.opened[exchange.id] = msgspec.structs.astuple(exchange) + origin
-            _bodies(step, messages, prompt)
         case Decided(call):
             _calls(step, (call,))
-        case Ended(exchange, calls, _, messages, prompt, heard):
+        case Ended(exchange, calls):
             step.opened.pop(exchange.id, None)
             step.ended[exchange.id] = msgspec.structs.astuple(exchange) + origin
             step.ended_rows.append(exchange)
             _calls(step, calls)
             step.add("findings", _findings(record))
-            step.add("rule_hits", map(_heard, heard))
-            _bodies(step, messages, prompt)
+            step.add("rule_hits", map(_heard, record.heard))
         case PolicyLoaded(policy):
             step.add("policy_loads", [(policy.hash, policy.loaded_us, policy.git, *origin)])
             step.add("policy_files", ((policy.hash, path, text) for path, text in policy.files))
             step.add("policy_rules_loaded", ((policy.hash, *msgspec.structs.astuple(rule)) for rule in policy.rules))
         case ApprovalChanged(approval):
             step.add("approval_changes", [msgspec.structs.astuple(approval)])
+        case Asked(question):
+            step.add("questions", [msgspec.structs.astuple(question)])
         case ContentRead(read):
             step.add("content_reads_told", [msgspec.structs.astuple(read)])
         case Erased(erasure):
             step.add("erasures_told", [msgspec.structs.astuple(erasure)])
         case FeedbackGiven(feedback):
             step.add("feedback_told", [msgspec.structs.astuple(feedback)])
+        case SessionChanged(session):
+            step.add("session_changes", [msgspec.structs.astuple(session)])
 
 
 def _calls(step: Step, calls: tuple[CallRow, ...]) -> None:
@@ -172,10 +177,3 @@ def _findings(record: Ended) -> Iterator[Row]:
     for each in record.findings:
         at = (record.exchange.id, record.exchange.started_us)
         yield (*at, each.validator, each.code, each.severity, each.path, each.detail, each.action)
-
-
-def _bodies(step: Step, messages: tuple[MessageRow, ...], prompt: PromptRow | None) -> None:
-    step.add("message_bodies", (msgspec.structs.astuple(message)[:-1] for message in messages))
-    step.add("media_found", ((message.hash, *msgspec.structs.astuple(each)) for message in messages for each in message.media))
-    if prompt is not None and (prompt.system or prompt.tools):
-        step.add("prompt_bodies", [(prompt.hash, prompt.agent, prompt.seen_us, prompt.system, prompt.tools, prompt.scope)])

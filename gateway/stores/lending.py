@@ -16,6 +16,7 @@ import pyarrow as pa
 from msgspec import Struct
 
 from gateway.stores import Refused
+from gateway.stores.bodies import CONTENT
 
 BATCH_ROWS = 8192
 MOST_NEEDS = 32
@@ -28,6 +29,12 @@ class Shape(Struct, frozen=True):
     """Base table → column → DuckDB type, in order."""
     views: Sequence[str]
     """CREATE VIEW statements, in an order in which they can be run."""
+    content: frozenset[str] = frozenset()
+    """Those of the tables that stand in the catalogue `content`."""
+
+    def place(self, table: str) -> str:
+        """Its name, as it is found from any catalogue."""
+        return f"content.main.{table}" if table in self.content else f"ledger.main.{table}"
 
 
 class Condition(Struct, frozen=True, array_like=True):
@@ -59,7 +66,8 @@ class Loan:
                 self._cursors[table] = cursor = con.cursor()
                 cursor.execute("USE ledger")
                 cursor.execute("BEGIN TRANSACTION READ ONLY")
-                cursor.execute("SELECT 1 FROM boots LIMIT 0").fetchall()  # a snapshot is taken with the first look
+                first_look = f"SELECT 1 FROM boots, {shape.place(table)} LIMIT 0"  # noqa: S608 - the ledger's own names
+                cursor.execute(first_look).fetchall()  # a snapshot is taken with it
         except duckdb.Error as error:
             self.close()
             raise Refused("unavailable", "the ledger is being closed or opened anew; ask again in a moment") from error
@@ -87,16 +95,18 @@ class Loan:
 
 
 def read_shape(con: duckdb.DuckDBPyConnection) -> Shape:
-    """Of the database attached as `ledger`."""
+    """Of the databases attached as `ledger` and `content`."""
     columns = con.execute(
-        "SELECT table_name, column_name, data_type FROM duckdb_columns() JOIN duckdb_tables() USING (database_name, table_name)"
-        " WHERE database_name = 'ledger' ORDER BY table_name, column_index"
+        "SELECT c.database_name = 'content', c.table_name, c.column_name, c.data_type FROM duckdb_columns() AS c"
+        " JOIN duckdb_tables() USING (database_name, schema_name, table_name)"
+        " WHERE c.database_name IN ('ledger', 'content') ORDER BY c.table_name, c.column_index"
     ).fetchall()
     tables: dict[str, dict[str, str]] = {}
-    for table, column, kind in columns:
-        tables.setdefault(table, {})[column] = kind
+    for is_content, table, column, kind in columns:
+        if not is_content or table in CONTENT:
+            tables.setdefault(table, {})[column] = kind
     views = con.execute("SELECT view_name, sql FROM duckdb_views() WHERE database_name = 'ledger' AND NOT internal").fetchall()
-    return Shape(tables, _in_order(dict(views)))
+    return Shape(tables, _in_order(dict(views)), frozenset(CONTENT))
 
 
 def _in_order(views: Mapping[str, str]) -> list[str]:
@@ -123,7 +133,7 @@ def _select(need: Need, shape: Shape) -> tuple[str, dict[str, Any]]:
     ways = [_all_of(way, kinds, values) for way in need.any_of]
     where = f" WHERE {' OR '.join(ways)}" if ways and all(ways) else ""
     columns = ", ".join(f'"{name}"' for name in need.columns)
-    return f"SELECT {columns} FROM ledger.{need.table}{where}", values  # noqa: S608 - names are the ledger's, values are bound
+    return f"SELECT {columns} FROM {shape.place(need.table)}{where}", values  # noqa: S608 - names are the ledger's, values are bound
 
 
 def _all_of(way: Sequence[Condition], kinds: Mapping[str, str], values: dict[str, Any]) -> str:

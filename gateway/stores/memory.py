@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from gateway.stores import Answer, Applied, Batch, Offset, Refused
+from gateway.stores.bodies import CONTENT, contents
 from gateway.stores.fold import COLUMNS, Row, Step, fold
 from gateway.stores.lending import Loan, Need, Shape
 from gateway.trace.segments import BOOK_SLOT, Segment
+
+_TABLES = COLUMNS | CONTENT
 
 
 class MemoryStore:
     """Rows are dicts by column name, times as microseconds. `tables` may be read by anyone."""
 
     version = "memory"
+    whole, worn = True, False
 
     def __init__(self) -> None:
-        self.tables: dict[str, list[dict[str, Any]]] = {name: [] for name in COLUMNS}
+        self.tables: dict[str, list[dict[str, Any]]] = {name: [] for name in _TABLES}
         self._offsets: dict[str, Offset] = {}
 
     def offsets(self) -> Mapping[str, Offset]:
@@ -27,6 +31,8 @@ class MemoryStore:
         fresh = [batch for batch in map(self._unseen, batches) if batch is not None]
         steps = fold((batch.segment, [record for _, record in batch.records]) for batch in fresh)
         interrupted = [lost for step in steps for lost in self._write(step)]
+        for table, _, row in (each for batch in fresh for _, record in batch.records for each in contents(record)):
+            self._insert(table, [row])
         for batch in fresh:
             before = self._offsets.get(batch.segment.name, Offset())
             records = before.records + len(batch.records)
@@ -45,6 +51,9 @@ class MemoryStore:
     def query(self, sql: str, limit: int, params: Mapping[str, Any] | None = None) -> Answer:
         raise Refused("no_sql", "the in-memory store answers no SQL; use the DuckDB ledger")
 
+    def views(self) -> Mapping[str, Mapping[str, str]]:
+        return {}
+
     def fetch(self, sql: str, params: Mapping[str, Any]) -> list[dict[str, Any]]:
         raise Refused("no_sql", "the in-memory store answers no SQL; use the DuckDB ledger")
 
@@ -53,6 +62,12 @@ class MemoryStore:
 
     def loan(self, needs: Sequence[Need]) -> Loan:
         raise Refused("no_sql", "the in-memory store lends no rows; use the DuckDB ledger")
+
+    def arrow(self, sql: str, params: Mapping[str, Any]) -> Iterator[bytes]:
+        raise Refused("no_sql", "the in-memory store answers no SQL; use the DuckDB ledger")
+
+    def tend(self) -> None:
+        """Nothing of it wears."""
 
     def close(self) -> None:
         """Keeps everything, so that a test can look."""
@@ -93,7 +108,7 @@ class MemoryStore:
         return lost
 
     def _insert(self, table: str, rows: Sequence[Row]) -> None:
-        self.tables[table].extend(dict(zip(COLUMNS[table], row, strict=True)) for row in rows)
+        self.tables[table].extend(dict(zip(_TABLES[table], row, strict=True)) for row in rows)
 
     def _remove(self, table: str, ids: set[str]) -> None:
         self.tables[table] = [row for row in self.tables[table] if row["id"] not in ids]

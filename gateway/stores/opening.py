@@ -5,10 +5,7 @@ The connection is DuckDB's in-memory catalogue with the file attached as `ledger
 
 from __future__ import annotations
 
-import logging
 import os
-import re
-import time
 from pathlib import Path
 from typing import Any
 
@@ -16,16 +13,18 @@ import duckdb
 
 from gateway import shipped
 from gateway.errors import StartError
+from gateway.stores import contents, sums
 from gateway.stores.catalogue import PLAIN
+from gateway.stores.inserting import as_list
+from gateway.stores.moving_out import move_content_out
+from gateway.stores.setting_aside import SURROUNDINGS, quoted, set_aside, what_to_do
 
-log = logging.getLogger(__name__)
-
-_CONFIG: dict[str, Any] = {"memory_limit": "1GB", **PLAIN}
-SURROUNDINGS = re.compile(
-    "set lock|no space left|permission denied|read-only|too many open files|cannot allocate|out of memory|newer version|does not exist",
-    re.IGNORECASE,
-)
-"""What DuckDB says when not the file but its surroundings are at fault."""
+_CONFIG: dict[str, Any] = {"memory_limit": "640MB", **PLAIN}
+ROW_GROUP = 8192
+CONTENT_APART = 40
+"""The migration since which content has files of its own."""
+WITH_SUMS = 41
+"""The migration that makes the tables of sums: they are filled in its transaction."""
 
 
 def open_ledger(path: Path, *, read_only: bool = False) -> duckdb.DuckDBPyConnection:
@@ -36,7 +35,7 @@ def open_ledger(path: Path, *, read_only: bool = False) -> duckdb.DuckDBPyConnec
         return _attach(path, read_only=read_only)
     except duckdb.Error as error:
         if read_only or SURROUNDINGS.search(str(error)):
-            raise StartError(_advice(path, str(error))) from error
+            raise StartError(what_to_do(path, str(error))) from error
         set_aside(path, str(error))
     try:
         return _attach(path, read_only=False)
@@ -44,8 +43,9 @@ def open_ledger(path: Path, *, read_only: bool = False) -> duckdb.DuckDBPyConnec
         raise StartError(f"cannot create a new ledger at {path}: {error}") from error
 
 
-def lock_down(con: duckdb.DuckDBPyConnection) -> None:
-    """From here on the process can neither reach files nor change settings through SQL."""
+def lock_down(con: duckdb.DuckDBPyConnection, folder: Path) -> None:
+    """From here on the process can neither change settings through SQL nor reach files other than those of content."""
+    con.execute("SET allowed_paths = from_json(?, '[\"VARCHAR\"]')", [as_list(contents.reachable(folder))])
     con.execute("SET enable_external_access = false")
     con.execute("SET lock_configuration = true")
 
@@ -55,9 +55,14 @@ def schema_version(con: duckdb.DuckDBPyConnection) -> str:
     return str(rows[0][1])
 
 
+_COLUMNS = """
+SELECT table_name, column_name, data_type FROM duckdb_columns() WHERE database_name = 'ledger' ORDER BY table_name, column_index
+"""
+
+
 def column_types(con: duckdb.DuckDBPyConnection) -> dict[str, dict[str, str]]:
-    """DuckDB's type of each column of each base table: the SQL of the migrations is the only place where types are written."""
-    rows = con.execute("SELECT table_name, column_name, data_type FROM duckdb_columns() WHERE database_name = 'ledger'").fetchall()
+    """DuckDB's type of each column of each table and view: the SQL of the migrations is the only place where types are written."""
+    rows = con.execute(_COLUMNS).fetchall()
     types: dict[str, dict[str, str]] = {}
     for table, column, kind in rows:
         types.setdefault(table, {})[column] = kind
@@ -72,14 +77,16 @@ def migrations() -> list[Path]:
 def _attach(path: Path, *, read_only: bool) -> duckdb.DuckDBPyConnection:
     con = duckdb.connect(":memory:", config=_CONFIG)
     try:
-        options = "READ_ONLY" if read_only else "STORAGE_VERSION 'v1.5.0', ROW_GROUP_SIZE 2048"
-        con.execute(f"ATTACH '{str(path).replace(chr(39), chr(39) * 2)}' AS ledger ({options})")
+        options = "READ_ONLY" if read_only else f"STORAGE_VERSION 'v1.5.0', ROW_GROUP_SIZE {ROW_GROUP}"
+        contents.begin(con)
+        con.execute(f"ATTACH {quoted(path)} AS ledger ({options})")
         con.execute("USE ledger")
         con.execute("SET GLOBAL TimeZone = 'UTC'")
         con.execute("SET GLOBAL checkpoint_threshold = '64MB'")
         con.execute(f"SET GLOBAL threads = {max(2, min(4, os.cpu_count() or 2))}")
         con.execute("SET GLOBAL temp_directory = ?", [str(path.with_suffix(".tmp"))])
         con.execute("SET GLOBAL max_temp_directory_size = '4GB'")
+        con.execute("SET GLOBAL dynamic_or_filter_threshold = 1000")  # a conversation's messages are looked up by their times at once
         _migrate(con, path, read_only=read_only)
     except BaseException:
         con.close()
@@ -89,7 +96,7 @@ def _attach(path: Path, *, read_only: bool) -> duckdb.DuckDBPyConnection:
 
 def _migrate(con: duckdb.DuckDBPyConnection, path: Path, *, read_only: bool) -> None:
     if not read_only:
-        con.execute("CREATE TABLE IF NOT EXISTS schema_migrations (number BIGINT NOT NULL, name VARCHAR NOT NULL, applied_at TIMESTAMP)")
+        con.execute(_MIGRATIONS)
     done = {number for (number,) in con.execute("SELECT number FROM ledger.schema_migrations").fetchall()}
     known = {int(file.name.split("_")[0]): file for file in migrations()}
     if not done <= known.keys():
@@ -100,7 +107,21 @@ def _migrate(con: duckdb.DuckDBPyConnection, path: Path, *, read_only: bool) -> 
     if read_only and known.keys() - done:
         raise StartError(f"{path} has an older schema; start the gateway once to bring it up to date")
     for number in sorted(known.keys() - done):
+        if number == CONTENT_APART and done:
+            move_content_out(con, path.parent)
         _apply(con, number, known[number])
+
+
+def lay_out_facts(con: duckdb.DuckDBPyConnection) -> None:
+    """The ledger's tables and views as of now, in the catalogue `anew`."""
+    contents.begin(con)
+    con.execute("USE anew")
+    con.execute(_MIGRATIONS)
+    for file in migrations():
+        con.execute(file.read_text(encoding="utf-8"))
+
+
+_MIGRATIONS = "CREATE TABLE IF NOT EXISTS schema_migrations (number BIGINT NOT NULL, name VARCHAR NOT NULL, applied_at TIMESTAMP)"
 
 
 def _apply(con: duckdb.DuckDBPyConnection, number: int, file: Path) -> None:
@@ -108,24 +129,9 @@ def _apply(con: duckdb.DuckDBPyConnection, number: int, file: Path) -> None:
     try:
         con.execute("BEGIN TRANSACTION")
         con.execute(file.read_text(encoding="utf-8"))
+        if number == WITH_SUMS:
+            sums.fill(con)
         con.execute("INSERT INTO schema_migrations VALUES (?, ?, now()::TIMESTAMP)", [number, file.stem])
         con.execute("COMMIT")
     except duckdb.Error as error:
         raise StartError(f"the ledger's schema could not be brought up to date by {file.name}: {error}") from error
-
-
-def set_aside(path: Path, why: str) -> None:
-    """For a file that is no ledger any more. Nothing is deleted: the file and its write-ahead log keep their bytes under another name."""
-    files = [file for file in (path, path.with_name(path.name + ".wal")) if file.exists()]
-    if not files:
-        return
-    mark = f".corrupt-{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}"
-    log.error("%s cannot be used (%s); it is kept as %s%s and built again from the journal", path, why, path.name, mark)
-    for file in files:
-        file.rename(file.with_name(file.name + mark))
-
-
-def _advice(path: Path, why: str) -> str:
-    if "set lock" in why:
-        return f"{path} is in use by another process; ask the running gateway, or stop it first"
-    return f"cannot open the ledger {path}: {why}"

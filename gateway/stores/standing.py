@@ -1,12 +1,12 @@
-"""What the ledger's writer knows without asking: how far it is, which exchanges are open, which bodies it stored lately.
+"""What the ledger's writer knows without asking: how far it is, which exchanges are open, who is at work, which policies have their files.
 
-Always loaded from the file, and loaded anew after a batch that failed; bounded, but for what is open at one time.
+Always loaded from the file, and loaded anew after a batch that failed. It grows with what is open at one time and with the number of
+segments and policy versions, never with the number of exchanges.
 """
 
 from __future__ import annotations
 
-from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import duckdb
 
@@ -14,13 +14,8 @@ from gateway.stores import Offset
 from gateway.stores.fold import Row, Step
 from gateway.trace.segments import BOOK_SLOT, Segment
 
-SEEN_BODIES = 262_144
-_WHICH: dict[str, Callable[[Row], Row]] = {
-    "message_bodies": lambda row: row[:1],
-    "prompt_bodies": lambda row: (row[0], row[-1]),
-    "policy_files": lambda row: row[:2],
-}
-"""What tells one body from another."""
+Origin = tuple[str, int, str]
+"""run, slot, boot"""
 
 
 class Standing:
@@ -28,19 +23,19 @@ class Standing:
 
     def __init__(self) -> None:
         self.offsets: dict[str, Offset] = {}
-        self.open: dict[str, tuple[str, int, str]] = {}
-        self.interrupted: set[str] = set()
-        self._seen: OrderedDict[tuple[str, ...], None] = OrderedDict()
+        self.open: dict[str, Origin] = {}
+        self._run = ""
+        self._boots: dict[int, str] = {}
+        self._policies: set[str] = set()
 
     def load(self, con: duckdb.DuckDBPyConnection) -> None:
         offsets = con.execute("SELECT segment, next_offset, head, records, damage FROM ledger.journal_offsets").fetchall()
         self.offsets = {segment: Offset(*rest) for segment, *rest in offsets}
         still_open = con.execute("SELECT id, run, slot, boot FROM ledger.exchanges_open").fetchall()
         self.open = {key: (run, slot, boot) for key, run, slot, boot in still_open}
-        lost = con.execute("SELECT id FROM ledger.exchanges_ended WHERE state = 'interrupted'").fetchall()
-        self.interrupted = {key for (key,) in lost}
-        recent = con.execute(f"SELECT hash FROM ledger.message_bodies ORDER BY rowid DESC LIMIT {SEEN_BODIES // 4}").fetchall()  # noqa: S608
-        self.unseen("message_bodies", list(reversed(recent)))
+        for run, slot, boot in con.execute("SELECT run, slot, boot FROM ledger.boots ORDER BY rowid").fetchall():
+            self._boot(run, slot, boot)
+        self._policies = {key for (key,) in con.execute("SELECT DISTINCT hash FROM ledger.policy_files").fetchall()}
 
     def offset(self, segment: Segment) -> Offset:
         return self.offsets.get(segment.name, Offset())
@@ -51,21 +46,30 @@ class Standing:
             return []
         return [key for key, at in self.open.items() if at[0] != run or (at[1] == slot and at[2] != boot)]
 
-    def unseen(self, table: str, rows: Sequence[Row]) -> list[Row]:
-        """Rows of bodies that were not stored lately. A body stored twice is harmless: the views show it once."""
-        fresh = []
-        for row in rows:
-            key = (table, *_WHICH[table](row))
-            if key not in self._seen:
-                self._seen[key] = None
-                fresh.append(row)
-        while len(self._seen) > SEEN_BODIES:
-            self._seen.popitem(last=False)
-        return fresh
+    def late(self, step: Step) -> list[str]:
+        """Exchanges that ended although a later boot had said they never would: they may be on record as interrupted."""
+        return [key for key, row in step.ended.items() if key not in self.open and self._gone(row[-3:])]
+
+    def new_policies(self, rows: Sequence[Row]) -> list[Row]:
+        """Files and rules of versions that are not on record yet; `take` says when they are."""
+        return [row for row in rows if row[0] not in self._policies]
 
     def take(self, step: Step, lost: Sequence[str]) -> None:
         for key in (*lost, *step.ended):
             self.open.pop(key, None)
-        self.interrupted.update(lost)
-        self.interrupted.difference_update(step.ended)
         self.open.update({key: row[-3:] for key, row in step.opened.items()})
+        self._policies.update(row[0] for row in step.rows.get("policy_files", ()))
+        if step.booted:
+            self._boot(step.booted.run, step.booted.slot, step.booted.boot)
+
+    def _boot(self, run: str, slot: int, boot: str) -> None:
+        if slot == BOOK_SLOT:
+            return
+        if run != self._run:
+            self._run = run
+            self._boots.clear()
+        self._boots[slot] = boot
+
+    def _gone(self, origin: Row) -> bool:
+        run, slot, boot = origin
+        return bool(self._run) and (run != self._run or self._boots.get(slot, boot) != boot)

@@ -169,7 +169,7 @@ class Metadata:
         return f"hmac:{self._hash(text)}" if text else text
 
     def name(self, text: str) -> str:
-        clean = self._redacted.body(text)
+        clean = self._redacted.name(text)
         return clean if not text or _NAME.fullmatch(clean) else self.body(text)
 
     def told(self, text: str, quoted: Iterable[object] = ()) -> str:

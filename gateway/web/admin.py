@@ -20,18 +20,24 @@ from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from gateway.clock import now_us, uuid7
+from gateway.errors import JournalUnavailable
+from gateway.question.snapshots import Snapshot
 from gateway.question.wire import Question, Reply
 from gateway.stores import Answer, Refused
-from gateway.trace.record import Record
+from gateway.stores.media_types import MEDIA_TYPES
+from gateway.trace.record import Asked, AskedRow, Record
 from gateway.web import queries
 from gateway.web.answers import MAX_BODY, SECURITY, error_answer, json_answer, limited_body
 from gateway.web.approvals import ApprovalsDesk
-from gateway.web.sql_forms import MEDIA_TYPES, sql_answer, wanted_form
+from gateway.web.sql_forms import sql_answer, wanted_form
 
 QUERIES_AT_ONCE = 4
 HEARTBEAT_S = 15.0
 _STATUS = {"sql_refused": 403, "unavailable": 503}
-_Answered = TypeVar("_Answered", Answer, Reply)
+_Answered = TypeVar("_Answered", Answer, Reply, Snapshot)
+ADMIN = "admin.token"
+"""Whose credential a question came with: there is one so far."""
 
 
 class Status(Struct, frozen=True):
@@ -64,6 +70,10 @@ class Desk(Protocol):
         """SQL that somebody sent. Raises Refused."""
     def query(self, sql: str, limit: int, params: Mapping[str, Any] | None = None) -> Answer:
         """SQL that is shipped with the gateway. Raises Refused."""
+    def snapshot(self, since: str | None = None, *, parquet: bool = False) -> Snapshot:
+        """A copy of the book in its data folder. Raises Refused."""
+    def views(self) -> Mapping[str, Mapping[str, str]]:
+        """What can be asked about: table or view → column → type."""
     def subscribe(self) -> Subscription: ...
     async def write(self, record: Record) -> None:
         """A fact of the admin plane, durable when it returns. Raises JournalUnavailable."""
@@ -71,12 +81,26 @@ class Desk(Protocol):
         """(id, tail line) of what was recorded since a point in time, oldest first."""
 
 
-class Asked(Struct):
+class Sent(Struct):
     """Body of POST /sql."""
 
     sql: str
     limit: int = 1000
     params: dict[str, str | int | float | bool | None] = field(default_factory=dict)
+
+
+class Wanted(Struct, forbid_unknown_fields=True):
+    """Body of POST /snapshots."""
+
+    since: str | None = None
+    parquet: bool = False
+
+
+class _No(NamedTuple):
+    """A refusal as it is sent, and its code."""
+
+    response: Response
+    code: str
 
 
 class Room(NamedTuple):
@@ -94,6 +118,8 @@ def create(desk: Desk, token: str, hosts: Sequence[str], people: ApprovalsDesk, 
         Route("/livez", admin.livez),
         Route("/readyz", admin.readyz),
         Route("/sql", admin.guarded(admin.sql), methods=["POST"]),
+        Route("/snapshots", admin.guarded(admin.snapshot), methods=["POST"]),
+        Route("/views", admin.guarded(admin.views)),
         Route("/tail", admin.guarded(admin.tail)),
         Route("/queries", admin.guarded(admin.list_queries)),
         Route("/queries/{name}", admin.guarded(admin.one_query)),
@@ -134,14 +160,22 @@ class _Admin:
         if body is None:
             return error_answer(413, "too_large", f"a query may have {MAX_BODY} bytes")
         try:
-            question = msgspec.json.decode(body, type=Asked)
+            question = msgspec.json.decode(body, type=Sent)
         except msgspec.DecodeError as error:
             return error_answer(400, "bad_request", f'send {{"sql": "SELECT …", "limit": 1000}}: {error}')
         form = wanted_form(request.headers.get("accept", ""))
         if form is None:
             return error_answer(406, "not_acceptable", f"an answer can be {', '.join(MEDIA_TYPES.values())}")
+        asked = AskedRow(uuid7().hex, now_us(), ADMIN, question.sql, form, "answered")
         reply = await self._answer(self._desk.ask, Question(question.sql, question.limit, question.params, form))
-        return reply if isinstance(reply, Response) else sql_answer(reply, form)
+        try:
+            await self._desk.write(Asked(_outcome(asked, reply)))
+        except JournalUnavailable as error:
+            return error_answer(503, "audit_unavailable", f"what is asked is written down first, and it cannot be: {error}")
+        return reply.response if isinstance(reply, _No) else sql_answer(reply, form)
+
+    async def views(self, request: Request) -> Response:
+        return json_answer({"views": self._desk.views()})
 
     async def list_queries(self, request: Request) -> Response:
         return json_answer({"queries": [_described(query) for query in queries.read_all().values()]})
@@ -156,7 +190,19 @@ class _Admin:
         given = {name: request.query_params.get(name, default) for name, default in query.params.items()}
         limit = request.query_params.get("limit", "1000")
         answer = await self._answer(self._desk.query, query.sql, int(limit) if re.fullmatch("[0-9]{1,9}", limit) else 1000, given)
-        return answer if isinstance(answer, Response) else json_answer(answer._asdict())
+        return answer.response if isinstance(answer, _No) else json_answer(answer._asdict())
+
+    async def snapshot(self, request: Request) -> Response:
+        """Makes one and says where it is: a folder of Parquet files or a DuckDB file, in the data folder."""
+        body = await limited_body(request)
+        try:
+            wanted = msgspec.json.decode(body or b"{}", type=Wanted)
+        except msgspec.DecodeError as error:
+            return error_answer(400, "bad_request", f'send {{"since": "2026-01-31", "parquet": false}}: {error}')
+        made = await self._answer(lambda: self._desk.snapshot(wanted.since, parquet=wanted.parquet))
+        if isinstance(made, _No):
+            return made.response
+        return json_answer({"path": str(made.path), "rows": made.rows, "seconds": made.seconds})
 
     async def tail(self, request: Request) -> Response:
         try:
@@ -165,12 +211,13 @@ class _Admin:
         except Refused as refused:
             return error_answer(400, refused.code, refused.message)
 
-    async def _answer(self, ask: Callable[..., _Answered], *question: Any) -> _Answered | Response:
+    async def _answer(self, ask: Callable[..., _Answered], *question: Any) -> _Answered | _No:
         async with self._slots:
             try:
                 return await asyncio.to_thread(ask, *question)
             except Refused as refused:
-                return error_answer(_STATUS.get(refused.code, 400), refused.code, refused.message, position=refused.position)
+                status = _STATUS.get(refused.code, 400)
+                return _No(error_answer(status, refused.code, refused.message, position=refused.position), refused.code)
 
     async def _tail(self, since: str | None, *, follow: bool) -> AsyncIterator[bytes]:
         """Subscribed before the past is read, so that nothing falls between; what comes twice is left out the second time."""
@@ -243,13 +290,22 @@ def _without_port(host: str) -> str:
     return host.partition(":")[0]
 
 
+def _outcome(asked: AskedRow, reply: Reply | _No) -> AskedRow:
+    took = now_us() - asked.asked_us
+    if isinstance(reply, _No):
+        return msgspec.structs.replace(asked, outcome=reply.code, elapsed_us=took)
+    return msgspec.structs.replace(asked, row_count=reply.rows, truncated=reply.truncated, elapsed_us=took)
+
+
 def _described(query: queries.Query) -> dict[str, Any]:
     return {"name": query.name, "title": query.title, "params": query.params}
 
 
 async def _not_found(*_: object) -> Response:
-    return error_answer(404, "not_found", "there are /livez /readyz /sql /tail /queries /approvals /exchanges /feedback /erase here")
+    there_are = "/livez /readyz /sql /snapshots /views /tail /queries /approvals /exchanges /feedback /erase"
+    return error_answer(404, "not_found", f"there are {there_are} here")
 
 
 async def _wrong_method(request: Request, error: Exception) -> Response:
-    return error_answer(405, "method", "POST for /sql, /feedback, /erase and /approvals/{id}/approve or deny; GET for everything else")
+    posted = "/sql, /snapshots, /feedback, /erase and /approvals/{id}/approve or deny"
+    return error_answer(405, "method", f"POST for {posted}; GET for everything else")

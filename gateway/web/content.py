@@ -27,7 +27,7 @@ WHY_LENGTH = 500
 ERASED, DAMAGED = "[erased]", "[sealed under a key that is not configured, or changed]"
 
 _EXCHANGE = "SELECT * FROM exchanges WHERE id = $id"
-_PROMPT = "SELECT hash, system, tools FROM prompt_bodies WHERE hash = $prompt AND agent = $agent ORDER BY first_seen DESC"
+_PROMPT = "SELECT hash, system, tools FROM content.main.prompt_bodies WHERE hash = $prompt AND agent = $agent ORDER BY first_seen DESC"
 _MESSAGES = """
 SELECT m.position, b.hash, b.role, b.body, b.first_seen
 FROM (SELECT unnest(request_messages) AS hash, generate_subscripts(request_messages, 1) AS position FROM exchanges WHERE id = $id) AS m

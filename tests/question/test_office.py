@@ -31,12 +31,12 @@ SEGMENT = Segment("3" * 32, 0, "4" * 32, 0)
 def test_a_question_that_takes_too_long_is_killed_and_the_next_is_answered(
     ledger: Ledger, office: Office, ask: Callable[..., dict[str, Any]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(office_module, "QUERY_SECONDS", 1.5)
+    monkeypatch.setattr(office_module, "QUERY_SECONDS", 4.0)
     began = time.monotonic()
     with pytest.raises(Refused) as refused:
         office.ask(ledger, Question(ENDLESS))
     assert refused.value.code == "sql_timeout"
-    assert time.monotonic() - began < 6
+    assert time.monotonic() - began < 15
     assert ask("SELECT count(*) FROM calls")["rows"] == [[300]]
 
 

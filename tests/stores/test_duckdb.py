@@ -16,8 +16,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from gateway.errors import StartError
-from gateway.stores import Batch, Offset, Refused, StoreTrouble
+from gateway.stores import Batch, Offset, Refused, StoreTrouble, opening, sums
 from gateway.stores import duckdb as module
+from gateway.stores.bodies import CONTENT
 from gateway.stores.duckdb import Ledger
 from gateway.stores.fold import COLUMNS
 from gateway.stores.memory import MemoryStore
@@ -37,9 +38,10 @@ def rows(ledger: Ledger, sql: str) -> list[list[Any]]:
 
 def contents(ledger: Ledger, table: str) -> list[dict[str, Any]]:
     """A base table as the memory store has it, past the guard: times in microseconds, money as text."""
-    con = ledger._con.cursor()
-    found = con.execute(f"SELECT {', '.join(chr(34) + name + chr(34) for name in COLUMNS[table])} FROM ledger.{table}").fetchall()
-    return [dict(zip(COLUMNS[table], map(plain, row), strict=True)) for row in found]
+    con, names = ledger._con.cursor(), (COLUMNS | CONTENT)[table]
+    where = "content.main" if table in CONTENT else "ledger"
+    found = con.execute(f"SELECT {', '.join(chr(34) + name + chr(34) for name in names)} FROM {where}.{table}").fetchall()
+    return [dict(zip(names, map(plain, row), strict=True)) for row in found]
 
 
 def plain(value: Any) -> Any:
@@ -195,6 +197,39 @@ def test_absurd_numbers_and_texts_do_not_stop_the_book(ledger: Ledger, make: Any
     ]
 
 
+def test_sums_are_the_same_however_often_they_were_added_to(ledger: Ledger, make: Any) -> None:
+    segment = make.segment()
+    for n in range(12):
+        more = {"cost": None} if n % 3 == 0 else {"cost": "0.5", "input_tokens": n}
+        call = make.call(n, n, released=bool(n % 2))
+        exchange = make.exchange(n, state="complete", prompt_hash=f"p{n % 2}", agent=f"a{n % 3}", **more)
+        ledger.apply([make.batch(segment, [Ended(exchange, (call,))], 10 * n)])
+    before = [rows(ledger, f"SELECT * FROM {view} ORDER BY ALL") for view in ("cost_daily", "coverage", "prompt_versions", "tools_seen")]
+    assert kept_sums(ledger) == computed_sums(ledger)
+    many = sums.size(ledger._con)
+    sums.compact(ledger._con)
+    assert sums.size(ledger._con) < many
+    after = [rows(ledger, f"SELECT * FROM {view} ORDER BY ALL") for view in ("cost_daily", "coverage", "prompt_versions", "tools_seen")]
+    assert before == after
+    assert rows(ledger, "SELECT agent, exchanges, cost, unpriced FROM cost_daily ORDER BY agent") == [
+        ["a0", 4, None, 4], ["a1", 4, "2.000000000", 0], ["a2", 4, "2.000000000", 0],
+    ]
+
+
+def test_sums_are_made_small_when_there_is_nothing_else_to_do(ledger: Ledger, make: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sums, "COMPACT_AT", 5)
+    segment = make.segment()
+    for n in range(9):
+        ledger.apply([make.batch(segment, [make.ended(n)], 10 * n)])
+    assert sums.size(ledger._con) == 9
+    ledger.tend()
+    assert sums.size(ledger._con) == 1
+    ledger.apply([make.batch(segment, [make.ended(9)], 90)])
+    ledger.tend()
+    assert sums.size(ledger._con) == 2
+    assert rows(ledger, "SELECT exchanges FROM cost_daily") == [[10]]
+
+
 def test_a_failed_batch_leaves_nothing_behind(ledger: Ledger, make: Any) -> None:
     segment = make.segment()
     ledger.apply([make.batch(segment, [make.booted(segment), make.opened(1)])])
@@ -241,9 +276,31 @@ def test_it_agrees_with_the_store_in_plain_python(make: Any, tmp_path_factory: p
         assert ledger.apply([batch])._replace(interrupted=()) == memory.apply([batch])._replace(interrupted=())
         assert ledger.apply([batch]).records == memory.apply([batch]).records == 0
     assert ledger.offsets() == memory.offsets()
-    for table in COLUMNS.keys() - {"message_bodies", "prompt_bodies"}:
+    for table in COLUMNS.keys() - {"policy_files"}:
         assert in_order(contents(ledger, table)) == in_order(memory.tables[table]), table
+    assert kept_sums(ledger) == computed_sums(ledger)
+    sums.compact(ledger._con)
+    assert kept_sums(ledger) == computed_sums(ledger)
     ledger.close()
+
+
+def kept_sums(ledger: Ledger) -> list[Any]:
+    """What adds up to nothing was taken back."""
+    return in_order_of_text(ledger, [each.compacted() for each in sums.SUMS.values()])
+
+
+def computed_sums(ledger: Ledger) -> list[Any]:
+    return in_order_of_text(ledger, [each.select(f"ledger.{each.facts}") for each in sums.SUMS.values()])
+
+
+def in_order_of_text(ledger: Ledger, selects: list[str]) -> list[Any]:
+    con = ledger._con.cursor()
+    counted = {"exchange_sums": "exchanges", "call_sums": "calls", "rule_sums": "hits"}
+    found = []
+    for select, each in zip(selects, sums.SUMS.values(), strict=True):
+        rows = con.execute(f"FROM ({select}) WHERE {counted[each.table]} <> 0").fetchall()
+        found.append(sorted(str(tuple(map(plain, row))) for row in rows))
+    return found
 
 
 def batches(make: Any, history: list[Any]) -> Iterator[Batch]:
@@ -372,6 +429,11 @@ def test_read_only_needs_a_ledger_of_this_schema(tmp_path: Path, make: Any) -> N
         Ledger(path, read_only=True)
 
 
+def test_no_two_migrations_have_one_number() -> None:
+    numbers = [int(file.name.split("_")[0]) for file in opening.migrations()]
+    assert len(set(numbers)) == len(numbers)
+
+
 def test_a_migration_that_fails_refuses_the_start_and_keeps_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     bad = tmp_path / "0003_bad.sql"
     bad.write_text("CREATE TABLE half (x INTEGER); SELEC")
@@ -416,6 +478,8 @@ def test_a_query_that_ignores_its_interruption_calls_for_help(tmp_path: Path, mo
 def test_the_tables_hold_every_field_of_the_records(ledger: Ledger) -> None:
     for table, names in COLUMNS.items():
         assert set(names) == set(ledger._types[table]), table
+    for table, names in CONTENT.items():
+        assert set(names) == set(ledger._contents._types[table]), table
 
 
 def test_what_a_rule_said_of_a_text_is_a_row_beside_those_about_calls(ledger: Ledger, make: Any) -> None:

@@ -15,7 +15,7 @@ def test_every_row_has_as_many_values_as_its_table_has_columns(make: Any) -> Non
     records = [make.booted(segment), make.opened(9), make.ended(1, calls=[call]), Ended(make.exchange(2), prompt=prompt)]
     (step,) = fold([(segment, records)])
     for table, rows in [*step.rows.items(), ("exchanges_ended", step.ended.values()), ("exchanges_open", step.opened.values())]:
-        assert rows or table in ("findings", "media_found")
+        assert rows or table == "findings"
         assert {len(row) for row in rows} <= {len(COLUMNS[table])}, table
 
 
@@ -36,11 +36,3 @@ def test_an_exchange_that_opens_and_ends_in_one_step_is_only_ended(make: Any) ->
     (step,) = fold([(make.segment(), [make.opened(1), make.opened(2), make.ended(1)])])
     assert list(step.opened) == [f"{2:032x}"]
     assert list(step.ended) == [f"{1:032x}"]
-
-
-def test_a_prompt_that_was_only_seen_again_has_no_body_row(make: Any) -> None:
-    (step,) = fold([(make.segment(), [Ended(make.exchange(1), prompt=make.prompt("p", "a", "")), ])])
-    assert "prompt_bodies" in step.rows  # it has tools
-    bare = Ended(make.exchange(1), prompt=type(make.prompt("p", "a", ""))("p", 1, "a"))
-    (step,) = fold([(make.segment(), [bare])])
-    assert "prompt_bodies" not in step.rows

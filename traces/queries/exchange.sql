@@ -1,14 +1,21 @@
 -- title: One exchange whole: its row, its calls, the rules that spoke, its messages
 -- param: id = 
-WITH one AS (SELECT * FROM exchanges WHERE id = $id)
+-- Messages are looked up in two steps, by address and then by time: few parts of a month's file hold any of them.
+WITH one AS MATERIALIZED (SELECT * FROM exchanges WHERE id = $id),
+wanted AS MATERIALIZED (
+  SELECT unnest(request_messages) AS hash, generate_subscripts(request_messages, 1) AS position FROM one
+  UNION ALL SELECT response_message, NULL FROM one
+), times AS MATERIALIZED (
+  SELECT DISTINCT first_seen FROM message_copies WHERE hash IN (SELECT hash FROM wanted)
+), bodies AS MATERIALIZED (
+  SELECT hash, any_value(role) AS role, any_value(body) AS body FROM message_copies SEMI JOIN times USING (first_seen) GROUP BY hash
+)
 SELECT 0 AS part, 0 AS position, 'exchange' AS what, agent AS who, state AS outcome, request_model AS subject,
        concat_ws(' ', 'cost', cost, 'status', status, error_message) AS detail FROM one
 UNION ALL
-SELECT 1, m.position, 'message', b.role, NULL, b.hash, b.body
-FROM (SELECT unnest(request_messages) AS hash, generate_subscripts(request_messages, 1) AS position FROM one) AS m
-JOIN messages AS b USING (hash)
+SELECT 1, w.position, 'message', b.role, NULL, w.hash, b.body FROM wanted AS w LEFT JOIN bodies AS b USING (hash) WHERE w.position IS NOT NULL
 UNION ALL
-SELECT 2, 0, 'answer', b.role, one.state, b.hash, b.body FROM one JOIN messages AS b ON b.hash = one.response_message
+SELECT 2, 0, 'answer', b.role, one.state, b.hash, b.body FROM one JOIN bodies AS b ON b.hash = one.response_message
 UNION ALL
 SELECT 3, c."index", 'call', c.policy, c.effect, c.name, concat_ws(' ', c.arguments, c.reason)
 FROM calls AS c WHERE c.exchange_id = $id

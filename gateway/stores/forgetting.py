@@ -1,0 +1,77 @@
+"""What is older than retention says leaves the ledger, a slice at a time between batches.
+
+1. Content: a month that has passed whole is removed with its file. Of the month in which the limit lies, rows are deleted.
+2. Facts: texts that quote what was said (arguments, reasons, previews) are blanked with the bodies, as in the journal; when decisions go,
+   their rows are deleted. Sums stay: they name agents and amounts, and no text.
+3. DuckDB leaves deleted bytes in its file. `wear` in each file counts them and says since when; a file is written anew (`rewriting.py`)
+   when a fifth of it is dead, and at the latest after a week.
+
+Not here: how long what is kept (`gateway/retention.py`), the journal's own files (`gateway/ageing.py`).
+"""
+
+# ruff: noqa: S608 - the names in these statements are ours
+
+from __future__ import annotations
+
+import duckdb
+
+from gateway.retention import Cutoffs
+from gateway.stores.bodies import CONTENT
+
+SLICE = 20_000
+"""Rows treated in one transaction."""
+DEAD_SHARE = 0.2
+DEAD_DAYS = 7
+
+_TIMES = {
+    "exchanges_ended": "started_at", "calls": "decided_at", "rule_hits": "decided_at", "findings": "started_at",
+    "approval_changes": "created_at", "feedback_told": "given_at", "content_reads_told": "read_at",
+}  # fmt: skip
+"""Facts that go with decisions, and what their age is. That content was erased stays on record."""
+_TEXTS = {
+    "exchanges_ended": ("error_message", "input_preview", "output_preview"),
+    "calls": ("arguments", "reason"),
+    "rule_hits": ("message",),
+    "approval_changes": ("arguments", "edited", "message", "reason"),
+    "feedback_told": ("comment",),
+}
+"""Columns of facts that go with bodies (`BODIES` in `trace/record.py`)."""
+
+
+def forget_facts(con: duckdb.DuckDBPyConnection, cutoffs: Cutoffs) -> bool:
+    """One slice; whether there was anything."""
+    if cutoffs.decisions_us is not None:
+        for table, at in _TIMES.items():
+            if _slice(con, "ledger", f"DELETE FROM ledger.{table}", table, f"{at} < make_timestamp({cutoffs.decisions_us})"):
+                return True
+    if cutoffs.bodies_us is not None:
+        for table, texts in _TEXTS.items():
+            blank = ", ".join(f"{each} = CASE WHEN {each} IS NOT NULL THEN '' END" for each in texts)
+            told = " OR ".join(f"{each} <> ''" for each in texts)
+            old = f"{_TIMES[table]} < make_timestamp({cutoffs.bodies_us}) AND ({told})"
+            if _slice(con, "ledger", f"UPDATE ledger.{table} SET {blank}", table, old):
+                return True
+    return False
+
+
+def forget_content(con: duckdb.DuckDBPyConnection, catalogue: str, before_us: int) -> bool:
+    """One slice of one month's file; whether there was anything."""
+    old = f"first_seen < make_timestamp({before_us})"
+    return any(_slice(con, catalogue, f"DELETE FROM {catalogue}.{table}", table, old) for table in CONTENT)
+
+
+def _slice(con: duckdb.DuckDBPyConnection, catalogue: str, change: str, table: str, old: str) -> bool:
+    con.execute("BEGIN TRANSACTION")
+    done = con.execute(f"{change} WHERE rowid IN (SELECT rowid FROM {catalogue}.{table} WHERE {old} LIMIT {SLICE})").fetchall()[0][0]
+    if done:
+        con.execute(f"INSERT INTO {catalogue}.wear SELECT {done}, now()::TIMESTAMP")
+    con.execute("COMMIT")
+    return bool(done)
+
+
+def worn(con: duckdb.DuckDBPyConnection, catalogue: str) -> bool:
+    """Whether the file should be written anew."""
+    tables = CONTENT if catalogue != "ledger" else _TIMES
+    rows = " + ".join(f"(SELECT count(*) FROM {catalogue}.{table})" for table in tables)
+    due = f"count(*) > 0 AND (min(since) < now()::TIMESTAMP - to_days({DEAD_DAYS}) OR sum(dead) > {DEAD_SHARE} * ({rows} + 1))"
+    return bool(con.execute(f"SELECT {due} FROM {catalogue}.wear").fetchall()[0][0])
