@@ -26,6 +26,7 @@ from gateway.dialects import DIALECTS, Dialect
 from gateway.errors import ClientGone, GatewayError, Problem
 from gateway.exchange import Endpoint
 from gateway.pipeline import relay
+from gateway.turned_away import TurnedAway
 from gateway.visit import Gateway, Head, Incoming
 
 Scope = MutableMapping[str, Any]
@@ -42,6 +43,7 @@ class DataPlane:
         self.gateway = gateway
         self.policy_problems: tuple[Problem, ...] = ()
         self.slot = slot
+        self.turned_away = TurnedAway(lambda: self.gateway)
         self._active: dict[asyncio.Task[Any], Incoming] = {}
         self._idle = asyncio.Event()
         self._idle.set()

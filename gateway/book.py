@@ -388,9 +388,7 @@ def main(
             data / "journal",
             lambda: Ledger(path, on_stuck=_die, cutoffs=lambda: said.cutoffs(clock.now_us())),
             set_aside=lambda broken: set_aside(broken, "it was broken twice in a row"),
-            own=OwnJournal(
-                data / "journal", run, max_total_bytes=said.journal.max_bytes, max_segment_s=said.segment_seconds
-            ),
+            own=OwnJournal(data / "journal", run, max_total_bytes=said.journal.max_bytes, max_segment_s=said.segment_seconds),
             notary=notary,
             ageing=Ageing(data / "journal", notary, lambda: said.cutoffs(clock.now_us())),
             snapshots=Snapshots(data / "snapshots", said.snapshots.keep),
@@ -420,7 +418,9 @@ async def _serve(book: Book, data: Path, host: str, port: int, settings: Setting
     hooks = read_hooks(settings.approvals.webhooks, os.environ)
     people = ApprovalsDesk(approvals, settings.approvals, clock.now_us)
     names = [host, "127.0.0.1", "localhost", "::1"]
-    app = admin.create(book, read_or_create(data / "admin.token"), names, people, rooms(settings, data, book, approvals))
+    own_queries = Path(settings.queries) if settings.queries else None
+    more = rooms(settings, data, book, approvals)
+    app = admin.create(book, read_or_create(data / "admin.token"), names, people, more, own_queries)
     config = uvicorn.Config(
         app,
         host=host,
@@ -445,16 +445,16 @@ async def _serve(book: Book, data: Path, host: str, port: int, settings: Setting
     reading = asyncio.create_task(asyncio.to_thread(book.run, stop))
     serving = asyncio.create_task(server.serve())
     telling = asyncio.create_task(tell(approvals, hooks, clock.now_us))
-    ageing = asyncio.create_task(book.let_own_age())
     publishing = asyncio.create_task(_publish(book, settings.snapshots.every))
+    ageing = asyncio.create_task(book.let_own_age())
     stopping = asyncio.create_task(told.wait())
     await asyncio.wait({reading, serving, stopping}, return_when=asyncio.FIRST_COMPLETED)
     stop.set()
     server.should_exit = True
     stopping.cancel()
     telling.cancel()
-    ageing.cancel()
     publishing.cancel()
+    ageing.cancel()
     await asyncio.gather(reading, serving)
     await book.close_own()
 

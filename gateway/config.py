@@ -315,6 +315,7 @@ class Settings(_Strict):
     workers: Annotated[int | Literal["auto"], Field(description="worker processes; auto = one per core")] = "auto"
     data: Annotated[str, Field(description="folder for journal, ledger and state")] = ".tollhouse"
     policies: Annotated[str | None, Field(description="folder with policy files; none = observe only")] = None
+    queries: Annotated[str | None, Field(description="folder with saved SQL questions of your own (*.sql), beside the shipped ones")] = None
     keys: Annotated[
         Literal["auto", "required", "optional"],
         Field(description="auto = required off loopback and as soon as one key was ever created"),
@@ -485,4 +486,5 @@ def _resolved(settings: Settings, folder: Path) -> Settings:
         return str((folder / Path(text).expanduser()).absolute())
 
     policies = absolute(settings.policies) if settings.policies else None
-    return settings.model_copy(update={"data": absolute(settings.data), "policies": policies})
+    queries = absolute(settings.queries) if settings.queries else None
+    return settings.model_copy(update={"data": absolute(settings.data), "policies": policies, "queries": queries})

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import gc
 import logging
 import os
 import resource
@@ -146,12 +147,15 @@ class Worker:
         address = settings.listen_address
         tasks = [asyncio.create_task(chore) for chore in (self._watch_policies(), self._heal_journal(), self._write_minutes())]
         self._listen_to_signals()
+        gc.collect()
+        gc.freeze()  # what is here stays: looking it all through for cycles would stop every stream for some 20 ms now and then
         try:
             await self._server.serve(sockets=[listening_socket(address.host, address.port)])
         finally:
             for task in tasks:
                 task.cancel()
             await upstream.close()
+            await self.plane.turned_away.close()
             await self._journal.close()
 
     def _booted(self) -> Booted:
@@ -162,7 +166,7 @@ class Worker:
     def _uvicorn(self) -> uvicorn.Config:
         return uvicorn.Config(
             self.plane,
-            http=front(self.settings.limits, self.settings.timeouts),
+            http=front(self.settings.limits, self.settings.timeouts, self.plane.turned_away),
             ws="none",
             loop="uvloop",
             lifespan="off",

@@ -13,7 +13,6 @@ import typer
 
 from gateway.cli.asking import ask, data_folder, fetch
 from gateway.cli.visible import visible
-from gateway.errors import GatewayError
 from gateway.stores import Answer
 from gateway.stores.media_types import Form
 from gateway.stores.spreadsheet import cell, csv_of
@@ -33,7 +32,7 @@ class Format(StrEnum):
 def sql(
     query: Annotated[str, typer.Argument(help="a SELECT, or - to read it from standard input")] = "",
     query_file: Annotated[Path | None, typer.Option("--query-file", "-f", help="read the query from a file; - is standard input")] = None,
-    saved: Annotated[str | None, typer.Option("--saved", help="a shipped query by name; 'list' shows them")] = None,
+    saved: Annotated[str | None, typer.Option("--saved", help="a saved query by name; 'tollhouse queries' lists them")] = None,
     param: Annotated[list[str] | None, typer.Option("--param", "-p", help="name=value for $name in the query")] = None,
     data: Annotated[Path | None, typer.Option("--data", help="data folder [default: $TOLLHOUSE_DATA or ./.tollhouse]")] = None,
     format: Annotated[Format | None, typer.Option("--format", help="[default: table, or what the name of --out says]")] = None,  # noqa: A002 - it is the option's name
@@ -43,7 +42,9 @@ def sql(
 ) -> None:
     """Ask the book a question in SQL, read-only."""
     if saved == "list":
-        list_saved()
+        from gateway.cli.queries import queries
+
+        queries("", data, as_json=False)
         return
     folder = data_folder(data)
     if shell:
@@ -51,7 +52,7 @@ def sql(
 
         Shell(folder, limit, format or Format.table).run()
         return
-    text, params = _question(query, query_file, saved)
+    text, params = _question(query, query_file, saved, data)
     asked = {**params, **_given(param or [])}
     if out is not None or format in _BINARY:
         _write(folder, text, limit, asked, format, out)
@@ -93,31 +94,23 @@ def _file_form(form: Format | None, out: Path | None) -> Form:
     return cast(Form, form.value)
 
 
-def _question(query: str, query_file: Path | None, saved: str | None) -> tuple[str, dict[str, str]]:
+def _question(query: str, query_file: Path | None, saved: str | None, data: Path | None) -> tuple[str, dict[str, str]]:
     if [bool(query), query_file is not None, saved is not None].count(True) != 1:
         raise typer.BadParameter("give exactly one of: a query, --query-file, --saved, --shell")
     if saved is not None:
-        return saved_question(saved)
+        return saved_question(saved, data)
     if query == "-" or (query_file is not None and str(query_file) == "-"):
         return sys.stdin.read(), {}
     return (query_file.read_text(encoding="utf-8") if query_file else query), {}
 
 
-def saved_question(name: str) -> tuple[str, dict[str, str]]:
-    from gateway.web import queries
+def saved_question(name: str, data: Path | None) -> tuple[str, dict[str, str]]:
+    from gateway.cli import queries
 
-    known = queries.read_all()
+    known = queries.saved(data)
     if name not in known:
-        raise GatewayError("not_found", "no_such_query", f"no saved query '{name}'; there are {', '.join(known)}")
+        raise queries.no_such(name, known)
     return known[name].sql, dict(known[name].params)
-
-
-def list_saved() -> None:
-    from gateway.web import queries
-
-    for query in queries.read_all().values():
-        params = " ".join(f"{name}={default}" for name, default in query.params.items())
-        typer.echo(f"{query.name:<24} {query.title}" + (f"  ({params})" if params else ""))
 
 
 def _given(params: Sequence[str]) -> dict[str, str]:

@@ -15,7 +15,8 @@ from pathlib import Path
 import typer
 
 from gateway.cli.asking import ask, views
-from gateway.cli.sql import Format, list_saved, saved_question, show
+from gateway.cli.queries import queries
+from gateway.cli.sql import Format, saved_question, show
 from gateway.cli.visible import visible
 from gateway.errors import GatewayError
 
@@ -103,9 +104,9 @@ class Shell:
 
     def _saved(self, name: str) -> None:
         if not name:
-            list_saved()
+            queries("", self._data, as_json=False)
             return
-        sql, params = saved_question(name)
+        sql, params = saved_question(name, self._data)
         self._ask(sql, {**params, **{key: value for key, value in self._params.items() if key in params}})
 
     def _set_form(self, name: str) -> None:

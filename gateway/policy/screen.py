@@ -114,7 +114,8 @@ class Screen:
         """All hits in the text, those that begin first before the others, of those the longest first."""
         hits: list[Hit] = []
         with looking_at(View(self._sight.conversation, self._watches.labels)):
-            looked = Looked(text, self._watches.memory if self.hook in _SAID_AGAIN else None)
+            again = self.hook in _SAID_AGAIN
+            looked = Looked(text, self._watches.memory if again else None, whole=again)
             for place, watch in enumerate(self._asked):
                 hits += self._hits(place, watch, looked)
         return sorted(hits, key=lambda hit: (hit.start, -hit.end, -RANK[hit.effect]))

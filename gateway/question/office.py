@@ -53,7 +53,7 @@ from gateway.stores.refusals import QUERY_SECONDS
 
 log = logging.getLogger(__name__)
 
-BEGIN_SECONDS = 10.0
+BEGIN_SECONDS = 25.0
 """How long a reader may take to be there: the first one waits for the nursery's imports."""
 _SMALL = {"MALLOC_ARENA_MAX": "2", "ARROW_DEFAULT_MEMORY_POOL": "system"}
 """Addresses are bounded too: other allocators reserve a gigabyte of them before the first row."""
@@ -241,6 +241,9 @@ class Visit:
         while True:
             said = self._next()
             match said:
+                case Needs(of):
+                    loan.again(of)
+                    send(self._reader, Lent())
                 case Fetch(table):
                     self._lend(loan, table)
                 case Failed():

@@ -2,7 +2,7 @@
 
     reader → office   Ready          which process it is, and how well it is fenced in
     office → reader   Start          the schema and the question (to a copyist: Copy)
-    reader → office   Needs          what the plan reads; answered by Lent
+    reader → office   Needs          what the plan reads; answered by Lent. Said again: other rows of the same tables and snapshot
     reader → office   Fetch          one of these tables, now; answered by Lent with the reading end of a pipe (an Arrow IPC stream)
     reader → office   Done | Failed  the last word; Done is followed by the answer's bytes
 

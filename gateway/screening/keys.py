@@ -18,6 +18,9 @@ from gateway.dialects.events import UNTOLD, Said
 from gateway.dialects.texts import Channel, Retelling
 from gateway.screening.streamed import UNREADABLE, Screening
 
+_SEAM = 3
+"""Characters at a text's end that may be the beginning of a hint."""
+
 
 class Place(Struct, frozen=True):
     start: int
@@ -31,6 +34,10 @@ class Secrets(Protocol):
 
     @property
     def longest(self) -> int: ...
+    @property
+    def hints(self) -> tuple[str, ...]:
+        """How secrets begin, in at most four characters: a text without any of them holds none."""
+
     def finds(self, value: str) -> bool: ...
     def spans(self, value: str) -> list[tuple[int, int, str]]: ...
     def begun(self, value: str) -> int: ...
@@ -119,11 +126,15 @@ class KeyWatch:
         for name, text in words.items():
             if type(text) is not str or not text:
                 continue
-            channel = (lane, *name) if type(name) is tuple else (lane, name)
+            channel = (lane, name) if type(name) is str else (lane, *name)
             before[channel] = self._ends.get(channel, "")
-            end = before[channel] + text
-            self._ends[channel] = end[-self._keys.look_back :]
-            doubtful = doubtful or self._secrets.finds(end) or self._secrets.begun(end) > 0
+            end, open_end = before[channel] + text, 0
+            for hint in self._secrets.hints:
+                if hint in end:
+                    open_end = self._secrets.begun(end)
+                    doubtful = doubtful or open_end > 0 or self._secrets.finds(end)
+                    break
+            self._ends[channel] = end[-max(open_end, _SEAM) :]
         return {**self._ends, **before} if doubtful else None
 
 

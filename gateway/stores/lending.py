@@ -20,6 +20,7 @@ from gateway.stores.bodies import CONTENT
 
 BATCH_ROWS = 8192
 MOST_NEEDS = 32
+MOST_CONDITIONS = 512
 
 
 class Shape(Struct, frozen=True):
@@ -59,6 +60,7 @@ class Loan:
 
     def __init__(self, con: duckdb.DuckDBPyConnection, shape: Shape, needs: Iterable[Need]) -> None:
         """Nobody may commit meanwhile. Raises Refused."""
+        self._shape = shape
         self._wanted = {need.table: _select(need, shape) for need in list(needs)[:MOST_NEEDS]}
         self._cursors: dict[str, duckdb.DuckDBPyConnection] = {}
         try:
@@ -71,6 +73,12 @@ class Loan:
         except duckdb.Error as error:
             self.close()
             raise Refused("unavailable", "the ledger is being closed or opened anew; ask again in a moment") from error
+
+    def again(self, needs: Sequence[Need]) -> None:
+        """Other rows of the same tables and the same snapshot. Raises Refused."""
+        if not {need.table for need in needs} <= self._cursors.keys():
+            raise Refused("sql_refused", "rows of a table were wanted that the question does not read")
+        self._wanted = {need.table: _select(need, self._shape) for need in needs}
 
     def rows(self, table: str) -> pa.RecordBatchReader:
         """Raises Refused for a table that is not of this loan."""
@@ -126,7 +134,10 @@ def _names(sql: str, view: str) -> bool:
 
 def _select(need: Need, shape: Shape) -> tuple[str, dict[str, Any]]:
     kinds = shape.tables.get(need.table)
-    used = {*need.columns, *(condition.column for way in need.any_of for condition in way)}
+    compared = [condition.column for way in need.any_of for condition in way]
+    used = {*need.columns, *compared}
+    if len(compared) > MOST_CONDITIONS or len(need.any_of) > MOST_CONDITIONS:
+        raise Refused("sql_refused", "rows were wanted under more conditions than a plan has")
     if kinds is None or not need.columns or not kinds.keys() >= used:
         raise Refused("sql_refused", "rows were wanted that the ledger does not have")
     values: dict[str, Any] = {}

@@ -57,6 +57,8 @@ class Redactor:
     def __init__(self, secrets: Iterable[str]) -> None:
         self._secrets = sorted({s for s in secrets if len(s) >= MIN_LENGTH}, key=len, reverse=True)
         self._bytes = [s.encode() for s in self._secrets]
+        self.hints = ("th_", *sorted({s[:LEAST] for s in self._secrets}))
+        """How secrets begin: a text without any of them holds none."""
 
     def text(self, value: str) -> str:
         for secret in self._secrets:

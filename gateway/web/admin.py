@@ -10,6 +10,7 @@ import asyncio
 import hmac
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple, Protocol, TypeVar
 
 import msgspec
@@ -111,9 +112,16 @@ class Room(NamedTuple):
     endpoint: Callable[[Request], Awaitable[Response]]
 
 
-def create(desk: Desk, token: str, hosts: Sequence[str], people: ApprovalsDesk, rooms: Sequence[Room] = ()) -> ASGIApp:
-    """`hosts` are the names, without port, under which this listener may be addressed."""
-    admin = _Admin(desk, token)
+def create(
+    desk: Desk,
+    token: str,
+    hosts: Sequence[str],
+    people: ApprovalsDesk,
+    rooms: Sequence[Room] = (),
+    own_queries: Path | None = None,
+) -> ASGIApp:
+    """`hosts` are the names, without port, under which this listener may be addressed; `own_queries` a folder of saved questions."""
+    admin = _Admin(desk, token, own_queries)
     routes = [
         Route("/livez", admin.livez),
         Route("/readyz", admin.readyz),
@@ -134,8 +142,8 @@ def create(desk: Desk, token: str, hosts: Sequence[str], people: ApprovalsDesk, 
 
 
 class _Admin:
-    def __init__(self, desk: Desk, token: str) -> None:
-        self._desk = desk
+    def __init__(self, desk: Desk, token: str, own_queries: Path | None) -> None:
+        self._desk, self._own_queries = desk, own_queries
         self._token = token.encode()
         self._slots = asyncio.Semaphore(QUERIES_AT_ONCE)
 
@@ -166,30 +174,39 @@ class _Admin:
         form = wanted_form(request.headers.get("accept", ""))
         if form is None:
             return error_answer(406, "not_acceptable", f"an answer can be {', '.join(MEDIA_TYPES.values())}")
-        asked = AskedRow(uuid7().hex, now_us(), ADMIN, question.sql, form, "answered")
-        reply = await self._answer(self._desk.ask, Question(question.sql, question.limit, question.params, form))
+        return await self._asked(Question(question.sql, question.limit, question.params, form))
+
+    async def _asked(self, question: Question) -> Response:
+        """SQL that somebody wrote: answered by another process, and on record before the answer leaves."""
+        asked = AskedRow(uuid7().hex, now_us(), ADMIN, question.sql, question.form, "answered")
+        reply = await self._answer(self._desk.ask, question)
         try:
             await self._desk.write(Asked(_outcome(asked, reply)))
         except JournalUnavailable as error:
             return error_answer(503, "audit_unavailable", f"what is asked is written down first, and it cannot be: {error}")
-        return reply.response if isinstance(reply, _No) else sql_answer(reply, form)
+        return reply.response if isinstance(reply, _No) else sql_answer(reply, question.form)
 
     async def views(self, request: Request) -> Response:
         return json_answer({"views": self._desk.views()})
 
     async def list_queries(self, request: Request) -> Response:
-        return json_answer({"queries": [_described(query) for query in queries.read_all().values()]})
+        """`?show` gives the SQL too."""
+        found = queries.read_all(self._own_queries).values()
+        return json_answer({"queries": [_described(query, sql="show" in request.query_params) for query in found]})
 
     async def one_query(self, request: Request) -> Response:
         """The answer to a canned question; its parameters come from the query string. `?show` gives the SQL instead."""
-        query = queries.read_all().get(request.path_params["name"])
+        query = queries.read_all(self._own_queries).get(request.path_params["name"])
         if query is None:
             return error_answer(404, "not_found", "no query of that name; GET /queries lists them")
         if "show" in request.query_params:
-            return json_answer({**_described(query), "sql": query.sql})
+            return json_answer(_described(query, sql=True))
         given = {name: request.query_params.get(name, default) for name, default in query.params.items()}
-        limit = request.query_params.get("limit", "1000")
-        answer = await self._answer(self._desk.query, query.sql, int(limit) if re.fullmatch("[0-9]{1,9}", limit) else 1000, given)
+        wanted = request.query_params.get("limit", "1000")
+        limit = int(wanted) if re.fullmatch("[0-9]{1,9}", wanted) else 1000
+        if query.own:
+            return await self._asked(Question(query.sql, limit, given))
+        answer = await self._answer(self._desk.query, query.sql, limit, given)
         return answer.response if isinstance(answer, _No) else json_answer(answer._asdict())
 
     async def snapshot(self, request: Request) -> Response:
@@ -297,8 +314,9 @@ def _outcome(asked: AskedRow, reply: Reply | _No) -> AskedRow:
     return msgspec.structs.replace(asked, row_count=reply.rows, truncated=reply.truncated, elapsed_us=took)
 
 
-def _described(query: queries.Query) -> dict[str, Any]:
-    return {"name": query.name, "title": query.title, "params": query.params}
+def _described(query: queries.Query, *, sql: bool) -> dict[str, Any]:
+    told = {"name": query.name, "title": query.title, "params": query.params, "own": query.own}
+    return {**told, "sql": query.sql} if sql else told
 
 
 async def _not_found(*_: object) -> Response:

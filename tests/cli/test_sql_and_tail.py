@@ -41,7 +41,7 @@ app.command("tail")(tail)
 
 
 def records() -> list[Ended | Booted]:
-    at = 1_790_000_000_000_000
+    at = (time.time_ns() // 86_400_000_000_000 - 1) * 86_400_000_000 + 51_200_000_000  # yesterday, 14:13:20: a body that is kept
     row = ExchangeRow("a" * 32, at, "openai.chat", "openai", "chat", "/v1", HOSTILE, state="complete", cost="0.5")
     call = CallRow("a" * 32, "dec_1", at + 1, 0, "c", "bash", "function", HOSTILE, "h", "deny", False, "rule", "=no", "coder")
     return [Booted(SEGMENT.run, 0, SEGMENT.boot, 1), Ended(row, (call,))]

@@ -193,7 +193,8 @@ def judged(client: Client, scene: str, said: subprocess.CompletedProcess[str], r
     if not any(text in said.stdout for text in wanted):
         return f"no {wanted[0]!r}"
     fewest = 2 if scene in ("allowed", "two_calls") else 1
-    return f"{requests} requests" if not fewest <= requests <= client.most_requests else ""
+    most = client.most_requests * (2 if steer else 1)  # the gateway asks once more for each
+    return f"{requests} requests" if not fewest <= requests <= most else ""
 
 
 def wanted_of(scene: str, steer: bool) -> tuple[str, ...]:

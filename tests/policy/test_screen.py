@@ -72,6 +72,12 @@ def test_a_shadow_rule_changes_nothing_and_is_told():
     assert (alone.verdict(alone.find(CARD)).effect, alone.verdict(alone.find(CARD)).code) == ("allow", "shadow")
 
 
+def test_a_screen_acts_where_a_rule_in_force_could_change_a_text():
+    shadow = MASK.replace("effect: redact", "effect: redact, mode: shadow")
+    warning = MASK.replace("effect: redact", "effect: warn")
+    assert [made(rules).acts for rules in (MASK, shadow, warning)] == [True, False, False]
+
+
 def test_a_file_in_shadow_mode_has_only_shadow_rules():
     one = made(MASK, top=TOP.replace("policy: 1", "policy: 1\nmode: shadow"))
     assert {hit.mode for hit in one.find(CARD)} == {"shadow"}
