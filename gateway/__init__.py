@@ -20,6 +20,7 @@ The way of a request (`pipeline.relay` is this table):
     decode             dialects            strictly: one meaning or refused
     recall             continuity, state   what the provider keeps for it is this caller's own
     verify             history, state      what it tells of earlier calls happened, where a policy wants to know
+    screen             inbound, policy     words of users and results of tools: sent, redacted or refused
     admit              admission           what nobody can judge is refused while a policy enforces
     prompt version     prompt              fingerprint of system prompt and tools
     upstream           upstream            route, connect, stream
@@ -31,8 +32,8 @@ The way of a request (`pipeline.relay` is this table):
     respond            answering, dialects encoded from what was judged
 
 Shelves (add a file and a line in the registry): `dialects`, `validators`, `state`, `stores`. Engines: `policy`, `prompt`, `upstream`,
-`trace`. Faces: `web`, `cli`, `demo`. `rehearsal` is a provider that plays scripts, for tests and the demo; `bench`
-plays a public attack suite through the gateway, to measure policies.
+`trace`, `question` (SQL that people send, answered by a process that can reach nothing). Faces: `web`, `cli`, `demo`. `rehearsal` is a
+provider that plays scripts, for tests and the demo; `bench` plays a public attack suite through the gateway, to measure policies.
 
 Who may import whom is a contract in `pyproject.toml`, checked on every change: from `cli` down to `errors`, never upwards; the engines of
 decision (`dialects policy prompt validators trace exchange holdback judge identify cost`) do no I/O and know no clock, randomness or

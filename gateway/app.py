@@ -12,6 +12,7 @@ import re
 from collections.abc import Awaitable, Callable, MutableMapping
 from contextlib import aclosing
 from dataclasses import replace
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from starlette.applications import Starlette
@@ -111,7 +112,7 @@ class DataPlane:
 
     def _passing(self, method: str, path: str) -> _Found | None:
         """What the settings let pass, where no dialect serves it."""
-        if any(dialect.endpoints(path) for dialect in DIALECTS.values()):
+        if _here(path):
             return None
         found = self.gateway.routes.passing(method, path)
         return None if found is None else _Found(DIALECTS[found[0]], found[1])
@@ -251,9 +252,15 @@ class _Found(NamedTuple):
     refusal: GatewayError | None = None
 
 
+@lru_cache(256)
+def _here(path: str) -> tuple[tuple[Dialect, Endpoint], ...]:
+    """What all dialects serve at a path; few paths come again and again, and strangers may send others."""
+    return tuple((dialect, endpoint) for dialect in DIALECTS.values() for endpoint in dialect.endpoints(path))
+
+
 def _served(method: str, path: str, headers: dict[str, str], query: bytes) -> _Found:
     """Looks a path up in the tables of all dialects. Where several serve it (`/v1/models`), the client's headers tell whose it is."""
-    here = [(dialect, endpoint) for dialect in DIALECTS.values() for endpoint in dialect.endpoints(path)]
+    here = _here(path)
     guessed = _guess(headers, query)
     fitting = [(dialect, endpoint) for dialect, endpoint in here if endpoint.method == method]
     if fitting:

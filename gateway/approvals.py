@@ -176,7 +176,8 @@ def _judged_again(court: Court, call: Call, now_us: int, who: str, how: str) -> 
     if verdict.released:
         return Judged(replace(verdict, code="approved", reason=f"{how}."), judged.findings)
     reason = f"{how}, but it cannot be passed on: {verdict.reason}"
-    return Judged(replace(verdict, effect="deny", reason=reason), judged.findings)
+    on_deny = "explain" if verdict.on_deny == "steer" else verdict.on_deny
+    return Judged(replace(verdict, effect="deny", reason=reason, on_deny=on_deny), judged.findings)
 
 
 def _same(who: str, user: str | None) -> bool:

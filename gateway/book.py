@@ -10,7 +10,8 @@
 5. How far the chains have come is signed (`notary.py`), and what is older than retention says is taken away (`ageing.py`).
 6. `main` adds the admin plane on its own port and ends on SIGTERM, SIGINT or, with `--watch-stdin`, when the parent is gone.
 
-Not here: what is written (`journal.py`), what rows are (`stores/`), what may be asked and by whom (`web/`).
+Not here: what is written (`journal.py`), what rows are (`stores/`), who may ask what (`web/`), how SQL that people send is answered
+(`question/`: never in this process).
 """
 
 from __future__ import annotations
@@ -39,6 +40,8 @@ from gateway.config import Settings
 from gateway.errors import StartError
 from gateway.notary import Notary
 from gateway.own_journal import OwnJournal
+from gateway.question.office import Office
+from gateway.question.wire import Question, Reply
 from gateway.stores import Answer, Applied, Batch, Offset, Store, StoreTrouble
 from gateway.stores.counting import count
 from gateway.stores.intake import SegmentReader, head_before, segments
@@ -99,9 +102,11 @@ class Book:
         self._own = OwnJournal(journal, run, max_journal_bytes)
         self._notary, self._ageing = notary, ageing
         self._settled: set[Segment] = set()
+        self._office = Office()
 
     def run(self, stop: threading.Event) -> None:
         """Rounds until `stop`, then what is left, then the store is closed."""
+        self._office.warm()
         while not stop.is_set():
             began = time.monotonic()
             stop.wait(self._pause(self._safe_round(), time.monotonic() - began))
@@ -111,6 +116,7 @@ class Book:
         self._end_tails()
         if self._notary is not None:
             self._notary.close()
+        self._office.close()
         self.store.close()
 
     def round(self) -> int:
@@ -160,7 +166,12 @@ class Book:
             reader = SegmentReader(self._journal, segment, offset)
         return reader.lag
 
+    def ask(self, question: Question) -> Reply:
+        """Anybody's SQL: it is run in another process. Raises Refused."""
+        return self._office.ask(self.store, question)
+
     def query(self, sql: str, limit: int, params: Mapping[str, Any] | None = None) -> Answer:
+        """SQL of our own. Raises Refused."""
         return self.store.query(sql, limit, params)
 
     def fetch(self, sql: str, params: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -270,7 +270,21 @@ class Finding(Struct, frozen=True):
     """Where: `tool_calls[0].arguments`, `choices[0].message.Tool_Calls`, …"""
     detail: str
     """What was wrong; never a secret, never the value itself."""
-    action: Literal["none", "stripped", "denied", "refused"] = "none"
+    action: Literal["none", "stripped", "redacted", "denied", "refused"] = "none"
+
+
+class Heard(Struct, frozen=True):
+    """A rule that spoke about a text, at another hook than `tool_call`."""
+
+    hook: Hook
+    path: str
+    """Where: `messages[3]`, `answer`."""
+    hit: RuleHit
+    detector: str = ""
+    """What found it; empty where only a condition spoke."""
+    action: Literal["none", "redacted", "refused", "denied"] = "none"
+    original: str = ""
+    """Content address of the text as it was, never the text."""
 
 
 class Usage(Struct, frozen=True):
@@ -340,6 +354,8 @@ class Exchange(Struct):
     """What answers cost that the client never saw: the model was asked again."""
     calls: list[tuple[Call, Verdict]] = field(default_factory=list)
     findings: list[Finding] = field(default_factory=list)
+    heard: list[Heard] = field(default_factory=list)
+    """What rules said of texts, each rule once for each text."""
     unevaluated: list[str] = field(default_factory=list)
     """Why parts of the exchange were not judged (observe mode only)."""
     bytes_out: int = 0

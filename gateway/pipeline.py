@@ -20,7 +20,8 @@ from gateway.bookkeeping import Bookkeeping
 from gateway.continuity import owed, recall
 from gateway.entrance import admitted
 from gateway.errors import ClientGone, GatewayError, JournalUnavailable
-from gateway.exchange import Caller, Endpoint, Exchange, Finding, Hook, Request
+from gateway.exchange import Caller, Endpoint, Exchange, Finding, Request
+from gateway.inbound import screened
 from gateway.prompt.fingerprint import fingerprint
 from gateway.state.reservations import Reservations
 from gateway.upstream import translate
@@ -46,7 +47,7 @@ async def relay(gateway: Gateway, incoming: Incoming) -> AsyncGenerator[Head | b
         request = _decode(visit, body)  # one meaning, or refused
         request = await recall(visit, request)  # what the provider keeps for it is this caller's own
         await history.verify(visit, request)  # what it tells of earlier calls happened
-        _refuse_unscreened(visit)  # a rule that nobody would ask
+        request = screened(visit, request, _reader(visit))  # what is said to the model may be said to it
         admit(visit, request)  # what nobody can judge is refused while a policy enforces
         request = _without_denied(visit, request)
         if request.operation == "chat":
@@ -134,7 +135,7 @@ def _decode(visit: Visit, body: bytes) -> Request:
     if endpoint.operation == "pass_through":
         request = Request(x.dialect, "", stream=False, messages=(), tools=(), body=body, operation=endpoint.operation)
     else:
-        request = visit.incoming.dialect.decode_request(body, headers, _allowed(visit), endpoint)
+        request = _reader(visit)(body)
     _refuse_crowds(request)
     session, source = identify.session(headers, request, x.caller.key_id)
     x.caller = msgspec.structs.replace(x.caller, session=session, session_source=source)
@@ -142,20 +143,15 @@ def _decode(visit: Visit, body: bytes) -> Request:
     return request
 
 
+def _reader(visit: Visit) -> Callable[[bytes], Request]:
+    """Reads a body of this exchange."""
+    headers = dict(visit.incoming.headers)
+    return lambda body: visit.incoming.dialect.decode_request(body, headers, _allowed(visit), _endpoint(visit))
+
+
 def _allowed(visit: Visit) -> frozenset[str]:
     """Fields that the settings let pass unjudged."""
     return frozenset(visit.gateway.settings.allow_fields.get(visit.incoming.dialect.NAME, ()))  # type: ignore[call-overload]
-
-
-_UNSCREENED: tuple[Hook, ...] = ("tool_result", "request", "output")
-
-
-def _refuse_unscreened(visit: Visit) -> None:
-    """A rule that is in force and that no step of this way asks must not look as if it held."""
-    for hook in _UNSCREENED:
-        if visit.gateway.policies.watches(visit.x.caller.agent, hook).guards:
-            message = f"A policy has rules at '{hook}', which this gateway does not judge yet. Take them out of the policy."
-            raise GatewayError("unavailable", "hook_not_judged", message, retry_after=60)
 
 
 def _without_denied(visit: Visit, request: Request) -> Request:
@@ -253,8 +249,7 @@ def _again(visit: Visit, target: Target) -> Callable[[bytes], AbstractAsyncConte
 
     @asynccontextmanager
     async def ask(body: bytes) -> AsyncIterator[tuple[Request, ProviderAnswer]]:
-        dialect, named = visit.incoming.dialect, dict(visit.incoming.headers)
-        request = dialect.decode_request(body, named, _allowed(visit), _endpoint(visit))
+        request = _reader(visit)(body)
         async with _ask(visit, request, target, again=True) as upstream:
             yield request, upstream
 

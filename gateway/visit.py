@@ -19,6 +19,8 @@ from gateway.exchange import Call, Endpoint, EndState, Exchange, Owed, Request, 
 from gateway.journal import Journal
 from gateway.judge import Court
 from gateway.policy import PolicySet, Reading
+from gateway.policy.screen import Hit
+from gateway.screening.streamed import Screening, Watching
 from gateway.state import Approvals, Belonging, Belongings, Issued, Keys, Limits
 from gateway.state.reservations import Reservations
 from gateway.trace.redact import Flow, Redactor
@@ -79,6 +81,14 @@ class Incoming:
     """What a cancellation means: the server sets `interrupted` when it is shutting down."""
 
 
+class Withheld(msgspec.Struct, frozen=True):
+    """A verdict over the words of an answer."""
+
+    verdict: Verdict
+    text: str
+    """What the client is told in their place."""
+
+
 class Head(msgspec.Struct, frozen=True):
     status: int
     headers: Mapping[str, str]
@@ -122,6 +132,10 @@ class Visit:
     """Monotonic µs until when this answer waits for people; set when it first does."""
     denied: str = ""
     """Id of the first decision that withheld a call."""
+    screening: Screening[Hit] | Watching[Hit] | None = None
+    """What looks at the words of the running stream; None where no rule does."""
+    withheld: Withheld | None = None
+    """Why the answer was withheld from some place on; no call behind that place is delivered."""
     finishing: bool = False
     broken: Broken | None = None
     undecodable: str = ""

@@ -9,7 +9,7 @@ from gateway.approvals import Question, wanted
 from gateway.config import Settings
 from gateway.continuity import withheld
 from gateway.dialects.events import Limits
-from gateway.exchange import Call, EndState
+from gateway.exchange import Call, EndState, Verdict
 from gateway.judge import Judged, judge
 from gateway.policy.explain import denial_text
 from gateway.visit import Visit
@@ -34,6 +34,8 @@ def decide(visit: Visit, call: Call) -> Decision | Question:
     """Judges one call."""
     if visit.court is None:
         raise RuntimeError("a call was proposed before the request was admitted")
+    if visit.withheld is not None:
+        return Decision(call, Judged(_withheld_with_its_answer(visit.withheld.verdict)), 0, visit.book.new_decision())
     clock = visit.gateway.clock
     start = clock.mono_us()
     judged = judge(visit.court, call, clock.now_us())
@@ -41,6 +43,12 @@ def decide(visit: Visit, call: Call) -> Decision | Question:
     if wanted(judged.verdict):
         return Question(visit, call, judged.verdict, took)
     return Decision(call, judged, took, visit.book.new_decision())
+
+
+def _withheld_with_its_answer(said: Verdict) -> Verdict:
+    """A call behind words that must not be said: the client never sees what it follows from."""
+    reason = f"The answer that proposes it was withheld. {said.reason}"
+    return Verdict("deny", released=False, code="answer_withheld", reason=reason, policy=said.policy, rule=said.rule)
 
 
 def recorded(visit: Visit, made: Decision | Question) -> Settled:
@@ -64,6 +72,8 @@ def delivered(visit: Visit) -> EndState:
     """How an exchange ended whose answer went out to its end."""
     if visit.undecodable == "truncated" and visit.provider_left:
         return "upstream_reset"
+    if visit.withheld is not None:
+        return "denied"
     return "complete" if all(verdict.released for _, verdict in visit.x.calls) else "denied"
 
 

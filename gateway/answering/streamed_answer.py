@@ -11,6 +11,7 @@ from gateway.answering.decisions import Decision, decide, delivered, limits, rec
 from gateway.answering.ending import broken_error
 from gateway.answering.leaving import EVENT_STREAM, final, first_byte, release
 from gateway.answering.rounds import Rounds
+from gateway.answering.screens import output_rules
 from gateway.approvals import Question
 from gateway.continuity import keep, keep_early
 from gateway.exchange import Request
@@ -30,7 +31,9 @@ async def streamed(visit: Visit, request: Request, upstream: ProviderAnswer, rou
     x, gateway, dialect = visit.x, visit.gateway, visit.incoming.dialect
     visit.stream = dialect.stream(request, limits(gateway.settings), enforcing=x.enforcing)
     hold: Hold = Judging(visit.stream) if x.enforcing else Observing(visit.stream)
-    reacts = x.enforcing and gateway.policies.reacts(x.caller.agent)
+    rules = output_rules(visit)
+    visit.screening = rules.streamed() if rules else None
+    reacts = x.enforcing and not request.background and gateway.policies.reacts(x.caller.agent)
     kept, chunks = b"", _chunks(visit, upstream)
     async for chunk in chunks:
         let = _LetGo()
@@ -38,6 +41,8 @@ async def streamed(visit: Visit, request: Request, upstream: ProviderAnswer, rou
             async for part in parts:
                 yield part
         data, tail = let.data, let.tail
+        if visit.withheld is not None and not visit.answering and (error := steering.error_of(visit)):
+            raise error
         if visit.provider_left:
             kept = b"".join((kept, data, tail))
             break
@@ -46,7 +51,7 @@ async def streamed(visit: Visit, request: Request, upstream: ProviderAnswer, rou
         kept += tail
         if reacts and not visit.answering:
             kept += await _reaction(visit, request, hold, chunks)
-            if await rounds.begin(request, visit.stream.answer):
+            if await rounds.begin(request, visit.stream.answer, EVENT_STREAM, visit.opening + data + kept):
                 return
             data = _kept_back(visit, data)
         await keep_early(visit)
@@ -151,20 +156,27 @@ def _step(visit: Visit, hold: Hold, steps: Iterator[Step]) -> tuple[bytes, bytes
     question about that call."""
     out: list[bytes] = []
     tail: list[bytes] = []
+    screening = visit.screening
     for step in steps:
         match step:
             case Send(data=data):
-                (tail if visit.finishing else out).append(data)
+                (tail if visit.finishing else out).append(screening.through(data) if screening else data)
             case Judge(call=call):
+                if screening:
+                    out.append(screening.settle(visit.incoming.dialect.TEXTS.lane_of(call)))
                 decision = decide(visit, call)
                 if isinstance(decision, Question):
                     return b"".join(out), b"".join(tail), decision
                 _settle(visit, hold, decision)
             case Finishing():
+                if screening:
+                    out.append(screening.settle())
                 visit.finishing = True
             case Undecodable(broken=broken):
                 visit.undecodable = broken.code
                 visit.x.unevaluated.append(f"answer:{broken.code}")
             case Break(broken=broken):
                 visit.broken = broken
+    if screening and visit.provider_left and visit.broken is None:
+        tail.append(screening.settle())
     return b"".join(out), b"".join(tail), None

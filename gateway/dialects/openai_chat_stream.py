@@ -315,4 +315,4 @@ class ChatStream:
 
 def _is_plain(event: sse.SseEvent, data: bytes) -> bool:
     """Whether the event reads the same to every reader of lines: one `data` line, LF, no separator inside that some split at."""
-    return b"\n" not in data and event.raw == sse.frame(data) and (data.isascii() or strict_json.one_line(data) == data)
+    return b"\n" not in data and event.raw == b"data: " + data + b"\n\n" and (data.isascii() or strict_json.one_line(data) == data)

@@ -25,6 +25,12 @@ def denial_text(verdict: Verdict, call: Call, decision_id: str) -> str:
     return f"{what} {_blocked(verdict)} and was NOT executed. {said} {advice} [{_tail(verdict, decision_id)}]"
 
 
+def withheld_text(verdict: Verdict, decision_id: str) -> str:
+    """In the place of an answer, or of the rest of one, that may not be given; also for the model, which reads it as its own words."""
+    said = one_line(verdict.reason)
+    return f"[The answer was withheld from here on by {_by(verdict)}. {said} Do not say it in other words. {_tail(verdict, decision_id)}]"
+
+
 def _blocked(verdict: Verdict) -> str:
     if verdict.effect == "ask":
         return "needs approval"

@@ -351,8 +351,8 @@ class PolicyFile(Section):
     allow: list[Glob] | None = Field(None, description="Tools granted; every policy that grants must grant a call.")
     on_deny: OnDeny | None = Field(
         None,
-        description="What the agent gets in place of a denied call: `explain` a text, `steer` another answer of the model, which is told "
-        "of the denial, `error` an error instead of the answer. `explain` when left out.",
+        description="What the agent gets in place of a denied call: `steer` another answer of the model, which is told of the denial, "
+        "`explain` a text, `error` an error instead of the answer. When left out `steer`; `explain` for limits and for what people denied.",
     )
     verify_history: bool = Field(
         False,

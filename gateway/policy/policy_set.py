@@ -8,7 +8,7 @@ is worked out once per (agent, tool) and kept in a bounded cache, because names 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal, NamedTuple
 
@@ -16,6 +16,7 @@ from gateway.exchange import Effect, Hook, OnDeny, RuleHit
 from gateway.policy.expressions import MOST_IN_BATCH, Batch, Condition, Size
 from gateway.policy.globs import matches
 from gateway.policy.limits import Cap, Entry
+from gateway.policy.looked import Memory
 from gateway.policy.model import Case, Default, GuardEffect, Mode
 from gateway.validators.detectors import Detector
 
@@ -120,7 +121,7 @@ class Plan:
     guards: tuple[tuple[Layer, Guard, Mode], ...]
     enforces: bool
     on_deny: Mapping[tuple[str, str], OnDeny] = field(default_factory=dict)
-    """What a denial by (policy, rule) does, where it is not explained."""
+    """What a denial by (policy, rule) does."""
     caps: tuple[tuple[Layer, Entry], ...] = ()
     """Each once per mode, however many policies include its file: a call counts once."""
     labels: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
@@ -146,6 +147,7 @@ class Watches:
     """As in a `Plan`."""
     on_deny: Mapping[tuple[str, str], OnDeny] = field(default_factory=dict)
     """As in a `Plan`."""
+    memory: Memory = field(default_factory=Memory)
 
 
 @dataclass(frozen=True, eq=False)
@@ -163,6 +165,7 @@ class PolicySet:
     _agents: dict[str, tuple[Policy, ...]] = field(default_factory=dict, repr=False)
     _plans: dict[tuple[str, str], Plan] = field(default_factory=dict, repr=False)
     _watches: dict[tuple[str, Hook], Watches] = field(default_factory=dict, repr=False)
+    _reacting: dict[str, bool] = field(default_factory=dict, repr=False)
     _batches: dict[tuple[Condition, ...], Batch] = field(default_factory=dict, repr=False)
 
     @property
@@ -182,7 +185,11 @@ class PolicySet:
 
     def reacts(self, agent: str) -> bool:
         """Whether a denial of this agent's call may do something else than explain: then nothing leaves before it must."""
-        return bool(_on_deny(self.applying(agent)))
+        found = self._reacting.get(agent)
+        if found is None:
+            found = any(word != "explain" for word in _on_deny(self.applying(agent)).values())
+            _keep(self._reacting, agent, found)
+        return found
 
     def verifies(self, agent: str) -> bool:
         """Whether the conversations that this agent sends must be ones that happened."""
@@ -302,18 +309,31 @@ def _cut(conditions: tuple[Condition, ...]) -> list[tuple[Condition, ...]]:
     return [conditions[at : at + MOST_IN_BATCH] for at in range(0, len(conditions), MOST_IN_BATCH)]
 
 
+_STRICTNESS: Final[Sequence[OnDeny]] = ("steer", "explain", "error")
+"""Of the words that policies which include the same file have for it, the later one counts."""
+
+
 def _on_deny(policies: Iterable[Policy]) -> dict[tuple[str, str], OnDeny]:
-    """A rule's own word, else that of its file, else that of the policy that includes the file."""
-    found: dict[tuple[str, str], OnDeny] = {}
+    """A rule's own word, else that of its file, else that of the policy that includes the file. Nobody's word: the model is asked again.
+    What a limit stops is explained, for asking again spends more; so is what a person denied, for the agent's user is to read who did."""
+    said: dict[tuple[str, str], OnDeny] = {}
+    unsaid: dict[tuple[str, str], OnDeny] = {}
     for policy in policies:
         for layer in policy.layers:
-            said = layer.on_deny or policy.layers[0].on_deny
-            rules = [("default", said), *((cap.id, cap.on_deny or said) for cap in layer.caps)]
-            rules += [(guard.id, guard.on_deny or said) for guard in layer.guards]
-            for rule, word in rules:
-                if word and word != "explain":
-                    found.setdefault((layer.policy, rule), word)
-    return found
+            for rule, own, otherwise in _denying(layer):
+                if word := own or layer.on_deny or policy.layers[0].on_deny:
+                    place = (layer.policy, rule)
+                    said[place] = max(word, said.get(place, word), key=_STRICTNESS.index)
+                else:
+                    unsaid[layer.policy, rule] = otherwise
+    return unsaid | said
+
+
+def _denying(layer: Layer) -> Iterator[tuple[str, OnDeny | None, OnDeny]]:
+    """(rule, its own word, what it does without one)."""
+    yield "default", None, "explain" if layer.default == "ask" else "steer"
+    yield from ((guard.id, guard.on_deny, "explain" if guard.effect == "ask" else "steer") for guard in layer.guards)
+    yield from ((cap.id, cap.on_deny, "explain") for cap in layer.caps)
 
 
 def _caps(voices: list[tuple[Layer, Mode, Default]], tool: str) -> tuple[tuple[Layer, Entry], ...]:

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import re
 from collections import OrderedDict, deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from decimal import Decimal, InvalidOperation
@@ -228,6 +228,24 @@ class Earlier:
         }
 
 
+def paired(messages: Iterable[Message]) -> tuple[list[Earlier], list[tuple[Earlier | None, str]]]:
+    """The calls of a conversation, and its results, each with the call that it answers; None where there is none. Ids may come again in
+    later turns: a result answers the first call of its id that has none yet."""
+    calls: list[Earlier] = []
+    results: list[tuple[Earlier | None, str]] = []
+    waiting: dict[str, deque[Earlier]] = {}
+    for message in messages:
+        for before in message.calls:
+            calls.append(Earlier(before.name, before.arguments))
+            waiting.setdefault(before.id, deque()).append(calls[-1])
+        for call_id, text in message.results:
+            answered = waiting[call_id].popleft() if waiting.get(call_id) else None
+            if answered is not None:
+                answered.result = text
+            results.append((answered, text))
+    return calls, results
+
+
 class Conversation:
     """What a request says of the conversation so far. Read when a condition first asks for it.
 
@@ -261,19 +279,8 @@ class Conversation:
 
     @cached_property
     def _course(self) -> tuple[tuple[Earlier, ...], tuple[Result, ...]]:
-        """Calls and results in order. Ids may come again in later turns: a result answers the first call of its id that has none yet."""
-        calls: list[Earlier] = []
-        results: list[Result] = []
-        waiting: dict[str, deque[Earlier]] = {}
-        for message in self._messages:
-            for before in message.calls:
-                calls.append(Earlier(before.name, before.arguments))
-                waiting.setdefault(before.id, deque()).append(calls[-1])
-            for call_id, text in message.results:
-                answered = waiting[call_id].popleft() if waiting.get(call_id) else None
-                if answered is not None:
-                    answered.result = text
-                results.append(Result(answered.name if answered else "?", self._reading(text)))
+        calls, answered = paired(self._messages)
+        results = [Result(call.name if call else "?", self._reading(text)) for call, text in answered]
         return tuple(calls), tuple(results)
 
     @cached_property

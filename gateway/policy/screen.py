@@ -24,14 +24,16 @@ from msgspec import Struct, field
 
 from gateway.exchange import Caller, Effect, Hook, Json, OnDeny, RuleHit, Verdict
 from gateway.policy.expressions import CannotTell, Condition, Size, activation
+from gateway.policy.looked import Looked
 from gateway.policy.policy_set import RANK, PolicySet, Watch, Watches
 from gateway.policy.provenance import NOTHING, Conversation, View, looking_at, object_of
 from gateway.policy.scene import bystanders, holds_zero, widest
 from gateway.policy.wording import filled, one_line
-from gateway.validators.detectors import Detector, Span, folded
 
 _OF_THE_TEXT: Final = frozenset({"text", "result"})
 """Variables that are another with each text."""
+_SAID_AGAIN: Final[frozenset[Hook]] = frozenset({"request", "tool_result"})
+"""Hooks whose texts come again with the next request."""
 
 
 class Sight(Struct, frozen=True):
@@ -92,6 +94,11 @@ class Screen:
         return not self._asked
 
     @property
+    def acts(self) -> bool:
+        """A rule in force can change a text or refuse it."""
+        return any(watch.mode == "enforce" and watch.guard.effect in ("deny", "redact") for watch in self._asked)
+
+    @property
     def buffers(self) -> bool:
         """A rule wants an answer to be whole before it looks at it."""
         return any(watch.guard.buffers for watch in self._asked)
@@ -105,7 +112,7 @@ class Screen:
         """All hits in the text, those that begin first before the others, of those the longest first."""
         hits: list[Hit] = []
         with looking_at(View(self._sight.conversation, self._watches.labels)):
-            looked = _Looked(text)
+            looked = Looked(text, self._watches.memory if self.hook in _SAID_AGAIN else None)
             for place, watch in enumerate(self._asked):
                 hits += self._hits(place, watch, looked)
         return sorted(hits, key=lambda hit: (hit.start, -hit.end, -RANK[hit.effect]))
@@ -165,10 +172,10 @@ class Screen:
 
     # -- one rule ------------------------------------------------------------------------------------------
 
-    def _hits(self, place: int, watch: Watch, looked: _Looked) -> Iterator[Hit]:
+    def _hits(self, place: int, watch: Watch, looked: Looked) -> Iterator[Hit]:
         guard = watch.guard
         try:
-            spans = list(_spans(guard.detectors, looked)) if guard.detectors else [(0, len(looked.text), "")]
+            spans = list(looked.spans(guard.detectors)) if guard.detectors else [(0, len(looked.text), "")]
         except Exception as error:  # noqa: BLE001 - whatever fails while looking, the text is not passed on
             said = f"the text could not be searched ({type(error).__name__})"
             yield self._failed(watch, looked, said, "allow" if guard.ignore_errors else "deny")
@@ -192,11 +199,11 @@ class Screen:
         on_deny = self._watches.on_deny.get((layer.policy, guard.id), "explain")
         return Hit(*span, layer.policy, guard.id, guard.effect, mode, error, message, guard.line, on_deny)
 
-    def _failed(self, watch: Watch, looked: _Looked, said: str, effect: Effect) -> Hit:
+    def _failed(self, watch: Watch, looked: Looked, said: str, effect: Effect) -> Hit:
         hit = self._hit(watch, (0, len(looked.text), ""), error=True, message=_unknown(watch, said))
         return msgspec.structs.replace(hit, effect=effect)
 
-    def _holds(self, place: int, watch: Watch, looked: _Looked) -> bool:
+    def _holds(self, place: int, watch: Watch, looked: Looked) -> bool:
         """Whether the rule's condition is fulfilled, in the rule's own sense of it."""
         condition = watch.guard.condition
         if condition is None:
@@ -213,7 +220,7 @@ class Screen:
             raise known
         return known
 
-    def _evaluated(self, condition: Condition, watch: Watch, looked: _Looked) -> bool:
+    def _evaluated(self, condition: Condition, watch: Watch, looked: Looked) -> bool:
         layer = watch.layer
         variables = self._variables(watch, looked)
         if holds_zero({name: value for name, value in variables.items() if name not in ("vars", "now")}):
@@ -224,9 +231,9 @@ class Screen:
             size = size._replace(calls=calls, told=told)
         return condition.holds(activation(variables), size) is watch.guard.hits_when
 
-    def _variables(self, watch: Watch, looked: _Looked) -> dict[str, Any]:
+    def _variables(self, watch: Watch, looked: Looked) -> dict[str, Any]:
         seen = self._seen
-        result = looked.result if self.hook == "tool_result" else {}
+        result = _object(looked.text) if self.hook == "tool_result" else {}
         return {**seen, "vars": watch.layer.vars, "text": looked.text, "result": result}
 
     @cached_property
@@ -241,42 +248,20 @@ class _CutShort(CannotTell):
     """What no file may ignore: the condition saw only a part."""
 
 
-class _Looked:
-    """One text, with what was found in it so far: a detector that several rules name looks once."""
-
-    def __init__(self, text: str) -> None:
-        self.text = text
-        self._found: dict[int, Sequence[Span]] = {}
-
-    @cached_property
-    def folded(self) -> bytes:
-        return folded(self.text)
-
-    @cached_property
-    def result(self) -> dict[str, Json]:
-        if "\\u0000" in self.text:
-            raise _CutShort("a text holds a zero character, behind which conditions see nothing")
-        return object_of(self.text)
-
-    def spans(self, detector: Detector) -> Sequence[Span]:
-        found = self._found.get(id(detector))
-        if found is None:
-            found = self._found[id(detector)] = list(detector.spans(self.folded))
-        return found
-
-
 def screen(policies: PolicySet, hook: Hook, sight: Sight) -> Screen:
     """What the policies say of texts at a hook. While nothing is judged (no policies), the screen is idle."""
     return Screen(hook, policies.watches(sight.caller.agent, hook), sight)
 
 
+def _object(text: str) -> dict[str, Json]:
+    """A tool's result as conditions see it."""
+    if "\\u0000" in text:
+        raise _CutShort("a text holds a zero character, behind which conditions see nothing")
+    return object_of(text)
+
+
 def _concerns(watch: Watch, tool: str | None) -> bool:
     return tool is None or watch.guard.concerns(tool)
-
-
-def _spans(detectors: Iterable[Detector], looked: _Looked) -> Iterator[tuple[int, int, str]]:
-    for detector in detectors:
-        yield from ((start, end, detector.name) for start, end in looked.spans(detector))
 
 
 def _merged(hits: Iterable[Hit]) -> list[tuple[int, int, str]]:

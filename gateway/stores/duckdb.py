@@ -29,11 +29,14 @@ import pyarrow as pa
 from gateway.retention import Cutoffs
 from gateway.stores import Answer, Applied, Batch, Offset, Refused, StoreTrouble, contents, sql_guard, sums
 from gateway.stores.answers import arrow_stream, collect
+from gateway.stores.catalogue import read_catalogue
 from gateway.stores.contents import Contents
 from gateway.stores.fold import COLUMNS, Row, Step, fold
 from gateway.stores.forgetting import forget_facts, worn
 from gateway.stores.inserting import LISTED, as_list, insert
+from gateway.stores.lending import Loan, Need, Shape, read_shape
 from gateway.stores.opening import ROW_GROUP, column_types, lay_out_facts, lock_down, open_ledger, schema_version
+from gateway.stores.refusals import QUERY_SECONDS, as_refusal, pointed
 from gateway.stores.rewriting import rewrite
 from gateway.stores.setting_aside import SURROUNDINGS
 from gateway.stores.standing import Standing
@@ -41,7 +44,6 @@ from gateway.trace.segments import Segment
 
 log = logging.getLogger(__name__)
 
-QUERY_SECONDS = 10.0
 STUCK_SECONDS = 10.0
 """How long a query may outlive its interruption before `on_stuck` is called."""
 FORGET_EVERY_S = 60.0
@@ -77,7 +79,8 @@ class Ledger:
                 self._contents = Contents(self._con, path.parent)
             self.version = schema_version(self._con)
             self._types = column_types(self._con)
-            self._catalogue = _catalogue(self._con)
+            self._catalogue = read_catalogue(self._con)
+            self._shape = read_shape(self._con)
             lock_down(self._con, path.parent)
             self._memory.load(self._con)
             self._sums_rows = 0
@@ -147,12 +150,8 @@ class Ledger:
             self._judge(cursor, sql)
             cursor.execute("BEGIN TRANSACTION READ ONLY")
             columns, types, rows, truncated = collect(cursor.execute(sql, dict(params or {})), limit)
-        except duckdb.InterruptException as error:
-            raise Refused("sql_timeout", f"the query took over {QUERY_SECONDS:.0f} s; bound it by started_at or LIMIT") from error
-        except (duckdb.OutOfMemoryException, MemoryError) as error:
-            raise Refused("sql_memory", "the query needs more memory than one may have; bound it by started_at, or aggregate") from error
-        except (duckdb.Error, RuntimeError) as error:
-            raise Refused("sql_error", str(error)) from error
+        except (duckdb.Error, RuntimeError, MemoryError) as error:
+            raise as_refusal(error) from error
         finally:
             watch.stop()
             with contextlib.suppress(duckdb.Error):
@@ -213,6 +212,14 @@ class Ledger:
         self._forget_at = now + FORGET_EVERY_S
         self.worn = worn(self._con, "ledger") or bool(self._contents.worn())
 
+    def shape(self) -> Shape:
+        return self._shape
+
+    def loan(self, needs: Sequence[Need]) -> Loan:
+        """Rows for a reader, of one snapshot: nothing is committed while it is taken. Raises Refused."""
+        with self._writing:
+            return Loan(self._con, self._shape, needs)
+
     def close(self) -> None:
         """Checkpoints, so that the next start has nothing to replay."""
         with self._writing:
@@ -224,7 +231,10 @@ class Ledger:
 
     def _judge(self, cursor: duckdb.DuckDBPyConnection, sql: str) -> None:
         found = cursor.execute("SELECT json_serialize_sql(?::VARCHAR)", [sql]).fetchall()
-        sql_guard.check(msgspec.json.decode(found[0][0]), self._catalogue)
+        try:
+            sql_guard.check(msgspec.json.decode(found[0][0]), self._catalogue)
+        except Refused as refused:
+            raise pointed(refused, sql) from refused
 
     def _unseen(self, batch: Batch) -> Batch | None:
         """The part of a batch beyond what is applied; None when there is none."""
@@ -335,20 +345,3 @@ class _Watch:
                 self._on_stuck()
                 deadline = float("inf")
             self._done.wait(min(INTERRUPT_EVERY_S, patience))
-
-
-def _catalogue(con: duckdb.DuckDBPyConnection) -> sql_guard.Catalogue:
-    ours = con.execute("SELECT lower(view_name) FROM duckdb_views() WHERE database_name = 'ledger' AND NOT internal").fetchall()
-    base = con.execute("SELECT lower(table_name) FROM duckdb_tables() WHERE database_name = 'ledger'").fetchall()
-    internal = con.execute("SELECT lower(view_name) FROM duckdb_views() WHERE internal").fetchall()
-    pure = con.execute(
-        "SELECT DISTINCT lower(function_name) FROM duckdb_functions() WHERE function_type IN ('scalar', 'aggregate', 'macro')"
-        " AND NOT coalesce(has_side_effects, false)"
-    ).fetchall()
-    public = frozenset(name for (name,) in ours) | PUBLIC_TABLES
-    hidden = frozenset(name for (name,) in (*base, *internal)) - public
-    return sql_guard.Catalogue(public, hidden, frozenset(name for (name,) in pure) - sql_guard.REVEALING)
-
-
-PUBLIC_TABLES = frozenset({"calls", "rule_hits", "findings", "boots", "journal_offsets"})
-"""Base tables that are as they should be seen; the others are seen through views."""

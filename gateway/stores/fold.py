@@ -25,6 +25,7 @@ from gateway.trace.record import (
     ExchangeRow,
     FeedbackGiven,
     FeedbackRow,
+    HeardRow,
     Opened,
     PolicyLoaded,
     ReadRow,
@@ -66,6 +67,7 @@ COLUMNS: dict[str, tuple[str, ...]] = {
     "calls": names_of(CallRow, "hits"),
     "rule_hits": (
         "exchange_id", "decision_id", "decided_at", "policy", "rule", "effect", "mode", "error", "message", "line",
+        "hook", "path", "detector", "action", "original",
     ),
     "findings": ("exchange_id", "started_at", "validator", "code", "severity", "path", "detail", "action"),
     "policy_loads": ("hash", "loaded_at", "git", "run", "slot", "boot"),
@@ -127,6 +129,7 @@ def _take(step: Step, segment: Segment, record: Told) -> None:
             step.ended_rows.append(exchange)
             _calls(step, calls)
             step.add("findings", _findings(record))
+            step.add("rule_hits", map(_heard, record.heard))
         case PolicyLoaded(policy):
             step.add("policy_loads", [(policy.hash, policy.loaded_us, policy.git, *origin)])
             step.add("policy_files", ((policy.hash, path, text) for path, text in policy.files))
@@ -150,7 +153,12 @@ def _calls(step: Step, calls: tuple[CallRow, ...]) -> None:
 def _hits(call: CallRow) -> Iterator[Row]:
     for hit in call.hits:
         at = (call.exchange_id, call.id, call.decided_us)
-        yield (*at, hit.policy, hit.rule, hit.effect, hit.mode, hit.error, hit.message, hit.line)
+        yield (*at, hit.policy, hit.rule, hit.effect, hit.mode, hit.error, hit.message, hit.line, "tool_call", None, None, None, None)
+
+
+def _heard(row: HeardRow) -> Row:
+    said = (row.policy, row.rule, row.effect, row.mode, row.error, row.message, row.line)
+    return (row.exchange_id, "", row.heard_us, *said, row.hook, row.path, row.detector or None, row.action, row.original or None)
 
 
 def _findings(record: Ended) -> Iterator[Row]:

@@ -8,6 +8,7 @@ from typing import Any
 from gateway.stores import Answer, Applied, Batch, Offset, Refused
 from gateway.stores.bodies import CONTENT, contents
 from gateway.stores.fold import COLUMNS, Row, Step, fold
+from gateway.stores.lending import Loan, Need, Shape
 from gateway.trace.segments import BOOK_SLOT, Segment
 
 _TABLES = COLUMNS | CONTENT
@@ -58,6 +59,12 @@ class MemoryStore:
 
     def tend(self) -> None:
         """Nothing of it wears."""
+
+    def shape(self) -> Shape:
+        raise Refused("no_sql", "the in-memory store answers no SQL; use the DuckDB ledger")
+
+    def loan(self, needs: Sequence[Need]) -> Loan:
+        raise Refused("no_sql", "the in-memory store lends no rows; use the DuckDB ledger")
 
     def close(self) -> None:
         """Keeps everything, so that a test can look."""

@@ -14,17 +14,12 @@ import duckdb
 from gateway import shipped
 from gateway.errors import StartError
 from gateway.stores import contents, sums
+from gateway.stores.catalogue import PLAIN
 from gateway.stores.inserting import as_list
 from gateway.stores.moving_out import move_content_out
 from gateway.stores.setting_aside import SURROUNDINGS, quoted, set_aside, what_to_do
 
-_CONFIG: dict[str, Any] = {
-    "memory_limit": "640MB",
-    "python_enable_replacements": False,
-    "autoinstall_known_extensions": False,
-    "autoload_known_extensions": False,
-    "allow_community_extensions": False,
-}
+_CONFIG: dict[str, Any] = {"memory_limit": "640MB", **PLAIN}
 
 
 ROW_GROUP = 8192

@@ -127,6 +127,26 @@ class CallRow(Struct, frozen=True, omit_defaults=True):
 
 
 
+class HeardRow(Struct, frozen=True, omit_defaults=True):
+    """A rule that spoke about a text: a row of `rule_hits` that belongs to no decision about a call."""
+
+    exchange_id: str
+    heard_us: int
+    hook: str
+    path: str
+    policy: str
+    rule: str
+    effect: str
+    mode: str
+    error: bool = False
+    message: str = ""
+    line: int = 0
+    detector: str = ""
+    action: str = "none"
+    original: str = ""
+    """Content address of the text as it was."""
+
+
 class MediaRow(Struct, frozen=True, omit_defaults=True):
     """An image, sound, film or file in a message: a row of `media`. Its bytes are not kept."""
 
@@ -307,6 +327,7 @@ class Ended(Struct, frozen=True, tag="ended"):
     findings: tuple[Finding, ...] = ()
     messages: tuple[MessageRow, ...] = ()
     prompt: PromptRow | None = None
+    heard: tuple[HeardRow, ...] = ()
 
 
 class PolicyLoaded(Struct, frozen=True, tag="policy"):
@@ -335,6 +356,7 @@ BODIES: dict[type[Struct], tuple[str, ...]] = {
     ExchangeRow: ("error_message", "input_preview", "output_preview"),
     CallRow: ("arguments", "reason"),
     RuleHit: ("message",),
+    HeardRow: ("message",),
     MessageRow: ("body",),
     MediaRow: ("url",),
     PromptRow: ("system", "tools"),

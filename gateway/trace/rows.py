@@ -24,9 +24,10 @@ from gateway.exchange import Call, Caller, Exchange, Finding, Message, Request, 
 from gateway.policy import PolicySet
 from gateway.policy.policy_set import Layer
 from gateway.prompt.fingerprint import Fingerprint
+from gateway.recent import Recent
 from gateway.trace import media
 from gateway.trace.pens import Detect, Pen, pens
-from gateway.trace.record import CallRow, ExchangeRow, MessageRow, PolicyRow, PromptRow, RuleRow
+from gateway.trace.record import CallRow, ExchangeRow, HeardRow, MessageRow, PolicyRow, PromptRow, RuleRow
 from gateway.trace.redact import Redactor
 
 PREVIEW = 200
@@ -108,10 +109,10 @@ class Hand:
     """Writes for one tenant in one mode."""
 
     def __init__(self, pen: Pen, teller: Pen, sealer: Sealer, address_key: bytes, *, legible: bool) -> None:
-        self.pen, self._teller, self._sealer, self._key, self._legible = pen, teller, sealer, address_key, legible
+        self.pen, self.key, self._teller, self._sealer, self._legible = pen, address_key, teller, sealer, legible
 
     def address(self, body: bytes) -> str:
-        return _address(self._key, body)
+        return _address(self.key, body)
 
     def body(self, text: str, about: str) -> str:
         """What was said, as it may be kept. Sizes and hashes are for everybody to read."""
@@ -143,6 +144,8 @@ class Scribe:
         self._pens = pens(redactor, detect, _derived(address_key, "marks"))
         self._vault: Vault = vault or Unsealed()
         self.seen = seen or Seen()
+        self._addresses: Recent[tuple[bytes, str]] = Recent(16 * 1024 * 1024)
+        """(key, address) of messages by their bytes."""
 
     def address(self, body: bytes) -> str:
         """Content address: HMAC-SHA-256 cut to 128 bits, hex. Without the key nobody can tell which contents are equal."""
@@ -161,11 +164,19 @@ class Scribe:
         """(addresses in order, rows of those not written before)."""
         hand, addresses, rows = self.hand(x.storing, x.caller), [], []
         for message in x.request.messages if x.request else ():
-            address = hand.address(message.raw)
+            address = self._again(hand, message.raw)
             addresses.append(address)
             if self.seen.first(address):
                 rows.append(_message(hand, address, message, now_us))
         return tuple(addresses), tuple(rows)
+
+    def _again(self, hand: Hand, raw: bytes) -> str:
+        """The address of a message that was probably sent before."""
+        found = self._addresses.get(raw)
+        if found is None or found[0] != hand.key:
+            found = hand.key, hand.address(raw)
+            self._addresses.keep(raw, found)
+        return found[1]
 
     def forget(self, x: Exchange, addresses: Iterable[str]) -> None:
         """These bodies, and the text of its prompt version, could not be written after all."""
@@ -225,6 +236,28 @@ class Scribe:
             approval=verdict.approval,
             decided_by=pen.told(verdict.decided_by),
             hits=tuple(msgspec.structs.replace(hit, message=hand.told(hit.message, quoted)) for hit in verdict.hits),
+        )
+
+    def heard(self, x: Exchange, now_us: int) -> tuple[HeardRow, ...]:
+        pen = self._pens[x.storing]
+        return tuple(
+            HeardRow(
+                exchange_id=x.id,
+                heard_us=now_us,
+                hook=each.hook,
+                path=each.path,
+                policy=each.hit.policy,
+                rule=each.hit.rule,
+                effect=each.hit.effect,
+                mode=each.hit.mode,
+                error=each.hit.error,
+                message=pen.told(each.hit.message, (x.caller.session,)),
+                line=each.hit.line,
+                detector=each.detector,
+                action=each.action,
+                original=each.original,
+            )
+            for each in x.heard
         )
 
     def findings(self, x: Exchange) -> tuple[Finding, ...]:

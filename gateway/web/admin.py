@@ -10,7 +10,7 @@ import asyncio
 import hmac
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 import msgspec
 from msgspec import Struct, field
@@ -20,14 +20,18 @@ from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from gateway.question.wire import Question, Reply
 from gateway.stores import Answer, Refused
 from gateway.trace.record import Record
 from gateway.web import queries
 from gateway.web.answers import MAX_BODY, SECURITY, error_answer, json_answer, limited_body
 from gateway.web.approvals import ApprovalsDesk
+from gateway.web.sql_forms import MEDIA_TYPES, sql_answer, wanted_form
 
 QUERIES_AT_ONCE = 4
 HEARTBEAT_S = 15.0
+_STATUS = {"sql_refused": 403, "unavailable": 503}
+_Answered = TypeVar("_Answered", Answer, Reply)
 
 
 class Status(Struct, frozen=True):
@@ -56,7 +60,10 @@ class Desk(Protocol):
     """What the admin plane asks of the book."""
 
     def status(self) -> Status: ...
-    def query(self, sql: str, limit: int, params: Mapping[str, Any] | None = None) -> Answer: ...
+    def ask(self, question: Question) -> Reply:
+        """SQL that somebody sent. Raises Refused."""
+    def query(self, sql: str, limit: int, params: Mapping[str, Any] | None = None) -> Answer:
+        """SQL that is shipped with the gateway. Raises Refused."""
     def subscribe(self) -> Subscription: ...
     async def write(self, record: Record) -> None:
         """A fact of the admin plane, durable when it returns. Raises JournalUnavailable."""
@@ -64,7 +71,7 @@ class Desk(Protocol):
         """(id, tail line) of what was recorded since a point in time, oldest first."""
 
 
-class Question(Struct):
+class Asked(Struct):
     """Body of POST /sql."""
 
     sql: str
@@ -127,10 +134,14 @@ class _Admin:
         if body is None:
             return error_answer(413, "too_large", f"a query may have {MAX_BODY} bytes")
         try:
-            question = msgspec.json.decode(body, type=Question)
+            question = msgspec.json.decode(body, type=Asked)
         except msgspec.DecodeError as error:
             return error_answer(400, "bad_request", f'send {{"sql": "SELECT …", "limit": 1000}}: {error}')
-        return await self._ask(question.sql, question.limit, question.params)
+        form = wanted_form(request.headers.get("accept", ""))
+        if form is None:
+            return error_answer(406, "not_acceptable", f"an answer can be {', '.join(MEDIA_TYPES.values())}")
+        reply = await self._answer(self._desk.ask, Question(question.sql, question.limit, question.params, form))
+        return reply if isinstance(reply, Response) else sql_answer(reply, form)
 
     async def list_queries(self, request: Request) -> Response:
         return json_answer({"queries": [_described(query) for query in queries.read_all().values()]})
@@ -144,7 +155,8 @@ class _Admin:
             return json_answer({**_described(query), "sql": query.sql})
         given = {name: request.query_params.get(name, default) for name, default in query.params.items()}
         limit = request.query_params.get("limit", "1000")
-        return await self._ask(query.sql, int(limit) if re.fullmatch("[0-9]{1,9}", limit) else 1000, given)
+        answer = await self._answer(self._desk.query, query.sql, int(limit) if re.fullmatch("[0-9]{1,9}", limit) else 1000, given)
+        return answer if isinstance(answer, Response) else json_answer(answer._asdict())
 
     async def tail(self, request: Request) -> Response:
         try:
@@ -153,13 +165,12 @@ class _Admin:
         except Refused as refused:
             return error_answer(400, refused.code, refused.message)
 
-    async def _ask(self, sql: str, limit: int, params: Mapping[str, Any]) -> Response:
+    async def _answer(self, ask: Callable[..., _Answered], *question: Any) -> _Answered | Response:
         async with self._slots:
             try:
-                answer = await asyncio.to_thread(self._desk.query, sql, limit, params)
+                return await asyncio.to_thread(ask, *question)
             except Refused as refused:
-                return error_answer(403 if refused.code == "sql_refused" else 400, refused.code, refused.message)
-        return json_answer(answer._asdict())
+                return error_answer(_STATUS.get(refused.code, 400), refused.code, refused.message, position=refused.position)
 
     async def _tail(self, since: str | None, *, follow: bool) -> AsyncIterator[bytes]:
         """Subscribed before the past is read, so that nothing falls between; what comes twice is left out the second time."""

@@ -32,8 +32,9 @@ def json_answer(value: Any, status: int = 200) -> Response:
     return Response(msgspec.json.encode(value), status, headers=SECURITY, media_type="application/json")
 
 
-def error_answer(status: int, code: str, message: str) -> Response:
-    return json_answer({"error": {"code": code, "message": message}}, status)
+def error_answer(status: int, code: str, message: str, **more: Any) -> Response:
+    known = {name: value for name, value in more.items() if value is not None}
+    return json_answer({"error": {"code": code, "message": message, **known}}, status)
 
 
 def refusal(error: GatewayError | JournalUnavailable) -> Response:

@@ -542,7 +542,7 @@ def test_every_one_of_several_choices_is_judged(house: Any, kit: Any) -> None:
     assert b"/srv/a" not in answer.content
 
 
-HEAD = "policy: 1\nid: p\nagents: ['*']\nallow: [get_weather]\n"
+HEAD = "policy: 1\nid: p\nagents: ['*']\non_deny: explain\nallow: [get_weather]\n"
 LATER: list[tuple[str, str, str]] = [
     (
         "A10",

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-POLICY = "policy: 1\nid: p\nagents: ['*']\nallow: [get]\n{}rules:\n- {{id: never, tools: [get], when: \"has(args.bad)\"}}\n"
+EXPLAINS = "policy: 1\nid: p\nagents: ['*']\non_deny: explain\n"
+POLICY = EXPLAINS + "allow: [get]\n{}rules:\n- {{id: never, tools: [get], when: \"has(args.bad)\"}}\n"
 ON = "verify_history: true\n"
 Turn = tuple[str, str, dict[str, Any], str]
 """(call id, tool, arguments, result)"""

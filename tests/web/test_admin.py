@@ -14,6 +14,8 @@ import msgspec
 import pytest
 
 from gateway.config import Approvals
+from gateway.question.office import Office
+from gateway.question.wire import Question, Reply
 from gateway.state.sqlite_approvals import SqliteApprovals
 from gateway.stores import Answer, Refused
 from gateway.stores.duckdb import Ledger
@@ -23,6 +25,7 @@ from gateway.web.approvals import ApprovalsDesk
 from gateway.web.tail import Tail
 
 TOKEN = "tha_" + "x" * 40
+OFFICE = Office()
 HEADERS = {"authorization": f"Bearer {TOKEN}"}
 
 
@@ -42,6 +45,9 @@ class Desk:
     def query(self, sql: str, limit: int, params: Mapping[str, Any] | None = None) -> Answer:
         return self.ledger.query(sql, limit, params)
 
+    def ask(self, question: Question) -> Reply:
+        return OFFICE.ask(self.ledger, question)
+
     def subscribe(self) -> Tail:
         tail = Tail(asyncio.get_running_loop(), self.tails.remove)
         self.tails.append(tail)
@@ -57,6 +63,7 @@ class Desk:
 def ledger(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ledger]:
     opened = Ledger(tmp_path_factory.mktemp("ledger") / "ledger.duckdb")
     yield opened
+    OFFICE.close()
     opened.close()
 
 
@@ -243,12 +250,12 @@ def test_a_quiet_tail_says_that_it_is_alive(desk: Desk, monkeypatch: pytest.Monk
 def test_a_slow_question_does_not_keep_others_from_health(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     released = threading.Event()
 
-    def slow_query(*_: object) -> Answer:
+    def slow_answer(*_: object) -> Reply:
         released.wait(10)
-        return Answer([], [], [], False, 0)
+        return Reply(b"{}", 0, truncated=False)
 
     async def go() -> list[int]:
-        monkeypatch.setattr(desk, "query", slow_query)
+        monkeypatch.setattr(desk, "ask", slow_answer)
         transport = httpx.ASGITransport(admin.create(desk, TOKEN, ["127.0.0.1"], ApprovalsDesk(desk.approvals, Approvals(), lambda: 1)))
         async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1", headers=HEADERS) as client:
             slow = [asyncio.create_task(client.post("/sql", json={"sql": "x"})) for _ in range(admin.QUERIES_AT_ONCE + 2)]
@@ -268,3 +275,51 @@ def test_queries_are_read_with_title_and_parameters(tmp_path: Path) -> None:
     assert list(found) == ["full", "plain"]
     assert (found["full"].title, found["full"].params) == ("Full", {"days": "7", "agent": "%"})
     assert (found["plain"].title, found["plain"].params) == ("plain", {})
+
+
+@pytest.mark.parametrize(
+    ("accept", "kind"),
+    [
+        ("", "application/json"),
+        ("*/*", "application/json"),
+        ("text/csv", "text/csv; charset=utf-8"),
+        ("text/html, application/vnd.apache.parquet;q=0.5, text/csv;q=0.1", "application/vnd.apache.parquet"),
+        ("application/vnd.apache.arrow.stream", "application/vnd.apache.arrow.stream"),
+        ("text/csv;q=nonsense, application/json;q=0.1", "application/json"),
+    ],
+)
+def test_an_answer_comes_in_the_form_that_is_wanted(desk: Desk, accept: str, kind: str) -> None:
+    answer = send(desk, "POST", "/sql", headers={**HEADERS, "accept": accept}, json={"sql": "SELECT * FROM range(3)", "limit": 2})
+    assert answer.status_code == 200
+    assert answer.headers["content-type"] == kind
+    assert (answer.headers["tollhouse-rows"], answer.headers["tollhouse-truncated"]) == ("2", "true")
+    assert answer.headers["x-content-type-options"] == "nosniff"
+    assert ("attachment" in answer.headers.get("content-disposition", "")) == (kind != "application/json")
+
+
+@pytest.mark.parametrize("accept", ["text/html", "text/csv;q=0"])
+def test_a_form_nobody_can_make_is_said(desk: Desk, accept: str) -> None:
+    answer = send(desk, "POST", "/sql", headers={**HEADERS, "accept": accept}, json={"sql": "SELECT 1"})
+    assert answer.status_code == 406
+    assert "text/csv" in answer.json()["error"]["message"]
+
+
+@pytest.mark.parametrize(
+    ("sql", "position", "line"),
+    [
+        ("SELECT agent\nFROM nowhere", 18, "LINE 2: FROM nowhere"),
+        ("SELECT '🦀',\n  getenv('HOME')", 14, "LINE 2:   getenv('HOME')"),
+        ("SELECT 1,\n\n 2 +", 15, "LINE 3:  2 +"),
+        ("SELEC 1", 0, "LINE 1: SELEC 1"),
+        ("SELECT *\nFROM calls\nWHERE nope = 1", None, "LINE 3: WHERE nope = 1"),
+    ],
+)
+def test_an_error_points_at_its_place(desk: Desk, sql: str, position: int | None, line: str) -> None:
+    error = send(desk, "POST", "/sql", json={"sql": sql}).json()["error"]
+    assert error.get("position") == position
+    assert line in error["message"]
+    if line:
+        shown, caret = error["message"].split(line)[1].split("\n")[:2]
+        assert shown == ""
+        at = len(caret) - 1 - len("LINE 1: ")
+        assert 0 <= at <= len(sql.split("\n")[int(line[5]) - 1])

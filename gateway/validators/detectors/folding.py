@@ -45,5 +45,9 @@ _TABLE: Final = _Table()
 
 
 def folded(text: str) -> bytes:
-    """As long as the text has characters."""
-    return (text if text.isascii() else text.translate(_TABLE)).encode("ascii")
+    """As long as the text has characters. A line's end or tab that is written as an escape, as in JSON inside a text, is a gap."""
+    plain = (text if text.isascii() else text.translate(_TABLE)).encode("ascii")
+    if b"\\" in plain:
+        for escape in (b"\\n", b"\\r", b"\\t"):
+            plain = plain.replace(escape, b"  ")
+    return plain
