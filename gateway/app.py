@@ -21,10 +21,12 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from gateway import __version__, opinions
+from gateway.deadlines import within
 from gateway.dialects import DIALECTS, Dialect
 from gateway.errors import ClientGone, GatewayError, Problem
 from gateway.exchange import Endpoint
 from gateway.pipeline import relay
+from gateway.turned_away import TurnedAway
 from gateway.visit import Gateway, Head, Incoming
 
 Scope = MutableMapping[str, Any]
@@ -41,6 +43,7 @@ class DataPlane:
         self.gateway = gateway
         self.policy_problems: tuple[Problem, ...] = ()
         self.slot = slot
+        self.turned_away = TurnedAway(lambda: self.gateway)
         self._active: dict[asyncio.Task[Any], Incoming] = {}
         self._idle = asyncio.Event()
         self._idle.set()
@@ -194,20 +197,21 @@ class _Visitor:
             raise _too_large(limit)
         body = bytearray()
         try:
-            async with asyncio.timeout(self._timeouts.body):
-                more = True
-                while more:
-                    more = await self._piece(body)
-                    if len(body) > limit:
-                        raise _too_large(limit)
+            await within(self._timeouts.body, self._pieces(body, limit))
         except TimeoutError as e:
             raise GatewayError("timeout", "body_timeout", "The request body did not arrive in time.") from e
         self._watcher = asyncio.create_task(self._until_gone())
         return bytes(body)
 
+    async def _pieces(self, body: bytearray, limit: int) -> None:
+        more = True
+        while more:
+            more = await self._piece(body)
+            if len(body) > limit:
+                raise _too_large(limit)
+
     async def _piece(self, body: bytearray) -> bool:
-        async with asyncio.timeout(self._timeouts.body_idle):
-            message = await self._receive()
+        message = await within(self._timeouts.body_idle, self._receive())
         if message["type"] == "http.disconnect":
             raise ClientGone
         body += message.get("body", b"")
@@ -221,13 +225,13 @@ class _Visitor:
             self._task.cancel()
 
     async def _pass_on(self, part: Head | bytes) -> None:
-        async with asyncio.timeout(self._timeouts.write):
-            if isinstance(part, Head):
-                self._started = True
-                headers = [(name.encode("latin-1"), _safe(value)) for name, value in part.headers.items()]
-                await self._send({"type": "http.response.start", "status": part.status, "headers": headers})
-            else:
-                await self._send({"type": "http.response.body", "body": part, "more_body": True})
+        if isinstance(part, Head):
+            self._started = True
+            headers = [(name.encode("latin-1"), _safe(value)) for name, value in part.headers.items()]
+            message = {"type": "http.response.start", "status": part.status, "headers": headers}
+        else:
+            message = {"type": "http.response.body", "body": part, "more_body": True}
+        await within(self._timeouts.write, self._send(message))
 
 
 def _too_large(limit: int) -> GatewayError:

@@ -10,6 +10,7 @@ import ipaddress
 import os
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
@@ -36,6 +37,7 @@ class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
 
+@lru_cache(256)
 def is_loopback(host: str) -> bool:
     """Whether binding to `host` reaches this machine only."""
     if host == "localhost":
@@ -69,6 +71,7 @@ class Address(_Strict):
         return is_loopback(self.host)
 
 
+@lru_cache(64)
 def parse_address(text: str) -> Address:
     """`host:port`, `[v6]:port` or a bare port (on 127.0.0.1). Raises ValueError saying what is expected."""
     host, _, port = text.strip().rpartition(":")
@@ -250,6 +253,13 @@ class Approvals(_Strict):
     webhooks: Annotated[list[Webhook], Field(description="whom to tell")] = Field(default_factory=list)
 
 
+class Snapshots(_Strict):
+    """Copies of the book for tools that open files (`<data>/snapshots/latest.duckdb`)."""
+
+    every: Annotated[float, Field(ge=0, description="seconds between two; 0 = only when asked for")] = 0
+    keep: Annotated[int, Field(ge=1, le=100, description="how many stay")] = 2
+
+
 class Encryption(_Strict):
     """Content at rest is encrypted under a key per tenant and user; these master keys protect those."""
 
@@ -305,6 +315,7 @@ class Settings(_Strict):
     workers: Annotated[int | Literal["auto"], Field(description="worker processes; auto = one per core")] = "auto"
     data: Annotated[str, Field(description="folder for journal, ledger and state")] = ".tollhouse"
     policies: Annotated[str | None, Field(description="folder with policy files; none = observe only")] = None
+    queries: Annotated[str | None, Field(description="folder with saved SQL questions of your own (*.sql), beside the shipped ones")] = None
     keys: Annotated[
         Literal["auto", "required", "optional"],
         Field(description="auto = required off loopback and as soon as one key was ever created"),
@@ -351,6 +362,7 @@ class Settings(_Strict):
     limits: Limits = Field(default_factory=Limits)
     timeouts: Timeouts = Field(default_factory=Timeouts)
     approvals: Approvals = Field(default_factory=Approvals)
+    snapshots: Snapshots = Field(default_factory=Snapshots)
     retention: Retention = Field(default_factory=Retention)
     compliance: Annotated[
         Compliance, Field(description="eu-ai-act = nothing is kept shorter than 184 days; what is set shorter is refused at start")
@@ -474,4 +486,5 @@ def _resolved(settings: Settings, folder: Path) -> Settings:
         return str((folder / Path(text).expanduser()).absolute())
 
     policies = absolute(settings.policies) if settings.policies else None
-    return settings.model_copy(update={"data": absolute(settings.data), "policies": policies})
+    queries = absolute(settings.queries) if settings.queries else None
+    return settings.model_copy(update={"data": absolute(settings.data), "policies": policies, "queries": queries})

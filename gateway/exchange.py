@@ -20,8 +20,9 @@ Effect = Literal["allow", "warn", "redact", "ask", "deny", "unevaluated"]
 Hook = Literal["tool_call", "tool_result", "request", "output"]
 """Where rules judge: a proposed call, what a tool answered, what is asked of the model, what it says."""
 
-OnDeny = Literal["explain", "steer", "error"]
-"""A text in the place of the call; the model asked again, told that the call was refused; an error instead of the answer."""
+OnDeny = Literal["explain", "steer", "error", "stop"]
+"""A text in the place of the call; the model asked again, told that the call was refused; an error instead of the answer; a text, and the
+end of the session."""
 
 EndState = Literal[
     "complete",  # the client got the whole answer, with every call that was proposed
@@ -333,6 +334,8 @@ class Exchange(Struct):
     request: Request | None = None
     request_bytes: int = 0
     client_request_id: str | None = None
+    trace_id: str | None = None
+    """Of the trace that the client's `traceparent` belongs to."""
     upstream: str | None = None
     upstream_status: int | None = None
     translated: str = ""

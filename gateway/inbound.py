@@ -92,7 +92,7 @@ def texts(request: Request) -> Iterator[Text]:
     spoken = False
     for at, message in enumerate(request.messages):
         path, new = f"messages[{at}]", at > last
-        for (call_id, text), (call, _) in zip(message.results, answered, strict=False):
+        for (call_id, text), (call, *_) in zip(message.results, answered, strict=False):
             yield Text("tool_result", path, text, call_id, call.name if call else None, new)
         if message.role == "tool" and not message.results and message.text:
             yield Text("tool_result", path, message.text, new=new)

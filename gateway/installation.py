@@ -17,6 +17,7 @@ from gateway.state.sqlite_belongings import SqliteBelongings
 from gateway.state.sqlite_data_keys import SqliteDataKeys
 from gateway.state.sqlite_issued import SqliteIssued
 from gateway.state.sqlite_limits import SqliteLimits
+from gateway.state.sqlite_sessions import SqliteSessions
 from gateway.vault import Master, TenantVault
 
 DATA_KEYS_FILE = "data-keys.sqlite"
@@ -55,6 +56,11 @@ def open_limits(settings: Settings) -> SqliteLimits:
 def open_issued(settings: Settings) -> SqliteIssued:
     """Which calls were delivered, beside the keys."""
     return SqliteIssued(_state(settings))
+
+
+def open_sessions(settings: Settings) -> SqliteSessions:
+    """Which sessions are stopped, beside the keys."""
+    return SqliteSessions(_state(settings))
 
 
 def open_vault(settings: Settings) -> TenantVault | None:

@@ -1,4 +1,4 @@
-"""Brings what people decided from the state store into the journal: the minutes.
+"""Brings what people decided, and which sessions were stopped and resumed, from the state store into the journal: the minutes.
 
 People decide in another process than the one that writes a journal, and perhaps while no worker runs. So the store remembers which changes
 are not on record yet, one worker looks for them now and then, and marks them once they are durable. A worker that dies in between writes
@@ -13,8 +13,8 @@ from collections.abc import Awaitable, Callable
 import msgspec
 
 from gateway.exchange import Caller, Json
-from gateway.state import Approval, Approvals
-from gateway.trace.record import ApprovalChanged, ApprovalRow
+from gateway.state import Approval, Approvals, Session, Sessions
+from gateway.trace.record import ApprovalChanged, ApprovalRow, SessionChanged, SessionRow
 from gateway.trace.rows import Scribe, about_approval
 
 AT_ONCE = 200
@@ -27,6 +27,32 @@ async def write(approvals: Approvals, append: Callable[..., Awaitable[None]], sc
         await append(*(ApprovalChanged(row(each, scribe)) for each in changed))
         await asyncio.to_thread(approvals.recorded, changed)
     return len(changed)
+
+
+async def write_sessions(sessions: Sessions, append: Callable[..., Awaitable[None]]) -> int:
+    """The same for sessions that were stopped or resumed."""
+    changed = await asyncio.to_thread(sessions.unrecorded, AT_ONCE)
+    if changed:
+        await append(*(SessionChanged(session_row(each)) for each in changed))
+        await asyncio.to_thread(sessions.recorded, changed)
+    return len(changed)
+
+
+def session_row(of: Session) -> SessionRow:
+    return SessionRow(
+        session=of.session,
+        agent=of.agent,
+        change=of.change,
+        state=of.state,
+        changed_us=of.changed_us,
+        team=of.team,
+        user=of.user,
+        policy=of.policy,
+        rule=of.rule,
+        exchange_id=of.exchange,
+        decision_id=of.decision,
+        changed_by=of.changed_by,
+    )
 
 
 def row(of: Approval, scribe: Scribe) -> ApprovalRow:

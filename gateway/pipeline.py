@@ -24,6 +24,7 @@ from gateway.exchange import Caller, Endpoint, Exchange, Finding, Request
 from gateway.inbound import screened
 from gateway.prompt.fingerprint import fingerprint
 from gateway.state.reservations import Reservations
+from gateway.stopping import refuse_stopped
 from gateway.upstream import translate
 from gateway.upstream.client import ProviderAnswer
 from gateway.upstream.headers import all_but_keys, matching, parameters
@@ -45,6 +46,7 @@ async def relay(gateway: Gateway, incoming: Incoming) -> AsyncGenerator[Head | b
         _identify(visit)  # who asks; a caller without a right to be here costs no body
         body = await _receive(visit)  # the bytes, within limits
         request = _decode(visit, body)  # one meaning, or refused
+        refuse_stopped(visit)  # a session that a denial has stopped
         request = await recall(visit, request)  # what the provider keeps for it is this caller's own
         await history.verify(visit, request)  # what it tells of earlier calls happened
         request = screened(visit, request, _reader(visit))  # what is said to the model may be said to it
@@ -95,6 +97,7 @@ def _begin(gateway: Gateway, incoming: Incoming) -> Visit:
         policy_git=gateway.policies.git,
         storing=gateway.settings.storing,
         client_request_id=identify.label(named.get("x-request-id")) or None,
+        trace_id=identify.trace_id(incoming.headers),
     )
     book = Bookkeeping(x, gateway.journal, gateway.scribe, gateway.prices, clock, provider=incoming.dialect.PROVIDER)
     reserved, headers = Reservations(gateway.limits), {"x-gateway-trace-id": x.id}

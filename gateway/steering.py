@@ -34,7 +34,7 @@ def error_of(visit: Visit) -> GatewayError | None:
 def next_request(visit: Visit, request: Request, answer: Answer) -> bytes | None:
     """The body with which the model is asked again; None when it is not."""
     calls = refused(visit)
-    if not calls or len(visit.x.earlier) >= MOST_ROUNDS or request.operation != "chat" or visit.again is None:
+    if not calls or visit.stopped or len(visit.x.earlier) >= MOST_ROUNDS or request.operation != "chat" or visit.again is None:
         return None
     if any(_reaction(verdict) != "steer" or call.problem for call, verdict, _ in visit.round):
         return None
@@ -57,7 +57,7 @@ def begin_round(visit: Visit, answer: Answer) -> None:
     x.findings.append(Finding("policy", "steered", "info", f"round[{len(x.earlier)}]", detail))
     x.answer, visit.stream = Answer(), None
     visit.round.clear()
-    visit.screening = None
+    visit.screening = visit.keys = None
     visit.owed.clear()
     visit.opening, visit.finishing, visit.provider_left = b"", False, False
 

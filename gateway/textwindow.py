@@ -49,6 +49,10 @@ class Screen(Protocol[H]):
     def replaces(self, hit: H) -> bool:
         """Whether `redacted` takes this hit out. A hit that neither stops nor is replaced is only told of."""
 
+    def waits(self, text: str) -> int | None:
+        """How many characters at the end of a text could be the beginning of a hit, where the screen knows; None: any of the last
+        `look_back` could."""
+
     def everywhere(self, hit: H) -> bool:
         """Whether the hit is about the text as such, not about a place in it: it counts as soon as it is found."""
 
@@ -61,6 +65,7 @@ class Screen(Protocol[H]):
 
 _CROWD = 4
 _STRIDE = 8
+_LEAST_STRIDE = 16
 """A look is worth while once an eighth of the look-back (or of what waits) has come: each one reads the whole window."""
 
 
@@ -73,18 +78,19 @@ class _Change(Struct, frozen=True):
 class Window(Generic[H]):
     """One text on its way. Places are counted in characters from its beginning."""
 
-    def __init__(self, screen: Screen[H], *, whole: bool = False) -> None:
+    def __init__(self, screen: Screen[H], *, whole: bool = False, before: str = "") -> None:
+        """`before`: how the text ended that has left without going through here."""
         self._screen = screen
         self._hold: int | None = None if whole else screen.look_back + 1
         """None: nothing is settled before the end."""
-        self._stride = max(1, screen.look_back // _STRIDE)
+        self._stride = max(_LEAST_STRIDE, screen.look_back // _STRIDE)
         self._next_look = (self._hold or 0) + self._stride
         """How long the unsettled text must be for the next look."""
-        self._text = ""
+        self._text = before
         self._base = 0
         """Where `_text` begins."""
         self._changes: list[_Change] = []
-        self.settled = 0
+        self.settled = len(before)
         self.changed = False
         self.stop: int | None = None
         """Where the text must end, and the hits because of which."""
@@ -97,7 +103,11 @@ class Window(Generic[H]):
     def feed(self, text: str) -> list[H]:
         """Takes the next piece; returns the hits that became certain, at their places in the whole text."""
         self._text += text
-        if self._hold is None or self.end - self.settled < self._next_look:
+        if self._hold is None:
+            return []
+        if (waits := self._screen.waits(self._text)) is not None:
+            return self._settle(self.end - waits)
+        if self.end - self.settled < self._next_look:
             return []
         hits = self._settle(self.end - self._hold)
         waiting = self.end - self.settled
@@ -109,7 +119,7 @@ class Window(Generic[H]):
         return self._settle(self.end) if self.settled < self.end else []
 
     def words(self, start: int, end: int) -> str:
-        """What a hit just found is about."""
+        """What a hit is about that the last look told of."""
         return self._text[max(start - self._base, 0) : end - self._base]
 
     def said(self, start: int, text: str) -> str:
@@ -134,6 +144,7 @@ class Window(Generic[H]):
     def _settle(self, limit: int) -> list[H]:
         if self.stop is not None or limit <= self.settled:
             return []
+        self._forget()
         found, screen = self._found(), self._screen
         stopping = tuple(hit for hit in found if screen.everywhere(hit) and screen.stops(hit))
         if stopping:
@@ -143,7 +154,6 @@ class Window(Generic[H]):
         told = [hit for hit in found if self._only_told(hit, self.settled, settled)]
         if self.stop is None:
             self.settled = settled
-        self._forget()
         return sorted(certain + told, key=lambda hit: (hit.start, hit.end))
 
     def _acted_on(self, hits: list[H], limit: int) -> tuple[list[H], int]:
@@ -185,15 +195,13 @@ class Window(Generic[H]):
             return True
         text = self._text[start - self._base : end - self._base]
         placed = [self._screen.moved(hit, max(hit.start, start) - start, hit.end - start) for hit in crowd]
-        clean = self._screen.redacted(text, placed)
-        if clean != text:
-            self._changes.append(_Change(start, end, clean))
-            self.changed = True
+        self._changes.append(_Change(start, end, self._screen.redacted(text, placed)))
+        self.changed = True
         return False
 
     def _forget(self) -> None:
-        beside = 2 * self._screen.look_back + 64
-        if self.settled - self._base > 2 * beside:
+        beside = 2 * self._screen.look_back + _LEAST_STRIDE
+        if self.settled - self._base > beside + self._stride:
             self._text = self._text[self.settled - beside - self._base :]
             self._base = self.settled - beside
 

@@ -9,8 +9,9 @@ import pytest
 
 from gateway import minutes
 from gateway.errors import JournalUnavailable
-from gateway.state import Approval, Bindings, Ruling
+from gateway.state import Approval, Bindings, Denial, Ruling
 from gateway.state.sqlite_approvals import SqliteApprovals
+from gateway.state.sqlite_sessions import SqliteSessions
 from gateway.stores import Batch
 from gateway.stores.duckdb import Ledger
 from gateway.trace import record
@@ -54,6 +55,20 @@ def test_each_change_is_written_and_then_not_again(store):
     store.rule("apr_1", Ruling(True, "ann", AT + 5, AT + HOUR, "fine", "session", '{"n":2}'))
     assert asyncio.run(minutes.write(store, journal, SCRIBE)) == 1
     assert [each.approval.state for each in journal] == ["pending", "approved"]
+
+
+def test_a_stop_and_its_end_are_written_once_each_and_the_ledger_shows_how_the_session_stands(tmp_path):
+    sessions, journal = SqliteSessions(tmp_path / "state.sqlite"), Appended()
+    sessions.denied(Denial("o", "ses", "coder", "t", "u", AT, "bank", "never", "x1", "dec_1"), most=1)
+    assert asyncio.run(minutes.write_sessions(sessions, journal)) == 1
+    sessions.resume("o", "ses", by="ann", at_us=AT + HOUR)
+    assert [asyncio.run(minutes.write_sessions(sessions, journal)) for _ in range(2)] == [1, 0]
+    sessions.close()
+    ledger = Ledger(tmp_path / "ledger.duckdb")
+    ledger.apply([Batch(Segment("1" * 32, 0, "2" * 32, 0), list(enumerate([*journal, journal[0]])), 9, bytes(32))])
+    rows = ledger.query("SELECT session, agent, state, rule, decision_id, changed_by FROM stopped_sessions", 10).rows
+    assert [tuple(row) for row in rows] == [("ses", "coder", "resumed", "never", "dec_1", "ann")]
+    ledger.close()
 
 
 def test_what_the_journal_does_not_take_is_written_later(store):

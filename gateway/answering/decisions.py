@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from gateway import history
+from gateway import history, stopping
 from gateway.approvals import Question, wanted
 from gateway.config import Settings
 from gateway.continuity import withheld
@@ -40,7 +40,9 @@ def decide(visit: Visit, call: Call) -> Decision | Question:
     start = clock.mono_us()
     judged = judge(visit.court, call, clock.now_us())
     took = clock.mono_us() - start
+    call = judged.call or call
     if wanted(judged.verdict):
+        visit.x.findings.extend(judged.findings)
         return Question(visit, call, judged.verdict, took)
     return Decision(call, judged, took, visit.book.new_decision())
 
@@ -62,7 +64,8 @@ def recorded(visit: Visit, made: Decision | Question) -> Settled:
         history.delivered(visit, call)
         return Settled(True, "")
     visit.denied = visit.denied or made.decision
-    text = denial_text(verdict, call, made.decision)
+    stopping.denied(visit, verdict, made.decision)
+    text = denial_text(verdict, call, made.decision, stopped=visit.stopped)
     visit.round.append((call, verdict, text))
     withheld(visit, call, text)
     return Settled(False, text)

@@ -10,6 +10,8 @@ from collections.abc import AsyncGenerator, Mapping
 from contextlib import AsyncExitStack
 from typing import NamedTuple
 
+import msgspec
+
 from gateway import steering
 from gateway.answering.decisions import delivered
 from gateway.answering.leaving import final
@@ -58,7 +60,7 @@ class Rounds:
             self._not_steered(problem)
             visit.x.upstream_status = first_status
             return False
-        self._explained = Explained(said, headers, data, tuple(visit.owed))
+        self._explained = Explained(_as_it_would_leave(visit, said), headers, data, tuple(visit.owed))
         steering.begin_round(visit, said)
         self.next = asked, upstream
         return True
@@ -88,3 +90,11 @@ class Rounds:
 
     def _not_steered(self, problem: str) -> None:
         self._visit.x.findings.append(Finding("policy", "not_steered", "warn", "round", problem))
+
+
+def _as_it_would_leave(visit: Visit, said: Answer) -> Answer:
+    """With the words that rules let through."""
+    if visit.stream is None:
+        return visit.x.answer
+    screening = visit.screening
+    return said if screening is None or not screening.differs else msgspec.structs.replace(said, text=screening.text)

@@ -12,18 +12,16 @@ from typing import Literal
 import msgspec
 
 from gateway.dialects.texts import Texts
-from gateway.exchange import Finding
+from gateway.exchange import Finding, Heard
 from gateway.policy.explain import withheld_text
 from gateway.policy.screen import Hit, Screen, Sight, screen
-from gateway.policy.wording import one_line
 from gateway.screening.streamed import Screening, Watching
 from gateway.screening.whole import cleaned, looked_at
 from gateway.visit import Visit, Withheld
 
 Action = Literal["none", "redacted", "denied"]
-Severity = Literal["warn", "error"]
-_MOST_FINDINGS = 200
-"""Of one answer; beyond them they are only counted."""
+_MOST_HEARD = 200
+"""Different values of one answer that are put on record."""
 
 
 class OutputScreen:
@@ -33,12 +31,16 @@ class OutputScreen:
         self._rules = rules
         self.look_back, self.buffers = rules.look_back, rules.buffers
         self.find, self.redacted = rules.find, rules.redacted
+        self.rewrites_signed = False
 
     def stops(self, hit: Hit) -> bool:
         return hit.counts and hit.effect == "deny"
 
     def replaces(self, hit: Hit) -> bool:
         return hit.counts and hit.effect == "redact"
+
+    def waits(self, text: str) -> int | None:
+        return None
 
     def everywhere(self, hit: Hit) -> bool:
         return not hit.detector
@@ -53,9 +55,7 @@ class OutputRules:
     def __init__(self, visit: Visit, rules: Screen) -> None:
         self._visit, self._rules = visit, rules
         self._screen = OutputScreen(rules)
-        self._noted: dict[tuple[str, str, str, str], int] = {}
-        self._decision = ""
-        """Of the answer's being withheld."""
+        self._noted: set[tuple[str, str, str, str]] = set()
 
     @property
     def acts(self) -> bool:
@@ -88,36 +88,27 @@ class OutputRules:
     def explain(self, hits: Sequence[Hit]) -> str:
         """What stands in the place of what is withheld: a line for the model and for people, a tail for machines."""
         verdict = self._rules.verdict([msgspec.structs.replace(hit, effect="deny") for hit in hits])
-        decision = self._decided()
-        self._visit.denied = self._visit.denied or decision
-        text = withheld_text(verdict, decision)
-        self._visit.withheld = Withheld(verdict, text)
-        return text
+        visit = self._visit
+        if visit.withheld is None:
+            decision = visit.book.new_decision()
+            visit.denied = visit.denied or decision
+            visit.withheld = Withheld(verdict, withheld_text(verdict, decision))
+            detail = f"withheld by rule {verdict.rule} of policy {verdict.policy}, decision {decision}"
+            visit.x.findings.append(Finding("output", "withheld", "error", "answer", detail, "denied"))
+        return visit.withheld.text
 
     def note(self, hit: Hit, words: str) -> None:
         """Puts what was found on record, each value once for each rule; never the value itself."""
         address = self._visit.gateway.scribe.address(words.encode("utf-8", "surrogatepass"))
         name = (hit.policy, hit.rule, hit.detector, address)
-        self._noted[name] = self._noted.get(name, 0) + 1
-        if self._noted[name] > 1 or len(self._noted) > _MOST_FINDINGS:
+        if name in self._noted or len(self._noted) >= _MOST_HEARD:
             return
-        self._visit.x.findings.append(self._finding(hit, address))
-
-    def _decided(self) -> str:
-        self._decision = self._decision or self._visit.book.new_decision()
-        return self._decision
-
-    def _finding(self, hit: Hit, address: str) -> Finding:
+        self._noted.add(name)
         acts = self.acts and hit.counts
         action: Action = "none"
         if acts and hit.effect in ("deny", "redact"):
             action = "denied" if hit.effect == "deny" else "redacted"
-        what = f"{hit.detector} {address}" if hit.detector else "the answer"
-        parts = [f"rule {hit.rule} of policy {hit.policy}", *(["in shadow mode"] if hit.mode == "shadow" else []), f"{hit.effect} {what}"]
-        parts += [f"decision {self._decided()}"] if action == "denied" else []
-        parts += [one_line(hit.message, 200)] if hit.message else []
-        severity: Severity = "error" if hit.error or action == "denied" else "warn"
-        return Finding("output", hit.detector or "rule", severity, "answer", ", ".join(parts), action)
+        self._visit.x.heard.append(Heard("output", "answer", hit.rule_hit(), hit.detector, action, address))
 
 
 def output_rules(visit: Visit) -> OutputRules | None:
@@ -135,4 +126,3 @@ def output_rules(visit: Visit) -> OutputRules | None:
     )
     rules = screen(visit.gateway.policies, "output", sight)
     return None if rules.idle else OutputRules(visit, rules)
-

@@ -25,11 +25,12 @@ from gateway.exchange import Call, Caller, Effect, RuleHit, Verdict
 from gateway.policy.expressions import MAX_COST, CannotTell, Condition, Size, activation
 from gateway.policy.functions import texts_of
 from gateway.policy.limits import Meter, NoMeter, refusals
+from gateway.policy.looked import Looked
 from gateway.policy.policy_set import RANK, Guard, Layer, Plan, PolicySet
 from gateway.policy.provenance import NOTHING, Conversation, View, looking_at
 from gateway.policy.scene import bystanders, holds_zero, widest
 from gateway.policy.wording import clean_name, filled, one_line
-from gateway.validators.detectors import Detector, folded
+from gateway.validators.detectors import Detector
 
 
 class Facts(Struct, frozen=True):
@@ -134,13 +135,13 @@ class Scope:
     def finds(self, detectors: Sequence[Detector]) -> bool:
         """Whether one of them finds something in the arguments, keys and numbers included."""
         try:
-            return any(True for text in self._texts for one in detectors for _ in one.spans(text))
+            return any(True for text in self._texts for _ in text.spans(detectors))
         except Exception as error:  # noqa: BLE001 - whatever fails while looking, nobody knows what is there
             raise _Unsearched(f"the arguments could not be searched ({type(error).__name__})") from None
 
     @cached_property
-    def _texts(self) -> list[bytes]:
-        return [folded(text) for text in texts_of(self._facts.call.args)]
+    def _texts(self) -> list[Looked]:
+        return [Looked(text) for text in texts_of(self._facts.call.args)]
 
     @cached_property
     def cut_short(self) -> bool:
@@ -214,7 +215,7 @@ def _limit_hits(plan: Plan, scope: Scope, facts: Facts, *, passes: bool) -> Iter
 
 def _passes(hits: Iterable[RuleHit], approved: bool) -> bool:
     most = RANK["ask" if approved else "warn"]
-    return all(RANK[hit.effect] <= most for hit in hits if hit.mode == "enforce")
+    return all(RANK[hit.effect] <= most and hit.effect != "redact" for hit in hits if hit.mode == "enforce")
 
 
 # -- the decision -----------------------------------------------------------------------------------------

@@ -135,10 +135,16 @@ def timestamp(now_us: int) -> dt.datetime:
     return dt.datetime(1970, 1, 1, tzinfo=dt.UTC) + dt.timedelta(microseconds=now_us)
 
 
+_TRUSTING: Final = frozenset({"from_tool", "field_has", "origin", "history"})
+"""Functions that tell a result which was made up from one that a tool gave."""
+
+
 class Condition:
     """A compiled condition."""
 
-    __slots__ = ("_expression", "_items", "_matches", "_quick", "asks", "labels", "loops", "names", "quick", "remembers", "source")
+    __slots__ = (
+        "_expression", "_items", "_matches", "_quick", "asks", "labels", "loops", "names", "quick", "recalls", "remembers", "source",
+    )  # fmt: skip
 
     def __init__(self, source: str, expression: Any, tokens: Sequence[Token], hook: Hook) -> None:
         self.source = source
@@ -149,6 +155,8 @@ class Condition:
         called = {t.text for t in tokens if t.calls and not t.member}
         self.remembers = self.loops > 0 and "history" in called
         """Whether it may walk over earlier calls."""
+        self.recalls = not called.isdisjoint(_TRUSTING)
+        """Whether it asks what tools said, so that it matters whether the conversation is one that happened."""
         self.labels = tuple(labels_named(tokens))
         """(offset, label) of each label that it names."""
         self.names = tuple(names_read(tokens, SEES[hook]))

@@ -18,9 +18,10 @@ from rapidfuzz.distance import OSA
 
 from gateway.exchange import Json
 from gateway.policy.installs import installs
+from gateway.policy.looked import Looked
 from gateway.policy.provenance import Conversation, looked_at, spend
 from gateway.policy.shell import commands
-from gateway.validators.detectors import DETECTORS, folded
+from gateway.validators.detectors import DETECTORS
 
 MAX_PIECES: Final = 1000
 
@@ -129,9 +130,9 @@ def detect(value: Json, names: str | Sequence[str]) -> list[str]:
     unknown = [name for name in wanted if name not in DETECTORS]
     if unknown:
         raise ValueError(f"there is no detector {unknown[0]!r}")
-    texts = [folded(text) for text in texts_of(value)]
-    spend(_DETECTION_WORK * len(wanted) * sum(map(len, texts)))
-    return [name for name in wanted if any(_any(DETECTORS[name].spans(text)) for text in texts)]
+    texts = [Looked(text) for text in texts_of(value)]
+    spend(_DETECTION_WORK * len(wanted) * sum(len(one.text) for one in texts))
+    return [name for name in wanted if any(_any(one.spans([DETECTORS[name]])) for one in texts)]
 
 
 def _any(spans: Iterable[Any]) -> bool:

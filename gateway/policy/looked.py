@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 from typing import Final, TypeAlias
 
-from gateway.validators.detectors import Detector, Span, folded
+from gateway.validators.detectors import Detector, Span, WrittenOut, escaped, folded
 
 _REMEMBERED: Final = 20_000
 """Texts; what is found in one is a few numbers."""
@@ -39,13 +39,21 @@ class Memory:
 class Looked:
     """A text, with what was found in it so far: a detector that several rules name looks once."""
 
-    def __init__(self, text: str, memory: Memory | None = None) -> None:
-        self.text = text
+    def __init__(self, text: str, memory: Memory | None = None, *, whole: bool = True) -> None:
+        """`whole`: False for a piece of a stream, in which escapes are read as they stand (`detectors.escapes`)."""
+        self.text, self._whole = text, whole
         self._found: Found = {} if memory is None else memory.of(text)
 
     @cached_property
     def folded(self) -> bytes:
         return folded(self.text)
+
+    @cached_property
+    def _written_out(self) -> tuple[WrittenOut, bytes] | None:
+        if not self._whole or not escaped(self.text):
+            return None
+        plain = WrittenOut(self.text)
+        return plain, folded(plain.text)
 
     def spans(self, detectors: Iterable[Detector]) -> Iterator[tuple[int, int, str]]:
         for detector in detectors:
@@ -55,6 +63,29 @@ class Looked:
         found = self._found.get(id(detector))
         if found is None:
             found = tuple(detector.spans(self.folded))
+            if self._written_out is not None:
+                plain, read = self._written_out
+                found = tuple(sorted({*found, *plain.placed(detector.spans(read))}))
             if len(found) <= _MOST_SPANS:
                 self._found[id(detector)] = found
         return found
+
+
+def without(text: str, spans: Iterable[tuple[int, int, str]]) -> str:
+    """The text with the name of what was found in its place. Spans that overlap go together, under the name of the first."""
+    parts: list[str] = []
+    at = 0
+    for start, end, name in _merged(spans):
+        parts += (text[at:start], f"[{name}]")
+        at = end
+    return "".join((*parts, text[at:]))
+
+
+def _merged(spans: Iterable[tuple[int, int, str]]) -> list[tuple[int, int, str]]:
+    found: list[tuple[int, int, str]] = []
+    for start, end, name in sorted(spans, key=lambda span: (span[0], -span[1])):
+        if found and start < found[-1][1]:
+            found[-1] = (found[-1][0], max(found[-1][1], end), found[-1][2])
+        else:
+            found.append((start, end, name))
+    return found

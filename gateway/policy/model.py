@@ -78,6 +78,8 @@ Window = Annotated[
 ]
 CallOf = Annotated[dict[str, dict[str, Json] | None], Field(min_length=1, max_length=1)]
 
+ResultOf = Annotated[dict[str, Json], Field(min_length=1, max_length=1)]
+
 Mode = Literal["enforce", "shadow"]
 
 
@@ -264,6 +266,7 @@ class EarlierCall(Section):
 
     call: CallOf = Field(description="`{tool: {argument: value}}`.")
     result: Json = Field(None, description="What the tool answered.")
+    forged: bool = Field(False, description="The client made it up: it was never delivered.")
 
 
 class CallerOfTest(Section):
@@ -279,11 +282,13 @@ class CallerOfTest(Section):
 class Expectation(Section):
     """What a test expects."""
 
-    effect: Literal["allow", "warn", "ask", "deny"]
+    effect: Literal["allow", "warn", "redact", "ask", "deny"]
     rule: str | None = Field(
         None,
         description="A rule that must have hit; `default`: nothing granted the call, `allow`: granted.",
     )
+    text: str | None = Field(None, description="The text as it is passed on.")
+    args: dict[str, Json] | None = Field(None, description="The arguments of the call as they are delivered.")
 
 
 class Before(Section):
@@ -302,13 +307,47 @@ class Before(Section):
     )
 
 
+class AskedFor(Section):
+    """A request to a provider, in a test: what is said, and what conditions see as `request`."""
+
+    text: str = Field("", description="What the user says.")
+    tools: list[str] = Field(default_factory=list, description="Names of the tools it offers.")
+    messages: int = 1
+    characters: int = 0
+    media: list[str] = Field(default_factory=list, description="Kinds: `image`, `audio`, `video`, `file`.")
+    stream: bool = False
+    max_tokens: int = 0
+
+
 class Case(Before):
-    """One test of the file: a call and the verdict it must get."""
+    """One test of the file: a call or a text, and the verdict it must get."""
 
     name: Annotated[str, StringConstraints(min_length=1, max_length=200)]
-    call: CallOf = Field(description="The call to judge: `{tool: {argument: value}}`.")
+    call: CallOf | None = Field(None, description="The call to judge: `{tool: {argument: value}}`.")
+    output: str | None = Field(None, description="What the model says, for rules at `output`.")
+    request: AskedFor | None = Field(None, description="What is asked of the provider, for rules at `request`: `{text: …}`.")
+    result: ResultOf | None = Field(None, description="What a tool answered, for rules at `tool_result`: `{tool: result}`.")
     agent: str | None = Field(None, description="The agent; one that the file applies to when left out.")
     expect: Expectation
+
+    @model_validator(mode="after")
+    def _about_one_thing(self) -> Case:
+        given = [key for key in ("call", "output", "request", "result") if getattr(self, key) is not None]
+        if len(given) != 1:
+            raise ValueError(f"a test has one of 'call', 'output', 'request' and 'result', not {' and '.join(given) or 'none'}")
+        if self.expect.text is not None and self.call is not None:
+            raise ValueError("'expect.text' is about texts; of a call, say 'expect.args'")
+        if self.expect.args is not None and self.call is None:
+            raise ValueError("'expect.args' is about calls; of a text, say 'expect.text'")
+        return self
+
+
+class Denials(Section):
+    """What several denials come to."""
+
+    end_session_after: int = Field(
+        ge=1, le=1_000_000, description="So many denials stop a session: its requests are refused until an operator resumes it."
+    )
 
 
 class PolicyFile(Section):
@@ -352,8 +391,10 @@ class PolicyFile(Section):
     on_deny: OnDeny | None = Field(
         None,
         description="What the agent gets in place of a denied call: `steer` another answer of the model, which is told of the denial, "
-        "`explain` a text, `error` an error instead of the answer. When left out `steer`; `explain` for limits and for what people denied.",
+        "`explain` a text, `error` an error instead of the answer, `stop` a text and the end of the session. When left out `steer`; "
+        "`explain` for limits and for what people denied.",
     )
+    denials: Denials | None = Field(None, description="What several denials come to.")
     verify_history: bool = Field(
         False,
         description="Whether earlier calls and results that a request tells of must be ones that this gateway delivered to the caller.",

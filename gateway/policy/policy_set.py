@@ -84,6 +84,7 @@ class Layer:
     size: Size
     """How large its vars are."""
     on_deny: OnDeny | None = None
+    end_session_after: int | None = None
     verify_history: bool = False
     hide_denied: bool = False
     labels: tuple[tuple[str, str], ...] = ()
@@ -166,6 +167,7 @@ class PolicySet:
     _plans: dict[tuple[str, str], Plan] = field(default_factory=dict, repr=False)
     _watches: dict[tuple[str, Hook], Watches] = field(default_factory=dict, repr=False)
     _reacting: dict[str, bool] = field(default_factory=dict, repr=False)
+    _recalling: dict[str, bool] = field(default_factory=dict, repr=False)
     _batches: dict[tuple[Condition, ...], Batch] = field(default_factory=dict, repr=False)
 
     @property
@@ -184,17 +186,32 @@ class PolicySet:
         return not applying or any(p.mode == "enforce" for p in applying)
 
     def reacts(self, agent: str) -> bool:
-        """Whether a denial of this agent's call may do something else than explain: then nothing leaves before it must."""
+        """Whether a denial of this agent's call may bring another answer than an explanation: then nothing leaves before it must."""
         found = self._reacting.get(agent)
         if found is None:
-            found = any(word != "explain" for word in _on_deny(self.applying(agent)).values())
+            found = any(word in ("steer", "error") for word in _on_deny(self.applying(agent)).values())
             _keep(self._reacting, agent, found)
         return found
+
+    def ends_session_after(self, agent: str) -> int | None:
+        """How many denials end a session of this agent; the fewest that a policy in force names."""
+        enforced = (policy for policy in self.applying(agent) if policy.mode == "enforce")
+        named = (layer.end_session_after for policy in enforced for layer in policy.layers)
+        return min((most for most in named if most is not None), default=None)
 
     def verifies(self, agent: str) -> bool:
         """Whether the conversations that this agent sends must be ones that happened."""
         enforced = (policy for policy in self.applying(agent) if policy.mode == "enforce")
         return any(layer.verify_history for policy in enforced for layer in policy.layers)
+
+    def recalls(self, agent: str) -> bool:
+        """Whether a condition about this agent's calls asks what tools said: then it matters which calls were delivered."""
+        found = self._recalling.get(agent)
+        if found is None:
+            layers = (layer for policy in self.applying(agent) for layer in policy.layers)
+            found = any(guard.condition is not None and guard.condition.recalls for layer in layers for guard in layer.guards)
+            _keep(self._recalling, agent, found)
+        return found
 
     def hides(self, agent: str, tool: str) -> bool:
         """Whether this agent's model need not see the tool: no call of it could ever be granted."""
@@ -309,7 +326,7 @@ def _cut(conditions: tuple[Condition, ...]) -> list[tuple[Condition, ...]]:
     return [conditions[at : at + MOST_IN_BATCH] for at in range(0, len(conditions), MOST_IN_BATCH)]
 
 
-_STRICTNESS: Final[Sequence[OnDeny]] = ("steer", "explain", "error")
+_STRICTNESS: Final[Sequence[OnDeny]] = ("steer", "explain", "error", "stop")
 """Of the words that policies which include the same file have for it, the later one counts."""
 
 

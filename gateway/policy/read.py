@@ -75,34 +75,22 @@ def is_policy(document: Document) -> bool:
 # -- what this version does not enforce is refused, never ignored -----------------------------------------
 
 _LATER_KEYS: Final = {"replace": "rewriting ('replace:') is"}
-_LATER_VALUES: Final[dict[str, tuple[Any, ...]]] = {"on_deny": ("stop",)}
-_FOR_FILE: Final = frozenset({"on_deny"})
-_FOR_RULE: Final = frozenset({"replace", "on_deny"})
 
 
 def _not_supported(document: Document) -> Iterator[Problem]:
     for path in _unsupported(document):
         key = str(path[-1])
-        what = _LATER_KEYS.get(key) or f"'{key}: {_yaml_word(_value_at(document.value, path))}' is"
-        yield document.problem(path, f"{what} not supported by this version; remove it", key=True)
+        yield document.problem(path, f"{_LATER_KEYS[key]} not supported by this version; remove it", key=True)
 
 
 def _unsupported(document: Document) -> list[Path]:
     top = document.value
-    found: list[Path] = [(key,) for key in top if key in _FOR_FILE and _is_later(key, top[key])]
+    found: list[Path] = []
     rules = top.get("rules")
     for i, rule in enumerate(rules if isinstance(rules, list) else ()):
         if isinstance(rule, dict):
-            found += [("rules", i, key) for key in rule if key in _FOR_RULE and _is_later(key, rule[key])]
+            found += [("rules", i, key) for key in rule if key in _LATER_KEYS]
     return found
-
-
-def _is_later(key: str, value: Any) -> bool:
-    return key in _LATER_KEYS or any(value is later or value == later for later in _LATER_VALUES[key])
-
-
-def _yaml_word(value: Any) -> str:
-    return "true" if value is True else str(value)
 
 
 def _value_at(value: Any, path: Path) -> Any:
@@ -268,6 +256,7 @@ def _layer(
         vars=values,
         size=_size(values),
         on_deny=model.on_deny,
+        end_session_after=model.denials.end_session_after if model.denials else None,
         verify_history=model.verify_history,
         hide_denied=model.hide_denied,
         labels=tuple((label, glob) for glob, notes in model.tools.items() for label in notes.labels),

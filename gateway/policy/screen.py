@@ -6,8 +6,9 @@ For the hooks where nothing is proposed but said: `output`, `request`, `tool_res
 1. Nothing here raises. A detector that fails has hit the whole text, with its effect raised to `deny` (there is nothing to take out);
    a condition that fails has hit. `on_error: ignore` makes of either a hit without effect.
 2. Every hit is told, those of shadow rules too; only hits in mode `enforce` change a text or refuse it.
-3. What begins where in a text is told by `look_back` characters to either side of that place, so a stream can be looked through in
-   pieces: see `settled`.
+3. What begins where in a text is told by `look_back` characters to either side of that place, so that a stream can be looked through in
+   pieces (`textwindow`): a hit that goes on to the end of the text so far may go on, any other ends where it does. A hit without a detector
+   is about the text as such.
 4. What is taken out is replaced by the detector's name in brackets. Hits that overlap are taken out together, under the name of the first.
 
 Where the texts stand (in a request's body, in a stream's events) is for those who know dialects.
@@ -24,7 +25,8 @@ from msgspec import Struct, field
 
 from gateway.exchange import Caller, Effect, Hook, Json, OnDeny, RuleHit, Verdict
 from gateway.policy.expressions import CannotTell, Condition, Size, activation
-from gateway.policy.looked import Looked
+from gateway.policy.hooks import SEES
+from gateway.policy.looked import Looked, without
 from gateway.policy.policy_set import RANK, PolicySet, Watch, Watches
 from gateway.policy.provenance import NOTHING, Conversation, View, looking_at, object_of
 from gateway.policy.scene import bystanders, holds_zero, widest
@@ -105,47 +107,22 @@ class Screen:
 
     @cached_property
     def look_back(self) -> int:
-        """Characters of a stream that must be held, and kept behind it once they have left."""
+        """Whether something begins at a place is told by so many characters to either side of it."""
         return max((one.longest for watch in self._asked for one in watch.guard.detectors), default=0)
 
     def find(self, text: str) -> list[Hit]:
         """All hits in the text, those that begin first before the others, of those the longest first."""
         hits: list[Hit] = []
         with looking_at(View(self._sight.conversation, self._watches.labels)):
-            looked = Looked(text, self._watches.memory if self.hook in _SAID_AGAIN else None)
+            again = self.hook in _SAID_AGAIN
+            looked = Looked(text, self._watches.memory if again else None, whole=again)
             for place, watch in enumerate(self._asked):
                 hits += self._hits(place, watch, looked)
         return sorted(hits, key=lambda hit: (hit.start, -hit.end, -RANK[hit.effect]))
 
-    def settled(self, text: str, hits: Iterable[Hit]) -> int:
-        """How many characters of a stream's `text` so far, with these hits in it, may be acted on now: whatever the stream goes on with,
-        the hits that begin in them stay and end in them, and there will be no others. When the stream has ended all of it is settled.
-        Of what is acted on, the last `look_back` characters stay before the text that is looked at next; hits that begin in those are old.
-        A hit without a detector is about the whole stream, wherever it is found, and holds nothing back."""
-        if self.buffers:
-            return 0
-        settled = max(0, len(text) - self.look_back)
-        for hit in sorted((hit for hit in hits if hit.detector), key=lambda hit: hit.start, reverse=True):
-            if hit.start < settled < hit.end or (hit.start < settled and hit.end == len(text)):
-                settled = hit.start
-        return settled
-
-    def stops(self, hit: Hit) -> bool:
-        """Whether a text may not go on where this hit begins."""
-        return hit.counts and hit.effect == "deny"
-
-    def moved(self, hit: Hit, start: int, end: int) -> Hit:
-        """The same hit, its place counted from elsewhere."""
-        return msgspec.structs.replace(hit, start=start, end=end)
-
     def redacted(self, text: str, hits: Iterable[Hit]) -> str:
         """The text without what hits of effect `redact` found in it."""
-        parts: list[str] = []
-        at = 0
-        for start, end, name in _merged(hit for hit in hits if hit.counts and hit.effect == "redact"):
-            parts += (text[at:start], f"[{name}]")
-            at = end
-        return "".join((*parts, text[at:]))
+        return without(text, ((hit.start, hit.end, hit.detector) for hit in hits if hit.counts and hit.effect == "redact"))
 
     def verdict(self, hits: Sequence[Hit]) -> Verdict:
         """What the hits come to: `released` unless one denies."""
@@ -169,6 +146,11 @@ class Screen:
             rule=deciding.rule,
             on_deny=deciding.on_deny,
         )
+
+    def seen(self, text: str) -> dict[str, Any]:
+        """What conditions see with this text, but for the values of files."""
+        found = self._visible(Looked(text))
+        return {name: found[name] for name in SEES[self.hook] if name in found}
 
     # -- one rule ------------------------------------------------------------------------------------------
 
@@ -232,9 +214,12 @@ class Screen:
         return condition.holds(activation(variables), size) is watch.guard.hits_when
 
     def _variables(self, watch: Watch, looked: Looked) -> dict[str, Any]:
+        return {**self._visible(looked), "vars": watch.layer.vars}
+
+    def _visible(self, looked: Looked) -> dict[str, Any]:
         seen = self._seen
         result = _object(looked.text) if self.hook == "tool_result" else {}
-        return {**seen, "vars": watch.layer.vars, "text": looked.text, "result": result}
+        return {**seen, "text": looked.text, "result": result}
 
     @cached_property
     def _seen(self) -> dict[str, Any]:
@@ -262,18 +247,6 @@ def _object(text: str) -> dict[str, Json]:
 
 def _concerns(watch: Watch, tool: str | None) -> bool:
     return tool is None or watch.guard.concerns(tool)
-
-
-def _merged(hits: Iterable[Hit]) -> list[tuple[int, int, str]]:
-    """Hits as stretches that do not overlap, each under the name of its first."""
-    found: list[tuple[int, int, str]] = []
-    for hit in sorted(hits, key=lambda hit: (hit.start, -hit.end)):
-        if found and hit.start < found[-1][1]:
-            start, end, name = found[-1]
-            found[-1] = (start, max(end, hit.end), name)
-        else:
-            found.append((hit.start, hit.end, hit.detector))
-    return found
 
 
 def _heaviest(hits: Iterable[Hit]) -> Hit | None:

@@ -7,7 +7,8 @@ The book owns the ledger's file and never parses, plans or runs such SQL itself.
     fence       what a reader gives up before it sees a question: network, files, memory, time
     reader      in the reader: judges the parse tree (`stores/sql_guard.py`), plans on empty tables, asks for rows, runs, answers
     plan        which tables, columns and rows a plan reads
-    bound       `ORDER BY … LIMIT n`: the value below which nothing can matter
+    copyist     writes a snapshot of the book from lent rows, for the tools people have; snapshots: when, where, how many are kept
+    bound       `ORDER BY … LIMIT n`: the value beyond which nothing can matter
     forms       an answer as JSON, CSV, Arrow or Parquet
     wire        what office and reader say to each other
 

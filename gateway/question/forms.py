@@ -3,25 +3,23 @@
 from __future__ import annotations
 
 import io
-import re
 import time
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import duckdb
 import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from gateway.question.wire import Form
 from gateway.stores import Answer
 from gateway.stores.answers import MAX_ROWS, collect
+from gateway.stores.media_types import Form
+from gateway.stores.spreadsheet import csv_of
 
 MAX_BINARY = 64 * 1024 * 1024
 """Bytes of the columns of an Arrow or Parquet answer."""
 _BATCH = 1024
-_WANTS_QUOTES = re.compile('[",\r\n]')
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 class Made(NamedTuple):
@@ -34,20 +32,6 @@ def warm(con: duckdb.DuckDBPyConnection) -> None:
     """Makes each once, so that everything they import is there."""
     for make in MAKE.values():
         make(con.execute("SELECT 1 AS a, 'b' AS b, [1.5] AS c, now() AS d"), 1)
-
-
-def csv_of(answer: Answer, shown: Callable[[str], str] = str) -> str:
-    """Text cells that a spreadsheet would take for a formula get a leading apostrophe; numbers are left alone. `shown` makes text fit to be
-    shown where the CSV goes."""
-    lines = [[_tame(shown(name)) for name in answer.columns], *([_csv_cell(value, shown) for value in row] for row in answer.rows)]
-    return "".join(",".join(map(_quoted, cells)) + "\n" for cells in lines)
-
-
-def cell(value: Any) -> str:
-    """As text: nothing for NULL, JSON for lists and structs."""
-    if value is None:
-        return ""
-    return value if isinstance(value, str) else msgspec.json.encode(value).decode()
 
 
 def _json(found: duckdb.DuckDBPyConnection, limit: int) -> Made:
@@ -92,23 +76,6 @@ def _table(found: duckdb.DuckDBPyConnection, limit: int) -> tuple[pa.Table, bool
             return pa.Table.from_batches(cut, reader.schema), True
         rows, size = rows + batch.num_rows, size + batch.nbytes
     return pa.Table.from_batches(batches, reader.schema), False
-
-
-def _csv_cell(value: Any, shown: Callable[[str], str]) -> str:
-    return cell(value) if isinstance(value, int | float) else _tame(shown(cell(value)))
-
-
-def _quoted(text: str) -> str:
-    """The csv module leaves a carriage return bare, which many readers take for the end of the row."""
-    return '"' + text.replace('"', '""') + '"' if _WANTS_QUOTES.search(text) else text
-
-
-def _tame(text: str) -> str:
-    return "'" + text if text.startswith(_FORMULA) and not _is_number(text) else text
-
-
-def _is_number(text: str) -> bool:
-    return text.removeprefix("-").replace(".", "", 1).isdecimal() and text.isascii()
 
 
 MAKE: Mapping[Form, Callable[[duckdb.DuckDBPyConnection, int], Made]] = {

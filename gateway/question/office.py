@@ -19,7 +19,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Protocol
@@ -31,6 +31,7 @@ import gateway
 from gateway.question.wire import (
     BROKEN,
     MAX_BODY,
+    Copy,
     Done,
     Failed,
     Fetch,
@@ -52,13 +53,13 @@ from gateway.stores.refusals import QUERY_SECONDS
 
 log = logging.getLogger(__name__)
 
-BEGIN_SECONDS = 10.0
+BEGIN_SECONDS = 25.0
 """How long a reader may take to be there: the first one waits for the nursery's imports."""
 _SMALL = {"MALLOC_ARENA_MAX": "2", "ARROW_DEFAULT_MEMORY_POOL": "system"}
 """Addresses are bounded too: other allocators reserve a gigabyte of them before the first row."""
 _PIPE_BYTES = 1 << 20
 _F_SETPIPE_SZ = 1031
-_CODES = frozenset({"sql_error", "sql_refused", "sql_memory", "sql_timeout", "sql_limits"})
+_CODES = frozenset({"sql_error", "sql_refused", "sql_memory", "sql_timeout", "sql_limits", "snapshot_failed"})
 
 
 class Lender(Protocol):
@@ -78,13 +79,22 @@ class Office:
         self._nursery: tuple[subprocess.Popen[bytes], socket.socket] | None = None
         self._spare: socket.socket | None = None
         self._closed = False
+        self._visits: set[Visit] = set()
         self._warned = False
 
     def ask(self, lender: Lender, question: Question) -> Reply:
         """Raises Refused for a question that may not be asked, cannot be understood, or takes too much."""
-        with self._reader() as visit:
+        with self._reader() as visit, self._noted(visit):
             self._warn(visit.ready)
-            return visit.answer(lender, question)
+            return visit.answer(lender, Start(lender.shape(), question), QUERY_SECONDS)
+
+    @contextlib.contextmanager
+    def _noted(self, visit: Visit) -> Iterator[None]:
+        self._visits.add(visit)
+        try:
+            yield
+        finally:
+            self._visits.discard(visit)
 
     def warm(self) -> None:
         """Has a reader ready, so that the first question does not wait for the imports."""
@@ -95,6 +105,8 @@ class Office:
     def close(self) -> None:
         with self._starting:
             self._closed = True
+            for visit in list(self._visits):
+                visit.kill()
             if self._spare is not None:
                 self._spare.close()
                 self._spare = None
@@ -104,15 +116,15 @@ class Office:
                 process.wait()
                 self._nursery = None
 
-    def _reader(self) -> _Visit:
+    def _reader(self) -> Visit:
         """The one that waits, or another when that one is gone; and the next begins to wait."""
         with self._starting:
             connection, self._spare = self._spare or self._forked(), None
-        visit = _begun(connection)
+        visit = begun(connection)
         if visit is None:
             with self._starting:
                 connection = self._forked()
-            visit = _begun(connection)
+            visit = begun(connection)
         self.warm()
         if visit is None:
             raise Refused("unavailable", "no process could be started to answer; see the book's log, and ask again")
@@ -136,12 +148,7 @@ class Office:
             return self._nursery[1]
         ours, theirs = socket.socketpair()
         with theirs:
-            command = [sys.executable, "-s", "-P", *self._program, str(theirs.fileno())]
-            code = str(Path(gateway.__file__).parents[1])
-            environment = {"PYTHONPATH": code, "LC_ALL": "C.UTF-8", **_SMALL}
-            process = subprocess.Popen(  # noqa: S603 - our own module under our own interpreter
-                command, pass_fds=[theirs.fileno()], env=environment, cwd="/", stdin=subprocess.DEVNULL, start_new_session=True
-            )
+            process = start(self._program, theirs)
         self._nursery = process, ours
         return ours
 
@@ -155,7 +162,16 @@ class Office:
             )
 
 
-def _begun(connection: socket.socket) -> _Visit | None:
+def start(program: Sequence[str], connection: socket.socket) -> subprocess.Popen[bytes]:
+    """Python with these arguments and the number of the connection's descriptor, in an environment without secrets."""
+    command = [sys.executable, "-s", "-P", *program, str(connection.fileno())]
+    environment = {"PYTHONPATH": str(Path(gateway.__file__).parents[1]), "LC_ALL": "C.UTF-8", **_SMALL}
+    return subprocess.Popen(  # noqa: S603 - our own module under our own interpreter
+        command, pass_fds=[connection.fileno()], env=environment, cwd="/", stdin=subprocess.DEVNULL, start_new_session=True
+    )
+
+
+def begun(connection: socket.socket) -> Visit | None:
     """None when there is nobody at the other end, or somebody who does not behave."""
     connection.settimeout(BEGIN_SECONDS)
     try:
@@ -165,13 +181,13 @@ def _begun(connection: socket.socket) -> _Visit | None:
         connection.close()
         return None
     if isinstance(ready, Ready):
-        return _Visit(connection, ready, process)
+        return Visit(connection, ready, process)
     connection.close()
     return None
 
 
-class _Visit:
-    """One reader, from when it is there until it is gone."""
+class Visit:
+    """One process that is lent rows, from when it is there until it is gone."""
 
     def __init__(self, connection: socket.socket, ready: Ready, process: int | None) -> None:
         self.ready = ready
@@ -180,23 +196,24 @@ class _Visit:
         self._pipes: dict[str, threading.Thread] = {}
         self._unlent: Exception | None = None
 
-    def __enter__(self) -> _Visit:
+    def __enter__(self) -> Visit:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self._kill()
+        self.kill()
         self._reader.close()
         if self._process is not None:
             os.close(self._process)
 
-    def answer(self, lender: Lender, question: Question) -> Reply:
+    def answer(self, lender: Lender, first: Start | Copy, seconds: float) -> Reply:
+        """What it says to `first`. Raises Refused."""
         began = time.monotonic()
-        watch = threading.Timer(QUERY_SECONDS, self._kill)
+        watch = threading.Timer(seconds, self.kill)
         watch.daemon = True
         watch.start()
-        self._reader.settimeout(QUERY_SECONDS + 1)
+        self._reader.settimeout(seconds + 1)
         try:
-            send(self._reader, Start(lender.shape(), question))
+            send(self._reader, first)
             return self._talk(lender)
         except (EOFError, OSError, ValueError, TypeError) as error:
             raise _ended(time.monotonic() - began) from error
@@ -214,7 +231,7 @@ class _Visit:
             send(self._reader, Lent())
             return self._serve(loan)
         finally:
-            self._kill()  # whatever still flows to it ends, and with it what is being read
+            self.kill()  # whatever still flows to it ends, and with it what is being read
             loan.stop()
             for pipe in self._pipes.values():
                 pipe.join()
@@ -224,6 +241,9 @@ class _Visit:
         while True:
             said = self._next()
             match said:
+                case Needs(of):
+                    loan.again(of)
+                    send(self._reader, Lent())
                 case Fetch(table):
                     self._lend(loan, table)
                 case Failed():
@@ -271,7 +291,8 @@ class _Visit:
         except msgspec.DecodeError as error:
             raise ValueError("a reader said what nobody understands") from error
 
-    def _kill(self) -> None:
+    def kill(self) -> None:
+        """From any thread."""
         with contextlib.suppress(OSError):
             self._reader.shutdown(socket.SHUT_RDWR)
         if self._process is not None:

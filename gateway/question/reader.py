@@ -14,13 +14,14 @@ import socket
 import threading
 import traceback
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import duckdb
 import msgspec
 import pyarrow as pa
 import pyarrow.dataset
 
+from gateway.question import bound as bounds
 from gateway.question import fence, forms, plan
 from gateway.question.wire import (
     BROKEN,
@@ -100,6 +101,7 @@ def _open() -> duckdb.DuckDBPyConnection:
     """An empty DuckDB. It looks at files when it is opened and attaches, and never later."""
     con = duckdb.connect(":memory:", config=_CONFIG)
     con.execute("ATTACH ':memory:' AS ledger")
+    con.execute("ATTACH ':memory:' AS content")
     con.execute("USE ledger")
     con.execute("SET GLOBAL TimeZone = 'UTC'")
     return con
@@ -107,6 +109,14 @@ def _open() -> duckdb.DuckDBPyConnection:
 
 class _ReadTwice(Exception):  # noqa: N818 - names a state, not a mistake
     """A table is read oftener than it was planned."""
+
+
+class _First(NamedTuple):
+    """The question for a bound, and what it reads."""
+
+    asked: Question
+    bound: bounds.Bound
+    wanted: list[Need]
 
 
 class _Stream:
@@ -132,30 +142,56 @@ class _Reading:
         self._fetching = threading.Lock()
         self._streamed: set[str] = set()
         self._read_twice = False
+        self._laid = "TABLE"
         self._con = con
         for table, columns in shape.tables.items():
             listed = ", ".join(f'"{name}" {kind}' for name, kind in columns.items())
-            self._con.execute(f"CREATE TABLE {table} ({listed})")
+            self._con.execute(f"CREATE TABLE {shape.place(table)} ({listed})")
         for view in shape.views:
             self._con.execute(view)
 
     def answer(self, question: Question) -> tuple[bytes, int, bool]:
         """(the answer in its form, rows, whether something was left out). Raises Refused."""
-        self._judge(question.sql)
+        tree = self._judge(question.sql)
         wanted = self._plan(question)
-        self._say(Needs(wanted))
+        first = self._first(question, tree, wanted)
+        self._say(Needs(first.wanted if first else wanted))
         self._con.execute("SET lock_configuration = true")
+        if first:
+            wanted = self._narrowed(first, wanted)
+            self._say(Needs(wanted))
         try:
             return self._run(question, wanted, whole=False)
         except _ReadTwice:
             return self._run(question, wanted, whole=True)
 
-    def _judge(self, sql: str) -> None:
-        found = self._con.execute("SELECT json_serialize_sql(?::VARCHAR)", [sql]).fetchall()
+    def _first(self, question: Question, tree: dict[str, Any], wanted: Sequence[Need]) -> _First | None:
+        """What to ask before, where that saves the most of what the question would read."""
+        bound = bounds.find(tree, self._shape.tables)
+        if bound is None:
+            return None
+        (sql,) = self._con.execute("SELECT json_deserialize_sql(?::JSON)", [msgspec.json.encode(bound.tree).decode()]).fetchall()[0]
+        asked = msgspec.structs.replace(question, sql=sql)
+        first = _First(asked, bound, self._plan(asked))
+        return first if bounds.is_worth_it(wanted, bound, first.wanted) else None
+
+    def _narrowed(self, first: _First, wanted: Sequence[Need]) -> list[Need]:
+        self._lay(first.wanted, whole=False)
         try:
-            sql_guard.check(msgspec.json.decode(found[0][0]), read_catalogue(self._con, self._functions))
+            rows = self._con.execute(first.asked.sql, dict(first.asked.params)).fetchall()
+        except (duckdb.Error, RuntimeError, MemoryError) as error:
+            raise as_refusal(error) from error
+        value = rows[0][0] if rows and not self._read_twice else None
+        return list(wanted) if value is None else bounds.narrowed(wanted, first.bound, str(value))
+
+    def _judge(self, sql: str) -> dict[str, Any]:
+        found = self._con.execute("SELECT json_serialize_sql(?::VARCHAR)", [sql]).fetchall()
+        tree: dict[str, Any] = msgspec.json.decode(found[0][0])
+        try:
+            sql_guard.check(tree, read_catalogue(self._con, self._functions))
         except Refused as refused:
             raise pointed(refused, sql) from refused
+        return tree
 
     def _plan(self, question: Question) -> list[Need]:
         every = self._con.execute("SELECT name FROM duckdb_optimizers()").fetchall()
@@ -177,12 +213,7 @@ class _Reading:
         return as_refusal(error)
 
     def _run(self, question: Question, wanted: Sequence[Need], *, whole: bool) -> tuple[bytes, int, bool]:
-        self._streamed, self._read_twice = set(), False
-        by_table = {need.table: need for need in wanted}
-        self._con.register("unplanned", _Stream(lambda: self._once("", None, _NOTHING), _NOTHING))
-        views = [self._view(table, by_table.get(table), whole=whole) for table in self._shape.tables]
-        self._con.execute(";".join(f"DROP {'VIEW' if whole else 'TABLE'} {table}" for table in self._shape.tables))
-        self._con.execute(";".join(views))
+        self._lay(wanted, whole=whole)
         try:
             made = forms.MAKE[question.form](self._con.execute(question.sql, dict(question.params)), question.limit)
         except (duckdb.Error, RuntimeError, MemoryError, pa.ArrowException) as error:
@@ -195,16 +226,27 @@ class _Reading:
             raise Refused("sql_error", "this question reads more than its plan says; ask it in another way, or of a snapshot")
         return made
 
+    def _lay(self, wanted: Sequence[Need], *, whole: bool) -> None:
+        """Puts views over lent rows in the place of what is there."""
+        self._streamed, self._read_twice = set(), False
+        by_table = {need.table: need for need in wanted}
+        self._con.register("unplanned", _Stream(lambda: self._once("", None, _NOTHING), _NOTHING))
+        views = [self._view(table, by_table.get(table), whole=whole) for table in self._shape.tables]
+        self._con.execute(";".join(f"DROP {self._laid} {self._shape.place(table)}" for table in self._shape.tables))
+        self._laid = "VIEW"
+        self._con.execute(";".join(views))
+
     def _view(self, table: str, need: Need | None, *, whole: bool) -> str:
         """The view over lent rows that takes the place of an empty table."""
         fetched = set(need.columns) if need else set[str]()
         columns = ", ".join(_laid(name, kind, name in fetched) for name, kind in self._shape.tables[table].items())
+        place = self._shape.place(table)
         if need is None:
-            return f"CREATE VIEW {table} AS SELECT {columns} FROM unplanned"  # noqa: S608 - names are the ledger's
+            return f"CREATE VIEW {place} AS SELECT {columns} FROM unplanned"  # noqa: S608 - names are the ledger's
         schema = self._arrow_schema(table, need.columns)
         begin = self._kept(need, schema) if whole or need.scans > 1 else lambda: self._once(table, need, schema)
         self._con.register(f"lent_{table}", _Stream(begin, schema))
-        return f"CREATE VIEW {table} AS SELECT {columns} FROM lent_{table}"  # noqa: S608
+        return f"CREATE VIEW {place} AS SELECT {columns} FROM lent_{table}"  # noqa: S608
 
     def _arrow_schema(self, table: str, columns: Sequence[str]) -> pa.Schema:
         kinds = self._shape.tables[table]

@@ -1,8 +1,8 @@
 """What office and reader say to each other: JSON in frames over a socket pair; file descriptors of pipes travel beside them.
 
     reader → office   Ready          which process it is, and how well it is fenced in
-    office → reader   Start          the schema and the question
-    reader → office   Needs          what the plan reads; answered by Lent
+    office → reader   Start          the schema and the question (to a copyist: Copy)
+    reader → office   Needs          what the plan reads; answered by Lent. Said again: other rows of the same tables and snapshot
     reader → office   Fetch          one of these tables, now; answered by Lent with the reading end of a pipe (an Arrow IPC stream)
     reader → office   Done | Failed  the last word; Done is followed by the answer's bytes
 
@@ -13,15 +13,15 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable, Mapping, Sequence
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import msgspec
 from msgspec import Struct
 
 from gateway.stores.lending import Need, Shape
+from gateway.stores.media_types import Form
 
 Scalar = str | int | float | bool | None
-Form = Literal["json", "csv", "arrow", "parquet"]
 MAX_MESSAGE = 1024 * 1024
 MAX_BODY = 80 * 1024 * 1024
 """Bytes of one answer; what `forms` makes stays below."""
@@ -53,6 +53,16 @@ class Ready(Struct, frozen=True, tag="ready"):
 class Start(Struct, frozen=True, tag="start"):
     shape: Shape
     question: Question
+
+
+class Copy(Struct, frozen=True, tag="copy"):
+    """To a copyist instead of Start: where to write, what began when at the earliest (UTC), and whether as a folder of Parquet files."""
+
+    shape: Shape
+    public: Sequence[str]
+    out: str
+    since: str | None
+    parquet: bool
 
 
 class Needs(Struct, frozen=True, tag="needs"):
@@ -90,7 +100,7 @@ class Reply(NamedTuple):
     truncated: bool
 
 
-ToReader = Start | Lent
+ToReader = Start | Copy | Lent
 ToOffice = Ready | Needs | Fetch | Done | Failed
 _encode = msgspec.json.Encoder().encode
 read_by_reader: Callable[[bytes], ToReader] = msgspec.json.Decoder(ToReader).decode

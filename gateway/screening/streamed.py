@@ -34,10 +34,13 @@ _EVENTS = 2**31
 MOST_TEXT = 256 * 1024
 """Characters of what was said that are kept for the record."""
 
-_UNREADABLE = (KeyError, TypeError, AttributeError, ValueError)
+UNREADABLE = (KeyError, TypeError, AttributeError, ValueError)
 """What a stream that nobody has checked can be: of other types than its dialect has, or no JSON (`msgspec.DecodeError` is a ValueError)."""
 
 _decode = msgspec.json.Decoder().decode
+
+
+NOTHING_BEFORE: Mapping[Channel, str] = {}
 
 
 class _Segment(Struct, Generic[H], frozen=True):
@@ -102,10 +105,13 @@ class Screening(Generic[H]):
         *,
         explain: Callable[[Sequence[H]], str],
         note: Callable[[H, str], None],
+        before: Mapping[Channel, str] = NOTHING_BEFORE,
     ) -> None:
-        """`explain` says why the rest is withheld; `note` is told of each hit and of the words it is about."""
+        """`explain` says why the rest is withheld; `note` is told of each hit and of the words it is about; `before` is how texts ended
+        that have left already."""
+        self._before = before
         self._screen, self._retelling, self._explain, self._note = screen, retelling, explain, note
-        self._signed: Unchangeable[H] = Unchangeable(screen)
+        self._signed: AnswerScreen[H] = screen if screen.rewrites_signed else Unchangeable(screen)
         self._parser = sse.SseParser(_EVENT_BYTES, _EVENTS)
         self._lanes: dict[int, _Lane[H]] = {}
         self._texts: list[str] = []
@@ -121,7 +127,12 @@ class Screening(Generic[H]):
     @property
     def differs(self) -> bool:
         """Whether what has left is something else than what came."""
-        return self.changed or bool(self.denied) or any(lane.frames for lane in self._lanes.values())
+        return self.changed or bool(self.denied) or self.waiting
+
+    @property
+    def waiting(self) -> bool:
+        """Whether something is held back."""
+        return any(lane.frames for lane in self._lanes.values())
 
     @property
     def own(self) -> Mapping[str, str]:
@@ -157,7 +168,7 @@ class Screening(Generic[H]):
         lane = self._lanes.setdefault(frame.told.lane, _Lane())
         self._hear(frame, lane)
         lane.frames.append(frame)
-        lane.waits = lane.waits or frame.told.waits
+        lane.waits = lane.waits or (frame.told.waits and not self._screen.rewrites_signed)
         if frame.told.ends:
             self._finish(lane)
         return self._release(lane)
@@ -178,7 +189,8 @@ class Screening(Generic[H]):
         window = lane.windows.get(channel)
         if window is None:
             screen = self._signed if slot.signed else self._screen
-            window = lane.windows[channel] = Window(screen, whole=slot.signed or self._screen.buffers)
+            whole = self._screen.buffers or (slot.signed and not self._screen.rewrites_signed)
+            window = lane.windows[channel] = Window(screen, whole=whole, before=self._before.get(channel, ""))
         start = window.end
         lane.heard += len(text)
         lane.last_heard[channel] = lane.heard
@@ -188,7 +200,8 @@ class Screening(Generic[H]):
     def _look(self, frame: _Frame[H], slot: Slot, text: str) -> None:
         """A text of its own."""
         window = Window(self._signed if slot.signed else self._screen)
-        self._noted(window, [*window.feed(text), *window.finish()])
+        self._noted(window, window.feed(text))
+        self._noted(window, window.finish())
         if window.stop is not None:
             frame.stopping = frame.stopping or window.stopping
         elif (said := window.said(0, text)) != text:
@@ -292,7 +305,7 @@ class Watching(Generic[H]):
         if not self.lost:
             try:
                 self._screening.through(data)
-            except _UNREADABLE:
+            except UNREADABLE:
                 self.lost = True
         return data
 

@@ -2,7 +2,7 @@
 counted, which calls were delivered, and the keys under which content is encrypted.
 
 The embedded stores are in SQLite: `sqlite` (`Keys`), `sqlite_belongings` (`Belongings`), `sqlite_approvals` (`Approvals`),
-`sqlite_limits` (`Limits`), `sqlite_issued` (`Issued`) and `sqlite_data_keys` (`DataKeys`).
+`sqlite_limits` (`Limits`), `sqlite_issued` (`Issued`), `sqlite_data_keys` (`DataKeys`) and `sqlite_sessions` (`Sessions`).
 """
 
 from __future__ import annotations
@@ -204,6 +204,67 @@ class Issued(Protocol):
 
     def keep(self, owner: str, digests: Sequence[bytes], now_us: int) -> None: ...
     def known(self, owner: str, digests: Collection[bytes]) -> frozenset[bytes]: ...
+    def seen(self, owner: str, digests: Collection[bytes]) -> frozenset[bytes]:
+        """Those that this process is sure of without asking the store, in a moment."""
+
+
+class Denial(Struct, frozen=True):
+    """An enforced denial, for the count of its session."""
+
+    owner: str
+    """`identify.owner` of the caller."""
+    session: str
+    agent: str
+    team: str | None
+    user: str | None
+    at_us: int
+    policy: str
+    rule: str
+    exchange: str
+    decision: str
+
+
+class Session(Struct, frozen=True):
+    """A session in which calls were denied."""
+
+    owner: str
+    session: str
+    agent: str
+    team: str | None
+    user: str | None
+    denials: int
+    """Since it began or was resumed."""
+    state: Literal["open", "stopped", "resumed"]
+    changed_us: int
+    policy: str
+    """Whose rule stopped it, by which decision of which exchange."""
+    rule: str
+    exchange: str
+    decision: str
+    changed_by: str
+    """The person who resumed it."""
+    change: int
+    """Counts up with every stop and every resumption."""
+
+
+class Sessions(Protocol):
+    """Which sessions are stopped. Raises GatewayError('unavailable') when that cannot be read or written."""
+
+    def stopped(self, owner: str, session: str) -> Session | None: ...
+    def denied(self, of: Denial, *, most: int | None) -> Session | None:
+        """Counts it; the session when this denial stopped it, because it was the `most`th or a later one."""
+
+    def every(self, limit: int = 1000) -> list[Session]:
+        """Those that are stopped, newest first."""
+
+    def resume(self, owner: str, session: str, *, by: str, at_us: int) -> bool:
+        """False when it is not stopped. Its count begins anew."""
+
+    def unrecorded(self, limit: int) -> list[Session]:
+        """Those that changed since they were last recorded, oldest first."""
+
+    def recorded(self, sessions: Sequence[Session]) -> None:
+        """These are on record as they are here."""
 
 
 class Taken(Struct, frozen=True):

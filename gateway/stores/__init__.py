@@ -101,15 +101,17 @@ class Store(Protocol):
         """Remembers that the segment is not read beyond its offset. Raises StoreTrouble."""
     def query(self, sql: str, limit: int, params: Mapping[str, Any] | None = None) -> Answer:
         """Runs SQL of our own over the rows. Raises Refused."""
+    def views(self) -> Mapping[str, Mapping[str, str]]:
+        """What may be asked about: table or view → column → type."""
     def fetch(self, sql: str, params: Mapping[str, Any]) -> list[dict[str, Any]]:
         """The gateway's own questions: rows by column name, values as the ledger has them, none cut. Never a text of somebody else's.
         Raises Refused."""
-    def arrow(self, sql: str, params: Mapping[str, Any]) -> Iterator[bytes]:
-        """As `fetch`, as a stream in Arrow's format, however long it is."""
-    def tend(self) -> None:
-        """A bounded piece of housekeeping, for when everything there is has been applied. Raises StoreTrouble."""
     def shape(self) -> Shape:
         """Its tables and views, for those who answer questions elsewhere."""
     def loan(self, needs: Sequence[Need]) -> Loan:
         """Rows of one snapshot. Raises Refused."""
+    def arrow(self, sql: str, params: Mapping[str, Any]) -> Iterator[bytes]:
+        """As `fetch`, as a stream in Arrow's format, however long it is."""
+    def tend(self) -> None:
+        """A bounded piece of housekeeping, for when everything there is has been applied. Raises StoreTrouble."""
     def close(self) -> None: ...

@@ -158,6 +158,10 @@ class Ledger:
                 cursor.close()
         return Answer(columns, types, rows, truncated, round((time.monotonic() - started) * 1000, 3))
 
+    def views(self) -> Mapping[str, Mapping[str, str]]:
+        """In alphabetical order."""
+        return {name: self._types[name] for name in sorted(self._catalogue.public)}
+
     def fetch(self, sql: str, params: Mapping[str, Any]) -> list[dict[str, Any]]:
         """Rows for the gateway itself: over any table, uncut, with no judgement over the SQL, which is always our own."""
         cursor = self._con.cursor()
@@ -174,6 +178,14 @@ class Ledger:
             watch.stop()
             with contextlib.suppress(duckdb.Error):
                 cursor.close()
+
+    def shape(self) -> Shape:
+        return self._shape
+
+    def loan(self, needs: Sequence[Need]) -> Loan:
+        """Rows for a reader, of one snapshot: nothing is committed while it is taken. Raises Refused."""
+        with self._writing:
+            return Loan(self._con, self._shape, needs)
 
     def arrow(self, sql: str, params: Mapping[str, Any]) -> Iterator[bytes]:
         """As `fetch`, as an Arrow stream. Its end may be far away: nothing interrupts it but who reads no further."""
@@ -211,14 +223,6 @@ class Ledger:
             return
         self._forget_at = now + FORGET_EVERY_S
         self.worn = worn(self._con, "ledger") or bool(self._contents.worn())
-
-    def shape(self) -> Shape:
-        return self._shape
-
-    def loan(self, needs: Sequence[Need]) -> Loan:
-        """Rows for a reader, of one snapshot: nothing is committed while it is taken. Raises Refused."""
-        with self._writing:
-            return Loan(self._con, self._shape, needs)
 
     def close(self) -> None:
         """Checkpoints, so that the next start has nothing to replay."""

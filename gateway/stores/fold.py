@@ -15,6 +15,8 @@ from msgspec import Struct, field
 from gateway.trace.record import (
     ApprovalChanged,
     ApprovalRow,
+    Asked,
+    AskedRow,
     Booted,
     CallRow,
     ContentRead,
@@ -31,6 +33,8 @@ from gateway.trace.record import (
     ReadRow,
     Record,
     RuleRow,
+    SessionChanged,
+    SessionRow,
 )
 from gateway.trace.segments import Segment
 
@@ -46,6 +50,8 @@ _RENAMED = {
     "created_us": "created_at",
     "expires_us": "expires_at",
     "used_us": "used_at",
+    "changed_us": "changed_at",
+    "asked_us": "asked_at",
 }
 """Points in time are timestamps in the ledger; spans of time keep their `_us`."""
 
@@ -75,9 +81,11 @@ COLUMNS: dict[str, tuple[str, ...]] = {
     "policy_rules_loaded": ("hash", *names_of(RuleRow)),
     "boots": names_of(Booted),
     "approval_changes": names_of(ApprovalRow),
+    "questions": names_of(AskedRow),
     "content_reads_told": _timed(ReadRow, "read_at"),
     "erasures_told": _timed(ErasureRow, "erased_at"),
     "feedback_told": _timed(FeedbackRow, "given_at"),
+    "session_changes": names_of(SessionRow),
 }  # fmt: skip
 """The ledger's tables of facts and the order of values in their rows; those of content are in `bodies.py`."""
 
@@ -113,7 +121,7 @@ def fold(parts: Iterable[tuple[Segment, Iterable[Record]]]) -> list[Step]:
     return [step for step in steps if step.count]
 
 
-Told = Opened | Decided | Ended | PolicyLoaded | ApprovalChanged | ContentRead | Erased | FeedbackGiven
+Told = Opened | Decided | Ended | PolicyLoaded | ApprovalChanged | ContentRead | Erased | FeedbackGiven | SessionChanged | Asked
 
 
 def _take(step: Step, segment: Segment, record: Told) -> None:
@@ -136,12 +144,16 @@ def _take(step: Step, segment: Segment, record: Told) -> None:
             step.add("policy_rules_loaded", ((policy.hash, *msgspec.structs.astuple(rule)) for rule in policy.rules))
         case ApprovalChanged(approval):
             step.add("approval_changes", [msgspec.structs.astuple(approval)])
+        case Asked(question):
+            step.add("questions", [msgspec.structs.astuple(question)])
         case ContentRead(read):
             step.add("content_reads_told", [msgspec.structs.astuple(read)])
         case Erased(erasure):
             step.add("erasures_told", [msgspec.structs.astuple(erasure)])
         case FeedbackGiven(feedback):
             step.add("feedback_told", [msgspec.structs.astuple(feedback)])
+        case SessionChanged(session):
+            step.add("session_changes", [msgspec.structs.astuple(session)])
 
 
 def _calls(step: Step, calls: tuple[CallRow, ...]) -> None:

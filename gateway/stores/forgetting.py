@@ -3,8 +3,8 @@
 1. Content: a month that has passed whole is removed with its file. Of the month in which the limit lies, rows are deleted.
 2. Facts: texts that quote what was said (arguments, reasons, previews) are blanked with the bodies, as in the journal; when decisions go,
    their rows are deleted. Sums stay: they name agents and amounts, and no text.
-3. DuckDB leaves deleted bytes in its file. `wear` in each file counts them and says since when; a file is written anew (`rewriting.py`)
-   when a fifth of it is dead, and at the latest after a week.
+3. DuckDB leaves deleted bytes in its file. `wear` in each file counts rows and says since when; a file is written anew (`rewriting.py`)
+   when a fifth of it is dead and that is worth the trouble, and at the latest after a week.
 
 Not here: how long what is kept (`gateway/retention.py`), the journal's own files (`gateway/ageing.py`).
 """
@@ -20,7 +20,7 @@ from gateway.stores.bodies import CONTENT
 
 SLICE = 20_000
 """Rows treated in one transaction."""
-DEAD_SHARE = 0.2
+DEAD_SHARE, DEAD_LEAST = 0.2, 50_000
 DEAD_DAYS = 7
 
 _TIMES = {
@@ -73,5 +73,6 @@ def worn(con: duckdb.DuckDBPyConnection, catalogue: str) -> bool:
     """Whether the file should be written anew."""
     tables = CONTENT if catalogue != "ledger" else _TIMES
     rows = " + ".join(f"(SELECT count(*) FROM {catalogue}.{table})" for table in tables)
-    due = f"count(*) > 0 AND (min(since) < now()::TIMESTAMP - to_days({DEAD_DAYS}) OR sum(dead) > {DEAD_SHARE} * ({rows} + 1))"
+    much = f"sum(dead) > greatest({DEAD_LEAST}, {DEAD_SHARE} * ({rows}))"
+    due = f"count(*) > 0 AND (min(since) < now()::TIMESTAMP - to_days({DEAD_DAYS}) OR {much})"
     return bool(con.execute(f"SELECT {due} FROM {catalogue}.wear").fetchall()[0][0])

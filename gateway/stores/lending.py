@@ -20,8 +20,7 @@ from gateway.stores.bodies import CONTENT
 
 BATCH_ROWS = 8192
 MOST_NEEDS = 32
-_ELSEWHERE = re.compile(r'"?content"?\.main\.')
-"""Where the book has content; whoever answers has it with the rest."""
+MOST_CONDITIONS = 512
 
 
 class Shape(Struct, frozen=True):
@@ -31,6 +30,12 @@ class Shape(Struct, frozen=True):
     """Base table → column → DuckDB type, in order."""
     views: Sequence[str]
     """CREATE VIEW statements, in an order in which they can be run."""
+    content: frozenset[str] = frozenset()
+    """Those of the tables that stand in the catalogue `content`."""
+
+    def place(self, table: str) -> str:
+        """Its name, as it is found from any catalogue."""
+        return f"content.main.{table}" if table in self.content else f"ledger.main.{table}"
 
 
 class Condition(Struct, frozen=True, array_like=True):
@@ -55,6 +60,7 @@ class Loan:
 
     def __init__(self, con: duckdb.DuckDBPyConnection, shape: Shape, needs: Iterable[Need]) -> None:
         """Nobody may commit meanwhile. Raises Refused."""
+        self._shape = shape
         self._wanted = {need.table: _select(need, shape) for need in list(needs)[:MOST_NEEDS]}
         self._cursors: dict[str, duckdb.DuckDBPyConnection] = {}
         try:
@@ -62,10 +68,17 @@ class Loan:
                 self._cursors[table] = cursor = con.cursor()
                 cursor.execute("USE ledger")
                 cursor.execute("BEGIN TRANSACTION READ ONLY")
-                cursor.execute("SELECT 1 FROM boots LIMIT 0").fetchall()  # a snapshot is taken with the first look
+                first_look = f"SELECT 1 FROM boots, {shape.place(table)} LIMIT 0"  # noqa: S608 - the ledger's own names
+                cursor.execute(first_look).fetchall()  # a snapshot is taken with it
         except duckdb.Error as error:
             self.close()
             raise Refused("unavailable", "the ledger is being closed or opened anew; ask again in a moment") from error
+
+    def again(self, needs: Sequence[Need]) -> None:
+        """Other rows of the same tables and the same snapshot. Raises Refused."""
+        if not {need.table for need in needs} <= self._cursors.keys():
+            raise Refused("sql_refused", "rows of a table were wanted that the question does not read")
+        self._wanted = {need.table: _select(need, self._shape) for need in needs}
 
     def rows(self, table: str) -> pa.RecordBatchReader:
         """Raises Refused for a table that is not of this loan."""
@@ -90,19 +103,18 @@ class Loan:
 
 
 def read_shape(con: duckdb.DuckDBPyConnection) -> Shape:
-    """Of the database attached as `ledger`, and of the content beside it (`contents`), which is lent as if it were the ledger's."""
+    """Of the databases attached as `ledger` and `content`."""
     columns = con.execute(
-        "SELECT table_name, column_name, data_type"
-        " FROM duckdb_columns() JOIN duckdb_tables() USING (database_name, schema_name, table_name)"
-        " WHERE database_name = 'ledger' OR (database_name = 'content' AND schema_name = 'nothing' AND list_contains($lent, table_name))"
-        " ORDER BY table_name, column_index",
-        {"lent": list(CONTENT)},
+        "SELECT c.database_name = 'content', c.table_name, c.column_name, c.data_type FROM duckdb_columns() AS c"
+        " JOIN duckdb_tables() USING (database_name, schema_name, table_name)"
+        " WHERE c.database_name IN ('ledger', 'content') ORDER BY c.table_name, c.column_index"
     ).fetchall()
     tables: dict[str, dict[str, str]] = {}
-    for table, column, kind in columns:
-        tables.setdefault(table, {})[column] = kind
+    for is_content, table, column, kind in columns:
+        if not is_content or table in CONTENT:
+            tables.setdefault(table, {})[column] = kind
     views = con.execute("SELECT view_name, sql FROM duckdb_views() WHERE database_name = 'ledger' AND NOT internal").fetchall()
-    return Shape(tables, _in_order({name: _ELSEWHERE.sub("", sql) for name, sql in views}))
+    return Shape(tables, _in_order(dict(views)), frozenset(CONTENT))
 
 
 def _in_order(views: Mapping[str, str]) -> list[str]:
@@ -122,15 +134,17 @@ def _names(sql: str, view: str) -> bool:
 
 def _select(need: Need, shape: Shape) -> tuple[str, dict[str, Any]]:
     kinds = shape.tables.get(need.table)
-    used = {*need.columns, *(condition.column for way in need.any_of for condition in way)}
+    compared = [condition.column for way in need.any_of for condition in way]
+    used = {*need.columns, *compared}
+    if len(compared) > MOST_CONDITIONS or len(need.any_of) > MOST_CONDITIONS:
+        raise Refused("sql_refused", "rows were wanted under more conditions than a plan has")
     if kinds is None or not need.columns or not kinds.keys() >= used:
         raise Refused("sql_refused", "rows were wanted that the ledger does not have")
     values: dict[str, Any] = {}
     ways = [_all_of(way, kinds, values) for way in need.any_of]
     where = f" WHERE {' OR '.join(ways)}" if ways and all(ways) else ""
     columns = ", ".join(f'"{name}"' for name in need.columns)
-    source = f"content.main.{need.table}" if need.table in CONTENT else f"ledger.{need.table}"
-    return f"SELECT {columns} FROM {source}{where}", values  # noqa: S608 - names are the ledger's, values are bound
+    return f"SELECT {columns} FROM {shape.place(need.table)}{where}", values  # noqa: S608 - names are the ledger's, values are bound
 
 
 def _all_of(way: Sequence[Condition], kinds: Mapping[str, str], values: dict[str, Any]) -> str:

@@ -51,20 +51,23 @@ class MemoryStore:
     def query(self, sql: str, limit: int, params: Mapping[str, Any] | None = None) -> Answer:
         raise Refused("no_sql", "the in-memory store answers no SQL; use the DuckDB ledger")
 
+    def views(self) -> Mapping[str, Mapping[str, str]]:
+        return {}
+
     def fetch(self, sql: str, params: Mapping[str, Any]) -> list[dict[str, Any]]:
         raise Refused("no_sql", "the in-memory store answers no SQL; use the DuckDB ledger")
-
-    def arrow(self, sql: str, params: Mapping[str, Any]) -> Iterator[bytes]:
-        raise Refused("no_sql", "the in-memory store answers no SQL; use the DuckDB ledger")
-
-    def tend(self) -> None:
-        """Nothing of it wears."""
 
     def shape(self) -> Shape:
         raise Refused("no_sql", "the in-memory store answers no SQL; use the DuckDB ledger")
 
     def loan(self, needs: Sequence[Need]) -> Loan:
         raise Refused("no_sql", "the in-memory store lends no rows; use the DuckDB ledger")
+
+    def arrow(self, sql: str, params: Mapping[str, Any]) -> Iterator[bytes]:
+        raise Refused("no_sql", "the in-memory store answers no SQL; use the DuckDB ledger")
+
+    def tend(self) -> None:
+        """Nothing of it wears."""
 
     def close(self) -> None:
         """Keeps everything, so that a test can look."""

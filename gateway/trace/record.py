@@ -40,6 +40,7 @@ class ExchangeRow(Struct, frozen=True, omit_defaults=True):
     session_source: str = ""
     client: str = ""
     client_request_id: str | None = None
+    """The client's own name for the request, which may come again: never a key."""
     request_model: str = ""
     response_model: str | None = None
     response_id: str | None = None
@@ -89,6 +90,8 @@ class ExchangeRow(Struct, frozen=True, omit_defaults=True):
     """What the provider speaks, where the exchange was translated."""
     dropped_fields: tuple[str, ...] = ()
     """What translation left out of the request."""
+    trace_id: str | None = None
+    """Of the trace that the client's `traceparent` belongs to (W3C Trace Context), 32 hex digits."""
     storing: str = "redacted"
     """What was kept of content: full | redacted | metadata."""
 
@@ -246,6 +249,43 @@ class ApprovalRow(Struct, frozen=True, omit_defaults=True):
     used_us: int | None = None
 
 
+class SessionRow(Struct, frozen=True, omit_defaults=True):
+    """A session that a denial has stopped or an operator has resumed: a row of `session_changes`."""
+
+    session: str
+    agent: str
+    change: int
+    """Counts the changes of this session from 1. One change may be recorded twice."""
+    state: str
+    """stopped | resumed"""
+    changed_us: int
+    team: str | None = None
+    user: str | None = None
+    policy: str = ""
+    rule: str = ""
+    exchange_id: str = ""
+    decision_id: str = ""
+    """The denial that stopped it."""
+    changed_by: str = ""
+    """The person who resumed it."""
+
+
+class AskedRow(Struct, frozen=True, omit_defaults=True):
+    """A question in SQL that somebody asked of the book: a row of `questions`."""
+
+    id: str
+    asked_us: int
+    who: str
+    """On whose credential."""
+    sql: str
+    form: str
+    outcome: str
+    """`answered`, or the code of the refusal."""
+    row_count: int | None = None
+    truncated: bool | None = None
+    elapsed_us: int | None = None
+
+
 class ReadRow(Struct, frozen=True, omit_defaults=True):
     """Somebody read content: a row of `content_reads`."""
 
@@ -338,6 +378,14 @@ class ApprovalChanged(Struct, frozen=True, tag="approval"):
     approval: ApprovalRow
 
 
+class SessionChanged(Struct, frozen=True, tag="session"):
+    session: SessionRow
+
+
+class Asked(Struct, frozen=True, tag="asked"):
+    question: AskedRow
+
+
 class ContentRead(Struct, frozen=True, tag="read"):
     read: ReadRow
 
@@ -350,7 +398,7 @@ class FeedbackGiven(Struct, frozen=True, tag="feedback"):
     feedback: FeedbackRow
 
 
-Record = Booted | Opened | Decided | Ended | PolicyLoaded | ApprovalChanged | ContentRead | Erased | FeedbackGiven
+Record = Booted | Opened | Decided | Ended | PolicyLoaded | ApprovalChanged | ContentRead | Erased | FeedbackGiven | SessionChanged | Asked
 
 BODIES: dict[type[Struct], tuple[str, ...]] = {
     ExchangeRow: ("error_message", "input_preview", "output_preview"),
@@ -361,6 +409,7 @@ BODIES: dict[type[Struct], tuple[str, ...]] = {
     MediaRow: ("url",),
     PromptRow: ("system", "tools"),
     ApprovalRow: ("arguments", "edited", "message", "reason"),
+    AskedRow: ("sql",),
     FeedbackRow: ("comment",),
 }
 """By kind of row. Reasons and messages are bodies because a rule's words may quote arguments (`{args.to}`), and errors because a provider's

@@ -291,6 +291,7 @@ class Scribe:
             session_source=caller.session_source,
             client=pen.label(caller.client),
             client_request_id=_or_none(pen.label, x.client_request_id),
+            trace_id=x.trace_id,
             request_model=pen.name(request.model) if request else "",
             response_model=_or_none(pen.name, answer.model),
             response_id=_or_none(pen.name, answer.id),

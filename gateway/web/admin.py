@@ -10,6 +10,7 @@ import asyncio
 import hmac
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple, Protocol, TypeVar
 
 import msgspec
@@ -20,18 +21,24 @@ from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from gateway.clock import now_us, uuid7
+from gateway.errors import JournalUnavailable
+from gateway.question.snapshots import Snapshot
 from gateway.question.wire import Question, Reply
 from gateway.stores import Answer, Refused
-from gateway.trace.record import Record
+from gateway.stores.media_types import MEDIA_TYPES
+from gateway.trace.record import Asked, AskedRow, Record
 from gateway.web import queries
 from gateway.web.answers import MAX_BODY, SECURITY, error_answer, json_answer, limited_body
 from gateway.web.approvals import ApprovalsDesk
-from gateway.web.sql_forms import MEDIA_TYPES, sql_answer, wanted_form
+from gateway.web.sql_forms import sql_answer, wanted_form
 
 QUERIES_AT_ONCE = 4
 HEARTBEAT_S = 15.0
 _STATUS = {"sql_refused": 403, "unavailable": 503}
-_Answered = TypeVar("_Answered", Answer, Reply)
+_Answered = TypeVar("_Answered", Answer, Reply, Snapshot)
+ADMIN = "admin.token"
+"""Whose credential a question came with: there is one so far."""
 
 
 class Status(Struct, frozen=True):
@@ -64,6 +71,10 @@ class Desk(Protocol):
         """SQL that somebody sent. Raises Refused."""
     def query(self, sql: str, limit: int, params: Mapping[str, Any] | None = None) -> Answer:
         """SQL that is shipped with the gateway. Raises Refused."""
+    def snapshot(self, since: str | None = None, *, parquet: bool = False) -> Snapshot:
+        """A copy of the book in its data folder. Raises Refused."""
+    def views(self) -> Mapping[str, Mapping[str, str]]:
+        """What can be asked about: table or view → column → type."""
     def subscribe(self) -> Subscription: ...
     async def write(self, record: Record) -> None:
         """A fact of the admin plane, durable when it returns. Raises JournalUnavailable."""
@@ -71,12 +82,26 @@ class Desk(Protocol):
         """(id, tail line) of what was recorded since a point in time, oldest first."""
 
 
-class Asked(Struct):
+class Sent(Struct):
     """Body of POST /sql."""
 
     sql: str
     limit: int = 1000
     params: dict[str, str | int | float | bool | None] = field(default_factory=dict)
+
+
+class Wanted(Struct, forbid_unknown_fields=True):
+    """Body of POST /snapshots."""
+
+    since: str | None = None
+    parquet: bool = False
+
+
+class _No(NamedTuple):
+    """A refusal as it is sent, and its code."""
+
+    response: Response
+    code: str
 
 
 class Room(NamedTuple):
@@ -87,13 +112,22 @@ class Room(NamedTuple):
     endpoint: Callable[[Request], Awaitable[Response]]
 
 
-def create(desk: Desk, token: str, hosts: Sequence[str], people: ApprovalsDesk, rooms: Sequence[Room] = ()) -> ASGIApp:
-    """`hosts` are the names, without port, under which this listener may be addressed."""
-    admin = _Admin(desk, token)
+def create(
+    desk: Desk,
+    token: str,
+    hosts: Sequence[str],
+    people: ApprovalsDesk,
+    rooms: Sequence[Room] = (),
+    own_queries: Path | None = None,
+) -> ASGIApp:
+    """`hosts` are the names, without port, under which this listener may be addressed; `own_queries` a folder of saved questions."""
+    admin = _Admin(desk, token, own_queries)
     routes = [
         Route("/livez", admin.livez),
         Route("/readyz", admin.readyz),
         Route("/sql", admin.guarded(admin.sql), methods=["POST"]),
+        Route("/snapshots", admin.guarded(admin.snapshot), methods=["POST"]),
+        Route("/views", admin.guarded(admin.views)),
         Route("/tail", admin.guarded(admin.tail)),
         Route("/queries", admin.guarded(admin.list_queries)),
         Route("/queries/{name}", admin.guarded(admin.one_query)),
@@ -108,8 +142,8 @@ def create(desk: Desk, token: str, hosts: Sequence[str], people: ApprovalsDesk, 
 
 
 class _Admin:
-    def __init__(self, desk: Desk, token: str) -> None:
-        self._desk = desk
+    def __init__(self, desk: Desk, token: str, own_queries: Path | None) -> None:
+        self._desk, self._own_queries = desk, own_queries
         self._token = token.encode()
         self._slots = asyncio.Semaphore(QUERIES_AT_ONCE)
 
@@ -134,29 +168,58 @@ class _Admin:
         if body is None:
             return error_answer(413, "too_large", f"a query may have {MAX_BODY} bytes")
         try:
-            question = msgspec.json.decode(body, type=Asked)
+            question = msgspec.json.decode(body, type=Sent)
         except msgspec.DecodeError as error:
             return error_answer(400, "bad_request", f'send {{"sql": "SELECT …", "limit": 1000}}: {error}')
         form = wanted_form(request.headers.get("accept", ""))
         if form is None:
             return error_answer(406, "not_acceptable", f"an answer can be {', '.join(MEDIA_TYPES.values())}")
-        reply = await self._answer(self._desk.ask, Question(question.sql, question.limit, question.params, form))
-        return reply if isinstance(reply, Response) else sql_answer(reply, form)
+        return await self._asked(Question(question.sql, question.limit, question.params, form))
+
+    async def _asked(self, question: Question) -> Response:
+        """SQL that somebody wrote: answered by another process, and on record before the answer leaves."""
+        asked = AskedRow(uuid7().hex, now_us(), ADMIN, question.sql, question.form, "answered")
+        reply = await self._answer(self._desk.ask, question)
+        try:
+            await self._desk.write(Asked(_outcome(asked, reply)))
+        except JournalUnavailable as error:
+            return error_answer(503, "audit_unavailable", f"what is asked is written down first, and it cannot be: {error}")
+        return reply.response if isinstance(reply, _No) else sql_answer(reply, question.form)
+
+    async def views(self, request: Request) -> Response:
+        return json_answer({"views": self._desk.views()})
 
     async def list_queries(self, request: Request) -> Response:
-        return json_answer({"queries": [_described(query) for query in queries.read_all().values()]})
+        """`?show` gives the SQL too."""
+        found = queries.read_all(self._own_queries).values()
+        return json_answer({"queries": [_described(query, sql="show" in request.query_params) for query in found]})
 
     async def one_query(self, request: Request) -> Response:
         """The answer to a canned question; its parameters come from the query string. `?show` gives the SQL instead."""
-        query = queries.read_all().get(request.path_params["name"])
+        query = queries.read_all(self._own_queries).get(request.path_params["name"])
         if query is None:
             return error_answer(404, "not_found", "no query of that name; GET /queries lists them")
         if "show" in request.query_params:
-            return json_answer({**_described(query), "sql": query.sql})
+            return json_answer(_described(query, sql=True))
         given = {name: request.query_params.get(name, default) for name, default in query.params.items()}
-        limit = request.query_params.get("limit", "1000")
-        answer = await self._answer(self._desk.query, query.sql, int(limit) if re.fullmatch("[0-9]{1,9}", limit) else 1000, given)
-        return answer if isinstance(answer, Response) else json_answer(answer._asdict())
+        wanted = request.query_params.get("limit", "1000")
+        limit = int(wanted) if re.fullmatch("[0-9]{1,9}", wanted) else 1000
+        if query.own:
+            return await self._asked(Question(query.sql, limit, given))
+        answer = await self._answer(self._desk.query, query.sql, limit, given)
+        return answer.response if isinstance(answer, _No) else json_answer(answer._asdict())
+
+    async def snapshot(self, request: Request) -> Response:
+        """Makes one and says where it is: a folder of Parquet files or a DuckDB file, in the data folder."""
+        body = await limited_body(request)
+        try:
+            wanted = msgspec.json.decode(body or b"{}", type=Wanted)
+        except msgspec.DecodeError as error:
+            return error_answer(400, "bad_request", f'send {{"since": "2026-01-31", "parquet": false}}: {error}')
+        made = await self._answer(lambda: self._desk.snapshot(wanted.since, parquet=wanted.parquet))
+        if isinstance(made, _No):
+            return made.response
+        return json_answer({"path": str(made.path), "rows": made.rows, "seconds": made.seconds})
 
     async def tail(self, request: Request) -> Response:
         try:
@@ -165,12 +228,13 @@ class _Admin:
         except Refused as refused:
             return error_answer(400, refused.code, refused.message)
 
-    async def _answer(self, ask: Callable[..., _Answered], *question: Any) -> _Answered | Response:
+    async def _answer(self, ask: Callable[..., _Answered], *question: Any) -> _Answered | _No:
         async with self._slots:
             try:
                 return await asyncio.to_thread(ask, *question)
             except Refused as refused:
-                return error_answer(_STATUS.get(refused.code, 400), refused.code, refused.message, position=refused.position)
+                status = _STATUS.get(refused.code, 400)
+                return _No(error_answer(status, refused.code, refused.message, position=refused.position), refused.code)
 
     async def _tail(self, since: str | None, *, follow: bool) -> AsyncIterator[bytes]:
         """Subscribed before the past is read, so that nothing falls between; what comes twice is left out the second time."""
@@ -243,13 +307,23 @@ def _without_port(host: str) -> str:
     return host.partition(":")[0]
 
 
-def _described(query: queries.Query) -> dict[str, Any]:
-    return {"name": query.name, "title": query.title, "params": query.params}
+def _outcome(asked: AskedRow, reply: Reply | _No) -> AskedRow:
+    took = now_us() - asked.asked_us
+    if isinstance(reply, _No):
+        return msgspec.structs.replace(asked, outcome=reply.code, elapsed_us=took)
+    return msgspec.structs.replace(asked, row_count=reply.rows, truncated=reply.truncated, elapsed_us=took)
+
+
+def _described(query: queries.Query, *, sql: bool) -> dict[str, Any]:
+    told = {"name": query.name, "title": query.title, "params": query.params, "own": query.own}
+    return {**told, "sql": query.sql} if sql else told
 
 
 async def _not_found(*_: object) -> Response:
-    return error_answer(404, "not_found", "there are /livez /readyz /sql /tail /queries /approvals /exchanges /feedback /erase here")
+    there_are = "/livez /readyz /sql /snapshots /views /tail /queries /approvals /exchanges /feedback /erase"
+    return error_answer(404, "not_found", f"there are {there_are} here")
 
 
 async def _wrong_method(request: Request, error: Exception) -> Response:
-    return error_answer(405, "method", "POST for /sql, /feedback, /erase and /approvals/{id}/approve or deny; GET for everything else")
+    posted = "/sql, /snapshots, /feedback, /erase and /approvals/{id}/approve or deny"
+    return error_answer(405, "method", f"POST for {posted}; GET for everything else")

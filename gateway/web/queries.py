@@ -1,8 +1,10 @@
-"""The canned questions: `traces/queries/*.sql`, each with a title and its parameters in leading comments.
+"""The saved questions: `traces/queries/*.sql` and those of a folder of one's own, each with a title and its parameters in leading comments.
 
     -- title: Cost by agent and day
     -- param: days = 30
     SELECT …  WHERE started_at > now()::TIMESTAMP - to_days($days::INTEGER)
+
+One's own goes before a shipped one of the same name.
 """
 
 from __future__ import annotations
@@ -27,15 +29,28 @@ class Query(Struct, frozen=True):
     title: str
     params: Mapping[str, str]
     sql: str
+    own: bool = False
+    """Whether it is of the installation's folder."""
 
 
-def read_all(folder: Path | None = None) -> dict[str, Query]:
-    """By name, in order of name."""
-    folder = folder or shipped.folder("traces") / "queries"
-    return {path.stem: _read(path) for path in sorted(folder.glob("*.sql")) if _NAME.fullmatch(path.stem)}
+def read_all(own: Path | None = None) -> dict[str, Query]:
+    """By name, in order of name; `own` is the installation's folder, which need not be there."""
+    found = {path.stem: _read(path, own=False) for path in _files(shipped.folder("traces") / "queries")}
+    if own is not None:
+        found |= {path.stem: _read(path, own=True) for path in _files(own)}
+    return dict(sorted(found.items()))
 
 
-def _read(path: Path) -> Query:
-    sql = path.read_text(encoding="utf-8")
+def _files(folder: Path) -> list[Path]:
+    return [path for path in folder.glob("*.sql") if _NAME.fullmatch(path.stem)]
+
+
+def _read(path: Path, *, own: bool) -> Query:
+    """One that cannot be read is listed nevertheless, and says so."""
+    try:
+        sql = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        return Query(path.stem, f"{path} cannot be read: {error}", {}, "", own)
     title = _TITLE.search(sql)
-    return Query(path.stem, title[1].strip() if title else path.stem, dict(_PARAM.findall(sql)), sql)
+    params = {name: value.strip() for name, value in _PARAM.findall(sql)}
+    return Query(path.stem, title[1].strip() if title else path.stem, params, sql, own)

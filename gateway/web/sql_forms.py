@@ -2,19 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from starlette.responses import Response
 
-from gateway.question.wire import Form, Reply
+from gateway.question.wire import Reply
+from gateway.stores.media_types import MEDIA_TYPES, Form
 from gateway.web.answers import SECURITY
 
-MEDIA_TYPES: Mapping[Form, str] = {
-    "json": "application/json",
-    "csv": "text/csv",
-    "arrow": "application/vnd.apache.arrow.stream",
-    "parquet": "application/vnd.apache.parquet",
-}
 _ANY = {"*/*", "application/*"}
 
 

@@ -240,7 +240,7 @@ class Watched:
         self.peak_kib = 0
         self._pids: set[int] = set()
         self._stop = threading.Event()
-        begun = office_module._begun
+        begun = office_module.begun
 
         def noted(connection: socket.socket) -> Any:
             visit = begun(connection)
@@ -248,7 +248,7 @@ class Watched:
                 self._pids.add(visit.ready.pid)
             return visit
 
-        monkeypatch.setattr(office_module, "_begun", noted)
+        monkeypatch.setattr(office_module, "begun", noted)
         self._thread = threading.Thread(target=self._look)
         self._thread.start()
 

@@ -10,10 +10,10 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import signal
 import sys
 import tempfile
 from contextlib import ExitStack
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -71,7 +71,6 @@ def measured(given: argparse.Namespace, folder: Path) -> dict[str, Any]:
 def _under_load(given: argparse.Namespace, found: dict[str, Any], subjects: list[Any]) -> None:
     wanted = given.scenarios.split(";") if given.scenarios else [scenario.name for scenario in measure.SCENARIOS]
     scenarios = [scenario for scenario in measure.SCENARIOS if scenario.name in wanted]
-    measure.in_rounds(subjects, [replace(scenarios[0], name="warming up")], 1, 0.5, say)
     found["scenarios"] = measure.in_rounds(subjects, scenarios, given.rounds, given.seconds, say)
     for subject in subjects[:-1]:
         found["after"][subject.name] = measure.memory(subject)
@@ -82,12 +81,12 @@ def _under_load(given: argparse.Namespace, found: dict[str, Any], subjects: list
 
 
 def say(line: str) -> None:
-    if sys.stderr.isatty():
-        sys.stderr.write(f"{line}\n")
+    sys.stderr.write(f"{line}\n")
 
 
 def main() -> int:
     given = arguments()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # whoever ends the bench ends what it started
     with ExitStack() as stack:
         folder = Path(given.keep) if given.keep else Path(stack.enter_context(tempfile.TemporaryDirectory()))
         folder.mkdir(parents=True, exist_ok=True)

@@ -17,6 +17,10 @@ Figures = dict[str, float]
 Say = Callable[[str], None]
 
 
+WARM_UP_S = 0.3
+"""What is only done for the first of many like requests is not what a request costs."""
+
+
 @dataclass(frozen=True)
 class Scenario:
     """A kind of traffic; a stream's price is told per event, everything else's per request."""
@@ -62,11 +66,11 @@ def in_rounds(subjects: Sequence[Subject], scenarios: Iterable[Scenario], rounds
     for scenario in scenarios:
         runs: dict[str, list[Figures]] = {subject.name: [] for subject in subjects}
         failed: dict[str, str] = {}
-        for number in range(rounds):
-            say(f"{scenario.name}: round {number + 1} of {rounds}")
+        for number in range(rounds + 1):
+            say(f"{scenario.name}: round {number} of {rounds}" if number else f"{scenario.name}: warming up")
             for subject in subjects:
                 if subject.name not in failed:
-                    _run(subject, scenario, seconds, runs, failed)
+                    _run(subject, scenario, seconds if number else WARM_UP_S, runs if number else {subject.name: []}, failed)
         found[scenario.name] = {name: _medians(each) for name, each in runs.items() if each and name not in failed}
         found[scenario.name] |= {name: {"failed": why} for name, why in failed.items()}
     return found

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.bench.processes import ROOT
-from tests.bench.targets import BOUNDS, TARGETS, ratio
+from tests.bench.targets import BOUNDS, OURS, TARGETS, ratio
 
 
 def environment() -> dict[str, Any]:
@@ -65,7 +65,7 @@ def _shown(cell: object) -> str:
 
 def text(report: dict[str, Any]) -> str:
     parts = [_machine(report["environment"]), *(_scenario(name, seen) for name, seen in report["scenarios"].items())]
-    parts += [_standing(report), _targets(report), _ratios(report)]
+    parts += [_standing(report), *((_targets(report), _ratios(report)) if OURS in report["cold"] else ())]
     parts += ["\n".join(f"{name} is left out: {why}" for name, why in report["absent"].items())]
     return "\n\n".join(part for part in parts if part)
 
@@ -78,12 +78,12 @@ def _machine(seen: dict[str, Any]) -> str:
 
 def _scenario(name: str, seen: dict[str, Any]) -> str:
     head = (name, "CPU µs", "of it workers", "book", "per s", "p50 ms", "p99 ms", "client's CPU µs")
-    return table(head, [_line(subject, figures) for subject, figures in seen.items()])
+    rows = [_line(subject, figures) for subject, figures in seen.items() if "failed" not in figures]
+    failed = [f"{subject} is left out: {figures['failed'][:200]}" for subject, figures in seen.items() if "failed" in figures]
+    return "\n".join([table(head, rows), *failed])
 
 
 def _line(subject: str, figures: dict[str, Any]) -> tuple[object, ...]:
-    if "failed" in figures:
-        return (f"{subject}: {figures['failed'][:60]}", *[None] * 7)
     times = [figures[key] / 1000 if key in figures else None for key in ("p50_us", "p99_us")]
     return (subject, figures["cpu_us"], figures["workers_us"], figures.get("book_us"), figures["per_s"], *times, figures["client_us"])
 

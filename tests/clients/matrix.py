@@ -186,17 +186,25 @@ def judged(client: Client, scene: str, said: subprocess.CompletedProcess[str], r
     """What went wrong; empty when nothing did."""
     if said.returncode:
         return f"exit {said.returncode}"
-    wanted = (LEFT if steer else "NOT executed") if scene == "denied" else SUNNY
+    wanted = wanted_of(scene, steer)
     problem = "" if client.program else judged_loops(said.stdout, client.loops, [] if scene in ("denied", "text") else LOOKED_UP, wanted)
     if problem:
         return problem
-    if wanted not in said.stdout:
-        return f"no {wanted!r}"
+    if not any(text in said.stdout for text in wanted):
+        return f"no {wanted[0]!r}"
     fewest = 2 if scene in ("allowed", "two_calls") else 1
-    return f"{requests} requests" if not fewest <= requests <= client.most_requests else ""
+    most = client.most_requests * (2 if steer else 1)  # the gateway asks once more for each
+    return f"{requests} requests" if not fewest <= requests <= most else ""
 
 
-def judged_loops(stdout: str, loops: int, ran: list[object], wanted: str) -> str:
+def wanted_of(scene: str, steer: bool) -> tuple[str, ...]:
+    """One of these is said at the end. A client that has its model think, or forces a call, is told where others are steered."""
+    if scene != "denied":
+        return (SUNNY,)
+    return (LEFT, "NOT executed") if steer else ("NOT executed",)
+
+
+def judged_loops(stdout: str, loops: int, ran: list[object], wanted: tuple[str, ...]) -> str:
     """A driver's last line says what every loop ran and how it ended."""
     try:
         told = json.loads(stdout.rstrip().rpartition("\n")[2])["loops"]
@@ -207,8 +215,8 @@ def judged_loops(stdout: str, loops: int, ran: list[object], wanted: str) -> str
     wrong = [name for name, loop in told.items() if loop["ran"] != ran]
     if wrong:
         return f"ran {told[wrong[0]]['ran']} ({', '.join(wrong)})"
-    silent = [name for name, loop in told.items() if wanted not in loop["text"]]
-    return f"no {wanted!r} ({', '.join(silent)})" if silent else ""
+    silent = [name for name, loop in told.items() if not any(text in loop["text"] for text in wanted)]
+    return f"no {wanted[0]!r} ({', '.join(silent)})" if silent else ""
 
 
 def touched(work: Path) -> str:

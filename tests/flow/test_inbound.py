@@ -203,3 +203,14 @@ def test_an_error_while_looking_refuses(ask, provider, monkeypatch):
     answer, [ended] = ask("openai", MASK)
     assert (answer.status_code, ended.exchange.error_code) == (400, "policy_error")
     assert provider.received == []
+
+
+@pytest.mark.parametrize("name", DIALECTS)
+def test_a_key_that_a_result_writes_with_escapes_does_not_reach_the_model(ask, provider, name):
+    policy = TOP + "- {id: keys, at: tool_result, detect: [secret], effect: redact}\n"
+    answer, [ended] = ask(name, policy, result='{"key": "\\u0073k-ant-api03-' + "aB1c" * 10 + '"}')
+    assert answer.status_code == 200
+    sent = provider.received[0][1].decode()
+    assert "[secret]" in sent
+    assert "aB1c" not in sent
+    assert heard(ended) == [("tool_result", "keys", "redact", "secret", "redacted")]

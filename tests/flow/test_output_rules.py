@@ -205,9 +205,9 @@ def test_a_sdk_reads_the_masked_answer(name, stream, house, provider):
     answers(provider, wire, SAID, stream=stream)
     assert wire.ask(at.url, stream) == (MASKED, [], ENDS_WELL[name], 5)
     ended = at.ended()[0]
-    (finding,) = ended.findings
-    assert (finding.validator, finding.code, finding.action) == ("output", "card", "redacted")
-    assert "mask" in finding.detail
+    (heard,) = ended.heard
+    assert (heard.hook, heard.rule, heard.detector, heard.effect, heard.action) == ("output", "mask", "card", "redact", "redacted")
+    assert len(heard.original) == 32
     assert CARD not in str(at.records())
     assert ended.exchange.state == "complete"
     assert ended.exchange.output_preview == MASKED
@@ -227,7 +227,8 @@ def test_a_sdk_reads_what_stood_before_an_answer_was_denied_and_why(name, stream
     assert (calls, reason, tokens) == ([], ENDS_WELL[name], 5)
     ended = at.ended()[0]
     assert ended.exchange.state == "denied"
-    assert [(f.code, f.action) for f in ended.findings] == [("secret", "denied")]
+    assert [(h.rule, h.detector, h.action) for h in ended.heard] == [("no-keys", "secret", "denied")]
+    assert [(f.code, f.action) for f in ended.findings] == [("withheld", "denied")]
     assert KEY not in str(at.records())
     assert text.rpartition("decision ")[2].rstrip("]") in ended.findings[0].detail
 
@@ -251,15 +252,13 @@ def test_a_call_beside_masked_words_is_the_clients_to_run(name, stream, house, p
     assert (text, calls) == (MASKED, ["get"])
 
 
-@pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
-@pytest.mark.parametrize("pieces", [SAID, TOLD], ids=["card", "key"])
-def test_a_shadow_rule_is_heard_and_changes_nothing(name, stream, pieces, house, provider):
+def test_a_shadow_rule_is_heard_and_changes_nothing(name, house, provider):
     wire, at = WIRES[name], house(SHADOW)
-    answers(provider, wire, pieces, stream=stream)
-    assert wire.ask(at.url, stream)[0] == "".join(pieces)
-    (finding,) = at.ended()[0].findings
-    assert finding.action == "none"
-    assert "in shadow mode" in finding.detail
+    for count, (stream, pieces) in enumerate([(False, SAID), (True, SAID), (True, TOLD)], 1):
+        answers(provider, wire, pieces, stream=stream)
+        assert wire.ask(at.url, stream)[0] == "".join(pieces)
+        (heard,) = at.ended(count)[-1].heard
+        assert (heard.mode, heard.action) == ("shadow", "none")
 
 
 def test_words_leave_while_the_provider_still_speaks(name, house, provider):
@@ -291,4 +290,19 @@ def test_agents_without_output_rules_get_the_providers_bytes(name, house, provid
     wire, at = WIRES[name], house("policy: 1\nid: p\nagents: ['*']\nallow: [get]\n")
     answers(provider, wire, SAID, stream=True)
     assert CARD in wire.ask(at.url, True)[0]
-    assert at.ended()[0].findings == ()
+    assert at.ended()[0].heard == ()
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
+def test_words_of_a_round_that_the_client_never_saw_are_masked_on_record_when_it_comes_back(stream, house, provider):
+    wire, at = WIRES["gemini"], house(POLICY.replace("on_deny: explain", "on_deny: steer").replace("[get]", "[other]"))
+    made = wire.stream([f"{CARD} "], True)[-1:] if stream else [wire.whole(f"{CARD} ", True)]
+    first = provider.sse(*made) if stream else provider.json(made[0])
+    broken = provider.raw(b"{", "200 OK")
+
+    async def answer(reader, writer, body):
+        await (first if len(provider.received) == 1 else broken)(reader, writer, body)
+
+    provider.answer = answer
+    assert "NOT executed" in wire.ask(at.url, stream)[0]
+    assert CARD not in at.ended()[0].exchange.output_preview

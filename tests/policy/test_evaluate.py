@@ -457,6 +457,16 @@ def test_what_a_denial_by_an_included_file_does_is_said_there_or_by_the_file_tha
     assert evaluate(policies(top, lib=library.format("on_deny: error\n")), facts("get", agent="a")).on_deny == "error"
 
 
+def test_of_several_policies_the_fewest_denials_end_a_session_and_only_where_they_are_in_force(policies):
+    library = "policy: 1\nid: lib\ndenials: {end_session_after: 3}\n"
+    tops = [HOW.format("p0") + "denials: {end_session_after: 5}\n", HOW.format("p1") + "include: [lib.yaml]\n"]
+    shadow = HOW.format("p2") + "mode: shadow\ndenials: {end_session_after: 1}\n"
+    assert policies(*tops, shadow, lib=library).ends_session_after("a") == 3
+    assert policies(tops[0], shadow).ends_session_after("a") == 5
+    assert policies(shadow, HOW.format("p3")).ends_session_after("a") is None
+    assert policies(tops[0]).ends_session_after("b") is None
+
+
 STRICTER = [(("explain", "steer"), "explain"), (("steer", "error"), "error"), (("error", "explain"), "error")]
 
 

@@ -135,19 +135,12 @@ def test_a_broken_folder_tells_the_problems_of_all_its_files():
     ("rule", "word"),
     [
         ("replace: x", "replace"),
-        ("on_deny: stop", "on_deny: stop"),
     ],
 )
 def test_a_rule_that_this_version_cannot_enforce_is_refused(rule, word):
     [(_, line, column, said)] = problems(a=TOP + f"rules:\n- id: r\n  {rule}\n")
     assert (line, column) == (7, 3)
     assert word in said
-    assert "not supported by this version" in said
-
-
-@pytest.mark.parametrize("line", ["on_deny: stop"])
-def test_a_file_that_this_version_cannot_enforce_is_refused(line):
-    [(_, _, _, said)] = problems(a=TOP + line + "\n")
     assert "not supported by this version" in said
 
 

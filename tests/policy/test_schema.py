@@ -48,7 +48,7 @@ def shape_problems():
 BEYOND_A_SCHEMA = {
     *("rule_both_conditions", "no_policy_key", "four_eyes_without_ask", "until_without_shadow"),
     *("at_output_ask", "at_output_empty", "at_output_whole_text", "at_request_tools", "at_result_steer"),
-    *("redact_nothing", "stream_at_call"),
+    *("redact_nothing", "stream_at_call", "test_of_nothing", "test_of_two_things", "test_call_text", "test_text_args"),
 }
 
 

@@ -4,8 +4,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway.answering.screens import OutputScreen
 from gateway.exchange import Caller, Message, ProposedBefore
 from gateway.policy import EMPTY, Conversation, Sight, load, screen
+from gateway.textwindow import Window
 from gateway.validators.detectors import DETECTORS, Detector
 
 TOP = "policy: 1\nid: p\nagents: ['a*']\nallow: ['*']\nvars: {words: [alpha]}\nrules:\n"
@@ -59,15 +61,6 @@ def test_the_verdict_is_that_of_the_most_restrictive_rule():
     assert [hit.rule for hit in came[f"{CARD} {key}"].hits] == ["mask", "no"]
 
 
-def test_only_what_denies_and_is_in_force_stops_a_text():
-    rules = "".join(
-        f"- {{id: {name}, at: output, detect: [card], {rest}}}\n"
-        for name, rest in (("a", "effect: deny"), ("b", "effect: redact"), ("c", "mode: shadow"))
-    )
-    one = made(rules)
-    assert {hit.rule: one.stops(hit) for hit in one.find(CARD)} == {"a": True, "b": False, "c": False}
-
-
 def test_a_shadow_rule_changes_nothing_and_is_told():
     one = made("- {id: s, at: output, detect: [card], effect: redact, mode: shadow}\n- {id: w, at: output, detect: [card], effect: warn}\n")
     found = one.find(CARD)
@@ -77,6 +70,12 @@ def test_a_shadow_rule_changes_nothing_and_is_told():
     assert (verdict.effect, verdict.would) == ("warn", "redact")
     alone = made("- {id: s, at: output, detect: [card], mode: shadow}\n")
     assert (alone.verdict(alone.find(CARD)).effect, alone.verdict(alone.find(CARD)).code) == ("allow", "shadow")
+
+
+def test_a_screen_acts_where_a_rule_in_force_could_change_a_text():
+    shadow = MASK.replace("effect: redact", "effect: redact, mode: shadow")
+    warning = MASK.replace("effect: redact", "effect: warn")
+    assert [made(rules).acts for rules in (MASK, shadow, warning)] == [True, False, False]
 
 
 def test_a_file_in_shadow_mode_has_only_shadow_rules():
@@ -117,7 +116,6 @@ def test_a_condition_alone_is_about_all_of_the_text():
     assert one.buffers
     assert hits(one, "so: alpha") == [("so: alpha", "", "r", "deny", "enforce", False)]
     assert one.find("beta") == []
-    assert one.settled("alpha", one.find("alpha")) == 0
 
 
 def test_a_result_is_seen_as_what_it_says():
@@ -179,7 +177,6 @@ def test_a_detector_that_fails_denies_whatever_the_rule_wants(monkeypatch, effec
     assert (hit.start, hit.end, hit.effect, hit.error, hit.mode) == (0, 8, "deny", True, "enforce")
     verdict = one.verdict([hit])
     assert (verdict.effect, verdict.released, verdict.code) == ("deny", False, "policy_error")
-    assert one.settled("any text", [hit]) == 0
 
 
 def test_a_detector_that_fails_may_be_ignored_and_is_told(monkeypatch):
@@ -226,16 +223,15 @@ SAID = [
 
 
 def streamed(one, deltas):
-    """A stream as it leaves, with nothing but what `Screen` says: each time what is settled, at the end the rest."""
-    behind, waiting = "", ""
+    """A stream as it leaves through the window that answers go through."""
+    window, left, said = Window(OutputScreen(one)), 0, ""
     for at, delta in enumerate(deltas):
-        waiting += delta
-        seen = behind + waiting
-        found = [hit for hit in one.find(seen) if hit.start >= len(behind)]
-        upto = len(seen) if at == len(deltas) - 1 else max(len(behind), one.settled(seen, found))
-        acted = [one.moved(h, h.start - len(behind), h.end - len(behind)) for h in found if h.start < upto]
-        yield one.redacted(seen[len(behind) : upto], acted)
-        behind, waiting = seen[max(0, upto - one.look_back) : upto], seen[upto:]
+        said += delta
+        window.feed(delta)
+        if at == len(deltas) - 1:
+            window.finish()
+        yield window.said(left, said[left : window.settled])
+        left = window.settled
 
 
 @given(st.lists(st.sampled_from(SAID) | st.text("41 -.@a", max_size=9), max_size=9), st.data())
@@ -261,8 +257,14 @@ def test_no_part_of_a_secret_leaves_wherever_it_is_cut(secret):
         assert secret[:6] not in "".join(out)
 
 
-def test_what_has_left_is_only_held_as_long_as_it_must():
-    one = made(MASK)
-    assert one.look_back == 68
-    assert one.settled("x" * 100, []) == 32
-    assert one.settled("x" * 50, []) == 0
+def test_a_stream_is_held_for_its_longest_detector():
+    assert made(MASK).look_back == 68
+    assert made("- {id: r, at: output, detect: [card]}\n").look_back < 30
+
+
+def test_a_private_key_as_long_as_they_get_never_leaves_in_part():
+    key = KEY.replace(LINE, LINE * 9)
+    text = f"{'words ' * 99}{key} and more {'words ' * 99}"
+    for size in (1, 7, 64, 1000):
+        out = "".join(streamed(made(ALL), [text[at : at + size] for at in range(0, len(text), size)]))
+        assert out == text.replace(key, "[secret]")

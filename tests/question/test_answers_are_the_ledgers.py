@@ -97,6 +97,9 @@ frames = st.sampled_from([
     "SELECT id, agent FROM exchanges WHERE {} ORDER BY id",
     "SELECT count(*), sum(cost) FROM exchanges WHERE {}",
     "SELECT * FROM exchanges WHERE {} ORDER BY started_at DESC LIMIT 5",
+    "SELECT * FROM exchanges AS e WHERE {} ORDER BY e.started_at LIMIT 3 OFFSET 2",
+    "SELECT * EXCLUDE (usage_raw) FROM exchanges WHERE {} ORDER BY input_tokens DESC, id LIMIT 4",
+    "FROM exchanges WHERE {} ORDER BY duration_us LIMIT 400",
     "SELECT c.id FROM calls c JOIN (SELECT * FROM exchanges WHERE {}) e ON e.id = c.exchange_id ORDER BY 1",
     "SELECT id FROM exchanges WHERE {} UNION ALL SELECT id FROM exchanges WHERE NOT ({}) ORDER BY 1",
 ])  # fmt: skip

@@ -31,12 +31,12 @@ SEGMENT = Segment("3" * 32, 0, "4" * 32, 0)
 def test_a_question_that_takes_too_long_is_killed_and_the_next_is_answered(
     ledger: Ledger, office: Office, ask: Callable[..., dict[str, Any]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(office_module, "QUERY_SECONDS", 1.5)
+    monkeypatch.setattr(office_module, "QUERY_SECONDS", 4.0)
     began = time.monotonic()
     with pytest.raises(Refused) as refused:
         office.ask(ledger, Question(ENDLESS))
     assert refused.value.code == "sql_timeout"
-    assert time.monotonic() - began < 6
+    assert time.monotonic() - began < 15
     assert ask("SELECT count(*) FROM calls")["rows"] == [[300]]
 
 
@@ -188,11 +188,14 @@ NEEDS = Needs([Need("calls", ["id"], [[]])])
         (Needs([Need("calls", [], [])]),),
         (Needs([Need("schema_migrations", ["nope"], [])]),),
         (Needs([Need("calls", ["id"], [[Condition('1=1 OR "id', "=", "x")]])]),),
+        (Needs([Need("calls", ["id"], [[Condition("id", "=", "x")] * 1000])]),),
+        (Needs([Need("calls", ["id"], [[]] * 1000)]),),
         (NEEDS, Fetch("exchanges_ended")),
         (NEEDS, Done(1, False, wire.MAX_BODY + 1)),
         (NEEDS, Done(1, False, -1)),
         (NEEDS, Done(1, False, 10), b"short"),
-        (NEEDS, NEEDS),
+        (NEEDS, Needs([Need("boots", ["run"], [[]])])),
+        (NEEDS, Needs([Need("calls", ["nope"], [[]])])),
         (NEEDS, Failed("unauthorized", "the code is none of a reader's")),
         (NEEDS, b"\0\0\0\1"),
     ],

@@ -17,7 +17,7 @@ class Cards:
     """Finds card numbers, and `never say` for which the answer ends."""
 
     look_back = 19
-    buffers = False
+    buffers = rewrites_signed = False
 
     def __init__(self, effect="redact"):
         self.effect = effect
@@ -31,6 +31,9 @@ class Cards:
 
     def replaces(self, hit):
         return hit.effect == "redact"
+
+    def waits(self, text):
+        return None
 
     def everywhere(self, hit):
         return False

@@ -425,9 +425,11 @@ def test_what_waits_of_one_choice_leaves_before_its_call_and_the_others_go_on(ca
     stage = Screening(cards(), DIALECTS["openai.chat"].TEXTS.streamed(), explain=lambda hits: WHY, note=lambda hit, words: None)
     one, other = chat_delta({"content": "one"}), chat_delta({"content": "other"}).replace(b'"index":0', b'"index":1')
     assert stage.through(one + other) == b""
+    assert stage.differs
     assert stage.settle(0) == one
     assert stage.settle(7) == b""
     assert stage.settle() == other
+    assert not stage.differs
 
 
 def test_a_screen_that_needs_the_whole_text_gets_it_before_anything_leaves(screened, needs_all):

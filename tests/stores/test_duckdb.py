@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from gateway.errors import StartError
-from gateway.stores import Batch, Offset, Refused, StoreTrouble, sums
+from gateway.stores import Batch, Offset, Refused, StoreTrouble, opening, sums
 from gateway.stores import duckdb as module
 from gateway.stores.bodies import CONTENT
 from gateway.stores.duckdb import Ledger
@@ -427,6 +427,11 @@ def test_read_only_needs_a_ledger_of_this_schema(tmp_path: Path, make: Any) -> N
         con.execute("DELETE FROM schema_migrations WHERE number = 2")
     with pytest.raises(StartError, match="older schema"):
         Ledger(path, read_only=True)
+
+
+def test_no_two_migrations_have_one_number() -> None:
+    numbers = [int(file.name.split("_")[0]) for file in opening.migrations()]
+    assert len(set(numbers)) == len(numbers)
 
 
 def test_a_migration_that_fails_refuses_the_start_and_keeps_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,6 +16,11 @@ from gateway.stores.duckdb import Ledger
 from gateway.trace.record import CallRow, Ended, MediaRow, MessageRow, PromptRow
 
 
+@pytest.fixture(autouse=True)
+def small_files_wear_out_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(forgetting, "DEAD_LEAST", 0)
+
+
 def us(text: str) -> int:
     return int(dt.datetime.fromisoformat(text + "+00:00").timestamp() * 1e6)
 
@@ -167,3 +172,19 @@ def test_a_file_that_cannot_be_written_anew_stays_and_is_used(tmp_path: Path, ma
     again = Ledger(path)
     assert rows(again, "SELECT count(*) FROM exchanges") == [[6]]
     again.close()
+
+
+def test_a_file_is_worn_when_much_of_it_is_dead_or_little_has_been_for_a_week(
+    tmp_path: Path, make: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(forgetting, "DEAD_LEAST", 50)
+    ledger = filled(tmp_path / "ledger.duckdb", make, Cutoffs(None, us("2026-10-10T00:00:00")))
+    tend_to_the_end(ledger)
+    con = ledger._con
+    assert con.execute("SELECT sum(dead) FROM ledger.wear").fetchall()[0][0] > 0
+    assert not forgetting.worn(con, "ledger")
+    con.execute("UPDATE ledger.wear SET since = since - to_days(8)")
+    assert forgetting.worn(con, "ledger")
+    con.execute("UPDATE ledger.wear SET since = since + to_days(8), dead = 51")
+    assert forgetting.worn(con, "ledger")
+    ledger.close()

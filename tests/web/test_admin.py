@@ -14,11 +14,14 @@ import msgspec
 import pytest
 
 from gateway.config import Approvals
+from gateway.errors import JournalUnavailable
 from gateway.question.office import Office
+from gateway.question.snapshots import Snapshot, Snapshots
 from gateway.question.wire import Question, Reply
 from gateway.state.sqlite_approvals import SqliteApprovals
 from gateway.stores import Answer, Refused
 from gateway.stores.duckdb import Ledger
+from gateway.trace.record import Asked, Record
 from gateway.web import admin
 from gateway.web.admin import Status
 from gateway.web.approvals import ApprovalsDesk
@@ -36,6 +39,8 @@ class Desk:
         self.ledger = ledger
         self.now = Status(ready=True, lag_bytes=0, records=3, ledger="v")
         self.past: list[tuple[str, bytes]] = []
+        self.written: list[Record] = []
+        self.full = False
         self.tails: list[Tail] = []
         self.approvals = SqliteApprovals(Path(tempfile.mkdtemp()) / "state.sqlite")
 
@@ -47,6 +52,17 @@ class Desk:
 
     def ask(self, question: Question) -> Reply:
         return OFFICE.ask(self.ledger, question)
+
+    def snapshot(self, since: str | None = None, *, parquet: bool = False) -> Snapshot:
+        return Snapshots(Path(tempfile.mkdtemp())).make(self.ledger, self.ledger.views(), since=since, parquet=parquet)
+
+    async def write(self, record: Record) -> None:
+        if self.full:
+            raise JournalUnavailable("no space left on device")
+        self.written.append(record)
+
+    def views(self) -> Mapping[str, Mapping[str, str]]:
+        return self.ledger.views()
 
     def subscribe(self) -> Tail:
         tail = Tail(asyncio.get_running_loop(), self.tails.remove)
@@ -101,6 +117,7 @@ def test_not_ready_is_503_and_says_what_is_wrong(desk: Desk) -> None:
 
 
 GUARDED = [("POST", "/sql"), ("GET", "/tail"), ("GET", "/queries"), ("GET", "/queries/latest_decisions")]
+GUARDED += [("GET", "/views"), ("POST", "/snapshots")]
 GUARDED += [("GET", "/approvals"), ("GET", "/approvals/apr_1"), ("POST", "/approvals/apr_1/approve"), ("POST", "/approvals/apr_1/deny")]
 
 
@@ -271,7 +288,7 @@ def test_queries_are_read_with_title_and_parameters(tmp_path: Path) -> None:
     (tmp_path / "plain.sql").write_text("SELECT 1")
     (tmp_path / "full.sql").write_text("-- title: Full\n-- param: days = 7\n-- param: agent = %\nSELECT 1")
     (tmp_path / "Not-A-Name.sql").write_text("SELECT 1")
-    found = admin.queries.read_all(tmp_path)
+    found = {name: query for name, query in admin.queries.read_all(tmp_path).items() if query.own}
     assert list(found) == ["full", "plain"]
     assert (found["full"].title, found["full"].params) == ("Full", {"days": "7", "agent": "%"})
     assert (found["plain"].title, found["plain"].params) == ("plain", {})
@@ -323,3 +340,38 @@ def test_an_error_points_at_its_place(desk: Desk, sql: str, position: int | None
         assert shown == ""
         at = len(caret) - 1 - len("LINE 1: ")
         assert 0 <= at <= len(sql.split("\n")[int(line[5]) - 1])
+
+
+def test_what_can_be_asked_about_is_listed_with_its_columns_and_types(desk: Desk) -> None:
+    views = send(desk, "GET", "/views").json()["views"]
+    assert set(views) == desk.ledger._catalogue.public
+    assert list(views["calls"].items())[:3] == [("exchange_id", "VARCHAR"), ("id", "VARCHAR"), ("decided_at", "TIMESTAMP")]
+    assert views["cost_daily"]["cost"].startswith("DECIMAL")
+
+
+def test_every_question_is_on_record_with_its_outcome(desk: Desk) -> None:
+    for sql in ("SELECT * FROM range(3)", "DROP TABLE calls", "SELECT * FROM duckdb_settings()"):
+        send(desk, "POST", "/sql", json={"sql": sql, "limit": 2})
+    asked = [each.question for each in desk.written if isinstance(each, Asked)]
+    assert [(each.outcome, each.row_count, each.truncated) for each in asked] == [
+        ("answered", 2, True), ("sql_error", None, None), ("sql_refused", None, None),
+    ]  # fmt: skip
+    assert asked[0].sql == "SELECT * FROM range(3)"
+    assert asked[0].elapsed_us is not None
+    assert asked[0].elapsed_us > 0
+
+
+def test_no_answer_leaves_that_is_not_on_record(desk: Desk) -> None:
+    desk.full = True
+    answer = send(desk, "POST", "/sql", json={"sql": "SELECT 1"})
+    assert (answer.status_code, answer.json()["error"]["code"]) == (503, "audit_unavailable")
+
+
+def test_a_snapshot_is_made_where_the_book_keeps_them(desk: Desk) -> None:
+    made = send(desk, "POST", "/snapshots", json={"since": "2026-01-01"}).json()
+    assert Path(made["path"]).is_file()
+    assert send(desk, "POST", "/snapshots", content=b"").status_code == 200
+    assert (Path(send(desk, "POST", "/snapshots", json={"parquet": True}).json()["path"]) / "calls.parquet").is_file()
+    assert send(desk, "POST", "/snapshots", json={"since": "no time"}).json()["error"]["code"] == "bad_since"
+    for wrong in ({"since": 1}, {"out": "/etc/passwd"}, []):
+        assert send(desk, "POST", "/snapshots", json=wrong).status_code == 400

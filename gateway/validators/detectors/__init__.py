@@ -13,15 +13,17 @@ from typing import Final
 
 from gateway.validators.detectors.card import CARD
 from gateway.validators.detectors.email import EMAIL
+from gateway.validators.detectors.escapes import WrittenOut, escaped
 from gateway.validators.detectors.folding import folded
 from gateway.validators.detectors.iban import IBAN
 from gateway.validators.detectors.matching import Detector, Span
 from gateway.validators.detectors.phone import PHONE
 from gateway.validators.detectors.secret import SECRET
 from gateway.validators.detectors.ssn import SSN
+from gateway.validators.detectors.text_call import TEXT_CALL
 from gateway.validators.detectors.urls import urls
 
-DETECTORS: Final[Mapping[str, Detector]] = {one.name: one for one in (CARD, EMAIL, IBAN, PHONE, SECRET, SSN)}
+DETECTORS: Final[Mapping[str, Detector]] = {one.name: one for one in (CARD, EMAIL, IBAN, PHONE, SECRET, SSN, TEXT_CALL)}
 """Those that need nothing said beside their name; `urls` is made with the hosts that it lets pass."""
 
-__all__ = ["DETECTORS", "Detector", "Span", "folded", "urls"]
+__all__ = ["DETECTORS", "Detector", "Span", "WrittenOut", "escaped", "folded", "urls"]

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from gateway.validators.detectors.matching import Detector, Span, alone, compiled, each
+from gateway.validators.detectors.matching import Detector, Span, alone, compiled, digits, each
 
 _FORMS: Final = tuple(
     compiled(form)
@@ -29,12 +29,16 @@ _ISSUED: Final = compiled(
     rb"|35(?:2[89]|[3-8][0-9])[0-9]{12,15}"  # JCB
     rb"|(?:50[0-9]|5[6-9][0-9]|6[0-9]{2})[0-9]{10,16}"  # Maestro
 )
+_FEWEST: Final = 13
+"""Digits of the shortest number."""
 _DOUBLED: Final = bytes.maketrans(b"0123456789", b"0246813579")
 """A digit twice, its digits added."""
 _VALUES: Final = bytes.maketrans(b"0123456789", bytes(range(10)))
 
 
 def _spans(text: bytes) -> Iterator[Span]:
+    if digits(text) < _FEWEST:
+        return
     found = [found.span() for form in _FORMS for found in each(form, text)]
     for start, end in sorted(found):
         number = text[start:end].replace(b" ", b"").replace(b"-", b"")

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from gateway.validators.detectors.matching import Detector, Span, alone, compiled, each
+from gateway.validators.detectors.matching import Detector, Span, alone, compiled, digits, each
 
 _INTERNATIONAL: Final = compiled(rb"(?:\+[1-9]|\b00[1-9][0-9]{0,2}[ ./()-])[0-9 ./()-]{6,28}[0-9]")
 _NATIONAL: Final = tuple(
@@ -22,11 +22,16 @@ _NATIONAL: Final = tuple(
 )
 _TRUNK: Final = compiled(rb"\b\(?0[1-9][0-9]{1,4}\)?[ /-][0-9 /-]{4,11}[0-9]\b|\(0[1-9][0-9]{1,4}\) ?[0-9 /-]{4,11}[0-9]\b")
 
+_FEWEST: Final = 8
+"""Digits of the shortest number of any of these forms."""
+
 
 def _spans(text: bytes) -> Iterator[Span]:
+    if digits(text) < _FEWEST:
+        return
     found: list[Span] = [span for form in _NATIONAL for one in each(form, text) if alone(text, span := one.span(), b"-./")]
     found += (span for one in each(_INTERNATIONAL, text) if (span := _international(text, *one.span())))
-    found += (span for one in each(_TRUNK, text) if 10 <= _digits(text, *(span := one.span())) <= 12)
+    found += (span for one in each(_TRUNK, text) if 10 <= digits(text[slice(*(span := one.span()))]) <= 12)
     yield from sorted(set(found))
 
 
@@ -34,19 +39,15 @@ def _international(text: bytes, start: int, end: int) -> Span | None:
     """The number up to the last group with which it has no more than 15 digits (E.164), or None when it is no number."""
     if text[start - 1 : start].isalnum():
         return None
-    while _digits(text, start, end) > 15 or text[end : end + 1].isalnum():
+    while digits(text[start:end]) > 15 or text[end : end + 1].isalnum():
         end = _group_before(text, start, end)
-    return (start, end) if _digits(text, start, end) >= 8 else None
+    return (start, end) if digits(text[start:end]) >= _FEWEST else None
 
 
 def _group_before(text: bytes, start: int, end: int) -> int:
     """Where the group before the last one ends; `start` when there is none."""
     rest = text[start:end].rstrip(b"0123456789").rstrip(b" ./()-")
     return start + len(rest)
-
-
-def _digits(text: bytes, start: int, end: int) -> int:
-    return sum(0x30 <= byte <= 0x39 for byte in text[start:end])
 
 
 PHONE: Final = Detector("phone", 36, _spans)

@@ -65,6 +65,8 @@ _ENTROPY: Final = 3.3
 
 
 def _spans(text: bytes) -> Iterator[Span]:
+    if len(text) < _SHORTEST:
+        return
     found = [one.span() for one in runs(_FORMS, text)]
     if b"PRIVATE KEY" in text:
         found += (one.span() for one in runs(_PRIVATE_KEY, text))

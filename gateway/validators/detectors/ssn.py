@@ -9,12 +9,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from gateway.validators.detectors.matching import Detector, Span, alone, compiled, each
+from gateway.validators.detectors.matching import Detector, Span, alone, compiled, digits, each
 
 _FORM: Final = compiled(rb"\b[0-8][0-9]{2}(?:-[0-9]{2}-| [0-9]{2} )[0-9]{4}\b")
 
 
 def _spans(text: bytes) -> Iterator[Span]:
+    if digits(text) < 9:
+        return
     for found in each(_FORM, text):
         area, group, serial = text[found.start() : found.end()].replace(b" ", b"-").split(b"-")
         given_out = area not in (b"000", b"666") and group != b"00" and serial != b"0000"

@@ -172,6 +172,17 @@ STRANGE = {
 }
 
 
+DIGITS_APART = " x" * 40 + " 1 x" * 20
+"""Enough digits for any number, too far from each other and from the text to be one or to belong to one."""
+
+
+@pytest.mark.parametrize("detector", DETECTORS.values(), ids=DETECTORS.keys())
+@given(st.lists(st.sampled_from([*"0123456789 -./()+@aGB", "4111", "49 30", "password: "]), max_size=30).map("".join))
+def test_a_text_with_few_digits_is_searched_as_one_with_many(detector, text):
+    assert detector.find(text) == [span for span in detector.find(text + DIGITS_APART) if span[0] < len(text)]
+
+
+
 @pytest.mark.parametrize("detector", ALL, ids=lambda one: one.name)
 def test_strange_texts_take_no_time_that_hurts(detector):
     for text in STRANGE:

@@ -1,0 +1,6 @@
+-- title: Calls that wait for a person, the longest first
+SELECT created_at, expires_at, date_diff('second', created_at, now()::TIMESTAMP) AS waits_s, agent, "user", tool, arguments, policy, rule,
+       message, four_eyes, id
+FROM approvals
+WHERE state = 'pending' AND expires_at > now()::TIMESTAMP
+ORDER BY created_at
