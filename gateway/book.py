@@ -260,7 +260,7 @@ class Book:
         self._troubles += trouble.at_fault is not None
         with contextlib.suppress(Exception):
             self.store.close()
-        if self._troubles > 1 and trouble.at_fault is not None:
+        if (trouble.proven or self._troubles > 1) and trouble.at_fault is not None:
             self._set_aside(trouble.at_fault)
             self._troubles = 0
         try:

@@ -62,12 +62,13 @@ class Answer(NamedTuple):
 
 class StoreTrouble(Exception):  # noqa: N818 - names a state, not a mistake
     """The store could not take a batch; nothing of it was applied. `broken`: it must be opened anew. `at_fault`: the file that
-    is damaged, where it is not the disk, the memory or the rights around it."""
+    is damaged, where it is not the disk, the memory or the rights around it. `proven`: opening it anew would not help."""
 
-    def __init__(self, message: str, *, broken: bool = False, at_fault: Path | None = None) -> None:
+    def __init__(self, message: str, *, broken: bool = False, at_fault: Path | None = None, proven: bool = False) -> None:
         super().__init__(message)
         self.broken = broken
         self.at_fault = at_fault
+        self.proven = proven
 
 
 class Refused(Exception):  # noqa: N818 - names an answer, not a mistake

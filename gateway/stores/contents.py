@@ -3,7 +3,8 @@
 1. DuckDB's DELETE leaves bytes in the file and a transaction writes one file, so each file has its own place in the journal. Content is
    committed before the facts that go with it: after a kill it may be ahead of them, never behind, and what it has is not taken twice.
 2. A file that is missing or damaged is replaced by an empty one that says `refilling`: the journal is read again from its beginning, the
-   ledger and the other months pass over what they have. The ledger's table `content_months` tells which files there should be.
+   ledger and the other months pass over what they have. The ledger's table `content_months` tells which files there should be, and how many
+   transactions of each: one that has fewer (its log was lost) is filled from where it stands.
 3. A body is filed by when it was first seen. One that was stored lately is not stored again; twice is harmless, the views show it once.
 4. The catalogue `content` is in memory and unites the months in views; the ledger's own views speak of these only.
 
@@ -15,6 +16,7 @@ removing a month takes no time, where a rewrite takes 4 s per GB and as much roo
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import re
 from collections import OrderedDict
@@ -53,16 +55,15 @@ class Contents:
     def __init__(self, con: duckdb.DuckDBPyConnection, folder: Path, *, read_only: bool = False) -> None:
         self.at_work: Path | None = None
         self.taken_away = False
+        self._untold: set[str] = set()
         self._con, self._folder, self._read_only = con, folder, read_only
         self._types = _types(con)
         self._months: dict[str, _Month] = {}
         self._seen: OrderedDict[tuple[str, ...], None] = OrderedDict()
         for month in _found(folder):
             self._open(month)
-        for month in _registered(con) - self._months.keys():
-            log.error("%s is missing; it is filled again from the journal", self._path(month))
-            if not read_only:
-                self._create(month, refilling=True)
+        for name, writes in _registered(con).items():
+            self._make_good(name, writes)
         self._unite()
         self._recall()
 
@@ -117,6 +118,7 @@ class Contents:
     def _remove(self, name: str) -> None:
         """First out of the list of what there should be: a file that is missing there is not made again."""
         month = self._months.pop(name)
+        self._untold.discard(name)
         self._con.execute("DELETE FROM ledger.content_months WHERE month = ?", [name])
         self._unite()
         self._con.execute(f"DETACH {month.catalogue}")
@@ -130,6 +132,17 @@ class Contents:
             if month.refilling:
                 self._con.execute(f"UPDATE {month.catalogue}.content_file SET refilling = false")
                 month.refilling = False
+
+    def tell(self) -> None:
+        """Writes into the ledger, in its transaction, how far the files are."""
+        if self._untold:
+            rows = [(name, self._months[name].writes) for name in sorted(self._untold)]
+            self._con.execute(f"DELETE FROM ledger.content_months WHERE month IN (SELECT {LISTED})", [as_list(self._untold)])
+            insert(self._con, "ledger.content_months", ("month", "writes"), {"month": "VARCHAR", "writes": "BIGINT"}, rows)
+
+    def told(self) -> None:
+        """That transaction was committed."""
+        self._untold.clear()
 
     def forget_seen(self) -> None:
         """After a failure nobody knows what was stored."""
@@ -166,8 +179,11 @@ class Contents:
         for table, rows in found.items():
             insert(con, f"{month.catalogue}.{table}", CONTENT[table], self._types[table], self._unseen(table, rows))
         self._put_offsets(month, offsets)
+        con.execute(f"UPDATE {month.catalogue}.content_file SET writes = {month.writes + 1}")
         con.execute("COMMIT")
+        month.writes += 1
         month.offsets |= offsets
+        self._untold.add(name)
 
     def _put_offsets(self, month: _Month, offsets: Mapping[str, int]) -> None:
         self._con.execute(f"DELETE FROM {month.catalogue}.content_offsets WHERE segment IN (SELECT {LISTED})", [as_list(offsets)])
@@ -196,12 +212,46 @@ class Contents:
         if not self._months or self._read_only:
             return
         last = self._months[self.months[-1]].catalogue
-        recent = self._con.execute(
-            f"SELECT hash, epoch_us(first_seen) FROM {last}.message_bodies"
-            f" WHERE rowid >= (SELECT max(rowid) FROM {last}.message_bodies) - {SEEN_BODIES // 4}"
-        ).fetchall()
+        try:
+            recent = self._con.execute(
+                f"SELECT hash, epoch_us(first_seen) FROM {last}.message_bodies"
+                f" WHERE rowid >= (SELECT max(rowid) FROM {last}.message_bodies) - {SEEN_BODIES // 4}"
+            ).fetchall()
+        except duckdb.Error as error:
+            self._replace(self.months[-1], str(error))
+            return
         for found, first_seen in recent:
             self._seen[_key("message_bodies", (found, None, None, first_seen))] = None
+
+    def _replace(self, name: str, why: str) -> None:
+        """A file that is damaged where it was not looked at first."""
+        month = self._months.pop(name)
+        unite(self._con, [each.catalogue for each in self._months.values()])
+        with contextlib.suppress(duckdb.Error):  # it is detached, and could not be checkpointed
+            self._con.execute(f"DETACH {month.catalogue}")
+        set_aside(month.path, why)
+        self._create(name, refilling=True)
+        self._unite()
+
+    def damaged(self) -> Path | None:
+        """The first file of which not everything can be read."""
+        found = (month.path for month in self._months.values() if not readable(self._con, month.catalogue, CONTENT))
+        return next(found, None)
+
+    def _make_good(self, name: str, writes: int) -> None:
+        """What the ledger knows of and the file has not."""
+        if self._read_only:
+            return
+        if name not in self._months:
+            log.error("%s is missing; it is filled again from the journal", self._path(name))
+            self._create(name, refilling=True)
+        elif self._months[name].writes < writes:
+            log.error("%s has lost what was written last; it is filled again from the journal", self._path(name))
+            self._refill(self._months[name])
+
+    def _refill(self, month: _Month) -> None:
+        self._con.execute(f"UPDATE {month.catalogue}.content_file SET refilling = true")
+        month.refilling = True
 
     def _open(self, name: str) -> None:
         path = self._path(name)
@@ -220,8 +270,7 @@ class Contents:
             set_aside(path, "the file was taken away and its write-ahead log left behind")
         month = self._attach(name)
         if refilling:
-            self._con.execute(f"UPDATE {month.catalogue}.content_file SET refilling = true")
-            month.refilling = True
+            self._refill(month)
         self._months[name] = month
 
     def _attach(self, name: str) -> _Month:
@@ -230,7 +279,8 @@ class Contents:
         self._con.execute(f"ATTACH {quoted(month.path)} AS {month.catalogue} ({options})")
         if not self._read_only:
             lay_out(self._con, month.catalogue)
-        (schema, month.refilling), *_ = self._con.execute(f"SELECT schema, refilling FROM {month.catalogue}.content_file").fetchall()
+        told = self._con.execute(f"SELECT schema, refilling, writes FROM {month.catalogue}.content_file").fetchall()
+        schema, month.refilling, month.writes = told[0]
         if schema > SCHEMA:
             advice = "start the newer version, or move the file away and it is filled again from the journal"
             raise StartError(f"{month.path} has schema {schema}, this version knows {SCHEMA}: {advice}")
@@ -254,6 +304,17 @@ class _Month:
         self.path, self.catalogue = path, catalogue
         self.offsets: dict[str, int] = {}
         self.refilling = False
+        self.writes = 0
+
+
+def readable(con: duckdb.DuckDBPyConnection, catalogue: str, tables: Iterable[str]) -> bool:
+    """Reads everything: DuckDB looks at a block's checksum when it reads the block."""
+    try:
+        for table in tables:
+            con.cursor().execute(f"SELECT max(hash(t)) FROM {catalogue}.{table} AS t").fetchall()
+    except duckdb.Error:
+        return False
+    return True
 
 
 def begin(con: duckdb.DuckDBPyConnection) -> None:
@@ -282,7 +343,7 @@ def lay_out(con: duckdb.DuckDBPyConnection, catalogue: str) -> None:
     cursor = con.cursor()
     cursor.execute(f"USE {catalogue}")
     cursor.execute((shipped.folder("traces") / "content.sql").read_text(encoding="utf-8"))
-    cursor.execute("INSERT INTO content_file SELECT ?, false WHERE NOT EXISTS (FROM content_file)", [SCHEMA])
+    cursor.execute("INSERT INTO content_file SELECT ?, false, 0 WHERE NOT EXISTS (FROM content_file)", [SCHEMA])
     cursor.close()
 
 
@@ -303,9 +364,13 @@ def _found(folder: Path) -> Iterator[str]:
             yield name[1]
 
 
-def _registered(con: duckdb.DuckDBPyConnection) -> set[str]:
-    known = con.execute("FROM duckdb_tables() WHERE database_name = 'ledger' AND table_name = 'content_months'").fetchall()
-    return {month for (month,) in con.execute("SELECT month FROM ledger.content_months").fetchall()} if known else set()
+def _registered(con: duckdb.DuckDBPyConnection) -> dict[str, int]:
+    """Month → transactions; nothing in a ledger from before there were such."""
+    known = con.execute(
+        "FROM duckdb_columns() WHERE database_name = 'ledger' AND table_name = 'content_months' AND column_name = 'writes'"
+    ).fetchall()
+    rows = con.execute("SELECT month, coalesce(writes, 0) FROM ledger.content_months").fetchall() if known else []
+    return dict(rows)
 
 
 def _catalogue(month: str) -> str:

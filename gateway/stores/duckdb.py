@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import re
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -26,11 +27,12 @@ import duckdb
 import msgspec
 import pyarrow as pa
 
+from gateway.errors import StartError
 from gateway.retention import Cutoffs
 from gateway.stores import Answer, Applied, Batch, Offset, Refused, StoreTrouble, contents, sql_guard, sums
 from gateway.stores.answers import arrow_stream, collect
 from gateway.stores.catalogue import read_catalogue
-from gateway.stores.contents import Contents
+from gateway.stores.contents import Contents, readable
 from gateway.stores.fold import COLUMNS, Row, Step, fold
 from gateway.stores.forgetting import forget_facts, worn
 from gateway.stores.inserting import LISTED, as_list, insert
@@ -38,7 +40,7 @@ from gateway.stores.lending import Loan, Need, Shape, read_shape
 from gateway.stores.opening import ROW_GROUP, column_types, lay_out_facts, lock_down, open_ledger, schema_version
 from gateway.stores.refusals import QUERY_SECONDS, as_refusal, pointed
 from gateway.stores.rewriting import rewrite
-from gateway.stores.setting_aside import SURROUNDINGS
+from gateway.stores.setting_aside import SURROUNDINGS, set_aside, what_to_do
 from gateway.stores.standing import Standing
 from gateway.trace.segments import Segment
 
@@ -47,6 +49,7 @@ log = logging.getLogger(__name__)
 STUCK_SECONDS = 10.0
 """How long a query may outlive its interruption before `on_stuck` is called."""
 FORGET_EVERY_S = 60.0
+_DAMAGE = re.compile("corrupt|checksum", re.IGNORECASE)
 INTERRUPT_EVERY_S = 0.2
 _ONCE = frozenset({"policy_files", "policy_rules_loaded"})
 """Tables whose rows are written once per policy version."""
@@ -67,21 +70,34 @@ class Ledger:
     ) -> None:
         self.path = path
         self.worn = False
+        self._suspect = False
         self._cutoffs, self._forget_at = cutoffs, 0.0
         self._on_stuck = on_stuck or (lambda: log.critical("a query cannot be stopped"))
         self._memory = Standing()
         self._writing = threading.Lock()
-        self._con = open_ledger(path, read_only=read_only)
         try:
-            self._contents = Contents(self._con, path.parent, read_only=read_only)
+            self._open(read_only=read_only)
+        except duckdb.Error as error:
+            if read_only or SURROUNDINGS.search(str(error)):
+                raise StartError(what_to_do(path, str(error))) from error
+            set_aside(path, str(error))
+            self._open(read_only=False)
+
+    def _open(self, *, read_only: bool) -> None:
+        """Raises StartError, or duckdb.Error for a file that is damaged where it was not looked at first."""
+        folder = self.path.parent
+        self._con = open_ledger(self.path, read_only=read_only)
+        try:
+            self._contents = Contents(self._con, folder, read_only=read_only)
             if not read_only and self._renewed():
-                self._con = open_ledger(path)
-                self._contents = Contents(self._con, path.parent)
+                self._con = open_ledger(self.path)
+                self._contents = Contents(self._con, folder)
             self.version = schema_version(self._con)
             self._types = column_types(self._con)
             self._catalogue = read_catalogue(self._con)
             self._shape = read_shape(self._con)
-            lock_down(self._con, path.parent)
+            lock_down(self._con, folder)
+            self._memory = Standing()
             self._memory.load(self._con)
             self._sums_rows = 0
         except BaseException:
@@ -151,6 +167,7 @@ class Ledger:
             cursor.execute("BEGIN TRANSACTION READ ONLY")
             columns, types, rows, truncated = collect(cursor.execute(sql, dict(params or {})), limit)
         except (duckdb.Error, RuntimeError, MemoryError) as error:
+            self._suspect = self._suspect or _DAMAGE.search(str(error)) is not None
             raise as_refusal(error) from error
         finally:
             watch.stop()
@@ -202,6 +219,8 @@ class Ledger:
 
     def tend(self) -> None:
         """Called when everything there is has been applied. Raises StoreTrouble."""
+        if self._suspect:
+            self._find_damage()
         with self._writing:
             try:
                 self._contents.filled()
@@ -211,6 +230,13 @@ class Ledger:
                 self._forget()
             except duckdb.Error as error:
                 raise self._trouble(error) from error
+
+    def _find_damage(self) -> None:
+        """A question came upon a damaged block: which file is it of?"""
+        self._suspect = False
+        file = self._contents.damaged() or (None if readable(self._con, "ledger", COLUMNS) else self.path)
+        if file is not None:
+            raise StoreTrouble(f"{file.name} is damaged; it is built again from the journal", broken=True, at_fault=file, proven=True)
 
     def _forget(self) -> None:
         """One slice; when there was nothing to forget, not again for a minute."""
@@ -250,13 +276,14 @@ class Ledger:
     def _commit(self, batches: Sequence[Batch]) -> Applied:
         steps = fold((batch.segment, [record for _, record in batch.records]) for batch in batches)
         self._con.execute("BEGIN TRANSACTION")
-        self._con.execute(_REGISTER, [as_list(self._contents.months)])
+        self._contents.tell()
         interrupted = [lost for step in steps for lost in self._write(step)]
         for batch in batches:
             before = self._memory.offset(batch.segment)
             records = before.records + len(batch.records)
             self._put_offset(batch.segment, Offset(batch.next, batch.head, records, before.damage))
         self._con.execute("COMMIT")
+        self._contents.told()
         return Applied(
             sum(len(batch.records) for batch in batches),
             [row for step in steps for row in step.ended_rows],
@@ -312,7 +339,6 @@ class Ledger:
 
 
 _INSERT_OFFSET = "INSERT INTO journal_offsets (next_offset, head, records, damage, segment) VALUES (?, ?, ?, ?, ?)"
-_REGISTER = f"INSERT INTO content_months SELECT {LISTED} EXCEPT SELECT month FROM content_months"
 _UPDATE_OFFSET = "UPDATE journal_offsets SET next_offset = ?, head = ?, records = ?, damage = ? WHERE segment = ?"
 _DELETE_OPEN = f"DELETE FROM exchanges_open WHERE id IN (SELECT {LISTED})"
 _DELETE_INTERRUPTED = f"DELETE FROM exchanges_ended WHERE state = 'interrupted' AND id IN (SELECT {LISTED})"
