@@ -193,6 +193,7 @@ class Visit:
         self.ready = ready
         self._reader = connection
         self._process = process
+        self._ending = threading.Lock()
         self._pipes: dict[str, threading.Thread] = {}
         self._unlent: Exception | None = None
 
@@ -201,9 +202,11 @@ class Visit:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.kill()
-        self._reader.close()
-        if self._process is not None:
-            os.close(self._process)
+        with self._ending:  # who kills it late must not find another process under the same number
+            self._reader.close()
+            process, self._process = self._process, None
+        if process is not None:
+            os.close(process)
 
     def answer(self, lender: Lender, first: Start | Copy, seconds: float) -> Reply:
         """What it says to `first`. Raises Refused."""
@@ -293,11 +296,12 @@ class Visit:
 
     def kill(self) -> None:
         """From any thread."""
-        with contextlib.suppress(OSError):
-            self._reader.shutdown(socket.SHUT_RDWR)
-        if self._process is not None:
+        with self._ending:
             with contextlib.suppress(OSError):
-                signal.pidfd_send_signal(self._process, signal.SIGKILL)
+                self._reader.shutdown(socket.SHUT_RDWR)
+            if self._process is not None:
+                with contextlib.suppress(OSError):
+                    signal.pidfd_send_signal(self._process, signal.SIGKILL)
 
 
 def _widen(pipe: int) -> None:

@@ -40,6 +40,37 @@ def test_a_question_that_takes_too_long_is_killed_and_the_next_is_answered(
     assert ask("SELECT count(*) FROM calls")["rows"] == [[300]]
 
 
+def test_who_ends_a_reader_late_does_not_end_the_next_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first reader's deadline thread is held between seeing the process and sending the signal."""
+    sent: list[int] = []
+    entered, go_on = threading.Event(), threading.Event()
+
+    def slow(process: int, number: int) -> None:
+        entered.set()
+        go_on.wait(5)
+        sent.append(process)
+
+    monkeypatch.setattr(office_module.signal, "pidfd_send_signal", slow)
+    ours, theirs = socket.socketpair()
+    process = os.pidfd_open(os.getpid())
+    visit = office_module.Visit(ours, Ready(os.getpid(), network=True, files=True), process)
+    late = threading.Thread(target=visit.kill)
+    late.start()
+    assert entered.wait(5)
+    leaving = threading.Thread(target=visit.__exit__, args=(None, None, None))
+    leaving.start()
+    leaving.join(0.3)
+    assert leaving.is_alive(), "the descriptor was closed while a signal was on its way to it"
+    go_on.set()
+    late.join(5)
+    leaving.join(5)
+    with pytest.raises(OSError):
+        os.fstat(process)
+    visit.kill()
+    assert sent == [process, process]
+    theirs.close()
+
+
 def test_readers_that_are_no_more_leave_nothing_behind(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(office_module, "QUERY_SECONDS", 3.0)
     own = Office()
