@@ -15,28 +15,32 @@ append to their own journal segments; the book follows them.
 
 The way of a request (`pipeline.relay` is this table):
 
-    receive            app, front          exact path → dialect; limits and time-outs
+    receive            app, front          exact path → dialect; limits and time-outs (`turned_away`: what was no request is on record)
     identify           identify, state     key → caller, session
     decode             dialects            strictly: one meaning or refused
+    stopped?           stopping, state     a session that a denial has stopped is refused
     recall             continuity, state   what the provider keeps for it is this caller's own
-    verify             history, state      what it tells of earlier calls happened, where a policy wants to know
+    verify             history, state      what it tells of earlier calls happened, or is labelled, where a policy wants to know
+    screen             inbound, policy     words of users and results of tools: sent, redacted or refused
     admit              admission           what nobody can judge is refused while a policy enforces
     prompt version     prompt              fingerprint of system prompt and tools
     upstream           upstream            route, connect, stream
     decode the answer  dialects            event by event
     hold and judge     holdback, judge     each call whole; policy and validators; released or replaced
+    look at words      screening           what the answer says: rules at `output` replace words or end it
     ask a person       approvals, waiting  `ask`: the answer is held, the decision found or pending
     steer              steering            a denial may have the model asked again, while nothing has left
     settle and record  bookkeeping, trace  cost, rows, journal: durable before the bytes they belong to
     respond            answering, dialects encoded from what was judged
 
 Shelves (add a file and a line in the registry): `dialects`, `validators`, `state`, `stores`. Engines: `policy`, `prompt`, `upstream`,
-`trace`. Faces: `web`, `cli`, `demo`. `rehearsal` is a provider that plays scripts, for tests and the demo; `bench`
-plays a public attack suite through the gateway, to measure policies.
+`screening`, `trace`, `question` (SQL that people send, answered by a process that can reach nothing). Faces: `web`, `cli`, `demo`.
+`rehearsal` is a provider that plays scripts, for tests and the demo; `bench` plays a public attack suite through the gateway, to measure
+policies.
 
 Who may import whom is a contract in `pyproject.toml`, checked on every change: from `cli` down to `errors`, never upwards; the engines of
-decision (`dialects policy prompt validators trace exchange holdback judge identify cost`) do no I/O and know no clock, randomness or
-environment; policy does not know dialects, and dialects do not know policy.
+decision (`dialects policy prompt validators trace exchange holdback judge screening identify cost`) do no I/O and know no clock,
+randomness or environment; policy does not know dialects, and dialects do not know policy.
 """
 
 __version__ = "0.1.0"

@@ -24,7 +24,7 @@ def admit(visit: Visit, request: Request) -> None:
         caller=x.caller,
         request=request,
         session=session_facts(x.caller, request),
-        conversation=Conversation(request.messages, visit.gateway.reading, whole=not request.continues),
+        conversation=Conversation(request.messages, visit.gateway.reading, whole=not request.continues, forged=visit.forged),
         holds_secret=visit.gateway.redactor.finds,
         address=visit.gateway.scribe.address,
         meter=visit.reserved,

@@ -12,6 +12,7 @@ import re
 from collections.abc import Awaitable, Callable, MutableMapping
 from contextlib import aclosing
 from dataclasses import replace
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from starlette.applications import Starlette
@@ -19,11 +20,13 @@ from starlette.requests import Request as HttpRequest
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from gateway import __version__
+from gateway import __version__, opinions
+from gateway.deadlines import within
 from gateway.dialects import DIALECTS, Dialect
 from gateway.errors import ClientGone, GatewayError, Problem
 from gateway.exchange import Endpoint
 from gateway.pipeline import relay
+from gateway.turned_away import TurnedAway
 from gateway.visit import Gateway, Head, Incoming
 
 Scope = MutableMapping[str, Any]
@@ -40,6 +43,7 @@ class DataPlane:
         self.gateway = gateway
         self.policy_problems: tuple[Problem, ...] = ()
         self.slot = slot
+        self.turned_away = TurnedAway(lambda: self.gateway)
         self._active: dict[asyncio.Task[Any], Incoming] = {}
         self._idle = asyncio.Event()
         self._idle.set()
@@ -50,7 +54,9 @@ class DataPlane:
         if scope["type"] != "http":
             return
         path = scope["raw_path"].decode("latin-1")
-        if path in OPEN_PATHS and scope["method"] in ("GET", "HEAD"):
+        if path == opinions.PATH and scope["method"] == "POST":
+            await (await opinions.feedback(self.gateway, HttpRequest(scope, receive)))(scope, receive, send)
+        elif path in OPEN_PATHS and scope["method"] in ("GET", "HEAD"):
             await self._plain(scope, receive, send)
         else:
             await self._relay(scope, path, receive, send)
@@ -109,7 +115,7 @@ class DataPlane:
 
     def _passing(self, method: str, path: str) -> _Found | None:
         """What the settings let pass, where no dialect serves it."""
-        if any(dialect.endpoints(path) for dialect in DIALECTS.values()):
+        if _here(path):
             return None
         found = self.gateway.routes.passing(method, path)
         return None if found is None else _Found(DIALECTS[found[0]], found[1])
@@ -191,20 +197,21 @@ class _Visitor:
             raise _too_large(limit)
         body = bytearray()
         try:
-            async with asyncio.timeout(self._timeouts.body):
-                more = True
-                while more:
-                    more = await self._piece(body)
-                    if len(body) > limit:
-                        raise _too_large(limit)
+            await within(self._timeouts.body, self._pieces(body, limit))
         except TimeoutError as e:
             raise GatewayError("timeout", "body_timeout", "The request body did not arrive in time.") from e
         self._watcher = asyncio.create_task(self._until_gone())
         return bytes(body)
 
+    async def _pieces(self, body: bytearray, limit: int) -> None:
+        more = True
+        while more:
+            more = await self._piece(body)
+            if len(body) > limit:
+                raise _too_large(limit)
+
     async def _piece(self, body: bytearray) -> bool:
-        async with asyncio.timeout(self._timeouts.body_idle):
-            message = await self._receive()
+        message = await within(self._timeouts.body_idle, self._receive())
         if message["type"] == "http.disconnect":
             raise ClientGone
         body += message.get("body", b"")
@@ -218,13 +225,13 @@ class _Visitor:
             self._task.cancel()
 
     async def _pass_on(self, part: Head | bytes) -> None:
-        async with asyncio.timeout(self._timeouts.write):
-            if isinstance(part, Head):
-                self._started = True
-                headers = [(name.encode("latin-1"), _safe(value)) for name, value in part.headers.items()]
-                await self._send({"type": "http.response.start", "status": part.status, "headers": headers})
-            else:
-                await self._send({"type": "http.response.body", "body": part, "more_body": True})
+        if isinstance(part, Head):
+            self._started = True
+            headers = [(name.encode("latin-1"), _safe(value)) for name, value in part.headers.items()]
+            message = {"type": "http.response.start", "status": part.status, "headers": headers}
+        else:
+            message = {"type": "http.response.body", "body": part, "more_body": True}
+        await within(self._timeouts.write, self._send(message))
 
 
 def _too_large(limit: int) -> GatewayError:
@@ -249,9 +256,15 @@ class _Found(NamedTuple):
     refusal: GatewayError | None = None
 
 
+@lru_cache(256)
+def _here(path: str) -> tuple[tuple[Dialect, Endpoint], ...]:
+    """What all dialects serve at a path; few paths come again and again, and strangers may send others."""
+    return tuple((dialect, endpoint) for dialect in DIALECTS.values() for endpoint in dialect.endpoints(path))
+
+
 def _served(method: str, path: str, headers: dict[str, str], query: bytes) -> _Found:
     """Looks a path up in the tables of all dialects. Where several serve it (`/v1/models`), the client's headers tell whose it is."""
-    here = [(dialect, endpoint) for dialect in DIALECTS.values() for endpoint in dialect.endpoints(path)]
+    here = _here(path)
     guessed = _guess(headers, query)
     fitting = [(dialect, endpoint) for dialect, endpoint in here if endpoint.method == method]
     if fitting:

@@ -25,15 +25,12 @@ from gateway.dialects.events import Limits
 from gateway.dialects.proposals import read_arguments
 from gateway.errors import GatewayError
 from gateway.exchange import Call, Verdict
-from gateway.judge import Court, Judged, judge
+from gateway.judge import EDITABLE, Court, Judged, judge
 from gateway.policy.explain import APPROVAL_PENDING
 from gateway.policy.wording import one_line
 from gateway.state import Approval, Bindings
 from gateway.trace.rows import canonical
 from gateway.visit import Visit
-
-EDITABLE = frozenset({"function", "function_call"})
-"""Types of calls whose arguments can be delivered as a person wrote them; the others are free text or the provider's own forms."""
 
 
 def wanted(verdict: Verdict) -> bool:
@@ -106,7 +103,7 @@ def _new(visit: Visit, call: Call, verdict: Verdict, decision: str) -> Approval:
         expires_us=now + int(visit.gateway.settings.approvals.expires * 1e6),
         bindings=bindings(visit, call, verdict),
         agent=caller.agent,
-        session=caller.session,
+        session=visit.gateway.scribe.session(visit.x),
         tool=call.name,
         arguments=call.arguments,
         policy=verdict.policy,
@@ -118,6 +115,7 @@ def _new(visit: Visit, call: Call, verdict: Verdict, decision: str) -> Approval:
         team=caller.team,
         user=caller.user,
         four_eyes=_four_eyes(verdict),
+        storing=visit.x.storing,
     )
 
 
@@ -156,7 +154,8 @@ def _approved(visit: Visit, call: Call, by: Approval) -> tuple[Call, Judged]:
     found = call if by.edited is None else _edited(visit, call, by.edited)
     how = f"Approved by {who}" if by.edited is None else f"Approved by {who} with changed arguments"
     judged = _judged_again(visit.court, found, visit.gateway.clock.now_us(), who, how)
-    return found, Judged(replace(judged.verdict, approval=by.id, decided_by=who if judged.verdict.released else ""), judged.findings)
+    verdict = replace(judged.verdict, approval=by.id, decided_by=who if judged.verdict.released else "")
+    return judged.call or found, replace(judged, verdict=verdict)
 
 
 def _edited(visit: Visit, call: Call, text: str) -> Call:
@@ -171,11 +170,14 @@ def _judged_again(court: Court, call: Call, now_us: int, who: str, how: str) -> 
     judged = judge(court, call, now_us, approved=True)
     verdict = judged.verdict
     if verdict.effect == "ask" and not (_four_eyes(verdict) and _same(who, court.caller.user)):
-        return Judged(replace(verdict, released=True, code="approved", reason=f"{how}. {verdict.reason}"), judged.findings)
-    if verdict.released:
-        return Judged(replace(verdict, code="approved", reason=f"{how}."), judged.findings)
-    reason = f"{how}, but it cannot be passed on: {verdict.reason}"
-    return Judged(replace(verdict, effect="deny", reason=reason), judged.findings)
+        verdict = replace(verdict, released=True, code="approved", reason=f"{how}. {verdict.reason}")
+    elif verdict.released:
+        verdict = replace(verdict, code="approved", reason=f"{how}.")
+    else:
+        on_deny = "explain" if verdict.on_deny == "steer" else verdict.on_deny
+        reason = f"{how}, but it cannot be passed on: {verdict.reason}"
+        verdict = replace(verdict, effect="deny", reason=reason, on_deny=on_deny)
+    return replace(judged, verdict=verdict)
 
 
 def _same(who: str, user: str | None) -> bool:

@@ -10,7 +10,8 @@
 5. How far the chains have come is signed (`notary.py`), and what is older than retention says is taken away (`ageing.py`).
 6. `main` adds the admin plane on its own port and ends on SIGTERM, SIGINT or, with `--watch-stdin`, when the parent is gone.
 
-Not here: what is written (`journal.py`), what rows are (`stores/`), what may be asked and by whom (`web/`).
+Not here: what is written (`journal.py`), what rows are (`stores/`), who may ask what (`web/`), how SQL that people send is answered
+(`question/`: never in this process).
 """
 
 from __future__ import annotations
@@ -33,16 +34,20 @@ from typing import Any
 
 import msgspec
 
-from gateway import clock
+from gateway import clock, logs
 from gateway.ageing import Ageing
 from gateway.config import Settings
 from gateway.errors import StartError
 from gateway.notary import Notary
 from gateway.own_journal import OwnJournal
-from gateway.stores import Answer, Applied, Batch, Offset, Store, StoreTrouble
+from gateway.question.office import Office
+from gateway.question.snapshots import Snapshot, Snapshots
+from gateway.question.wire import Question, Reply
+from gateway.stores import Answer, Applied, Batch, Offset, Refused, Store, StoreTrouble
 from gateway.stores.counting import count
 from gateway.stores.intake import SegmentReader, head_before, segments
 from gateway.trace.record import Record
+from gateway.trace.redact import Redactor
 from gateway.trace.segments import Segment, growing
 from gateway.web.admin import Status, Subscription
 from gateway.web.tail import MAX_LINES, Tail, lines_of
@@ -55,6 +60,7 @@ BIG_BATCH = 500
 FLUSH_AT = 2000
 RETRY_S = 1.0
 RELIST_S = 1.0
+TURN_OVER_S = 10.0
 ADDRESS_SPACE = 4 * 1024**3
 """Bytes. DuckDB's memory limit does not bound what a query's functions allocate; the process's address space does."""
 
@@ -75,10 +81,10 @@ class Book:
         open_store: Callable[[], Store],
         *,
         set_aside: Callable[[Path], None] | None = None,
-        run: str | None = None,
+        own: OwnJournal | None = None,
+        snapshots: Snapshots | None = None,
         notary: Notary | None = None,
         ageing: Ageing | None = None,
-        max_journal_bytes: int | None = None,
     ) -> None:
         self._journal = journal
         self._open_store = open_store
@@ -95,12 +101,15 @@ class Book:
         self._rest_until: dict[Segment, float] = {}
         self._subscribers: list[Tail] = []
         self._lock = threading.Lock()
-        self._own = OwnJournal(journal, run, max_journal_bytes)
+        self._own = own or OwnJournal(journal)
         self._notary, self._ageing = notary, ageing
         self._settled: set[Segment] = set()
+        self._office = Office()
+        self._snapshots = snapshots or Snapshots(journal.parent / "snapshots")
 
     def run(self, stop: threading.Event) -> None:
         """Rounds until `stop`, then what is left, then the store is closed."""
+        self._office.warm()
         while not stop.is_set():
             began = time.monotonic()
             stop.wait(self._pause(self._safe_round(), time.monotonic() - began))
@@ -110,6 +119,8 @@ class Book:
         self._end_tails()
         if self._notary is not None:
             self._notary.close()
+        self._office.close()
+        self._snapshots.close()
         self.store.close()
 
     def round(self) -> int:
@@ -141,6 +152,7 @@ class Book:
         problem = self.problem or self._own.problem
         unsigned = self._notary.problem if self._notary is not None else None
         kept = self._ageing.problem if self._ageing is not None else None
+        shorter = [f"{reader.segment.name} is shorter than what was read of it: see 'tollhouse verify'" for reader in self._cut(readers)]
         return Status(
             ready=self.caught_up and problem is None and not damaged,
             lag_bytes=lag,
@@ -149,8 +161,14 @@ class Book:
             ledger=self.store.version,
             problem=problem,
             quarantined=damaged,
-            warnings=[warning for warning in (*(reader.warning for reader in readers), unsigned, kept) if warning],
+            warnings=[warning for warning in (*(reader.warning for reader in readers), unsigned, kept, *shorter) if warning],
         )
+
+    def _cut(self, readers: Sequence[SegmentReader]) -> Iterator[SegmentReader]:
+        """Segments that lost something, and not to retention."""
+        log = self._notary.log if self._notary is not None else None
+        lawful = {*log.shed, *log.removed} if log is not None else set()
+        return (reader for reader in readers if reader.shorter and reader.segment.name not in lawful)
 
     def _lag(self, segment: Segment) -> int:
         reader = self._readers.get(segment)
@@ -159,12 +177,38 @@ class Book:
             reader = SegmentReader(self._journal, segment, offset)
         return reader.lag
 
+    def ask(self, question: Question) -> Reply:
+        """Anybody's SQL: it is run in another process. Raises Refused."""
+        return self._office.ask(self.store, question)
+
+    def snapshot(self, since: str | None = None, *, parquet: bool = False) -> Snapshot:
+        """A copy of everything that can be asked about. Raises Refused."""
+        return self._snapshots.make(self.store, self.store.views(), since=since, parquet=parquet)
+
+    def views(self) -> Mapping[str, Mapping[str, str]]:
+        return self.store.views()
+
     def query(self, sql: str, limit: int, params: Mapping[str, Any] | None = None) -> Answer:
+        """SQL of our own. Raises Refused."""
         return self.store.query(sql, limit, params)
+
+    def fetch(self, sql: str, params: Mapping[str, Any]) -> list[dict[str, Any]]:
+        """The gateway's own questions. Raises Refused."""
+        return self.store.fetch(sql, params)
+
+    def arrow(self, sql: str, params: Mapping[str, Any]) -> Iterator[bytes]:
+        """The same as a stream of Arrow's. Raises Refused."""
+        return self.store.arrow(sql, params)
 
     async def write(self, record: Record) -> None:
         """A fact of the admin plane, durable when it returns; the ledger has it a moment later. Raises JournalUnavailable."""
         await self._own.write(record)
+
+    async def let_own_age(self) -> None:
+        """For ever: closes segments of the book's own journal that are old."""
+        while True:
+            await asyncio.sleep(TURN_OVER_S)
+            await self._own.turn_over()
 
     async def close_own(self) -> None:
         """Lets go of the book's own journal."""
@@ -344,10 +388,10 @@ def main(
             data / "journal",
             lambda: Ledger(path, on_stuck=_die, cutoffs=lambda: said.cutoffs(clock.now_us())),
             set_aside=lambda broken: set_aside(broken, "it was broken twice in a row"),
-            run=run,
+            own=OwnJournal(data / "journal", run, max_total_bytes=said.journal.max_bytes, max_segment_s=said.segment_seconds),
             notary=notary,
             ageing=Ageing(data / "journal", notary, lambda: said.cutoffs(clock.now_us())),
-            max_journal_bytes=said.journal.max_bytes,
+            snapshots=Snapshots(data / "snapshots", said.snapshots.keep),
         )
         asyncio.run(_serve(book, data, host, port, said, watch_stdin=watch_stdin))
     return 0
@@ -363,6 +407,7 @@ async def _serve(book: Book, data: Path, host: str, port: int, settings: Setting
     from gateway.config import Limits, Timeouts
     from gateway.front import front
     from gateway.installation import STATE_FILE
+    from gateway.privacy import rooms
     from gateway.state.sqlite_approvals import SqliteApprovals
     from gateway.web import admin
     from gateway.web.approvals import ApprovalsDesk
@@ -372,8 +417,10 @@ async def _serve(book: Book, data: Path, host: str, port: int, settings: Setting
     approvals = SqliteApprovals(data / STATE_FILE)
     hooks = read_hooks(settings.approvals.webhooks, os.environ)
     people = ApprovalsDesk(approvals, settings.approvals, clock.now_us)
+    names = [host, "127.0.0.1", "localhost", "::1"]
     own_queries = Path(settings.queries) if settings.queries else None
-    app = admin.create(book, read_or_create(data / "admin.token"), [host, "127.0.0.1", "localhost", "::1"], people, own_queries)
+    more = rooms(settings, data, book, approvals)
+    app = admin.create(book, read_or_create(data / "admin.token"), names, people, more, own_queries)
     config = uvicorn.Config(
         app,
         host=host,
@@ -398,14 +445,28 @@ async def _serve(book: Book, data: Path, host: str, port: int, settings: Setting
     reading = asyncio.create_task(asyncio.to_thread(book.run, stop))
     serving = asyncio.create_task(server.serve())
     telling = asyncio.create_task(tell(approvals, hooks, clock.now_us))
+    publishing = asyncio.create_task(_publish(book, settings.snapshots.every))
+    ageing = asyncio.create_task(book.let_own_age())
     stopping = asyncio.create_task(told.wait())
     await asyncio.wait({reading, serving, stopping}, return_when=asyncio.FIRST_COMPLETED)
     stop.set()
     server.should_exit = True
     stopping.cancel()
     telling.cancel()
+    publishing.cancel()
+    ageing.cancel()
     await asyncio.gather(reading, serving)
     await book.close_own()
+
+
+async def _publish(book: Book, every: float) -> None:
+    """A snapshot now and then; one that fails is told and tried again when the next is due."""
+    while every > 0:
+        await asyncio.sleep(every)
+        try:
+            await asyncio.to_thread(book.snapshot)
+        except Refused as refused:
+            log.warning("no snapshot was made: %s", refused.message)
 
 
 def _when_closed(told: asyncio.Event) -> None:
@@ -451,7 +512,7 @@ def _arguments() -> argparse.Namespace:
 
 def run() -> int:
     """Process entry: one clean message instead of a traceback."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s book: %(message)s")
+    logs.configure(Redactor(()), form="%(asctime)s %(levelname)s book: %(message)s")
     os.umask(0o077)
     given = _arguments()
     try:

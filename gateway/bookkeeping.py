@@ -87,7 +87,8 @@ class Bookkeeping:
         response, answered = self._scribe.response_message(self._x, self._clock.now_us())
         row = self._row(self._price(), Links(addresses, response))
         prompt = self._prompt() if self._opening is None else None
-        ended = Ended(row, tuple(self._calls), self._scribe.findings(self._x), messages + answered, prompt)
+        heard = self._scribe.heard(self._x, self._clock.now_us())
+        ended = Ended(row, tuple(self._calls), self._scribe.findings(self._x), messages + answered, prompt, heard)
         try:
             await self._journal.append(*self._line, ended)
         except JournalUnavailable:

@@ -10,6 +10,7 @@ import ipaddress
 import os
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
@@ -36,6 +37,7 @@ class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
 
+@lru_cache(256)
 def is_loopback(host: str) -> bool:
     """Whether binding to `host` reaches this machine only."""
     if host == "localhost":
@@ -69,6 +71,7 @@ class Address(_Strict):
         return is_loopback(self.host)
 
 
+@lru_cache(64)
 def parse_address(text: str) -> Address:
     """`host:port`, `[v6]:port` or a bare port (on 127.0.0.1). Raises ValueError saying what is expected."""
     host, _, port = text.strip().rpartition(":")
@@ -78,7 +81,7 @@ def parse_address(text: str) -> Address:
 
 
 class KeySource(_Strict):
-    """Where a provider key is found. Exactly one of the two."""
+    """Where a key is found. Exactly one of the two."""
 
     env: Annotated[str | None, Field(description="name of the environment variable that holds the key")] = None
     file: Annotated[str | None, Field(description="path of a file (mode 0600) that holds the key")] = None
@@ -96,10 +99,10 @@ class KeySource(_Strict):
         path = Path(str(self.file)).expanduser()
         try:
             if path.stat().st_mode & 0o077:
-                raise StartError(f"{path} holds a provider key and is readable by others; run: chmod 600 {path}")
+                raise StartError(f"{path} holds a key and is readable by others; run: chmod 600 {path}")
             return path.read_text().strip() or None
         except OSError as e:
-            raise StartError(f"cannot read the provider key file {path}: {e.strerror}") from e
+            raise StartError(f"cannot read the key file {path}: {e.strerror}") from e
 
 
 class Upstream(_Strict):
@@ -250,6 +253,22 @@ class Approvals(_Strict):
     webhooks: Annotated[list[Webhook], Field(description="whom to tell")] = Field(default_factory=list)
 
 
+class Snapshots(_Strict):
+    """Copies of the book for tools that open files (`<data>/snapshots/latest.duckdb`)."""
+
+    every: Annotated[float, Field(ge=0, description="seconds between two; 0 = only when asked for")] = 0
+    keep: Annotated[int, Field(ge=1, le=100, description="how many stay")] = 2
+
+
+class Encryption(_Strict):
+    """Content at rest is encrypted under a key per tenant and user; these master keys protect those."""
+
+    keys: Annotated[
+        KeySource,
+        Field(description="where the master keys are: one per line, 32 bytes in base64, the one for new data keys first"),
+    ]
+
+
 class JournalSettings(_Strict):
     """Bounds on the journal."""
 
@@ -314,6 +333,7 @@ class Settings(_Strict):
             "metadata = sizes and hashes; a key can have its own (tollhouse keys create --store)"
         ),
     ] = "redacted"
+    encryption: Annotated[Encryption | None, Field(description="encrypts what is kept of content; none = it lies in clear text")] = None
     upstreams: Annotated[dict[str, Upstream], Field(description="providers by name")] = Field(default_factory=dict)
     routes: Annotated[
         list[Route], Field(description="models to upstreams; none = each dialect to its first upstream")
@@ -342,6 +362,7 @@ class Settings(_Strict):
     limits: Limits = Field(default_factory=Limits)
     timeouts: Timeouts = Field(default_factory=Timeouts)
     approvals: Approvals = Field(default_factory=Approvals)
+    snapshots: Snapshots = Field(default_factory=Snapshots)
     retention: Retention = Field(default_factory=Retention)
     compliance: Annotated[
         Compliance, Field(description="eu-ai-act = nothing is kept shorter than 184 days; what is set shorter is refused at start")

@@ -122,4 +122,6 @@ def _own_text(name: str, text: str) -> tuple[Owed, ...]:
 
 
 def _answer(visit: Visit) -> Answer:
-    return visit.x.answer if visit.stream is None else visit.stream.answer
+    answer = visit.x.answer if visit.stream is None else visit.stream.answer
+    own = visit.screening.own if visit.screening is not None else {}
+    return msgspec.structs.replace(answer, items={**answer.items, **own}) if own else answer

@@ -17,8 +17,12 @@ Json = Any
 Effect = Literal["allow", "warn", "redact", "ask", "deny", "unevaluated"]
 """What judgement came to. Restrictiveness: deny > ask > redact > warn > allow; `unevaluated` is never a pass."""
 
-OnDeny = Literal["explain", "steer", "error"]
-"""A text in the place of the call; the model asked again, told that the call was refused; an error instead of the answer."""
+Hook = Literal["tool_call", "tool_result", "request", "output"]
+"""Where rules judge: a proposed call, what a tool answered, what is asked of the model, what it says."""
+
+OnDeny = Literal["explain", "steer", "error", "stop"]
+"""A text in the place of the call; the model asked again, told that the call was refused; an error instead of the answer; a text, and the
+end of the session."""
 
 EndState = Literal[
     "complete",  # the client got the whole answer, with every call that was proposed
@@ -267,7 +271,21 @@ class Finding(Struct, frozen=True):
     """Where: `tool_calls[0].arguments`, `choices[0].message.Tool_Calls`, …"""
     detail: str
     """What was wrong; never a secret, never the value itself."""
-    action: Literal["none", "stripped", "denied", "refused"] = "none"
+    action: Literal["none", "stripped", "redacted", "denied", "refused"] = "none"
+
+
+class Heard(Struct, frozen=True):
+    """A rule that spoke about a text, at another hook than `tool_call`."""
+
+    hook: Hook
+    path: str
+    """Where: `messages[3]`, `answer`."""
+    hit: RuleHit
+    detector: str = ""
+    """What found it; empty where only a condition spoke."""
+    action: Literal["none", "redacted", "refused", "denied"] = "none"
+    original: str = ""
+    """Content address of the text as it was, never the text."""
 
 
 class Usage(Struct, frozen=True):
@@ -316,6 +334,8 @@ class Exchange(Struct):
     request: Request | None = None
     request_bytes: int = 0
     client_request_id: str | None = None
+    trace_id: str | None = None
+    """Of the trace that the client's `traceparent` belongs to."""
     upstream: str | None = None
     upstream_status: int | None = None
     translated: str = ""
@@ -337,6 +357,8 @@ class Exchange(Struct):
     """What answers cost that the client never saw: the model was asked again."""
     calls: list[tuple[Call, Verdict]] = field(default_factory=list)
     findings: list[Finding] = field(default_factory=list)
+    heard: list[Heard] = field(default_factory=list)
+    """What rules said of texts, each rule once for each text."""
     unevaluated: list[str] = field(default_factory=list)
     """Why parts of the exchange were not judged (observe mode only)."""
     bytes_out: int = 0

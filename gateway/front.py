@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+from collections.abc import Callable
 from typing import Any
 
 from uvicorn.config import Config
@@ -38,10 +39,11 @@ _AUTHORITY = re.compile(rb"([A-Za-z0-9._~-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?")
 
 
 class FrontProtocol(HttpToolsProtocol):
-    """One client connection. `limits` and `timeouts` come by `front()`."""
+    """One client connection. `limits`, `timeouts` and `told` come by `front()`."""
 
     limits: Limits
     timeouts: Timeouts
+    told: Callable[[int], None]
 
     def __init__(
         self,
@@ -193,6 +195,8 @@ class FrontProtocol(HttpToolsProtocol):
             return
         self._refused = True
         self._relax()
+        if self._serving is None or not self._serving.more_body:  # a body that breaks off belongs to a request with a record of its own
+            type(self).told(status)
         if self._serving is not None and not self._serving.response_complete and not self._serving.more_body:
             self._last_answer().keep_alive = False
             return
@@ -230,6 +234,6 @@ def _unclear(version: str, target: bytes, headers: list[tuple[bytes, bytes]]) ->
     return None
 
 
-def front(limits: Limits, timeouts: Timeouts) -> type[FrontProtocol]:
-    """The protocol with these bounds; uvicorn wants a class."""
-    return type("BoundFrontProtocol", (FrontProtocol,), {"limits": limits, "timeouts": timeouts})
+def front(limits: Limits, timeouts: Timeouts, told: Callable[[int], None] = lambda _: None) -> type[FrontProtocol]:
+    """The protocol with these bounds; uvicorn wants a class. `told` hears the status of each refusal."""
+    return type("BoundFrontProtocol", (FrontProtocol,), {"limits": limits, "timeouts": timeouts, "told": staticmethod(told)})

@@ -1,8 +1,13 @@
-"""Whether the conversation that a client sends is one that happened (`verify_history: true`).
+"""Whether the conversation that a client sends is one that happened.
 
 A client keeps the conversation and sends it along, so that it can also make one up: a call that was never approved, arguments that were
 others, a result of a call that nobody made. Each delivered call is remembered by digests, for its owner; what a request tells of earlier
 calls must be among them. Answers that a result brings are the client's own words, here as everywhere.
+
+1. `verify_history: true`: what is not among them is refused.
+2. Where conditions ask what tools said, it is labelled (`Told`): only where this gateway has seen the conversation begin, for otherwise it
+   may have happened elsewhere, before, or longer ago than is remembered. Unknown is not forged.
+3. A conversation is known by its session and its first words; one that the provider keeps is not told, so nothing of it is labelled.
 """
 
 from __future__ import annotations
@@ -10,37 +15,86 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
+from functools import lru_cache
+from typing import NamedTuple
 
 from gateway import identify
 from gateway.errors import GatewayError
 from gateway.exchange import Call, Finding, Request
+from gateway.policy import Told
 from gateway.visit import Visit
+
+SHORT = 4096
+"""Characters of arguments whose digest is remembered."""
+MOST_NAMED = 20
+"""Of one request: findings about what was made up."""
+
+
+class _Claim(NamedTuple):
+    """What a request tells of an earlier call."""
+
+    digest: bytes
+    place: Told
+    what: str
+
+    @property
+    def path(self) -> str:
+        return f"messages[{self.place.message}]"
 
 
 async def verify(visit: Visit, request: Request) -> None:
-    """Raises GatewayError('refused') for a conversation that holds what was never delivered here to this caller."""
-    if not visit.gateway.policies.verifies(visit.x.caller.agent):
-        return
-    told = dict(_told(request))
-    if not told:
-        return
-    known = await asyncio.to_thread(visit.gateway.issued.known, identify.owner(visit.x.caller), told.keys())
-    forged = [words for digest, words in told.items() if digest not in known]
+    """Raises GatewayError('refused') for a conversation that holds what was never delivered here to this caller, where a policy wants that;
+    labels it, where a condition wants to know."""
+    policies, agent = visit.gateway.policies, visit.x.caller.agent
+    if policies.verifies(agent):
+        await _refuse_forged(visit, request)
+    elif policies.recalls(agent):
+        await _label_forged(visit, request)
+
+
+async def _refuse_forged(visit: Visit, request: Request) -> None:
+    claims = list(_claims(request))
+    known = await _known(visit, {claim.digest for claim in claims})
+    forged = [claim for claim in claims if claim.digest not in known]
     if not forged:
         return
-    visit.x.findings += [Finding("history", "forged_history", "error", path, what, "refused") for path, what in forged]
-    path, what = forged[0]
+    visit.x.findings += [Finding("history", "forged_history", "error", claim.path, claim.what, "refused") for claim in forged]
     message = (
-        f"The conversation tells of something that this gateway never delivered to this caller: {what} ({path}). "
+        f"The conversation tells of something that this gateway never delivered to this caller: {forged[0].what} ({forged[0].path}). "
         "Begin a new conversation, or send what was delivered unchanged."
     )
-    raise GatewayError("refused", "forged_history", message, param=path)
+    raise GatewayError("refused", "forged_history", message, param=forged[0].path)
+
+
+async def _label_forged(visit: Visit, request: Request) -> None:
+    begun = _beginning(visit, request)
+    if begun is None:
+        return
+    claims = list(_claims(request))
+    if not claims:
+        visit.issued.append(begun)
+        return
+    known = await _known(visit, {begun, *(claim.digest for claim in claims)})
+    if begun not in known:
+        return
+    forged = [claim for claim in claims if claim.digest not in known]
+    visit.forged = frozenset(claim.place for claim in forged)
+    visit.x.findings += [Finding("history", "forged", "warn", claim.path, claim.what) for claim in forged[:MOST_NAMED]]
+
+
+async def _known(visit: Visit, digests: Collection[bytes]) -> frozenset[bytes]:
+    """Asks the store only for what this worker does not know."""
+    issued, owner = visit.gateway.issued, identify.owner(visit.x.caller)
+    seen = issued.seen(owner, digests)
+    unseen = [digest for digest in digests if digest not in seen]
+    return seen | await asyncio.to_thread(issued.known, owner, unseen) if unseen else seen
 
 
 def delivered(visit: Visit, call: Call) -> None:
     """Remembers a released call, in a moment: `keep` writes it down before it leaves."""
-    if visit.gateway.policies.verifies(visit.x.caller.agent):
+    policies, agent = visit.gateway.policies, visit.x.caller.agent
+    if policies.verifies(agent) or policies.recalls(agent):
         visit.issued += (_of_call(call.id or call.name, call.name, call.arguments), _of_id(call.id or call.name))
 
 
@@ -52,17 +106,31 @@ async def keep(visit: Visit) -> None:
         await asyncio.to_thread(visit.gateway.issued.keep, identify.owner(visit.x.caller), digests, now_us)
 
 
-def _told(request: Request) -> Iterator[tuple[bytes, tuple[str, str]]]:
-    """(digest, (where, what)) of each earlier call and each result."""
+def _beginning(visit: Visit, request: Request) -> bytes | None:
+    """What the conversation is known by: its session and the user's first words. None without words."""
+    if request.operation != "chat" or request.continues:
+        return None
+    first = next((message.text for message in request.messages if message.role == "user" and message.text), None)
+    return None if first is None else _digest("begun", visit.x.caller.session, first)
+
+
+def _claims(request: Request) -> Iterator[_Claim]:
+    """Each earlier call and each result."""
     for at, message in enumerate(request.messages):
-        for call in message.calls:
+        for nth, call in enumerate(message.calls):
             what = f"a call of '{identify.label(call.name, 64)}'"
-            yield _of_call(call.id or call.name, call.name, call.arguments), (f"messages[{at}]", what)
-        for call_id, _ in message.results:
-            yield _of_id(call_id), (f"messages[{at}]", f"a result for '{identify.label(call_id, 64)}'")
+            yield _Claim(_of_call(call.id or call.name, call.name, call.arguments), Told("call", at, nth), what)
+        for nth, (call_id, _) in enumerate(message.results):
+            yield _Claim(_of_id(call_id), Told("result", at, nth), f"a result for '{identify.label(call_id, 64)}'")
 
 
 def _of_call(call_id: str, name: str, arguments: str) -> bytes:
+    """Remembered where it is short, because each request tells the conversation anew."""
+    made = _short_call if len(arguments) <= SHORT else _call
+    return made(call_id, name, arguments)
+
+
+def _call(call_id: str, name: str, arguments: str) -> bytes:
     """Equal arguments are equal, however they are written."""
     try:
         found = json.loads(arguments or "{}")
@@ -74,6 +142,10 @@ def _of_call(call_id: str, name: str, arguments: str) -> bytes:
     return _digest("call", call_id, name, text)
 
 
+_short_call = lru_cache(maxsize=16_384)(_call)
+
+
+@lru_cache(maxsize=16_384)
 def _of_id(call_id: str) -> bytes:
     return _digest("id", call_id)
 

@@ -20,7 +20,7 @@ from typing import TypeAlias
 from msgspec import Struct
 
 from gateway.dialects import Stream
-from gateway.dialects.events import Broken, Ended, Event, Forward, Held, Hidden, Proposed
+from gateway.dialects.events import UNTOLD, Broken, Ended, Event, Forward, Held, Hidden, Proposed, Said
 from gateway.exchange import Call
 
 MOST_WAITING = 8 * 1024 * 1024
@@ -31,6 +31,8 @@ class Send(Struct, frozen=True):
     """Bytes for the client."""
 
     data: bytes
+    said: Said | None = None
+    """As in `Forward`."""
 
 
 class Judge(Struct, frozen=True):
@@ -84,8 +86,8 @@ class Judging:
             return
         for event in events:
             match event:
-                case Forward(raw=raw, clean=clean):
-                    yield Send(raw if clean is None else clean)
+                case Forward(raw=raw, clean=clean, said=said):
+                    yield Send(raw if clean is None else clean, said)
                 case Held() | Hidden():
                     continue
                 case Proposed(call=call):
@@ -94,7 +96,7 @@ class Judging:
                 case Ended(choice=choice, last=last):
                     if last:
                         yield Finishing()
-                    yield Send(self._stream.ended(event, self._released.get(choice, 0), self._withheld.get(choice, 0)))
+                    yield Send(self._stream.ended(event, self._released.get(choice, 0), self._withheld.get(choice, 0)), UNTOLD)
                 case _:
                     self._broken = True
                     yield Break(event)
@@ -157,7 +159,7 @@ class Observing:
                 continue
             if isinstance(event, Ended) and event.last:
                 yield Finishing()
-            yield Send(event.raw)
+            yield Send(event.raw, event.said if isinstance(event, Forward) else UNTOLD)
 
     def _give_up(self, broken: Broken) -> Iterator[Step]:
         self._undecodable = True

@@ -27,6 +27,8 @@ SESSION_HEADERS = ("x-session-id", "x-claude-code-session-id", "session-id", "th
 KEYS_IN_QUERIES = frozenset({"gcp.gemini"})
 """Providers whose own clients put the key into the URL (`?key=`); anywhere else one in a URL is a mistake that ends up in logs."""
 
+_TRACEPARENT = re.compile(r"(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
+
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 
 
@@ -94,6 +96,14 @@ def _tokens(headers: Sequence[tuple[str, str]]) -> list[str]:
 def label(value: str | None, limit: int = 200) -> str:
     """A client-chosen label made safe to store and show: no control or direction characters, at most `limit` characters."""
     return _CONTROL.sub("", value)[:limit] if value else ""
+
+
+def trace_id(headers: Sequence[tuple[str, str]]) -> str | None:
+    """The trace that a request belongs to (W3C Trace Context, `traceparent`); None unless the header stands there once, in the one form it
+    has. `tracestate` is other parties' own and is not read."""
+    found = [value for name, value in headers if name == "traceparent"]
+    match = _TRACEPARENT.fullmatch(found[0].strip(" \t")) if len(found) == 1 else None
+    return match[1] if match else None
 
 
 def session(headers: Mapping[str, str], request: Request | None, key_id: str | None) -> tuple[str, str]:

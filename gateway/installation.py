@@ -14,9 +14,13 @@ from gateway.policy_folder import load_folder
 from gateway.state.sqlite import SqliteKeys
 from gateway.state.sqlite_approvals import SqliteApprovals
 from gateway.state.sqlite_belongings import SqliteBelongings
+from gateway.state.sqlite_data_keys import SqliteDataKeys
 from gateway.state.sqlite_issued import SqliteIssued
 from gateway.state.sqlite_limits import SqliteLimits
+from gateway.state.sqlite_sessions import SqliteSessions
+from gateway.vault import Master, TenantVault
 
+DATA_KEYS_FILE = "data-keys.sqlite"
 STATE_FILE = "state.sqlite"
 """In the data folder: what all workers share."""
 
@@ -52,6 +56,22 @@ def open_limits(settings: Settings) -> SqliteLimits:
 def open_issued(settings: Settings) -> SqliteIssued:
     """Which calls were delivered, beside the keys."""
     return SqliteIssued(_state(settings))
+
+
+def open_sessions(settings: Settings) -> SqliteSessions:
+    """Which sessions are stopped, beside the keys."""
+    return SqliteSessions(_state(settings))
+
+
+def open_vault(settings: Settings) -> TenantVault | None:
+    """What encrypts content; None where nothing is encrypted. Raises StartError for master keys that cannot be used."""
+    master = master_keys(settings)
+    return None if master is None else TenantVault(SqliteDataKeys(settings.data_path / DATA_KEYS_FILE), master)
+
+
+def master_keys(settings: Settings) -> Master | None:
+    """What wraps the keys of content. Raises StartError for what cannot be used."""
+    return None if settings.encryption is None else Master.of(settings.encryption, os.environ)
 
 
 def address_key(settings: Settings) -> bytes:

@@ -10,7 +10,8 @@
    journal recovers by itself when space is back.
 4. What waits is bounded: over `max_queued_bytes` an append is refused at once.
 5. A segment is closed when it is big, or old (`turn_over` sees to that where nothing is written), so that its records can age and go.
-6. Every segment begins with the record that `first` makes, and its chain of hashes goes on from the last acknowledged one.
+6. Every segment begins with the record that `first` makes, and its chain of hashes goes on from the last acknowledged one. The segment
+   before is synced first, so that a power cut takes records from the end of a chain only.
 
 This is not a general log: there is no reader here (`stores/intake.py`), no compression, no deletion.
 """
@@ -298,6 +299,9 @@ class Journal:
     def _leave_segment(self) -> None:
         segment, self._segment = self._segment, None
         if segment is not None:
+            if self.durability == "interval":  # or a power cut could take its end and leave the next segment's beginning
+                segment.dirty = True
+                self._sync_later(segment)
             self._left.append(segment)
         if self._thread is None or self.durability == "commit":
             self._let_go()

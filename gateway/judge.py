@@ -8,12 +8,14 @@ Pure; never raises: an error while judging denies.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 
 import msgspec
 from msgspec import Struct, field
 
+from gateway.dialects import strict_json
 from gateway.exchange import Call, Caller, Finding, Json, Request, ServerTool, Tool, Verdict
-from gateway.policy import Conversation, Facts, Meter, NoMeter, PolicySet, evaluate
+from gateway.policy import Conversation, Facts, Meter, NoMeter, NotRedactable, PolicySet, decide, evaluate
 from gateway.validators import json_schema
 
 PROBLEMS = {
@@ -30,15 +32,22 @@ PROBLEMS = {
     "executed_upstream": "the provider ran it although the request did not ask for it",
     "undeclared_tool": "the request declared no such tool",
     "known_secret": "it holds a key of this gateway or of a provider",
+    "not_redactable": "what policy takes out of it cannot be taken out",
     "not_editable": "arguments of its type cannot be changed",
     "schema": "its arguments do not fit the tool's declared schema",
 }
 """Plain words for the reason codes people meet most; others are shown as they are."""
 
 
+EDITABLE = frozenset({"function", "function_call"})
+"""Types of calls whose arguments can be delivered in other words; the others are free text or the provider's own forms."""
+
+
 class Judged(Struct, frozen=True):
     verdict: Verdict
     findings: tuple[Finding, ...] = ()
+    call: Call | None = None
+    """The call that was judged in the end, where something was taken out of the one proposed."""
 
 
 class Court(Struct, frozen=True):
@@ -86,7 +95,26 @@ def judge(court: Court, call: Call, now_us: int, *, approved: bool = False) -> J
     found = _unreadable(court, call, tool) or _outside_schema(court, call, tool)
     if found is not None:
         return found
-    return Judged(evaluate(court.policies, _facts(court, call, tool, now_us, approved=approved)))
+    decided = decide(court.policies, _facts(court, call, tool, now_us, approved=approved), partial(_rewritten, court, tool))
+    if decided.call is call:
+        return Judged(decided.verdict)
+    return Judged(decided.verdict, (_redacted(court, call),), decided.call)
+
+
+def _rewritten(court: Court, tool: Tool | None, call: Call, args: Mapping[str, Json]) -> Call:
+    """The call with other arguments, as it may be delivered."""
+    if call.type not in EDITABLE:
+        raise NotRedactable("arguments of its type cannot be changed")
+    changed = msgspec.structs.replace(call, args=args, arguments=strict_json.encode(args).decode())
+    if _outside_schema(court, changed, tool) is not None:
+        raise NotRedactable("what is left does not fit the tool's declared schema")
+    return changed
+
+
+def _redacted(court: Court, call: Call) -> Finding:
+    """That a call was changed, and what it was: the address of its arguments as they were proposed."""
+    was = court.address(call.arguments.encode("utf-8", "surrogatepass"))
+    return Finding("policy", "redacted", "warn", _path(call), f"something was taken out of the arguments, which were {was}")
 
 
 def _facts(court: Court, call: Call, tool: Tool | None, now_us: int, *, approved: bool = False) -> Facts:

@@ -1,7 +1,7 @@
 """Signs how far the journal's chains have come: the book tells it what it has read and proven, it says so in `heads.log` and elsewhere.
 
-1. A head is signed when its segment has ended, when 10,000 records are new, and at least every minute while there is anything new. All
-   segments with news share one line.
+1. A head is signed when its segment has ended, when 10,000 records are new, and at least every minute while there is anything new; the
+   first at once. All segments with news share one line.
 2. Only what is on the disk is signed: the segment is synced first, since a head for records that a power cut takes would accuse an honest
    journal.
 3. Trouble with the file or the second place is said (`problem`), and the book goes on: the chain itself grows whatever happens here.
@@ -11,6 +11,7 @@ The book's own thread calls it; nothing here is on the way of a request.
 
 from __future__ import annotations
 
+import math
 import os
 import time
 from collections.abc import Callable, Sequence
@@ -35,7 +36,7 @@ class Notary:
     def __init__(self, data: Path, journal: Path, settings: Heads, now_us: Callable[[], int]) -> None:
         self._data, self._journal, self._settings, self._now_us = data, journal, settings, now_us
         self._news: dict[Segment, tuple[Offset, bool]] = {}
-        self._signed_at = time.monotonic()
+        self._signed_at = -math.inf
         self._not_before = -RETRY_S
         self._trouble: str | None = None
         self._courier: Courier | None = None

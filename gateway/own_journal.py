@@ -19,12 +19,19 @@ from gateway.trace.segments import BOOK_SLOT
 
 
 class OwnJournal:
-    """`run` is the run of the gateway the book belongs to; a book on its own (None) continues the last one."""
+    """`run` is the run of the gateway the book belongs to; a book on its own (None) continues the last one. The rest is the journal's."""
 
-    def __init__(self, directory: Path, run: str | None = None, max_total_bytes: int | None = None) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        run: str | None = None,
+        *,
+        max_total_bytes: int | None = None,
+        max_segment_s: float = 86_400.0,
+    ) -> None:
         self._directory = directory
         self._run = run
-        self._max_total = max_total_bytes
+        self._max_total, self._max_segment_s = max_total_bytes, max_segment_s
         self._journal: Journal | None = None
         self._opening = asyncio.Lock()
 
@@ -39,6 +46,11 @@ class OwnJournal:
             if self._journal is None:
                 self._journal = await asyncio.to_thread(self._begin)
         await self._journal.append(*records)
+
+    async def turn_over(self) -> None:
+        """Closes a segment that is old, so that what is in it can age, also when nothing more is written."""
+        if self._journal is not None:
+            await self._journal.turn_over()
 
     async def close(self) -> None:
         if self._journal is not None:
@@ -55,6 +67,7 @@ class OwnJournal:
             first=lambda: Booted(run, BOOK_SLOT, boot, clock.now_us(), __version__),
             clean=Redactor(()).data,
             max_total_bytes=self._max_total,
+            max_segment_s=self._max_segment_s,
         )
 
     def _last_run(self) -> str:

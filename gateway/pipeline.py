@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
 
 import msgspec
@@ -17,12 +17,14 @@ from gateway import history, identify
 from gateway.admission import admit
 from gateway.answering import answer, audit_unavailable, close, fail
 from gateway.bookkeeping import Bookkeeping
-from gateway.config import host_name, is_loopback
 from gateway.continuity import owed, recall
+from gateway.entrance import admitted
 from gateway.errors import ClientGone, GatewayError, JournalUnavailable
 from gateway.exchange import Caller, Endpoint, Exchange, Finding, Request
+from gateway.inbound import screened
 from gateway.prompt.fingerprint import fingerprint
 from gateway.state.reservations import Reservations
+from gateway.stopping import refuse_stopped
 from gateway.upstream import translate
 from gateway.upstream.client import ProviderAnswer
 from gateway.upstream.headers import all_but_keys, matching, parameters
@@ -44,8 +46,10 @@ async def relay(gateway: Gateway, incoming: Incoming) -> AsyncGenerator[Head | b
         _identify(visit)  # who asks; a caller without a right to be here costs no body
         body = await _receive(visit)  # the bytes, within limits
         request = _decode(visit, body)  # one meaning, or refused
+        refuse_stopped(visit)  # a session that a denial has stopped
         request = await recall(visit, request)  # what the provider keeps for it is this caller's own
         await history.verify(visit, request)  # what it tells of earlier calls happened
+        request = screened(visit, request, _reader(visit))  # what is said to the model may be said to it
         admit(visit, request)  # what nobody can judge is refused while a policy enforces
         request = _without_denied(visit, request)
         if request.operation == "chat":
@@ -93,6 +97,7 @@ def _begin(gateway: Gateway, incoming: Incoming) -> Visit:
         policy_git=gateway.policies.git,
         storing=gateway.settings.storing,
         client_request_id=identify.label(named.get("x-request-id")) or None,
+        trace_id=identify.trace_id(incoming.headers),
     )
     book = Bookkeeping(x, gateway.journal, gateway.scribe, gateway.prices, clock, provider=incoming.dialect.PROVIDER)
     reserved, headers = Reservations(gateway.limits), {"x-gateway-trace-id": x.id}
@@ -105,37 +110,14 @@ def _identify(visit: Visit) -> None:
         raise GatewayError(
             "unavailable", "shutting_down", "This gateway is shutting down. Try again shortly.", retry_after=1
         )
-    token = identify.presented_key(incoming.headers, incoming.query, incoming.dialect.PROVIDER)
-    record = gateway.keys.find(token, gateway.clock.now_us()) if token else None
-    required = gateway.keys_required
-    if record is None and token and (required or token.startswith("th_")):
-        raise GatewayError(
-            "authentication",
-            "invalid_key",
-            "This gateway does not know this API key, or it is no longer valid. Make one: tollhouse keys create",
-        )
-    if record is None and required:
-        raise GatewayError(
-            "authentication",
-            "missing_key",
-            "This gateway wants a key. Make one with 'tollhouse keys create' and set it as your SDK's API key.",
-        )
+    record = admitted(gateway, incoming.headers, incoming.query, incoming.dialect.PROVIDER)
     client = x.caller.client
     if record is None:
-        _refuse_web_pages(dict(incoming.headers))
         x.caller = Caller(agent="anonymous", client=client)
     else:
         x.caller = Caller(record.agent, record.id, record.team, record.user, record.labels, client=client)
         x.storing = record.store or x.storing
     x.enforcing = gateway.policies.enforces(x.caller.agent)
-
-
-def _refuse_web_pages(headers: Mapping[str, str]) -> None:
-    """Without a key, whoever reaches the listener may ask; a web page in this machine's browser must not be among them, neither by a
-    cross-site request (`Origin`; `Sec-Fetch-Site` for those that carry none) nor by a name that resolves to this machine (`Host`)."""
-    if "origin" in headers or headers.get("sec-fetch-site", "none") != "none" or not is_loopback(host_name(headers.get("host", ""))):
-        message = "A request without a key must come from a program on this machine, not from a web page or under another name. Use a key."
-        raise GatewayError("refused", "foreign_origin", message)
 
 
 async def _receive(visit: Visit) -> bytes:
@@ -156,12 +138,18 @@ def _decode(visit: Visit, body: bytes) -> Request:
     if endpoint.operation == "pass_through":
         request = Request(x.dialect, "", stream=False, messages=(), tools=(), body=body, operation=endpoint.operation)
     else:
-        request = visit.incoming.dialect.decode_request(body, headers, _allowed(visit), endpoint)
+        request = _reader(visit)(body)
     _refuse_crowds(request)
     session, source = identify.session(headers, request, x.caller.key_id)
     x.caller = msgspec.structs.replace(x.caller, session=session, session_source=source)
     x.request = request
     return request
+
+
+def _reader(visit: Visit) -> Callable[[bytes], Request]:
+    """Reads a body of this exchange."""
+    headers = dict(visit.incoming.headers)
+    return lambda body: visit.incoming.dialect.decode_request(body, headers, _allowed(visit), _endpoint(visit))
 
 
 def _allowed(visit: Visit) -> frozenset[str]:
@@ -264,8 +252,7 @@ def _again(visit: Visit, target: Target) -> Callable[[bytes], AbstractAsyncConte
 
     @asynccontextmanager
     async def ask(body: bytes) -> AsyncIterator[tuple[Request, ProviderAnswer]]:
-        dialect, named = visit.incoming.dialect, dict(visit.incoming.headers)
-        request = dialect.decode_request(body, named, _allowed(visit), _endpoint(visit))
+        request = _reader(visit)(body)
         async with _ask(visit, request, target, again=True) as upstream:
             yield request, upstream
 

@@ -117,7 +117,7 @@ def _proved(data: Path, key: Ed25519PublicKey | None, second: Mapping[int, bytes
     for one, walked in found.items():
         report.findings += [*_inside(one, walked), *_against_heads(one, walked, said)]
     report.findings += [*_links(found, said), *_missing(found, said), *_never_signed(found, said)]
-    report.state = _state(report, believed)
+    report.state = _state(report, said)
     return report
 
 
@@ -276,10 +276,10 @@ def _never_signed(found: Mapping[Segment, Walked], said: Said) -> Iterator[Findi
             yield Finding("added", text, one.name, 0, 0, None, walked.last_us)
 
 
-def _state(report: Report, believed: Sequence[Line]) -> State:
+def _state(report: Report, said: Said) -> State:
     if report.findings:
         return "broken"
-    if not believed:
+    if not said.marks:
         report.notes.append(f"no head is signed ({heads_log.NAME}): an end that was cut cannot be told from an end")
         return "unknown"
     return "sound"

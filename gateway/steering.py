@@ -7,8 +7,10 @@ of asking again ends in the explanation, which is ready by then.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from gateway.errors import GatewayError
-from gateway.exchange import Answer, Call, Finding, OnDeny, Request, Usage, Verdict
+from gateway.exchange import Answer, Call, Finding, OnDeny, Owed, Request, Usage, Verdict
 from gateway.visit import Visit
 
 MOST_ROUNDS = 2
@@ -21,6 +23,8 @@ def refused(visit: Visit) -> list[tuple[Call, str]]:
 
 def error_of(visit: Visit) -> GatewayError | None:
     """The error that a denial of this round asks for; none beside a granted call, which is on record as delivered."""
+    if visit.withheld is not None and visit.withheld.verdict.on_deny == "error":
+        return GatewayError("refused", "policy_denied", visit.withheld.text)
     if not refused(visit):
         return None
     text = next((text for _, verdict, text in visit.round if _reaction(verdict) == "error"), None)
@@ -30,7 +34,7 @@ def error_of(visit: Visit) -> GatewayError | None:
 def next_request(visit: Visit, request: Request, answer: Answer) -> bytes | None:
     """The body with which the model is asked again; None when it is not."""
     calls = refused(visit)
-    if not calls or len(visit.x.earlier) >= MOST_ROUNDS or request.operation != "chat" or visit.again is None:
+    if not calls or visit.stopped or len(visit.x.earlier) >= MOST_ROUNDS or request.operation != "chat" or visit.again is None:
         return None
     if any(_reaction(verdict) != "steer" or call.problem for call, verdict, _ in visit.round):
         return None
@@ -53,8 +57,20 @@ def begin_round(visit: Visit, answer: Answer) -> None:
     x.findings.append(Finding("policy", "steered", "info", f"round[{len(x.earlier)}]", detail))
     x.answer, visit.stream = Answer(), None
     visit.round.clear()
+    visit.screening = visit.keys = None
     visit.owed.clear()
     visit.opening, visit.finishing, visit.provider_left = b"", False, False
+
+
+def return_to(visit: Visit, answer: Answer, owed: Sequence[Owed]) -> None:
+    """Takes up the answer before the running one, which came to nothing: nobody knows what that cost."""
+    x = visit.x
+    x.earlier[-1] = None
+    if visit.stream is not None:
+        x.findings.extend(visit.stream.findings)
+    x.answer, visit.stream = answer, None
+    visit.owed[:] = owed
+    visit.broken, visit.provider_left, visit.opening = None, False, b""
 
 
 def total(last: Usage | None, earlier: list[Usage | None]) -> Usage | None:

@@ -29,7 +29,7 @@ from dotenv import dotenv_values
 from gateway import clock, config
 from gateway.config import Settings
 from gateway.errors import FileProblems, StartError
-from gateway.installation import durability, load_policies, open_keys, provider_keys
+from gateway.installation import durability, load_policies, master_keys, open_keys, provider_keys
 from gateway.policy import PolicySet
 
 READY_S = 30.0
@@ -249,6 +249,7 @@ def prepare(file: Path | None, flags: Mapping[str, Any]) -> tuple[Settings, Poli
         )
     settings.data_path.mkdir(parents=True, exist_ok=True, mode=0o700)
     provider_keys(settings)
+    master_keys(settings)
     _refuse_open_door(settings)
     return settings, load_policies(settings)
 

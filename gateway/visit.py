@@ -18,8 +18,11 @@ from gateway.errors import GatewayError
 from gateway.exchange import Call, Endpoint, EndState, Exchange, Owed, Request, Verdict
 from gateway.journal import Journal
 from gateway.judge import Court
-from gateway.policy import PolicySet, Reading
-from gateway.state import Approvals, Belonging, Belongings, Issued, Keys, Limits
+from gateway.policy import PolicySet, Reading, Told
+from gateway.policy.screen import Hit
+from gateway.screening.keys import KeyWatch
+from gateway.screening.streamed import Screening, Watching
+from gateway.state import Approvals, Belonging, Belongings, Issued, Keys, Limits, Sessions
 from gateway.state.reservations import Reservations
 from gateway.trace.redact import Flow, Redactor
 from gateway.trace.rows import Scribe
@@ -44,6 +47,7 @@ class Gateway:
     waiting: WaitingRoom
     limits: Limits
     issued: Issued
+    sessions: Sessions
     scribe: Scribe
     redactor: Redactor
     clock: Clock = field(default_factory=Clock)
@@ -77,6 +81,14 @@ class Incoming:
     """Set when the server already knows that this cannot be served (wrong path, wrong method, an upgrade)."""
     gone: EndState = "client_gone"
     """What a cancellation means: the server sets `interrupted` when it is shutting down."""
+
+
+class Withheld(msgspec.Struct, frozen=True):
+    """A verdict over the words of an answer."""
+
+    verdict: Verdict
+    text: str
+    """What the client is told in their place."""
 
 
 class Head(msgspec.Struct, frozen=True):
@@ -114,6 +126,8 @@ class Visit:
     """The calls of the running answer, each with its verdict and, when it was withheld, the text in its place."""
     issued: list[bytes] = field(default_factory=list)
     """Digests of released calls that are not written down yet."""
+    forged: frozenset[Told] = frozenset()
+    """What the request tells of earlier calls and never happened, where this gateway has seen the conversation from its beginning."""
     again: Callable[[bytes], AbstractAsyncContextManager[tuple[Request, ProviderAnswer]]] | None = None
     """Asks the provider once more."""
     opening: bytes = b""
@@ -122,6 +136,14 @@ class Visit:
     """Monotonic µs until when this answer waits for people; set when it first does."""
     denied: str = ""
     """Id of the first decision that withheld a call."""
+    stopped: bool = False
+    """A denial of this answer has stopped the session."""
+    screening: Screening[Hit] | Watching[Hit] | None = None
+    """What looks at the words of the running stream; None where no rule does."""
+    keys: KeyWatch | None = None
+    """What keeps the gateway's own secrets out of the words of the running stream."""
+    withheld: Withheld | None = None
+    """Why the answer was withheld from some place on; no call behind that place is delivered."""
     finishing: bool = False
     broken: Broken | None = None
     undecodable: str = ""

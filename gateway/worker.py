@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import gc
 import logging
 import os
 import resource
@@ -37,11 +38,14 @@ from gateway.installation import (
     open_issued,
     open_keys,
     open_limits,
+    open_sessions,
+    open_vault,
     provider_keys,
 )
 from gateway.journal import Journal
 from gateway.policy import PolicySet
 from gateway.policy_folder import Watcher
+from gateway.trace.pens import everything
 from gateway.trace.record import Booted, PolicyLoaded
 from gateway.trace.redact import Redactor
 from gateway.trace.rows import Scribe, Seen, policy_row
@@ -98,7 +102,8 @@ def assemble(
         waiting=WaitingRoom(approvals.decided, settings.approvals.held),
         limits=open_limits(settings),
         issued=open_issued(settings),
-        scribe=Scribe(address_key(settings), redactor, seen),
+        sessions=open_sessions(settings),
+        scribe=Scribe(address_key(settings), redactor, seen, detect=everything, vault=open_vault(settings)),
         redactor=redactor,
         clock=clock,
     )
@@ -142,12 +147,15 @@ class Worker:
         address = settings.listen_address
         tasks = [asyncio.create_task(chore) for chore in (self._watch_policies(), self._heal_journal(), self._write_minutes())]
         self._listen_to_signals()
+        gc.collect()
+        gc.freeze()  # what is here stays: looking it all through for cycles would stop every stream for some 20 ms now and then
         try:
             await self._server.serve(sockets=[listening_socket(address.host, address.port)])
         finally:
             for task in tasks:
                 task.cancel()
             await upstream.close()
+            await self.plane.turned_away.close()
             await self._journal.close()
 
     def _booted(self) -> Booted:
@@ -158,7 +166,7 @@ class Worker:
     def _uvicorn(self) -> uvicorn.Config:
         return uvicorn.Config(
             self.plane,
-            http=front(self.settings.limits, self.settings.timeouts),
+            http=front(self.settings.limits, self.settings.timeouts, self.plane.turned_away),
             ws="none",
             loop="uvloop",
             lifespan="off",
@@ -214,7 +222,8 @@ class Worker:
             try:
                 if round_number % EXPIRE_EVERY == 0:
                     await asyncio.to_thread(approvals.expire, self._clock.now_us())
-                await minutes.write(approvals, self._journal.append)
+                await minutes.write(approvals, self._journal.append, self.plane.gateway.scribe)
+                await minutes.write_sessions(self.plane.gateway.sessions, self._journal.append)
             except (GatewayError, JournalUnavailable) as e:
                 log.error("approvals could not be recorded yet: %s", e)  # noqa: TRY400 - no traceback wanted
             round_number += 1

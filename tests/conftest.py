@@ -153,7 +153,7 @@ class Running:
         self.url = f"http://127.0.0.1:{sock.getsockname()[1]}"
         config = uvicorn.Config(
             self.plane,
-            http=front(self.settings.limits, self.settings.timeouts),
+            http=front(self.settings.limits, self.settings.timeouts, self.plane.turned_away),
             ws="none",
             lifespan="off",
             log_config=None,
@@ -164,6 +164,7 @@ class Running:
         self.loop.call_later(0.01, self._check_started)
         await self.server.serve(sockets=[sock])
         await upstream.close()
+        await self.plane.turned_away.close()
         await journal.close()
 
     def _check_started(self) -> None:
@@ -188,10 +189,10 @@ class Running:
         return found
 
     def ended(self, count: int = 1, wait: float = 20.0) -> list[record.Ended]:
-        """The closing records, once there are `count` of them."""
+        """The closing records of requests, once there are `count` of them; what was refused at the door is none."""
         deadline = time.monotonic() + wait
         while True:
-            found = [r for r in self.records() if isinstance(r, record.Ended)]
+            found = [r for r in self.records() if isinstance(r, record.Ended) and r.exchange.dialect != "http"]
             if len(found) >= count or time.monotonic() > deadline:
                 assert len(found) == count, f"{len(found)} closing records instead of {count}"
                 return found

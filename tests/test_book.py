@@ -422,3 +422,13 @@ def test_one_data_folder_has_one_book(tmp_path: Path, port: int, unused_port: Ca
     assert b"Traceback" not in said
     first.terminate()
     assert first.wait(20) == 0
+
+
+@pytest.mark.parametrize("gone", [False, True])
+def test_a_segment_that_lost_its_end_or_is_gone_is_warned_of(journal: Path, book: Book, gone: bool) -> None:
+    pen = Pen(journal, segment())
+    pen.add(Ended(row(1)))
+    book.round()
+    assert list(book.status().warnings) == []
+    pen.path.unlink() if gone else os.truncate(pen.path, 200)
+    assert list(book.status().warnings) == [f"{segment().name} is shorter than what was read of it: see 'tollhouse verify'"]

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.dialects.events import Broken, Ended, Event, Forward, Held, Hidden, Proposed
+from gateway.dialects.events import UNTOLD, Broken, Ended, Event, Forward, Held, Hidden, Proposed
 from gateway.errors import GatewayError
 from gateway.exchange import Answer, Call
 from gateway.holdback import Break, Finishing, Judge, Judging, Observing, Send, Undecodable
@@ -138,7 +138,7 @@ def test_observing_every_byte_leaves_in_order_behind_the_record():
     assert list(hold.feed(b"t1")) == [Send(b"t1")]
     assert list(hold.feed(b"h1")) == []
     assert list(hold.feed(b"t2h2")) == []
-    assert list(hold.feed(b"e")) == [Judge(call(0)), Judge(call(1)), Send(b"h1t2h2"), Finishing(), Send(b"e")]
+    assert list(hold.feed(b"e")) == [Judge(call(0)), Judge(call(1)), Send(b"h1t2h2"), Finishing(), Send(b"e", UNTOLD)]
     assert list(hold.close()) == []
 
 

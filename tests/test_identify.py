@@ -135,3 +135,32 @@ def test_what_is_kept_belongs_to_agent_team_and_user_and_not_to_one_key():
     assert identify.owner(first) == identify.owner(second)
     others = (Caller("bot", "k1", "team", "bob"), Caller("bot", "k1", "other", "ann"), Caller("bo", "k1", "team", "ann"), Caller("bot"))
     assert identify.owner(first) not in {identify.owner(other) for other in others}
+
+
+ONE = "0af7651916cd43dd8448eb211c80319c"
+
+
+@pytest.mark.parametrize("value", [f"00-{ONE}-b7ad6b7169203331-01", f" 00-{ONE}-b7ad6b7169203331-00\t", f"cc-{ONE}-b7ad6b7169203331-01"])
+def test_a_traceparent_names_its_trace(value):
+    assert identify.trace_id([("host", "h"), ("traceparent", value)]) == ONE
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        [],
+        [""],
+        ["00"],
+        [f"00-{ONE}-b7ad6b7169203331-01"] * 2,
+        [f"ff-{ONE}-b7ad6b7169203331-01"],
+        [f"00-{'0' * 32}-b7ad6b7169203331-01"],
+        [f"00-{ONE}-{'0' * 16}-01"],
+        [f"00-{ONE.upper()}-b7ad6b7169203331-01"],
+        [f"00-{ONE}-b7ad6b7169203331-01-more"],
+        [f"00-{ONE[:-1]}-b7ad6b7169203331-01"],
+        [f"00-{ONE}-b7ad6b7169203331-01\n"],
+        ["x" * 10_240],
+    ],
+)
+def test_a_traceparent_of_another_form_names_none(values):
+    assert identify.trace_id([("traceparent", value) for value in values]) is None

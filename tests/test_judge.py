@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
 from gateway.exchange import Call, Caller, Message, ProposedBefore, Request, ServerTool, Tool
@@ -125,3 +126,33 @@ def test_conditions_see_the_address_of_the_declared_schema():
     head = b"policy: 1\nid: p\nagents: ['*']\nallow: ['*']\nrules:\n"
     text = head + b"- {id: pin, tools: [pay], require: \"call.schema_hash == '<%d>'\"}\n" % len(SCHEMA)
     assert judge(court(text), call(), 0).verdict.released
+
+
+MASKING = b"policy: 1\nid: p\nagents: ['*']\nallow: ['*']\nrules:\n- {id: mask, detect: [email], effect: redact}\n"
+
+
+def masking(schema: bytes) -> Court:
+    one = court(MASKING)
+    tools = (Tool("pay", "function", b"{}", schema), Tool("note", "custom", b"{}"))
+    return msgspec.structs.replace(one, request=msgspec.structs.replace(one.request, tools=tools))
+
+
+def test_a_call_is_judged_as_it_would_be_delivered_and_what_it_was_is_told_by_its_address():
+    one = masking(b'{"type":"object","properties":{"to":{"type":"string"}}}')
+    judged = judge(one, Call("c", "pay", '{"to":"a@b.com"}', {"to": "a@b.com"}, 2), 0)
+    assert judged.call is not None
+    assert (judged.call.arguments, judged.verdict.effect) == ('{"to":"[email]"}', "redact")
+    assert [(f.code, f.path, f.detail[-4:]) for f in judged.findings] == [("redacted", "calls[2]", "<16>")]
+
+
+@pytest.mark.parametrize(
+    ("proposed", "why"),
+    [
+        (Call("c", "note", "a@b.com", {"input": "a@b.com"}, 0, type="custom"), "of its type"),
+        (Call("c", "pay", "{}", {"to": "a@b.com"}, 0), "schema"),
+    ],
+)
+def test_what_cannot_be_written_anew_is_denied(proposed, why):
+    judged = judge(masking(b'{"type":"object","properties":{"to":{"enum":["a@b.com"]}}}'), proposed, 0)
+    assert (judged.verdict.effect, judged.verdict.code, judged.call) == ("deny", "not_redactable", None)
+    assert why in judged.verdict.reason

@@ -9,15 +9,19 @@ import pytest
 
 from gateway import minutes
 from gateway.errors import JournalUnavailable
-from gateway.state import Approval, Bindings, Ruling
+from gateway.state import Approval, Bindings, Denial, Ruling
 from gateway.state.sqlite_approvals import SqliteApprovals
+from gateway.state.sqlite_sessions import SqliteSessions
 from gateway.stores import Batch
 from gateway.stores.duckdb import Ledger
 from gateway.trace import record
+from gateway.trace.redact import Redactor
+from gateway.trace.rows import Scribe
 from gateway.trace.segments import Segment
 
 AT = 1_790_000_000_000_000
 HOUR = 3600 * 1_000_000
+SCRIBE = Scribe(b"k" * 32, Redactor([]))
 ASKED = Approval(
     "apr_1", AT, AT + HOUR, Bindings("o", "s", "a"), "coder", "ses", "pay", '{"n":1}', "bank", "big", "much", "dec_1", "x1",
     policy_hash="h", team="t", user="u", four_eyes=True,
@@ -44,13 +48,27 @@ class Appended(list):
 
 def test_each_change_is_written_and_then_not_again(store):
     journal = Appended()
-    assert asyncio.run(minutes.write(store, journal)) == 0
+    assert asyncio.run(minutes.write(store, journal, SCRIBE)) == 0
     store.ask(ASKED, 9)
-    assert asyncio.run(minutes.write(store, journal)) == 1
-    assert asyncio.run(minutes.write(store, journal)) == 0
+    assert asyncio.run(minutes.write(store, journal, SCRIBE)) == 1
+    assert asyncio.run(minutes.write(store, journal, SCRIBE)) == 0
     store.rule("apr_1", Ruling(True, "ann", AT + 5, AT + HOUR, "fine", "session", '{"n":2}'))
-    assert asyncio.run(minutes.write(store, journal)) == 1
+    assert asyncio.run(minutes.write(store, journal, SCRIBE)) == 1
     assert [each.approval.state for each in journal] == ["pending", "approved"]
+
+
+def test_a_stop_and_its_end_are_written_once_each_and_the_ledger_shows_how_the_session_stands(tmp_path):
+    sessions, journal = SqliteSessions(tmp_path / "state.sqlite"), Appended()
+    sessions.denied(Denial("o", "ses", "coder", "t", "u", AT, "bank", "never", "x1", "dec_1"), most=1)
+    assert asyncio.run(minutes.write_sessions(sessions, journal)) == 1
+    sessions.resume("o", "ses", by="ann", at_us=AT + HOUR)
+    assert [asyncio.run(minutes.write_sessions(sessions, journal)) for _ in range(2)] == [1, 0]
+    sessions.close()
+    ledger = Ledger(tmp_path / "ledger.duckdb")
+    ledger.apply([Batch(Segment("1" * 32, 0, "2" * 32, 0), list(enumerate([*journal, journal[0]])), 9, bytes(32))])
+    rows = ledger.query("SELECT session, agent, state, rule, decision_id, changed_by FROM stopped_sessions", 10).rows
+    assert [tuple(row) for row in rows] == [("ses", "coder", "resumed", "never", "dec_1", "ann")]
+    ledger.close()
 
 
 def test_what_the_journal_does_not_take_is_written_later(store):
@@ -58,17 +76,17 @@ def test_what_the_journal_does_not_take_is_written_later(store):
     store.ask(ASKED, 9)
     journal.fails = True
     with pytest.raises(JournalUnavailable):
-        asyncio.run(minutes.write(store, journal))
+        asyncio.run(minutes.write(store, journal, SCRIBE))
     journal.fails = False
-    assert asyncio.run(minutes.write(store, journal)) == 1
+    assert asyncio.run(minutes.write(store, journal, SCRIBE)) == 1
 
 
 def test_the_ledger_shows_how_it_stands_now_however_often_a_change_is_told(store, tmp_path):
     journal = Appended()
     store.ask(ASKED, 9)
-    asyncio.run(minutes.write(store, journal))
+    asyncio.run(minutes.write(store, journal, SCRIBE))
     store.rule("apr_1", Ruling(True, "ann", AT + 5, AT + HOUR, "fine", "session", '{"n":2}'))
-    asyncio.run(minutes.write(store, journal))
+    asyncio.run(minutes.write(store, journal, SCRIBE))
     journal.append(journal[-1])
     journal.append(journal[0])
     ledger = Ledger(tmp_path / "ledger.duckdb")

@@ -88,6 +88,20 @@ def test_a_book_on_its_own_continues_the_last_run_so_that_live_workers_stay_aliv
     assert growing([mine, other]) == {mine, other}
 
 
+def test_an_old_segment_is_closed_so_that_what_is_in_it_can_age(tmp_path: Path) -> None:
+    async def write() -> None:
+        own = OwnJournal(tmp_path, RUN, max_segment_s=0.0)
+        await own.turn_over()
+        await own.write(fact("x"))
+        await own.turn_over()
+        await own.turn_over()
+        await own.close()
+
+    asyncio.run(write())
+    assert len(segments(tmp_path)) == 3
+    assert written(tmp_path)[-2] == fact("x")
+
+
 def test_a_folder_that_cannot_be_written_is_said_and_tried_again(tmp_path: Path) -> None:
     folder = tmp_path / "journal"
     folder.write_text("in the way")
@@ -112,7 +126,7 @@ def test_the_book_reads_what_it_wrote_and_ends_no_workers_exchange(tmp_path: Pat
     worker_with_an_open_exchange(folder)
 
     async def live(name: str) -> None:
-        book = Book(folder, lambda: store, run=RUN)
+        book = Book(folder, lambda: store, own=OwnJournal(folder, RUN))
         book.round()
         await book.write(fact(name))
         book.round()

@@ -31,9 +31,16 @@ async def answer(visit: Visit, request: Request, upstream: ProviderAnswer) -> As
         rounds = Rounds(visit, open_answers)
         rounds.next = request, upstream
         while (asked := rounds.taken()) is not None:
-            async with aclosing(_form(visit, *asked, rounds)) as parts:
-                async for part in parts:
-                    yield part
+            try:
+                async with aclosing(_form(visit, *asked, rounds)) as parts:
+                    async for part in parts:
+                        yield part
+            except GatewayError as error:
+                if not rounds.give_up(error):
+                    raise
+        async with aclosing(rounds.explanation()) as parts:
+            async for part in parts:
+                yield part
 
 
 def _form(visit: Visit, request: Request, upstream: ProviderAnswer, rounds: Rounds) -> AsyncGenerator[Head | bytes, None]:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from gateway import history
+from gateway import history, stopping
 from gateway.approvals import Question, wanted
 from gateway.config import Settings
 from gateway.continuity import withheld
 from gateway.dialects.events import Limits
-from gateway.exchange import Call, EndState
+from gateway.exchange import Call, EndState, Verdict
 from gateway.judge import Judged, judge
 from gateway.policy.explain import denial_text
 from gateway.visit import Visit
@@ -34,13 +34,23 @@ def decide(visit: Visit, call: Call) -> Decision | Question:
     """Judges one call."""
     if visit.court is None:
         raise RuntimeError("a call was proposed before the request was admitted")
+    if visit.withheld is not None:
+        return Decision(call, Judged(_withheld_with_its_answer(visit.withheld.verdict)), 0, visit.book.new_decision())
     clock = visit.gateway.clock
     start = clock.mono_us()
     judged = judge(visit.court, call, clock.now_us())
     took = clock.mono_us() - start
+    call = judged.call or call
     if wanted(judged.verdict):
+        visit.x.findings.extend(judged.findings)
         return Question(visit, call, judged.verdict, took)
     return Decision(call, judged, took, visit.book.new_decision())
+
+
+def _withheld_with_its_answer(said: Verdict) -> Verdict:
+    """A call behind words that must not be said: the client never sees what it follows from."""
+    reason = f"The answer that proposes it was withheld. {said.reason}"
+    return Verdict("deny", released=False, code="answer_withheld", reason=reason, policy=said.policy, rule=said.rule)
 
 
 def recorded(visit: Visit, made: Decision | Question) -> Settled:
@@ -54,7 +64,8 @@ def recorded(visit: Visit, made: Decision | Question) -> Settled:
         history.delivered(visit, call)
         return Settled(True, "")
     visit.denied = visit.denied or made.decision
-    text = denial_text(verdict, call, made.decision)
+    stopping.denied(visit, verdict, made.decision)
+    text = denial_text(verdict, call, made.decision, stopped=visit.stopped)
     visit.round.append((call, verdict, text))
     withheld(visit, call, text)
     return Settled(False, text)
@@ -64,6 +75,8 @@ def delivered(visit: Visit) -> EndState:
     """How an exchange ended whose answer went out to its end."""
     if visit.undecodable == "truncated" and visit.provider_left:
         return "upstream_reset"
+    if visit.withheld is not None:
+        return "denied"
     return "complete" if all(verdict.released for _, verdict in visit.x.calls) else "denied"
 
 

@@ -82,6 +82,8 @@ def lasted(visit: Visit) -> None:
     if visit.stream is not None:
         visit.x.answer = visit.stream.answer
         visit.x.findings.extend(visit.stream.findings)
+        if visit.screening is not None and visit.screening.differs:
+            visit.x.answer = msgspec.structs.replace(visit.x.answer, text=visit.screening.text)
     _forget_paid(visit)
     visit.x.answer = msgspec.structs.replace(visit.x.answer, usage=steering.total(visit.x.answer.usage, visit.x.earlier))
     if visit.x.request is not None and visit.x.answer.text:

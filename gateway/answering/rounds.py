@@ -1,14 +1,34 @@
-"""The model asked again because its calls were denied: the next round, when there is one (`steering` says whether)."""
+"""The model asked again because its calls were denied: the next round, when there is one (`steering` says whether).
+
+The explanation of the denial is ready before the model is asked again, and is kept until another answer has begun to leave: an answer that
+comes to nothing leaves the client with the explanation, not with an error.
+"""
 
 from __future__ import annotations
 
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import AsyncExitStack
+from typing import NamedTuple
+
+import msgspec
 
 from gateway import steering
+from gateway.answering.decisions import delivered
+from gateway.answering.leaving import final
+from gateway.continuity import keep
 from gateway.errors import GatewayError
-from gateway.exchange import Answer, Finding, Request
+from gateway.exchange import Answer, Finding, Owed, Request
 from gateway.upstream.client import ProviderAnswer
-from gateway.visit import Visit
+from gateway.visit import Head, Visit
+
+
+class Explained(NamedTuple):
+    """A whole answer with the explanation in the place of its calls, as it would have left."""
+
+    answer: Answer
+    headers: Mapping[str, str]
+    data: bytes
+    owed: tuple[Owed, ...]
 
 
 class Rounds:
@@ -17,13 +37,15 @@ class Rounds:
     def __init__(self, visit: Visit, open_answers: AsyncExitStack) -> None:
         self._visit, self._open_answers = visit, open_answers
         self.next: tuple[Request, ProviderAnswer] | None = None
+        self._explained: Explained | None = None
+        self._given_up = False
 
     def taken(self) -> tuple[Request, ProviderAnswer] | None:
         found, self.next = self.next, None
         return found
 
-    async def begin(self, request: Request, said: Answer) -> bool:
-        """Asks again, where a denial steers and the provider takes it; False leaves the explanation to be sent."""
+    async def begin(self, request: Request, said: Answer, headers: Mapping[str, str], data: bytes) -> bool:
+        """Asks again, where a denial steers and the provider takes it; False leaves the explanation (`headers`, `data`) to be sent."""
         visit = self._visit
         body = steering.next_request(visit, request, said)
         if body is None or visit.again is None or visit.broken is not None:
@@ -35,9 +57,44 @@ class Rounds:
         except GatewayError as error:
             problem = f"the model could not be asked again: {error.code}"
         if problem:
-            visit.x.findings.append(Finding("policy", "not_steered", "warn", "round", problem))
+            self._not_steered(problem)
             visit.x.upstream_status = first_status
             return False
+        self._explained = Explained(_as_it_would_leave(visit, said), headers, data, tuple(visit.owed))
         steering.begin_round(visit, said)
         self.next = asked, upstream
         return True
+
+    def give_up(self, error: GatewayError) -> bool:
+        """Whether the explanation can still be sent in the place of an answer that the provider broke off."""
+        self._given_up = (
+            error.kind in ("upstream", "upstream_timeout") and self._explained is not None and not self._visit.answering
+        )
+        if self._given_up:
+            self._not_steered(f"the model was asked again, but its answer failed: {error.code}")
+        return self._given_up
+
+    async def explanation(self) -> AsyncGenerator[Head | bytes, None]:
+        """The last round that ended well, explained, when the one after it was given up."""
+        visit, explained = self._visit, self._explained
+        if not self._given_up or explained is None:
+            return
+        visit.reserved.give_back()
+        visit.issued.clear()
+        visit.flow = visit.gateway.redactor.flow()
+        steering.return_to(visit, explained.answer, explained.owed)
+        await keep(visit)
+        visit.x.state = delivered(visit)
+        async for part in final(visit, 200, explained.headers, explained.data):
+            yield part
+
+    def _not_steered(self, problem: str) -> None:
+        self._visit.x.findings.append(Finding("policy", "not_steered", "warn", "round", problem))
+
+
+def _as_it_would_leave(visit: Visit, said: Answer) -> Answer:
+    """With the words that rules let through."""
+    if visit.stream is None:
+        return visit.x.answer
+    screening = visit.screening
+    return said if screening is None or not screening.differs else msgspec.structs.replace(said, text=screening.text)

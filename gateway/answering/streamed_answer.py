@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import aclosing
 
@@ -11,10 +10,14 @@ from gateway.answering.decisions import Decision, decide, delivered, limits, rec
 from gateway.answering.ending import broken_error
 from gateway.answering.leaving import EVENT_STREAM, final, first_byte, release
 from gateway.answering.rounds import Rounds
+from gateway.answering.screens import output_rules
 from gateway.approvals import Question
 from gateway.continuity import keep, keep_early
+from gateway.deadlines import within
+from gateway.dialects.events import Said
 from gateway.exchange import Request
 from gateway.holdback import Break, Finishing, Hold, Judge, Judging, Observing, Send, Step, Undecodable
+from gateway.screening.keys import KeyWatch
 from gateway.upstream.client import ProviderAnswer
 from gateway.visit import Head, Visit
 
@@ -30,7 +33,10 @@ async def streamed(visit: Visit, request: Request, upstream: ProviderAnswer, rou
     x, gateway, dialect = visit.x, visit.gateway, visit.incoming.dialect
     visit.stream = dialect.stream(request, limits(gateway.settings), enforcing=x.enforcing)
     hold: Hold = Judging(visit.stream) if x.enforcing else Observing(visit.stream)
-    reacts = x.enforcing and gateway.policies.reacts(x.caller.agent)
+    rules = output_rules(visit)
+    visit.screening = rules.streamed() if rules else None
+    visit.keys = KeyWatch(gateway.redactor, dialect.TEXTS.streamed, always=rules is not None and rules.acts)
+    reacts = x.enforcing and not request.background and gateway.policies.reacts(x.caller.agent)
     kept, chunks = b"", _chunks(visit, upstream)
     async for chunk in chunks:
         let = _LetGo()
@@ -38,6 +44,8 @@ async def streamed(visit: Visit, request: Request, upstream: ProviderAnswer, rou
             async for part in parts:
                 yield part
         data, tail = let.data, let.tail
+        if visit.withheld is not None and not visit.answering and (error := steering.error_of(visit)):
+            raise error
         if visit.provider_left:
             kept = b"".join((kept, data, tail))
             break
@@ -46,7 +54,7 @@ async def streamed(visit: Visit, request: Request, upstream: ProviderAnswer, rou
         kept += tail
         if reacts and not visit.answering:
             kept += await _reaction(visit, request, hold, chunks)
-            if await rounds.begin(request, visit.stream.answer):
+            if await rounds.begin(request, visit.stream.answer, EVENT_STREAM, visit.opening + data + kept):
                 return
             data = _kept_back(visit, data)
         await keep_early(visit)
@@ -68,8 +76,7 @@ async def _chunks(visit: Visit, upstream: ProviderAnswer) -> AsyncGenerator[byte
     pieces = upstream.chunks()
     while True:
         try:
-            async with asyncio.timeout(END_GRACE_S if visit.finishing else None):
-                chunk = await anext(pieces, None)
+            chunk = await within(END_GRACE_S if visit.finishing else None, anext(pieces, None))
         except TimeoutError:
             chunk = None
         yield chunk
@@ -153,18 +160,35 @@ def _step(visit: Visit, hold: Hold, steps: Iterator[Step]) -> tuple[bytes, bytes
     tail: list[bytes] = []
     for step in steps:
         match step:
-            case Send(data=data):
-                (tail if visit.finishing else out).append(data)
+            case Send(data=data, said=said):
+                (tail if visit.finishing else out).append(_looked_at(visit, data, said))
             case Judge(call=call):
+                out.append(_settled(visit, visit.incoming.dialect.TEXTS.lane_of(call)))
                 decision = decide(visit, call)
                 if isinstance(decision, Question):
                     return b"".join(out), b"".join(tail), decision
                 _settle(visit, hold, decision)
             case Finishing():
+                out.append(_settled(visit))
                 visit.finishing = True
             case Undecodable(broken=broken):
                 visit.undecodable = broken.code
                 visit.x.unevaluated.append(f"answer:{broken.code}")
             case Break(broken=broken):
                 visit.broken = broken
+    if visit.provider_left and visit.broken is None:
+        tail.append(_settled(visit))
     return b"".join(out), b"".join(tail), None
+
+
+def _looked_at(visit: Visit, data: bytes, said: Said | None) -> bytes:
+    """What may leave now of the words in `data`, and of those before them."""
+    if visit.screening is not None:
+        data = visit.screening.through(data)
+    return data if visit.keys is None else visit.keys.through(data, said)
+
+
+def _settled(visit: Visit, lane: int | None = None) -> bytes:
+    """What waits and may leave, for what follows must not overtake it."""
+    waiting = b"" if visit.screening is None else visit.screening.settle(lane)
+    return waiting if visit.keys is None else visit.keys.through(waiting, None) + visit.keys.settle(lane)

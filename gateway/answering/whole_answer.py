@@ -13,6 +13,7 @@ from gateway.answering.decisions import decide, delivered, limits, recorded
 from gateway.answering.ending import broken_error
 from gateway.answering.leaving import final, first_byte
 from gateway.answering.rounds import Rounds
+from gateway.answering.screens import output_rules
 from gateway.approvals import Question
 from gateway.continuity import keep
 from gateway.dialects.events import WholeAnswer
@@ -30,16 +31,22 @@ async def whole(visit: Visit, request: Request, upstream: ProviderAnswer, rounds
     found = dialect.decode_answer(body, request, limits(gateway.settings))
     x.answer = found.answer
     x.findings.extend(found.findings if x.enforcing else map(_only_seen, found.findings))
+    rules = output_rules(visit)
+    denied = rules.looked_at(found.body) if rules else ()
+    if rules and denied:
+        rules.explain(denied)
     data = await _judged(visit, found) if x.enforcing else _observed(visit, found)
+    data = rules.cleaned(data, denied) if rules else data
     if error := steering.error_of(visit):
         raise error
-    if await rounds.begin(request, found.answer):
+    headers = {"content-type": "application/json"}
+    if x.calls or visit.withheld:
+        headers["x-gateway-decision"] = f"deny; id={visit.denied}" if visit.denied else "allow"
+    if await rounds.begin(request, found.answer, headers, data):
         return
     await keep(visit)
     x.state = delivered(visit)
-    if x.calls:
-        visit.headers["x-gateway-decision"] = f"deny; id={visit.denied}" if visit.denied else "allow"
-    async for part in final(visit, upstream.status, {"content-type": "application/json"}, data):
+    async for part in final(visit, upstream.status, headers, data):
         yield part
 
 

@@ -34,6 +34,10 @@ class Prompter(Script):
     turns: dict[str, Turn] = field(default_factory=dict)
 
     def turn_for(self, asked: Asked) -> Turn | None:
+        """A model that is told of a denial repeats what it was told, so that the agent's side reads the verdict either way."""
+        last = asked.body["messages"][-1]
+        if last["role"] == "tool" and _TAIL.search(last["content"]):
+            return Turn(text=last["content"])
         return self.turns.get(asked.model)
 
 

@@ -10,16 +10,14 @@ import json
 from pathlib import Path
 from typing import Annotated, Any
 
-import httpx
 import msgspec
 import typer
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from gateway.cli.asking import admin_client, data_folder, refusal
+from gateway.cli.asking import call, data_folder
 from gateway.cli.visible import visible
-from gateway.errors import GatewayError, StartError
 
 app = typer.Typer(help="List and decide the calls that wait for a person (rules with 'effect: ask').", no_args_is_help=True)
 
@@ -42,7 +40,7 @@ def list_approvals(
     as_json: AsJson = False,
 ) -> None:
     """Show what waits for a decision, newest first."""
-    found = _call(data, "GET", "/approvals", params={} if state == "all" else {"state": state})["approvals"]
+    found = call(data_folder(data), "GET", "/approvals", params={} if state == "all" else {"state": state})["approvals"]
     if as_json:
         typer.echo(json.dumps(found))
         return
@@ -58,21 +56,21 @@ def list_approvals(
 @app.command()
 def show(name: Name, data: Data = None, as_json: AsJson = False) -> None:
     """Show one approval whole."""
-    _tell(_call(data, "GET", f"/approvals/{_safe(name)}"), as_json=as_json)
+    _tell(call(data_folder(data), "GET", f"/approvals/{_safe(name)}"), as_json=as_json)
 
 
 @app.command()
 def approve(name: Name, by: By = None, reason: Reason = "", scope: ScopeOf = "once", data: Data = None, as_json: AsJson = False) -> None:
     """Let the call pass."""
     said = {"by": by or getpass.getuser(), "reason": reason, "scope": scope}
-    _tell(_call(data, "POST", f"/approvals/{_safe(name)}/approve", content=_json(said)), as_json=as_json)
+    _tell(call(data_folder(data), "POST", f"/approvals/{_safe(name)}/approve", content=_json(said)), as_json=as_json)
 
 
 @app.command()
 def deny(name: Name, by: By = None, reason: Reason = "", data: Data = None, as_json: AsJson = False) -> None:
     """Refuse the call, or take back an approval that was not used yet."""
     said = {"by": by or getpass.getuser(), "reason": reason}
-    _tell(_call(data, "POST", f"/approvals/{_safe(name)}/deny", content=_json(said)), as_json=as_json)
+    _tell(call(data_folder(data), "POST", f"/approvals/{_safe(name)}/deny", content=_json(said)), as_json=as_json)
 
 
 @app.command()
@@ -92,7 +90,7 @@ def edit(
     except (msgspec.DecodeError, UnicodeEncodeError) as error:
         raise typer.BadParameter(f"must be a JSON object: {error}", param_hint="ARGUMENTS") from error
     said = {"by": by or getpass.getuser(), "reason": reason, "scope": scope, "arguments": given}
-    _tell(_call(data, "POST", f"/approvals/{_safe(name)}/approve", content=_json(said)), as_json=as_json)
+    _tell(call(data_folder(data), "POST", f"/approvals/{_safe(name)}/approve", content=_json(said)), as_json=as_json)
 
 
 def _json(said: dict[str, Any]) -> bytes:
@@ -103,23 +101,6 @@ def _safe(name: str) -> str:
     if not name.startswith("apr_") or not name.isascii() or not name[4:].isalnum():
         raise typer.BadParameter(f"'{visible(name)}' is no approval's id; 'tollhouse approvals list' shows them", param_hint="ID")
     return name
-
-
-def _call(data: Path | None, method: str, path: str, **more: Any) -> Any:
-    """Raises StartError when no gateway runs, GatewayError for what it refuses."""
-    folder = data_folder(data)
-    client = admin_client(folder)
-    if client is None:
-        raise StartError(f"no gateway is running on {folder}; start it with 'tollhouse up'. What was asked for is kept.")
-    try:
-        with client:
-            response = client.request(method, path, **more)
-    except httpx.HTTPError as error:
-        problem = f"the gateway's admin plane does not answer: {error}; see 'tollhouse status'"
-        raise GatewayError("unavailable", "admin_plane", problem) from error
-    if response.status_code != httpx.codes.OK:
-        raise refusal(response)
-    return response.json()
 
 
 def _tell(approval: dict[str, Any], *, as_json: bool) -> None:

@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import httpx
 import msgspec
 from msgspec import Struct
 
+from gateway.cli.visible import visible
 from gateway.errors import GatewayError, StartError
 from gateway.stores import Answer, Refused
+from gateway.stores.media_types import MEDIA_TYPES, Form
+
+if TYPE_CHECKING:  # half a second that only asking the file itself needs
+    from gateway.stores.duckdb import Ledger
 
 DEFAULT_DATA = ".tollhouse"
 _SLOWEST_S = 40.0
+_SNAPSHOT_S = 1900.0
+_Found = TypeVar("_Found")
 
 
 class Running(Struct):
@@ -46,22 +53,91 @@ def admin_client(data: Path) -> httpx.Client | None:
     return httpx.Client(base_url=running.admin, headers={"authorization": f"Bearer {token}"}, timeout=_SLOWEST_S, trust_env=False)
 
 
+class Fetched(NamedTuple):
+    """An answer in the form that was wanted."""
+
+    body: bytes
+    truncated: bool
+
+
 def ask(data: Path, sql: str, limit: int, params: Mapping[str, str]) -> Answer:
     """Asks the running gateway, or the file when none answers. Raises GatewayError for a question that is refused."""
+    return Answer(**msgspec.json.decode(fetch(data, sql, limit, params, "json").body))
+
+
+def fetch(data: Path, sql: str, limit: int, params: Mapping[str, str], form: Form) -> Fetched:
+    """The same in any form that there is."""
     client = admin_client(data)
     if client is not None:
         try:
             with client:
-                return _answer(client.post("/sql", json={"sql": sql, "limit": limit, "params": dict(params)}))
+                question = {"sql": sql, "limit": limit, "params": dict(params)}
+                return _answer(client.post("/sql", json=question, headers={"accept": MEDIA_TYPES[form]}))
         except httpx.ConnectError:  # run.json was left behind by a gateway that is gone
-            return _ask_file(data, sql, limit, params)
+            return _ask_file(data, sql, limit, params, form)
         except httpx.HTTPError as error:
             problem = f"the gateway's admin plane does not answer: {error}; see 'tollhouse status'"
             raise GatewayError("unavailable", "admin_plane", problem) from error
-    return _ask_file(data, sql, limit, params)
+    return _ask_file(data, sql, limit, params, form)
 
 
-def _ask_file(data: Path, sql: str, limit: int, params: Mapping[str, str]) -> Answer:
+def views(data: Path) -> Mapping[str, Mapping[str, str]]:
+    """What can be asked about: table or view → column → type."""
+    client = admin_client(data)
+    if client is not None:
+        try:
+            with client:
+                answer = client.get("/views")
+                if answer.status_code != httpx.codes.OK:
+                    raise refusal(answer)
+                told: Mapping[str, Mapping[str, str]] = answer.json()["views"]
+                return told
+        except httpx.HTTPError:  # gone; the file says the same
+            return _in_file(data, lambda ledger: ledger.views())
+    return _in_file(data, lambda ledger: ledger.views())
+
+
+def make_snapshot(data: Path, since: str | None, *, parquet: bool) -> Path:
+    """Where it is. Raises GatewayError."""
+    client = admin_client(data)
+    if client is not None:
+        try:
+            with client:
+                told = client.post("/snapshots", json={"since": since, "parquet": parquet}, timeout=_SNAPSHOT_S)
+                if told.status_code != httpx.codes.OK:
+                    raise refusal(told)
+                return Path(told.json()["path"])
+        except httpx.ConnectError:
+            return _snapshot_of_file(data, since, parquet=parquet)
+        except httpx.HTTPError as error:
+            problem = f"the gateway's admin plane does not answer: {error}; see 'tollhouse status'"
+            raise GatewayError("unavailable", "admin_plane", problem) from error
+    return _snapshot_of_file(data, since, parquet=parquet)
+
+
+def _snapshot_of_file(data: Path, since: str | None, *, parquet: bool) -> Path:
+    from gateway.question.snapshots import Snapshots
+
+    made = Snapshots((data / "snapshots").absolute())
+    return _in_file(data, lambda ledger: made.make(ledger, ledger.views(), since=since, parquet=parquet).path)
+
+
+def _ask_file(data: Path, sql: str, limit: int, params: Mapping[str, str], form: Form) -> Fetched:
+    from gateway.question.office import Office
+    from gateway.question.wire import Question
+
+    def answer(ledger: Ledger) -> Fetched:
+        office = Office()
+        try:
+            reply = office.ask(ledger, Question(sql, limit, dict(params), form))
+            return Fetched(reply.body, reply.truncated)
+        finally:
+            office.close()
+
+    return _in_file(data, answer)
+
+
+def _in_file(data: Path, look: Callable[[Ledger], _Found]) -> _Found:
     """What the ledger holds; records still in the journal are applied when a gateway runs again."""
     path = data / "ledger.duckdb"
     if not path.is_file():
@@ -70,16 +146,32 @@ def _ask_file(data: Path, sql: str, limit: int, params: Mapping[str, str]) -> An
 
     ledger = Ledger(path, read_only=True)
     try:
-        return ledger.query(sql, limit, params)
+        return look(ledger)
     except Refused as refused:
-        raise GatewayError("bad_request", refused.code, refused.message) from refused
+        raise GatewayError("bad_request", refused.code, _harmless(refused.message)) from refused
     finally:
         ledger.close()
 
 
-def _answer(response: httpx.Response) -> Answer:
+def call(data: Path, method: str, path: str, **more: Any) -> Any:
+    """What the running gateway's admin plane answers. Raises StartError when none runs, GatewayError for what it refuses."""
+    client = admin_client(data)
+    if client is None:
+        raise StartError(f"no gateway is running on {data}; start it with 'tollhouse up'.")
+    try:
+        with client:
+            response = client.request(method, path, **more)
+    except httpx.HTTPError as error:
+        problem = f"the gateway's admin plane does not answer: {error}; see 'tollhouse status'"
+        raise GatewayError("unavailable", "admin_plane", problem) from error
+    if not response.is_success:
+        raise refusal(response)
+    return response.json()
+
+
+def _answer(response: httpx.Response) -> Fetched:
     if response.status_code == httpx.codes.OK:
-        return Answer(**response.json())
+        return Fetched(response.content, response.headers.get("tollhouse-truncated") == "true")
     raise refusal(response)
 
 
@@ -87,6 +179,11 @@ def refusal(response: httpx.Response) -> GatewayError:
     """The admin plane's error, as it said it."""
     try:
         told: Mapping[str, Any] = response.json()["error"]
-        return GatewayError("bad_request", str(told["code"]), str(told["message"]))
+        return GatewayError("bad_request", str(told["code"]), _harmless(str(told["message"])))
     except (ValueError, KeyError, TypeError):
         return GatewayError("unavailable", "admin_plane", f"the admin plane answered {response.status_code}; is it another program's port?")
+
+
+def _harmless(message: str) -> str:
+    """An error may quote what a model wrote. It keeps its lines: a caret stands under its place."""
+    return "\n".join(visible(line) for line in message.split("\n"))

@@ -37,9 +37,16 @@ VERBS: dict[str, Verb] = {
     "connect": Verb("gateway.cli.connect:connect", "Print the settings that point a client at this gateway."),
     "keys": Verb("gateway.cli.keys:app", "Create, list and revoke the keys that agents use."),
     "approvals": Verb("gateway.cli.approvals:app", "List and decide the calls that wait for a person."),
+    "sessions": Verb("gateway.cli.sessions:app", "List the sessions that a denial has stopped, and resume them."),
     "policy": Verb("gateway.cli.policy:app", "Check, test, explain and measure policies."),
     "coverage": Verb("gateway.cli.coverage:coverage", "Show what was judged, and what was not."),
+    "show": Verb("gateway.cli.show:show", "Show one exchange with what was said; that is put on record."),
+    "feedback": Verb("gateway.cli.feedback:app", "Say, and see, how good an answer or a decision was."),
+    "export": Verb("gateway.cli.export:app", "Take rows, traces and datasets out of the book."),
+    "erase": Verb("gateway.cli.erase:erase", "Make content of a tenant or user unreadable for good."),
+    "encryption": Verb("gateway.cli.encryption:app", "Make and change the master keys of encrypted content."),
     "sql": Verb("gateway.cli.sql:sql", "Ask the book a question in SQL, read-only."),
+    "snapshot": Verb("gateway.cli.snapshot:snapshot", "Copy the book into a file that other tools can open."),
     "queries": Verb("gateway.cli.queries:queries", "List the saved questions."),
     "rebuild": Verb("gateway.cli.rebuild:rebuild", "Build the ledger again from the journal."),
     "tail": Verb("gateway.cli.tail:tail", "Follow exchanges and decisions as they happen."),
@@ -129,7 +136,8 @@ def explain(error: Exception) -> tuple[str, int]:
         case StartError():
             return f"tollhouse: {error}", CANNOT_START
         case GatewayError():
-            return f"tollhouse: {error.message} [{error.code}]", FAILED
+            first, newline, rest = error.message.partition("\n")
+            return f"tollhouse: {first} [{error.code}]{newline}{rest}", FAILED
         case JournalUnavailable():
             return f"tollhouse: the journal cannot be written: {error}; free disk space or fix permissions", FAILED
         case OSError():

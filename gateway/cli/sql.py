@@ -1,23 +1,23 @@
-"""`tollhouse sql`: a question to the book, answered as a table, CSV or JSON. Reads only; works with and without a running gateway."""
+"""`tollhouse sql`: a question to the book, as a table, CSV, JSON, Arrow or Parquet. Reads only; with and without a running gateway."""
 
 from __future__ import annotations
 
-import csv
-import io
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 import msgspec
 import typer
 
-from gateway.cli.asking import ask, data_folder
+from gateway.cli.asking import ask, data_folder, fetch
 from gateway.cli.visible import visible
 from gateway.stores import Answer
+from gateway.stores.media_types import Form
+from gateway.stores.spreadsheet import cell, csv_of
 
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+_FILES: dict[str, Form] = {".csv": "csv", ".json": "json", ".parquet": "parquet", ".arrow": "arrow"}
 
 
 class Format(StrEnum):
@@ -25,6 +25,8 @@ class Format(StrEnum):
     csv = "csv"
     json = "json"
     jsonl = "jsonl"
+    parquet = "parquet"
+    arrow = "arrow"
 
 
 def sql(
@@ -33,7 +35,9 @@ def sql(
     saved: Annotated[str | None, typer.Option("--saved", help="a saved query by name; 'tollhouse queries' lists them")] = None,
     param: Annotated[list[str] | None, typer.Option("--param", "-p", help="name=value for $name in the query")] = None,
     data: Annotated[Path | None, typer.Option("--data", help="data folder [default: $TOLLHOUSE_DATA or ./.tollhouse]")] = None,
-    format: Annotated[Format, typer.Option("--format", help="how to print")] = Format.table,  # noqa: A002 - it is the option's name
+    format: Annotated[Format | None, typer.Option("--format", help="[default: table, or what the name of --out says]")] = None,  # noqa: A002 - it is the option's name
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="write the answer to this file")] = None,
+    shell: Annotated[bool, typer.Option("--shell", help="ask question after question; \\\\? there lists its commands")] = False,
     limit: Annotated[int, typer.Option("--limit", min=1, max=10_000, help="rows at most")] = 1000,
 ) -> None:
     """Ask the book a question in SQL, read-only."""
@@ -42,24 +46,65 @@ def sql(
 
         queries("", data, as_json=False)
         return
+    folder = data_folder(data)
+    if shell:
+        from gateway.cli.sql_shell import Shell
+
+        Shell(folder, limit, format or Format.table).run()
+        return
     text, params = _question(query, query_file, saved, data)
-    answer = ask(data_folder(data), text, limit, {**params, **_given(param or [])})
-    _PRINT[format](answer)
+    asked = {**params, **_given(param or [])}
+    if out is not None or format in _BINARY:
+        _write(folder, text, limit, asked, format, out)
+    else:
+        show(ask(folder, text, limit, asked), format or Format.table)
+
+
+def show(answer: Answer, form: Format) -> None:
+    """On the terminal; that something was cut is said on standard error."""
+    _PRINT[form](answer)
     if answer.truncated:
         typer.echo(f"(cut after {len(answer.rows)} rows or long values; ask for less, or raise --limit)", err=True)
 
 
+def _write(data: Path, text: str, limit: int, params: Mapping[str, str], form: Format | None, out: Path | None) -> None:
+    """Into a file, whole or not at all; `-`, or none for a binary form, is standard output unless that is a terminal."""
+    wanted = _file_form(form, out)
+    if (out is None or str(out) == "-") and wanted in _BINARY and sys.stdout.isatty():
+        raise typer.BadParameter(f"{wanted} is not for a terminal; name a file with --out, or send it into one")
+    found = fetch(data, text, limit, params, wanted)
+    if out is None or str(out) == "-":
+        sys.stdout.buffer.write(found.body)
+    else:
+        written = out.with_name(f".{out.name}.part")
+        written.write_bytes(found.body)
+        written.replace(out)
+    if found.truncated:
+        typer.echo("(cut: not all rows or long values are in it; ask for less, or raise --limit)", err=True)
+
+
+def _file_form(form: Format | None, out: Path | None) -> Form:
+    if form is None:
+        kind = _FILES.get(out.suffix.lower() if out else "")
+        if kind is None:
+            raise typer.BadParameter(f"name the file *{', *'.join(_FILES)}, or say --format")
+        return kind
+    if form in {Format.table, Format.jsonl}:
+        raise typer.BadParameter(f"{form} is for the terminal; a file can be {', '.join(_FILES.values())}")
+    return cast(Form, form.value)
+
+
 def _question(query: str, query_file: Path | None, saved: str | None, data: Path | None) -> tuple[str, dict[str, str]]:
     if [bool(query), query_file is not None, saved is not None].count(True) != 1:
-        raise typer.BadParameter("give exactly one of: a query, --query-file, --saved")
+        raise typer.BadParameter("give exactly one of: a query, --query-file, --saved, --shell")
     if saved is not None:
-        return _saved(saved, data)
+        return saved_question(saved, data)
     if query == "-" or (query_file is not None and str(query_file) == "-"):
         return sys.stdin.read(), {}
     return (query_file.read_text(encoding="utf-8") if query_file else query), {}
 
 
-def _saved(name: str, data: Path | None) -> tuple[str, dict[str, str]]:
+def saved_question(name: str, data: Path | None) -> tuple[str, dict[str, str]]:
     from gateway.cli import queries
 
     known = queries.saved(data)
@@ -86,17 +131,12 @@ def _table(answer: Answer) -> None:
         numeric = kind.startswith(("BIGINT", "DECIMAL", "DOUBLE", "INTEGER", "HUGEINT"))
         table.add_column(Text(visible(name)), justify="right" if numeric else "left", overflow="fold")
     for row in answer.rows:
-        table.add_row(*(Text(visible(_cell(value))) for value in row))
+        table.add_row(*(Text(visible(cell(value))) for value in row))
     Console(highlight=False, markup=False).print(table)
 
 
 def _csv(answer: Answer) -> None:
-    """Cells that a spreadsheet would take for a formula get a leading apostrophe; numbers are left alone."""
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow([_tame(visible(name)) for name in answer.columns])
-    writer.writerows([[_csv_cell(value) for value in row] for row in answer.rows])
-    typer.echo(out.getvalue(), nl=False)
+    typer.echo(csv_of(answer, visible), nl=False)
 
 
 def _json(answer: Answer) -> None:
@@ -123,22 +163,5 @@ def _json_escape(character: str) -> str:
     return "".join(f"\\u{code[at : at + 4]}" for at in range(0, len(code), 4))
 
 
-def _csv_cell(value: Any) -> str:
-    return _cell(value) if isinstance(value, int | float) else _tame(visible(_cell(value)))
-
-
-def _tame(text: str) -> str:
-    return "'" + text if text.startswith(_FORMULA) and not _is_number(text) else text
-
-
-def _is_number(text: str) -> bool:
-    return text.lstrip("-").replace(".", "", 1).isdigit()
-
-
-def _cell(value: Any) -> str:
-    if value is None:
-        return ""
-    return value if isinstance(value, str) else msgspec.json.encode(value).decode()
-
-
+_BINARY = frozenset({Format.parquet, Format.arrow})
 _PRINT = {Format.table: _table, Format.csv: _csv, Format.json: _json, Format.jsonl: _jsonl}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
@@ -12,6 +11,7 @@ import msgspec
 import typer
 
 from gateway.cli.asking import admin_client, data_folder, refusal
+from gateway.cli.since import moment
 from gateway.cli.sql import visible_json
 from gateway.cli.visible import visible
 from gateway.errors import GatewayError, StartError
@@ -28,7 +28,7 @@ def tail(
 ) -> None:
     """Follow exchanges and decisions as they happen."""
     folder = data_folder(data)
-    start = _start(since or ("24h" if not follow else None))
+    start = moment(since) if since else (None if follow else moment("24h"))
     client = admin_client(folder)
     if client is None:
         raise StartError(f"no gateway runs on {folder}: 'tollhouse up' starts it; 'tollhouse sql --saved latest_decisions' looks back")
@@ -49,15 +49,6 @@ def _lines(client: httpx.Client, since: str | None, *, follow: bool) -> Iterator
         for line in response.iter_lines():
             if line:
                 yield line
-
-
-def _start(since: str | None) -> str | None:
-    """`15m` before now as a UTC time; anything else is passed on as it is."""
-    units = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
-    if not since or not (since[:-1].isdigit() and since[-1] in units):
-        return since
-    span = dt.timedelta(**{units[since[-1]]: int(since[:-1])})
-    return (dt.datetime.now(dt.UTC) - span).replace(tzinfo=None).isoformat()
 
 
 def _told(row: dict[str, Any]) -> str:

@@ -63,6 +63,11 @@ class RunningGateway:
     def base_url(self) -> str:
         return f"{self.url}/v1"
 
+    @property
+    def pid(self) -> int:
+        """The supervisor's; 0 before it runs."""
+        return self._process.pid if self._process else 0
+
     def __enter__(self) -> RunningGateway:
         with self.log.open("wb") as log:
             self._process = subprocess.Popen(  # noqa: S603 - our own module

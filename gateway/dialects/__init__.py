@@ -14,6 +14,8 @@ import gateway.dialects.gemini as gemini
 import gateway.dialects.openai_chat as openai_chat
 import gateway.dialects.openai_responses as openai_responses
 from gateway.dialects.events import Ended, Event, Limits, WholeAnswer, WireError
+from gateway.dialects.request_texts import Change
+from gateway.dialects.texts import Texts
 from gateway.errors import GatewayError
 from gateway.exchange import Answer, Call, Endpoint, Finding, Owed, Request
 
@@ -59,6 +61,8 @@ class Dialect(Protocol):
     """The usual forms of its routes, for people: `POST /v1/chat/completions`."""
     KEEP_ALIVE: bytes
     """Says nothing to any client, between two frames of a stream, but that the answer is still coming."""
+    TEXTS: Texts
+    """Where the words of its answers stand."""
     FORWARD_HEADERS: frozenset[str]
     """Lower-case request headers forwarded unchanged; a trailing `*` is a prefix."""
 
@@ -81,6 +85,9 @@ class Dialect(Protocol):
     def without_tools(self, request: Request, names: Collection[str]) -> bytes | None:
         """The request's bytes without the declarations of these tools. None where nothing is to be left out, or where the request
         chooses one of them."""
+
+    def with_texts(self, body: bytes, change: Change) -> bytes:
+        """A request's body with other words in its messages and in the results of tools: each text is asked about, all else stays."""
 
     def auth_headers(self, key: str, headers: Mapping[str, str]) -> dict[str, str]:
         """How a provider key travels, given the client's (lower-case) headers."""

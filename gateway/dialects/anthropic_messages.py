@@ -11,13 +11,15 @@ from collections.abc import Collection, Mapping, Sequence
 
 import msgspec
 
-from gateway.dialects import hiding, plain, routes
+from gateway.dialects import anthropic_messages_texts, hiding, plain, routes
 from gateway.dialects.anthropic_messages_errors import error_answer
 from gateway.dialects.anthropic_messages_request import decode_request as read_request
+from gateway.dialects.anthropic_messages_request_texts import with_texts as with_texts
 from gateway.dialects.anthropic_messages_steered import steered
 from gateway.dialects.anthropic_messages_stream import MessagesStream
 from gateway.dialects.anthropic_messages_whole import decode_answer, encode_answer
 from gateway.dialects.events import Limits
+from gateway.dialects.texts import Texts
 from gateway.exchange import Answer, Endpoint, Json, Owed, Request
 
 __all__ = [
@@ -43,6 +45,7 @@ NAME = "anthropic.messages"
 PROVIDER = "anthropic"
 SERVES = ("POST /v1/messages", "POST /v1/messages/count_tokens", "GET /v1/models")
 KEEP_ALIVE = b'event: ping\ndata: {"type": "ping"}\n\n'
+TEXTS: Texts = anthropic_messages_texts
 CHAT = Endpoint("POST", "chat", "/messages")
 COUNT = Endpoint("POST", "count_tokens", "/messages/count_tokens")
 MODELS = Endpoint("GET", "models", "/models")

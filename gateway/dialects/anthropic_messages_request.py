@@ -29,6 +29,7 @@ from gateway.dialects.anthropic_messages_tools import (
 from gateway.dialects.proposals import clipped
 from gateway.errors import GatewayError
 from gateway.exchange import Json, Media, Message, ProposedBefore, Request, Tool
+from gateway.recent import Recent
 
 MAX_DEPTH = 128
 MAX_MODEL = 256
@@ -36,6 +37,9 @@ MAX_HINT = 256
 
 _RESULT_PARTS = frozenset({"text", "image", "document", "search_result", "tool_reference"})
 _ROLES = frozenset({"user", "assistant", "system"})
+_DECLARING = frozenset({"compaction", "tool_addition", "tool_removal"})
+"""Blocks that change which tools there are."""
+_RECENT: Recent[Message] = Recent(16 * 1024 * 1024)
 
 
 class _Slices(Struct):
@@ -59,7 +63,7 @@ def decode_request(body: bytes, headers: Mapping[str, str], allow_fields: frozen
     _sort_fields(tree, allow_fields, doubts)
     tools = declared(slices.tools or (), tree, slices.mcp_servers or (), doubts)
     messages = [
-        _message(raw, item, f"messages[{i}]", tools, doubts) for i, (raw, item) in enumerate(_pairs(tree, slices))
+        _known(raw, item, f"messages[{i}]", tools, doubts) for i, (raw, item) in enumerate(_pairs(tree, slices))
     ]
     check_tool_choice(tree.get("tool_choice"), tools, doubts)
     user, session = _hints(tree.get("metadata"))
@@ -179,14 +183,30 @@ def _system(system: Json, raw: Raw, doubts: Doubts) -> Iterator[Message]:
     yield Message(role="system", raw=bytes(raw), text="\n".join(texts))
 
 
-def _message(raw: Raw, item: Json, path: str, tools: dict[str, Tool], doubts: Doubts) -> Message:
+def _known(raw: Raw, item: Json, path: str, tools: dict[str, Tool], doubts: Doubts) -> Message:
+    """A message as it was read before, where nothing in it depends on its place or on the settings, and it declares no tools."""
+    data = bytes(raw)
+    found = _RECENT.get(data)
+    if found is None:
+        met = doubts.met
+        found = _message(data, item, path, tools, doubts)
+        if doubts.met == met and not found.media and not _declares(item.get("content")):
+            _RECENT.keep(data, found)
+    return found
+
+
+def _declares(content: Json) -> bool:
+    return isinstance(content, list) and any(block["type"] in _DECLARING for block in content)
+
+
+def _message(raw: bytes, item: Json, path: str, tools: dict[str, Tool], doubts: Doubts) -> Message:
     message = object_at(item, path)
     role = text_at(message, "role", path)
     if role not in _ROLES:
         doubts.unknown(f"{path}.role={clipped(role)}")
     content = message.get("content", [] if role == "system" else None)
     if isinstance(content, str):
-        return Message(role=role, raw=bytes(raw), text=content)
+        return Message(role=role, raw=raw, text=content)
     texts: list[str] = []
     said: list[str] = []
     calls: list[ProposedBefore] = []
@@ -206,7 +226,7 @@ def _message(raw: Raw, item: Json, path: str, tools: dict[str, Tool], doubts: Do
         else:
             doubts.unknown(f"{place}.type={clipped(kind)}")
     own = None if said == texts else "\n".join(said)
-    return Message(role, bytes(raw), "\n".join(texts), tuple(calls), tuple(results), tuple(media), own)
+    return Message(role, raw, "\n".join(texts), tuple(calls), tuple(results), tuple(media), own)
 
 
 def _proposed(block: dict[str, Json], path: str) -> ProposedBefore:

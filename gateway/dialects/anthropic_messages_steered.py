@@ -17,7 +17,9 @@ def steered(request: Request, answer: Answer, refused: Sequence[tuple[Call, str]
     """None where the request forces a call, for the model could only repeat it; and where the model thinks, for its turn would have to
     begin with thoughts that nobody kept."""
     fields = _fields(request.body)
-    if _forces(fields) or "thinking" in fields or any(call.args is None or call.type != "function" for call, _ in refused):
+    thinks = _kind(fields, "thinking") not in (None, "disabled") or bool(answer.usage and answer.usage.reasoning)
+    forced = _kind(fields, "tool_choice") in ("any", "tool")
+    if thinks or forced or any(call.args is None or call.type != "function" for call, _ in refused):
         return None
     said: list[Json] = [{"type": "text", "text": answer.text}] if answer.text.strip() else []
     said += [{"type": "tool_use", "id": call.id, "name": call.name, "input": call.args} for call, _ in refused]
@@ -26,6 +28,6 @@ def steered(request: Request, answer: Answer, refused: Sequence[tuple[Call, str]
     return msgspec.json.encode({**fields, "messages": [*_messages(fields["messages"]), *added]})
 
 
-def _forces(fields: dict[str, msgspec.Raw]) -> bool:
-    choice = msgspec.json.decode(fields["tool_choice"]) if "tool_choice" in fields else None
-    return choice is not None and choice.get("type") in ("any", "tool")
+def _kind(fields: dict[str, msgspec.Raw], name: str) -> Json:
+    found = msgspec.json.decode(fields[name]) if name in fields else None
+    return found.get("type", "") if isinstance(found, dict) else found

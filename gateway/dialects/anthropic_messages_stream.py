@@ -39,7 +39,7 @@ from gateway.dialects.anthropic_messages_frames import (
     with_more,
 )
 from gateway.dialects.anthropic_messages_summary import Summary
-from gateway.dialects.events import Broken, Ended, Event, Forward, Held, Hidden, Limits, Proposed
+from gateway.dialects.events import UNTOLD, Broken, Ended, Event, Forward, Held, Hidden, Limits, Proposed, Said
 from gateway.dialects.proposals import clipped
 from gateway.errors import GatewayError
 from gateway.exchange import Answer, Call, Finding, Json, Request
@@ -307,13 +307,14 @@ class MessagesStream:
             clean = {**clean, key: part}
         return Frame(source, tree, clean)
 
-    def _forward(self, frame: Frame) -> list[Event]:
-        return [Forward(frame.source.raw, frame.clean())]
+    def _forward(self, frame: Frame, said: Said | None = None) -> list[Event]:
+        return [Forward(frame.source.raw, frame.clean(), said)]
 
     def _pass(self, part: Part, frame: Frame) -> list[Event]:
         if part.slot is not None:
             frame.placed(part.slot)
-            return self._forward(frame)
+            words = frame.tree.get("delta") or frame.tree.get("content_block")
+            return self._forward(frame, (part.slot, words) if words else None)
         if not part.waiting:
             self._queue.append(part)
         part.waiting.append(frame)
@@ -344,7 +345,7 @@ class MessagesStream:
             else:
                 for frame in part.waiting:
                     frame.placed(part.slot)
-                events.append(Forward(b"", b"".join(frame.bytes() for frame in part.waiting)))
+                events.append(Forward(b"", b"".join(frame.bytes() for frame in part.waiting), UNTOLD))
                 part.waiting.clear()
         self._queue.clear()
         return with_more(events)

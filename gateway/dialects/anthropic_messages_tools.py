@@ -43,6 +43,8 @@ class Doubts:
         self.unjudged: dict[str, None] = {}
         self.powerful: dict[str, None] = {}
         self.server_tools: list[ServerTool] = []
+        self.met = 0
+        """How many there were, admitted ones counted."""
 
     def unknown(self, name: str) -> None:
         self._note(self.unjudged, name)
@@ -57,6 +59,7 @@ class Doubts:
             self.server_tools.append(ServerTool(f"anthropic.{tool}", name, args))
 
     def _note(self, names: dict[str, None], name: str) -> None:
+        self.met += 1
         if name not in self._allow and _index.sub("[]", name) not in self._allow and len(names) < MAX_DOUBTS:
             names[name] = None
 

@@ -13,6 +13,12 @@ from msgspec import Struct
 
 from gateway.exchange import Answer, Call, Finding
 
+Said: TypeAlias = tuple[int, Mapping[Any, Any]]
+"""Pieces of texts in one event: its lane (choice, block, item), and each piece under the name that its text has there, as in
+`texts.Slot.channel`. Values that are no text are none."""
+UNTOLD: Said = (-1, {})
+"""Texts that were held, in events of any number."""
+
 
 class Forward(Struct, frozen=True):
     """Leaves at once: text, thinking, pings, start and stop frames."""
@@ -20,6 +26,8 @@ class Forward(Struct, frozen=True):
     raw: bytes
     clean: bytes | None = None
     """What a judging gateway sends instead of `raw` (unknown fields stripped, a part of the frame held); None = `raw` itself."""
+    said: Said | None = None
+    """The pieces of running texts in it; None: it has none."""
 
 
 class Held(Struct, frozen=True):

@@ -15,13 +15,15 @@ from collections.abc import Collection, Mapping, Sequence
 
 from gateway.dialects import gemini_request as requests
 from gateway.dialects import gemini_shape as shape
+from gateway.dialects import gemini_texts, plain
 from gateway.dialects import gemini_whole as wholes
-from gateway.dialects import plain
 from gateway.dialects.events import AS_PROPOSED, Limits, WholeAnswer, WireError
 from gateway.dialects.gemini_errors import wire_error
 from gateway.dialects.gemini_hiding import without_tools as hidden
+from gateway.dialects.gemini_request_texts import with_texts as with_texts
 from gateway.dialects.gemini_steered import steered as steered
 from gateway.dialects.gemini_stream import GeminiStream
+from gateway.dialects.texts import Texts
 from gateway.errors import GatewayError
 from gateway.exchange import Answer, Call, Endpoint, Operation, Owed, Request, Usage
 
@@ -37,6 +39,7 @@ SERVES = (
     "GET /v1beta/models/{model}",
 )
 KEEP_ALIVE = b"\n"
+TEXTS: Texts = gemini_texts
 """An empty line: its clients choke on comments."""
 FORWARD_HEADERS = frozenset({"user-agent", "x-goog-api-client", "x-gemini-*", "x-server-timeout"})
 

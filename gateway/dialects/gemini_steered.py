@@ -18,7 +18,8 @@ def steered(request: Request, answer: Answer, refused: Sequence[tuple[Call, str]
     each call."""
     fields = _fields(request.body)
     tree = shape.spelled(msgspec.json.decode(request.body), "")
-    if _forces(tree) or any(call.choice or call.args is None or call.type != "function" for call, _ in refused):
+    thought = answer.usage is not None and bool(answer.usage.reasoning)
+    if thought or _forces(tree) or any(call.choice or call.args is None or call.type != "function" for call, _ in refused):
         return None
     said: list[Json] = [{"text": answer.text}] if answer.text else []
     said += [{"functionCall": _called(call) | {"args": call.args}} for call, _ in refused]

@@ -21,7 +21,7 @@ from msgspec import Struct
 from gateway.dialects import gemini_parts as parts
 from gateway.dialects import gemini_shape as shape
 from gateway.dialects import sse, strict_json
-from gateway.dialects.events import Broken, Ended, Event, Forward, Held, Limits, Proposed
+from gateway.dialects.events import UNTOLD, Broken, Ended, Event, Forward, Held, Limits, Proposed, Said
 from gateway.dialects.gemini_errors import error_body, error_json
 from gateway.dialects.openai_chat_shape import MOST_TEXT, error_detail, error_of
 from gateway.errors import GatewayError
@@ -225,7 +225,7 @@ class GeminiStream:
             self._ending = frame
             yield Ended(raw, told.finished, told.last)
         elif not told.calls:
-            yield Forward(raw, None if frame is raw else frame if self._enforcing else b"")
+            yield Forward(raw, None if frame is raw else frame if self._enforcing else b"", _said(told.found))
         elif told.envelope.get("usageMetadata") is not None and self._enforcing:
             yield Forward(b"", frame)
 
@@ -244,7 +244,7 @@ class GeminiStream:
 
     def _words(self, candidate: parts.Candidate, said: list[Mapping[str, Json]]) -> Iterator[Event]:
         if said and self._enforcing:
-            yield Forward(b"", self._frame(candidate, said, last=False))
+            yield Forward(b"", self._frame(candidate, said, last=False), UNTOLD)
 
     def _frame(self, candidate: parts.Candidate, said: list[Mapping[str, Json]], *, last: bool) -> bytes:
         return self._whole_frame([candidate.holding(said, last=last)], usage=False)
@@ -259,6 +259,17 @@ class GeminiStream:
             if self._text_room > 0 and (text := candidate.text()[: self._text_room]):
                 self._text_room -= len(text)
                 self._texts.append(text)
+
+
+def _said(found: list[parts.Candidate]) -> Said | None:
+    if len(found) != 1:
+        return UNTOLD if found else None
+    words: dict[str, str] = {}
+    for piece in found[0].pieces:
+        if isinstance(text := piece.part.get("text"), str):
+            kind = "thought" if piece.part.get("thought") else "text"
+            words[kind] = words.get(kind, "") + text
+    return found[0].index, words
 
 
 def _plain(event: sse.SseEvent, data: bytes) -> bool:

@@ -12,13 +12,15 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 
-from gateway.dialects import hiding, plain, routes
+from gateway.dialects import hiding, openai_chat_texts, plain, routes
 from gateway.dialects import openai_chat_request as requests
 from gateway.dialects import openai_chat_whole as wholes
 from gateway.dialects.events import AS_PROPOSED, Limits, WholeAnswer, WireError
 from gateway.dialects.openai_chat_errors import wire_error
+from gateway.dialects.openai_chat_request_texts import with_texts as with_texts
 from gateway.dialects.openai_chat_steered import steered as steered
 from gateway.dialects.openai_chat_stream import ChatStream
+from gateway.dialects.texts import Texts
 from gateway.errors import GatewayError
 from gateway.exchange import Answer, Call, Endpoint, Json, Owed, Request
 
@@ -26,6 +28,7 @@ NAME = "openai.chat"
 PROVIDER = "openai"
 SERVES = ("POST /v1/chat/completions", "POST /v1/embeddings", "GET /v1/models")
 KEEP_ALIVE = b": keep-alive\n\n"
+TEXTS: Texts = openai_chat_texts
 CHAT = Endpoint("POST", "chat", "/chat/completions")
 EMBEDDINGS = Endpoint("POST", "embeddings", "/embeddings")
 MODELS = Endpoint("GET", "models", "/models")

@@ -18,6 +18,7 @@ from gateway.dialects.openai_chat_media import media_of
 from gateway.dialects.openai_reading import bad, json_object, model_name, number, session_of, typed
 from gateway.dialects.proposals import clipped, name_problem
 from gateway.exchange import Json, Media, Message, ProposedBefore, Request, ServerTool, Tool
+from gateway.recent import Recent
 
 _MOST_CHOICES = 128
 _ROLES = frozenset({"system", "developer", "user", "assistant", "tool", "function"})
@@ -38,6 +39,7 @@ class _Raw(Struct):
     functions: list[msgspec.Raw] | None = None
 
 
+_RECENT: Recent[Message] = Recent(16 * 1024 * 1024)
 _cut = msgspec.json.Decoder(_Raw).decode
 _fields = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 
@@ -227,7 +229,18 @@ def _named(choice: Mapping[str, Json], kind: Json) -> Json:
 
 def _messages(messages: list[Json], raw: _Raw, unjudged: list[str], powerful: list[str]) -> tuple[Message, ...]:
     pairs = zip(messages, raw.messages, strict=True)
-    return tuple(_message(message, bytes(piece), at, unjudged, powerful) for at, (message, piece) in enumerate(pairs))
+    return tuple(_known(message, bytes(piece), at, unjudged, powerful) for at, (message, piece) in enumerate(pairs))
+
+
+def _known(message: Json, raw: bytes, at: int, unjudged: list[str], powerful: list[str]) -> Message:
+    """A message as it was read before, where nothing in it depends on its place."""
+    found = _RECENT.get(raw)
+    if found is None:
+        said = len(unjudged) + len(powerful)
+        found = _message(message, raw, at, unjudged, powerful)
+        if not found.media and len(unjudged) + len(powerful) == said:
+            _RECENT.keep(raw, found)
+    return found
 
 
 def _message(message: Json, raw: bytes, at: int, unjudged: list[str], powerful: list[str]) -> Message:

@@ -1,6 +1,7 @@
 """A streamed chat completion: provider bytes to events, verdicts back to client bytes.
 
-1. Each event is parsed once, strictly. One that JSON readers disagree about is dropped whole and spoils every call not yet judged.
+1. Each event is parsed once, strictly (or known to be the same as a parsed one but for its words: `openai_chat_words`). One that JSON
+   readers disagree about is dropped whole and spoils every call not yet judged.
 2. Words leave at once, as they came when the event is in plain form and holds known keys only; otherwise rewritten (`Forward.clean`).
 3. Pieces of calls are held (`openai_chat_calls`). When their choice finishes, each is `Proposed`; then the finishing frame is `Ended`.
 4. What is delivered of a call is written anew (`openai_chat_frames`).
@@ -22,11 +23,14 @@ from gateway.dialects import sse, strict_json
 from gateway.dialects.events import Broken, Ended, Event, Forward, Held, Hidden, Limits, Proposed
 from gateway.dialects.openai_chat_calls import note_unknown_keys
 from gateway.dialects.openai_chat_errors import error_body
+from gateway.dialects.openai_chat_words import Around, around
 from gateway.errors import GatewayError
 from gateway.exchange import Answer, Call, Finding, Json, Usage
 
 _DONE = b"[DONE]"
 _MOST_CHOICES = 128
+_MOST_LESSONS = 8
+"""How often a stream's form is learned anew: a chunk of another one costs more by it."""
 _EMPTY_COMMENT = b":\n\n"
 _plain_comment = re.compile(rb"\n|:[ -~]*\n\n").fullmatch
 
@@ -64,6 +68,8 @@ class ChatStream:
         self._texts: list[str] = []
         self._text_room = shape.MOST_TEXT
         self.spoken = False
+        self._around: Around | None = None
+        self._learning = _MOST_LESSONS
 
     @property
     def answer(self) -> Answer:
@@ -83,6 +89,9 @@ class ChatStream:
     def feed(self, chunk: bytes) -> Iterator[Event]:
         try:
             for event in () if self._over else self._parser.feed(chunk):
+                if (words := self._more_words(event)) is not None:
+                    yield words
+                    continue
                 yield from self._read(event)
                 if self._over:
                     return
@@ -132,6 +141,15 @@ class ChatStream:
         else:
             yield from self._read_json(event, event.data)
 
+    def _more_words(self, event: sse.SseEvent) -> Forward | None:
+        """A chunk like one that was read before, with other words."""
+        known, data = self._around, event.data
+        if known is None or data is None or self._done or (words := known.words(data)) is None:
+            return None
+        if event.raw != b"data: " + data + b"\n\n":
+            return None
+        return self._heard(event, known.choice, {"content": words})
+
     def _read_done(self, event: sse.SseEvent) -> Event:
         unjudged_spoil = self._spoiled is not None and not self._spoil_told
         if unjudged_spoil or any(state.calls.pending and not state.finish for state in self._choices.values()):
@@ -161,13 +179,18 @@ class ChatStream:
         if found is None:
             return None
         number, words = found
-        state = self._choices.get(number)
-        if state is None or not _is_plain(event, data):
+        if number not in self._choices or not _is_plain(event, data):
             return None
-        state.heard(words)
+        if self._learning and words.get("content"):
+            self._learning -= 1
+            self._around = around(data, tree, number, words) or self._around
+        return self._heard(event, number, words)
+
+    def _heard(self, event: sse.SseEvent, number: int, words: Mapping[str, Json]) -> Forward:
+        self._choices[number].heard(words)
         self._note_text(words)
         self.spoken = True
-        return Forward(event.raw)
+        return Forward(event.raw, None, (number, words))
 
     def _unreadable(self, event: sse.SseEvent, ambiguous: strict_json.Ambiguous) -> Event:
         if ambiguous.code == "malformed" or self._all_finished():
@@ -279,12 +302,12 @@ class ChatStream:
             yield Forward(piece.raw, frames.rewritten(piece.chunk, {**choice, "finish_reason": None}))
         elif verbatim:
             state.heard(words)
-            yield Forward(piece.raw)
+            yield Forward(piece.raw, None, (piece.number, words))
         elif words is not piece.delta and not any(v for k, v in words.items() if k != "role"):
             yield Held(piece.raw)
         else:
             state.heard(words)
-            yield Forward(piece.raw, frames.rewritten(piece.chunk, choice))
+            yield Forward(piece.raw, frames.rewritten(piece.chunk, choice), (piece.number, words))
 
     def _note_text(self, words: Mapping[str, Json]) -> None:
         if self._text_room > 0 and (text := shape.words(words)[: self._text_room]):
@@ -315,4 +338,4 @@ class ChatStream:
 
 def _is_plain(event: sse.SseEvent, data: bytes) -> bool:
     """Whether the event reads the same to every reader of lines: one `data` line, LF, no separator inside that some split at."""
-    return b"\n" not in data and event.raw == sse.frame(data) and (data.isascii() or strict_json.one_line(data) == data)
+    return b"\n" not in data and event.raw == b"data: " + data + b"\n\n" and (data.isascii() or strict_json.one_line(data) == data)

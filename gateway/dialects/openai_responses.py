@@ -14,7 +14,7 @@ import re
 from collections.abc import Collection, Mapping, Sequence
 from urllib.parse import parse_qsl
 
-from gateway.dialects import hiding, plain
+from gateway.dialects import hiding, openai_responses_texts, plain
 from gateway.dialects import openai_responses_items as items
 from gateway.dialects import openai_responses_owed as owing
 from gateway.dialects import openai_responses_whole as wholes
@@ -24,8 +24,10 @@ from gateway.dialects.openai_chat_errors import wire_error
 from gateway.dialects.openai_reading import bad
 from gateway.dialects.openai_responses_request import NAME
 from gateway.dialects.openai_responses_request import decode_request as _decode
+from gateway.dialects.openai_responses_request_texts import with_texts as with_texts
 from gateway.dialects.openai_responses_steered import steered as steered
 from gateway.dialects.openai_responses_stream import ResponsesStream
+from gateway.dialects.texts import Texts
 from gateway.errors import GatewayError
 from gateway.exchange import Answer, Call, Endpoint, Json, Operation, Owed, Request, Stored, StoredKind
 
@@ -42,6 +44,7 @@ SERVES = (
     "DELETE /v1/conversations/{id}",
 )
 KEEP_ALIVE = b": keep-alive\n\n"
+TEXTS: Texts = openai_responses_texts
 CHAT = Endpoint("POST", "chat", "/responses")
 FORWARD_HEADERS = frozenset({
     "accept", "idempotency-key", "openai-*", "originator", "user-agent", "x-codex-*", "x-stainless-*", "http-referer", "x-title",

@@ -18,7 +18,7 @@ from gateway.dialects import openai_responses_frames as frames
 from gateway.dialects import openai_responses_items as items
 from gateway.dialects import openai_responses_shape as shape
 from gateway.dialects import sse, strict_json
-from gateway.dialects.events import Broken, Ended, Event, Forward, Held, Limits, Proposed
+from gateway.dialects.events import UNTOLD, Broken, Ended, Event, Forward, Held, Limits, Proposed, Said
 from gateway.dialects.openai_chat_shape import MOST_TEXT, Sieve, error_detail
 from gateway.dialects.proposals import clipped, failed
 from gateway.errors import GatewayError
@@ -264,7 +264,7 @@ class ResponsesStream:
     def _pass(self, piece: frames.Piece, item: frames.Item | None = None) -> Iterator[Event]:
         """Leaves at once; with its item when that is held."""
         if not self._enforcing:
-            yield Forward(piece.raw)
+            yield Forward(piece.raw, None, _said(piece))
         elif item is not None and (self._holding or item.kind == "reasoning"):
             if item.kind == "reasoning" and not self._holding and item not in self._waiting:
                 self._waiting.append(item)
@@ -273,7 +273,7 @@ class ResponsesStream:
         elif self._holding:
             yield Held(piece.raw)
         else:
-            yield Forward(piece.raw, self._writer.passed(piece))
+            yield Forward(piece.raw, self._writer.passed(piece), _said(piece))
 
     def _let_go(self) -> Iterator[Event]:
         """The reasoning that waited belongs to words."""
@@ -281,7 +281,7 @@ class ResponsesStream:
             for piece in item.pieces:
                 self._held_bytes -= len(piece.raw)
                 frame = self._writer.passed(piece)
-                yield Forward(b"", piece.raw if frame is None else frame)
+                yield Forward(b"", piece.raw if frame is None else frame, _said(piece))
             item.pieces.clear()
         self._waiting.clear()
 
@@ -373,9 +373,17 @@ class ResponsesStream:
     def _put(self, *entries: frames.Entry) -> Iterator[Event]:
         for entry in entries:
             if entry.pieces:
-                yield Forward(b"", self._writer.held(entry))
+                yield Forward(b"", self._writer.held(entry), UNTOLD)
             else:
                 self._writer.sent(entry.item)
+
+
+def _said(piece: frames.Piece) -> Said | None:
+    delta = piece.tree.get("delta")
+    if delta is None:
+        return None
+    place: int = piece.tree["summary_index"] if "summary_index" in piece.tree else piece.tree.get("content_index", 0)
+    return piece.tree.get("output_index", -1), {(piece.kind.removesuffix(".delta"), place): delta}
 
 
 def _spoiled(entry: frames.Entry, problem: str, detail: str) -> frames.Entry:

@@ -60,15 +60,26 @@ class SseParser:
     def feed(self, chunk: bytes) -> Iterator[SseEvent]:
         """Raises `Oversize` once an event is known to be longer than the limit, or the stream to have more events than it may; feed
         nothing more then."""
-        if not self._buffer and _is_one_plain_event(chunk):
-            self._first_line = self._crlf = self._lf_may_follow = False  # as after reading it line by line
-            yield SseEvent(None, chunk[len(_PLAIN) : -2], self._within_limit(chunk))
-            return
-        self._buffer += chunk
+        read = 0
+        while not self._buffer and (event := self._plain(chunk, read)) is not None:
+            read += len(event.raw)
+            yield event
+        self._buffer += chunk[read:] if read else chunk
         while (event := self._next_event()) is not None:
             yield event
         if len(self._buffer) > self._limit:
             raise Oversize(f"a server-sent event is longer than {self._limit} bytes")
+
+    def _plain(self, chunk: bytes, at: int) -> SseEvent | None:
+        """How almost all events come: whole in a chunk, one `data` line, LF."""
+        if not chunk.startswith(_PLAIN, at):
+            return None
+        end = chunk.find(b"\n", at)
+        data = chunk[at + len(_PLAIN) : end]
+        if end < 0 or not chunk.startswith(b"\n", end + 1) or b"\r" in data:
+            return None
+        self._first_line = self._crlf = self._lf_may_follow = False  # as after reading it line by line
+        return SseEvent(None, data, self._within_limit(chunk[at : end + 2]))
 
     def _within_limit(self, raw: bytes) -> bytes:
         self._left -= 1
@@ -136,11 +147,6 @@ class SseParser:
         self._event = self._data = None
         self._line = self._scanned = 0
         return event
-
-
-def _is_one_plain_event(chunk: bytes) -> bool:
-    """How almost every event comes: alone in its chunk, one `data` line, LF."""
-    return chunk.startswith(_PLAIN) and chunk.find(b"\n") == len(chunk) - 2 and chunk.endswith(b"\n\n") and b"\r" not in chunk
 
 
 def frame(data: bytes, event: str | None = None) -> bytes:

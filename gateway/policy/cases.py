@@ -1,4 +1,4 @@
-"""The tests that a policy file carries: each a call and the verdict it must get.
+"""The tests that a policy file carries: each a call or a text, and the verdict it must get.
 
 A file is judged alone, with what it includes, as if it enforced: a shadow policy is tested for what it
 would do. A file that only guards (no `allow:` anywhere in it, no `default:`) is tested as if another
@@ -10,17 +10,19 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
-from gateway.exchange import Call, Caller, Message, ProposedBefore, Verdict
+from gateway.exchange import Call, Caller, Hook, Json, Message, ProposedBefore, Verdict
 from gateway.policy.amounts import millionths
-from gateway.policy.evaluate import Facts, evaluate
+from gateway.policy.evaluate import Facts
 from gateway.policy.limits import Charge
 from gateway.policy.model import CallOf, Case
 from gateway.policy.policy_set import Layer, Policy, PolicySet
-from gateway.policy.provenance import Conversation
+from gateway.policy.provenance import Conversation, Told
+from gateway.policy.redaction import decide
+from gateway.policy.screen import Sight, screen
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,9 +72,68 @@ def _rules(layer: Layer) -> Iterator[tuple[str, int]]:
 def _run_file(policy: Policy) -> Iterator[Result]:
     alone = PolicySet(policies=(_as_tested(policy),))
     for case in policy.layers[0].tests:
-        verdict = evaluate(alone, facts_of(case, policy))
-        said = _difference(case, verdict)
+        verdict, left = _judged(alone, case, policy)
+        said = _difference(case, verdict) or _left_otherwise(case, left)
         yield Result(policy.id, policy.file, case, verdict, not said, said)
+
+
+def _judged(policies: PolicySet, case: Case, policy: Policy) -> tuple[Verdict, Json]:
+    """The verdict, and what is left: the arguments of a call, or a text."""
+    if case.call is not None:
+        decided = decide(policies, facts_of(case, policy))
+        return decided.verdict, decided.call.args
+    judged = text_judged(policies, case, policy)
+    return judged.verdict, judged.left
+
+
+class JudgedText(NamedTuple):
+    verdict: Verdict
+    left: str
+    seen: dict[str, Any]
+    """What conditions saw."""
+
+
+def text_judged(policies: PolicySet, case: Case, policy: Policy) -> JudgedText:
+    """What becomes of the text of a test."""
+    hook, text, tool = _text_of(case)
+    one = screen(policies, hook, _sight_of(case, policy, tool))
+    hits = one.find(text)
+    return JudgedText(one.verdict(hits), one.redacted(text, hits), one.seen(text))
+
+
+def _text_of(case: Case) -> tuple[Hook, str, str | None]:
+    if case.output is not None:
+        return "output", case.output, None
+    if case.request is not None:
+        return "request", case.request.text, None
+    (tool, result), *_ = (case.result or {}).items()
+    return "tool_result", result if isinstance(result, str) else msgspec.json.encode(result).decode(), tool
+
+
+def _sight_of(case: Case, policy: Policy, tool: str | None) -> Sight:
+    """What conditions about the text of a test see beside it."""
+    asked = case.request.model_dump() if case.request else {}
+    text = asked.pop("text", "")
+    asked["characters"] = asked.get("characters") or len(text)
+    return Sight(
+        caller=_caller_of(case, policy),
+        dialect="test",
+        model=case.model,
+        session=_session_of(case),
+        conversation=_conversation(case),
+        request={**asked, "dialect": "test", "last_user": text},
+        call_id="call_test",
+        tool=tool,
+        now_us=_now_of(case),
+    )
+
+
+def _left_otherwise(case: Case, left: Json) -> str:
+    """Empty when what is left is as expected."""
+    for wanted in (case.expect.text, case.expect.args):
+        if wanted is not None and wanted != left:
+            return f"expected {msgspec.json.encode(wanted).decode()} to be left, got {msgspec.json.encode(left).decode()}"
+    return ""
 
 
 def _as_tested(policy: Policy) -> Policy:
@@ -100,35 +161,47 @@ def _difference(case: Case, verdict: Verdict) -> str:
 
 
 def facts_of(case: Case, policy: Policy) -> Facts:
-    """The facts a test describes."""
-    (tool, args), *_ = case.call.items()
+    """The facts that a test of a call describes."""
+    (tool, args), *_ = (case.call or {}).items()
+    return Facts(
+        call=Call("call_test", tool, msgspec.json.encode(args or {}).decode(), args or {}, 0),
+        caller=_caller_of(case, policy),
+        dialect="test",
+        model=case.model,
+        session=_session_of(case),
+        conversation=_conversation(case),
+        meter=_Spent({name: millionths(value) or 0 for name, value in case.spent.items()}),
+        now_us=_now_of(case),
+    )
+
+
+def _caller_of(case: Case, policy: Policy) -> Caller:
+    who = case.caller
+    return Caller(
+        agent=case.agent or _some_agent(policy),
+        key_id=who.key,
+        team=who.team,
+        user=who.user,
+        labels=who.labels,
+        session="test",
+        client=who.client,
+    )
+
+
+def _session_of(case: Case) -> dict[str, Any]:
     earlier = [_tool_of(one.call) for one in case.history]
-    session: dict[str, Any] = {
+    counted: dict[str, Any] = {
         "id": "test",
         "source": "test",
         "messages": 1 + 2 * len(earlier),
         "calls": len(earlier),
         "tools": earlier,
     }
-    who = case.caller
-    return Facts(
-        call=Call("call_test", tool, msgspec.json.encode(args or {}).decode(), args or {}, 0),
-        caller=Caller(
-            agent=case.agent or _some_agent(policy),
-            key_id=who.key,
-            team=who.team,
-            user=who.user,
-            labels=who.labels,
-            session="test",
-            client=who.client,
-        ),
-        dialect="test",
-        model=case.model,
-        session=session | case.session,
-        conversation=Conversation(_said_before(case)),
-        meter=_Spent({name: millionths(value) or 0 for name, value in case.spent.items()}),
-        now_us=int(dt.datetime.fromisoformat(case.now).timestamp()) * 1_000_000,
-    )
+    return counted | case.session
+
+
+def _now_of(case: Case) -> int:
+    return int(dt.datetime.fromisoformat(case.now).timestamp()) * 1_000_000
 
 
 class _Spent:
@@ -141,6 +214,13 @@ class _Spent:
         return [self._spent.get(charge.limit, 0) for charge in charges]
 
     take = look
+
+
+def _conversation(case: Case) -> Conversation:
+    """A result of a call that was made up is made up as well."""
+    told, made_up = _said_before(case), {f"call_{at}" for at, earlier in enumerate(case.history) if earlier.forged}
+    forged = {Told("call", at, 0) for at, message in enumerate(told) if message.calls and message.calls[0].id in made_up}
+    return Conversation(told, forged=forged)
 
 
 def _said_before(case: Case) -> list[Message]:

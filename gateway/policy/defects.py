@@ -11,8 +11,10 @@ from collections.abc import Iterator, Sequence
 from typing import Final, NamedTuple
 
 from gateway.documents import nearest
+from gateway.exchange import Hook
 from gateway.policy.functions import FUNCTIONS
-from gateway.policy.tokens import FIELDS, MACROS, VARIABLES, Token
+from gateway.policy.hooks import SEES, elsewhere, fields
+from gateway.policy.tokens import MACROS, Token
 
 _TYPES: Final = (
     *(
@@ -53,7 +55,9 @@ def first_line(text: str) -> str:
 _ENGINE_ERROR = re.compile(r"ERROR: <input>:(\d+):(\d+): (.*)")
 
 
-def translated(text: str, source: str, tokens: Sequence[Token], variables: Sequence[str]) -> Iterator[Defect]:
+def translated(
+    text: str, source: str, tokens: Sequence[Token], variables: Sequence[str], hook: Hook
+) -> Iterator[Defect]:
     """The engine's messages in words; of several syntax errors only the first means anything. `variables`: what `vars` holds."""
     found = [(_offset(source, int(m[1]), int(m[2])), m[3]) for m in _ENGINE_ERROR.finditer(text)]
     if not found:
@@ -61,7 +65,7 @@ def translated(text: str, source: str, tokens: Sequence[Token], variables: Seque
     syntax = [f for f in found if f[1].startswith(("Syntax error", "reserved identifier"))]
     for offset, said in syntax[:1] or found:
         if "undeclared reference" in said:
-            yield _undeclared(offset, said.split("'")[1], tokens, variables)
+            yield _undeclared(offset, said.split("'")[1], tokens, variables, hook)
         else:
             yield _in_words(offset, said, tokens)
 
@@ -87,12 +91,12 @@ _FOREIGN_FUNCTIONS: Final = {
 """What other languages call it."""
 
 
-def _undeclared(offset: int, name: str, tokens: Sequence[Token], variables: Sequence[str]) -> Defect:
+def _undeclared(offset: int, name: str, tokens: Sequence[Token], variables: Sequence[str], hook: Hook) -> Defect:
     """The engine points at the dot or parenthesis behind a name; people want the name."""
     head = name.split(".")[0]
     token = [Token("name", head, offset), *(t for t in tokens if t.start <= offset and t.text == head)][-1]
     if not token.calls:
-        return Defect(token.start, f"unknown variable '{head}'{_variable_meant(head, variables)}")
+        return Defect(token.start, f"unknown variable '{head}'{_variable_meant(head, variables, hook)}")
     if head in FUNCTIONS:
         return Defect(token.start, f"'{head}' is called like this: {_signature(head)}")
     if head in _KNOWN_FUNCTIONS:
@@ -102,21 +106,24 @@ def _undeclared(offset: int, name: str, tokens: Sequence[Token], variables: Sequ
     return Defect(token.start, f"unknown function '{head}'{nearest(head, _KNOWN_FUNCTIONS)}")
 
 
-def _variable_meant(head: str, variables: Sequence[str]) -> str:
+def _variable_meant(head: str, variables: Sequence[str], hook: Hook) -> str:
     if head in _FOREIGN_VALUES:
         return f"; write {_FOREIGN_VALUES[head]}"
-    close = nearest(head, VARIABLES)
+    if others := elsewhere(head, hook):
+        return f"; it exists at {', '.join(others)}, not at {hook}"
+    close = nearest(head, SEES[hook])
     if close:
         return close
     if head in variables:
         return f"; did you mean 'vars.{head}'?"
-    holder = next((one for one in ("caller", "call", "session") if head in FIELDS[one]), "")
+    known = fields(hook)
+    holder = next((one for one in ("caller", "call", "session", "request") if head in known.get(one, ())), "")
     if holder:
         return f"; did you mean '{holder}.{head}'?"
     return "; text is put in quotes, an argument is written args.x"
 
 
-_PARAMETERS: Final = {"STRING": "text", "ANY": "value", "LIST": "list", "NAMES": "list"}
+_PARAMETERS: Final = {"STRING": "text", "ANY": "value", "LIST": "list", "NAMES": "list", "SOME": "names"}
 
 
 def _signature(name: str) -> str:

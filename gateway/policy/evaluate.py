@@ -5,7 +5,7 @@
    order and no rule that overrides another; between equals the first guard that could be evaluated is
    named.
 3. A guard whose condition cannot be evaluated has hit, unless its file says `on_error: ignore`. A condition that
-   could see only a part of a text (`Scope.cut_short`) has hit whatever the file says.
+   could see only a part of a text (`Scope.cut_short`) has hit whatever the file says. A detector that fails has hit, and denies.
 4. Shadow hits never change what is released; `would` says what they would have come to.
 5. Limits are asked last, because what no rule withholds takes from them (`limits`).
 6. A call without one reading (`call.problem`, `call.args` None) is denied like by a guard of every policy.
@@ -15,19 +15,22 @@ Pure: time and what limits have counted come in with the facts, and the same fac
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property, partial
 from typing import Any, Final
 
-import msgspec
 from msgspec import Struct, field
 
 from gateway.exchange import Call, Caller, Effect, RuleHit, Verdict
-from gateway.policy.expressions import MAX_COST, CannotTell, Condition, Size, activation, timestamp
+from gateway.policy.expressions import MAX_COST, CannotTell, Condition, Size, activation
+from gateway.policy.functions import texts_of
 from gateway.policy.limits import Meter, NoMeter, refusals
+from gateway.policy.looked import Looked
 from gateway.policy.policy_set import RANK, Guard, Layer, Plan, PolicySet
 from gateway.policy.provenance import NOTHING, Conversation, View, looking_at
+from gateway.policy.scene import bystanders, holds_zero, widest
 from gateway.policy.wording import clean_name, filled, one_line
+from gateway.validators.detectors import Detector
 
 
 class Facts(Struct, frozen=True):
@@ -85,6 +88,10 @@ def _unreadable(call: Call, enforcing: bool) -> Verdict:
     return Verdict("allow", True, "shadow", said, would="deny")
 
 
+class _Unsearched(CannotTell):
+    """A detector failed: there is nothing to take out and nothing known, whatever the rule's effect."""
+
+
 # -- what conditions see ----------------------------------------------------------------------------------
 
 
@@ -111,7 +118,7 @@ class Scope:
     @cached_property
     def variables(self) -> dict[str, Any]:
         facts = self._facts
-        call, caller = facts.call, facts.caller
+        call = facts.call
         return {
             "args": call.args,
             "call": {
@@ -122,66 +129,29 @@ class Scope:
                 "dialect": facts.dialect,
                 "schema_hash": facts.schema_hash,
             },
-            "caller": {
-                "agent": caller.agent,
-                "team": caller.team,
-                "user": caller.user,
-                "key": caller.key_id,
-                "labels": dict(caller.labels),
-                "client": caller.client,
-            },
-            "session": {k: list(v) if isinstance(v, tuple) else v for k, v in facts.session.items()},
-            "model": facts.model,
-            "now": timestamp(facts.now_us),
+            **bystanders(facts.caller, facts.session, facts.model, facts.now_us),
         }
+
+    def finds(self, detectors: Sequence[Detector]) -> bool:
+        """Whether one of them finds something in the arguments, keys and numbers included."""
+        try:
+            return any(True for text in self._texts for _ in text.spans(detectors))
+        except Exception as error:  # noqa: BLE001 - whatever fails while looking, nobody knows what is there
+            raise _Unsearched(f"the arguments could not be searched ({type(error).__name__})") from None
+
+    @cached_property
+    def _texts(self) -> list[Looked]:
+        return [Looked(text) for text in texts_of(self._facts.call.args)]
 
     @cached_property
     def cut_short(self) -> bool:
         """Whether a text would reach conditions only in part: the engine's texts end at a zero character, the tool's do not."""
-        return _holds_zero(self.variables)
+        return holds_zero(self.variables)
 
     @cached_property
     def _size(self) -> Size:
         listed = max((len(v) for v in self._facts.session.values() if isinstance(v, (list, tuple))), default=0)
-        return Size(len(self._facts.call.arguments), max(_widest(self._facts.call.args), listed))
-
-
-def _widest(value: Any) -> int:
-    """Entries of the largest list or mapping in the arguments."""
-    widest, waiting = 0, [value]
-    while waiting:
-        current = waiting.pop()
-        if isinstance(current, (dict, list)):
-            widest = max(widest, len(current))
-            waiting += current.values() if isinstance(current, dict) else current
-    return widest
-
-
-def _holds_zero(value: Any) -> bool:
-    return _may_hold_zero(value) and _surely_holds_zero(value)
-
-
-def _may_hold_zero(value: Any) -> bool:
-    """A tenth of the other's time; a backslash before `u0000` makes it say yes where there is none."""
-    try:
-        return b"\\u0000" in msgspec.json.encode(value)
-    except (msgspec.MsgspecError, TypeError, ValueError, OverflowError, RecursionError):
-        return True
-
-
-def _surely_holds_zero(value: Any) -> bool:
-    waiting = [value]
-    while waiting:
-        current = waiting.pop()
-        if isinstance(current, str):
-            if "\0" in current:
-                return True
-        elif isinstance(current, Mapping):
-            waiting += current
-            waiting += current.values()
-        elif isinstance(current, (list, tuple)):
-            waiting += current
-    return False
+        return Size(len(self._facts.call.arguments), max(widest(self._facts.call.args), listed))
 
 
 # -- guards -----------------------------------------------------------------------------------------------
@@ -201,10 +171,10 @@ def _guard_hits(plan: Plan, scope: Scope, answers: Mapping[Condition, bool]) -> 
     for layer, guard, mode in plan.guards:
         answer = answers.get(guard.condition) if guard.condition else None
         try:
-            hit = _has_hit(layer, guard, scope) if answer is None else answer is guard.hits_when
+            hit = _has_hit(layer, guard, scope, answer)
         except CannotTell as error:
             ignored = guard.ignore_errors and not scope.cut_short
-            effect: Effect = "allow" if ignored else guard.effect
+            effect: Effect = "allow" if ignored else "deny" if isinstance(error, _Unsearched) else guard.effect
             yield RuleHit(layer.policy, guard.id, effect, mode, True, _failed(guard, error), guard.line, guard.four_eyes)
             continue
         if hit:
@@ -212,9 +182,13 @@ def _guard_hits(plan: Plan, scope: Scope, answers: Mapping[Condition, bool]) -> 
             yield RuleHit(layer.policy, guard.id, guard.effect, mode, False, said, guard.line, guard.four_eyes)
 
 
-def _has_hit(layer: Layer, guard: Guard, scope: Scope) -> bool:
+def _has_hit(layer: Layer, guard: Guard, scope: Scope, answer: bool | None) -> bool:
+    if guard.detectors and not scope.finds(guard.detectors):
+        return False
     if guard.condition is None:
         return True
+    if answer is not None:
+        return answer is guard.hits_when
     if scope.cut_short:
         raise CannotTell("a text holds a zero character, behind which conditions see nothing")
     return guard.condition.holds(scope.activation(layer), scope.size(layer, guard.condition)) is guard.hits_when
@@ -241,7 +215,7 @@ def _limit_hits(plan: Plan, scope: Scope, facts: Facts, *, passes: bool) -> Iter
 
 def _passes(hits: Iterable[RuleHit], approved: bool) -> bool:
     most = RANK["ask" if approved else "warn"]
-    return all(RANK[hit.effect] <= most for hit in hits if hit.mode == "enforce")
+    return all(RANK[hit.effect] <= most and hit.effect != "redact" for hit in hits if hit.mode == "enforce")
 
 
 # -- the decision -----------------------------------------------------------------------------------------
@@ -301,6 +275,7 @@ def _reason(hit: RuleHit, call: Call) -> str:
 _VERBS: Final[Mapping[str, str]] = {
     "deny": "forbids",
     "ask": "wants a person to approve",
+    "redact": "takes something out of",
     "warn": "warns about",
 }
 

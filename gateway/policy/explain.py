@@ -14,15 +14,22 @@ APPROVAL_PENDING = "approval_pending"
 """Code of a call that a person has not decided about yet."""
 
 _NEVER = "Do not retry the same call; use another tool or ask the user."
+_ENDED = "This session is stopped: its further requests are refused until an operator resumes it. Tell the user."
 _LATER = "Tell the user. Once it is approved, make exactly the same call again; repeating it before does not help."
 
 
-def denial_text(verdict: Verdict, call: Call, decision_id: str) -> str:
-    """One line, at most about 1000 characters."""
+def denial_text(verdict: Verdict, call: Call, decision_id: str, *, stopped: bool = False) -> str:
+    """One line, at most about 1000 characters. `stopped`: this denial ended the session, or one before it in the same answer did."""
     what = f'The call of tool "{call.name}"' if clean_name(call.name) else "A tool call"
-    advice = _LATER if verdict.code == APPROVAL_PENDING else _NEVER
+    advice = _ENDED if stopped else _LATER if verdict.code == APPROVAL_PENDING else _NEVER
     said = f"{one_line(verdict.reason)} {_waiting(verdict)}".strip()
     return f"{what} {_blocked(verdict)} and was NOT executed. {said} {advice} [{_tail(verdict, decision_id)}]"
+
+
+def withheld_text(verdict: Verdict, decision_id: str) -> str:
+    """In the place of an answer, or of the rest of one, that may not be given; also for the model, which reads it as its own words."""
+    said = one_line(verdict.reason)
+    return f"[The answer was withheld from here on by {_by(verdict)}. {said} Do not say it in other words. {_tail(verdict, decision_id)}]"
 
 
 def _blocked(verdict: Verdict) -> str:

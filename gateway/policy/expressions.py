@@ -17,11 +17,13 @@ from typing import Any, Final, NamedTuple
 
 from gateway.documents import nearest
 from gateway.errors import StartError
+from gateway.exchange import Hook
 from gateway.policy.defects import Defect, first_line, translated
-from gateway.policy.functions import FUNCTIONS, LATER, MAX_PIECES, Function
+from gateway.policy.functions import CONVERSATIONAL, FUNCTIONS, MAX_PIECES, Function
+from gateway.policy.hooks import SEES, VARIABLES, fields
 from gateway.policy.patterns import found
 from gateway.policy.provenance import give_back, room_left
-from gateway.policy.tokens import FIELDS, MACROS, Token, labels_named, names_read, tokenized
+from gateway.policy.tokens import MACROS, Token, labels_named, names_read, tokenized
 
 
 def refuse_old_protobuf(version: str | None) -> None:
@@ -85,6 +87,7 @@ _TYPES_BY_NAME: Final[Mapping[str, Any]] = {
 _SEVERAL: Final[Mapping[str, tuple[str, ...]]] = {
     "ANY": ("STRING", "INT", "DOUBLE", "BOOL", "NULL", "VALUES", "TABLE"),
     "NAMES": ("VALUES", "TABLE"),
+    "SOME": ("STRING", "VALUES"),
 }
 """A parameter of type `dyn` matches nothing at run time, so that a function of several types has an overload for each."""
 
@@ -103,23 +106,28 @@ def _overloads(name: str, function: Function) -> list[Any]:
     ]
 
 
-def _environment(functions: Mapping[str, Function]) -> Any:
+_VARIABLE_TYPES: Final[Mapping[str, Any]] = {
+    **dict.fromkeys(("args", "call", "caller", "session", "vars", "result", "request"), _TYPES_BY_NAME["TABLE"]),
+    **dict.fromkeys(("model", "text"), cel.Type.STRING),
+    "now": cel.Type.TIMESTAMP,
+}
+
+
+def _environment(functions: Mapping[str, Function], seen: Sequence[str]) -> Any:
     declared = [cel.FunctionDecl(name, _overloads(name, function)) for name, function in functions.items()]
-    table = _TYPES_BY_NAME["TABLE"]
-    variables = dict.fromkeys(("args", "call", "caller", "session", "vars"), table)
-    variables |= {"model": cel.Type.STRING, "now": cel.Type.TIMESTAMP}
+    variables = {name: _VARIABLE_TYPES[name] for name in seen}
     return cel.NewEnv(variables=variables, functions=declared, extensions=[ext_optional.ExtOptional()])
 
 
 _FOUND: Final = "tollhouse_found"
-_ENV: Final = _environment(FUNCTIONS)
-_BATCHES: Final = _environment({**FUNCTIONS, _FOUND: Function(found, ("STRING", "STRING"), "BOOL", member=True)})
-"""What people write is compiled by the first, so that they cannot call what only a `Batch` may."""
+_ENVS: Final[Mapping[Hook, Any]] = {hook: _environment(FUNCTIONS, seen) for hook, seen in SEES.items()}
+_BATCHES: Final = _environment({**FUNCTIONS, _FOUND: Function(found, ("STRING", "STRING"), "BOOL", member=True)}, VARIABLES)
+"""What people write is compiled by one of the first, so that they cannot call what only a `Batch` may."""
 
 
 def activation(variables: Mapping[str, Any]) -> Any:
-    """What conditions see, for any number of `Condition.holds`; values are converted only when touched."""
-    return _ENV.Activation(dict(variables))
+    """What conditions see, for any number of `Condition.holds`; values are converted only when touched. Good at every hook."""
+    return _ENVS["tool_call"].Activation(dict(variables))
 
 
 def timestamp(now_us: int) -> dt.datetime:
@@ -127,12 +135,18 @@ def timestamp(now_us: int) -> dt.datetime:
     return dt.datetime(1970, 1, 1, tzinfo=dt.UTC) + dt.timedelta(microseconds=now_us)
 
 
+_TRUSTING: Final = frozenset({"from_tool", "field_has", "origin", "history"})
+"""Functions that tell a result which was made up from one that a tool gave."""
+
+
 class Condition:
     """A compiled condition."""
 
-    __slots__ = ("_expression", "_items", "_matches", "_quick", "labels", "loops", "names", "quick", "remembers", "source")
+    __slots__ = (
+        "_expression", "_items", "_matches", "_quick", "asks", "labels", "loops", "names", "quick", "recalls", "remembers", "source",
+    )  # fmt: skip
 
-    def __init__(self, source: str, expression: Any, tokens: Sequence[Token]) -> None:
+    def __init__(self, source: str, expression: Any, tokens: Sequence[Token], hook: Hook) -> None:
         self.source = source
         self._expression = expression
         self.loops = sum(t.calls and t.text in MACROS for t in tokens)
@@ -141,10 +155,14 @@ class Condition:
         called = {t.text for t in tokens if t.calls and not t.member}
         self.remembers = self.loops > 0 and "history" in called
         """Whether it may walk over earlier calls."""
+        self.recalls = not called.isdisjoint(_TRUSTING)
+        """Whether it asks what tools said, so that it matters whether the conversation is one that happened."""
         self.labels = tuple(labels_named(tokens))
         """(offset, label) of each label that it names."""
-        self.names = tuple(names_read(tokens))
+        self.names = tuple(names_read(tokens, SEES[hook]))
         """(offset, path) of each value that it reads: (5, ("args", "to")) for `!has(args.to)`."""
+        self.asks = bool(called & CONVERSATIONAL)
+        """Whether it asks about the conversation."""
         self.quick = _with_compiled_patterns(source, tokens)
         """Its text as a `Batch` compiles it."""
         self._quick = Batch((self,)) if self.quick != source else None
@@ -225,31 +243,24 @@ class Batch:
 # -- compiling --------------------------------------------------------------------------------------------
 
 
-def compile_condition(source: str, variables: Sequence[str]) -> Condition | list[Defect]:
+def compile_condition(source: str, variables: Sequence[str], hook: Hook = "tool_call") -> Condition | list[Defect]:
     """`variables`: the names that `vars` holds in this file. All defects are returned, in order."""
     if len(source) > MAX_LENGTH:
         return [Defect(0, f"the condition is longer than {MAX_LENGTH} characters; split the rule")]
     tokens = tokenized(source)
-    defects = [*_later_functions(tokens), *_unknown_fields(tokens, {**FIELDS, "vars": tuple(variables)})]
+    defects = list(_unknown_fields(tokens, {**fields(hook), "vars": tuple(variables)}))
     try:
-        expression = _ENV.compile(source)
+        expression = _ENVS[hook].compile(source)
     except Exception as error:  # noqa: BLE001 - whatever the engine raises is a defect of the text
         known = {d.offset for d in defects}
-        defects += [d for d in translated(str(error), source, tokens, variables) if d.offset not in known]
+        defects += [d for d in translated(str(error), source, tokens, variables, hook) if d.offset not in known]
         return sorted(defects)
     defects += _bad_patterns(tokens)
     kind = expression.return_type().name()
     if kind not in ("BOOL", "DYN"):
         said = f"the condition gives {kind.lower()}, not true or false; compare it with something"
         defects.append(Defect(0, said))
-    return sorted(defects) or Condition(source, expression, tokens)
-
-
-def _later_functions(tokens: Sequence[Token]) -> Iterator[Defect]:
-    for token in tokens:
-        if token.calls and not token.member and token.text in LATER:
-            said = f"the function '{token.text}' is not supported by this version; remove the rule"
-            yield Defect(token.start, said)
+    return sorted(defects) or Condition(source, expression, tokens, hook)
 
 
 def _unknown_fields(tokens: Sequence[Token], fields: Mapping[str, Sequence[str]]) -> Iterator[Defect]:
@@ -265,7 +276,7 @@ def _unknown_fields(tokens: Sequence[Token], fields: Mapping[str, Sequence[str]]
 def _bad_patterns(tokens: Sequence[Token]) -> Iterator[Defect]:
     """Literal regular expressions that RE2 cannot read: found now, not at the first call."""
     for _, pattern in _literal_patterns(tokens):
-        outcome = _ENV.compile(f"''.matches({pattern.text})").eval(activation({}))
+        outcome = _ENVS["tool_call"].compile(f"''.matches({pattern.text})").eval(activation({}))
         if outcome.type().name() == "ERROR":
             said = first_line(str(outcome.value())).removeprefix("invalid regular expression: ")
             yield Defect(pattern.start, f"not a regular expression that RE2 reads: {said}")

@@ -10,15 +10,18 @@ from __future__ import annotations
 import posixpath
 import re
 import unicodedata
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 from urllib.parse import urlsplit
 
 from rapidfuzz.distance import OSA
 
+from gateway.exchange import Json
 from gateway.policy.installs import installs
+from gateway.policy.looked import Looked
 from gateway.policy.provenance import Conversation, looked_at, spend
 from gateway.policy.shell import commands
+from gateway.validators.detectors import DETECTORS
 
 MAX_PIECES: Final = 1000
 
@@ -117,6 +120,41 @@ def near(name: str, known: Mapping[str, Any] | Sequence[str]) -> bool:
     return any(other != wanted and OSA.distance(wanted, other, score_cutoff=most) <= most for other in candidates)
 
 
+_DETECTION_WORK: Final = 20
+"""Units of work for each character and detector."""
+
+
+def detect(value: Json, names: str | Sequence[str]) -> list[str]:
+    """Which of the named detectors find something in a text or number of the value, keys included."""
+    wanted = [names] if isinstance(names, str) else list(names)
+    unknown = [name for name in wanted if name not in DETECTORS]
+    if unknown:
+        raise ValueError(f"there is no detector {unknown[0]!r}")
+    texts = [Looked(text) for text in texts_of(value)]
+    spend(_DETECTION_WORK * len(wanted) * sum(len(one.text) for one in texts))
+    return [name for name in wanted if any(_any(one.spans([DETECTORS[name]])) for one in texts)]
+
+
+def _any(spans: Iterable[Any]) -> bool:
+    return next(iter(spans), None) is not None
+
+
+def texts_of(value: Json) -> Iterator[str]:
+    """Every text of a value, keys and numbers too."""
+    waiting = [value]
+    while waiting:
+        current = waiting.pop()
+        if isinstance(current, Mapping):
+            yield from current
+            waiting += current.values()
+        elif isinstance(current, (list, tuple)):
+            waiting += current
+        elif isinstance(current, float) and current.is_integer():
+            yield str(int(current))
+        elif current is not None and not isinstance(current, bool):
+            yield str(current)
+
+
 # -- about the conversation: who said a value, what came before -------------------------------------------
 
 
@@ -151,6 +189,7 @@ FUNCTIONS: Final[dict[str, Function]] = {
     "urls": Function(urls, ("STRING",), "LIST"),
     "host": Function(host, ("STRING",), "STRING"),
     "near": Function(near, ("STRING", "NAMES"), "BOOL"),
+    "detect": Function(detect, ("ANY", "SOME"), "LIST"),
     "commands": Function(commands, ("STRING",), "LIST"),
     "installs": Function(installs, ("STRING",), "LIST"),
     "from_user": Function(_asked(Conversation.from_user), ("ANY",), "BOOL"),
@@ -164,5 +203,7 @@ FUNCTIONS: Final[dict[str, Function]] = {
     "read_from": Function(read_from, ("STRING",), "BOOL"),
 }
 
-LATER: Final = frozenset({"detect"})
-"""Names of the language that this version cannot judge by."""
+CONVERSATIONAL: Final = frozenset(
+    {"from_user", "from_tool", "field_has", "origin", "user_said", "history", "count", "total", "read_from"}
+)
+"""Those that look at the conversation, so that their answer changes as it goes on."""

@@ -73,6 +73,8 @@ def _files(policies: PolicySet, report: Report, today: str) -> Iterator[File]:
 
 def _unreachable(file: File) -> Iterator[Problem]:
     for path, what, entry in file.entries():
+        if isinstance(entry, Guard) and entry.at != "tool_call":
+            continue
         if not any(_reaches(entry, policy, file.everyone) for policy in file.users):
             said = f"{what} is about {', '.join(entry.tools)}, which no grant covers{_offer(entry, file)}"
             yield file.finding("TH001", (*path, "tools") if file.said(path, "tools") else path, said, key=True)
@@ -107,7 +109,7 @@ def _both_cover(grant: str, tools: str) -> bool:
 
 def _always_denied(file: File) -> Iterator[Problem]:
     for i, guard in enumerate(file.layer.guards):
-        if guard.condition is not None or guard.effect != "deny" or guard.mode == "shadow":
+        if guard.condition is not None or guard.detectors or guard.effect != "deny" or guard.mode == "shadow":
             continue
         for tool, policy, line in _exact_grants(file, guard):
             said = f"rule {guard.id} denies every call of {tool}, which policy {policy} grants in line {line}"
@@ -174,7 +176,7 @@ def _unknown_arguments(file: File) -> Iterator[Problem]:
 
 
 def _shown_arguments(layer: Layer, guard: Guard) -> set[str]:
-    calls = [call for case in layer.tests for call in (case.call, *(one.call for one in case.history))]
+    calls = [call for case in layer.tests for call in (case.call or {}, *(one.call for one in case.history))]
     return {name for call in calls for tool, args in call.items() if guard.concerns(tool) for name in args or ()}
 
 

@@ -9,13 +9,14 @@ from __future__ import annotations
 import datetime as dt
 import re
 from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Final, Literal
 
-from pydantic import AfterValidator, Field, StringConstraints, WithJsonSchema, model_validator
+from pydantic import AfterValidator, Discriminator, Field, StringConstraints, Tag, WithJsonSchema, model_validator
 
-from gateway.documents import Section
-from gateway.exchange import Json, OnDeny
+from gateway.documents import Section, nearest
+from gateway.exchange import Hook, Json, OnDeny
 from gateway.policy.amounts import LARGEST, exact
+from gateway.validators.detectors import DETECTORS
 
 
 def _form(pattern: str, said: str) -> tuple[AfterValidator, WithJsonSchema]:
@@ -77,6 +78,8 @@ Window = Annotated[
 ]
 CallOf = Annotated[dict[str, dict[str, Json] | None], Field(min_length=1, max_length=1)]
 
+ResultOf = Annotated[dict[str, Json], Field(min_length=1, max_length=1)]
+
 Mode = Literal["enforce", "shadow"]
 
 
@@ -87,8 +90,43 @@ def _refuse_until(until: str | None, mode: Mode) -> None:
 
 
 Default = Literal["deny", "ask", "allow"]
-GuardEffect = Literal["deny", "ask", "warn"]
+GuardEffect = Literal["deny", "ask", "redact", "warn"]
 Per = Literal["session", "agent", "user", "key"]
+
+
+Host = Annotated[
+    str, *_form(r"(\*\.)?[A-Za-z0-9]([A-Za-z0-9.-]{0,98}[A-Za-z0-9])?", "must be the name of a host, like example.com or *.example.com")
+]
+
+
+_ALL_DETECTORS: Final = f"; there are {', '.join(sorted(DETECTORS))} and urls"
+
+
+def _detector(name: str) -> str:
+    if name not in DETECTORS:
+        if name == "urls":
+            raise ValueError("needs the hosts that may stay: {urls: {allow: [example.com]}}")
+        raise ValueError(f"names no detector: '{name}'{nearest(name, DETECTORS) or _ALL_DETECTORS}")
+    return name
+
+
+class Urls(Section):
+    """Addresses of other hosts."""
+
+    allow: list[Host] = Field(description="Hosts whose addresses are no finding; `*.example.com` is any host below.")
+
+
+class DetectUrls(Section):
+    """A detector that needs more than its name."""
+
+    urls: Urls = Field(description="Addresses that lead to other hosts than these.")
+
+
+DetectorName = Annotated[str, AfterValidator(_detector), WithJsonSchema({"type": "string", "enum": sorted(DETECTORS)})]
+Detect = Annotated[
+    Annotated[DetectorName, Tag("name")] | Annotated[DetectUrls, Tag("urls")],
+    Discriminator(lambda said: "urls" if isinstance(said, dict) else "name"),
+]
 
 
 class Rule(Section):
@@ -102,6 +140,7 @@ class Rule(Section):
             "effect": ("action", "decision"),
             "at": ("on",),
             "tools": ("tool",),
+            "detect": ("detectors", "find"),
             "id": ("name",),
             "message": ("reason",),
         }.items()
@@ -110,9 +149,15 @@ class Rule(Section):
 
     id: Name = Field(description="Unique in the file and what it includes; named in records, denials and tests.")
     description: str | None = Field(None, description="Why the rule exists; for reviewers.")
-    at: Literal["tool_call"] = Field("tool_call", description="What the rule judges.")
+    at: Hook = Field(
+        "tool_call",
+        description="What the rule judges: a proposed call, what a tool answered, what is asked of the model, or what it says.",
+    )
     tools: list[Glob] = Field(
         ["*"], min_length=1, description="Tool names the rule is about; `*` any text, `?` one character."
+    )
+    detect: list[Detect] | None = Field(
+        None, min_length=1, description="The rule hits where one of these finds something (and its condition, if it has one, holds)."
     )
     when: str | None = Field(None, description="CEL condition: the rule hits when it is true.")
     require: str | None = Field(None, description="CEL condition: the rule hits when it is false.")
@@ -129,12 +174,34 @@ class Rule(Section):
         "hit", description="What a condition that cannot be evaluated means; `ignore` lets the call pass."
     )
     on_deny: OnDeny | None = Field(None, description="What the agent gets in place of a denied call; the file's when left out.")
+    stream: Literal["buffer"] | None = Field(
+        None,
+        description="With `at: output`: streamed answers are kept back until they are whole, for conditions that read `text`.",
+    )
 
     @model_validator(mode="after")
     def _fits_together(self) -> Rule:
         if self.when is not None and self.require is not None:
             raise ValueError("a rule has 'when' or 'require', not both; write two rules")
+        if self.effect == "redact" and self.detect is None:
+            raise ValueError("'effect: redact' replaces what a detector finds; say what with 'detect: [card]', or deny")
         _four_eyes_ask(self.four_eyes, self.effect)
+        return self
+
+    @model_validator(mode="after")
+    def _fits_its_hook(self) -> Rule:
+        if self.stream is not None and self.at != "output":
+            raise ValueError("'stream' is about answers; it needs 'at: output'")
+        if self.at == "tool_call":
+            return self
+        if self.effect == "ask":
+            raise ValueError(f"nobody can be asked at '{self.at}'; use deny, redact or warn, or ask about the call (at: tool_call)")
+        if self.detect is None and self.when is None and self.require is None:
+            raise ValueError(f"a rule at '{self.at}' needs 'detect', 'when' or 'require'; without one it would hit everything")
+        if self.at != "tool_result" and "tools" in self.model_fields_set:
+            raise ValueError(f"there is no tool at '{self.at}'; remove 'tools'")
+        if self.on_deny == "steer" or (self.on_deny is not None and self.at != "output"):
+            raise ValueError(f"'on_deny: {self.on_deny}' is about calls; remove it from a rule at '{self.at}'")
         return self
 
     @model_validator(mode="after")
@@ -199,6 +266,7 @@ class EarlierCall(Section):
 
     call: CallOf = Field(description="`{tool: {argument: value}}`.")
     result: Json = Field(None, description="What the tool answered.")
+    forged: bool = Field(False, description="The client made it up: it was never delivered.")
 
 
 class CallerOfTest(Section):
@@ -214,11 +282,13 @@ class CallerOfTest(Section):
 class Expectation(Section):
     """What a test expects."""
 
-    effect: Literal["allow", "warn", "ask", "deny"]
+    effect: Literal["allow", "warn", "redact", "ask", "deny"]
     rule: str | None = Field(
         None,
         description="A rule that must have hit; `default`: nothing granted the call, `allow`: granted.",
     )
+    text: str | None = Field(None, description="The text as it is passed on.")
+    args: dict[str, Json] | None = Field(None, description="The arguments of the call as they are delivered.")
 
 
 class Before(Section):
@@ -237,13 +307,47 @@ class Before(Section):
     )
 
 
+class AskedFor(Section):
+    """A request to a provider, in a test: what is said, and what conditions see as `request`."""
+
+    text: str = Field("", description="What the user says.")
+    tools: list[str] = Field(default_factory=list, description="Names of the tools it offers.")
+    messages: int = 1
+    characters: int = 0
+    media: list[str] = Field(default_factory=list, description="Kinds: `image`, `audio`, `video`, `file`.")
+    stream: bool = False
+    max_tokens: int = 0
+
+
 class Case(Before):
-    """One test of the file: a call and the verdict it must get."""
+    """One test of the file: a call or a text, and the verdict it must get."""
 
     name: Annotated[str, StringConstraints(min_length=1, max_length=200)]
-    call: CallOf = Field(description="The call to judge: `{tool: {argument: value}}`.")
+    call: CallOf | None = Field(None, description="The call to judge: `{tool: {argument: value}}`.")
+    output: str | None = Field(None, description="What the model says, for rules at `output`.")
+    request: AskedFor | None = Field(None, description="What is asked of the provider, for rules at `request`: `{text: …}`.")
+    result: ResultOf | None = Field(None, description="What a tool answered, for rules at `tool_result`: `{tool: result}`.")
     agent: str | None = Field(None, description="The agent; one that the file applies to when left out.")
     expect: Expectation
+
+    @model_validator(mode="after")
+    def _about_one_thing(self) -> Case:
+        given = [key for key in ("call", "output", "request", "result") if getattr(self, key) is not None]
+        if len(given) != 1:
+            raise ValueError(f"a test has one of 'call', 'output', 'request' and 'result', not {' and '.join(given) or 'none'}")
+        if self.expect.text is not None and self.call is not None:
+            raise ValueError("'expect.text' is about texts; of a call, say 'expect.args'")
+        if self.expect.args is not None and self.call is None:
+            raise ValueError("'expect.args' is about calls; of a text, say 'expect.text'")
+        return self
+
+
+class Denials(Section):
+    """What several denials come to."""
+
+    end_session_after: int = Field(
+        ge=1, le=1_000_000, description="So many denials stop a session: its requests are refused until an operator resumes it."
+    )
 
 
 class PolicyFile(Section):
@@ -286,9 +390,11 @@ class PolicyFile(Section):
     allow: list[Glob] | None = Field(None, description="Tools granted; every policy that grants must grant a call.")
     on_deny: OnDeny | None = Field(
         None,
-        description="What the agent gets in place of a denied call: `explain` a text, `steer` another answer of the model, which is told "
-        "of the denial, `error` an error instead of the answer. `explain` when left out.",
+        description="What the agent gets in place of a denied call: `steer` another answer of the model, which is told of the denial, "
+        "`explain` a text, `error` an error instead of the answer, `stop` a text and the end of the session. When left out `steer`; "
+        "`explain` for limits and for what people denied.",
     )
+    denials: Denials | None = Field(None, description="What several denials come to.")
     verify_history: bool = Field(
         False,
         description="Whether earlier calls and results that a request tells of must be ones that this gateway delivered to the caller.",

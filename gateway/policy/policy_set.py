@@ -8,15 +8,17 @@ is worked out once per (agent, tool) and kept in a bounded cache, because names 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, NamedTuple
 
-from gateway.exchange import Effect, OnDeny, RuleHit
+from gateway.exchange import Effect, Hook, OnDeny, RuleHit
 from gateway.policy.expressions import MOST_IN_BATCH, Batch, Condition, Size
 from gateway.policy.globs import matches
 from gateway.policy.limits import Cap, Entry
+from gateway.policy.looked import Memory
 from gateway.policy.model import Case, Default, GuardEffect, Mode
+from gateway.validators.detectors import Detector
 
 _CACHED: Final = 4096
 """Entries of a cache before it is emptied."""
@@ -45,7 +47,7 @@ class Guard:
     line: int
     tools: tuple[str, ...]
     condition: Condition | None
-    """None hits on every call of the tools."""
+    """None always holds."""
     hits_when: bool
     """The truth value of the condition that is a hit: True for `when`, False for `require`."""
     effect: GuardEffect
@@ -54,6 +56,11 @@ class Guard:
     message: str | None
     on_deny: OnDeny | None = None
     four_eyes: bool = False
+    at: Hook = "tool_call"
+    detectors: tuple[Detector, ...] = ()
+    """One of them must find something, beside the condition."""
+    buffers: bool = False
+    """Streamed answers are kept back until they are whole."""
 
     def concerns(self, tool: str) -> bool:
         return any(matches(glob, tool) for glob in self.tools)
@@ -77,6 +84,7 @@ class Layer:
     size: Size
     """How large its vars are."""
     on_deny: OnDeny | None = None
+    end_session_after: int | None = None
     verify_history: bool = False
     hide_denied: bool = False
     labels: tuple[tuple[str, str], ...] = ()
@@ -114,13 +122,33 @@ class Plan:
     guards: tuple[tuple[Layer, Guard, Mode], ...]
     enforces: bool
     on_deny: Mapping[tuple[str, str], OnDeny] = field(default_factory=dict)
-    """What a denial by (policy, rule) does, where it is not explained."""
+    """What a denial by (policy, rule) does."""
     caps: tuple[tuple[Layer, Entry], ...] = ()
     """Each once per mode, however many policies include its file: a call counts once."""
     labels: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Label → patterns of tools, from every file that applies to the agent: a label set by one is seen by the rules of all."""
     together: tuple[tuple[Layer, tuple[Condition, ...]], ...] = ()
     """Conditions of guards that are worth asking in one evaluation: those of one file, an error of which is rare."""
+
+
+class Watch(NamedTuple):
+    """A guard that looks at texts."""
+
+    layer: Layer
+    guard: Guard
+    mode: Literal["enforce", "shadow"]
+
+
+@dataclass(frozen=True, slots=True)
+class Watches:
+    """What is asked about the texts of one agent at one hook."""
+
+    guards: tuple[Watch, ...] = ()
+    labels: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """As in a `Plan`."""
+    on_deny: Mapping[tuple[str, str], OnDeny] = field(default_factory=dict)
+    """As in a `Plan`."""
+    memory: Memory = field(default_factory=Memory)
 
 
 @dataclass(frozen=True, eq=False)
@@ -137,6 +165,9 @@ class PolicySet:
     """`<commit>` or `<commit>-dirty`."""
     _agents: dict[str, tuple[Policy, ...]] = field(default_factory=dict, repr=False)
     _plans: dict[tuple[str, str], Plan] = field(default_factory=dict, repr=False)
+    _watches: dict[tuple[str, Hook], Watches] = field(default_factory=dict, repr=False)
+    _reacting: dict[str, bool] = field(default_factory=dict, repr=False)
+    _recalling: dict[str, bool] = field(default_factory=dict, repr=False)
     _batches: dict[tuple[Condition, ...], Batch] = field(default_factory=dict, repr=False)
 
     @property
@@ -155,13 +186,32 @@ class PolicySet:
         return not applying or any(p.mode == "enforce" for p in applying)
 
     def reacts(self, agent: str) -> bool:
-        """Whether a denial of this agent's call may do something else than explain: then nothing leaves before it must."""
-        return bool(_on_deny(self.applying(agent)))
+        """Whether a denial of this agent's call may bring another answer than an explanation: then nothing leaves before it must."""
+        found = self._reacting.get(agent)
+        if found is None:
+            found = any(word in ("steer", "error") for word in _on_deny(self.applying(agent)).values())
+            _keep(self._reacting, agent, found)
+        return found
+
+    def ends_session_after(self, agent: str) -> int | None:
+        """How many denials end a session of this agent; the fewest that a policy in force names."""
+        enforced = (policy for policy in self.applying(agent) if policy.mode == "enforce")
+        named = (layer.end_session_after for policy in enforced for layer in policy.layers)
+        return min((most for most in named if most is not None), default=None)
 
     def verifies(self, agent: str) -> bool:
         """Whether the conversations that this agent sends must be ones that happened."""
         enforced = (policy for policy in self.applying(agent) if policy.mode == "enforce")
         return any(layer.verify_history for policy in enforced for layer in policy.layers)
+
+    def recalls(self, agent: str) -> bool:
+        """Whether a condition about this agent's calls asks what tools said: then it matters which calls were delivered."""
+        found = self._recalling.get(agent)
+        if found is None:
+            layers = (layer for policy in self.applying(agent) for layer in policy.layers)
+            found = any(guard.condition is not None and guard.condition.recalls for layer in layers for guard in layer.guards)
+            _keep(self._recalling, agent, found)
+        return found
 
     def hides(self, agent: str, tool: str) -> bool:
         """Whether this agent's model need not see the tool: no call of it could ever be granted."""
@@ -184,6 +234,13 @@ class PolicySet:
             _keep(self._plans, (agent, tool), found)
         return found
 
+    def watches(self, agent: str, hook: Hook) -> Watches:
+        found = self._watches.get((agent, hook))
+        if found is None:
+            found = watches(self.applying(agent), hook)
+            _keep(self._watches, (agent, hook), found)
+        return found
+
     def batch(self, conditions: tuple[Condition, ...]) -> Batch:
         """Many tools share one: it is made of a policy's guards, not of names."""
         found = self._batches.get(conditions)
@@ -191,6 +248,19 @@ class PolicySet:
             found = Batch(conditions)
             _keep(self._batches, conditions, found, _BATCHED)
         return found
+
+
+def watches(policies: tuple[Policy, ...], hook: Hook) -> Watches:
+    """Guards of a hook other than `tool_call`, each once per mode."""
+    voices = _voices(policies)
+    found = {
+        (layer.file, guard.id, mode): Watch(layer, guard, mode)
+        for layer, outer, _ in voices
+        for guard in layer.guards
+        if guard.at == hook
+        for mode in [_joint_mode(outer, guard.mode)]
+    }
+    return Watches(tuple(found.values()), _labels(layer for layer, *_ in voices), _on_deny(policies))
 
 
 def provider_prefix(tool: str) -> str:
@@ -235,7 +305,7 @@ def plan(policies: tuple[Policy, ...], tool: str) -> Plan:
         (layer, guard, _joint_mode(mode, guard.mode))
         for layer, mode, _ in voices
         for guard in layer.guards
-        if guard.concerns(tool)
+        if guard.at == "tool_call" and guard.concerns(tool)
     )
     labels = _labels(layer for layer, *_ in voices)
     return Plan(tuple(hits), guards, bool(enforcing), _on_deny(policies), _caps(voices, tool), labels, _together(guards))
@@ -256,18 +326,31 @@ def _cut(conditions: tuple[Condition, ...]) -> list[tuple[Condition, ...]]:
     return [conditions[at : at + MOST_IN_BATCH] for at in range(0, len(conditions), MOST_IN_BATCH)]
 
 
+_STRICTNESS: Final[Sequence[OnDeny]] = ("steer", "explain", "error", "stop")
+"""Of the words that policies which include the same file have for it, the later one counts."""
+
+
 def _on_deny(policies: Iterable[Policy]) -> dict[tuple[str, str], OnDeny]:
-    """A rule's own word, else that of its file, else that of the policy that includes the file."""
-    found: dict[tuple[str, str], OnDeny] = {}
+    """A rule's own word, else that of its file, else that of the policy that includes the file. Nobody's word: the model is asked again.
+    What a limit stops is explained, for asking again spends more; so is what a person denied, for the agent's user is to read who did."""
+    said: dict[tuple[str, str], OnDeny] = {}
+    unsaid: dict[tuple[str, str], OnDeny] = {}
     for policy in policies:
         for layer in policy.layers:
-            said = layer.on_deny or policy.layers[0].on_deny
-            rules = [("default", said), *((cap.id, cap.on_deny or said) for cap in layer.caps)]
-            rules += [(guard.id, guard.on_deny or said) for guard in layer.guards]
-            for rule, word in rules:
-                if word and word != "explain":
-                    found.setdefault((layer.policy, rule), word)
-    return found
+            for rule, own, otherwise in _denying(layer):
+                if word := own or layer.on_deny or policy.layers[0].on_deny:
+                    place = (layer.policy, rule)
+                    said[place] = max(word, said.get(place, word), key=_STRICTNESS.index)
+                else:
+                    unsaid[layer.policy, rule] = otherwise
+    return unsaid | said
+
+
+def _denying(layer: Layer) -> Iterator[tuple[str, OnDeny | None, OnDeny]]:
+    """(rule, its own word, what it does without one)."""
+    yield "default", None, "explain" if layer.default == "ask" else "steer"
+    yield from ((guard.id, guard.on_deny, "explain" if guard.effect == "ask" else "steer") for guard in layer.guards)
+    yield from ((cap.id, cap.on_deny, "explain") for cap in layer.caps)
 
 
 def _caps(voices: list[tuple[Layer, Mode, Default]], tool: str) -> tuple[tuple[Layer, Entry], ...]:

@@ -7,7 +7,9 @@ Rules, which every change must keep:
 2. A number counts by value (`1,000.50` says 1000.5), whether it was said as a number or in words of digits.
 3. A truth value or null has no origin: `true` is said everywhere and by nobody, so that it is never `from_user`.
 4. An empty text, list or object says nothing, so that there is nothing to ask about: it is from anyone.
-5. Each message is read once and remembered by its text: a long conversation costs only its new message.
+5. What a client made up (`Told`, where this gateway has seen the conversation from its beginning) was said by no tool: it does not make a
+   value `from_tool`. That it was read counts all the same.
+6. Each message is read once and remembered by its text: a long conversation costs only its new message.
 
 Pure. The conversation of the evaluation under way is a context variable, because functions of CEL get their arguments and nothing else.
 """
@@ -16,12 +18,12 @@ from __future__ import annotations
 
 import re
 from collections import OrderedDict, deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from decimal import Decimal, InvalidOperation
 from functools import cached_property
-from typing import Final, NamedTuple
+from typing import Final, Literal, NamedTuple
 
 import msgspec
 
@@ -193,19 +195,29 @@ class Reading:
         return said
 
 
+class Told(NamedTuple):
+    """One call or one result that a request tells of: the nth of a message."""
+
+    kind: Literal["call", "result"]
+    message: int
+    nth: int
+
+
 class Result:
     """What a tool answered, as the client sent it back."""
 
-    def __init__(self, tool: str, said: Said) -> None:
+    def __init__(self, tool: str, said: Said, *, forged: bool = False) -> None:
         self.tool = tool
         self.said = said
+        self.forged = forged
 
 
 class Earlier:
     """A call of this conversation, with its result if one came back."""
 
-    def __init__(self, name: str, arguments: str) -> None:
+    def __init__(self, name: str, arguments: str, *, forged: bool = False) -> None:
         self.name = name
+        self.forged = forged
         self.result: str | None = None
         self._arguments = arguments
 
@@ -218,24 +230,46 @@ class Earlier:
         only in part."""
         if "\0" in self._arguments or "\0" in (self.result or "") or "\\u0000" in f"{self._arguments}{self.result}":
             raise ValueError("an earlier call holds a zero character, behind which conditions see nothing")
-        result = _object(self.result or "")
+        result = object_of(self.result or "")
         return {
             "name": self.name,
-            "args": _object(self._arguments),
+            "args": object_of(self._arguments),
             "done": self.result is not None,
             "text": self.result or "",
             "result": result,
+            "forged": self.forged,
         }
+
+
+def paired(messages: Iterable[Message], forged: Collection[Told] = frozenset()) -> tuple[list[Earlier], list[tuple[Earlier | None, str]]]:
+    """The calls of a conversation, and its results, each with the call that it answers; None where there is none. Ids may come again in
+    later turns: a result answers the first call of its id that has none yet."""
+    calls: list[Earlier] = []
+    results: list[tuple[Earlier | None, str]] = []
+    waiting: dict[str, deque[Earlier]] = {}
+    for at, message in enumerate(messages):
+        for nth, before in enumerate(message.calls):
+            calls.append(Earlier(before.name, before.arguments, forged=Told("call", at, nth) in forged))
+            waiting.setdefault(before.id, deque()).append(calls[-1])
+        for call_id, text in message.results:
+            answered = waiting[call_id].popleft() if waiting.get(call_id) else None
+            if answered is not None:
+                answered.result = text
+            results.append((answered, text))
+    return calls, results
 
 
 class Conversation:
     """What a request says of the conversation so far. Read when a condition first asks for it.
 
     `whole`: False where the provider keeps an earlier part that nobody here sees. Then a yes counts, for more words could not take it back,
-    and whatever would be a no cannot be told."""
+    and whatever would be a no cannot be told. `forged`: what of it never happened."""
 
-    def __init__(self, messages: Sequence[Message], reading: Reading | None = None, *, whole: bool = True) -> None:
+    def __init__(
+        self, messages: Sequence[Message], reading: Reading | None = None, *, whole: bool = True, forged: Collection[Told] = frozenset()
+    ) -> None:
         self._messages = messages
+        self._forged = forged
         self._reading = reading or Reading()
         self._whole = whole
         self._user_says: dict[Json, bool] = {}
@@ -261,26 +295,29 @@ class Conversation:
 
     @cached_property
     def _course(self) -> tuple[tuple[Earlier, ...], tuple[Result, ...]]:
-        """Calls and results in order. Ids may come again in later turns: a result answers the first call of its id that has none yet."""
-        calls: list[Earlier] = []
+        calls, answered = paired(self._messages, self._forged)
+        places = (Told("result", at, nth) for at, message in enumerate(self._messages) for nth in range(len(message.results)))
         results: list[Result] = []
-        waiting: dict[str, deque[Earlier]] = {}
-        for message in self._messages:
-            for before in message.calls:
-                calls.append(Earlier(before.name, before.arguments))
-                waiting.setdefault(before.id, deque()).append(calls[-1])
-            for call_id, text in message.results:
-                answered = waiting[call_id].popleft() if waiting.get(call_id) else None
-                if answered is not None:
-                    answered.result = text
-                results.append(Result(answered.name if answered else "?", self._reading(text)))
+        for (call, text), place in zip(answered, places, strict=True):
+            forged = place in self._forged or (call is not None and call.forged)
+            if call is not None:
+                call.forged = forged
+            results.append(Result(call.name if call else "?", self._reading(text), forged=forged))
         return tuple(calls), tuple(results)
 
     @cached_property
     def _results_by_tool(self) -> Mapping[str, Together]:
+        return self._by_tool(forged=False)
+
+    @cached_property
+    def _forged_by_tool(self) -> Mapping[str, Together]:
+        return self._by_tool(forged=True)
+
+    def _by_tool(self, *, forged: bool) -> Mapping[str, Together]:
         found: dict[str, list[Said]] = {}
         for result in self.results:
-            found.setdefault(result.tool, []).append(result.said)
+            if result.forged is forged:
+                found.setdefault(result.tool, []).append(result.said)
         return {tool: Together(texts) for tool, texts in found.items()}
 
     @cached_property
@@ -314,13 +351,14 @@ class Conversation:
         return self._surely(all(any(wanted in values for values in known) for wanted in asked))
 
     def origin(self, value: Json) -> list[str]:
-        """`user`, `tool:<name>` and `model`: everyone who said a leaf; `model` where nobody did."""
+        """`user`, `tool:<name>`, `forged:<name>` and `model`: everyone who said a leaf; `model` where nobody did."""
         self._all_seen()
         found: set[str] = set()
         for leaf in leaves(value):
             wanted = comparable(leaf)
             sayers = {"user"} if self._user_said(leaf) else set()
             sayers |= {f"tool:{tool}" for tool, texts in self._results_by_tool.items() if texts.says(wanted)}
+            sayers |= {f"forged:{tool}" for tool, texts in self._forged_by_tool.items() if texts.says(wanted)}
             found |= sayers or {"model"}
         return sorted(found)
 
@@ -347,7 +385,7 @@ class Conversation:
         return float(sum(values))
 
     def read_from(self, globs: Sequence[str]) -> bool:
-        return self._surely(any(matches(glob, tool) for glob in globs for tool in self._results_by_tool))
+        return self._surely(any(matches(glob, result.tool) for glob in globs for result in self.results))
 
     def _user_said(self, leaf: Json) -> bool:
         key = (type(leaf), leaf)
@@ -375,8 +413,8 @@ def _begins_word(stem: str, text: str) -> bool:
     return False
 
 
-def _object(text: str) -> dict[str, Json]:
-    """The JSON object a text is; an empty one when it is none."""
+def object_of(text: str) -> dict[str, Json]:
+    """The JSON object that a text is; an empty one when it is none."""
     try:
         tree = msgspec.json.decode(text) if text.lstrip()[:1] == "{" else {}
     except (msgspec.DecodeError, RecursionError):

@@ -12,12 +12,15 @@ from typing import Any, Final
 
 from gateway.documents import Document, Path, check, nearest
 from gateway.errors import FileProblems, Problem, coded
+from gateway.exchange import Hook
 from gateway.policy.amounts import millionths
 from gateway.policy.expressions import Condition, Size, compile_condition
+from gateway.policy.hooks import SEES
 from gateway.policy.limits import Cap
-from gateway.policy.model import Limit, PolicyFile, Rule
+from gateway.policy.model import DetectUrls, Limit, PolicyFile, Rule
 from gateway.policy.policy_set import Guard, Layer
 from gateway.policy.wording import unknown_placeholders
+from gateway.validators.detectors import DETECTORS, Detector, urls
 
 
 @dataclass(frozen=True)
@@ -44,6 +47,7 @@ def read(document: Document, files: Mapping[str, bytes]) -> PolicyDocument:
         raise FileProblems(problems)
     problems += coded("TH106", _repeated_ids(document, model))
     problems += coded("TH104", _placeholders(document, model, values))
+    problems += coded("TH102", _unbuffered(model, document, conditions))
     if problems:
         raise FileProblems(problems)
     return PolicyDocument(document, model, _layer(document, model, conditions, values), var_files)
@@ -70,42 +74,23 @@ def is_policy(document: Document) -> bool:
 
 # -- what this version does not enforce is refused, never ignored -----------------------------------------
 
-_LATER_KEYS: Final = {
-    "detect": "detectors ('detect:') are",
-    "replace": "rewriting ('replace:') is",
-}
-_LATER_VALUES: Final[dict[str, tuple[Any, ...]]] = {
-    "at": ("tool_result", "request", "output"),
-    "effect": ("redact",),
-    "on_deny": ("stop",),
-}
-_FOR_FILE: Final = frozenset({"on_deny"})
-_FOR_RULE: Final = frozenset({"detect", "replace", "at", "effect", "on_deny"})
+_LATER_KEYS: Final = {"replace": "rewriting ('replace:') is"}
 
 
 def _not_supported(document: Document) -> Iterator[Problem]:
     for path in _unsupported(document):
         key = str(path[-1])
-        what = _LATER_KEYS.get(key) or f"'{key}: {_yaml_word(_value_at(document.value, path))}' is"
-        yield document.problem(path, f"{what} not supported by this version; remove it", key=True)
+        yield document.problem(path, f"{_LATER_KEYS[key]} not supported by this version; remove it", key=True)
 
 
 def _unsupported(document: Document) -> list[Path]:
     top = document.value
-    found: list[Path] = [(key,) for key in top if key in _FOR_FILE and _is_later(key, top[key])]
+    found: list[Path] = []
     rules = top.get("rules")
     for i, rule in enumerate(rules if isinstance(rules, list) else ()):
         if isinstance(rule, dict):
-            found += [("rules", i, key) for key in rule if key in _FOR_RULE and _is_later(key, rule[key])]
+            found += [("rules", i, key) for key in rule if key in _LATER_KEYS]
     return found
-
-
-def _is_later(key: str, value: Any) -> bool:
-    return key in _LATER_KEYS or any(value is later or value == later for later in _LATER_VALUES[key])
-
-
-def _yaml_word(value: Any) -> str:
-    return "true" if value is True else str(value)
 
 
 def _value_at(value: Any, path: Path) -> Any:
@@ -141,12 +126,27 @@ def _conditions(document: Document, problems: list[Problem]) -> dict[int, Condit
             path = ("rules", i, key)
             if document.place(path) in defective:
                 continue
-            compiled = compile_condition(rule[key], known)
+            compiled = compile_condition(rule[key], known, _hook(rule))
             if isinstance(compiled, Condition):
                 found[i] = compiled
             else:
                 problems += coded("TH103", (document.problem_within(path, d.offset, d.message) for d in compiled))
     return found
+
+
+def _hook(rule: Mapping[str, Any]) -> Hook:
+    """Where a rule judges, as far as it says so in a way the model takes."""
+    said = rule.get("at")
+    return next((hook for hook in SEES if hook == said), "tool_call")
+
+
+def _unbuffered(model: PolicyFile, document: Document, conditions: Mapping[int, Condition]) -> Iterator[Problem]:
+    """A condition that reads all of an answer cannot be evaluated while the answer streams."""
+    for i, rule in enumerate(model.rules):
+        condition = conditions.get(i)
+        if rule.at == "output" and rule.stream is None and condition and any(path[0] == "text" for _, path in condition.names):
+            said = "this condition looks at the whole answer, so streams must be kept back for it; add 'stream: buffer', or use 'detect'"
+            yield document.problem(("rules", i, "when" if rule.when is not None else "require"), said, key=True)
 
 
 def restrictions(model: PolicyFile) -> Iterator[tuple[tuple[str, int], Rule | Limit]]:
@@ -169,7 +169,7 @@ def _repeated_ids(document: Document, model: PolicyFile) -> Iterator[Problem]:
 
 def _placeholders(document: Document, model: PolicyFile, values: Mapping[str, Any]) -> Iterator[Problem]:
     for at, rule in restrictions(model):
-        for offset, said in unknown_placeholders(rule.message or "", values):
+        for offset, said in unknown_placeholders(rule.message or "", values, rule.at if isinstance(rule, Rule) else "tool_call"):
             yield document.problem_within((*at, "message"), offset, said)
 
 
@@ -256,6 +256,7 @@ def _layer(
         vars=values,
         size=_size(values),
         on_deny=model.on_deny,
+        end_session_after=model.denials.end_session_after if model.denials else None,
         verify_history=model.verify_history,
         hide_denied=model.hide_denied,
         labels=tuple((label, glob) for glob, notes in model.tools.items() for label in notes.labels),
@@ -276,7 +277,14 @@ def _guard(rule: Rule, condition: Condition | None, line: int) -> Guard:
         four_eyes=rule.four_eyes,
         message=rule.message,
         on_deny=rule.on_deny,
+        at=rule.at,
+        detectors=tuple(map(_detector, rule.detect or ())),
+        buffers=rule.stream == "buffer",
     )
+
+
+def _detector(said: str | DetectUrls) -> Detector:
+    return DETECTORS[said] if isinstance(said, str) else urls(said.urls.allow)
 
 
 _SECONDS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86400}

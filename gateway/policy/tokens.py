@@ -6,16 +6,9 @@ The engine compiles conditions but does not show what is in them. Not a parser: 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Final, NamedTuple
 
-FIELDS: Final[Mapping[str, tuple[str, ...]]] = {
-    "call": ("id", "name", "type", "index", "dialect", "schema_hash"),
-    "caller": ("agent", "team", "user", "key", "labels", "client"),
-    "session": ("id", "source", "messages", "calls", "tools"),
-}
-"""What the fixed variables hold; `args` and `vars` hold what the call and the file say."""
-VARIABLES: Final = ("args", "call", "caller", "session", "model", "vars", "now")
 MACROS: Final = ("all", "exists", "exists_one", "existsOne", "filter", "map", "optMap", "optFlatMap")
 
 
@@ -58,9 +51,9 @@ def labels_named(tokens: Sequence[Token]) -> Iterator[tuple[int, str]]:
             yield label.start, label.text.strip("'\"")
 
 
-def names_read(tokens: Sequence[Token]) -> Iterator[tuple[int, tuple[str, ...]]]:
+def names_read(tokens: Sequence[Token], variables: Sequence[str]) -> Iterator[tuple[int, tuple[str, ...]]]:
     for at, head in enumerate(tokens):
-        if head.kind == "name" and head.text in VARIABLES and not head.member and not head.calls:
+        if head.kind == "name" and head.text in variables and not head.member and not head.calls:
             yield head.start, (head.text, *_path(tokens, at + 1))
 
 

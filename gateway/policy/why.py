@@ -69,15 +69,18 @@ def _layer(policies: PolicySet, policy: str) -> Layer | None:
 
 
 def _written(guard: Guard) -> str:
-    if guard.condition is None:
-        return ""
-    return f"{'when' if guard.hits_when else 'require'}: {guard.condition.source.strip()}"
+    parts = [f"detect: {', '.join(one.name for one in guard.detectors)}"] if guard.detectors else []
+    if guard.condition is not None:
+        parts.append(f"{'when' if guard.hits_when else 'require'}: {guard.condition.source.strip()}")
+    return "; ".join(parts)
 
 
 def _passes(guard: Guard, hit: RuleHit) -> str:
+    where = "arguments" if guard.at == "tool_call" else "a text"
+    nothing = f"{where} without {' or '.join(one.name for one in guard.detectors)}" if guard.detectors else ""
     if guard.condition is None:
-        return "nothing: the rule has no condition and hits every call of its tools"
-    wanted = f"the condition being {'false' if guard.hits_when else 'true'}"
+        return nothing or "nothing: the rule has no condition and hits every call of its tools"
+    wanted = " or ".join(filter(None, (nothing, f"the condition being {'false' if guard.hits_when else 'true'}")))
     return f"a call for which it can be evaluated, and {wanted}" if hit.error else wanted
 
 

@@ -12,8 +12,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from gateway.documents import nearest
+from gateway.exchange import Hook
+from gateway.policy.hooks import SEES, fields
 from gateway.policy.provenance import looked_at
-from gateway.policy.tokens import FIELDS, VARIABLES
 
 VALUE_LENGTH: Final = 100
 LINE_LENGTH: Final = 500
@@ -65,9 +66,14 @@ def _sayers(value: Any) -> str:
         return "(unknown)"
 
 
-def unknown_placeholders(message: str, variables: Mapping[str, Any]) -> Iterator[tuple[int, str]]:
+_TEXTS: Final = ("text", "result")
+"""What a rule looks for secrets in is not repeated to whoever reads its message."""
+
+
+def unknown_placeholders(message: str, variables: Mapping[str, Any], hook: Hook = "tool_call") -> Iterator[tuple[int, str]]:
     """(offset, what is wrong) for each `{…}` of a message that nothing can fill."""
-    fields = {**FIELDS, "vars": tuple(variables)}
+    known = {**fields(hook), "vars": tuple(variables)}
+    seen = [name for name in SEES[hook] if name not in _TEXTS]
     for found in _BRACES.finditer(message):
         origin = _ORIGIN.fullmatch(found[1])
         name = origin[1] if origin else found[1]
@@ -75,7 +81,9 @@ def unknown_placeholders(message: str, variables: Mapping[str, Any]) -> Iterator
             yield found.start(), f"'{{{found[1]}}}' is not a value; messages take names like {{args.amount}} and {{origin(args.to)}}"
             continue
         head, *rest = name.split(".")
-        if head not in VARIABLES:
-            yield found.start(), f"unknown variable '{head}'{nearest(head, VARIABLES)}"
-        elif rest and head in fields and rest[0] not in fields[head]:
-            yield found.start(), f"unknown variable '{name}'{nearest(rest[0], fields[head], f'{head}.')}"
+        if head in _TEXTS and head in SEES[hook]:
+            yield found.start(), f"'{{{name}}}' would repeat what the rule is about; say it in words"
+        elif head not in seen:
+            yield found.start(), f"unknown variable '{head}'{nearest(head, seen)}"
+        elif rest and head in known and rest[0] not in known[head]:
+            yield found.start(), f"unknown variable '{name}'{nearest(rest[0], known[head], f'{head}.')}"

@@ -1,13 +1,13 @@
 """SHELF: state that all workers share at once: virtual keys, whose what is that providers keep, what people approved, what limits have
-counted, and which calls were delivered.
+counted, which calls were delivered, and the keys under which content is encrypted.
 
 The embedded stores are in SQLite: `sqlite` (`Keys`), `sqlite_belongings` (`Belongings`), `sqlite_approvals` (`Approvals`),
-`sqlite_limits` (`Limits`) and `sqlite_issued` (`Issued`).
+`sqlite_limits` (`Limits`), `sqlite_issued` (`Issued`), `sqlite_data_keys` (`DataKeys`) and `sqlite_sessions` (`Sessions`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Literal, Protocol
 
 from msgspec import Struct, field
@@ -144,6 +144,8 @@ class Approval(Struct, frozen=True, omit_defaults=True):
     used_us: int | None = None
     change: int = 1
     """Counts up with every change."""
+    storing: Storing = "redacted"
+    """What the book may keep of it. `session` is written so already; the rest is as it was said, for the person who decides."""
 
 
 class Ruling(Struct, frozen=True):
@@ -178,6 +180,9 @@ class Approvals(Protocol):
     def decided(self, names: Sequence[str]) -> list[Approval]:
         """Those of them that wait no longer."""
 
+    def erase(self, tenant: str, user: str | None) -> int:
+        """Forgets what was asked for this tenant (`identify.tenant`), or one user of it; how many. What waits is asked anew."""
+
     def expire(self, now_us: int) -> int:
         """Ends what nobody decided in time; how many. What ended long ago and is on record is forgotten."""
 
@@ -199,6 +204,67 @@ class Issued(Protocol):
 
     def keep(self, owner: str, digests: Sequence[bytes], now_us: int) -> None: ...
     def known(self, owner: str, digests: Collection[bytes]) -> frozenset[bytes]: ...
+    def seen(self, owner: str, digests: Collection[bytes]) -> frozenset[bytes]:
+        """Those that this process is sure of without asking the store, in a moment."""
+
+
+class Denial(Struct, frozen=True):
+    """An enforced denial, for the count of its session."""
+
+    owner: str
+    """`identify.owner` of the caller."""
+    session: str
+    agent: str
+    team: str | None
+    user: str | None
+    at_us: int
+    policy: str
+    rule: str
+    exchange: str
+    decision: str
+
+
+class Session(Struct, frozen=True):
+    """A session in which calls were denied."""
+
+    owner: str
+    session: str
+    agent: str
+    team: str | None
+    user: str | None
+    denials: int
+    """Since it began or was resumed."""
+    state: Literal["open", "stopped", "resumed"]
+    changed_us: int
+    policy: str
+    """Whose rule stopped it, by which decision of which exchange."""
+    rule: str
+    exchange: str
+    decision: str
+    changed_by: str
+    """The person who resumed it."""
+    change: int
+    """Counts up with every stop and every resumption."""
+
+
+class Sessions(Protocol):
+    """Which sessions are stopped. Raises GatewayError('unavailable') when that cannot be read or written."""
+
+    def stopped(self, owner: str, session: str) -> Session | None: ...
+    def denied(self, of: Denial, *, most: int | None) -> Session | None:
+        """Counts it; the session when this denial stopped it, because it was the `most`th or a later one."""
+
+    def every(self, limit: int = 1000) -> list[Session]:
+        """Those that are stopped, newest first."""
+
+    def resume(self, owner: str, session: str, *, by: str, at_us: int) -> bool:
+        """False when it is not stopped. Its count begins anew."""
+
+    def unrecorded(self, limit: int) -> list[Session]:
+        """Those that changed since they were last recorded, oldest first."""
+
+    def recorded(self, sessions: Sequence[Session]) -> None:
+        """These are on record as they are here."""
 
 
 class Taken(Struct, frozen=True):
@@ -228,3 +294,36 @@ class Limits(Protocol):
 
     def look(self, charges: Sequence[Charge], now_us: int) -> tuple[int, ...]: ...
     def give_back(self, taken: Sequence[Taken]) -> None: ...
+
+
+class DataKey(Struct, frozen=True):
+    """A key under which content is encrypted, wrapped by a master key."""
+
+    id: str
+    tenant: str
+    user: str
+    """Empty where the tenant's keys name none."""
+    wrapped: bytes
+    created_us: int
+
+
+class DataKeys(Protocol):
+    """Where data keys are kept. Raises GatewayError('unavailable') when they cannot be read or written."""
+
+    def take(self, tenant: str, user: str, now_us: int, make: Callable[[], DataKey]) -> tuple[DataKey, int]:
+        """The key for new content, and how often it may be used before it is taken again. `make` makes one where there is none."""
+
+    def find(self, name: str) -> DataKey | None:
+        """None when there is no such key, or no longer."""
+
+    def erase(self, tenant: str, user: str | None, now_us: int) -> list[str]:
+        """Drops the keys of a tenant, or of one user of it; ids of all that are gone and not on record as such."""
+
+    def noted(self, names: Sequence[str]) -> None:
+        """Their erasure is on record."""
+
+    def every(self) -> list[DataKey]:
+        """Those that are there, oldest first."""
+
+    def rewrap(self, key: DataKey) -> None:
+        """Puts a key back that was wrapped anew; one that was erased meanwhile stays erased."""

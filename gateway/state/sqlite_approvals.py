@@ -2,7 +2,8 @@
 
 1. Every change is one IMMEDIATE transaction, so of many who would use one approval exactly one does.
 2. A call has at most one pending approval (a unique index says so): a client that asks again finds the first.
-3. What was asked never changes; it is one JSON text. What was decided are columns.
+3. What was asked never changes; it is one JSON text. What was decided are columns. What was asked, said and changed is sealed (`sealing`):
+   the file has to hold the arguments, because a person must see what to decide about, but nobody needs to find them in a copy of it.
 4. `change` counts up with every change and `noted` follows when that change is in the journal: what was decided while no worker ran, or
    just before one died, is recorded later and never lost. `told` follows when people were told of it.
 """
@@ -18,7 +19,10 @@ from typing import Any, Literal
 
 import msgspec
 
+from gateway import identify
 from gateway.errors import GatewayError
+from gateway.exchange import Caller
+from gateway.sealing import Box, CannotOpen, beside
 from gateway.state import Approval, ApprovalState, Ruling
 from gateway.state.sqlite import opened
 
@@ -42,7 +46,7 @@ _INDICES = (
     "CREATE INDEX IF NOT EXISTS to_tell ON approvals (created_us) WHERE told < change",
 )
 _DECIDED = "state, expires_us, decided_by, decided_us, reason, scope, edited, used_us, change"
-_SELECT = f"SELECT asked, {_DECIDED} FROM approvals"  # noqa: S608 - constant
+_SELECT = f"SELECT id, asked, {_DECIDED} FROM approvals"  # noqa: S608 - constant
 _GRANTED = (
     f"{_SELECT} WHERE (once = :once OR (scope = 'session' AND session = :session) OR (scope = 'agent' AND anywhere = :anywhere)) "
     "AND state = 'approved' AND expires_us > :now "
@@ -54,6 +58,7 @@ _STANDING = (
     f"{_SELECT} WHERE once = :once AND state IN ('pending', 'denied') AND expires_us > :now ORDER BY state = 'denied' DESC LIMIT 1"
 )
 
+Do = Callable[..., sqlite3.Cursor]
 _asked = msgspec.json.Decoder(Approval).decode
 
 
@@ -62,8 +67,10 @@ class SqliteApprovals:
 
     def __init__(self, path: Path) -> None:
         self._lock = threading.Lock()
+        self._paper = _Paper(beside(path, "approvals"))
         self._db = opened(path, _SCHEMA)
         self._db.execute("PRAGMA synchronous = FULL")
+        self._db.execute("PRAGMA secure_delete = ON")
         for index in _INDICES:
             self._db.execute(index)
 
@@ -72,52 +79,60 @@ class SqliteApprovals:
             now = new.created_us
             _expire(do, now)
             grants = {"once": new.bindings.once, "session": new.bindings.session, "anywhere": new.bindings.agent}
-            granted = _first(do(_GRANTED, {**grants, "now": now, "user": new.user, "four_eyes": new.four_eyes}))
+            granted = self._paper.first(do(_GRANTED, {**grants, "now": now, "user": new.user, "four_eyes": new.four_eyes}))
             if granted is not None:
                 return self._consumed(do, granted, now)
-            standing = _first(do(_STANDING, {"once": new.bindings.once, "now": now}))
+            standing = self._paper.first(do(_STANDING, {"once": new.bindings.once, "now": now}))
             if standing is not None:
                 return standing
             waiting = do("SELECT count(*) FROM approvals WHERE agent = ? AND state = 'pending'", (new.agent,)).fetchone()
             if waiting[0] >= most:
                 raise _too_many(new.agent, most)
-            _insert(do, new)
+            self._paper.insert(do, new)
             return new
 
-    @staticmethod
-    def _consumed(do: Do, granted: Approval, now: int) -> Approval:
+    def _consumed(self, do: Do, granted: Approval, now: int) -> Approval:
         state = "used" if granted.scope == "once" else "approved"
         do("UPDATE approvals SET state = ?, used_us = ?, change = change + 1 WHERE id = ?", (state, now, granted.id))
-        return _known(do, granted.id)
+        return self._paper.known(do, granted.id)
 
     def find(self, name: str) -> Approval | None:
         with self._reading() as do:
-            return _first(do(f"{_SELECT} WHERE id = ?", (name,)))
+            return self._paper.first(do(f"{_SELECT} WHERE id = ?", (name,)))
 
     def every(self, state: ApprovalState | None = None, limit: int = 1000) -> list[Approval]:
         where = "WHERE state = :state" if state else ""
         with self._reading() as do:
-            return _all(do(f"{_SELECT} {where} ORDER BY created_us DESC, id DESC LIMIT :limit", {"state": state, "limit": limit}))
+            query = f"{_SELECT} {where} ORDER BY created_us DESC, id DESC LIMIT :limit"
+            return self._paper.all(do(query, {"state": state, "limit": limit}))
 
     def rule(self, name: str, ruling: Ruling) -> Approval:
         with self._change() as do:
             _expire(do, ruling.at_us)
-            found = _first(do(f"{_SELECT} WHERE id = ?", (name,)))
+            found = self._paper.first(do(f"{_SELECT} WHERE id = ?", (name,)))
             if found is None:
                 raise GatewayError("not_found", "unknown_approval", f"There is no approval '{name}'. 'tollhouse approvals list' shows all.")
             _refuse_unless_open(found, ruling)
-            values = ("approved" if ruling.approve else "denied", ruling.expires_us, ruling.by, ruling.at_us, ruling.reason)
+            reason, edited = self._paper.sealed(ruling.reason, name), self._paper.sealed(ruling.edited, name)
+            values = ("approved" if ruling.approve else "denied", ruling.expires_us, ruling.by, ruling.at_us, reason)
             query = (
                 "UPDATE approvals SET state = ?, expires_us = ?, decided_by = ?, decided_us = ?, reason = ?, scope = ?, edited = ?, "
                 "change = change + 1 WHERE id = ?"
             )
-            do(query, (*values, ruling.scope, ruling.edited, name))
-            return _known(do, name)
+            do(query, (*values, ruling.scope, edited, name))
+            return self._paper.known(do, name)
 
     def decided(self, names: Sequence[str]) -> list[Approval]:
         with self._reading() as do:
             query = f"{_SELECT} WHERE state != 'pending' AND id IN (SELECT value FROM json_each(?))"  # noqa: S608 - constant
-            return _all(do(query, (_names(names),)))
+            return self._paper.all(do(query, (_names(names),)))
+
+    def erase(self, tenant: str, user: str | None) -> int:
+        with self._change() as do:
+            every = self._paper.all(do(_SELECT))
+            theirs = [each.id for each in every if _whose(each) == tenant and (user is None or (each.user or "") == user)]
+            do("DELETE FROM approvals WHERE id IN (SELECT value FROM json_each(?))", (_names(theirs),))
+            return len(theirs)
 
     def expire(self, now_us: int) -> int:
         with self._change() as do:
@@ -139,7 +154,7 @@ class SqliteApprovals:
 
     def _behind(self, column: Literal["noted", "told"], limit: int) -> list[Approval]:
         with self._reading() as do:
-            return _all(do(f"{_SELECT} WHERE {column} < change ORDER BY created_us LIMIT ?", (limit,)))
+            return self._paper.all(do(f"{_SELECT} WHERE {column} < change ORDER BY created_us LIMIT ?", (limit,)))
 
     def _caught_up(self, column: Literal["noted", "told"], approvals: Sequence[Approval]) -> None:
         query = f"UPDATE approvals SET {column} = max({column}, ?) WHERE id = ?"  # noqa: S608 - one of two names of ours
@@ -171,18 +186,6 @@ class SqliteApprovals:
                 raise
 
 
-Do = Callable[..., sqlite3.Cursor]
-
-
-def _insert(do: Do, new: Approval) -> None:
-    asked = (new.id, msgspec.json.encode(new).decode(), new.agent, new.user, int(new.four_eyes), new.created_us)
-    bound = (new.bindings.once, new.bindings.session, new.bindings.agent)
-    do(
-        "INSERT INTO approvals VALUES (?,?,?,?,?,?,?,?,?,'pending',?,NULL,NULL,'','once',NULL,NULL,?,0,0)",
-        (*asked, *bound, new.expires_us, new.change),
-    )
-
-
 def _expire(do: Do, now_us: int) -> int:
     query = "UPDATE approvals SET state = 'expired', change = change + 1 WHERE state = 'pending' AND expires_us <= ?"
     return do(query, (now_us,)).rowcount
@@ -204,22 +207,49 @@ def _refuse_unless_open(found: Approval, ruling: Ruling) -> None:
         raise GatewayError("bad_request", "four_eyes", message)
 
 
-def _known(do: Do, name: str) -> Approval:
-    return _approval(do(f"{_SELECT} WHERE id = ?", (name,)).fetchone())
+class _Paper:
+    """Approvals as they lie in the file."""
+
+    def __init__(self, box: Box) -> None:
+        self._box = box
+
+    def insert(self, do: Do, new: Approval) -> None:
+        text = self._box.seal_text(msgspec.json.encode(new).decode(), new.id)
+        asked = (new.id, text, new.agent, new.user, int(new.four_eyes), new.created_us)
+        bound = (new.bindings.once, new.bindings.session, new.bindings.agent)
+        do(
+            "INSERT INTO approvals VALUES (?,?,?,?,?,?,?,?,?,'pending',?,NULL,NULL,'','once',NULL,NULL,?,0,0)",
+            (*asked, *bound, new.expires_us, new.change),
+        )
+
+    def sealed(self, text: str | None, name: str) -> str | None:
+        return self._box.seal_text(text, name) if text else text
+
+    def known(self, do: Do, name: str) -> Approval:
+        return self._approval(do(f"{_SELECT} WHERE id = ?", (name,)).fetchone())
+
+    def first(self, cursor: sqlite3.Cursor) -> Approval | None:
+        row = cursor.fetchone()
+        return None if row is None else self._approval(row)
+
+    def all(self, cursor: sqlite3.Cursor) -> list[Approval]:
+        return [self._approval(row) for row in cursor.fetchall()]
+
+    def _approval(self, row: tuple[Any, ...]) -> Approval:
+        name, text, *values = row
+        decided = dict(zip(_DECIDED.split(", "), values, strict=True))
+        try:
+            asked = _asked(self._box.open_text(text, name))
+            for column in ("reason", "edited"):
+                if decided[column]:
+                    decided[column] = self._box.open_text(decided[column], name)
+        except CannotOpen as error:
+            raise _unreadable(name) from error
+        return msgspec.structs.replace(asked, **decided)
 
 
-def _first(cursor: sqlite3.Cursor) -> Approval | None:
-    row = cursor.fetchone()
-    return None if row is None else _approval(row)
-
-
-def _all(cursor: sqlite3.Cursor) -> list[Approval]:
-    return [_approval(row) for row in cursor.fetchall()]
-
-
-def _approval(row: tuple[Any, ...]) -> Approval:
-    decided = dict(zip(_DECIDED.split(", "), row[1:], strict=True))
-    return msgspec.structs.replace(_asked(row[0]), **decided)
+def _whose(asked: Approval) -> str:
+    return identify.tenant(Caller(asked.agent, team=asked.team))
 
 
 def _names(names: Sequence[str]) -> str:
@@ -229,6 +259,11 @@ def _names(names: Sequence[str]) -> str:
 def _too_many(agent: str, most: int) -> GatewayError:
     message = f"{most} approvals of the agent '{agent}' are pending already; no more are asked for until some are decided."
     return GatewayError("unavailable", "too_many_pending", message)
+
+
+def _unreadable(name: str) -> GatewayError:
+    message = f"The approval {name} was sealed under another secret; restore the file 'secret' that belongs to this data folder."
+    return GatewayError("unavailable", "state_unavailable", message)
 
 
 def _unavailable() -> GatewayError:

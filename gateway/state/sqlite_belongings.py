@@ -16,6 +16,7 @@ import msgspec
 
 from gateway.errors import GatewayError
 from gateway.exchange import Owed, StoredKind, Tool
+from gateway.sealing import CannotOpen, beside
 from gateway.state import Belonging
 from gateway.state.sqlite import opened
 
@@ -39,6 +40,7 @@ class SqliteBelongings:
 
     def __init__(self, path: Path) -> None:
         self._lock = threading.Lock()
+        self._box = beside(path, "belongings")
         self._db = opened(path, _SCHEMA)
         self._db.execute("PRAGMA synchronous = NORMAL")
         self._kept = 0
@@ -49,9 +51,20 @@ class SqliteBelongings:
         if row is None:
             return None
         owner, upstream, created, owed, tools, settled = row
-        return Belonging(
-            kind, name, owner, upstream, created, _owed(owed), _tools(zlib.decompress(tools)), bool(settled)
-        )
+        about = f"{dialect}/{kind}/{name}"
+        try:
+            return Belonging(
+                kind,
+                name,
+                owner,
+                upstream,
+                created,
+                _owed(self._box.open(owed, about)),
+                _tools(zlib.decompress(self._box.open(tools, about))),
+                bool(settled),
+            )
+        except CannotOpen as error:
+            raise _unavailable() from error
 
     def keep(self, dialect: str, belongings: Sequence[Belonging]) -> None:
         query = (
@@ -62,7 +75,7 @@ class SqliteBelongings:
             with self._lock:
                 self._db.execute("BEGIN IMMEDIATE")
                 try:
-                    self._db.executemany(query, [_row(dialect, each) for each in belongings])
+                    self._db.executemany(query, [self._row(dialect, each) for each in belongings])
                 finally:
                     self._db.execute("COMMIT")
         except sqlite3.Error as e:
@@ -79,6 +92,13 @@ class SqliteBelongings:
     def close(self) -> None:
         self._db.close()
 
+    def _row(self, dialect: str, of: Belonging) -> tuple[object, ...]:
+        """Tools and texts are sealed: what agents may call is not for copies of this file."""
+        about = f"{dialect}/{of.kind}/{of.id}"
+        tools = self._box.seal(zlib.compress(msgspec.msgpack.encode(of.tools), 1), about)
+        owed = self._box.seal(msgspec.msgpack.encode(of.owed), about)
+        return (dialect, of.kind, of.id, of.owner, of.upstream, of.created_us, owed, tools, int(of.settled))
+
     def _sweep(self, now_us: int) -> None:
         """Now and then, what no provider keeps any more is taken out."""
         self._kept += 1
@@ -91,12 +111,6 @@ class SqliteBelongings:
                 return self._db.execute(query, values)
         except sqlite3.Error as e:
             raise _unavailable() from e
-
-
-def _row(dialect: str, of: Belonging) -> tuple[object, ...]:
-    tools = zlib.compress(msgspec.msgpack.encode(of.tools), 1)
-    owed = msgspec.msgpack.encode(of.owed)
-    return (dialect, of.kind, of.id, of.owner, of.upstream, of.created_us, owed, tools, int(of.settled))
 
 
 def _unavailable() -> GatewayError:

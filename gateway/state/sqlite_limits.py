@@ -9,6 +9,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import secrets
 import sqlite3
 import threading
@@ -155,6 +156,8 @@ class SqliteLimits:
 
 
 def _account(of: Charge) -> str:
-    """Windows of time and sessions are apart, because what a session took has no time. A changed `max` or window goes on counting."""
+    """Windows of time and sessions are apart, because what a session took has no time. A changed `max` or window goes on counting. Whose it
+    is, is a digest: what a client calls its session is not for this file."""
     kind = "window" if of.window_us else "session"
-    return msgspec.json.encode((of.policy, of.limit, of.what, kind, of.shadow, of.whose)).decode()
+    whole = msgspec.json.encode((of.policy, of.limit, of.what, kind, of.shadow, of.whose))
+    return f"{of.policy}/{of.limit}:{hashlib.sha256(whole).hexdigest()}"

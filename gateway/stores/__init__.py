@@ -2,17 +2,20 @@
 
 A store applies batches of records exactly once: the rows and the place in the journal are committed together, so whoever asks the
 store where it stands never sees a record twice and never misses one. `intake.py` reads the journal for them, `fold.py` turns
-records into rows, `sql_guard.py` says which questions may be asked.
+records into rows, `sql_guard.py` says which questions may be asked, `lending.py` hands rows to those who answer them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from gateway.trace.record import CallRow, ExchangeRow, Record
 from gateway.trace.segments import Segment
+
+if TYPE_CHECKING:  # a loan is Arrow; who only names a store should not need to load it
+    from gateway.stores.lending import Loan, Need, Shape
 
 
 class Offset(NamedTuple):
@@ -71,10 +74,12 @@ class StoreTrouble(Exception):  # noqa: N818 - names a state, not a mistake
 class Refused(Exception):  # noqa: N818 - names an answer, not a mistake
     """A question that may not be asked, cannot be understood, or took too much; says what to change."""
 
-    def __init__(self, code: str, message: str) -> None:
+    def __init__(self, code: str, message: str, position: int | None = None) -> None:
         super().__init__(message)
         self.code = code
         self.message = message
+        self.position = position
+        """Where in the SQL, in characters from its start."""
 
 
 class Store(Protocol):
@@ -96,7 +101,18 @@ class Store(Protocol):
     def quarantine(self, segment: Segment, damage: str) -> None:
         """Remembers that the segment is not read beyond its offset. Raises StoreTrouble."""
     def query(self, sql: str, limit: int, params: Mapping[str, Any] | None = None) -> Answer:
-        """Reads. Raises Refused."""
+        """Runs SQL of our own over the rows. Raises Refused."""
+    def views(self) -> Mapping[str, Mapping[str, str]]:
+        """What may be asked about: table or view → column → type."""
+    def fetch(self, sql: str, params: Mapping[str, Any]) -> list[dict[str, Any]]:
+        """The gateway's own questions: rows by column name, values as the ledger has them, none cut. Never a text of somebody else's.
+        Raises Refused."""
+    def shape(self) -> Shape:
+        """Its tables and views, for those who answer questions elsewhere."""
+    def loan(self, needs: Sequence[Need]) -> Loan:
+        """Rows of one snapshot. Raises Refused."""
+    def arrow(self, sql: str, params: Mapping[str, Any]) -> Iterator[bytes]:
+        """As `fetch`, as a stream in Arrow's format, however long it is."""
     def tend(self) -> None:
         """A bounded piece of housekeeping, for when everything there is has been applied. Raises StoreTrouble."""
     def close(self) -> None: ...

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import datetime as dt
+import io
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
 import duckdb
+import pyarrow as pa
 
 MAX_ROWS = 10_000
 MAX_CELL = 65_536
@@ -18,6 +20,8 @@ MAX_TOTAL = 8 * 1024 * 1024
 """Characters of text in one answer, about."""
 _EXACT = 2**53
 _FETCH = 256
+BATCH = 2048
+"""Rows in one piece of a stream."""
 
 
 def collect(found: duckdb.DuckDBPyConnection, limit: int) -> tuple[list[str], list[str], list[list[Any]], bool]:
@@ -35,6 +39,34 @@ def collect(found: duckdb.DuckDBPyConnection, limit: int) -> tuple[list[str], li
     return columns, types, rows[:limit], True
 
 
+def arrow_stream(found: duckdb.DuckDBPyRelation) -> Iterator[bytes]:
+    """Schema, batches, end: as Arrow's stream format has them."""
+    reader, pieces = found.to_arrow_reader(BATCH), _Pieces()
+    with pa.ipc.new_stream(pieces, reader.schema) as writer:
+        for batch in reader:
+            writer.write_batch(batch)
+            yield pieces.taken()
+    yield pieces.taken()
+
+
+class _Pieces(io.RawIOBase):
+    """What was written since it was taken the last time."""
+
+    def __init__(self) -> None:
+        self._parts: list[bytes] = []
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Any) -> int:
+        self._parts.append(bytes(data))
+        return len(data)
+
+    def taken(self) -> bytes:
+        whole, self._parts = b"".join(self._parts), []
+        return whole
+
+
 class _Budget:
     def __init__(self) -> None:
         self.left = MAX_TOTAL
@@ -46,6 +78,16 @@ class _Budget:
             value = value[:MAX_CELL] + "…"
         self.left -= len(value) + 1
         return value
+
+
+class _Boundless(_Budget):
+    def text(self, value: str) -> str:
+        return value
+
+
+def plain_row(row: Mapping[str, Any]) -> dict[str, Any]:
+    """As JSON values, none cut: for what is read one thing at a time."""
+    return {name: plain(value, _Boundless()) for name, value in row.items()}
 
 
 def plain(value: Any, budget: _Budget) -> Any:

@@ -19,7 +19,7 @@ import logging
 import re
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,12 +30,15 @@ import pyarrow as pa
 from gateway.errors import StartError
 from gateway.retention import Cutoffs
 from gateway.stores import Answer, Applied, Batch, Offset, Refused, StoreTrouble, contents, sql_guard, sums
-from gateway.stores.answers import collect
+from gateway.stores.answers import arrow_stream, collect
+from gateway.stores.catalogue import read_catalogue
 from gateway.stores.contents import Contents, readable
 from gateway.stores.fold import COLUMNS, Row, Step, fold
 from gateway.stores.forgetting import forget_facts, worn
 from gateway.stores.inserting import LISTED, as_list, insert
+from gateway.stores.lending import Loan, Need, Shape, read_shape
 from gateway.stores.opening import ROW_GROUP, column_types, lay_out_facts, lock_down, open_ledger, schema_version
+from gateway.stores.refusals import QUERY_SECONDS, as_refusal, pointed
 from gateway.stores.rewriting import rewrite
 from gateway.stores.setting_aside import SURROUNDINGS, set_aside, what_to_do
 from gateway.stores.standing import Standing
@@ -43,7 +46,6 @@ from gateway.trace.segments import Segment
 
 log = logging.getLogger(__name__)
 
-QUERY_SECONDS = 10.0
 STUCK_SECONDS = 10.0
 """How long a query may outlive its interruption before `on_stuck` is called."""
 FORGET_EVERY_S = 60.0
@@ -92,7 +94,8 @@ class Ledger:
                 self._contents = Contents(self._con, folder)
             self.version = schema_version(self._con)
             self._types = column_types(self._con)
-            self._catalogue = _catalogue(self._con)
+            self._catalogue = read_catalogue(self._con)
+            self._shape = read_shape(self._con)
             lock_down(self._con, folder)
             self._memory = Standing()
             self._memory.load(self._con)
@@ -163,18 +166,56 @@ class Ledger:
             self._judge(cursor, sql)
             cursor.execute("BEGIN TRANSACTION READ ONLY")
             columns, types, rows, truncated = collect(cursor.execute(sql, dict(params or {})), limit)
-        except duckdb.InterruptException as error:
-            raise Refused("sql_timeout", f"the query took over {QUERY_SECONDS:.0f} s; bound it by started_at or LIMIT") from error
-        except (duckdb.OutOfMemoryException, MemoryError) as error:
-            raise Refused("sql_memory", "the query needs more memory than one may have; bound it by started_at, or aggregate") from error
-        except (duckdb.Error, RuntimeError) as error:
+        except (duckdb.Error, RuntimeError, MemoryError) as error:
             self._suspect = self._suspect or _DAMAGE.search(str(error)) is not None
-            raise Refused("sql_error", str(error)) from error
+            raise as_refusal(error) from error
         finally:
             watch.stop()
             with contextlib.suppress(duckdb.Error):
                 cursor.close()
         return Answer(columns, types, rows, truncated, round((time.monotonic() - started) * 1000, 3))
+
+    def views(self) -> Mapping[str, Mapping[str, str]]:
+        """In alphabetical order."""
+        return {name: self._types[name] for name in sorted(self._catalogue.public)}
+
+    def fetch(self, sql: str, params: Mapping[str, Any]) -> list[dict[str, Any]]:
+        """Rows for the gateway itself: over any table, uncut, with no judgement over the SQL, which is always our own."""
+        cursor = self._con.cursor()
+        watch = _Watch(cursor, self._on_stuck)
+        try:
+            cursor.execute("USE ledger")
+            cursor.execute("BEGIN TRANSACTION READ ONLY")
+            found = cursor.execute(sql, dict(params))
+            names = [str(column[0]) for column in found.description or ()]
+            return [dict(zip(names, row, strict=True)) for row in found.fetchall()]
+        except duckdb.Error as error:
+            raise Refused("unavailable", f"the ledger could not be read: {error}; ask again in a moment") from error
+        finally:
+            watch.stop()
+            with contextlib.suppress(duckdb.Error):
+                cursor.close()
+
+    def shape(self) -> Shape:
+        return self._shape
+
+    def loan(self, needs: Sequence[Need]) -> Loan:
+        """Rows for a reader, of one snapshot: nothing is committed while it is taken. Raises Refused."""
+        with self._writing:
+            return Loan(self._con, self._shape, needs)
+
+    def arrow(self, sql: str, params: Mapping[str, Any]) -> Iterator[bytes]:
+        """As `fetch`, as an Arrow stream. Its end may be far away: nothing interrupts it but who reads no further."""
+        cursor = self._con.cursor()
+        try:
+            cursor.execute("USE ledger")
+            cursor.execute("BEGIN TRANSACTION READ ONLY")
+            yield from arrow_stream(cursor.sql(sql, params=dict(params)))
+        except duckdb.Error as error:
+            raise Refused("unavailable", f"the ledger could not be read: {error}; ask again in a moment") from error
+        finally:
+            with contextlib.suppress(duckdb.Error):
+                cursor.close()
 
     def tend(self) -> None:
         """Called when everything there is has been applied. Raises StoreTrouble."""
@@ -220,7 +261,10 @@ class Ledger:
 
     def _judge(self, cursor: duckdb.DuckDBPyConnection, sql: str) -> None:
         found = cursor.execute("SELECT json_serialize_sql(?::VARCHAR)", [sql]).fetchall()
-        sql_guard.check(msgspec.json.decode(found[0][0]), self._catalogue)
+        try:
+            sql_guard.check(msgspec.json.decode(found[0][0]), self._catalogue)
+        except Refused as refused:
+            raise pointed(refused, sql) from refused
 
     def _unseen(self, batch: Batch) -> Batch | None:
         """The part of a batch beyond what is applied; None when there is none."""
@@ -331,20 +375,3 @@ class _Watch:
                 self._on_stuck()
                 deadline = float("inf")
             self._done.wait(min(INTERRUPT_EVERY_S, patience))
-
-
-def _catalogue(con: duckdb.DuckDBPyConnection) -> sql_guard.Catalogue:
-    ours = con.execute("SELECT lower(view_name) FROM duckdb_views() WHERE database_name = 'ledger' AND NOT internal").fetchall()
-    base = con.execute("SELECT lower(table_name) FROM duckdb_tables() WHERE database_name = 'ledger'").fetchall()
-    internal = con.execute("SELECT lower(view_name) FROM duckdb_views() WHERE internal").fetchall()
-    pure = con.execute(
-        "SELECT DISTINCT lower(function_name) FROM duckdb_functions() WHERE function_type IN ('scalar', 'aggregate', 'macro')"
-        " AND NOT coalesce(has_side_effects, false)"
-    ).fetchall()
-    public = frozenset(name for (name,) in ours) | PUBLIC_TABLES
-    hidden = frozenset(name for (name,) in (*base, *internal)) - public
-    return sql_guard.Catalogue(public, hidden, frozenset(name for (name,) in pure) - sql_guard.REVEALING)
-
-
-PUBLIC_TABLES = frozenset({"calls", "rule_hits", "findings", "boots", "journal_offsets"})
-"""Base tables that are as they should be seen; the others are seen through views."""

@@ -15,15 +15,26 @@ from msgspec import Struct, field
 from gateway.trace.record import (
     ApprovalChanged,
     ApprovalRow,
+    Asked,
+    AskedRow,
     Booted,
     CallRow,
+    ContentRead,
     Decided,
     Ended,
+    Erased,
+    ErasureRow,
     ExchangeRow,
+    FeedbackGiven,
+    FeedbackRow,
+    HeardRow,
     Opened,
     PolicyLoaded,
+    ReadRow,
     Record,
     RuleRow,
+    SessionChanged,
+    SessionRow,
 )
 from gateway.trace.segments import Segment
 
@@ -39,6 +50,8 @@ _RENAMED = {
     "created_us": "created_at",
     "expires_us": "expires_at",
     "used_us": "used_at",
+    "changed_us": "changed_at",
+    "asked_us": "asked_at",
 }
 """Points in time are timestamps in the ledger; spans of time keep their `_us`."""
 
@@ -46,6 +59,10 @@ _RENAMED = {
 def names_of(row: type[Struct], *without: str) -> tuple[str, ...]:
     """A record's fields as the ledger's columns are called."""
     return tuple(_RENAMED.get(name, name) for name in row.__struct_fields__ if name not in without)
+
+
+def _timed(row: type[Struct], at: str) -> tuple[str, ...]:
+    return tuple(at if name == "at_us" else name for name in row.__struct_fields__)
 
 
 _EXCHANGE = (*names_of(ExchangeRow), "run", "slot", "boot")
@@ -56,6 +73,7 @@ COLUMNS: dict[str, tuple[str, ...]] = {
     "calls": names_of(CallRow, "hits"),
     "rule_hits": (
         "exchange_id", "decision_id", "decided_at", "policy", "rule", "effect", "mode", "error", "message", "line",
+        "hook", "path", "detector", "action", "original",
     ),
     "findings": ("exchange_id", "started_at", "validator", "code", "severity", "path", "detail", "action"),
     "policy_loads": ("hash", "loaded_at", "git", "run", "slot", "boot"),
@@ -63,6 +81,11 @@ COLUMNS: dict[str, tuple[str, ...]] = {
     "policy_rules_loaded": ("hash", *names_of(RuleRow)),
     "boots": names_of(Booted),
     "approval_changes": names_of(ApprovalRow),
+    "questions": names_of(AskedRow),
+    "content_reads_told": _timed(ReadRow, "read_at"),
+    "erasures_told": _timed(ErasureRow, "erased_at"),
+    "feedback_told": _timed(FeedbackRow, "given_at"),
+    "session_changes": names_of(SessionRow),
 }  # fmt: skip
 """The ledger's tables of facts and the order of values in their rows; those of content are in `bodies.py`."""
 
@@ -98,7 +121,10 @@ def fold(parts: Iterable[tuple[Segment, Iterable[Record]]]) -> list[Step]:
     return [step for step in steps if step.count]
 
 
-def _take(step: Step, segment: Segment, record: Opened | Decided | Ended | PolicyLoaded | ApprovalChanged) -> None:
+Told = Opened | Decided | Ended | PolicyLoaded | ApprovalChanged | ContentRead | Erased | FeedbackGiven | SessionChanged | Asked
+
+
+def _take(step: Step, segment: Segment, record: Told) -> None:
     origin = (segment.run, segment.slot, segment.boot)
     match record:
         case Opened(exchange):
@@ -111,12 +137,23 @@ def _take(step: Step, segment: Segment, record: Opened | Decided | Ended | Polic
             step.ended_rows.append(exchange)
             _calls(step, calls)
             step.add("findings", _findings(record))
+            step.add("rule_hits", map(_heard, record.heard))
         case PolicyLoaded(policy):
             step.add("policy_loads", [(policy.hash, policy.loaded_us, policy.git, *origin)])
             step.add("policy_files", ((policy.hash, path, text) for path, text in policy.files))
             step.add("policy_rules_loaded", ((policy.hash, *msgspec.structs.astuple(rule)) for rule in policy.rules))
         case ApprovalChanged(approval):
             step.add("approval_changes", [msgspec.structs.astuple(approval)])
+        case Asked(question):
+            step.add("questions", [msgspec.structs.astuple(question)])
+        case ContentRead(read):
+            step.add("content_reads_told", [msgspec.structs.astuple(read)])
+        case Erased(erasure):
+            step.add("erasures_told", [msgspec.structs.astuple(erasure)])
+        case FeedbackGiven(feedback):
+            step.add("feedback_told", [msgspec.structs.astuple(feedback)])
+        case SessionChanged(session):
+            step.add("session_changes", [msgspec.structs.astuple(session)])
 
 
 def _calls(step: Step, calls: tuple[CallRow, ...]) -> None:
@@ -128,7 +165,12 @@ def _calls(step: Step, calls: tuple[CallRow, ...]) -> None:
 def _hits(call: CallRow) -> Iterator[Row]:
     for hit in call.hits:
         at = (call.exchange_id, call.id, call.decided_us)
-        yield (*at, hit.policy, hit.rule, hit.effect, hit.mode, hit.error, hit.message, hit.line)
+        yield (*at, hit.policy, hit.rule, hit.effect, hit.mode, hit.error, hit.message, hit.line, "tool_call", None, None, None, None)
+
+
+def _heard(row: HeardRow) -> Row:
+    said = (row.policy, row.rule, row.effect, row.mode, row.error, row.message, row.line)
+    return (row.exchange_id, "", row.heard_us, *said, row.hook, row.path, row.detector or None, row.action, row.original or None)
 
 
 def _findings(record: Ended) -> Iterator[Row]:

@@ -25,14 +25,15 @@ DEAD_DAYS = 7
 
 _TIMES = {
     "exchanges_ended": "started_at", "calls": "decided_at", "rule_hits": "decided_at", "findings": "started_at",
-    "approval_changes": "created_at",
+    "approval_changes": "created_at", "feedback_told": "given_at", "content_reads_told": "read_at",
 }  # fmt: skip
-"""Facts that go with decisions, and what their age is."""
+"""Facts that go with decisions, and what their age is. That content was erased stays on record."""
 _TEXTS = {
     "exchanges_ended": ("error_message", "input_preview", "output_preview"),
     "calls": ("arguments", "reason"),
     "rule_hits": ("message",),
     "approval_changes": ("arguments", "edited", "message", "reason"),
+    "feedback_told": ("comment",),
 }
 """Columns of facts that go with bodies (`BODIES` in `trace/record.py`)."""
 

@@ -44,6 +44,11 @@ class SegmentReader:
         size = self._size()
         return 0 if size == self._cut_at else max(0, size - self.next)
 
+    @property
+    def shorter(self) -> bool:
+        """Whether the file ends before what was read of it: its end was cut off, or its bodies were shed."""
+        return self._size() < self.next
+
     def read(self, *, complete: bool) -> Batch | None:
         """The next records, at most about CHUNK bytes of them; None when there are none (or not yet, or never again)."""
         if self.damage is not None or not self.lag:

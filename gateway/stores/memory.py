@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from gateway.stores import Answer, Applied, Batch, Offset, Refused
 from gateway.stores.bodies import CONTENT, contents
 from gateway.stores.fold import COLUMNS, Row, Step, fold
+from gateway.stores.lending import Loan, Need, Shape
 from gateway.trace.segments import BOOK_SLOT, Segment
 
 _TABLES = COLUMNS | CONTENT
@@ -48,6 +49,21 @@ class MemoryStore:
         self._offsets[segment.name] = before._replace(damage=damage)
 
     def query(self, sql: str, limit: int, params: Mapping[str, Any] | None = None) -> Answer:
+        raise Refused("no_sql", "the in-memory store answers no SQL; use the DuckDB ledger")
+
+    def views(self) -> Mapping[str, Mapping[str, str]]:
+        return {}
+
+    def fetch(self, sql: str, params: Mapping[str, Any]) -> list[dict[str, Any]]:
+        raise Refused("no_sql", "the in-memory store answers no SQL; use the DuckDB ledger")
+
+    def shape(self) -> Shape:
+        raise Refused("no_sql", "the in-memory store answers no SQL; use the DuckDB ledger")
+
+    def loan(self, needs: Sequence[Need]) -> Loan:
+        raise Refused("no_sql", "the in-memory store lends no rows; use the DuckDB ledger")
+
+    def arrow(self, sql: str, params: Mapping[str, Any]) -> Iterator[bytes]:
         raise Refused("no_sql", "the in-memory store answers no SQL; use the DuckDB ledger")
 
     def tend(self) -> None:

@@ -14,19 +14,12 @@ import duckdb
 from gateway import shipped
 from gateway.errors import StartError
 from gateway.stores import contents, sums
+from gateway.stores.catalogue import PLAIN
 from gateway.stores.inserting import as_list
 from gateway.stores.moving_out import move_content_out
 from gateway.stores.setting_aside import SURROUNDINGS, quoted, set_aside, what_to_do
 
-_CONFIG: dict[str, Any] = {
-    "memory_limit": "640MB",
-    "python_enable_replacements": False,
-    "autoinstall_known_extensions": False,
-    "autoload_known_extensions": False,
-    "allow_community_extensions": False,
-}
-
-
+_CONFIG: dict[str, Any] = {"memory_limit": "640MB", **PLAIN}
 ROW_GROUP = 8192
 CONTENT_APART = 40
 """The migration since which content has files of its own."""
@@ -62,9 +55,14 @@ def schema_version(con: duckdb.DuckDBPyConnection) -> str:
     return str(rows[0][1])
 
 
+_COLUMNS = """
+SELECT table_name, column_name, data_type FROM duckdb_columns() WHERE database_name = 'ledger' ORDER BY table_name, column_index
+"""
+
+
 def column_types(con: duckdb.DuckDBPyConnection) -> dict[str, dict[str, str]]:
-    """DuckDB's type of each column of each base table: the SQL of the migrations is the only place where types are written."""
-    rows = con.execute("SELECT table_name, column_name, data_type FROM duckdb_columns() WHERE database_name = 'ledger'").fetchall()
+    """DuckDB's type of each column of each table and view: the SQL of the migrations is the only place where types are written."""
+    rows = con.execute(_COLUMNS).fetchall()
     types: dict[str, dict[str, str]] = {}
     for table, column, kind in rows:
         types.setdefault(table, {})[column] = kind

@@ -36,6 +36,7 @@ REVEALING = frozenset({
 })  # fmt: skip
 """Functions without side effects that tell about the process rather than the book."""
 
+_MOST_SQL = 2**31
 _CTE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
@@ -53,7 +54,8 @@ class Catalogue(Struct, frozen=True):
 def check(serialized: Mapping[str, Any], catalogue: Catalogue) -> None:
     """Raises Refused unless the parse tree is one SELECT that may run."""
     if serialized.get("error"):
-        raise Refused("sql_error", str(serialized.get("error_message", "this is not SQL")))
+        position = str(serialized.get("position", ""))
+        raise Refused("sql_error", str(serialized.get("error_message", "this is not SQL")), int(position) if position.isdecimal() else None)
     statements = serialized["statements"]
     if len(statements) != 1:
         raise Refused("sql_refused", f"one SELECT at a time; these are {len(statements)} statements")
@@ -72,30 +74,31 @@ def _check_node(node: Mapping[str, Any], ctes: frozenset[str], catalogue: Catalo
     if not isinstance(kind, str) or kind.endswith("_TYPE_INFO"):
         return
     if kind not in _NODES:
-        raise Refused("sql_refused", f"{kind} is not available here; query a view or ask GET /queries for what there is")
+        raise Refused("sql_refused", f"{kind} is not available here; query a view or ask GET /queries for what there is", _place(node))
     if kind == "BASE_TABLE":
         _check_table(node, ctes, catalogue)
     elif kind == "TABLE_FUNCTION":
-        _check_table_function(node["function"])
+        _check_table_function(node)
 
 
 def _check_table(node: Mapping[str, Any], ctes: frozenset[str], catalogue: Catalogue) -> None:
     name = str(node["table_name"]).lower()
     plain = node["schema_name"] in {"", "main"} and node["catalog_name"] == ""
     if not plain or name not in catalogue.public | ctes:
-        raise Refused("sql_refused", f"there is no table '{node['table_name']}' here; there are {_listed(catalogue)}")
+        raise Refused("sql_refused", f"there is no table '{node['table_name']}' here; there are {_listed(catalogue)}", _place(node))
 
 
-def _check_table_function(function: Mapping[str, Any]) -> None:
-    name = str(function.get("function_name", "")).lower()
+def _check_table_function(node: Mapping[str, Any]) -> None:
+    name = str(node["function"].get("function_name", "")).lower()
     if name not in TABLE_FUNCTIONS:
-        raise Refused("sql_refused", f"table function '{name}' is not available; there are {', '.join(sorted(TABLE_FUNCTIONS))}")
+        there_are = ", ".join(sorted(TABLE_FUNCTIONS))
+        raise Refused("sql_refused", f"table function '{name}' is not available; there are {there_are}", _place(node))
 
 
 def _check_function(node: Mapping[str, Any], catalogue: Catalogue) -> None:
     name = str(node["function_name"]).lower()
     if node.get("catalog") or name not in catalogue.functions | COMPUTING | TABLE_FUNCTIONS:
-        raise Refused("sql_refused", f"function '{name}' is not available here; only functions that compute are")
+        raise Refused("sql_refused", f"function '{name}' is not available here; only functions that compute are", _place(node))
 
 
 def _refuse_cte_names(ctes: frozenset[str], catalogue: Catalogue) -> None:
@@ -123,6 +126,12 @@ def _dicts(value: Any) -> Iterator[Mapping[str, Any]]:
             waiting.extend(each.values())
         elif isinstance(each, list):
             waiting.extend(each)
+
+
+def _place(node: Mapping[str, Any]) -> int | None:
+    """In bytes from the start of the SQL; DuckDB says the greatest number there is when it does not know."""
+    place = node.get("query_location")
+    return place if isinstance(place, int) and place < _MOST_SQL else None
 
 
 def _listed(catalogue: Catalogue) -> str:

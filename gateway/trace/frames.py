@@ -8,7 +8,8 @@
 2. `shed` puts the bodies' SHA-256 (32 bytes) in their place: the frame's hash, and so the chain, stays what it was.
 3. The two highest bits of the first word say the form: 10 = facts and bodies, 11 = bodies shed, 00 = the first form there was, whose frame
    is one payload with hash = SHA-256(previous hash + payload). It is read as facts without bodies, and no longer written.
-4. Bytes that end inside a frame are a *torn* tail: a write that never finished, so never acknowledged. It may be cut.
+4. Bytes that end inside a frame, or in zeros from within a frame on, are a *torn* tail: a write that never finished, so never acknowledged.
+   It may be cut.
 5. Anything else that does not fit is *corrupt*: reading stops there, and the place is reported. It is never skipped.
 6. A damaged length can make a whole frame look torn. `hides_frame` tells the two apart; ask it before a tail is cut for good.
 
@@ -28,6 +29,8 @@ HEADER_BYTES = HEADER.size
 GENESIS = bytes(32)
 MAX_PAYLOAD = 64 * 1024 * 1024
 """Bytes after the header. A longer frame is refused by the writer and taken for damage by the reader."""
+ZEROS = 128
+"""Bytes. So many zeros at the end of a frame are no accident of a few bits."""
 
 Damage = Literal["torn", "corrupt"]
 
@@ -182,8 +185,14 @@ def _opened(form: int, previous: bytes, rest: bytes) -> tuple[Parts, bytes] | No
 
 
 def _wrong(data: bytes, offset: int) -> Damage:
-    """Zeros to the end are what a power cut leaves of a write that was not synced."""
-    return "corrupt" if data[offset:].strip(b"\0") else "torn"
+    """Zeros to the end are what a power cut leaves of a write that was not synced: of a whole frame, or of its later sectors and all that
+    followed. No record ends in zeros."""
+    rest = data[offset:]
+    written = len(rest.rstrip(b"\0"))
+    if written == 0:
+        return "torn"
+    cut_within = len(rest) - written >= ZEROS and written < HEADER_BYTES + length_at(data, offset)
+    return "torn" if cut_within else "corrupt"
 
 
 def _packed(form: int, previous: bytes, rest: bytes) -> bytes:

@@ -22,6 +22,8 @@ import msgspec
 
 from gateway.exchange import Storing
 from gateway.trace.redact import LAYERS, Redactor
+from gateway.validators.detectors import DETECTORS
+from gateway.validators.detectors.folding import folded
 
 _ESCAPE = re.compile(r"\\+(?:u00([2-7][0-9a-fA-F])|([nrt/\"]))")
 _WRITTEN = {"n": "\n", "r": "\r", "t": "\t", "/": "/", '"': '"'}
@@ -42,6 +44,14 @@ class Span(NamedTuple):
 
 
 Detect = Callable[[str], Iterable[Span]]
+
+
+def everything(text: str) -> Iterable[Span]:
+    """What any detector finds."""
+    read = folded(text)
+    for detector in DETECTORS.values():
+        for start, end in detector.spans(read):
+            yield Span(start, end, detector.name)
 
 
 class Pen(Protocol):
@@ -159,7 +169,7 @@ class Metadata:
         return f"hmac:{self._hash(text)}" if text else text
 
     def name(self, text: str) -> str:
-        clean = self._redacted.body(text)
+        clean = self._redacted.name(text)
         return clean if not text or _NAME.fullmatch(clean) else self.body(text)
 
     def told(self, text: str, quoted: Iterable[object] = ()) -> str:

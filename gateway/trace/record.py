@@ -40,6 +40,7 @@ class ExchangeRow(Struct, frozen=True, omit_defaults=True):
     session_source: str = ""
     client: str = ""
     client_request_id: str | None = None
+    """The client's own name for the request, which may come again: never a key."""
     request_model: str = ""
     response_model: str | None = None
     response_id: str | None = None
@@ -89,6 +90,8 @@ class ExchangeRow(Struct, frozen=True, omit_defaults=True):
     """What the provider speaks, where the exchange was translated."""
     dropped_fields: tuple[str, ...] = ()
     """What translation left out of the request."""
+    trace_id: str | None = None
+    """Of the trace that the client's `traceparent` belongs to (W3C Trace Context), 32 hex digits."""
     storing: str = "redacted"
     """What was kept of content: full | redacted | metadata."""
 
@@ -125,6 +128,26 @@ class CallRow(Struct, frozen=True, omit_defaults=True):
     hits: tuple[RuleHit, ...] = ()
 
 
+
+
+class HeardRow(Struct, frozen=True, omit_defaults=True):
+    """A rule that spoke about a text: a row of `rule_hits` that belongs to no decision about a call."""
+
+    exchange_id: str
+    heard_us: int
+    hook: str
+    path: str
+    policy: str
+    rule: str
+    effect: str
+    mode: str
+    error: bool = False
+    message: str = ""
+    line: int = 0
+    detector: str = ""
+    action: str = "none"
+    original: str = ""
+    """Content address of the text as it was."""
 
 
 class MediaRow(Struct, frozen=True, omit_defaults=True):
@@ -226,6 +249,96 @@ class ApprovalRow(Struct, frozen=True, omit_defaults=True):
     used_us: int | None = None
 
 
+class SessionRow(Struct, frozen=True, omit_defaults=True):
+    """A session that a denial has stopped or an operator has resumed: a row of `session_changes`."""
+
+    session: str
+    agent: str
+    change: int
+    """Counts the changes of this session from 1. One change may be recorded twice."""
+    state: str
+    """stopped | resumed"""
+    changed_us: int
+    team: str | None = None
+    user: str | None = None
+    policy: str = ""
+    rule: str = ""
+    exchange_id: str = ""
+    decision_id: str = ""
+    """The denial that stopped it."""
+    changed_by: str = ""
+    """The person who resumed it."""
+
+
+class AskedRow(Struct, frozen=True, omit_defaults=True):
+    """A question in SQL that somebody asked of the book: a row of `questions`."""
+
+    id: str
+    asked_us: int
+    who: str
+    """On whose credential."""
+    sql: str
+    form: str
+    outcome: str
+    """`answered`, or the code of the refusal."""
+    row_count: int | None = None
+    truncated: bool | None = None
+    elapsed_us: int | None = None
+
+
+class ReadRow(Struct, frozen=True, omit_defaults=True):
+    """Somebody read content: a row of `content_reads`."""
+
+    id: str
+    at_us: int
+    who: str
+    what: str
+    """exchange | export"""
+    subject: str
+    """Id of the exchange, or the question that chose what was exported."""
+    why: str = ""
+    count: int = 1
+    """Exchanges whose content was handed out."""
+
+
+class ErasureRow(Struct, frozen=True, omit_defaults=True):
+    """Keys of content were dropped: a row of `erasures`."""
+
+    id: str
+    at_us: int
+    who: str
+    tenant: str
+    user: str | None = None
+    """None: all users of the tenant."""
+    why: str = ""
+    keys: tuple[str, ...] = ()
+    """Ids of the data keys; what names one of them (`enc:1:<id>:…`) cannot be read any more."""
+
+
+class FeedbackRow(Struct, frozen=True, omit_defaults=True):
+    """What somebody says about an exchange, a decision or a session: a row of `feedback`."""
+
+    id: str
+    at_us: int
+    who: str
+    """The agent's name, or the person."""
+    source: str
+    """caller: with a key of its own · person: through the admin plane"""
+    name: str
+    """What is scored: `feedback`, `helpful`, `correct`, …"""
+    agent: str
+    """Whose exchange it is about."""
+    team: str | None = None
+    user: str | None = None
+    key_id: str | None = None
+    exchange_id: str | None = None
+    decision_id: str | None = None
+    session: str | None = None
+    score: float | None = None
+    label: str | None = None
+    comment: str | None = None
+
+
 class Booted(Struct, frozen=True, tag="booted"):
     """First record of every segment: which worker, in which run of the gateway. Exchanges left open by an earlier boot of the same slot,
     or by any boot of an earlier run, are `interrupted`. The book (slot -1) has no exchanges and ends nobody's."""
@@ -254,6 +367,7 @@ class Ended(Struct, frozen=True, tag="ended"):
     findings: tuple[Finding, ...] = ()
     messages: tuple[MessageRow, ...] = ()
     prompt: PromptRow | None = None
+    heard: tuple[HeardRow, ...] = ()
 
 
 class PolicyLoaded(Struct, frozen=True, tag="policy"):
@@ -264,16 +378,39 @@ class ApprovalChanged(Struct, frozen=True, tag="approval"):
     approval: ApprovalRow
 
 
-Record = Booted | Opened | Decided | Ended | PolicyLoaded | ApprovalChanged
+class SessionChanged(Struct, frozen=True, tag="session"):
+    session: SessionRow
+
+
+class Asked(Struct, frozen=True, tag="asked"):
+    question: AskedRow
+
+
+class ContentRead(Struct, frozen=True, tag="read"):
+    read: ReadRow
+
+
+class Erased(Struct, frozen=True, tag="erased"):
+    erasure: ErasureRow
+
+
+class FeedbackGiven(Struct, frozen=True, tag="feedback"):
+    feedback: FeedbackRow
+
+
+Record = Booted | Opened | Decided | Ended | PolicyLoaded | ApprovalChanged | ContentRead | Erased | FeedbackGiven | SessionChanged | Asked
 
 BODIES: dict[type[Struct], tuple[str, ...]] = {
     ExchangeRow: ("error_message", "input_preview", "output_preview"),
     CallRow: ("arguments", "reason"),
     RuleHit: ("message",),
+    HeardRow: ("message",),
     MessageRow: ("body",),
     MediaRow: ("url",),
     PromptRow: ("system", "tools"),
     ApprovalRow: ("arguments", "edited", "message", "reason"),
+    AskedRow: ("sql",),
+    FeedbackRow: ("comment",),
 }
 """By kind of row. Reasons and messages are bodies because a rule's words may quote arguments (`{args.to}`), and errors because a provider's
 may quote the request; the code, the rule and the policy version, which prove the decision, are facts."""

@@ -14,7 +14,9 @@ _VIRTUAL_BYTES = re.compile(_VIRTUAL.pattern.encode())
 _ESCAPED_BYTES = re.compile(rb"(\\+)u00(2[013-9a-fA-F]|5[0-9abd-fABD-F]|[3467][0-9a-fA-F])")
 """A printable character written as an escape of JSON, in however many layers of it; but not a quote or a backslash, which must stay one."""
 _BEGUN_BYTES = re.compile(rb"t(?:h(?:_(?:[0-9A-Za-z]{0,8}|[0-9A-Za-z]{8}_[0-9A-Za-z]{0,42}))?)?\Z")
+_BEGUN = re.compile(r"th_(?:[0-9A-Za-z]{1,8}|[0-9A-Za-z]{8}_[0-9A-Za-z]{0,42})\Z")
 VIRTUAL_LENGTH = 55
+LEAST = 4
 LAYERS = 4
 """Of JSON in strings of JSON: a record holds messages, which hold arguments, which may hold JSON."""
 PROVIDER_KEY = "[REDACTED:provider_key]"
@@ -55,6 +57,8 @@ class Redactor:
     def __init__(self, secrets: Iterable[str]) -> None:
         self._secrets = sorted({s for s in secrets if len(s) >= MIN_LENGTH}, key=len, reverse=True)
         self._bytes = [s.encode() for s in self._secrets]
+        self.hints = ("th_", *sorted({s[:LEAST] for s in self._secrets}))
+        """How secrets begin: a text without any of them holds none."""
 
     def text(self, value: str) -> str:
         for secret in self._secrets:
@@ -62,8 +66,34 @@ class Redactor:
                 value = value.replace(secret, PROVIDER_KEY)
         return _VIRTUAL.sub(VIRTUAL_KEY, value) if "th_" in value else value
 
+    @property
+    def longest(self) -> int:
+        return max([VIRTUAL_LENGTH, *map(len, self._secrets)])
+
+    def spans(self, value: str) -> list[tuple[int, int, str]]:
+        """Where secrets stand, in order, each with what takes its place."""
+        found = [(*match.span(), VIRTUAL_KEY) for match in _VIRTUAL.finditer(value)] if "th_" in value else []
+        for secret in self._secrets:
+            at = value.find(secret)
+            while at >= 0:
+                found.append((at, at + len(secret), PROVIDER_KEY))
+                at = value.find(secret, at + 1)
+        return sorted(found)
+
+    def begun(self, value: str) -> int:
+        """How many characters at the end of a text could be the beginning of a secret; 0 for fewer than `LEAST`, which tell nobody
+        anything."""
+        longest = 0
+        for secret in self._secrets:
+            at = value.find(secret[:LEAST], max(0, len(value) - len(secret) + 1))
+            while at >= 0 and not secret.startswith(value[at:]):
+                at = value.find(secret[:LEAST], at + 1)
+            longest = max(longest, len(value) - at if at >= 0 else 0)
+        begun = _BEGUN.search(value, max(0, len(value) - VIRTUAL_LENGTH)) if "th_" in value else None
+        return max(longest, len(value) - begun.start()) if begun else longest
+
     def finds(self, value: str) -> bool:
-        return self.text(value) != value
+        return any(secret in value for secret in self._secrets) or ("th_" in value and _VIRTUAL.search(value) is not None)
 
     def data(self, value: bytes) -> bytes:
         """JSON stays JSON; where a secret was written with escapes, other escapes of printable characters are written out with it."""

@@ -24,12 +24,15 @@ from gateway.exchange import Call, Caller, Exchange, Finding, Message, Request, 
 from gateway.policy import PolicySet
 from gateway.policy.policy_set import Layer
 from gateway.prompt.fingerprint import Fingerprint
+from gateway.recent import Recent
 from gateway.trace import media
 from gateway.trace.pens import Detect, Pen, pens
-from gateway.trace.record import CallRow, ExchangeRow, MessageRow, PolicyRow, PromptRow, RuleRow
+from gateway.trace.record import CallRow, ExchangeRow, HeardRow, MessageRow, PolicyRow, PromptRow, RuleRow
 from gateway.trace.redact import Redactor
 
 PREVIEW = 200
+LOOKED_AT = PREVIEW + 1024
+"""Characters of a text that are looked at for its preview: what begins in it and goes on beyond must be seen whole to be known."""
 SEEN = 65_536
 PROMPT = "prompt:"
 """Prompt texts share the memory of message bodies under this prefix."""
@@ -105,16 +108,20 @@ class Unsealed:
 class Hand:
     """Writes for one tenant in one mode."""
 
-    def __init__(self, pen: Pen, sealer: Sealer, address_key: bytes, *, legible: bool) -> None:
-        self.pen, self._sealer, self._key, self._legible = pen, sealer, address_key, legible
+    def __init__(self, pen: Pen, teller: Pen, sealer: Sealer, address_key: bytes, *, legible: bool) -> None:
+        self.pen, self.key, self._teller, self._sealer, self._legible = pen, address_key, teller, sealer, legible
 
     def address(self, body: bytes) -> str:
-        return _address(self._key, body)
+        return _address(self.key, body)
 
     def body(self, text: str, about: str) -> str:
         """What was said, as it may be kept. Sizes and hashes are for everybody to read."""
         written = self.pen.body(text)
         return self._sealer.seal(written, about) if written and self._legible else written
+
+    def told(self, text: str, quoted: Iterable[object] = ()) -> str:
+        """A reason. It stays legible where content is sealed, so it quotes nothing of it."""
+        return self._teller.told(text, quoted)
 
     def preview(self, text: str, about: str) -> str:
         written = self.pen.body(text)[:PREVIEW]
@@ -137,6 +144,8 @@ class Scribe:
         self._pens = pens(redactor, detect, _derived(address_key, "marks"))
         self._vault: Vault = vault or Unsealed()
         self.seen = seen or Seen()
+        self._addresses: Recent[tuple[bytes, str]] = Recent(16 * 1024 * 1024)
+        """(key, address) of messages by their bytes."""
 
     def address(self, body: bytes) -> str:
         """Content address: HMAC-SHA-256 cut to 128 bits, hex. Without the key nobody can tell which contents are equal."""
@@ -148,17 +157,26 @@ class Scribe:
     def hand(self, storing: Storing, caller: Caller) -> Hand:
         sealer = self._vault.sealer(caller)
         key = _derived(self._key, storing, identify.tenant(caller), sealer.scope)
-        return Hand(self._pens[storing], sealer, key, legible=storing != "metadata")
+        teller = self._pens["metadata" if sealer.scope else storing]
+        return Hand(self._pens[storing], teller, sealer, key, legible=storing != "metadata")
 
     def request_messages(self, x: Exchange, now_us: int) -> tuple[tuple[str, ...], tuple[MessageRow, ...]]:
         """(addresses in order, rows of those not written before)."""
         hand, addresses, rows = self.hand(x.storing, x.caller), [], []
         for message in x.request.messages if x.request else ():
-            address = hand.address(message.raw)
+            address = self._again(hand, message.raw)
             addresses.append(address)
             if self.seen.first(address):
                 rows.append(_message(hand, address, message, now_us))
         return tuple(addresses), tuple(rows)
+
+    def _again(self, hand: Hand, raw: bytes) -> str:
+        """The address of a message that was probably sent before."""
+        found = self._addresses.get(raw)
+        if found is None or found[0] != hand.key:
+            found = hand.key, hand.address(raw)
+            self._addresses.keep(raw, found)
+        return found[1]
 
     def forget(self, x: Exchange, addresses: Iterable[str]) -> None:
         """These bodies, and the text of its prompt version, could not be written after all."""
@@ -207,9 +225,9 @@ class Scribe:
             effect=verdict.effect,
             released=verdict.released,
             code=pen.name(verdict.code),
-            reason=pen.told(verdict.reason, quoted),
+            reason=hand.told(verdict.reason, quoted),
             agent=x.caller.agent,
-            session=self._session(x),
+            session=self.session(x),
             policy=verdict.policy,
             rule=verdict.rule,
             would=verdict.would,
@@ -217,7 +235,29 @@ class Scribe:
             judged_us=judged_us,
             approval=verdict.approval,
             decided_by=pen.told(verdict.decided_by),
-            hits=tuple(msgspec.structs.replace(hit, message=pen.told(hit.message, quoted)) for hit in verdict.hits),
+            hits=tuple(msgspec.structs.replace(hit, message=hand.told(hit.message, quoted)) for hit in verdict.hits),
+        )
+
+    def heard(self, x: Exchange, now_us: int) -> tuple[HeardRow, ...]:
+        pen = self._pens[x.storing]
+        return tuple(
+            HeardRow(
+                exchange_id=x.id,
+                heard_us=now_us,
+                hook=each.hook,
+                path=each.path,
+                policy=each.hit.policy,
+                rule=each.hit.rule,
+                effect=each.hit.effect,
+                mode=each.hit.mode,
+                error=each.hit.error,
+                message=pen.told(each.hit.message, (x.caller.session,)),
+                line=each.hit.line,
+                detector=each.detector,
+                action=each.action,
+                original=each.original,
+            )
+            for each in x.heard
         )
 
     def findings(self, x: Exchange) -> tuple[Finding, ...]:
@@ -227,8 +267,8 @@ class Scribe:
             for each in x.findings
         )
 
-    def _session(self, x: Exchange) -> str:
-        """A derived one is a hash already."""
+    def session(self, x: Exchange) -> str:
+        """As it is written: a derived one is a hash already."""
         derived = x.caller.session_source in ("", "derived")
         return x.caller.session if derived else self._pens[x.storing].label(x.caller.session)
 
@@ -247,10 +287,11 @@ class Scribe:
             key_id=caller.key_id,
             team=caller.team,
             user=caller.user,
-            session=self._session(x),
+            session=self.session(x),
             session_source=caller.session_source,
             client=pen.label(caller.client),
             client_request_id=_or_none(pen.label, x.client_request_id),
+            trace_id=x.trace_id,
             request_model=pen.name(request.model) if request else "",
             response_model=_or_none(pen.name, answer.model),
             response_id=_or_none(pen.name, answer.id),
@@ -262,7 +303,7 @@ class Scribe:
             status=x.status,
             state=x.state,
             error_code=_or_none(pen.name, x.error_code),
-            error_message=_or_none(pen.body, x.error_message),
+            error_message=_or_none(lambda text: hand.body(text, about_exchange(x.id)), x.error_message),
             finish_reasons=tuple(map(pen.name, answer.finish)),
             input_tokens=usage.input if usage else None,
             cache_read_tokens=usage.cache_read if usage else None,
@@ -291,7 +332,7 @@ class Scribe:
             request_messages=links.request,
             response_message=links.response,
             input_preview=hand.preview(_asked(request), about_exchange(x.id)),
-            output_preview=hand.preview(answer.text[: 20 * PREVIEW], about_exchange(x.id)),
+            output_preview=hand.preview(answer.text[:LOOKED_AT], about_exchange(x.id)),
             upstream_dialect=x.translated or None,
             dropped_fields=tuple(map(pen.name, x.dropped)),
             storing=x.storing,
@@ -308,6 +349,14 @@ def about_prompt(prompt: str) -> str:
 
 def about_call(decision: str) -> str:
     return f"call:{decision}"
+
+
+def about_approval(approval: str) -> str:
+    return f"approval:{approval}"
+
+
+def about_feedback(feedback: str) -> str:
+    return f"feedback:{feedback}"
 
 
 def about_exchange(exchange: str) -> str:
@@ -382,7 +431,7 @@ class Links(Struct, frozen=True):
 def _asked(request: Request | None) -> str:
     """The last thing the user said (redaction needs the whole of a secret, so this is cut generously first)."""
     users = (m.text for m in reversed(request.messages) if m.role == "user" and m.text) if request else iter(())
-    return next(users, "")[: 20 * PREVIEW]
+    return next(users, "")[:LOOKED_AT]
 
 
 def canonical(call: Call) -> bytes:

@@ -11,7 +11,7 @@ import hmac
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 import msgspec
 from msgspec import Struct, field
@@ -21,14 +21,24 @@ from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from gateway.clock import now_us, uuid7
+from gateway.errors import JournalUnavailable
+from gateway.question.snapshots import Snapshot
+from gateway.question.wire import Question, Reply
 from gateway.stores import Answer, Refused
-from gateway.trace.record import Record
+from gateway.stores.media_types import MEDIA_TYPES
+from gateway.trace.record import Asked, AskedRow, Record
 from gateway.web import queries
 from gateway.web.answers import MAX_BODY, SECURITY, error_answer, json_answer, limited_body
 from gateway.web.approvals import ApprovalsDesk
+from gateway.web.sql_forms import sql_answer, wanted_form
 
 QUERIES_AT_ONCE = 4
 HEARTBEAT_S = 15.0
+_STATUS = {"sql_refused": 403, "unavailable": 503}
+_Answered = TypeVar("_Answered", Answer, Reply, Snapshot)
+ADMIN = "admin.token"
+"""Whose credential a question came with: there is one so far."""
 
 
 class Status(Struct, frozen=True):
@@ -57,7 +67,14 @@ class Desk(Protocol):
     """What the admin plane asks of the book."""
 
     def status(self) -> Status: ...
-    def query(self, sql: str, limit: int, params: Mapping[str, Any] | None = None) -> Answer: ...
+    def ask(self, question: Question) -> Reply:
+        """SQL that somebody sent. Raises Refused."""
+    def query(self, sql: str, limit: int, params: Mapping[str, Any] | None = None) -> Answer:
+        """SQL that is shipped with the gateway. Raises Refused."""
+    def snapshot(self, since: str | None = None, *, parquet: bool = False) -> Snapshot:
+        """A copy of the book in its data folder. Raises Refused."""
+    def views(self) -> Mapping[str, Mapping[str, str]]:
+        """What can be asked about: table or view → column → type."""
     def subscribe(self) -> Subscription: ...
     async def write(self, record: Record) -> None:
         """A fact of the admin plane, durable when it returns. Raises JournalUnavailable."""
@@ -65,7 +82,7 @@ class Desk(Protocol):
         """(id, tail line) of what was recorded since a point in time, oldest first."""
 
 
-class Question(Struct):
+class Sent(Struct):
     """Body of POST /sql."""
 
     sql: str
@@ -73,19 +90,51 @@ class Question(Struct):
     params: dict[str, str | int | float | bool | None] = field(default_factory=dict)
 
 
-def create(desk: Desk, token: str, hosts: Sequence[str], people: ApprovalsDesk, own_queries: Path | None = None) -> ASGIApp:
+class Wanted(Struct, forbid_unknown_fields=True):
+    """Body of POST /snapshots."""
+
+    since: str | None = None
+    parquet: bool = False
+
+
+class _No(NamedTuple):
+    """A refusal as it is sent, and its code."""
+
+    response: Response
+    code: str
+
+
+class Room(NamedTuple):
+    """One more route; the admin token is asked for at its door."""
+
+    method: str
+    path: str
+    endpoint: Callable[[Request], Awaitable[Response]]
+
+
+def create(
+    desk: Desk,
+    token: str,
+    hosts: Sequence[str],
+    people: ApprovalsDesk,
+    rooms: Sequence[Room] = (),
+    own_queries: Path | None = None,
+) -> ASGIApp:
     """`hosts` are the names, without port, under which this listener may be addressed; `own_queries` a folder of saved questions."""
     admin = _Admin(desk, token, own_queries)
     routes = [
         Route("/livez", admin.livez),
         Route("/readyz", admin.readyz),
         Route("/sql", admin.guarded(admin.sql), methods=["POST"]),
+        Route("/snapshots", admin.guarded(admin.snapshot), methods=["POST"]),
+        Route("/views", admin.guarded(admin.views)),
         Route("/tail", admin.guarded(admin.tail)),
         Route("/queries", admin.guarded(admin.list_queries)),
         Route("/queries/{name}", admin.guarded(admin.one_query)),
         Route("/approvals", admin.guarded(people.listed)),
         Route("/approvals/{id}", admin.guarded(people.one)),
         Route("/approvals/{id}/{ruling}", admin.guarded(people.ruled), methods=["POST"]),
+        *(Route(room.path, admin.guarded(room.endpoint), methods=[room.method]) for room in rooms),
     ]
     app = Starlette(routes=routes, exception_handlers={404: _not_found, 405: _wrong_method})
     app.router.redirect_slashes = False
@@ -119,10 +168,26 @@ class _Admin:
         if body is None:
             return error_answer(413, "too_large", f"a query may have {MAX_BODY} bytes")
         try:
-            question = msgspec.json.decode(body, type=Question)
+            question = msgspec.json.decode(body, type=Sent)
         except msgspec.DecodeError as error:
             return error_answer(400, "bad_request", f'send {{"sql": "SELECT …", "limit": 1000}}: {error}')
-        return await self._ask(question.sql, question.limit, question.params)
+        form = wanted_form(request.headers.get("accept", ""))
+        if form is None:
+            return error_answer(406, "not_acceptable", f"an answer can be {', '.join(MEDIA_TYPES.values())}")
+        return await self._asked(Question(question.sql, question.limit, question.params, form))
+
+    async def _asked(self, question: Question) -> Response:
+        """SQL that somebody wrote: answered by another process, and on record before the answer leaves."""
+        asked = AskedRow(uuid7().hex, now_us(), ADMIN, question.sql, question.form, "answered")
+        reply = await self._answer(self._desk.ask, question)
+        try:
+            await self._desk.write(Asked(_outcome(asked, reply)))
+        except JournalUnavailable as error:
+            return error_answer(503, "audit_unavailable", f"what is asked is written down first, and it cannot be: {error}")
+        return reply.response if isinstance(reply, _No) else sql_answer(reply, question.form)
+
+    async def views(self, request: Request) -> Response:
+        return json_answer({"views": self._desk.views()})
 
     async def list_queries(self, request: Request) -> Response:
         """`?show` gives the SQL too."""
@@ -137,8 +202,24 @@ class _Admin:
         if "show" in request.query_params:
             return json_answer(_described(query, sql=True))
         given = {name: request.query_params.get(name, default) for name, default in query.params.items()}
-        limit = request.query_params.get("limit", "1000")
-        return await self._ask(query.sql, int(limit) if re.fullmatch("[0-9]{1,9}", limit) else 1000, given)
+        wanted = request.query_params.get("limit", "1000")
+        limit = int(wanted) if re.fullmatch("[0-9]{1,9}", wanted) else 1000
+        if query.own:
+            return await self._asked(Question(query.sql, limit, given))
+        answer = await self._answer(self._desk.query, query.sql, limit, given)
+        return answer.response if isinstance(answer, _No) else json_answer(answer._asdict())
+
+    async def snapshot(self, request: Request) -> Response:
+        """Makes one and says where it is: a folder of Parquet files or a DuckDB file, in the data folder."""
+        body = await limited_body(request)
+        try:
+            wanted = msgspec.json.decode(body or b"{}", type=Wanted)
+        except msgspec.DecodeError as error:
+            return error_answer(400, "bad_request", f'send {{"since": "2026-01-31", "parquet": false}}: {error}')
+        made = await self._answer(lambda: self._desk.snapshot(wanted.since, parquet=wanted.parquet))
+        if isinstance(made, _No):
+            return made.response
+        return json_answer({"path": str(made.path), "rows": made.rows, "seconds": made.seconds})
 
     async def tail(self, request: Request) -> Response:
         try:
@@ -147,13 +228,13 @@ class _Admin:
         except Refused as refused:
             return error_answer(400, refused.code, refused.message)
 
-    async def _ask(self, sql: str, limit: int, params: Mapping[str, Any]) -> Response:
+    async def _answer(self, ask: Callable[..., _Answered], *question: Any) -> _Answered | _No:
         async with self._slots:
             try:
-                answer = await asyncio.to_thread(self._desk.query, sql, limit, params)
+                return await asyncio.to_thread(ask, *question)
             except Refused as refused:
-                return error_answer(403 if refused.code == "sql_refused" else 400, refused.code, refused.message)
-        return json_answer(answer._asdict())
+                status = _STATUS.get(refused.code, 400)
+                return _No(error_answer(status, refused.code, refused.message, position=refused.position), refused.code)
 
     async def _tail(self, since: str | None, *, follow: bool) -> AsyncIterator[bytes]:
         """Subscribed before the past is read, so that nothing falls between; what comes twice is left out the second time."""
@@ -226,14 +307,23 @@ def _without_port(host: str) -> str:
     return host.partition(":")[0]
 
 
+def _outcome(asked: AskedRow, reply: Reply | _No) -> AskedRow:
+    took = now_us() - asked.asked_us
+    if isinstance(reply, _No):
+        return msgspec.structs.replace(asked, outcome=reply.code, elapsed_us=took)
+    return msgspec.structs.replace(asked, row_count=reply.rows, truncated=reply.truncated, elapsed_us=took)
+
+
 def _described(query: queries.Query, *, sql: bool) -> dict[str, Any]:
     told = {"name": query.name, "title": query.title, "params": query.params, "own": query.own}
     return {**told, "sql": query.sql} if sql else told
 
 
 async def _not_found(*_: object) -> Response:
-    return error_answer(404, "not_found", "there are /livez /readyz /sql /tail /queries /approvals here")
+    there_are = "/livez /readyz /sql /snapshots /views /tail /queries /approvals /exchanges /feedback /erase"
+    return error_answer(404, "not_found", f"there are {there_are} here")
 
 
 async def _wrong_method(request: Request, error: Exception) -> Response:
-    return error_answer(405, "method", "POST for /sql and /approvals/{id}/approve or deny; GET for everything else")
+    posted = "/sql, /snapshots, /feedback, /erase and /approvals/{id}/approve or deny"
+    return error_answer(405, "method", f"POST for {posted}; GET for everything else")

@@ -2,12 +2,28 @@
 
 from __future__ import annotations
 
-from typing import Any
+import re
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any, TypeVar
 
 import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
+from gateway.dialects import strict_json
+from gateway.errors import GatewayError, JournalUnavailable
+from gateway.trace.record import Record
+
+T = TypeVar("T")
+
+Fetch = Callable[[str, Mapping[str, Any]], Sequence[Mapping[str, Any]]]
+"""The gateway's own questions to the ledger (`Store.fetch`)."""
+Write = Callable[[Record], Awaitable[None]]
+"""Makes a record durable. Raises JournalUnavailable."""
+
+NAME_LENGTH = 120
+_UNSEEN = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ud800-\udfff]")
+_STATUS = {"not_found": 404, "bad_request": 400, "refused": 403, "unavailable": 503}
 MAX_BODY = 256 * 1024
 SECURITY = {"cache-control": "no-store", "x-content-type-options": "nosniff", "referrer-policy": "no-referrer"}
 
@@ -16,8 +32,35 @@ def json_answer(value: Any, status: int = 200) -> Response:
     return Response(msgspec.json.encode(value), status, headers=SECURITY, media_type="application/json")
 
 
-def error_answer(status: int, code: str, message: str) -> Response:
-    return json_answer({"error": {"code": code, "message": message}}, status)
+def error_answer(status: int, code: str, message: str, **more: Any) -> Response:
+    known = {name: value for name, value in more.items() if value is not None}
+    return json_answer({"error": {"code": code, "message": message, **known}}, status)
+
+
+def refusal(error: GatewayError | JournalUnavailable) -> Response:
+    if isinstance(error, JournalUnavailable):
+        return error_answer(503, "audit_unavailable", f"this could not be put on record, so it is not done: {error}")
+    return error_answer(_STATUS.get(error.kind, 500), error.code, error.message)
+
+
+def line(what: str, text: str, most: int) -> str:
+    """One line of text that hides nothing. Raises ValueError."""
+    text = text.strip()
+    if not text or len(text) > most or _UNSEEN.search(text):
+        raise ValueError(f"'{what}' must be 1 to {most} characters on one line")
+    return text
+
+
+async def strict(request: Request, kind: type[T]) -> T:
+    """The body as `kind`: one meaning, no unknown fields, bounded. Raises GatewayError."""
+    body = await limited_body(request)
+    if body is None:
+        raise GatewayError("bad_request", "too_large", f"a body may have {MAX_BODY} bytes")
+    try:
+        strict_json.parse(body)
+        return msgspec.json.decode(body, type=kind)
+    except (msgspec.DecodeError, strict_json.Ambiguous) as error:
+        raise GatewayError("bad_request", "bad_request", f"the body cannot be used: {error}") from error
 
 
 async def limited_body(request: Request) -> bytes | None:

@@ -23,12 +23,11 @@ from gateway.dialects.events import Limits
 from gateway.dialects.proposals import read_arguments
 from gateway.errors import GatewayError
 from gateway.state import Approval, Approvals, ApprovalState, Ruling, Scope
-from gateway.web.answers import MAX_BODY, error_answer, json_answer, limited_body
+from gateway.web.answers import MAX_BODY, error_answer, json_answer, limited_body, line
 
 MOST_LISTED = 1000
 NAME_LENGTH, REASON_LENGTH = 120, 1000
 _STATUS = {"not_found": 404, "bad_request": 409, "unavailable": 503}
-_UNSEEN = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ud800-\udfff]")
 
 
 class Said(Struct, forbid_unknown_fields=True):
@@ -101,7 +100,7 @@ class ApprovalsDesk:
         now = self._now_us()
         seconds = self._settings.expires if said.scope == "once" else self._settings.remember
         return Ruling(
-            approve, _line("by", said.by, NAME_LENGTH), now, now + int(seconds * 1e6), _text(said.reason), said.scope, edited or None
+            approve, line("by", said.by, NAME_LENGTH), now, now + int(seconds * 1e6), _text(said.reason), said.scope, edited or None
         )
 
 
@@ -121,15 +120,8 @@ def _time(at_us: int | None) -> str | None:
     return dt.datetime.fromtimestamp(at_us / 1_000_000, dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def _line(what: str, text: str, most: int) -> str:
-    text = text.strip()
-    if not text or len(text) > most or _UNSEEN.search(text):
-        raise ValueError(f"'{what}' must be 1 to {most} characters on one line")
-    return text
-
-
 def _text(reason: str) -> str:
-    return _line("reason", reason, REASON_LENGTH) if reason.strip() else ""
+    return line("reason", reason, REASON_LENGTH) if reason.strip() else ""
 
 
 def _refusal(error: GatewayError) -> Response:

@@ -28,6 +28,7 @@ POLICY = r"""
 policy: 1
 id: p0
 agents: ["*"]
+on_deny: explain
 allow: [get_weather, read_file, write_file, pay, list_all, exec_sql, search, note]
 rules:
 - {id: city, tools: [get_weather], require: "args.city.matches('^[A-Za-z ]{1,40}$')"}

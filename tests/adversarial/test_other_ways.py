@@ -542,12 +542,12 @@ def test_every_one_of_several_choices_is_judged(house: Any, kit: Any) -> None:
     assert b"/srv/a" not in answer.content
 
 
-HEAD = "policy: 1\nid: p\nagents: ['*']\nallow: [get_weather]\n"
+HEAD = "policy: 1\nid: p\nagents: ['*']\non_deny: explain\nallow: [get_weather]\n"
 LATER: list[tuple[str, str, str]] = [
     (
         "A10",
-        "arguments are delivered as they were judged, never rewritten: a path is allowed, not normalised",
-        "rules:\n- {id: r, tools: ['*'], effect: redact}\n",
+        "of arguments only what a detector finds is taken out: a path is allowed or not, never normalised",
+        "rules:\n- {id: r, tools: ['*'], replace: /srv}\n",
     ),
     ("C4", "a denied call does not take its siblings with it", "on_deny: whole\n"),
     ("E10", "how many choices and calls an answer may have is no matter of policy", "limits: {max_choices: 1}\n"),
@@ -556,7 +556,6 @@ LATER: list[tuple[str, str, str]] = [
         "a request that forces a forbidden tool is not refused; its call is withheld",
         "rules:\n- {id: r, at: request, tools: ['*']}\n",
     ),
-    ("D6", "words are not scanned", "rules:\n- {id: r, at: response, detect: secrets}\n"),
     ("E15", "keys are not bound to models", "models: [gpt-4o-mini]\n"),
 ]
 

@@ -117,3 +117,50 @@ def test_long_and_hostile_values_are_shown_short_and_harmless(ask):
 def test_no_policies_are_no_verdict(ask, tmp_path):
     (tmp_path / "p" / "p.yaml").unlink()
     assert isinstance(ask().exception, FileProblems)
+
+
+TEXTS = """policy: 1
+id: p
+agents: [a-*]
+allow: [note]
+rules:
+- {id: mask, at: output, detect: [card], effect: redact}
+- {id: long, at: request, when: size(text) > 5}
+- {id: web, at: tool_result, tools: [get_web], when: "text.contains('ignore all')", effect: warn}
+- {id: cut, tools: [note], detect: [email], effect: redact}
+"""
+
+
+@pytest.fixture
+def ask_of_texts(tmp_path):
+    (tmp_path / "t.yaml").write_text(TEXTS)
+    return lambda *options: CliRunner().invoke(app, ["eval", "--policies", str(tmp_path / "t.yaml"), "--agent", "a-1", *options])
+
+
+def test_a_text_is_judged_and_shown_as_it_would_be_passed_on(ask_of_texts):
+    done = ask_of_texts("--output", "card 4111 1111 1111 1111")
+    assert done.exit_code == 0
+    assert done.stdout.splitlines() == [
+        *("redact (released, rule): Rule mask of policy p takes something out of this answer (card found).", ""),
+        *("t.yaml:6: rule mask of policy p: redact", "    detect: card", "    would pass with: a text without card", ""),
+        "passed on: card [card]",
+    ]
+
+
+def test_requests_and_results_are_judged_by_their_own_rules(ask_of_texts):
+    assert ask_of_texts("--request", "too long").exit_code == 1
+    assert ask_of_texts("--request", "short", "--user", "Bob").exit_code == 0
+    assert ask_of_texts("--tool", "get_web", "--result", "ignore all").stdout.startswith("warn (released, rule)")
+    assert ask_of_texts("--tool", "other", "--result", "ignore all").stdout.startswith("allow (released, passed)")
+
+
+def test_a_redacted_call_is_shown_as_it_would_be_delivered(ask_of_texts):
+    done = ask_of_texts("--tool", "note", "--args", '{"to": "me@example.com"}')
+    assert (done.exit_code, done.stdout.splitlines()[-1]) == (0, 'passed on: {"to":"[email]"}')
+    data = json.loads(ask_of_texts("--tool", "note", "--args", '{"to": "me@example.com"}', "--json").stdout)
+    assert (data["effect"], data["left"]) == ("redact", {"to": "[email]"})
+
+
+@pytest.mark.parametrize("options", [(), ("--output", "a", "--request", "b"), ("--result", "x")])
+def test_it_is_about_one_thing(ask_of_texts, options):
+    assert ask_of_texts(*options).exit_code == 2

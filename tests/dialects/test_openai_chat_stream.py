@@ -84,7 +84,7 @@ def test_a_separator_inside_a_string_cannot_begin_a_line(separator: str, drive: 
 def test_words_in_an_odd_frame_are_framed_anew(frame: str) -> None:
     data = json.dumps({**HEAD, "choices": [{"index": 0, "delta": {"content": "Hi"}}]}, separators=(",", ":"))
     raw = (frame % data).encode()
-    assert list(stream().feed(raw)) == [Forward(raw, f"data: {data}\n\n".encode())]
+    assert list(stream().feed(raw)) == [Forward(raw, f"data: {data}\n\n".encode(), (0, {"content": "Hi"}))]
 
 
 @pytest.mark.parametrize("delta", [{"content": "Hi"}, {"content": "Hi", "tool_calls": []}])
@@ -352,7 +352,7 @@ def test_a_key_at_the_top_that_looks_judged_is_stripped(key: str, drive: Any) ->
 
 def test_keys_at_the_top_that_look_like_nothing_judged_pass_as_they_came(drive: Any) -> None:
     raw = chunk({"content": "Hi"}, top={"provider": "p", "x_groq": {"id": "1"}, "error": None})
-    assert list(stream().feed(raw)) == [Forward(raw)]
+    assert list(stream().feed(raw)) == [Forward(raw, None, (0, {"content": "Hi"}))]
 
 
 def test_unknown_keys_of_a_call_are_noted_and_not_delivered(drive: Any) -> None:
@@ -634,7 +634,7 @@ def test_an_ambiguous_event_after_the_finish_breaks_the_stream(drive: Any) -> No
 def test_numbers_of_the_envelope_may_be_of_any_precision(drive: Any) -> None:
     odd = b'{"id":"c","x":18446744073709551616,"choices":[{"index":0,"delta":{},"logprobs":{"v":-0.10000000000000001}}]}'
     raw = event(odd)
-    assert list(stream().feed(raw)) == [Forward(raw)]
+    assert list(stream().feed(raw)) == [Forward(raw, None, (0, {}))]
 
 
 # Bounds

@@ -88,6 +88,15 @@ def test_a_whole_event_leaves_with_its_last_byte(end: bytes) -> None:
     assert [e.raw for e in parser.feed(whole[-1:])] == [whole]
 
 
+@pytest.mark.parametrize("odd", [b"data: 2\rdata: 3\n\n", b"data: 2\n: c\n\n", b"event: a\ndata: 2\n\n", b"data:2\n\n", b"data: 2\r\n\r\n"])
+def test_events_of_another_form_are_read_between_plain_ones_of_the_same_chunk(odd: bytes) -> None:
+    stream = b"data: 1\n\n" + odd + b"data: 4\n\ndata: 5\n"
+    said, rest = events(stream)
+    assert (said, rest) == events(stream, list(range(len(stream))))
+    assert [(e.event, e.data) for e in said] == by_the_standard(stream)
+    assert rest == b"data: 5\n"
+
+
 def test_a_comment_or_a_lone_blank_line_is_an_event_without_data() -> None:
     said, _ = events(b": keep-alive\n\n\ndata: 1\n\n")
     assert said == [

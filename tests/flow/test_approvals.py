@@ -187,6 +187,19 @@ def test_a_call_that_a_person_denied_is_replaced_by_who_and_why(scene, wire, str
     assert time.monotonic() - began < 5, "the same call asked a person again"
 
 
+@pytest.mark.parametrize("how", [RULE, NEVER + "\nlimits:\n- {id: few, tools: [pay], per: session, max: 0, effect: ask}"])
+def test_a_denial_is_remembered_for_the_same_values_in_the_session_and_for_no_others(scene, how):
+    bank = scene(how, hold_whole=1.5)
+    bank.soon(False, reason="no")
+    bank.post("chat", **{"x-session-id": "one"})
+    assert [call.code for call in bank.calls()] == ["approval_denied"]
+    bank.post("chat", **{"x-session-id": "one"})
+    assert bank.store.every("pending") == [], "the same call asked a person again"
+    bank.post("chat", "60", **{"x-session-id": "one"})
+    bank.post("chat", **{"x-session-id": "two"})
+    assert [call.code for call in bank.calls()][1:] == ["approval_denied", "approval_pending", "approval_pending"]
+
+
 @every_wire
 @both_ways
 def test_what_nobody_decides_in_time_is_told_and_the_same_call_later_finds_the_decision(scene, wire, stream):

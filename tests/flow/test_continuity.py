@@ -8,7 +8,7 @@ import pytest
 
 from gateway.clock import Clock
 
-POLICY = {"policy.yaml": 'policy: 1\nid: test\nagents: ["*"]\nallow: [get_weather]\n'}
+POLICY = {"policy.yaml": 'policy: 1\nid: test\nagents: ["*"]\non_deny: explain\nallow: [get_weather]\n'}
 TOOLS = [
     {"type": "function", "name": name, "parameters": {"type": "object"}, "strict": False}
     for name in ("get_weather", "delete_file")

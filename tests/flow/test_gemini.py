@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-POLICY = {"policy.yaml": 'policy: 1\nid: test\nagents: ["*"]\nallow: [get_weather]\n'}
+POLICY = {"policy.yaml": 'policy: 1\nid: test\nagents: ["*"]\non_deny: explain\nallow: [get_weather]\n'}
 TOOLS = [{"functionDeclarations": [{"name": name} for name in ("get_weather", "delete_file")]}]
 USAGE = {"promptTokenCount": 100, "candidatesTokenCount": 10, "totalTokenCount": 110}
 

@@ -6,7 +6,8 @@ import json
 
 import pytest
 
-POLICY = "policy: 1\nid: p\nagents: ['*']\nallow: [get_*, ask_me]\n{}rules:\n- {{id: person, tools: [ask_me], effect: ask}}\n"
+EXPLAINS = "policy: 1\nid: p\nagents: ['*']\non_deny: explain\n"
+POLICY = EXPLAINS + "allow: [get_*, ask_me]\n{}rules:\n- {{id: person, tools: [ask_me], effect: ask}}\n"
 TOOLS = [{"type": "function", "function": {"name": name}} for name in ("get_it", "destroy", "ask_me")]
 
 

@@ -18,6 +18,7 @@ POLICY = """
 policy: 1
 id: test
 agents: ["*"]
+on_deny: explain
 allow: [get_weather, read_file]
 rules:
 - {id: no-shadow, tools: [read_file], when: "args.path == '/etc/shadow'", message: "That file is private."}

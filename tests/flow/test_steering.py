@@ -376,11 +376,55 @@ def test_a_second_answer_in_one_piece_is_the_one_on_record(house, wire):
     assert row.output_preview == "Then not."
 
 
-def test_a_second_answer_that_breaks_off_leaves_the_cost_unknown_and_never_counts_the_first_twice(house, provider, wire):
+BROKEN: list[tuple[str, Any]] = [
+    ("cut off in its middle", b"{"),
+    ("an error that the provider reports", b'{"error": {"message": "overloaded", "type": "overloaded_error"}}'),
+    ("no answer at all", b"[]"),
+]
+
+
+@pytest.mark.parametrize(("what", "second"), BROKEN)
+def test_a_second_answer_that_comes_to_nothing_leaves_the_explanation_and_its_cost_unknown(house, wire, stream, what, second):
     at = house()
-    at.answers(wire.answer(False, "", "destroy"), b"{")
-    assert at.ask(wire, False).status_code == 502
-    assert at.ended().exchange.output_tokens is None
+    at.answers(wire.answer(stream, "", "destroy"), second)
+    got = at.ask(wire, stream)
+    assert got.status_code == 200, what
+    assert "NOT executed" in got.text
+    assert len(at.bodies()) == 2
+    ended = at.ended()
+    assert (ended.exchange.state, ended.exchange.output_tokens) == ("denied", None)
+    assert [f.code for f in ended.findings] == ["steered", "not_steered"]
+
+
+def test_a_second_stream_that_breaks_off_before_a_word_leaves_the_first_one_s_explanation(house, wire):
+    at = house()
+    second = wire.answer(True, "Then not.")[:1] if wire.path != Gemini.path else [b": nothing yet\n\n"]
+    at.answers(wire.answer(True, "", "destroy"), second)
+    got = at.ask(wire, True)
+    assert got.status_code == 200
+    assert "NOT executed" in got.text
+    assert at.ended().exchange.state == "denied"
+
+
+def test_a_second_stream_that_breaks_off_behind_words_ends_as_any_stream_does(house, wire):
+    at = house()
+    first, second = wire.answer(True, "", "destroy"), wire.answer(True, "Then I leave it.")
+    words = next(at for at, piece in enumerate(second) if b"Then I leave it." in piece)
+    at.answers(first, [*second[: words + 1], b": still here\n\n"], gap=0.03)
+    got = at.ask(wire, True)
+    assert got.status_code == 200
+    assert "Then I leave it." in got.text
+    assert "NOT executed" not in got.text
+    assert at.ended().exchange.state == "upstream_reset"
+
+
+def test_after_a_second_answer_that_failed_the_first_one_is_the_one_that_the_provider_keeps(house):
+    at, wire = house(), WIRES["responses"]
+    at.answers(wire.answer(False, "", "destroy"), b"{", wire.answer(False, "And now?"))
+    assert "NOT executed" in at.ask(wire, False, store=True).text
+    assert at.ask(wire, False, previous_response_id="resp_1", store=True).status_code == 200
+    told = at.bodies()[2]["input"]
+    assert next(item["type"] for item in told if isinstance(item, dict)) == "function_call_output"
 
 
 def test_a_provider_that_refuses_the_second_question_is_not_the_status_on_record(house, provider, wire):

@@ -16,6 +16,7 @@ POLICY = """
 policy: 1
 id: test
 agents: ["*"]
+on_deny: explain
 allow: [get_weather]
 tests:
 - {name: weather, call: {get_weather: {city: Paris}}, expect: {effect: allow}}

@@ -26,7 +26,8 @@ def provider():
 def gateway(provider, tmp_path_factory):
     folder = tmp_path_factory.mktemp("live")
     (folder / "policies").mkdir()
-    shutil.copy(HERE / "policy.yaml", folder / "policies" / "policy.yaml")
+    for name in ("policy.yaml", "steering.yaml"):
+        shutil.copy(HERE / name, folder / "policies" / name)
     with RunningGateway(folder, settings_for(provider.base_url, policies="policies")) as running:
         yield running
 
@@ -34,6 +35,12 @@ def gateway(provider, tmp_path_factory):
 @pytest.fixture(scope="session")
 def key(gateway):
     return gateway.create_key("live-agent")
+
+
+@pytest.fixture(scope="session")
+def steered_key(gateway):
+    """Of an agent whose policy says nothing of what a denial does."""
+    return gateway.create_key("steered-agent")
 
 
 @pytest.fixture
@@ -46,9 +53,9 @@ def tap(gateway):
 def drive(tap, key):
     """Runs a driver script with this environment's SDK through the tap; returns what the SDK saw."""
 
-    def run(sdk: str, model: str, session: str) -> dict:
+    def run(sdk: str, model: str, session: str, own: str = "") -> dict:
         url = f"{tap.url}/v1" if sdk in ("openai", "responses") else tap.url
-        command = [sys.executable, str(DRIVERS / f"drive_{sdk}.py"), url, key, model, session]
+        command = [sys.executable, str(DRIVERS / f"drive_{sdk}.py"), url, own or key, model, session]
         done = subprocess.run(command, capture_output=True, text=True, timeout=120)
         assert done.returncode == 0, done.stderr
         return json.loads(done.stdout)

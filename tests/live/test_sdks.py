@@ -40,6 +40,23 @@ def test_a_denied_call_becomes_our_text_and_a_normal_end(drive, gateway, tap, se
 
 
 @pytest.mark.parametrize("sdk", SDKS)
+def test_where_a_policy_does_not_say_otherwise_the_model_is_told_and_the_agent_carries_on(drive, tap, session, steered_key, sdk):
+    for name, loop in drive(sdk, "steered-twice", session, steered_key)["loops"].items():
+        assert (loop["ran"], loop["finishes"], loop["text"]) == ([], [ENDED[sdk]], "I was refused twice, and leave it."), name
+    assert b"NOT executed" not in tap.received
+    assert b"MARK-" not in tap.received
+
+
+@pytest.mark.parametrize("sdk", SDKS)
+def test_a_granted_call_that_the_model_makes_instead_is_run(drive, gateway, tap, session, steered_key, sdk):
+    for name, loop in drive(sdk, "steered", session, steered_key)["loops"].items():
+        assert LOOKED_UP in loop["ran"], name
+        assert loop["text"] == "It is sunny in Bern.", name
+    assert b"MARK-" not in tap.received
+    assert ("delete_all", False) in decisions(gateway, session, 4)
+
+
+@pytest.mark.parametrize("sdk", SDKS)
 @pytest.mark.parametrize("model", ["one-of-two", "one-of-two-mixed"])
 def test_of_two_calls_the_denied_one_disappears_and_the_other_runs(drive, gateway, tap, session, sdk, model):
     for name, loop in drive(sdk, model, session)["loops"].items():

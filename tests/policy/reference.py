@@ -273,7 +273,7 @@ def refusal(policy, mode, default, tool):
 
 def guards(layer, mode, tool, args, zero):
     for rule in layer.get("rules", []):
-        if not any(covers(glob, tool) for glob in rule.get("tools", ["*"])):
+        if rule.get("at", "tool_call") != "tool_call" or not any(covers(glob, tool) for glob in rule.get("tools", ["*"])):
             continue
         hit, error = asked(rule, {"args": args, "vars": layer.get("vars", {})}, zero)
         ignored = error and rule.get("on_error") == "ignore" and not zero
@@ -285,6 +285,8 @@ def guards(layer, mode, tool, args, zero):
 
 def asked(rule, seen, zero):
     """(whether the rule has hit, whether its condition failed)."""
+    if "detect" in rule and not any(finds(name, text) for name in rule["detect"] for text in texts(seen["args"])):
+        return False, False
     text = rule.get("when", rule.get("require"))
     if text is None:
         return True, False
@@ -294,3 +296,68 @@ def asked(rule, seen, zero):
         return truth(value(parsed(text), seen)) is ("when" in rule), False
     except CannotTellError:
         return False, True
+
+
+# -- what detectors find, and calls without it -------------------------------------------------------------
+
+FORMS = {"card": r"(?<![\w.])4\d{15}(?![\w.])", "email": r"[a-z]+@[a-z]+\.[a-z]{2,}"}
+"""Enough for the values that the generator writes."""
+
+
+def texts(one):
+    """Every text and number, the names of fields too."""
+    if isinstance(one, dict):
+        return [*one, *(text for inner in one.values() for text in texts(inner))]
+    if isinstance(one, list):
+        return [text for inner in one for text in texts(inner)]
+    return [] if one is None or isinstance(one, bool) else [str(one)]
+
+
+def places(name, text):
+    found = [each.span() for each in re.finditer(FORMS[name], text)]
+    return [(start, end) for start, end in found if name != "card" or checks(text[start:end])]
+
+
+def finds(name, text):
+    return bool(places(name, text))
+
+
+def checks(number):
+    """Luhn: from the right every second digit twice, nine taken off what is larger; ten divides the sum."""
+    twice = [int(d) * (1 + at % 2) for at, d in enumerate(reversed(number))]
+    return sum(n - 9 if n > 9 else n for n in twice) % 10 == 0
+
+
+def without(one, names):
+    """The value with names of detectors in the place of what they find; raises where that cannot be."""
+    if isinstance(one, dict):
+        if any(finds(name, key) for name in names for key in one):
+            raise CannotTellError
+        return {key: without(inner, names) for key, inner in one.items()}
+    if isinstance(one, list):
+        return [without(inner, names) for inner in one]
+    if not isinstance(one, str):
+        if any(finds(name, text) for name in names for text in texts(one)):
+            raise CannotTellError
+        return one
+    for name in names:
+        for start, end in reversed(places(name, one)):
+            one = f"{one[:start]}[{name}]{one[end:]}"
+    return one
+
+
+def decided(files, agent, tool, args, zero=False):
+    """(effect, whether it is released, the arguments that are delivered or would be)."""
+    first = verdict(files, agent, tool, args, zero)
+    taking = [hit for hit in first["hits"] if hit["effect"] == "redact" and hit["mode"] == "enforce"]
+    if not taking or first["effect"] not in ("redact", "ask"):
+        return first["effect"], first["released"], args
+    rules = [(file["id"], rule) for file in files.values() for rule in file.get("rules", [])]
+    by = {(hit["policy"], hit["rule"]) for hit in taking}
+    names = {name for policy, rule in rules if (policy, rule["id"]) in by for name in rule["detect"]}
+    try:
+        left = without(args, sorted(names))
+    except CannotTellError:
+        return "deny", False, args
+    second = verdict(files, agent, tool, left, zero)
+    return ("redact" if second["released"] else second["effect"]), second["released"], left

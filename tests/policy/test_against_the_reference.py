@@ -15,7 +15,7 @@ import pytest
 import yaml
 
 from gateway.exchange import Call, Caller
-from gateway.policy import Facts, evaluate, load
+from gateway.policy import Facts, decide, evaluate, load
 
 EXAMPLES = int(os.environ.get("TOLLHOUSE_EXAMPLES", "20000"))
 SEED = int(os.environ.get("TOLLHOUSE_SEED", "1"))
@@ -27,6 +27,7 @@ TOOLS = ["pay", "get_x", "get_y", "read_file", "openai.web_search", "google.x", 
 TOOL_GLOBS = ["*", "pay", "get_*", "get_?", "*_file", "p*", "openai.*", "openai.web_search", "google.?", "*.x", "none", "?"]
 VARS = {"l": [1, "a", 2.5, True], "n": 3, "f": 1.5, "s": "ab", "b": True, "e": []}
 VALUES = [0, 1, 2, 3, -1, 1.0, 1.5, 2.5, "", "a", "ab", "abc", "1", "ä", True, False, None]
+VALUES += ["4111111111111111", "4111111111111112", "pay 4111111111111111, a@b.co", 4111111111111111, {"a@b.co": 1}, ["a", "a@b.co"]]
 VALUES += [[], [1], ["a", 2], [1.0, "a", 2.5, True], {}, {"k": 1}, {"k": "ab", "a": None}]
 
 
@@ -87,11 +88,18 @@ class Writer:
             "tools": (0.6, lambda: self.some(TOOL_GLOBS, 3)),
             self.one("when", "require"): (0.9, lambda: self.condition(3)),
             "effect": (0.9, lambda: self.one("deny", "ask", "warn", "warn")),
+            "detect": (0.15, lambda: self.some(["card", "email"], 2)),
             "mode": (0.3, lambda: self.one("enforce", "shadow")),
             "on_error": (0.3, lambda: self.one("hit", "ignore")),
             "message": (0.2, lambda: "{args.x} of {vars.n}"),
         }
-        return {"id": f"r{self.rules}"} | {key: value() for key, (share, value) in optional.items() if self.likely(share)}
+        rule = {"id": f"r{self.rules}"} | {key: value() for key, (share, value) in optional.items() if self.likely(share)}
+        if "detect" in rule and self.likely(0.5):
+            rule["effect"] = "redact"
+        if "detect" in rule and self.likely(0.2):
+            kept = {key: rule[key] for key in ("id", "detect", "mode") if key in rule}
+            return kept | {"at": self.one("output", "request", "tool_result"), "effect": self.one("deny", "redact", "warn")}
+        return rule
 
     def condition(self, depth):
         if depth and self.likely(0.5):
@@ -145,15 +153,27 @@ def hit_of_reference(hit):
     return hit["policy"], hit["rule"], hit["effect"], hit["mode"], hit["error"]
 
 
-def judged(policies, agent, tool, args):
+def facts_of(agent, tool, args):
     problem = None if args is not None else "truncated"
     call = Call("call_1", tool, json.dumps(args, ensure_ascii=False), args, 0, problem=problem)
-    return evaluate(policies, Facts(call=call, caller=Caller(agent), dialect="test", model="m"))
+    return Facts(call=call, caller=Caller(agent), dialect="test", model="m")
+
+
+def judged(policies, agent, tool, args):
+    return evaluate(policies, facts_of(agent, tool, args))
 
 
 def as_judged(verdict):
     hits = [(hit.policy, hit.rule, hit.effect, hit.mode, hit.error) for hit in verdict.hits]
     return verdict.effect, verdict.released, verdict.would, sorted(hits)
+
+
+def difference_of_what_is_left(reference, policies, files, call):
+    *_, args = call
+    last, delivered = decide(policies, facts_of(*call))
+    final = reference.decided(files, *call, args is not None and "\\u0000" in json.dumps(args))
+    came = last.effect, last.released, delivered.args
+    return None if final == came else {"reference decided": final, "engine decided": came}
 
 
 def difference(reference, policies, files, call):
@@ -162,6 +182,8 @@ def difference(reference, policies, files, call):
     verdict = judged(policies, *call)
     named = [hit for hit in verdict.hits if (hit.policy, hit.rule) == (verdict.policy, verdict.rule)]
     weights = [reference.weight({"effect": hit.effect, "error": hit.error, "rule": hit.rule}) for hit in named]
+    if any(hit.effect == "redact" for hit in verdict.hits) and (left := difference_of_what_is_left(reference, policies, files, call)):
+        return left
     if tuple(told) == as_judged(verdict) and (not by or reference.weight(by) in weights):
         return None
     return {"reference": told, "engine": as_judged(verdict), "named": (verdict.policy, verdict.rule), "by": by}
@@ -178,13 +200,14 @@ def test_the_engine_and_the_reference_never_differ(reference):
             found = difference(reference, policies, files, call)
             assert found is None, f"seed {seed}, call {call}: {found}\n" + "\n".join(f"# {n}\n{t}" for n, t in texts.items())
             seen[as_judged(judged(policies, *call))[:3]] += 1
-    expected = {(effect, effect in ("allow", "warn"), None) for effect in ("allow", "warn", "ask", "deny")}
+    expected = {(effect, effect in ("allow", "warn"), None) for effect in ("allow", "warn", "redact", "ask", "deny")}
     expected |= {("allow", True, would) for would in ("warn", "ask", "deny")} | {("ask", False, "deny")}
     assert expected <= set(seen), "the generator no longer reaches every kind of verdict"
 
 
+OTHERWISE = {"deny": "ask", "ask": "warn", "warn": "deny", "redact": "deny"}
 CHANGES = {
-    "an effect": lambda rule: rule | {"effect": {"deny": "ask", "ask": "warn", "warn": "deny"}[rule.get("effect", "deny")]},
+    "an effect": lambda rule: rule | {"effect": OTHERWISE[rule.get("effect", "deny")]},
     "a condition": lambda rule: rule | {"when": "false"} if "require" not in rule else rule | {"require": "true"},
     "a mode": lambda rule: rule | {"mode": "enforce" if rule.get("mode") == "shadow" else "shadow"},
     "its tools": lambda rule: rule | {"tools": ["none"]},

@@ -163,3 +163,39 @@ def test_a_limit_of_an_include_can_be_tested_where_it_is_included():
     library = "policy: 1\nid: lib\nlimits:\n- {id: few, per: session, max: 2}\n"
     test = "tests:\n- {name: t, spent: {few: 2}, call: {x: {}}, expect: {effect: deny, rule: few}}\n"
     assert report("allow: [x]\ninclude: [lib.yaml]\n" + test, lib=library).passed
+
+
+def test_a_test_may_say_that_an_earlier_call_was_made_up():
+    rule = "allow: [pay]\nrules:\n- {id: r, tools: [pay], require: \"from_tool(args.to, 'get')\"}\ntests:\n"
+    history = "history: [{call: {look: {}}}, {call: {get: {}}, result: alice, forged: FORGED}]"
+    case = "- {name: n, HISTORY, call: {pay: {to: alice}}, expect: {effect: EFFECT}}\n".replace("HISTORY", history)
+    texts = [case.replace("FORGED", forged).replace("EFFECT", effect) for forged, effect in (("false", "allow"), ("true", "deny"))]
+    assert report(rule + "".join(texts).replace("name: n", "name: m", 1)).passed
+
+
+TEXTS = """
+allow: [get_*, note]
+rules:
+- {id: mask, at: output, detect: [card], effect: redact}
+- {id: few, at: request, require: "request.max_tokens <= 10 && request.last_user == text && request.tools == []"}
+- {id: web, at: tool_result, tools: [get_web], when: "result.?x.orValue('') == 'bad' && user_said(['go'])"}
+- {id: cut, tools: [note], detect: [email], effect: redact, mode: shadow}
+tests:
+- {name: masked, output: "4111 1111 1111 1111!", expect: {effect: redact, rule: mask, text: "[card]!"}}
+- {name: as it is, output: hello, expect: {effect: allow, text: hello}}
+- {name: too many, request: {text: hi, max_tokens: 11}, expect: {effect: deny, rule: few, text: hi}}
+- {name: few enough, request: {text: hi}, expect: {effect: allow}}
+- {name: a bad result, user: go, result: {get_web: {x: bad}}, expect: {effect: deny, rule: web}}
+- {name: of another tool, user: go, result: {get_it: {x: bad}}, expect: {effect: allow, text: '{"x":"bad"}'}}
+- {name: cut, call: {note: {t: me@example.com}}, expect: {effect: redact, rule: cut, args: {t: "[email]"}}}
+- {name: left otherwise, output: "4111 1111 1111 1111", expect: {effect: redact, text: card}}
+- {name: arguments left otherwise, call: {note: {t: me@example.com}}, expect: {effect: redact, args: {t: ""}}}
+"""
+
+
+def test_texts_and_redacted_calls_are_tested_like_calls():
+    found = report(TEXTS)
+    assert [result.passed for result in found.results] == [True] * 7 + [False] * 2
+    assert found.results[7].said == 'expected "card" to be left, got "[card]"'
+    assert found.results[8].said == 'expected {"t":""} to be left, got {"t":"[email]"}'
+    assert found.not_hit == ()

@@ -429,11 +429,17 @@ HOW = "policy: 1\nid: {}\nagents: [a]\nallow: [get]\n"
 @pytest.mark.parametrize(
     ("texts", "tool", "how"),
     [
-        (["rules:\n- {id: r, tools: [get]}\n"], "get", "explain"),
+        (["rules:\n- {id: r, tools: [get]}\n"], "get", "steer"),
+        (["on_deny: explain\nrules:\n- {id: r, tools: [get]}\n"], "get", "explain"),
+        (["on_deny: explain\n", ""], "put", "explain"),
+        (["limits:\n- {id: l, tools: [get], per: user, max: 0}\n"], "get", "explain"),
+        (["on_deny: error\nlimits:\n- {id: l, tools: [get], per: user, max: 0}\n"], "get", "error"),
+        (["", "rules:\n- {id: r, tools: [get], on_deny: error}\n"], "get", "error"),
         (["on_deny: steer\nrules:\n- {id: r, tools: [get]}\n"], "get", "steer"),
         (["on_deny: steer\nrules:\n- {id: r, tools: [get], on_deny: error}\n"], "get", "error"),
         (["on_deny: steer\nrules:\n- {id: r, tools: [get], on_deny: explain}\n"], "get", "explain"),
-        (["rules:\n- {id: r, tools: [get], on_deny: steer}\n"], "put", "explain"),
+        (["rules:\n- {id: r, tools: [get], on_deny: error}\n"], "put", "steer"),
+        (["on_deny: explain\nrules:\n- {id: r, tools: [get], on_deny: steer}\n"], "put", "explain"),
         (["on_deny: error\n"], "put", "error"),
     ],
 )
@@ -441,7 +447,6 @@ def test_what_a_denial_does_is_said_by_the_rule_that_decides_or_its_file(policie
     loaded = policies(*(HOW.format(f"p{i}") + text for i, text in enumerate(texts)))
     verdict = evaluate(loaded, facts(tool, agent="a"))
     assert (verdict.effect, verdict.on_deny) == ("deny", how)
-    assert loaded.reacts("a") is ("steer" in texts[0] or "error" in texts[0])
     assert not loaded.reacts("b")
 
 
@@ -450,6 +455,42 @@ def test_what_a_denial_by_an_included_file_does_is_said_there_or_by_the_file_tha
     top = HOW.format("top") + "on_deny: steer\ninclude: [lib.yaml]\n"
     assert evaluate(policies(top, lib=library.format("")), facts("get", agent="a")).on_deny == "steer"
     assert evaluate(policies(top, lib=library.format("on_deny: error\n")), facts("get", agent="a")).on_deny == "error"
+
+
+def test_of_several_policies_the_fewest_denials_end_a_session_and_only_where_they_are_in_force(policies):
+    library = "policy: 1\nid: lib\ndenials: {end_session_after: 3}\n"
+    tops = [HOW.format("p0") + "denials: {end_session_after: 5}\n", HOW.format("p1") + "include: [lib.yaml]\n"]
+    shadow = HOW.format("p2") + "mode: shadow\ndenials: {end_session_after: 1}\n"
+    assert policies(*tops, shadow, lib=library).ends_session_after("a") == 3
+    assert policies(tops[0], shadow).ends_session_after("a") == 5
+    assert policies(shadow, HOW.format("p3")).ends_session_after("a") is None
+    assert policies(tops[0]).ends_session_after("b") is None
+
+
+STRICTER = [(("explain", "steer"), "explain"), (("steer", "error"), "error"), (("error", "explain"), "error")]
+
+
+@pytest.mark.parametrize(("words", "how"), STRICTER)
+def test_of_what_two_policies_say_about_a_file_they_both_include_the_stricter_word_counts(policies, facts, words, how):
+    library = "policy: 1\nid: lib\nrules:\n- {id: r, tools: [get]}\n"
+    tops = [HOW.format(f"p{i}") + f"on_deny: {word}\ninclude: [lib.yaml]\n" for i, word in enumerate(words)]
+    assert evaluate(policies(*tops, lib=library), facts("get", agent="a")).on_deny == how
+    assert evaluate(policies(*reversed(tops), lib=library), facts("get", agent="a")).on_deny == how
+
+
+@pytest.mark.parametrize(
+    ("text", "reacts"),
+    [
+        ("", True),
+        ("on_deny: explain\n", False),
+        ("on_deny: explain\nrules:\n- {id: r, tools: [get], on_deny: error}\n", True),
+        ("on_deny: explain\nlimits:\n- {id: l, per: user, max: 1, on_deny: steer}\n", True),
+        ("default: ask\nrules:\n- {id: r, tools: [get], effect: ask}\nlimits:\n- {id: l, per: user, max: 1}\n", False),
+    ],
+)
+def test_answers_are_kept_back_only_where_some_denial_does_more_than_explain(policies, text, reacts):
+    loaded = policies(HOW.format("p") + text)
+    assert [loaded.reacts("a"), loaded.reacts("a"), loaded.reacts("b")] == [reacts, reacts, False]
 
 
 def test_a_conversation_is_verified_where_a_policy_in_force_or_what_it_includes_says_so(policies):

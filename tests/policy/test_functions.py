@@ -7,7 +7,6 @@ from hypothesis import strategies as st
 from gateway.policy import functions
 from gateway.policy.functions import (
     FUNCTIONS,
-    LATER,
     MAX_PIECES,
     host,
     lower_ascii,
@@ -113,8 +112,20 @@ def test_no_function_of_one_text_makes_it_longer(text):
             continue
 
 
-def test_no_function_is_both_there_and_announced_for_later():
-    assert not LATER & FUNCTIONS.keys()
+@pytest.mark.parametrize(
+    ("value", "names", "found"),
+    [
+        ("pay 4111 1111 1111 1111", "card", ["card"]),
+        ({"to": {"deep": ["x", "me@example.com"]}, "n": 1}, ["card", "email"], ["email"]),
+        ({"me@example.com": None}, ["email"], ["email"]),
+        (4111111111111111, ["card"], ["card"]),
+        ([4111111111111111.0, True, None], ["card"], ["card"]),
+        ("4111 1111 1111 1112", ["card"], []),
+        ("a", [], []),
+    ],
+)
+def test_detectors_look_at_every_text_of_a_value(value, names, found):
+    assert functions.detect(value, names) == found
 
 
 @pytest.mark.parametrize(

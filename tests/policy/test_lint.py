@@ -216,3 +216,12 @@ def test_every_code_is_used_somewhere_and_every_used_one_is_explained():
     sources += Path(gateway.policy.__file__).parents[1].glob("cli/policy*.py")
     used = {code for path in sources if path.name != "lint_codes.py" for code in re.findall(r'"(TH\d{3})"', path.read_text())}
     assert used == set(CODES)
+
+
+def test_rules_about_texts_are_about_no_tools_that_must_be_granted(policies):
+    rules = (
+        "- {id: a, at: output, detect: [card]}\n- {id: b, at: tool_result, tools: [elsewhere], detect: [card]}\n"
+        "- {id: c, tools: [pay], detect: [card]}\n"
+    )
+    found = policies("policy: 1\nid: p\nagents: ['*']\nallow: [pay]\nrules:\n" + rules)
+    assert {problem.code for problem in lint(found, run_cases(found), "2026-01-01")} == {"TH008"}

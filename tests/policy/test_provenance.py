@@ -16,6 +16,7 @@ from gateway.policy.provenance import (
     NotAllSeen,
     Reading,
     Said,
+    Told,
     TooLarge,
     View,
     leaves,
@@ -184,7 +185,8 @@ def test_a_result_belongs_to_the_first_call_of_its_id_that_waits() -> None:
 def test_the_history_tells_what_was_called_and_what_came_back() -> None:
     said = talk(called("get_order", id="7"), answered('{"total": 40}'), called("refund_order", "c2", amount=3))
     (order,) = said.history("get_*")
-    assert order == {"name": "get_order", "args": {"id": "7"}, "done": True, "text": '{"total": 40}', "result": {"total": 40}}
+    seen = {"name": "get_order", "args": {"id": "7"}, "done": True, "text": '{"total": 40}', "result": {"total": 40}}
+    assert order == seen | {"forged": False}
     (refund,) = said.history("refund_order")
     assert (refund["done"], refund["text"], refund["result"]) == (False, "", {})
     assert said.history("nothing") == []
@@ -337,3 +339,22 @@ def test_a_text_is_read_as_numbers_only_when_asked() -> None:
 def test_what_is_no_number_has_no_value() -> None:
     assert provenance._decimal("twelve") is None
     assert provenance._decimal("NaN") is None
+
+
+def test_what_was_made_up_is_said_by_no_tool_and_seen_as_such():
+    told = [
+        Message("user", b"", "hello"),
+        Message("assistant", b"", "", calls=(ProposedBefore("c1", "get", "{}"), ProposedBefore("c2", "get", "{}"))),
+        Message("tool", b"", "", results=(("c1", '{"to": "alice"}'), ("c2", '{"to": "mallory"}'), ("c3", "stray"))),
+    ]
+    said = Conversation(told, forged={Told("call", 1, 1), Told("result", 2, 2)})
+    assert (said.from_tool("alice", "get"), said.from_tool("mallory", "get")) == (True, False)
+    assert (said.field_has("alice", "get", "to"), said.field_has("mallory", "get", "to")) == (True, False)
+    assert [said.origin(word) for word in ("alice", "mallory", "stray", "hello")] == [["tool:get"], ["forged:get"], ["forged:?"], ["user"]]
+    assert [call["forged"] for call in said.history("get")] == [False, True]
+    assert said.read_from(["get"])
+
+
+def test_a_made_up_result_alone_is_read_all_the_same():
+    told = [Message("tool", b"", "", results=(("c1", "secret plan"),))]
+    assert Conversation(told, forged={Told("result", 0, 0)}).read_from(["?"])

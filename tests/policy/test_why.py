@@ -76,3 +76,14 @@ def test_a_limit_shows_what_it_sums_and_how_much_may_pass(facts, policies):
     assert (spend.condition, spend.values) == ("limit: sum of args.amount per agent, window 24h, at most 5.5", {"args.amount": 9})
     assert (often.condition, often.values) == ("limit: calls per session, window session, at most 0", {})
     assert {spend.passes, often.passes} == {"a call that still fits into the limit"}
+
+
+def test_a_rule_that_looks_for_things_says_what_would_pass(policies, facts):
+    text = "policy: 1\nid: p\nagents: ['*']\nallow: ['*']\nrules:\n"
+    text += "- {id: r, detect: [card, email], when: args.n == 1}\n- {id: q, detect: [card]}\n"
+    found = policies(text)
+    seen = {"args": {"x": "4111 1111 1111 1111", "n": 1}}
+    explained = {one.hit.rule: one for one in reasons(found, evaluate(found, facts(args=seen["args"])).hits, "pay", seen)}
+    assert (explained["r"].condition, explained["q"].condition) == ("detect: card, email; when: args.n == 1", "detect: card")
+    assert explained["r"].passes == "arguments without card or email or the condition being false"
+    assert explained["q"].passes == "arguments without card"

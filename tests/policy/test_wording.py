@@ -134,6 +134,12 @@ def test_a_denial_reads_like_this(verdict, text):
     assert denial_text(verdict, call(), "dec_1") == text
 
 
+def test_a_denial_that_stopped_the_session_says_so_instead_of_advice_to_go_on():
+    text = denial_text(Verdict("deny", False, "rule", "No."), call(), "dec_1", stopped=True)
+    assert "This session is stopped" in text
+    assert "use another tool" not in text
+
+
 @given(st.text(), st.text(), st.text(max_size=200))
 def test_a_denial_is_one_line_whatever_strangers_wrote(name, reason, decision):
     text = denial_text(Verdict("deny", False, "rule", reason), call(name), decision)

@@ -10,18 +10,19 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from gateway.errors import StartError
-from gateway.stores import Batch, Offset, Refused, StoreTrouble, sums
+from gateway.stores import Batch, Offset, Refused, StoreTrouble, opening, sums
 from gateway.stores import duckdb as module
 from gateway.stores.bodies import CONTENT
 from gateway.stores.duckdb import Ledger
 from gateway.stores.fold import COLUMNS
 from gateway.stores.memory import MemoryStore
-from gateway.trace.record import Ended, PolicyLoaded, PolicyRow, Record
+from gateway.trace.record import Ended, HeardRow, PolicyLoaded, PolicyRow, Record
 
 
 @pytest.fixture
@@ -428,6 +429,11 @@ def test_read_only_needs_a_ledger_of_this_schema(tmp_path: Path, make: Any) -> N
         Ledger(path, read_only=True)
 
 
+def test_no_two_migrations_have_one_number() -> None:
+    numbers = [int(file.name.split("_")[0]) for file in opening.migrations()]
+    assert len(set(numbers)) == len(numbers)
+
+
 def test_a_migration_that_fails_refuses_the_start_and_keeps_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     bad = tmp_path / "0003_bad.sql"
     bad.write_text("CREATE TABLE half (x INTEGER); SELEC")
@@ -474,3 +480,15 @@ def test_the_tables_hold_every_field_of_the_records(ledger: Ledger) -> None:
         assert set(names) == set(ledger._types[table]), table
     for table, names in CONTENT.items():
         assert set(names) == set(ledger._contents._types[table]), table
+
+
+def test_what_a_rule_said_of_a_text_is_a_row_beside_those_about_calls(ledger: Ledger, make: Any) -> None:
+    segment = make.segment()
+    heard = HeardRow(f"{5:032x}", 9, "request", "messages[1]", "p", "mask", "redact", "enforce", False, "", 4, "card", "redacted", "ab")
+    ended = msgspec.structs.replace(make.ended(5, calls=[make.call(1, 5, released=False)]), heard=(heard,))
+    ledger.apply([make.batch(segment, [make.booted(segment), ended])])
+    found = rows(ledger, "SELECT hook, decision_id, path, rule, detector, action, original FROM rule_hits ORDER BY hook")
+    assert found == [
+        ["request", "", "messages[1]", "mask", "card", "redacted", "ab"],
+        ["tool_call", "dec_1", None, "no-strangers", None, None, None],
+    ]

@@ -13,9 +13,10 @@ def test_a_month_begins_with_its_first_microsecond():
     assert end_of("2026-12") - end_of("2026-11") == 31 * DAY_US
 
 
-@pytest.mark.parametrize(
-    ("at", "month"), [(0, FIRST_MONTH), (-(10**30), FIRST_MONTH), (10**30, LAST_MONTH), (4_102_444_800_000_000, LAST_MONTH)]
-)
+OUTSIDE = [(0, FIRST_MONTH), (-(10**30), FIRST_MONTH), (10**30, LAST_MONTH), (4_102_444_800_000_000, LAST_MONTH)]
+
+
+@pytest.mark.parametrize(("at", "month"), OUTSIDE)
 def test_what_lies_outside_is_at_the_edge(at, month):
     assert month_of(at) == month
 

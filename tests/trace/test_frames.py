@@ -191,6 +191,17 @@ def test_a_tail_of_zeros_left_by_a_power_cut_is_torn() -> None:
     assert (seen.next, seen.head, seen.damage) == (len(whole), head, "torn")
 
 
+@pytest.mark.parametrize("written", [1, 3, 8, 39, 41, 60, 200])
+@pytest.mark.parametrize("more", [b"", b"z" * 500])
+def test_a_frame_whose_later_sectors_a_power_cut_left_as_zeros_is_torn(written: int, more: bytes) -> None:
+    whole, _, head = segment([Parts(b"x")])
+    raw, next_head = frame(head, Parts(b"y" * 400))
+    lost = len(raw) - written + len(frame(next_head, Parts(more))[0])
+    assert scan(whole + raw[:written] + bytes(lost), 0, GENESIS).damage == "torn"
+    assert scan(whole + raw[:-100] + bytes(100), 0, GENESIS).damage == "corrupt"
+    assert scan(whole + raw[:written] + bytes(lost) + b"z", 0, GENESIS).damage == "corrupt"
+
+
 def test_a_length_over_the_limit_is_damage_at_once_and_not_a_wait() -> None:
     whole, _, head = segment([Parts(b"x")])
     raw, _ = frame(head, Parts(b"y" * 100))

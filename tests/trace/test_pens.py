@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.trace.pens import Span, pens
+from gateway.trace.pens import Span, everything, pens
 from gateway.trace.redact import Redactor
 
 OWN = "sk-canary-0123456789"
@@ -139,3 +139,14 @@ def test_a_reason_that_quotes_only_the_beginning_of_an_argument_does_not_in_meta
     value = "the quick brown fox jumps over the lazy dog"
     told = METADATA.told(f"said {value[:20]}… and more… or", [value])
     assert re.fullmatch(r"said \[hmac:[0-9a-f]{8}\]… and more… or", told)
+
+
+def test_all_detectors_look_and_say_which_found_what():
+    text = "card 4111 1111 1111 1111, ssn 123-45-6789, mail ada@example.com, key ghp_0123456789abcdefghijABCDEFGHIJ012345"
+    found = {span.detector: text[span.start : span.end] for span in everything(text)}
+    assert found["card"] == "4111 1111 1111 1111"
+    assert found["ssn"] == "123-45-6789"
+    assert found["email"] == "ada@example.com"
+    assert found["secret"].startswith("ghp_")
+    clean = pens(Redactor([]), everything, b"k")["redacted"].body(json.dumps({"text": text}))
+    assert all(value not in clean for value in found.values())

@@ -7,7 +7,7 @@ import json
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.trace.redact import Redactor
+from gateway.trace.redact import PROVIDER_KEY, VIRTUAL_KEY, Redactor
 
 SECRET = "sk-canary-0123456789"
 KEY = "th_abcdefgh_" + "A" * 43
@@ -114,3 +114,18 @@ def test_escapes_without_a_secret_are_left_as_they_are(text):
 def test_escapes_in_more_layers_than_anybody_reads_are_left_as_they_are():
     written = b'"' + b"\\" * 64 + b'u0073k-canary"'
     assert Redactor([SECRET]).data(written) == written
+
+
+def test_places_of_secrets_are_told_with_what_takes_them():
+    redactor = Redactor(["made-up-secret", "up-secret-longer"])
+    own = "th_abcdefgh_" + "a" * 43
+    text = f"{own} made-up-secret-longer"
+    assert redactor.spans(text) == [(0, 55, VIRTUAL_KEY), (56, 70, PROVIDER_KEY), (61, 77, PROVIDER_KEY)]
+    assert redactor.spans("nothing") == []
+    assert redactor.longest == 55
+
+
+def test_what_could_be_the_beginning_of_a_secret_is_counted_from_four_characters_on():
+    redactor = Redactor(["made-up-secret", "made-mademade"])
+    expected = {"mad": 0, "x made": 4, "made-up-s": 9, "made-made": 9, "made-x": 0, "th_": 0, "th_a": 4, "path_to": 5, "th_a b": 0}
+    assert {text: redactor.begun(text) for text in expected} == expected

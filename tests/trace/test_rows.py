@@ -10,7 +10,19 @@ from gateway.exchange import Answer, Call, Caller, Exchange, Finding, Message, R
 from gateway.policy import load
 from gateway.prompt.fingerprint import fingerprint
 from gateway.trace.redact import Redactor
-from gateway.trace.rows import Links, Priced, Scribe, Seen, policy_row
+from gateway.trace.rows import (
+    Links,
+    Priced,
+    Scribe,
+    Seen,
+    about_approval,
+    about_call,
+    about_exchange,
+    about_feedback,
+    about_message,
+    about_prompt,
+    policy_row,
+)  # fmt: skip
 
 SECRET = "sk-canary-0123456789"
 
@@ -294,3 +306,9 @@ def test_sizes_and_hashes_are_not_sealed_and_nothing_stays_nothing():
         exchange(), provider="p", durability="commit", priced=Priced(), links=Links()
     )
     assert empty.input_preview == ""
+
+
+def test_what_is_sealed_is_sealed_about_one_row_and_no_other():
+    abouts = [about_message("1"), about_prompt("1"), about_call("1"), about_exchange("1"), about_approval("1"), about_feedback("1")]
+    assert len(set(abouts)) == 6
+    assert about_message("1") != about_message("2")

@@ -62,3 +62,7 @@ def test_its_work_grows_with_the_text_and_not_with_its_square(piece: str) -> Non
     """A hundred kilobytes of what a pattern begins with are looked at in the time a test takes."""
     for text in (piece * (100_000 // len(piece)), "Action" + piece * (100_000 // len(piece)) + '"arguments"'):
         assert text_calls.check(text, TOOLS) == ()
+
+
+def test_where_no_tool_is_declared_no_text_is_a_call_of_one() -> None:
+    assert text_calls.check("Action: run_shell", ()) == ()

@@ -14,15 +14,21 @@ import msgspec
 import pytest
 
 from gateway.config import Approvals
+from gateway.errors import JournalUnavailable
+from gateway.question.office import Office
+from gateway.question.snapshots import Snapshot, Snapshots
+from gateway.question.wire import Question, Reply
 from gateway.state.sqlite_approvals import SqliteApprovals
 from gateway.stores import Answer, Refused
 from gateway.stores.duckdb import Ledger
+from gateway.trace.record import Asked, Record
 from gateway.web import admin
 from gateway.web.admin import Status
 from gateway.web.approvals import ApprovalsDesk
 from gateway.web.tail import Tail
 
 TOKEN = "tha_" + "x" * 40
+OFFICE = Office()
 HEADERS = {"authorization": f"Bearer {TOKEN}"}
 
 
@@ -33,6 +39,8 @@ class Desk:
         self.ledger = ledger
         self.now = Status(ready=True, lag_bytes=0, records=3, ledger="v")
         self.past: list[tuple[str, bytes]] = []
+        self.written: list[Record] = []
+        self.full = False
         self.tails: list[Tail] = []
         self.approvals = SqliteApprovals(Path(tempfile.mkdtemp()) / "state.sqlite")
 
@@ -41,6 +49,20 @@ class Desk:
 
     def query(self, sql: str, limit: int, params: Mapping[str, Any] | None = None) -> Answer:
         return self.ledger.query(sql, limit, params)
+
+    def ask(self, question: Question) -> Reply:
+        return OFFICE.ask(self.ledger, question)
+
+    def snapshot(self, since: str | None = None, *, parquet: bool = False) -> Snapshot:
+        return Snapshots(Path(tempfile.mkdtemp())).make(self.ledger, self.ledger.views(), since=since, parquet=parquet)
+
+    async def write(self, record: Record) -> None:
+        if self.full:
+            raise JournalUnavailable("no space left on device")
+        self.written.append(record)
+
+    def views(self) -> Mapping[str, Mapping[str, str]]:
+        return self.ledger.views()
 
     def subscribe(self) -> Tail:
         tail = Tail(asyncio.get_running_loop(), self.tails.remove)
@@ -57,6 +79,7 @@ class Desk:
 def ledger(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ledger]:
     opened = Ledger(tmp_path_factory.mktemp("ledger") / "ledger.duckdb")
     yield opened
+    OFFICE.close()
     opened.close()
 
 
@@ -94,6 +117,7 @@ def test_not_ready_is_503_and_says_what_is_wrong(desk: Desk) -> None:
 
 
 GUARDED = [("POST", "/sql"), ("GET", "/tail"), ("GET", "/queries"), ("GET", "/queries/latest_decisions")]
+GUARDED += [("GET", "/views"), ("POST", "/snapshots")]
 GUARDED += [("GET", "/approvals"), ("GET", "/approvals/apr_1"), ("POST", "/approvals/apr_1/approve"), ("POST", "/approvals/apr_1/deny")]
 
 
@@ -243,12 +267,12 @@ def test_a_quiet_tail_says_that_it_is_alive(desk: Desk, monkeypatch: pytest.Monk
 def test_a_slow_question_does_not_keep_others_from_health(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     released = threading.Event()
 
-    def slow_query(*_: object) -> Answer:
+    def slow_answer(*_: object) -> Reply:
         released.wait(10)
-        return Answer([], [], [], False, 0)
+        return Reply(b"{}", 0, truncated=False)
 
     async def go() -> list[int]:
-        monkeypatch.setattr(desk, "query", slow_query)
+        monkeypatch.setattr(desk, "ask", slow_answer)
         transport = httpx.ASGITransport(admin.create(desk, TOKEN, ["127.0.0.1"], ApprovalsDesk(desk.approvals, Approvals(), lambda: 1)))
         async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1", headers=HEADERS) as client:
             slow = [asyncio.create_task(client.post("/sql", json={"sql": "x"})) for _ in range(admin.QUERIES_AT_ONCE + 2)]
@@ -268,3 +292,86 @@ def test_queries_are_read_with_title_and_parameters(tmp_path: Path) -> None:
     assert list(found) == ["full", "plain"]
     assert (found["full"].title, found["full"].params) == ("Full", {"days": "7", "agent": "%"})
     assert (found["plain"].title, found["plain"].params) == ("plain", {})
+
+
+@pytest.mark.parametrize(
+    ("accept", "kind"),
+    [
+        ("", "application/json"),
+        ("*/*", "application/json"),
+        ("text/csv", "text/csv; charset=utf-8"),
+        ("text/html, application/vnd.apache.parquet;q=0.5, text/csv;q=0.1", "application/vnd.apache.parquet"),
+        ("application/vnd.apache.arrow.stream", "application/vnd.apache.arrow.stream"),
+        ("text/csv;q=nonsense, application/json;q=0.1", "application/json"),
+    ],
+)
+def test_an_answer_comes_in_the_form_that_is_wanted(desk: Desk, accept: str, kind: str) -> None:
+    answer = send(desk, "POST", "/sql", headers={**HEADERS, "accept": accept}, json={"sql": "SELECT * FROM range(3)", "limit": 2})
+    assert answer.status_code == 200
+    assert answer.headers["content-type"] == kind
+    assert (answer.headers["tollhouse-rows"], answer.headers["tollhouse-truncated"]) == ("2", "true")
+    assert answer.headers["x-content-type-options"] == "nosniff"
+    assert ("attachment" in answer.headers.get("content-disposition", "")) == (kind != "application/json")
+
+
+@pytest.mark.parametrize("accept", ["text/html", "text/csv;q=0"])
+def test_a_form_nobody_can_make_is_said(desk: Desk, accept: str) -> None:
+    answer = send(desk, "POST", "/sql", headers={**HEADERS, "accept": accept}, json={"sql": "SELECT 1"})
+    assert answer.status_code == 406
+    assert "text/csv" in answer.json()["error"]["message"]
+
+
+@pytest.mark.parametrize(
+    ("sql", "position", "line"),
+    [
+        ("SELECT agent\nFROM nowhere", 18, "LINE 2: FROM nowhere"),
+        ("SELECT '🦀',\n  getenv('HOME')", 14, "LINE 2:   getenv('HOME')"),
+        ("SELECT 1,\n\n 2 +", 15, "LINE 3:  2 +"),
+        ("SELEC 1", 0, "LINE 1: SELEC 1"),
+        ("SELECT *\nFROM calls\nWHERE nope = 1", None, "LINE 3: WHERE nope = 1"),
+    ],
+)
+def test_an_error_points_at_its_place(desk: Desk, sql: str, position: int | None, line: str) -> None:
+    error = send(desk, "POST", "/sql", json={"sql": sql}).json()["error"]
+    assert error.get("position") == position
+    assert line in error["message"]
+    if line:
+        shown, caret = error["message"].split(line)[1].split("\n")[:2]
+        assert shown == ""
+        at = len(caret) - 1 - len("LINE 1: ")
+        assert 0 <= at <= len(sql.split("\n")[int(line[5]) - 1])
+
+
+def test_what_can_be_asked_about_is_listed_with_its_columns_and_types(desk: Desk) -> None:
+    views = send(desk, "GET", "/views").json()["views"]
+    assert set(views) == desk.ledger._catalogue.public
+    assert list(views["calls"].items())[:3] == [("exchange_id", "VARCHAR"), ("id", "VARCHAR"), ("decided_at", "TIMESTAMP")]
+    assert views["cost_daily"]["cost"].startswith("DECIMAL")
+
+
+def test_every_question_is_on_record_with_its_outcome(desk: Desk) -> None:
+    for sql in ("SELECT * FROM range(3)", "DROP TABLE calls", "SELECT * FROM duckdb_settings()"):
+        send(desk, "POST", "/sql", json={"sql": sql, "limit": 2})
+    asked = [each.question for each in desk.written if isinstance(each, Asked)]
+    assert [(each.outcome, each.row_count, each.truncated) for each in asked] == [
+        ("answered", 2, True), ("sql_error", None, None), ("sql_refused", None, None),
+    ]  # fmt: skip
+    assert asked[0].sql == "SELECT * FROM range(3)"
+    assert asked[0].elapsed_us is not None
+    assert asked[0].elapsed_us > 0
+
+
+def test_no_answer_leaves_that_is_not_on_record(desk: Desk) -> None:
+    desk.full = True
+    answer = send(desk, "POST", "/sql", json={"sql": "SELECT 1"})
+    assert (answer.status_code, answer.json()["error"]["code"]) == (503, "audit_unavailable")
+
+
+def test_a_snapshot_is_made_where_the_book_keeps_them(desk: Desk) -> None:
+    made = send(desk, "POST", "/snapshots", json={"since": "2026-01-01"}).json()
+    assert Path(made["path"]).is_file()
+    assert send(desk, "POST", "/snapshots", content=b"").status_code == 200
+    assert (Path(send(desk, "POST", "/snapshots", json={"parquet": True}).json()["path"]) / "calls.parquet").is_file()
+    assert send(desk, "POST", "/snapshots", json={"since": "no time"}).json()["error"]["code"] == "bad_since"
+    for wrong in ({"since": 1}, {"out": "/etc/passwd"}, []):
+        assert send(desk, "POST", "/snapshots", json=wrong).status_code == 400

@@ -1,0 +1,40 @@
+"""`tollhouse encryption`: master keys are made and changed."""
+
+from __future__ import annotations
+
+import base64
+import os
+import secrets
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from gateway.config import DEFAULT_FILE, read
+from gateway.errors import StartError
+from gateway.installation import open_vault
+from gateway.sealing import KEY, CannotOpen
+
+app = typer.Typer(help="Make and change the master keys that protect encrypted content.", no_args_is_help=True)
+
+
+@app.command()
+def key() -> None:
+    """Print a new master key: 32 random bytes in base64. Keep it where the settings' encryption.keys says, apart from the data."""
+    typer.echo(base64.b64encode(secrets.token_bytes(KEY)).decode())
+
+
+@app.command()
+def rewrap(
+    config: Annotated[Path | None, typer.Option(help=f"Settings file. Default: {DEFAULT_FILE} in this folder.")] = None,
+    data: Annotated[str | None, typer.Option(help="Data folder. Default: the settings file's.")] = None,
+) -> None:
+    """Wrap every data key by the first master key. After that the others can be deleted; backups they protected are unreadable then."""
+    file = config or (Path(DEFAULT_FILE) if Path(DEFAULT_FILE).is_file() else None)
+    vault = open_vault(read(file, os.environ, {"data": data}))
+    if vault is None:
+        raise StartError("the settings name no 'encryption:'; add it, with the new master key as the first line of what 'keys' names")
+    try:
+        typer.echo(f"{vault.rewrap()} data keys wrapped anew; the master keys after the first are needed no longer.")
+    except CannotOpen as error:
+        raise StartError(f"nothing opens {error}; add the master key that wrapped it as a further line") from error

@@ -1,0 +1,37 @@
+"""`tollhouse erase`: makes content of a tenant, or of one user of it, unreadable for good."""
+
+from __future__ import annotations
+
+import getpass
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from gateway.cli.asking import call, data_folder
+from gateway.cli.visible import visible
+
+
+def erase(
+    tenant: Annotated[str, typer.Option(help="team:<name>, or agent:<name> where the agent's keys name no team.")],
+    user: Annotated[str | None, typer.Option(help="Only this user's. Default: everybody's of the tenant.")] = None,
+    why: Annotated[str, typer.Option(help="Why; written down.")] = "",
+    by: Annotated[str | None, typer.Option(help="Who erases. Default: your user name on this machine.")] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask: it cannot be taken back.")] = False,
+    data: Annotated[Path | None, typer.Option(help="Data folder. Default: TOLLHOUSE_DATA or .tollhouse.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Machine-readable output.")] = False,
+) -> None:
+    """Drop the keys under which a tenant's content is encrypted. What was decided and what it cost stays on record."""
+    folder = data_folder(data)
+    whose = f"of {visible(user)} in {visible(tenant)}" if user is not None else f"of all of {visible(tenant)}"
+    if not yes:
+        typer.confirm(f"The content {whose} cannot be read by anybody afterwards. Go on?", abort=True)
+    body = {"tenant": tenant, "user": user, "by": by or getpass.getuser(), "why": why}
+    done = call(folder, "POST", "/erase", json=body)
+    if as_json:
+        typer.echo(json.dumps(done))
+        return
+    typer.echo(f"{len(done['keys'])} keys dropped; the content {whose} is unreadable. Record {done['id']}.")
+    warning = "A backup of data-keys.sqlite from before brings it back while its master key exists: delete it, or change the master key."
+    typer.echo(warning, err=True)

@@ -1,0 +1,218 @@
+"""`tollhouse export`: rows, traces and datasets leave the book as files, or as OpenTelemetry spans to a collector.
+
+Over the running gateway's admin plane, which puts each export on record; the formats are made here.
+"""
+
+from __future__ import annotations
+
+import getpass
+import json
+from collections.abc import Iterator
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import httpx
+import typer
+
+from gateway.cli.asking import admin_client, ask, data_folder, refusal
+from gateway.cli.since import moment
+from gateway.errors import GatewayError, StartError
+
+app = typer.Typer(help="Take rows, traces and datasets out of the book.", no_args_is_help=True, invoke_without_command=True)
+
+MOST_ASKED = 10_000
+AT_ONCE = 200
+_CHOOSES = "SELECT id FROM exchanges WHERE state IN ('complete', 'denied') AND operation = 'chat' AND started_at >= $since::TIMESTAMP"
+
+
+class Format(StrEnum):
+    parquet = "parquet"
+    jsonl = "jsonl"
+    otlp = "otlp"
+
+
+Data = Annotated[Path | None, typer.Option(help="Data folder. Default: TOLLHOUSE_DATA or .tollhouse.")]
+Since = Annotated[str | None, typer.Option(help="Only what happened since: 2026-11-01, or 90s, 15m, 24h, 7d ago.")]
+Why = Annotated[str, typer.Option(help="Why; written down.")]
+By = Annotated[str | None, typer.Option(help="Who exports. Default: your user name on this machine.")]
+Param = Annotated[list[str] | None, typer.Option("--param", "-p", help="name=value for a saved query. Repeatable.")]
+
+
+@app.callback()
+def export(
+    context: typer.Context,
+    format: Annotated[Format, typer.Option("--format", help="otlp = spans in OpenTelemetry's names")] = Format.jsonl,  # noqa: A002 - the option's name
+    out: Annotated[str | None, typer.Option(help="File to write; with otlp also http(s)://collector:4318/v1/traces.")] = None,
+    view: Annotated[str, typer.Option(help="Which view: exchanges, calls, feedback, messages, …")] = "exchanges",
+    query: Annotated[str | None, typer.Option(help="A saved query instead of a view.")] = None,
+    since: Since = None,
+    param: Param = None,
+    why: Why = "",
+    by: By = None,
+    data: Data = None,
+) -> None:
+    """Export a view, a saved query, or traces. For SQL of your own: tollhouse sql --format, or 'dataset --sql'."""
+    if context.invoked_subcommand is not None:
+        return
+    if out is None:
+        raise typer.BadParameter("name the file to write", param_hint="--out")
+    folder, asked = data_folder(data), {"by": by or getpass.getuser(), "why": why, **dict(map(_pair, param or ()))}
+    if since is not None:
+        asked["since"] = moment(since)
+    if format is Format.otlp:
+        from gateway.cli import export_otlp
+
+        spans = export_otlp.spans(_rows(folder, "gen_ai_exchanges", asked), _rows(folder, "gen_ai_tool_calls", asked))
+        typer.echo(f"{export_otlp.send(spans, out)} spans to {out}", err=True)
+        return
+    count = _WRITE[format](_reader(folder, query or view, asked), Path(out))
+    typer.echo(f"{count} rows to {out}", err=True)
+
+
+@app.command()
+def dataset(
+    out: Annotated[Path, typer.Option(help="File to write: one example per line (JSONL).")],
+    sql: Annotated[str | None, typer.Option(help="A SELECT whose first column holds ids of exchanges. Default: all answered ones.")] = None,
+    query: Annotated[str | None, typer.Option(help="A saved query instead, of the same kind.")] = None,
+    since: Since = None,
+    param: Param = None,
+    why: Why = "",
+    by: By = None,
+    data: Data = None,
+) -> None:
+    """Write conversations in OpenAI's form, with verdicts and feedback: for evaluation and fine-tuning."""
+    folder = data_folder(data)
+    params = {"since": moment(since or "1970-01-01"), **dict(map(_pair, param or ()))}
+    ids, asked = _chosen(folder, sql, query, params)
+    said = {"by": by or getpass.getuser(), "why": why, "asked": asked}
+    written, left_out = 0, dict.fromkeys(("illegible", "unknown"), 0)
+    with out.open("w", encoding="utf-8") as file:
+        for at in range(0, len(ids), AT_ONCE):
+            for told in _examples(folder, {**said, "ids": ids[at : at + AT_ONCE]}):
+                if "example" in told:
+                    file.write(json.dumps(told["example"], ensure_ascii=False) + "\n")
+                    written += 1
+                else:
+                    left_out[told["left_out"]] += 1
+    typer.echo(f"{written} examples to {out}; left out: {left_out['illegible']} illegible, {left_out['unknown']} unknown", err=True)
+
+
+def _chosen(folder: Path, sql: str | None, query: str | None, params: dict[str, str]) -> tuple[list[str], str]:
+    """(ids of exchanges, the question). Raises GatewayError for a question that is refused or finds more than one answer may have."""
+    if sql and query:
+        raise typer.BadParameter("give --sql or --query, not both")
+    if query:
+        from gateway.web import queries
+
+        known = queries.read_all()
+        if query not in known:
+            raise GatewayError("not_found", "no_such_query", f"no saved query '{query}'; there are {', '.join(known)}")
+        text, given = known[query].sql, {name: params.get(name, default) for name, default in known[query].params.items()}
+    else:
+        text = sql or _CHOOSES
+        given = {name: value for name, value in params.items() if f"${name}" in text}
+    answer = ask(folder, text, MOST_ASKED, given)
+    if answer.truncated:
+        told = f"more than {MOST_ASKED} exchanges; bound the question by --since, or by LIMIT and OFFSET"
+        raise GatewayError("bad_request", "too_many", told)
+    return [str(row[0]) for row in answer.rows], query or text
+
+
+def _examples(folder: Path, body: dict[str, Any]) -> Iterator[Any]:
+    with _client(folder) as client, _asked(client.stream("POST", "/dataset", json=body)) as response:
+        for line in response.iter_lines():
+            yield json.loads(line)
+
+
+def _rows(folder: Path, what: str, asked: dict[str, str]) -> Iterator[dict[str, Any]]:
+    for batch in _reader(folder, what, asked):
+        yield from batch.to_pylist()
+
+
+def _reader(folder: Path, what: str, asked: dict[str, str]) -> Iterator[Any]:
+    """Record batches of Arrow's, as they arrive."""
+    import pyarrow as pa
+
+    with _client(folder) as client, _asked(client.stream("GET", f"/export/{what}", params=asked)) as response:
+        yield from pa.ipc.open_stream(_File(response.iter_bytes()))
+
+
+class _File:
+    """An answer as Arrow reads files."""
+
+    closed = False
+
+    def __init__(self, pieces: Iterator[bytes]) -> None:
+        self._pieces, self._rest = pieces, b""
+
+    def read(self, size: int = -1) -> bytes:
+        while size < 0 or len(self._rest) < size:
+            piece = next(self._pieces, None)
+            if piece is None:
+                break
+            self._rest += piece
+        found, self._rest = (self._rest, b"") if size < 0 else (self._rest[:size], self._rest[size:])
+        return found
+
+
+def _client(folder: Path) -> httpx.Client:
+    client = admin_client(folder)
+    if client is None:
+        raise StartError(f"no gateway is running on {folder}; start it with 'tollhouse up': exports are put on record by it")
+    return client
+
+
+class _asked:  # noqa: N801 - reads as a statement
+    """An answer that is streamed, or the refusal as it was told."""
+
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+
+    def __enter__(self) -> httpx.Response:
+        try:
+            response: httpx.Response = self._stream.__enter__()
+        except httpx.HTTPError as error:
+            told = f"the gateway's admin plane does not answer: {error}; see 'tollhouse status'"
+            raise GatewayError("unavailable", "admin_plane", told) from error
+        if not response.is_success:
+            response.read()
+            raise refusal(response)
+        return response
+
+    def __exit__(self, *error: object) -> None:
+        self._stream.__exit__(*error)
+
+
+def _jsonl(batches: Iterator[Any], out: Path) -> int:
+    count = 0
+    with out.open("w", encoding="utf-8") as file:
+        for batch in batches:
+            for row in batch.to_pylist():
+                file.write(json.dumps(row, ensure_ascii=False, default=str) + "\n")
+                count += 1
+    return count
+
+
+def _parquet(batches: Iterator[Any], out: Path) -> int:
+    import pyarrow.parquet as pq
+
+    count, writer = 0, None
+    for batch in batches:
+        writer = writer or pq.ParquetWriter(out, batch.schema, compression="zstd")
+        writer.write_batch(batch)
+        count += batch.num_rows
+    if writer is None:
+        raise GatewayError("not_found", "nothing_there", "there is nothing to export; a Parquet file needs at least one row")
+    writer.close()
+    return count
+
+
+_WRITE = {Format.jsonl: _jsonl, Format.parquet: _parquet}
+
+
+def _pair(text: str) -> tuple[str, str]:
+    name, sign, value = text.partition("=")
+    if not (name and sign):
+        raise typer.BadParameter("--param wants name=value")
+    return name, value

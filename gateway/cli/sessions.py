@@ -1,0 +1,78 @@
+"""`tollhouse sessions`: sessions that a denial has stopped."""
+
+from __future__ import annotations
+
+import getpass
+import json
+import os
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from gateway import clock
+from gateway.cli.visible import visible
+from gateway.config import DEFAULT_FILE, Settings, read
+from gateway.installation import open_sessions
+from gateway.state import Session
+from gateway.state.sqlite_sessions import SqliteSessions
+
+app = typer.Typer(help="List the sessions that a denial has stopped, and resume them.", no_args_is_help=True)
+
+Data = Annotated[str | None, typer.Option(help="Data folder. Default: TOLLHOUSE_DATA, the settings file's, or .tollhouse.")]
+Json = Annotated[bool, typer.Option("--json", help="Machine-readable output.")]
+_COLUMNS = ("session", "agent", "team", "user", "stopped", "denials", "policy", "rule", "decision")
+
+
+@app.command("list")
+def list_sessions(data: Data = None, as_json: Json = False) -> None:
+    """Show the sessions that are stopped, newest first."""
+    found = [_plain(each) for each in _store(data).every()]
+    if as_json:
+        typer.echo(json.dumps(found))
+        return
+    if not found:
+        typer.echo("No session is stopped.")
+        return
+    table = Table(*_COLUMNS)
+    for each in found:
+        table.add_row(*(Text(visible(str(each[name] or ""))[:200], overflow="fold") for name in _COLUMNS))
+    Console().print(table)
+
+
+@app.command()
+def resume(
+    session: Annotated[str, typer.Argument(help="The session, as 'tollhouse sessions list' shows it.")],
+    agent: Annotated[str | None, typer.Option(help="Whose session, where several agents have one of this name.")] = None,
+    user: Annotated[str | None, typer.Option(help="The user of the agent's key, where that tells them apart.")] = None,
+    by: Annotated[str | None, typer.Option(help="Who resumes it, for the book. Default: the name you are logged in with.")] = None,
+    data: Data = None,
+) -> None:
+    """Let the session's requests pass again. Its denials are counted anew. In force with the next request."""
+    store = _store(data)
+    found = [each for each in store.every() if each.session == session and agent in (None, each.agent) and user in (None, each.user)]
+    if len(found) > 1:
+        owners = ", ".join(sorted(f"{each.agent} (user {each.user or 'none'})" for each in found))
+        typer.echo(f"Several callers have a stopped session '{visible(session)}': {visible(owners)}. Name one: --agent, --user.", err=True)
+        raise typer.Exit(1)
+    who = by or getpass.getuser()
+    if not found or not store.resume(found[0].owner, session, by=who, at_us=clock.now_us()):
+        typer.echo(f"No such session is stopped: '{visible(session)}'. 'tollhouse sessions list' shows all.", err=True)
+        raise typer.Exit(1)
+    typer.echo(f"Session {visible(session)} of {found[0].agent} goes on.")
+
+
+def _store(data: str | None) -> SqliteSessions:
+    file = Path(DEFAULT_FILE)
+    settings = read(file if data is None and file.is_file() else None, os.environ, {"data": data})
+    return open_sessions(Settings(data=settings.data))
+
+
+def _plain(of: Session) -> dict[str, Any]:
+    at = datetime.fromtimestamp(of.changed_us / 1_000_000, UTC).strftime("%Y-%m-%d %H:%M:%SZ")
+    named = {name: getattr(of, name) for name in ("session", "agent", "team", "user", "denials", "policy", "rule", "decision", "exchange")}
+    return named | {"stopped": at}

@@ -1,0 +1,41 @@
+"""Who comes in: what a key proves, or nobody in particular where none is needed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from gateway import identify
+from gateway.config import host_name, is_loopback
+from gateway.errors import GatewayError
+from gateway.state import KeyRecord
+from gateway.visit import Gateway
+
+
+def admitted(gateway: Gateway, headers: Sequence[tuple[str, str]], query: str, provider: str) -> KeyRecord | None:
+    """The key that is presented; None for a caller without one, where none is needed. Raises GatewayError."""
+    token = identify.presented_key(headers, query, provider)
+    record = gateway.keys.find(token, gateway.clock.now_us()) if token else None
+    required = gateway.keys_required
+    if record is None and token and (required or token.startswith("th_")):
+        raise GatewayError(
+            "authentication",
+            "invalid_key",
+            "This gateway does not know this API key, or it is no longer valid. Make one: tollhouse keys create",
+        )
+    if record is None and required:
+        raise GatewayError(
+            "authentication",
+            "missing_key",
+            "This gateway wants a key. Make one with 'tollhouse keys create' and set it as your SDK's API key.",
+        )
+    if record is None:
+        _refuse_web_pages(dict(headers))
+    return record
+
+
+def _refuse_web_pages(headers: Mapping[str, str]) -> None:
+    """Without a key, whoever reaches the listener may ask; a web page in this machine's browser must not be among them, neither by a
+    cross-site request (`Origin`; `Sec-Fetch-Site` for those that carry none) nor by a name that resolves to this machine (`Host`)."""
+    if "origin" in headers or headers.get("sec-fetch-site", "none") != "none" or not is_loopback(host_name(headers.get("host", ""))):
+        message = "A request without a key must come from a program on this machine, not from a web page or under another name. Use a key."
+        raise GatewayError("refused", "foreign_origin", message)

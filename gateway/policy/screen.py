@@ -1,0 +1,274 @@
+"""What the rules of one hook say of texts: what they find in them, and the texts as they may be passed on.
+
+For the hooks where nothing is proposed but said: `output`, `request`, `tool_result`. A `Screen` is made for one exchange (and at
+`tool_result` one tool); it knows the caller and what conditions see, and is asked about one text after the other.
+
+1. Nothing here raises. A detector that fails has hit the whole text, with its effect raised to `deny` (there is nothing to take out);
+   a condition that fails has hit. `on_error: ignore` makes of either a hit without effect.
+2. Every hit is told, those of shadow rules too; only hits in mode `enforce` change a text or refuse it.
+3. What begins where in a text is told by `look_back` characters to either side of that place, so that a stream can be looked through in
+   pieces (`textwindow`): a hit that goes on to the end of the text so far may go on, any other ends where it does. A hit without a detector
+   is about the text as such.
+4. What is taken out is replaced by the detector's name in brackets. Hits that overlap are taken out together, under the name of the first.
+
+Where the texts stand (in a request's body, in a stream's events) is for those who know dialects.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cached_property
+from typing import Any, Final, Literal
+
+import msgspec
+from msgspec import Struct, field
+
+from gateway.exchange import Caller, Effect, Hook, Json, OnDeny, RuleHit, Verdict
+from gateway.policy.expressions import CannotTell, Condition, Size, activation
+from gateway.policy.hooks import SEES
+from gateway.policy.looked import Looked, without
+from gateway.policy.policy_set import RANK, PolicySet, Watch, Watches
+from gateway.policy.provenance import NOTHING, Conversation, View, looking_at, object_of
+from gateway.policy.scene import bystanders, holds_zero, widest
+from gateway.policy.wording import filled, one_line
+
+_OF_THE_TEXT: Final = frozenset({"text", "result"})
+"""Variables that are another with each text."""
+_SAID_AGAIN: Final[frozenset[Hook]] = frozenset({"request", "tool_result"})
+"""Hooks whose texts come again with the next request."""
+
+
+class Sight(Struct, frozen=True):
+    """What conditions see beside the text."""
+
+    caller: Caller
+    dialect: str = ""
+    model: str = ""
+    session: Mapping[str, Any] = field(default_factory=dict)
+    """As in `Facts`."""
+    conversation: Conversation = NOTHING
+    request: Mapping[str, Json] = field(default_factory=dict)
+    """At `request`: what is asked of the provider."""
+    call_id: str = ""
+    tool: str | None = None
+    """At `tool_result`: whose result the text is. None: nobody knows, so that the rules of every tool are asked."""
+    now_us: int = 0
+
+
+class Hit(Struct, frozen=True):
+    """A rule that has something to say of a text."""
+
+    start: int
+    end: int
+    """Characters of the text, the one behind the last; a rule without detectors hits all of it."""
+    detector: str
+    """Empty where no detector speaks."""
+    policy: str
+    rule: str
+    effect: Effect
+    mode: Literal["enforce", "shadow"]
+    error: bool = False
+    message: str = ""
+    line: int = 0
+    on_deny: OnDeny = "explain"
+
+    @property
+    def counts(self) -> bool:
+        return self.mode == "enforce"
+
+    def rule_hit(self) -> RuleHit:
+        return RuleHit(self.policy, self.rule, self.effect, self.mode, self.error, self.message, self.line)
+
+
+class Screen:
+    """The rules of one agent at one hook."""
+
+    def __init__(self, hook: Hook, watches: Watches, sight: Sight) -> None:
+        self.hook: Hook = hook
+        self._watches, self._sight = watches, sight
+        self._asked = tuple(watch for watch in watches.guards if _concerns(watch, sight.tool))
+        self._constant: dict[int, bool | CannotTell] = {}
+        """What conditions say that do not look at the text, by their place among those asked."""
+
+    @property
+    def idle(self) -> bool:
+        """No rule here speaks about this agent: texts need not be looked at."""
+        return not self._asked
+
+    @property
+    def acts(self) -> bool:
+        """A rule in force can change a text or refuse it."""
+        return any(watch.mode == "enforce" and watch.guard.effect in ("deny", "redact") for watch in self._asked)
+
+    @property
+    def buffers(self) -> bool:
+        """A rule wants an answer to be whole before it looks at it."""
+        return any(watch.guard.buffers for watch in self._asked)
+
+    @cached_property
+    def look_back(self) -> int:
+        """Whether something begins at a place is told by so many characters to either side of it."""
+        return max((one.longest for watch in self._asked for one in watch.guard.detectors), default=0)
+
+    def find(self, text: str) -> list[Hit]:
+        """All hits in the text, those that begin first before the others, of those the longest first."""
+        hits: list[Hit] = []
+        with looking_at(View(self._sight.conversation, self._watches.labels)):
+            again = self.hook in _SAID_AGAIN
+            looked = Looked(text, self._watches.memory if again else None, whole=again)
+            for place, watch in enumerate(self._asked):
+                hits += self._hits(place, watch, looked)
+        return sorted(hits, key=lambda hit: (hit.start, -hit.end, -RANK[hit.effect]))
+
+    def redacted(self, text: str, hits: Iterable[Hit]) -> str:
+        """The text without what hits of effect `redact` found in it."""
+        return without(text, ((hit.start, hit.end, hit.detector) for hit in hits if hit.counts and hit.effect == "redact"))
+
+    def verdict(self, hits: Sequence[Hit]) -> Verdict:
+        """What the hits come to: `released` unless one denies."""
+        counting = [hit for hit in hits if hit.counts]
+        deciding = _heaviest(counting)
+        heaviest = _heaviest(hits)
+        effect: Effect = deciding.effect if deciding else "allow"
+        wanted: Effect = heaviest.effect if heaviest else "allow"
+        would = wanted if RANK[wanted] > RANK[effect] else None
+        said = tuple(dict.fromkeys(hit.rule_hit() for hit in hits))
+        if deciding is None or effect == "allow":
+            return Verdict("allow", True, "shadow" if would else "passed", "No rule in force speaks against it.", said, would)
+        return Verdict(
+            effect=effect,
+            released=effect != "deny",
+            code="policy_error" if deciding.error else "rule",
+            reason=_reason(deciding, self.hook),
+            hits=said,
+            would=would,
+            policy=deciding.policy,
+            rule=deciding.rule,
+            on_deny=deciding.on_deny,
+        )
+
+    def seen(self, text: str) -> dict[str, Any]:
+        """What conditions see with this text, but for the values of files."""
+        found = self._visible(Looked(text))
+        return {name: found[name] for name in SEES[self.hook] if name in found}
+
+    # -- one rule ------------------------------------------------------------------------------------------
+
+    def _hits(self, place: int, watch: Watch, looked: Looked) -> Iterator[Hit]:
+        guard = watch.guard
+        try:
+            spans = list(looked.spans(guard.detectors)) if guard.detectors else [(0, len(looked.text), "")]
+        except Exception as error:  # noqa: BLE001 - whatever fails while looking, the text is not passed on
+            said = f"the text could not be searched ({type(error).__name__})"
+            yield self._failed(watch, looked, said, "allow" if guard.ignore_errors else "deny")
+            return
+        if not spans:
+            return
+        try:
+            if not self._holds(place, watch, looked):
+                return
+        except CannotTell as error:
+            if guard.ignore_errors and not isinstance(error, _CutShort):
+                yield self._failed(watch, looked, str(error), "allow")
+            else:
+                yield from (self._hit(watch, span, message=_unknown(watch, str(error)), error=True) for span in spans)
+            return
+        message = filled(guard.message, self._variables(watch, looked)) if guard.message else ""
+        yield from (self._hit(watch, span, message=message) for span in spans)
+
+    def _hit(self, watch: Watch, span: tuple[int, int, str], *, message: str, error: bool = False) -> Hit:
+        layer, guard, mode = watch
+        on_deny = self._watches.on_deny.get((layer.policy, guard.id), "explain")
+        return Hit(*span, layer.policy, guard.id, guard.effect, mode, error, message, guard.line, on_deny)
+
+    def _failed(self, watch: Watch, looked: Looked, said: str, effect: Effect) -> Hit:
+        hit = self._hit(watch, (0, len(looked.text), ""), error=True, message=_unknown(watch, said))
+        return msgspec.structs.replace(hit, effect=effect)
+
+    def _holds(self, place: int, watch: Watch, looked: Looked) -> bool:
+        """Whether the rule's condition is fulfilled, in the rule's own sense of it."""
+        condition = watch.guard.condition
+        if condition is None:
+            return True
+        if any(path[0] in _OF_THE_TEXT for _, path in condition.names):
+            return self._evaluated(condition, watch, looked)
+        if place not in self._constant:
+            try:
+                self._constant[place] = self._evaluated(condition, watch, looked)
+            except CannotTell as error:
+                self._constant[place] = error
+        known = self._constant[place]
+        if isinstance(known, CannotTell):
+            raise known
+        return known
+
+    def _evaluated(self, condition: Condition, watch: Watch, looked: Looked) -> bool:
+        layer = watch.layer
+        variables = self._variables(watch, looked)
+        if holds_zero({name: value for name, value in variables.items() if name not in ("vars", "now")}):
+            raise _CutShort("a text holds a zero character, behind which conditions see nothing")
+        size = Size(max(len(looked.text), layer.size.text), max(widest(variables["result"]), layer.size.items))
+        if condition.remembers:
+            calls, told = self._sight.conversation.most
+            size = size._replace(calls=calls, told=told)
+        return condition.holds(activation(variables), size) is watch.guard.hits_when
+
+    def _variables(self, watch: Watch, looked: Looked) -> dict[str, Any]:
+        return {**self._visible(looked), "vars": watch.layer.vars}
+
+    def _visible(self, looked: Looked) -> dict[str, Any]:
+        seen = self._seen
+        result = _object(looked.text) if self.hook == "tool_result" else {}
+        return {**seen, "text": looked.text, "result": result}
+
+    @cached_property
+    def _seen(self) -> dict[str, Any]:
+        """What is the same for every text."""
+        sight = self._sight
+        call = {"id": sight.call_id, "name": sight.tool or "", "dialect": sight.dialect}
+        return {"request": sight.request, "call": call, **bystanders(sight.caller, sight.session, sight.model, sight.now_us)}
+
+
+class _CutShort(CannotTell):
+    """What no file may ignore: the condition saw only a part."""
+
+
+def screen(policies: PolicySet, hook: Hook, sight: Sight) -> Screen:
+    """What the policies say of texts at a hook. While nothing is judged (no policies), the screen is idle."""
+    return Screen(hook, policies.watches(sight.caller.agent, hook), sight)
+
+
+def _object(text: str) -> dict[str, Json]:
+    """A tool's result as conditions see it."""
+    if "\\u0000" in text:
+        raise _CutShort("a text holds a zero character, behind which conditions see nothing")
+    return object_of(text)
+
+
+def _concerns(watch: Watch, tool: str | None) -> bool:
+    return tool is None or watch.guard.concerns(tool)
+
+
+def _heaviest(hits: Iterable[Hit]) -> Hit | None:
+    """The most restrictive; of equals one that was evaluated before one that failed."""
+    return max(hits, key=lambda hit: (RANK[hit.effect], not hit.error), default=None)
+
+
+_SUBJECTS: Final[Mapping[Hook, str]] = {
+    "output": "this answer",
+    "request": "this request",
+    "tool_result": "this result of a tool",
+    "tool_call": "this call",
+}
+_VERBS: Final[Mapping[Effect, str]] = {"deny": "forbids", "redact": "takes something out of", "warn": "warns about"}
+
+
+def _reason(hit: Hit, hook: Hook) -> str:
+    if hit.message:
+        return hit.message if hit.message.endswith((".", "!", "?", "…")) else f"{hit.message}."
+    found = f" ({hit.detector} found)" if hit.detector else ""
+    return f"Rule {hit.rule} of policy {hit.policy} {_VERBS[hit.effect]} {_SUBJECTS[hook]}{found}."
+
+
+def _unknown(watch: Watch, said: str) -> str:
+    return one_line(f"Rule {watch.guard.id} could not be evaluated: {said}", 200)

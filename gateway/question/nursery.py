@@ -1,0 +1,49 @@
+"""The process from which readers are forked: it has imported what they need, so that a question waits milliseconds and not half a second.
+
+It is started by `office` with an environment that holds no secret, and reads no SQL. For each socket it is handed it forks a reader; when
+the office is gone, so is it.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import sys
+
+from gateway.question import fence
+
+_NICE = 5
+"""Questions give way to the data plane and to the book."""
+
+
+def main(descriptor: int) -> None:
+    apart = fence.leave_network()
+    os.nice(_NICE)
+    from gateway.question import reader
+
+    functions = reader.warm()
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    office = socket.socket(fileno=descriptor)
+    while True:
+        _, descriptors, _, _ = socket.recv_fds(office, 1, 1)
+        if not descriptors:
+            return
+        if os.fork() == 0:
+            office.close()
+            _answer(descriptors[0], functions, apart=apart)
+        os.close(descriptors[0])
+
+
+def _answer(descriptor: int, functions: frozenset[str], *, apart: bool) -> None:
+    """Never returns: what the nursery would do next is not a reader's."""
+    from gateway.question import reader
+
+    try:
+        reader.answer(socket.socket(fileno=descriptor), functions, apart=apart)
+    finally:
+        os._exit(0)
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]))

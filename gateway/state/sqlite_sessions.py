@@ -1,0 +1,143 @@
+"""Sessions in which calls were denied, in SQLite: how often, and which of them are stopped until an operator resumes them.
+
+Exact across the workers of one machine: the denial that is one too many stops the session once, and what is stopped is stopped for all of
+them with the next request. A stop survives restarts and a loss of power.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from gateway.errors import GatewayError
+from gateway.state import Denial, Session
+from gateway.state.sqlite import opened
+
+KEPT_US = 31 * 24 * 3600 * 1_000_000
+"""How long a session that is not stopped is remembered after its last denial."""
+SWEEP_EVERY = 1_000
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS sessions (
+  owner TEXT NOT NULL, session TEXT NOT NULL, agent TEXT NOT NULL, team TEXT, user TEXT, denials INTEGER NOT NULL,
+  seen_us INTEGER NOT NULL, state TEXT NOT NULL, changed_us INTEGER NOT NULL, policy TEXT NOT NULL, rule TEXT NOT NULL,
+  exchange TEXT NOT NULL, decision TEXT NOT NULL, changed_by TEXT NOT NULL, change INTEGER NOT NULL, noted INTEGER NOT NULL,
+  PRIMARY KEY (owner, session)
+) STRICT, WITHOUT ROWID
+"""
+_INDICES = (
+    "CREATE INDEX IF NOT EXISTS stopped_sessions ON sessions (changed_us) WHERE state = 'stopped'",
+    "CREATE INDEX IF NOT EXISTS sessions_to_note ON sessions (changed_us) WHERE noted < change",
+)
+_COLUMNS = "owner, session, agent, team, user, denials, state, changed_us, policy, rule, exchange, decision, changed_by, change"
+_SELECT = f"SELECT {_COLUMNS} FROM sessions"  # noqa: S608 - constant
+_COUNT = (
+    "INSERT INTO sessions VALUES (?,?,?,?,?,1,?,'open',?,'','','','','',0,0) "
+    "ON CONFLICT DO UPDATE SET denials = denials + 1, seen_us = excluded.seen_us RETURNING denials, state"
+)
+_STOP = (
+    "UPDATE sessions SET state = 'stopped', changed_us = ?, policy = ?, rule = ?, exchange = ?, decision = ?, changed_by = '', "
+    "change = change + 1 WHERE owner = ? AND session = ?"
+)
+_RESUME = (
+    "UPDATE sessions SET state = 'resumed', denials = 0, changed_us = ?, changed_by = ?, change = change + 1 "
+    "WHERE owner = ? AND session = ? AND state = 'stopped'"
+)
+
+
+class SqliteSessions:
+    """`path` may be the file of the keys."""
+
+    def __init__(self, path: Path) -> None:
+        self._lock = threading.Lock()
+        self._db = opened(path, _SCHEMA)
+        self._db.execute("PRAGMA synchronous = FULL")
+        for index in _INDICES:
+            self._db.execute(index)
+        self._counted = 0
+
+    def stopped(self, owner: str, session: str) -> Session | None:
+        with self._reading() as do:
+            return _first(do(f"{_SELECT} WHERE owner = ? AND session = ? AND state = 'stopped'", (owner, session)))
+
+    def denied(self, of: Denial, *, most: int | None) -> Session | None:
+        with self._change() as do:
+            who = (of.owner, of.session, of.agent, of.team, of.user)
+            count, state = do(_COUNT, (*who, of.at_us, of.at_us)).fetchone()
+            self._sweep(do, of.at_us)
+            if state == "stopped" or most is None or count < most:
+                return None
+            do(_STOP, (of.at_us, of.policy, of.rule, of.exchange, of.decision, of.owner, of.session))
+            return _first(do(f"{_SELECT} WHERE owner = ? AND session = ?", (of.owner, of.session)))
+
+    def every(self, limit: int = 1000) -> list[Session]:
+        with self._reading() as do:
+            return _all(do(f"{_SELECT} WHERE state = 'stopped' ORDER BY changed_us DESC LIMIT ?", (limit,)))
+
+    def resume(self, owner: str, session: str, *, by: str, at_us: int) -> bool:
+        with self._change() as do:
+            return do(_RESUME, (at_us, by, owner, session)).rowcount == 1
+
+    def unrecorded(self, limit: int) -> list[Session]:
+        with self._reading() as do:
+            return _all(do(f"{_SELECT} WHERE noted < change ORDER BY changed_us LIMIT ?", (limit,)))
+
+    def recorded(self, sessions: Sequence[Session]) -> None:
+        query = "UPDATE sessions SET noted = max(noted, ?) WHERE owner = ? AND session = ?"
+        with self._change() as do:
+            for each in sessions:
+                do(query, (each.change, each.owner, each.session))
+
+    def close(self) -> None:
+        self._db.close()
+
+    def _sweep(self, do: Do, now_us: int) -> None:
+        """Now and then, what nobody will ask about any more is taken out."""
+        self._counted += 1
+        if self._counted % SWEEP_EVERY == 1:
+            do("DELETE FROM sessions WHERE state != 'stopped' AND noted = change AND seen_us < ?", (now_us - KEPT_US,))
+
+    @contextmanager
+    def _reading(self) -> Iterator[Do]:
+        try:
+            with self._lock:
+                yield self._db.execute
+        except sqlite3.Error as e:
+            raise _unavailable() from e
+
+    @contextmanager
+    def _change(self) -> Iterator[Do]:
+        """One transaction; what raises inside changes nothing."""
+        with self._reading() as do:
+            do("BEGIN IMMEDIATE")
+            try:
+                yield do
+                do("COMMIT")
+            except BaseException:
+                do("ROLLBACK")
+                raise
+
+
+Do = Callable[..., sqlite3.Cursor]
+
+
+def _first(cursor: sqlite3.Cursor) -> Session | None:
+    row = cursor.fetchone()
+    return None if row is None else _session(row)
+
+
+def _all(cursor: sqlite3.Cursor) -> list[Session]:
+    return [_session(row) for row in cursor.fetchall()]
+
+
+def _session(row: tuple[Any, ...]) -> Session:
+    return Session(**dict(zip(_COLUMNS.split(", "), row, strict=True)))
+
+
+def _unavailable() -> GatewayError:
+    message = "The state store cannot be used, so nobody can tell whether this session is stopped. Try again shortly."
+    return GatewayError("unavailable", "state_unavailable", message, retry_after=5)

@@ -1,0 +1,61 @@
+"""Sessions that a denial has stopped (`on_deny: stop`), or one denial too many (`denials: {end_session_after: N}`).
+
+The denied call itself is explained. From then on every request of that caller in that session is refused, by every worker, until an
+operator resumes it (`tollhouse sessions resume`). A session is a label that the client may choose: this ends loops and makes people look,
+it does not hold an agent that begins another session; a revoked key does.
+"""
+
+from __future__ import annotations
+
+from gateway import identify
+from gateway.errors import GatewayError
+from gateway.exchange import Finding, Verdict
+from gateway.state import Denial, Session
+from gateway.visit import Visit
+
+
+def refuse_stopped(visit: Visit) -> None:
+    """Raises GatewayError('refused') for a request of a session that is stopped."""
+    caller = visit.x.caller
+    if not visit.x.enforcing or not caller.session:
+        return
+    found = visit.gateway.sessions.stopped(identify.owner(caller), caller.session)
+    if found is not None:
+        message = (
+            f"This session is stopped {_by(found)}, after a call that was denied ({found.decision}). Nothing of it is passed on until an "
+            f"operator resumes it: tollhouse sessions resume '{caller.session}'"
+        )
+        raise GatewayError("refused", "session_stopped", message)
+
+
+def denied(visit: Visit, verdict: Verdict, decision: str) -> None:
+    """Counts an enforced denial where a policy wants to know, and stops the session when it was one too many. Raises
+    GatewayError('unavailable') when that cannot be written: then nothing leaves."""
+    x, caller = visit.x, visit.x.caller
+    if verdict.effect != "deny" or not x.enforcing or not caller.session:
+        return
+    most = 1 if verdict.on_deny == "stop" else visit.gateway.policies.ends_session_after(caller.agent)
+    if most is None:
+        return
+    denial = Denial(
+        owner=identify.owner(caller),
+        session=caller.session,
+        agent=caller.agent,
+        team=caller.team,
+        user=caller.user,
+        at_us=visit.gateway.clock.now_us(),
+        policy=verdict.policy,
+        rule=verdict.rule,
+        exchange=x.id,
+        decision=decision,
+    )
+    if (stopped := visit.gateway.sessions.denied(denial, most=most)) is not None:
+        visit.stopped = True
+        detail = f"the session is stopped {_by(stopped)}; denials: {stopped.denials}"
+        x.findings.append(Finding("policy", "session_stopped", "warn", f"calls[{len(x.calls) - 1}]", detail))
+
+
+def _by(stopped: Session) -> str:
+    if not stopped.policy:
+        return "by the gateway"
+    return f"by policy \"{stopped.policy}\"{f' (rule {stopped.rule})' if stopped.rule else ''}"

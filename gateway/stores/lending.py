@@ -1,0 +1,159 @@
+"""Rows of the ledger for whoever answers a question elsewhere: some columns of some tables, all of one snapshot, as Arrow streams.
+
+What is asked for is checked here against the ledger's own schema, and values are bound, never written into SQL: the asker has read hostile
+SQL. Views are not lent: they are computed where the question is answered.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Literal
+
+import duckdb
+import pyarrow as pa
+from msgspec import Struct
+
+from gateway.stores import Refused
+from gateway.stores.bodies import CONTENT
+
+BATCH_ROWS = 8192
+MOST_NEEDS = 32
+MOST_CONDITIONS = 512
+
+
+class Shape(Struct, frozen=True):
+    """The ledger without its rows."""
+
+    tables: Mapping[str, Mapping[str, str]]
+    """Base table → column → DuckDB type, in order."""
+    views: Sequence[str]
+    """CREATE VIEW statements, in an order in which they can be run."""
+    content: frozenset[str] = frozenset()
+    """Those of the tables that stand in the catalogue `content`."""
+
+    def place(self, table: str) -> str:
+        """Its name, as it is found from any catalogue."""
+        return f"content.main.{table}" if table in self.content else f"ledger.main.{table}"
+
+
+class Condition(Struct, frozen=True, array_like=True):
+    """A comparison of a column with a value. `is null` and `is not null` have none."""
+
+    column: str
+    op: Literal["=", "<", "<=", ">", ">=", "is null", "is not null"]
+    value: str | int | None = None
+
+
+class Need(Struct, frozen=True):
+    """These columns of the rows of a table that fulfil all conditions of at least one of `any_of`. `scans`: how often they are read."""
+
+    table: str
+    columns: Sequence[str]
+    any_of: Sequence[Sequence[Condition]]
+    scans: int = 1
+
+
+class Loan:
+    """One snapshot of what was needed; `rows` may be asked for a table again when its last stream is done with. Close it."""
+
+    def __init__(self, con: duckdb.DuckDBPyConnection, shape: Shape, needs: Iterable[Need]) -> None:
+        """Nobody may commit meanwhile. Raises Refused."""
+        self._shape = shape
+        self._wanted = {need.table: _select(need, shape) for need in list(needs)[:MOST_NEEDS]}
+        self._cursors: dict[str, duckdb.DuckDBPyConnection] = {}
+        try:
+            for table in self._wanted:
+                self._cursors[table] = cursor = con.cursor()
+                cursor.execute("USE ledger")
+                cursor.execute("BEGIN TRANSACTION READ ONLY")
+                first_look = f"SELECT 1 FROM boots, {shape.place(table)} LIMIT 0"  # noqa: S608 - the ledger's own names
+                cursor.execute(first_look).fetchall()  # a snapshot is taken with it
+        except duckdb.Error as error:
+            self.close()
+            raise Refused("unavailable", "the ledger is being closed or opened anew; ask again in a moment") from error
+
+    def again(self, needs: Sequence[Need]) -> None:
+        """Other rows of the same tables and the same snapshot. Raises Refused."""
+        if not {need.table for need in needs} <= self._cursors.keys():
+            raise Refused("sql_refused", "rows of a table were wanted that the question does not read")
+        self._wanted = {need.table: _select(need, self._shape) for need in needs}
+
+    def rows(self, table: str) -> pa.RecordBatchReader:
+        """Raises Refused for a table that is not of this loan."""
+        if table not in self._wanted:
+            raise Refused("sql_refused", "rows of a table were wanted that the question does not read")
+        sql, values = self._wanted[table]
+        try:
+            return self._cursors[table].execute(sql, values).to_arrow_reader(BATCH_ROWS)
+        except duckdb.Error as error:
+            raise Refused("sql_error", f"the rows of {table} cannot be read: {error}") from error
+
+    def stop(self) -> None:
+        """Ends what is being read, from any thread."""
+        for cursor in self._cursors.values():
+            with contextlib.suppress(duckdb.Error):
+                cursor.interrupt()
+
+    def close(self) -> None:
+        for cursor in self._cursors.values():
+            with contextlib.suppress(duckdb.Error):
+                cursor.close()
+
+
+def read_shape(con: duckdb.DuckDBPyConnection) -> Shape:
+    """Of the databases attached as `ledger` and `content`."""
+    columns = con.execute(
+        "SELECT c.database_name = 'content', c.table_name, c.column_name, c.data_type FROM duckdb_columns() AS c"
+        " JOIN duckdb_tables() USING (database_name, schema_name, table_name)"
+        " WHERE c.database_name IN ('ledger', 'content') ORDER BY c.table_name, c.column_index"
+    ).fetchall()
+    tables: dict[str, dict[str, str]] = {}
+    for is_content, table, column, kind in columns:
+        if not is_content or table in CONTENT:
+            tables.setdefault(table, {})[column] = kind
+    views = con.execute("SELECT view_name, sql FROM duckdb_views() WHERE database_name = 'ledger' AND NOT internal").fetchall()
+    return Shape(tables, _in_order(dict(views)), frozenset(CONTENT))
+
+
+def _in_order(views: Mapping[str, str]) -> list[str]:
+    """Each after those it names."""
+    waiting, ordered = dict(views), list[str]()
+    while waiting:
+        ready = [name for name, sql in waiting.items() if not any(_names(sql, other) for other in waiting if other != name)]
+        for name in ready or list(waiting):
+            ordered.append(waiting.pop(name))
+    return ordered
+
+
+def _names(sql: str, view: str) -> bool:
+    """As a table: a column may have the name of a view."""
+    return re.search(rf"\b(?:FROM|JOIN)\s+\(*(?:ledger\.)?(?:main\.)?\"?{view}\"?(?![\w.])", sql, re.IGNORECASE) is not None
+
+
+def _select(need: Need, shape: Shape) -> tuple[str, dict[str, Any]]:
+    kinds = shape.tables.get(need.table)
+    compared = [condition.column for way in need.any_of for condition in way]
+    used = {*need.columns, *compared}
+    if len(compared) > MOST_CONDITIONS or len(need.any_of) > MOST_CONDITIONS:
+        raise Refused("sql_refused", "rows were wanted under more conditions than a plan has")
+    if kinds is None or not need.columns or not kinds.keys() >= used:
+        raise Refused("sql_refused", "rows were wanted that the ledger does not have")
+    values: dict[str, Any] = {}
+    ways = [_all_of(way, kinds, values) for way in need.any_of]
+    where = f" WHERE {' OR '.join(ways)}" if ways and all(ways) else ""
+    columns = ", ".join(f'"{name}"' for name in need.columns)
+    return f"SELECT {columns} FROM {shape.place(need.table)}{where}", values  # noqa: S608 - names are the ledger's, values are bound
+
+
+def _all_of(way: Sequence[Condition], kinds: Mapping[str, str], values: dict[str, Any]) -> str:
+    return " AND ".join(_compared(condition, kinds[condition.column], values) for condition in way)
+
+
+def _compared(condition: Condition, kind: str, values: dict[str, Any]) -> str:
+    if condition.value is None:
+        return f'"{condition.column}" {condition.op}' if condition.op.startswith("is") else "false"
+    name = f"v{len(values)}"
+    values[name] = condition.value
+    return f'"{condition.column}" {condition.op} ${name}::{kind}'

@@ -1,0 +1,41 @@
+"""Addresses that lead to other hosts than those allowed: a picture or link in an answer carries data to whoever owns its host.
+
+An address is taken to where its characters end. One that clients could read in different ways (a name before the host, backslashes, a
+host with other letters than ASCII's) leads nowhere that is allowed.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+from gateway.validators.detectors.matching import Detector, Span, compiled, runs
+
+_ADDRESS: Final = compiled(
+    rb"(?i)(?:\b(?:https?|ftp|wss?):[/\\]*|\bwww\.|[(\"'=<][\t ]*[/\\]{2})[^\s<>\"'`{}|^()\[\]/\\]"
+    rb"[^\s<>\"'`{}|^()]*"
+)
+_PLAIN: Final = re.compile(
+    rb"(?:(?:https?|wss?|ftp)://|[(\"'=<][\t ]*//)?([a-z0-9.-]{1,100})(?::[0-9]{1,5})?(?:[/?#].*)?", re.IGNORECASE | re.DOTALL
+)
+
+
+def urls(allow: Sequence[str]) -> Detector:
+    """`allow`: names of hosts; `*.example.com` is any host below."""
+    hosts = tuple(host.lower().encode() for host in allow)
+
+    def spans(text: bytes) -> Iterator[Span]:
+        for found in runs(_ADDRESS, text):
+            start, end = found.span()
+            written = text[start:end].rstrip(b".,;:!?*_")
+            if not _allowed(written, hosts):
+                yield start + (written[:1] in b"(\"'=<"), start + len(written)
+
+    return Detector("urls", 130, spans)
+
+
+def _allowed(written: bytes, hosts: tuple[bytes, ...]) -> bool:
+    plain = _PLAIN.fullmatch(written)
+    host = plain[1].lower().rstrip(b".") if plain else b""
+    return any(host == known or (known[:2] == b"*." and host.endswith(known[1:])) for known in hosts)

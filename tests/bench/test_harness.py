@@ -1,0 +1,106 @@
+"""The bench's own parts: a wrong answer is a failure, a peer that is absent says why, regressions are told as ratios."""
+
+import http.server
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def bench(*arguments, module="tests.bench", **environment):
+    line = [sys.executable, "-m", module, *arguments]
+    return subprocess.run(line, capture_output=True, text=True, cwd=ROOT, env=os.environ | environment, timeout=120)
+
+
+class Refusing(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def do_POST(self):
+        self.rfile.read(int(self.headers["content-length"]))
+        self.send_response(500)
+        self.send_header("content-length", "4")
+        self.end_headers()
+        self.wfile.write(b"nope")
+
+    def log_message(self, *_):
+        """Says nothing."""
+
+
+@pytest.fixture
+def refusing():
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Refusing)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield server.server_port
+    server.shutdown()
+
+
+def test_an_answer_that_is_not_the_providers_counts_as_a_failure(refusing):
+    done = bench("--port", str(refusing), "--seconds", "0.2", module="tests.bench.load")
+    seen = json.loads(done.stdout)
+    assert (seen["requests"], seen["first_failure"]) == (0, "500 nope")
+    assert seen["failures"] > 0
+
+
+def test_what_is_passed_on_unchanged_is_measured():
+    """The bare relay passes every kind of answer on; nginx is not on the PATH of this run."""
+    done = bench("--peers", "relay,nginx", "--rounds", "1", "--seconds", "0.3", "--held", "7", "--json", "-", PATH="")
+    assert done.returncode == 0, done.stderr
+    report = json.loads(done.stdout)
+    assert set(report["scenarios"]) == {"2 KB", "60 KB", "tool call", "one at a time", "stream, burst", "stream, paced"}
+    for seen in report["scenarios"].values():
+        assert seen["relay"]["per_s"] > 0
+        assert seen["direct"]["per_s"] > 0
+    assert report["held"]["relay"]["streams"] == 7
+    assert "apt-get install nginx" in report["absent"]["nginx"]
+    assert report["environment"]["cores"] == os.cpu_count()
+
+
+def test_a_peer_that_nobody_knows_is_refused_with_those_there_are():
+    done = bench("--peers", "tollhouse,apache")
+    assert done.returncode == 2
+    assert "no such peer: apache; there are tollhouse, relay, nginx" in done.stderr
+
+
+# -- targets ----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def targets():
+    spec = importlib.util.spec_from_file_location("targets", Path(__file__).with_name("targets.py"))
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def report_of(times, relay=20.0):
+    """A report in which the gateway takes so many times the relay's CPU in every scenario."""
+    floor = {"workers_us": relay}
+    return {"scenarios": {name: {"tollhouse": {"workers_us": many * relay}, "relay": floor} for name, many in times.items()}}
+
+
+def test_within_the_bounds_nothing_is_said(targets):
+    assert targets.regressions(report_of({bound.scenario: bound.most for bound in targets.BOUNDS})) == []
+
+
+def test_beyond_a_bound_the_ratio_is_told_on_any_machine(targets):
+    for bound in targets.BOUNDS:
+        times = {each.scenario: each.most for each in targets.BOUNDS} | {bound.scenario: bound.most * 1.1}
+        for relay in (5.0, 500.0):
+            [line] = targets.regressions(report_of(times, relay))
+            assert line.startswith(f"{bound.scenario}: {bound.most * 1.1:.1f} times")
+
+
+def test_what_was_not_measured_is_no_success(targets):
+    assert len(targets.regressions({"scenarios": {}})) == len(targets.BOUNDS)
+
+
+def test_targets_without_figures_are_not_kept(targets):
+    empty = {"scenarios": {}, "idle": {}, "held": {}, "cold": {}}
+    assert [target.measured(empty) for target in targets.TARGETS] == [None] * len(targets.TARGETS)

@@ -1,0 +1,108 @@
+"""`tollhouse snapshot`: of a running gateway's book, of a file nobody holds, to a place that is named."""
+
+from __future__ import annotations
+
+import json
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import duckdb
+import httpx
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from gateway.cli.snapshot import snapshot
+from gateway.errors import GatewayError
+from gateway.stores.duckdb import Ledger
+
+app = typer.Typer()
+app.command("snapshot")(snapshot)
+
+
+def run(*arguments: str) -> Path:
+    result = CliRunner().invoke(app, list(arguments), catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    return Path(result.stdout.strip())
+
+
+def boots(file: Path) -> int:
+    con = duckdb.connect(str(file), read_only=True)
+    try:
+        return int(con.execute("SELECT count(*) FROM boots").fetchall()[0][0])
+    finally:
+        con.close()
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("data")
+    Ledger(folder / "ledger.duckdb").close()
+    return folder
+
+
+def test_without_a_gateway_it_is_made_of_the_file(data: Path, tmp_path: Path) -> None:
+    made = run("--data", str(data))
+    assert made.parent == data / "snapshots"
+    assert boots(made) == 0
+    assert run("--data", str(data), "--out", str(tmp_path / "book.duckdb")) == tmp_path / "book.duckdb"
+    assert run("--data", str(data), "--out", str(tmp_path / "book.duckdb")) == tmp_path / "book.duckdb"
+    assert boots(tmp_path / "book.duckdb") == 0
+    assert (tmp_path / "book.duckdb").stat().st_mode & 0o077 == 0
+    assert [each.name for each in tmp_path.iterdir()] == ["book.duckdb"]
+
+
+def test_parquet_goes_into_a_new_folder_only(data: Path, tmp_path: Path) -> None:
+    out = run("--data", str(data), "--parquet", "--out", str(tmp_path / "book"))
+    assert (out / "exchanges.parquet").is_file()
+    again = CliRunner().invoke(app, ["--data", str(data), "--parquet", "--out", str(out)])
+    assert again.exit_code == 2
+    assert "exists" in again.output
+
+
+def test_nonsense_is_refused_with_what_to_say_instead(data: Path) -> None:
+    with pytest.raises(GatewayError, match="like 2026-01-31"):
+        run("--data", str(data), "--since", "yesterday")
+
+
+@pytest.fixture
+def running(tmp_path: Path) -> Iterator[Path]:
+    """A data folder with a book at work on it that publishes each second and keeps one."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    settings = tmp_path / "settings.json"
+    settings.write_text('{"tollhouse": 1, "snapshots": {"every": 1, "keep": 1}}')
+    command = [sys.executable, "-m", "gateway.book", "--data", str(tmp_path), "--port", str(port), "--settings", str(settings)]
+    book = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+    (tmp_path / "run.json").write_text(json.dumps({"pid": 1, "admin": f"http://127.0.0.1:{port}"}))
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        try:
+            if httpx.get(f"http://127.0.0.1:{port}/readyz").status_code == 200:
+                break
+        except httpx.HTTPError:
+            time.sleep(0.05)
+    yield tmp_path
+    book.terminate()
+    assert book.wait(20) == 0
+
+
+def test_a_running_gateway_publishes_now_and_then_and_when_it_is_asked(running: Path) -> None:
+    latest = running / "snapshots" / "latest.duckdb"
+    deadline = time.monotonic() + 30
+    while not latest.exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert boots(latest) == 0
+    for _ in range(20):
+        try:
+            made = run("--data", str(running), "--out", str(running / "mine.duckdb"))
+            break
+        except GatewayError:  # the one that is due is being made
+            time.sleep(0.3)
+    assert boots(made) == 0
+    assert len(list((running / "snapshots").glob("book-*.duckdb"))) <= 2

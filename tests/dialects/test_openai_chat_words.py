@@ -1,0 +1,123 @@
+"""Chunks read by what is known of an earlier one: never otherwise than by parsing, whatever stands where the words were."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gateway.dialects import strict_json
+from gateway.dialects.events import Limits
+from gateway.dialects.openai_chat_stream import ChatStream
+from gateway.dialects.openai_chat_words import around
+
+PLAIN = {"index": 0, "delta": {"content": "one"}, "finish_reason": None}
+HEAD = {"id": "c", "object": "chat.completion.chunk", "created": 1, "model": "m"}
+
+
+def written(tree: Any, *, spaces: bool = False) -> bytes:
+    return json.dumps(tree, ensure_ascii=False, separators=None if spaces else (",", ":")).encode()
+
+
+def chunk(content: Any, **top: Any) -> dict[str, Any]:
+    return {**HEAD, "choices": [{**PLAIN, "delta": {"content": content}}], **top}
+
+
+def learned(tree: dict[str, Any], *, spaces: bool = False) -> Any:
+    data = written(tree, spaces=spaces)
+    return around(data, strict_json.parse(data, exact_numbers=False), 0, tree["choices"][0]["delta"])
+
+
+@pytest.mark.parametrize("spaces", [False, True])
+@pytest.mark.parametrize("top", [{}, {"obfuscation": "xY7"}, {"usage": None, "obfuscation": ""}], ids=str)
+@pytest.mark.parametrize("words", ["two", "", " zwölf ", "日本", "a: [1, {}]", "\u2027", "one"])
+def test_other_words_around_which_all_is_the_same_are_read(spaces: bool, top: dict[str, Any], words: str) -> None:
+    found = learned(chunk("one", **top), spaces=spaces)
+    more = {"obfuscation": "another"} if "obfuscation" in top else {}
+    assert found.words(written(chunk(words, **{**top, **more}), spaces=spaces)) == words
+
+
+@pytest.mark.parametrize("words", ['a"b', "a\\", "line\nbreak", "tab\t", "\u2028", "\x85", '","tool_calls":[]'])
+def test_words_with_escapes_or_line_ends_are_for_the_parser(words: str) -> None:
+    found = learned(chunk("one"))
+    assert found.words(written(chunk(words))) is None
+    assert found.words(written(chunk("one")).replace(b'"one"', b'"' + words.encode() + b'"')) is None
+
+
+@pytest.mark.parametrize("odd", [b"\xff", b"\xc3", b"\xed\xa0\x80", b"\x00", b"\x1f"])
+def test_bytes_that_are_no_text_are_for_the_parser(odd: bytes) -> None:
+    found = learned(chunk("one", obfuscation="x"))
+    assert found.words(written(chunk("one", obfuscation="y")).replace(b'"one"', b'"' + odd + b'"')) is None
+    assert found.words(written(chunk("one", obfuscation="y")).replace(b'"y"', b'"' + odd[:1] + b'"y"')) is None
+
+
+@pytest.mark.parametrize(
+    "tree",
+    [
+        {**HEAD, "choices": [{**PLAIN, "delta": {"role": "assistant", "content": "one"}}]},
+        chunk("one", x_groq={"content": "one"}),
+        chunk("one", obfuscation=5),
+        chunk('o"ne'),
+        chunk(None),
+        {"obfuscation": "x", **chunk("one")},
+    ],
+    ids=str,
+)
+def test_a_chunk_whose_form_is_not_plain_teaches_nothing(tree: dict[str, Any]) -> None:
+    assert learned(tree) is None
+
+
+def test_words_that_stand_elsewhere_too_are_not_taken_for_the_words() -> None:
+    """The key is written with a space here, and the same key without one stands in another object."""
+    data = b'{"id":"c","choices":[{"index":0,"delta":{"content"  :"one"}}],"x_groq":{"content":"one"}}'
+    assert around(data, strict_json.parse(data, exact_numbers=False), 0, {"content": "one"}) is None
+
+
+# -- a whole stream, with and without what is learned ------------------------------------------------------
+
+TEXTS = st.sampled_from(["", "a", "two words", 'q"', "\\", "\n", "ä", "\u2028", "日", "x" * 50]) | st.text(max_size=6)
+TOPS = st.sampled_from([{}, {}, {}, {"obfuscation": "x"}, {"obfuscation": "yy"}, {"usage": None}, {"system_fingerprint": "f"}, {"odd": 1}])
+DELTAS = st.builds(lambda text: {"content": text}, TEXTS) | st.sampled_from([
+    {}, {"role": "assistant"}, {"content": None}, {"refusal": "no"}, {"content": 5}, {"content": "x", "tool_calls": []},
+    {"tool_calls": [{"index": 0, "id": "a", "type": "function", "function": {"name": "f", "arguments": "{}"}}]},
+])  # fmt: skip
+
+
+@st.composite
+def frames(draw: Any) -> bytes:
+    finish = draw(st.sampled_from([None, None, None, "stop"]))
+    choice = {"index": draw(st.sampled_from([0, 0, 0, 1])), "delta": draw(DELTAS), "finish_reason": finish}
+    data = written({**HEAD, "choices": [choice], **draw(TOPS)}, spaces=draw(st.sampled_from([False, False, True])))
+    data = draw(st.sampled_from([data, data, data, data.replace(b'"index":0', b'"index":0,"index":0'), data[:-1], b"[DONE]"]))
+    frame = st.sampled_from([b"data: %b\n\n", b"data: %b\n\n", b"data:%b\n\n", b"event: error\ndata: %b\n\n", b": c\n\ndata: %b\n\n"])
+    return draw(frame) % data
+
+
+def said(pieces: list[bytes], lessons: int | None) -> tuple[Any, ...]:
+    stream = ChatStream("openai.chat", Limits(), wants_usage=True, enforcing=True)
+    if lessons is not None:
+        stream._learning = lessons
+    events = [event for piece in pieces for event in stream.feed(piece)]
+    return [*events, *stream.close()], stream.answer, stream.findings, stream.spoken
+
+
+@settings(max_examples=300)
+@given(st.lists(frames(), max_size=12), st.booleans())
+def test_a_stream_says_the_same_whether_or_not_forms_are_learned(pieces: list[bytes], together: bool) -> None:
+    start = [b"data: " + written({**HEAD, "choices": [{**PLAIN, "delta": {"content": text}}]}) + b"\n\n" for text in ("", "Hi", "you")]
+    stream = start + pieces
+    assert said([b"".join(stream)] if together else stream, None) == said(stream, 0)
+
+
+@pytest.mark.parametrize("top", [{}, {"obfuscation": 'a"b'}, {"obfuscation": None}, {"obfuscation": "x", "odd": 1}, {"odd": 1}], ids=str)
+def test_a_chunk_that_differs_behind_its_words_is_for_the_parser(top: dict[str, Any]) -> None:
+    assert learned(chunk("one", obfuscation="x")).words(written(chunk("two", **top))) is None
+
+
+@pytest.mark.parametrize("end", range(1, 60))
+def test_a_chunk_that_is_cut_is_for_the_parser(end: int) -> None:
+    for top in ({}, {"obfuscation": "x"}):
+        assert learned(chunk("one", **top)).words(written(chunk("one", **top))[:-end]) is None

@@ -1,0 +1,135 @@
+"""A disk that is full, a cap that is reached, a disk that may not be written, a book that is stopped: the gateway refuses what it cannot
+put on record, loses nothing, and goes on by itself.
+
+`TOLLHOUSE_STOPPED` sets for how many seconds the book is stopped (default 3). The full disk is a small tmpfs, which only root may mount.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from gateway.errors import StartError
+from gateway.heads_log import signing_key
+from gateway.proof import prove
+
+STOPPED_S = float(os.environ.get("TOLLHOUSE_STOPPED", "3"))
+DISK = 24 * 1024 * 1024
+RESIDENT_MORE = 64 * 1024 * 1024
+
+
+@contextlib.contextmanager
+def mounted(folder: Path, *how: str) -> Iterator[Path]:
+    folder.mkdir(parents=True, exist_ok=True)
+    done = subprocess.run(["mount", *how, str(folder)], capture_output=True, text=True, check=False)
+    if done.returncode:
+        pytest.skip(f"no file system can be mounted here: {done.stderr.strip()}")
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", "-l", str(folder)], check=True)
+
+
+def readiness(url: str) -> dict[str, object]:
+    answer = httpx.get(f"{url}/readyz", timeout=5, trust_env=False)
+    return {"status": answer.status_code, **answer.json()}
+
+
+def check_book(gateway, kit, load) -> str:
+    """Every answered request is on record, and every other was refused; the journal is sound."""
+    rows = kit.settled(gateway, load.answered)
+    assert load.asked == len(load.answered) + len(load.refused) + load.cut
+    assert load.cut == 0
+    assert not load.answered - rows.keys()
+    assert {rows[one] for one in load.finished} <= {"complete", "denied"}
+    gateway.stop()
+    report = prove(gateway.data, signing_key(gateway.data).public_key(), None)
+    assert (report.state, report.findings) == ("sound", [])
+    return f"{load.asked} asked = {len(load.answered)} answered + {len(load.refused)} refused; {len(rows)} rows, {report.records} records"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may mount a file system")
+def test_a_full_disk_refuses_within_a_second_and_goes_on_when_there_is_room(gateway_in, kit, tmp_path):
+    with mounted(tmp_path / ".tollhouse", "-t", "tmpfs", "-o", f"size={DISK},mode=700", "tmpfs") as disk, gateway_in(workers=1) as gateway:
+        load = kit.Load(gateway.url, clients=2)
+        kit.eventually(lambda: len(load.finished) > 5)
+        filler = disk / "filler"
+        with contextlib.suppress(OSError), filler.open("wb", buffering=0) as file:
+            while True:
+                file.write(bytes(4096))
+        full = time.monotonic()
+        kit.eventually(lambda: bool(load.refused))
+        refused_after = time.monotonic() - full
+        assert set(load.refused) == {"audit_unavailable"}
+        found = readiness(gateway.url)
+        assert found["status"] == 503
+        assert "No space left on device; free or repair the disk" in json.dumps(found["journal"])
+        filler.unlink()
+        kit.eventually(gateway.ready)
+        before = len(load.finished)
+        kit.eventually(lambda: len(load.finished) > before + 5)
+        load.stop()
+        print(f"full disk: refused after {refused_after:.2f} s;", check_book(gateway, kit, load))
+
+
+def test_at_its_cap_the_journal_refuses_and_goes_on_when_segments_have_gone(gateway_in, kit, tmp_path):
+    with gateway_in(workers=1, journal={"max_bytes": 1024 * 1024}) as gateway:
+        load = kit.Load(gateway.url, clients=2, words=400)
+        extra = gateway.data / "journal" / "other.log"
+        kit.eventually(lambda: len(load.finished) > 5)
+        extra.write_bytes(bytes(1024 * 1024))
+        kit.eventually(lambda: bool(load.refused))
+        found = readiness(gateway.url)
+        assert found["status"] == 503
+        assert "its cap is 1048576; raise journal.max_bytes" in json.dumps(found["journal"])
+        extra.unlink()
+        kit.eventually(gateway.ready)
+        before = len(load.finished)
+        kit.eventually(lambda: len(load.finished) > before)
+        load.stop()
+        print("cap:", check_book(gateway, kit, load))
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may mount a file system")
+def test_a_data_folder_that_may_not_be_written_is_a_start_error(gateway_in, tmp_path):
+    data = tmp_path / ".tollhouse"
+    data.mkdir()
+    with mounted(data, "--bind", str(data)):
+        subprocess.run(["mount", "-o", "remount,bind,ro", str(data)], check=True)
+        with pytest.raises(StartError, match="Read-only file system"):
+            gateway_in().__enter__()
+
+
+def resident(pid: int) -> int:
+    pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE")
+
+
+def test_a_book_that_is_stopped_holds_nobody_up_and_catches_up(gateway_in, kit):
+    with gateway_in(workers=1) as gateway:
+        supervisor = json.loads((gateway.data / "run.json").read_text())["pid"]
+        children = Path(f"/proc/{supervisor}/task/{supervisor}/children").read_text().split()
+        commands = {int(pid): Path(f"/proc/{pid}/cmdline").read_text() for pid in children}
+        named = {kind: pid for pid, command in commands.items() for kind in ("book", "worker") if f"gateway.{kind}" in command}
+        load = kit.Load(gateway.url)
+        kit.eventually(lambda: len(load.finished) > 20)
+        before, finished = resident(named["worker"]), len(load.finished)
+        os.kill(named["book"], signal.SIGSTOP)
+        time.sleep(STOPPED_S)
+        meanwhile, grown = len(load.finished) - finished, resident(named["worker"]) - before
+        os.kill(named["book"], signal.SIGCONT)
+        load.stop()
+        print(f"stopped for {STOPPED_S:g} s: {meanwhile} answers meanwhile, worker +{grown // 1024} KiB;", end=" ")
+        assert meanwhile > 0
+        assert grown < RESIDENT_MORE
+        assert load.refused == []
+        print(check_book(gateway, kit, load))

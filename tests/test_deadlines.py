@@ -1,0 +1,135 @@
+"""Work under a deadline: done at once it is as if there were none, waiting it is as under asyncio.timeout."""
+
+import asyncio
+
+import pytest
+
+from gateway.deadlines import within
+
+
+def run(work):
+    return asyncio.run(work)
+
+
+async def at_once(value):
+    return value
+
+
+def test_work_that_need_not_wait_gives_its_result_and_arms_nothing(monkeypatch):
+    monkeypatch.setattr(asyncio, "timeout", None)
+    assert run(within(0, at_once(5))) == 5
+
+
+def test_work_that_fails_at_once_fails():
+    async def fails():
+        raise KeyError("x")
+
+    with pytest.raises(KeyError):
+        run(within(1, fails()))
+
+
+@pytest.mark.parametrize("seconds", [5, None])
+@pytest.mark.parametrize("waits", [1, 2, 5])
+def test_work_that_waits_gives_its_result(seconds, waits):
+    async def slow():
+        return [await asyncio.sleep(0.001 if n % 2 else 0, n) for n in range(waits)]
+
+    assert run(within(seconds, slow())) == list(range(waits))
+
+
+def test_work_that_fails_after_waiting_fails():
+    async def fails():
+        await asyncio.sleep(0)
+        raise KeyError("x")
+
+    for seconds in (1, None):
+        with pytest.raises(KeyError):
+            run(within(seconds, fails()))
+
+
+def test_work_that_waits_too_long_is_ended_and_hears_of_it():
+    heard = []
+
+    async def slow():
+        try:
+            await asyncio.sleep(30)
+        except asyncio.CancelledError:
+            heard.append("ended")
+            raise
+
+    with pytest.raises(TimeoutError):
+        run(within(0.01, slow()))
+    assert heard == ["ended"]
+
+
+def test_time_counts_over_all_steps_of_the_work():
+    async def drips():
+        for _ in range(1000):
+            await asyncio.sleep(0.005)
+
+    with pytest.raises(TimeoutError):
+        run(within(0.03, drips()))
+
+
+@pytest.mark.parametrize("seconds", [5, None])
+def test_whoever_waits_for_the_work_can_be_cancelled(seconds):
+    async def scene():
+        heard = asyncio.Event()
+
+        async def slow():
+            try:
+                await asyncio.sleep(30)
+            finally:
+                heard.set()
+
+        task = asyncio.create_task(within(seconds, slow()))
+        await asyncio.sleep(0.01)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        return heard.is_set()
+
+    assert run(scene())
+
+
+def test_work_may_swallow_what_it_is_told_and_go_on():
+    async def stubborn():
+        try:
+            await asyncio.sleep(30)
+        except asyncio.CancelledError:
+            await asyncio.sleep(0)
+            return "went on"
+
+    async def scene():
+        task = asyncio.create_task(within(None, stubborn()))
+        await asyncio.sleep(0.01)
+        task.cancel()
+        return await task
+
+    assert run(scene()) == "went on"
+
+
+def test_the_next_item_of_an_iterator_is_work_too():
+    async def numbers():
+        yield 1
+        await asyncio.sleep(0)
+        yield 2
+        await asyncio.sleep(30)
+
+    async def scene():
+        found = numbers()
+        assert [await within(1, anext(found, None)), await within(1, anext(found, None))] == [1, 2]
+        with pytest.raises(TimeoutError):
+            await within(0.01, anext(found, None))
+        assert await within(1, anext(found, None)) is None
+
+    run(scene())
+
+
+def test_a_queue_that_is_filled_later_wakes_the_work():
+    async def scene():
+        queue = asyncio.Queue()
+        asyncio.get_running_loop().call_later(0.01, queue.put_nowait, "here")
+        return await within(5, queue.get())
+
+    assert run(scene()) == "here"

@@ -1,0 +1,191 @@
+"""What detectors find and what they leave alone; that finding is local; that it takes no longer for strange texts."""
+
+import re
+import time
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.validators.detectors import DETECTORS, folded, urls
+from gateway.validators.detectors.card import luhn
+from gateway.validators.detectors.folding import LETTER, OTHER, _Table
+
+KEY = "-----BEGIN RSA PRIVATE KEY-----\nMIIEabcdefghijklmnop\nabc=\n-----END RSA PRIVATE KEY-----"
+FOUND = {
+    "card": [
+        *("4111 1111 1111 1111", "4111-1111-1111-1111", "4111111111111111", "3782 822463 10005", "378282246310005"),
+        *("5555555555554444", "2223003122003222", "6011111111111117", "30569309025904", "3566002020360505", "6304000000000000"),
+        "4111\u00a01111\u00a01111\u00a01111",
+        *("４１１１ １１１１ １１１１ １１１１", "4111\u20111111\u20111111\u20111111", "٤١١١١١١١١١١١١١١١"),
+    ],
+    "iban": [
+        *("DE89 3704 0044 0532 0130 00", "GB29NWBK60161331926819", "gb29 nwbk 6016 1331 9268 19", "NO93 8601 1117 947"),
+        *("FR14 2004 1010 0505 0001 3M02 606", "MT84MALT011000012345MTLCAST001S", "DE89-3704-0044-0532-0130-00"),
+    ],
+    "ssn": ["123-45-6789", "078 05 1120", "899-99-9999"],
+    "phone": [
+        *("+49 30 1234567", "+1 (415) 555-2671", "+14155552671", "(415) 555-2671", "415-555-2671", "415.555.2671", "1-800-555-0199"),
+        *("06 12 34 56 78", "06.12.34.56.78", "030 1234567", "0171/1234567", "020 7946 0958", "0049 30 1234567", "(020) 7946 0958"),
+    ],
+    "email": ["me@example.com", "jörg@müller.de", "a.b+c@d-e.co.uk", "x_1@sub.example.museum"],
+    "secret": [
+        *("sk-ant-api03-" + "A1b2" * 10, "sk-proj-" + "a1B2" * 10, "sk-" + "aB1" * 12, "AKIAABCDEFGHIJKLMNOP", "ghp_" + "a1B2" * 9),
+        *("xoxb-1234567890-abcdef", "sk_live_" + "a1B2" * 6, "AIza" + "aB1-_" * 7, "glpat-" + "a1B2" * 5, "npm_" + "a1B2" * 9),
+        *("hf_" + "aB1" * 11, "SG." + "aB1_" * 5 + "." + "aB1_" * 8, "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0In0.c2lnbmF0dXJl", KEY),
+        "th_" + "a1B2c3D4" + "_" + "a1B2c3D4e5F" * 3 + "a1B2c3D4e5",
+    ],
+}
+LEFT_ALONE = {
+    "card": [
+        *("4111 1111 1111 1112", "0.4111111111111111", "4111111111111111.5"),
+        *("1732184849123456789", "x4111111111111111", "41111111111111111111"),
+        *("9999999999999995", "2026-11-20 10:30:44", "411111111111111"),
+    ],
+    "iban": ["DE89370400440532013001", "US133000000121212121212", "DE89", "XDE89370400440532013000", "DE893704004405320130001"],
+    "ssn": ["000-12-3456", "666-12-3456", "900-12-3456", "123-00-6789", "123-45-0000", "123456789", "1-123-45-6789", "123-45-6789-1"],
+    "phone": [
+        *("1234567890", "2026-11-20", "01-02-2026", "20/11/2026", "1.2.3", "10.0.0.1", "192.168.100.200", "3+12345678", "12,345,678.90"),
+        *("08-11-2026 10:30", "2026-11-20 10:30:44 +0100", "1 000 000 000"),
+        *("978-3-16-148410-0", "+12", "v1.22.333.4444", "00491701234567"),
+    ],
+    "email": ["a@b", "@x.de", "x@y.c", "me@-", "@", "me at example.com", "x@.de", "a@b..com"],
+    "secret": [
+        *("token: your_token_here", "password = correct horse", "secret: https://example.com", "sk-learn", "tokens: 1234567890123"),
+        *("the AKIA prefix", "api_key: aaaaaaaaaaaaaaa1", "-----BEGIN PUBLIC KEY-----", "eyJhbGciOiJIUzI1NiJ9"),
+    ],
+}
+
+
+def found(name, text):
+    return [text[start:end] for start, end in DETECTORS[name].find(text)]
+
+
+@pytest.mark.parametrize(("name", "text"), [(name, text) for name, texts in FOUND.items() for text in texts])
+def test_what_it_is_for_is_found_wherever_it_stands(name, text):
+    for around in ("{}", "so: {}, yes", '{{"n": "{}"}}', "é {}\n", "({})"):
+        assert text in found(name, around.format(text))
+
+
+@pytest.mark.parametrize(("name", "text"), [(name, text) for name, texts in LEFT_ALONE.items() for text in texts])
+def test_what_only_looks_like_it_is_left_alone(name, text):
+    assert found(name, f"so: {text} yes") == []
+
+
+@pytest.mark.parametrize(
+    "text", ["password = 'hU7!kd93Kd0s'", 'api_key: "a8F3kd93Kd0sL2mx"', "ACCESS_KEY=a8F3kd93Kd0sL2mx", '"token": "a8F3-kd93/Kd0sL2mx=="']
+)
+def test_a_value_that_is_called_a_secret_is_found_without_its_name(text):
+    [value] = found("secret", text)
+    assert re.fullmatch(r"[\w!/=-]{12,}", value)
+    assert text.rstrip("\"'").endswith(value)
+
+
+def test_a_private_key_is_found_as_far_as_it_reaches():
+    assert found("secret", f"key: {KEY} and more") == [KEY]
+    assert found("secret", "the line -----BEGIN PRIVATE KEY----- begins a key")[0].strip() == "-----BEGIN PRIVATE KEY-----"
+    escaped = KEY.replace("\n", "\\n")
+    assert found("secret", f'"{escaped}"') == [escaped]
+    assert found("secret", KEY[:60]) == [KEY[:60]]
+
+
+ELSEWHERE = [
+    *("https://evil.com/?q=1", "https://example.com.evil.com"),
+    *("https://example.com@evil.com/", "http://example.com\\@evil.com", "www.evil.com"),
+    *("https:evil.com", "https:\\\\evil.com", "//evil.com/x", "https://exämple.com"),
+    *("ftp://evil.com", "https://notexample.com", "HTTPS://EVIL.COM"),
+]
+
+
+@pytest.mark.parametrize("address", ELSEWHERE)
+def test_an_address_that_leads_elsewhere_is_found(address):
+    text = f"![x]({address})"
+    assert [text[start:end] for start, end in urls(["example.com", "*.good.org"]).find(text)] == [address]
+
+
+@pytest.mark.parametrize("address", ["https://example.com/a?b#c", "http://a.good.org", "https://EXAMPLE.com:443/x", "https://a.b.good.org."])
+def test_an_address_of_an_allowed_host_stays(address):
+    assert urls(["example.com", "*.good.org"]).find(f"see {address} there") == []
+
+
+def test_a_wildcard_is_only_for_hosts_below():
+    assert urls(["*.good.org"]).find("https://good.org")
+    assert urls([]).find("https://good.org")
+
+
+@given(st.integers(10**12, 10**18))
+def test_every_number_has_one_check_digit(number):
+    assert sum(luhn(f"{number}{digit}".encode()) for digit in range(10)) == 1
+
+
+@given(st.text())
+def test_a_folded_text_is_as_long_as_the_text(text):
+    assert len(folded(text)) == len(text)
+
+
+def test_letters_and_signs_that_ascii_lacks_are_told_apart():
+    assert folded("aé漢☃\ud800") == bytes([ord("a"), LETTER, LETTER, OTHER, OTHER])
+    table = _Table()
+    for code in range(0x80, 0x80 + 5000):
+        _ = table[code]
+    assert len(table) <= 4097
+
+
+# -- finding is local: the ground on which streams are looked through piece by piece ----------------------
+
+ALL = [*DETECTORS.values(), urls(["example.com"])]
+PIECES = st.lists(
+    st.sampled_from([text for texts in (*FOUND.values(), *LEFT_ALONE.values(), ELSEWHERE) for text in texts])
+    | st.text("4 1-0.+@a/:=\n", max_size=12)
+    | st.text(max_size=3),
+    max_size=8,
+)
+
+
+@given(PIECES, st.data())
+@pytest.mark.parametrize("detector", ALL, ids=lambda one: one.name)
+def test_what_begins_at_a_place_is_told_by_so_many_characters_around_it(detector, pieces, data):
+    text = "".join(pieces)
+    left = data.draw(st.integers(0, len(text)))
+    right = data.draw(st.integers(left, len(text)))
+    whole = dict(detector.find(text))
+    part = {start + left: end + left for start, end in detector.find(text[left:right])}
+    for start in range(left + detector.longest if left else 0, right - detector.longest if right < len(text) else right):
+        assert (start in whole) is (start in part)
+        if start in whole and part[start] < right:
+            assert covered(detector, text, start) == covered(detector, text[left:right], start - left) + left
+
+
+def covered(detector, text, start):
+    """How far what is found from here on reaches, with what overlaps it."""
+    end = start
+    for begin, stop in sorted(detector.find(text)):
+        if start <= begin <= end:
+            end = max(end, stop)
+    return end
+
+
+STRANGE = {
+    *("4111 " * 4000, "4" * 20_000, "a@" * 10_000, "+1" * 10_000),
+    *("DE89 " * 4000, "030 123 " * 2500, "token=" * 3500, "sk-ant-abc-" * 2000),
+    *("-----BEGIN PRIVATE KEY-----" * 800, "http://" * 3000, "é1" * 10_000, "123-45-" * 3000, "eyJ" * 7000, "x" * 20_000),
+}
+
+
+DIGITS_APART = " x" * 40 + " 1 x" * 20
+"""Enough digits for any number, too far from each other and from the text to be one or to belong to one."""
+
+
+@pytest.mark.parametrize("detector", DETECTORS.values(), ids=DETECTORS.keys())
+@given(st.lists(st.sampled_from([*"0123456789 -./()+@aGB", "4111", "49 30", "password: "]), max_size=30).map("".join))
+def test_a_text_with_few_digits_is_searched_as_one_with_many(detector, text):
+    assert detector.find(text) == [span for span in detector.find(text + DIGITS_APART) if span[0] < len(text)]
+
+
+
+@pytest.mark.parametrize("detector", ALL, ids=lambda one: one.name)
+def test_strange_texts_take_no_time_that_hurts(detector):
+    for text in STRANGE:
+        began = time.perf_counter()
+        detector.find(text)
+        assert time.perf_counter() - began < 1.0
