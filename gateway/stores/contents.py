@@ -279,7 +279,7 @@ class Contents:
         self._con.execute(f"ATTACH {quoted(month.path)} AS {month.catalogue} ({options})")
         if not self._read_only:
             lay_out(self._con, month.catalogue)
-        told = self._con.execute(f"SELECT schema, refilling, writes FROM {month.catalogue}.content_file").fetchall()
+        told = self._con.execute(f"SELECT schema, refilling, coalesce(writes, 0) FROM {month.catalogue}.content_file").fetchall()
         schema, month.refilling, month.writes = told[0]
         if schema > SCHEMA:
             advice = "start the newer version, or move the file away and it is filled again from the journal"
