@@ -143,7 +143,8 @@ class Journal:
     async def append(self, *records: Record) -> None:
         """Returns when all records are durable, together and in this order. Raises JournalUnavailable when they are not."""
         payloads = [self._cleaned(record.encode(each)) for each in records]
-        if any(payload.size > frames.MAX_PAYLOAD for payload in payloads):
+        sizes = [payload.size for payload in payloads]
+        if max(sizes, default=0) > frames.MAX_PAYLOAD:
             raise JournalUnavailable(f"a record is over {frames.MAX_PAYLOAD} bytes; lower the limit for request bodies")
         if self._closing:
             raise JournalUnavailable("the journal is closed; the gateway is stopping")
@@ -152,7 +153,7 @@ class Journal:
                 self._write(payloads)
             self._run_thread(self._sync_now_and_then)
             return
-        await self._enqueue(payloads)
+        await self._enqueue(payloads, sum(sizes))
 
     async def turn_over(self) -> None:
         """Closes a segment that is old and holds records, and begins the next. A failure is said in `problem`, as an append's is."""
@@ -184,8 +185,7 @@ class Journal:
     def _old(self, segment: _OpenSegment) -> bool:
         return time.monotonic() - segment.began >= self._max_segment_s
 
-    async def _enqueue(self, payloads: Sequence[Parts]) -> None:
-        size = sum(payload.size for payload in payloads)
+    async def _enqueue(self, payloads: Sequence[Parts], size: int) -> None:
         if self._queued_bytes + size > self._max_queued:
             raise JournalUnavailable(f"{self._queued_bytes} bytes wait for a slow disk; retry, or give the journal a faster one")
         waiter = _Waiter(payloads, size, asyncio.get_running_loop().create_future())

@@ -116,7 +116,7 @@ def _chosen(folder: Path, sql: str | None, query: str | None, params: dict[str, 
     if answer.truncated:
         told = f"more than {MOST_ASKED} exchanges; bound the question by --since, or by LIMIT and OFFSET"
         raise GatewayError("bad_request", "too_many", told)
-    return [str(row[0]) for row in answer.rows], query or text
+    return list(dict.fromkeys(str(row[0]) for row in answer.rows)), query or text
 
 
 def _examples(folder: Path, body: dict[str, Any]) -> Iterator[Any]:

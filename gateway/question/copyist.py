@@ -8,6 +8,7 @@ work on it, in a storage version that DuckDB from 1.4 on reads.
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import socket
 import sys
@@ -35,6 +36,8 @@ from gateway.stores.lending import Condition, Need, Shape
 
 _TIMES = ("started_at", "decided_at")
 """Rows of tables with one of these columns can be left out by time; others (bodies, prompts, policies) are what these rows point to."""
+_APART = re.compile(r'(?<![\w".])(?:"content"|content)\.(?:"main"|main)\.')
+"""Bodies stand in a catalogue of their own beside the ledger; in a snapshot everything is in one file."""
 _OURS = frozenset({"schema_migrations"})
 
 
@@ -78,7 +81,7 @@ def _written(office: socket.socket, order: Copy, wanted: list[Need], unfinished:
         con.execute("SET GLOBAL TimeZone = 'UTC'")
         rows = sum(_filled(con, office, need, order.shape) for need in wanted)
         for view in order.shape.views:
-            con.execute(view)
+            con.execute(_APART.sub("", view))
         if order.parquet:
             unfinished.mkdir()
             for name in order.public:

@@ -83,9 +83,9 @@ def frame(previous: bytes, parts: Parts) -> tuple[bytes, bytes]:
     facts, bodies = parts
     if bodies is None:
         raise ValueError("a record whose bodies were shed cannot be written again; write the whole record")
-    if parts.size > MAX_PAYLOAD:
-        raise ValueError(f"a record of {parts.size} bytes is over the journal's limit of {MAX_PAYLOAD}")
     rest = _U32.pack(len(facts)) + facts + bodies
+    if len(rest) > MAX_PAYLOAD:
+        raise ValueError(f"a record of {len(rest)} bytes is over the journal's limit of {MAX_PAYLOAD}")
     return _packed(_WHOLE, previous, rest), _hash(previous, facts, hashlib.sha256(bodies).digest())
 
 

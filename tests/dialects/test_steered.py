@@ -10,7 +10,7 @@ import pytest
 
 from gateway.dialects import DIALECTS
 from gateway.dialects.events import Limits
-from gateway.exchange import Answer, Call, Request
+from gateway.exchange import Answer, Call, Request, Usage
 
 BODIES: dict[str, dict[str, Any]] = {
     "openai.chat": {"model": "m", "messages": [{"role": "user", "content": "go"}]},
@@ -136,3 +136,18 @@ def test_a_stream_has_spoken_with_its_first_words_and_not_before(dialect: str, f
         list(stream.feed(event + b"\n\n"))
         assert at or folder == "gemini" or not stream.spoken
     assert stream.spoken
+
+
+@pytest.mark.parametrize("dialect", ["anthropic.messages", "google.gemini"])
+def test_a_model_that_thought_wants_its_own_thoughts_back_and_is_not_asked_again(dialect: str) -> None:
+    """Their signatures stand beside the calls, and nobody kept them; the count of tokens tells where the request does not."""
+    more = {"contents": [{"parts": [{"text": "go"}]}]} if dialect == "google.gemini" else {"messages": [{"role": "user", "content": "go"}]}
+    asked = Request(dialect, "m", stream=False, messages=(), tools=(), body=json.dumps(more).encode())
+    refused = [(call(dialect), "refused")]
+    assert DIALECTS[dialect].steered(asked, Answer(usage=Usage(output=5, reasoning=9)), refused) is None
+    assert DIALECTS[dialect].steered(asked, Answer(usage=Usage(output=5, reasoning=0)), refused) is not None
+
+
+def test_thinking_that_is_switched_off_is_no_thinking() -> None:
+    assert steered("anthropic.messages", call("anthropic.messages"), thinking={"type": "disabled"}) is not None
+    assert steered("anthropic.messages", call("anthropic.messages"), thinking={"type": "adaptive"}) is None

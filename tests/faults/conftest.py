@@ -84,8 +84,8 @@ class Load:
                 self.finished.add(exchange)
 
 
-def settled(gateway: RunningGateway, wanted: set[str], seconds: float = 30) -> dict[str, str]:
-    """id -> state of all exchanges, once the book has read the whole journal."""
+def settled(gateway: RunningGateway, wanted: set[str], seconds: float = 240) -> dict[str, str]:
+    """id -> state of all exchanges, once the book has read the whole journal; a loaded machine takes its time."""
     deadline = time.monotonic() + seconds
     while True:
         rows = {row["id"]: row["state"] for row in every(gateway, "select id, state from exchanges")}

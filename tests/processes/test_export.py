@@ -19,7 +19,7 @@ from gateway.demo.stage import RunningGateway, settings_for
 from gateway.errors import StartError
 from gateway.rehearsal import RunningRehearsal
 
-POLICY = "policy: 1\nid: p\nagents: ['*']\nallow: [look_up]\n"
+POLICY = "policy: 1\nid: p\nagents: ['*']\non_deny: explain\nallow: [look_up]\n"
 SCRIPT = """
 rehearsal: 1
 scenes:
