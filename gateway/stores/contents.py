@@ -62,8 +62,10 @@ class Contents:
         self._seen: OrderedDict[tuple[str, ...], None] = OrderedDict()
         for month in _found(folder):
             self._open(month)
-        for name, writes in _registered(con).items():
+        registered = _registered(con)
+        for name, writes in registered.items():
             self._make_good(name, writes)
+        self._untold = {name for name, month in self._months.items() if month.writes != registered.get(name)}
         self._unite()
         self._recall()
 

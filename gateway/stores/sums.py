@@ -59,8 +59,8 @@ EXCHANGES = Sum(
         "day: started_at::DATE", "agent: agent", "team: team", "provider: provider", "model: coalesce(response_model, request_model)",
         "dialect: dialect", f"route: {_ROUTE}", "stream: stream", "operation: operation", "state: state", "enforcing: enforcing",
         "prompt_hash: prompt_hash",
-        "request_judged: len(list_filter(unevaluated, x -> NOT starts_with(x, 'answer:'))) = 0",
-        "answer_judged: len(list_filter(unevaluated, x -> starts_with(x, 'answer:') OR x IN ('no_policy', 'route:pass_through'))) = 0",
+        "request_judged: len(list_filter(unevaluated, lambda x: NOT starts_with(x, 'answer:'))) = 0",
+        "answer_judged: len(list_filter(unevaluated, lambda x: starts_with(x, 'answer:') OR x IN ('no_policy', 'route:pass_through'))) = 0",
     ),
     (
         "exchanges: count(*)", "unpriced: count(*) FILTER (cost IS NULL)", "with_calls: count(*) FILTER (calls > 0)",

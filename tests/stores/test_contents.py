@@ -193,7 +193,9 @@ def test_other_files_stay_out_of_reach_of_questions(ledger: Ledger, tmp_path: Pa
 def test_a_ledger_from_before_content_was_apart_keeps_all_of_it(tmp_path: Path, make: Any) -> None:
     path, segment = tmp_path / "ledger.duckdb", make.segment()
     all_of_them = opening.migrations()
-    with duckdb.connect(str(path)) as con:
+    with duckdb.connect(":memory:") as con:
+        con.execute(f"ATTACH '{path}' AS ledger (STORAGE_VERSION 'v1.5.0')")
+        con.execute("USE ledger")
         con.execute("CREATE TABLE schema_migrations (number BIGINT NOT NULL, name VARCHAR NOT NULL, applied_at TIMESTAMP)")
         for file in [each for each in all_of_them if int(each.stem[:4]) < opening.CONTENT_APART]:
             con.execute(file.read_text())

@@ -24,8 +24,8 @@ CREATE VIEW coverage AS
   WITH asked AS (
     SELECT *, regexp_replace(regexp_replace(route, '/models/[^/:]+', '/models/{model}'),
              '/(responses|conversations)/(?:resp|conv|msg|[^/]*[0-9_-])[^/]*', '/\1/{id}') AS path,
-           list_filter(unevaluated, x -> NOT starts_with(x, 'answer:')) AS request_reasons,
-           list_filter(unevaluated, x -> starts_with(x, 'answer:') OR x IN ('no_policy', 'route:pass_through')) AS answer_reasons
+           list_filter(unevaluated, lambda x: NOT starts_with(x, 'answer:')) AS request_reasons,
+           list_filter(unevaluated, lambda x: starts_with(x, 'answer:') OR x IN ('no_policy', 'route:pass_through')) AS answer_reasons
     FROM exchanges_ended
   )
   SELECT path AS route, dialect, stream, 'request' AS hook, count(*) AS exchanges,
