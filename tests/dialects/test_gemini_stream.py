@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from gateway.dialects import gemini as dialect
-from gateway.dialects.events import Broken, Ended, Forward, Held, Limits, Proposed
+from gateway.dialects.events import UNTOLD, Broken, Ended, Forward, Held, Limits, Proposed
 
 ASKED = b'{"contents":[{"role":"user","parts":[{"text":"Hi"}]}],"tools":[{"functionDeclarations":[{"name":"f"}]}]}'
 (ENDPOINT,) = dialect.endpoints("/v1beta/models/m:streamGenerateContent")
@@ -73,3 +73,11 @@ def test_words_over_two_lines_leave_in_one() -> None:
     assert sent.clean is not None
     assert sent.clean.count(b"data: ") == 1
     assert json.loads(sent.clean[6:]) == json.loads(event({"text": "Hi"})[6:])
+
+
+def test_the_words_of_an_event_are_told_where_it_has_one_candidate() -> None:
+    image = {"inlineData": {"mimeType": "image/png", "data": "aGk="}}
+    two = {"candidates": [{"content": {"role": "model", "parts": [{"text": word}]}, "index": at} for at, word in enumerate("ab")]}
+    reading = stream()
+    told = [*reading.feed(event({"text": "a"}, image, {"text": "b"})), *reading.feed(b"data: " + json.dumps(two).encode() + b"\n\n")]
+    assert [each.said for each in told if isinstance(each, Forward)] == [(0, {"text": "ab"}), UNTOLD]

@@ -143,6 +143,8 @@ def test_results_that_are_no_plain_text_are_changed_wherever_text_stands():
     out = json.loads(DIALECTS["openai.responses"].with_texts(body, lambda role, call_id, text: f"{call_id}!"))
     assert out["input"][0]["output"] == [{"stdout": "c!", "stderr": "c!", "outcome": {"exit_code": 0}}]
     assert out["input"][1]["output"] == {"type": "x"}
+    body = b'{"model": "m", "input": [{"type": "computer_call_output", "call_id": "d"}]}'
+    assert json.loads(DIALECTS["openai.responses"].with_texts(body, lambda role, call_id, text: "!")) == json.loads(body)
     body = json.dumps({"contents": [{"parts": [{"functionResponse": {"name": "f", "response": {"rows": [{"n": 1, "t": "a"}]}}}]}]}).encode()
     out = json.loads(DIALECTS["google.gemini"].with_texts(body, lambda role, call_id, text: f"{role} {call_id}"))
     assert out["contents"][0]["parts"][0]["functionResponse"]["response"] == {"rows": [{"n": 1, "t": "tool f"}]}

@@ -516,3 +516,9 @@ def test_tools_are_hidden_that_no_call_of_could_be_granted(policies):
     )
     assert [loaded.hides(agent, "put") for agent in "abcdx"] == [True, False, False, False, False]
     assert not loaded.hides("a", "get")
+
+
+def test_whether_a_condition_asks_what_tools_said_is_known_per_agent(policies):
+    head = "policy: 1\nid: {}\nagents: ['{}']\nallow: ['*']\nrules:\n- {{id: r, when: \"{}\"}}\n"
+    loaded = policies(head.format("asks", "a", "from_tool(args.x, 'get')"), head.format("asks-not", "b", "args.x == 1"))
+    assert [loaded.recalls(agent) for agent in ("a", "b", "a")] == [True, False, True]

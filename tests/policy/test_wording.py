@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from gateway.exchange import Call, Verdict
 from gateway.policy import denial_text
+from gateway.policy.explain import withheld_text
 from gateway.policy.wording import LINE_LENGTH, VALUE_LENGTH, clean_name, filled, one_line, unknown_placeholders
 
 SEEN = {
@@ -148,3 +149,9 @@ def test_a_denial_is_one_line_whatever_strangers_wrote(name, reason, decision):
     assert len(text) < LINE_LENGTH + 400
     if not clean_name(name):
         assert text.startswith("A tool call was blocked")
+
+
+def test_in_the_place_of_an_answer_stands_who_withheld_it_and_why():
+    text = withheld_text(Verdict("deny", False, "rule", "No\ncards.", policy="p", rule="r"), "dec_1")
+    assert text.startswith('[The answer was withheld from here on by policy "p" (rule r). No cards. Do not say it in other words.')
+    assert "dec_1" in text

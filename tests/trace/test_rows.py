@@ -6,7 +6,20 @@ from decimal import Decimal
 
 import pytest
 
-from gateway.exchange import Answer, Call, Caller, Exchange, Finding, Message, Request, RuleHit, Tool, Usage, Verdict
+from gateway.exchange import (
+    Answer,
+    Call,
+    Caller,
+    Exchange,
+    Finding,
+    Heard,
+    Message,
+    Request,
+    RuleHit,
+    Tool,
+    Usage,
+    Verdict,
+)
 from gateway.policy import load
 from gateway.prompt.fingerprint import fingerprint
 from gateway.trace.redact import Redactor
@@ -312,3 +325,12 @@ def test_what_is_sealed_is_sealed_about_one_row_and_no_other():
     abouts = [about_message("1"), about_prompt("1"), about_call("1"), about_exchange("1"), about_approval("1"), about_feedback("1")]
     assert len(set(abouts)) == 6
     assert about_message("1") != about_message("2")
+
+
+def test_what_a_rule_said_of_a_text_is_a_row_without_the_text():
+    hit = RuleHit("p", "mask", "redact", message=f"not {SECRET}", line=7)
+    x = exchange(heard=[Heard("output", "answer", hit, "card", "redacted", "ab")])
+    (row,) = scribe().heard(x, 9)
+    assert (row.exchange_id, row.heard_us, row.hook, row.path, row.rule, row.line) == ("id", 9, "output", "answer", "mask", 7)
+    assert (row.effect, row.mode, row.detector, row.action, row.original) == ("redact", "enforce", "card", "redacted", "ab")
+    assert SECRET not in row.message
