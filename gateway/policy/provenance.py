@@ -249,7 +249,7 @@ def paired(messages: Iterable[Message], forged: Collection[Told] = frozenset()) 
     waiting: dict[str, deque[Earlier]] = {}
     for at, message in enumerate(messages):
         for nth, before in enumerate(message.calls):
-            calls.append(Earlier(before.name, before.arguments, forged=Told("call", at, nth) in forged))
+            calls.append(Earlier(before.name, before.arguments, forged=bool(forged) and Told("call", at, nth) in forged))
             waiting.setdefault(before.id, deque()).append(calls[-1])
         for call_id, text in message.results:
             answered = waiting[call_id].popleft() if waiting.get(call_id) else None
@@ -296,6 +296,8 @@ class Conversation:
     @cached_property
     def _course(self) -> tuple[tuple[Earlier, ...], tuple[Result, ...]]:
         calls, answered = paired(self._messages, self._forged)
+        if not self._forged:
+            return tuple(calls), tuple(Result(call.name if call else "?", self._reading(text)) for call, text in answered)
         places = (Told("result", at, nth) for at, message in enumerate(self._messages) for nth in range(len(message.results)))
         results: list[Result] = []
         for (call, text), place in zip(answered, places, strict=True):
