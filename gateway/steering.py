@@ -34,6 +34,8 @@ def error_of(visit: Visit) -> GatewayError | None:
 def next_request(visit: Visit, request: Request, answer: Answer) -> bytes | None:
     """The body with which the model is asked again; None when it is not."""
     calls = refused(visit)
+    if visit.withheld is not None:  # a rule has ended this answer: that stands
+        return None
     if not calls or visit.stopped or len(visit.x.earlier) >= MOST_ROUNDS or request.operation != "chat" or visit.again is None:
         return None
     if any(_reaction(verdict) != "steer" or call.problem for call, verdict, _ in visit.round):

@@ -120,6 +120,8 @@ async def _reaction(
         if question is not None:  # dialects propose all calls of a turn together, so this would be a call of another one
             raise RuntimeError("a person was to be asked about a call behind an answer's last")
         visit.provider_left = chunk is None
+    if error := steering.error_of(visit):
+        raise error
     return b"".join(rest)
 
 

@@ -306,3 +306,32 @@ def test_words_of_a_round_that_the_client_never_saw_are_masked_on_record_when_it
     provider.answer = answer
     assert "NOT executed" in wire.ask(at.url, stream)[0]
     assert CARD not in at.ended()[0].exchange.output_preview
+
+
+@pytest.mark.parametrize("rule", ["explain", "error"])
+def test_words_that_may_not_be_said_behind_a_steered_call_are_not_asked_about_again(rule, house, provider):
+    wire = WIRES["messages"]
+    only = POLICY.replace("[get]", "[other]").replace("on_deny: explain", "on_deny: steer").replace("effect: deny,", f"effect: deny, on_deny: {rule},")
+    at = house(only)
+    usage = {"input_tokens": 10, "output_tokens": 5}
+    head = {"id": "m", "type": "message", "role": "assistant", "model": "claude-sonnet-4-5", "stop_sequence": None}
+    said = {"type": "content_block_delta", "index": 1, "delta": {"type": "text_delta", "text": "".join(TOLD)}}
+    events = [
+        {"type": "message_start", "message": head | {"content": [], "stop_reason": None, "usage": usage}},
+        {"type": "content_block_start", "index": 0, "content_block": {"type": "tool_use", "id": "t", "name": "get", "input": {}}},
+        {"type": "content_block_stop", "index": 0},
+        {"type": "content_block_start", "index": 1, "content_block": {"type": "text", "text": ""}},
+        said,
+        {"type": "content_block_stop", "index": 1},
+        {"type": "message_delta", "delta": {"stop_reason": "tool_use", "stop_sequence": None}, "usage": {"output_tokens": 5}},
+        {"type": "message_stop"},
+    ]
+    provider.answer = provider.sse(*(sse(e, e["type"]) for e in events))
+    if rule == "error":
+        with pytest.raises(anthropic.APIStatusError, match=r"Keys are not given out\."):
+            wire.ask(at.url, True)
+    else:
+        text, calls, _, _ = wire.ask(at.url, True)
+        assert ("Keys are not given out." in text, KEY in text, calls) == (True, False, [])
+    assert len(provider.received) == 1
+    assert at.ended()[0].exchange.state == "denied"
