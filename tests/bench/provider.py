@@ -7,18 +7,21 @@ and are well formed; one that is none of the bench's gets a 400 and shows as a f
 from __future__ import annotations
 
 import asyncio
+import itertools
 import re
 import sys
+import time
 
 import uvloop
 
 from tests.bench import wire
 
 _LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)\r\n", re.IGNORECASE)
-_WHOLE = {kind: wire.whole(kind) for kind in ("plain", "tool")}
-_BURST = wire.burst()
+_AT_ONCE = {**{kind: wire.parted(wire.whole(kind)) for kind in ("plain", "tool")}, "burst": wire.parted(wire.burst())}
+_FIRST = wire.parted(wire.chunk(wire.event("paced", wire.MARK)))
 _PACED = [wire.chunk(wire.event("paced", f"word {number} ")) for number in range(wire.PACED_EVENTS)]
 _PACED_END = wire.chunk(wire.ending("paced")) + wire.LAST_CHUNK
+_NUMBERS = itertools.count(time.time_ns() // 1000)
 _REFUSED = b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
 
 
@@ -61,12 +64,11 @@ class Provider(asyncio.Protocol):
             self._transport.write(_REFUSED)
             self._transport.close()
             return
-        if kind in _WHOLE:
-            self._transport.write(_WHOLE[kind])
-        elif kind == "burst":
-            self._transport.write(_BURST)
+        number = wire.mark(next(_NUMBERS))
+        if kind in _AT_ONCE:
+            self._transport.write(number.join(_AT_ONCE[kind]))
         else:
-            self._transport.write(wire.STREAM_HEAD + _PACED[0])
+            self._transport.write(wire.STREAM_HEAD + number.join(_FIRST))
             if kind == "paced":
                 self._next(1)
 
