@@ -6,6 +6,7 @@ Strict, because what a library would quietly leave out (a password in clear text
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import NamedTuple
 from urllib.parse import parse_qsl, unquote, urlsplit
 
@@ -29,6 +30,7 @@ class Place(NamedTuple):
         return f"{scheme}://{host}:{self.port}/{self.db}"
 
 
+@lru_cache(64)
 def parse(text: str) -> Place:
     """Raises ValueError saying what is expected."""
     try:

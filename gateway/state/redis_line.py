@@ -43,6 +43,7 @@ class Line:
     def __init__(self, place: Place, password: str | None, ca: str | None = None) -> None:
         self.place = place
         self._silent_until = 0.0
+        self._told = False
         encrypted: dict[str, Any] = {"ssl": True, "ssl_ca_certs": ca, "ssl_min_version": ssl.TLSVersion.TLSv1_2} if place.tls else {}
         self.redis = redis.Redis(
             place.host,
@@ -74,9 +75,14 @@ class Line:
             raise _unavailable(otherwise)
         try:
             yield self.redis
+            if self._told:
+                self._told = False
+                log.warning("%s answers again", self.place)
         except (redis.ConnectionError, redis.TimeoutError) as error:
             self._silent_until = time.monotonic() + PAUSE_S
-            log.error("%s cannot be used: %s", self.place, error)  # noqa: TRY400 - no traceback wanted
+            if not self._told:
+                self._told = True
+                log.error("%s cannot be used: %s", self.place, error)  # noqa: TRY400 - no traceback wanted
             raise _unavailable(otherwise) from error
         except redis.ReadOnlyError as error:  # another server has taken over: its name is looked up anew
             self.redis.connection_pool.disconnect()
