@@ -7,18 +7,15 @@ from __future__ import annotations
 
 import sqlite3
 import threading
-from collections import OrderedDict
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from gateway.errors import GatewayError
 from gateway.state.sqlite import opened
+from gateway.state.sure import CLEARED_EVERY, Sure
 
 KEPT_US = 31 * 24 * 3600 * 1_000_000
 """How old a conversation may grow between two requests."""
-SWEEP_EVERY = 1_000
-SURE_OF = 100_000
-"""Digests that a worker remembers to be known, so that a conversation it serves costs a look-up only for what is new."""
 _AT_ONCE = 500
 """Digests in one question; SQLite bounds the number of parameters."""
 
@@ -37,7 +34,7 @@ class SqliteIssued:
         self._db = opened(path, _SCHEMA)
         self._db.execute("PRAGMA synchronous = NORMAL")
         self._kept = 0
-        self._sure: OrderedDict[tuple[str, bytes], None] = OrderedDict()
+        self._sure = Sure()
 
     def keep(self, owner: str, digests: Sequence[bytes], now_us: int) -> None:
         query = "INSERT INTO issued VALUES (?,?,?) ON CONFLICT DO UPDATE SET seen_us = excluded.seen_us"
@@ -45,10 +42,10 @@ class SqliteIssued:
             with self._lock:
                 self._db.executemany(query, [(owner, digest, now_us) for digest in digests])
                 self._kept += 1
-                if self._kept % SWEEP_EVERY == 1:
+                if self._kept % CLEARED_EVERY == 1:
                     self._db.execute("DELETE FROM issued WHERE seen_us < ?", (now_us - KEPT_US,))
                     self._sure.clear()
-                self._be_sure(owner, digests)
+                self._sure.add(owner, digests)
         except sqlite3.Error as e:
             raise _unavailable() from e
 
@@ -62,19 +59,13 @@ class SqliteIssued:
                     marks = ",".join("?" * len(some))
                     query = f"SELECT digest FROM issued WHERE owner = ? AND digest IN ({marks})"  # noqa: S608 - question marks only
                     found.update(row[0] for row in self._db.execute(query, (owner, *some)))
-                self._be_sure(owner, found)
+                self._sure.add(owner, found)
         except sqlite3.Error as e:
             raise _unavailable() from e
         return frozenset(found)
 
     def seen(self, owner: str, digests: Collection[bytes]) -> frozenset[bytes]:
-        return frozenset(digest for digest in digests if (owner, digest) in self._sure)
-
-    def _be_sure(self, owner: str, digests: Collection[bytes]) -> None:
-        for digest in digests:
-            self._sure[owner, digest] = None
-        while len(self._sure) > SURE_OF:
-            self._sure.popitem(last=False)
+        return self._sure.seen(owner, digests)
 
     def close(self) -> None:
         self._db.close()
