@@ -64,6 +64,9 @@ class Pen(Protocol):
     def body(self, text: str) -> str:
         """What was said: messages, arguments, prompts."""
 
+    def again(self, text: str) -> str:
+        """The same for a short text that probably comes with the next request too: the last thing the user said."""
+
     def label(self, text: str) -> str:
         """What a client calls itself or its session."""
 
@@ -83,7 +86,7 @@ class Full:
     def body(self, text: str) -> str:
         return self._clean(text)
 
-    label = name = body
+    again = label = name = body
 
     def told(self, text: str, quoted: Iterable[object] = ()) -> str:
         return self._clean(text)
@@ -95,6 +98,7 @@ class Redacted:
     def __init__(self, redactor: Redactor, detect: Detect, key: bytes) -> None:
         self._redactor, self._detect, self._key = redactor, detect, key
         self.name = self.label = lru_cache(maxsize=4096)(self.body)  # the same few come with every exchange
+        self.again = lru_cache(maxsize=256)(self.body)
         self._word = lru_cache(maxsize=4096)(self._loose)
 
     def body(self, text: str) -> str:
@@ -169,6 +173,8 @@ class Metadata:
     def body(self, text: str) -> str:
         size = len(text.encode("utf-8", "surrogatepass"))
         return f"[text, {size} bytes, hmac:{self._hash(text)}]" if text else text
+
+    again = body
 
     def label(self, text: str) -> str:
         return f"hmac:{self._hash(text)}" if text else text
