@@ -28,7 +28,7 @@ import pyarrow as pa
 
 from gateway.errors import StartError
 from gateway.retention import Cutoffs
-from gateway.stores import Answer, Applied, Batch, Offset, Refused, StoreTrouble, contents, sums
+from gateway.stores import EMBEDDED_PACE, Answer, Applied, Batch, Offset, Refused, StoreTrouble, contents, sums
 from gateway.stores.catalogue import read_catalogue
 from gateway.stores.contents import Contents, readable
 from gateway.stores.fold import COLUMNS, Row, Step, fold
@@ -54,6 +54,8 @@ class Ledger:
     """Opens (and creates, migrates, or sets aside) the ledger at `path`; `read_only` takes it as it is.
     Raises StartError. `on_stuck` is called from a timer's thread when a query cannot be stopped; `cutoffs` says what is too old now.
     `worn`: it should be closed and opened again, which writes its files anew."""
+
+    pace = EMBEDDED_PACE
 
     def __init__(
         self,
