@@ -25,7 +25,7 @@ from gateway.errors import StartError
 from gateway.ledger_place import LakePlace
 from gateway.retention import Cutoffs
 from gateway.stores import Answer, Applied, Batch, Offset, Pace, Refused, StoreTrouble
-from gateway.stores.lake_connecting import CONFIG, CatalogueAway, attach, load_extensions, lock_down
+from gateway.stores.lake_connecting import CONFIG, CatalogueAway, attach, in_a_line, load_extensions, lock_down
 from gateway.stores.lake_layout import Pattern, lay_out_own, lay_over, pattern, resolving
 from gateway.stores.lake_writing import LakeWriter
 from gateway.stores.lending import Loan, Need, Shape
@@ -115,7 +115,7 @@ class Lake:
         try:
             ((snapshot,),) = session.con.cursor().execute("FROM lake.current_snapshot()").fetchall()
         except duckdb.Error as error:
-            raise Refused("unavailable", f"the lake could not be read: {error}; ask again in a moment") from error
+            raise Refused("unavailable", f"the lake could not be read: {in_a_line(error)}; ask again in a moment") from error
         places = {table: f"({select})" for table, select in resolving(self._pattern, f"AT (VERSION => {snapshot})").items()}
         return Loan(session.con, self._pattern.shape, needs, places)
 
@@ -143,7 +143,7 @@ class Lake:
         try:
             yield session.writer
         except (duckdb.Error, pa.ArrowException, ArithmeticError, TypeError) as error:
-            self._let_go(f"the lake could not take new rows: {error}")
+            self._let_go(f"the lake could not take new rows: {in_a_line(error)}")
             raise StoreTrouble(self._away) from error
         self._offsets = dict(session.writer.offsets)
 
@@ -153,8 +153,8 @@ class Lake:
             try:
                 self._session = _Session(self._place, self._node, self._on_stuck)
             except (CatalogueAway, StartError, duckdb.Error) as error:
-                self._away = str(error)
-                raise StoreTrouble(f"{error}; rows stay in the journal until it can") from error
+                self._away = in_a_line(error)
+                raise StoreTrouble(f"{self._away}; rows stay in the journal until it can") from error
             self._offsets = dict(self._session.writer.offsets)
         return self._session
 

@@ -13,6 +13,7 @@ Keys of S3 are where Amazon's own tools look for them; PostgreSQL's password is 
 from __future__ import annotations
 
 import importlib.util
+import re
 import tempfile
 import time
 from pathlib import Path
@@ -77,8 +78,10 @@ def attach(con: duckdb.DuckDBPyConnection, place: LakePlace, node: str, found: P
         alone.execute("COMMIT")
     except duckdb.Error as error:
         if "does not match existing data path" in str(error):
-            raise StartError(f"this lake's data is elsewhere than at {place.data}: {error}; write its own place after data=") from error
-        raise CatalogueAway(f"the lake cannot be opened: {error}") from error
+            there = re.search(r'in the catalog "([^"]*)"', str(error))
+            where = f"in {there[1]}, not " if there else "not "
+            raise StartError(f"this lake has its data {where}in {place.data}; write the lake's own place after data=") from error
+        raise CatalogueAway(f"the lake cannot be opened: {in_a_line(error)}") from error
 
 
 def lock_down(con: duckdb.DuckDBPyConnection, place: LakePlace) -> None:
@@ -90,6 +93,11 @@ def lock_down(con: duckdb.DuckDBPyConnection, place: LakePlace) -> None:
 def ask_postgres(con: duckdb.DuckDBPyConnection, sql: str) -> list[tuple[Any, ...]]:
     """Our own SQL. In a transaction of `con` it is all one session and one transaction there."""
     return con.execute("FROM postgres_query('sessions', ?)", [sql]).fetchall()
+
+
+def in_a_line(error: Exception) -> str:
+    """What DuckDB says, without the SQL it says it about."""
+    return " ".join(str(error).partition("\nLINE ")[0].split()).replace(f" {_PATIENCE}", "")
 
 
 def _attach_sessions(con: duckdb.DuckDBPyConnection, place: LakePlace, node: str) -> None:

@@ -127,13 +127,16 @@ class LakeWriter:
             insert(self._con, f"lake.{table}", names, self._tables[table], rows, sums.added(table, "lake"))
 
     def _recall(self) -> None:
-        """What was stored today, so that a new start does not store it again."""
-        rows = self._con.execute(_TODAY).fetchall()
+        """What was stored on the last day, so that a new start does not store it again."""
+        rows = self._con.execute(_LAST_DAY).fetchall()
         for found, first_seen_us in rows:
             self._seen.recall(found, first_seen_us)
 
 
-_TODAY = f"SELECT hash, epoch_us(first_seen) FROM lake.message_bodies WHERE first_seen >= today() LIMIT {SEEN_BODIES // 4}"
+_LAST_DAY = f"""
+SELECT hash, epoch_us(first_seen) FROM lake.message_bodies
+WHERE first_seen >= (SELECT max(first_seen)::DATE FROM lake.message_bodies) LIMIT {SEEN_BODIES // 4}
+"""
 _INTERRUPT = f"""
 INSERT INTO lake.{INTERRUPTED} ({{0}})
 SELECT {{0}} FROM (
