@@ -254,7 +254,7 @@ class _ask:  # noqa: N801 - reads as a statement: async with _ask(...)
         return upstream if prepared is None else translate.TranslatedAnswer(upstream, prepared)
 
     async def __aexit__(self, *error: object) -> None:
-        await self._sending.__aexit__(*error)  # type: ignore[arg-type]
+        await self._sending.__aexit__(*error)
 
 
 def _again(visit: Visit, target: Target) -> Callable[[bytes], AbstractAsyncContextManager[tuple[Request, ProviderAnswer]]]:

@@ -53,7 +53,7 @@ class RedisIssued:
 
     def known_at_once(self, owner: str, digests: Collection[bytes]) -> None:
         """Never: it is a way over the network."""
-        return None
+        return
 
     def seen(self, owner: str, digests: Collection[bytes]) -> frozenset[bytes]:
         return self._sure.seen(owner, digests)
