@@ -344,7 +344,7 @@ class Settings(_Strict):
     queries: Annotated[str | None, Field(description="folder with saved SQL questions of your own (*.sql), beside the shipped ones")] = None
     keys: Annotated[
         Literal["auto", "required", "optional"],
-        Field(description="auto = required off loopback and as soon as one key was ever created"),
+        Field(description="auto = required off loopback, with shared state, and as soon as one key was ever created"),
     ] = "auto"
     durability: Annotated[
         Literal["auto", "commit", "interval"],

@@ -210,7 +210,7 @@ class Running:
 class RedisServer:
     """A real server that writes nothing to the disk; it can be killed and started again on its port."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *more: str) -> None:
         program = shutil.which("redis-server") or shutil.which("valkey-server")
         if program is None:
             pytest.skip("no redis-server and no valkey-server on this machine: apt install redis-server")
@@ -219,7 +219,7 @@ class RedisServer:
             self.port = free.getsockname()[1]
         where = ["--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(folder)]
         self._command = [program, *where, "--save", "", "--appendonly", "no", "--loglevel", "warning"]
-        self.start()
+        self.start(*more)
 
     def start(self, *more: str) -> None:
         self.process = subprocess.Popen([*self._command, *more], stdout=subprocess.DEVNULL)
@@ -240,6 +240,12 @@ class RedisServer:
     def url(self, prefix: str | None = None) -> str:
         """State of its own for each prefix."""
         return f"redis://127.0.0.1:{self.port}/0?prefix={prefix or uuid7().hex}"
+
+
+@pytest.fixture(scope="session")
+def redis_servers() -> type[RedisServer]:
+    """For tests that set one up themselves."""
+    return RedisServer
 
 
 @pytest.fixture(scope="session")

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import base64
+import re
 import shutil
 import socket
+import time
 from datetime import UTC, datetime, timedelta
 from ipaddress import IPv4Address
 from pathlib import Path
@@ -17,9 +19,20 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from gateway.config import Settings
 from gateway.errors import GatewayError, StartError
-from gateway.installation import look_at_state, open_approvals, open_keys
-from gateway.state import Approval, Bindings
+from gateway.installation import (
+    _stores,
+    look_at_state,
+    open_approvals,
+    open_belongings,
+    open_issued,
+    open_keys,
+    open_limits,
+    open_sessions,
+)
+from gateway.policy.limits import Charge
+from gateway.state import Approval, Belonging, Bindings, DataKey, Denial, Ruling
 
+NOW = 1_700_000_000_000_000
 PASSWORD = "made-up-word-for-tests"
 
 
@@ -58,6 +71,12 @@ def test_a_server_that_knows_no_tls_cannot_be_reached_by_rediss(tmp_path, redis_
         look_at_state(settings(tmp_path, redis_server.url().replace("redis://", "rediss://")))
 
 
+def free_port() -> str:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return str(free.getsockname()[1])
+
+
 def signed(folder: Path) -> dict[str, Path]:
     """A certificate of this machine and the authority that signed it, as files."""
     now, word = datetime.now(UTC), lambda text: x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, text)])
@@ -79,9 +98,7 @@ def signed(folder: Path) -> dict[str, Path]:
 def test_rediss_is_tls_with_a_certificate_that_is_checked(tmp_path, own_redis_server):
     files = signed(tmp_path)
     plain = own_redis_server.url().partition("?")[2]
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = str(free.getsockname()[1])
+    port = free_port()
     own_redis_server.kill()
     tls = ["--tls-cert-file", str(files["server"]), "--tls-key-file", str(files["key"]), "--tls-auth-clients", "no"]
     own_redis_server.start("--tls-port", port, *tls)
@@ -120,6 +137,78 @@ def test_a_password_comes_from_where_the_settings_say(tmp_path, own_redis_server
     file.chmod(0o600)
     assert len(look_at_state(settings(tmp_path, {"url": url, "password": {"file": str(file)}}))) == 1
     assert PASSWORD not in told.model_dump_json()
+
+
+def use_all(kept: Settings) -> None:
+    """One step of every store."""
+    token = open_keys(kept).create(agent="a", now_us=NOW)
+    assert open_keys(kept).find(token, NOW).agent == "a"
+    assert open_keys(kept).revoke(token.split("_")[1], NOW)
+    limits, people, sessions = open_limits(kept), open_approvals(kept), open_sessions(kept)
+    limits.give_back(limits.take([Charge("p", "l", "calls", ("a",), 1, 9, 10**6), Charge("p", "s", "calls", ("a",), 1, 9, 0)], NOW).taken)
+    asked = Approval("apr_1", NOW, NOW + 10**9, Bindings("o", "s", "a"), "a", "s", "pay", "{}", "p", "r", "why", "d", "x")
+    people.ask(asked, 9)
+    people.rule("apr_1", Ruling(True, "ann", NOW, NOW + 10**9, scope="agent"))
+    people.recorded(people.unrecorded(9))
+    people.told(people.untold(9))
+    assert people.ask(asked, 9).state == "approved"
+    assert people.erase("agent:a", None) + people.expire(NOW) in (0, 1)
+    sessions.denied(Denial("o", "s", "a", None, None, NOW, "p", "r", "x", "d"), most=1)
+    sessions.recorded(sessions.unrecorded(9))
+    assert sessions.resume("o", "s", by="eve", at_us=NOW)
+    open_issued(kept).keep("ada", [b"a"], NOW)
+    assert open_issued(kept).known("ada", [b"a"]) == {b"a"}
+    belongings, mine = open_belongings(kept), Belonging("response", "resp_1", "ada", "up", NOW)
+    belongings.keep("d", [mine, mine])
+    assert belongings.settle("d", "response", "resp_1")
+    belongings.forget("d", "response", "resp_1")
+    data_keys = _stores(kept).data_keys()
+    key, _ = data_keys.take("t", "u", NOW, lambda: DataKey("dk1", "t", "u", b"w", NOW))
+    data_keys.rewrap(key)
+    assert data_keys.erase("t", "u", NOW) == ["dk1"]
+    data_keys.noted(["dk1"])
+    assert (data_keys.every(), data_keys.find("dk1")) == ([], None)
+
+
+def test_a_user_with_the_rights_that_the_documentation_names_can_do_all_of_it(tmp_path, own_redis_server, monkeypatch):
+    [rights] = re.findall(r"^  `(~[^`]*)`", (Path(__file__).parents[2] / "deploy" / "README.md").read_text(), re.MULTILINE)
+    monkeypatch.setenv("REDIS_WORD", PASSWORD)
+    own_redis_server.kill()
+    own_redis_server.start("--appendonly", "yes")
+    with _stores(settings(tmp_path, own_redis_server.url())).line.asking("") as redis:
+        redis.execute_command("ACL", "SETUSER", "tollhouse", "on", f">{PASSWORD}", *rights.split())
+        redis.execute_command("ACL", "SETUSER", "default", "off")
+    url = f"redis://tollhouse@127.0.0.1:{own_redis_server.port}/0"
+    kept = settings(tmp_path, {"url": url, "password": {"env": "REDIS_WORD"}})
+    assert look_at_state(kept) == []
+    use_all(kept)
+    with pytest.raises(StartError, match="no permissions"):
+        look_at_state(settings(tmp_path, {"url": url + "?prefix=another", "password": {"env": "REDIS_WORD"}}))
+
+
+def test_a_cluster_of_one_shard_holds_all_of_it(tmp_path, own_redis_server):
+    own_redis_server.kill()
+    own_redis_server.start("--cluster-enabled", "yes", "--cluster-port", free_port())
+    kept = settings(tmp_path, own_redis_server.url())
+    with _stores(kept).line.asking("") as redis:
+        redis.execute_command("CLUSTER", "ADDSLOTSRANGE", 0, 16383)
+        while b"cluster_state:ok" not in redis.execute_command("CLUSTER", "INFO"):
+            time.sleep(0.05)
+    look_at_state(kept)
+    use_all(kept)
+
+
+def test_a_primary_that_became_a_replica_is_unavailable_until_it_is_primary_again(tmp_path, redis_server, own_redis_server):
+    kept = settings(tmp_path, own_redis_server.url())
+    limits, one = open_limits(kept), Charge("p", "l", "calls", ("a",), 1, 9, 10**6)
+    assert limits.take([one], NOW).taken
+    with _stores(kept).line.asking("") as redis:
+        redis.replicaof("127.0.0.1", redis_server.port)
+    with pytest.raises(GatewayError, match="what the limits have counted"):
+        limits.take([one], NOW)
+    with _stores(kept).line.asking("") as redis:
+        redis.replicaof("NO", "ONE")
+    assert limits.take([one], NOW).taken
 
 
 def test_machines_with_different_secrets_do_not_share_a_server_and_those_with_one_do(tmp_path, redis_server):
