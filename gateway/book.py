@@ -424,15 +424,14 @@ async def _serve(book: Book, data: Path, host: str, port: int, settings: Setting
 
     from gateway.config import Limits, Timeouts
     from gateway.front import front
-    from gateway.installation import STATE_FILE
+    from gateway.installation import open_approvals
     from gateway.privacy import rooms
-    from gateway.state.sqlite_approvals import SqliteApprovals
     from gateway.web import admin
     from gateway.web.approvals import ApprovalsDesk
     from gateway.web.token import read_or_create
     from gateway.webhooks import read_hooks, tell
 
-    approvals = SqliteApprovals(data / STATE_FILE)
+    approvals = open_approvals(settings.model_copy(update={"data": str(data)}))
     hooks = read_hooks(settings.approvals.webhooks, os.environ)
     people = ApprovalsDesk(approvals, settings.approvals, clock.now_us)
     names = [host, "127.0.0.1", "localhost", "::1"]

@@ -35,7 +35,7 @@ from gateway.stores.fold import COLUMNS, Row, Step, fold
 from gateway.stores.forgetting import forget_facts, worn
 from gateway.stores.inserting import LISTED, as_list, insert
 from gateway.stores.lending import Loan, Need, Shape, read_shape
-from gateway.stores.opening import ROW_GROUP, column_types, lay_out_facts, lock_down, open_ledger, schema_version
+from gateway.stores.opening import LAYOUT, column_types, lay_out_facts, lock_down, open_ledger, schema_version
 from gateway.stores.reading import Reading
 from gateway.stores.rewriting import rewrite
 from gateway.stores.setting_aside import SURROUNDINGS, set_aside, what_to_do
@@ -113,9 +113,9 @@ class Ledger:
         self._con.close()
         try:
             if facts:
-                rewrite(self.path, ROW_GROUP, lay_out_facts)
+                rewrite(self.path, LAYOUT, lay_out_facts)
             for month in months:
-                rewrite(month, contents.ROW_GROUP, lambda con: contents.lay_out(con, "anew"))
+                rewrite(month, f"{contents.LAYOUT}, {contents.BLOCK}", lambda con: contents.lay_out(con, "anew"))
         except (duckdb.Error, OSError) as error:
             log.error("a file of the ledger could not be written anew, it stays as it is: %s", error)  # noqa: TRY400 - goes on
         return True
