@@ -21,6 +21,7 @@ from gateway import redis_place
 from gateway.documents import load as load_document
 from gateway.errors import StartError
 from gateway.exchange import Storing
+from gateway.ledger_place import EMBEDDED, lake_place
 from gateway.redis_place import Place
 from gateway.retention import DAY_US, Compliance, Cutoffs, Retention
 
@@ -36,7 +37,7 @@ PROVIDERS: dict[str, tuple[tuple[DialectName, ...], str, str]] = {
 
 
 class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, hide_input_in_errors=True)  # a secret may be in it by mistake
 
 
 @lru_cache(256)
@@ -332,6 +333,13 @@ class Settings(_Strict):
     admin: Annotated[str, Field(description="admin plane: SQL, tail, health (host:port)")] = "127.0.0.1:8485"
     workers: Annotated[int | Literal["auto"], Field(description="worker processes; auto = one per core")] = "auto"
     data: Annotated[str, Field(description="folder for journal, ledger and state")] = ".tollhouse"
+    ledger: Annotated[
+        str,
+        Field(
+            description="duckdb = a file in the data folder · ducklake:postgres:dbname=… host=…;data=/folder or s3://bucket/prefix = "
+            "one ledger for several machines, needs the extra tollhouse[fleet]"
+        ),
+    ] = EMBEDDED
     policies: Annotated[str | None, Field(description="folder with policy files; none = observe only")] = None
     queries: Annotated[str | None, Field(description="folder with saved SQL questions of your own (*.sql), beside the shipped ones")] = None
     keys: Annotated[
@@ -406,6 +414,12 @@ class Settings(_Strict):
     def a_state_store(cls, value: str | StateStore) -> str | StateStore:
         if isinstance(value, str) and value != "sqlite":
             redis_place.parse(value)
+        return value
+
+    @field_validator("ledger")
+    @classmethod
+    def a_ledger(cls, value: str) -> str:
+        lake_place(value)
         return value
 
     @field_validator("workers")
@@ -500,7 +514,7 @@ def _from_environment(environment: Mapping[str, str]) -> dict[str, Any]:
 def _overrides(environment: Mapping[str, str], flags: Mapping[str, Any]) -> dict[str, Any]:
     named = {
         name: environment.get(f"TOLLHOUSE_{name.upper()}")
-        for name in ("listen", "admin", "data", "policies", "keys", "durability", "storing", "state")
+        for name in ("listen", "admin", "data", "ledger", "policies", "keys", "durability", "storing", "state")
     }
     found: dict[str, Any] = {k: v for k, v in named.items() if v}
     workers = environment.get("TOLLHOUSE_WORKERS")

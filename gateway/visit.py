@@ -88,6 +88,11 @@ class Incoming:
     """Set when the server already knows that this cannot be served (wrong path, wrong method, an upgrade)."""
     gone: EndState = "client_gone"
     """What a cancellation means: the server sets `interrupted` when it is shutting down."""
+    named: dict[str, str] = field(init=False)
+    """The headers by name; of several with one name the last."""
+
+    def __post_init__(self) -> None:
+        self.named = dict(self.headers)
 
 
 class Withheld(msgspec.Struct, frozen=True):

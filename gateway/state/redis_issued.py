@@ -40,12 +40,20 @@ class RedisIssued:
                 self._sure.clear()
             self._sure.add(owner, digests)
 
+    def keep_at_once(self, owner: str, digests: Sequence[bytes], now_us: int) -> bool:
+        """Never: it is a way over the network."""
+        return False
+
     def known(self, owner: str, digests: Collection[bytes]) -> frozenset[bytes]:
         asked = list(digests)
         found = {digest for at in range(0, len(asked), _AT_ONCE) for digest in self._known(owner, asked[at : at + _AT_ONCE])}
         with self._lock:
             self._sure.add(owner, found)
         return frozenset(found)
+
+    def known_at_once(self, owner: str, digests: Collection[bytes]) -> None:
+        """Never: it is a way over the network."""
+        return
 
     def seen(self, owner: str, digests: Collection[bytes]) -> frozenset[bytes]:
         return self._sure.seen(owner, digests)

@@ -1,7 +1,11 @@
-"""Digests that a worker remembers to be known, so that a conversation it serves costs a look-up only for what is new."""
+"""Digests that a worker remembers to be known, so that a conversation it serves costs a look-up only for what is new.
+
+Asked and told from the event loop and from threads.
+"""
 
 from __future__ import annotations
 
+import threading
 from collections import OrderedDict
 from collections.abc import Collection
 
@@ -13,6 +17,7 @@ CLEARED_EVERY = 1_000
 class Sure:
     def __init__(self) -> None:
         self._known: OrderedDict[tuple[str, bytes], None] = OrderedDict()
+        self._shrinking = threading.Lock()
 
     def seen(self, owner: str, digests: Collection[bytes]) -> frozenset[bytes]:
         return frozenset(digest for digest in digests if (owner, digest) in self._known)
@@ -20,8 +25,11 @@ class Sure:
     def add(self, owner: str, digests: Collection[bytes]) -> None:
         for digest in digests:
             self._known[owner, digest] = None
-        while len(self._known) > MOST:
-            self._known.popitem(last=False)
+        if len(self._known) > MOST:
+            with self._shrinking:
+                while len(self._known) > MOST:
+                    self._known.popitem(last=False)
 
     def clear(self) -> None:
-        self._known.clear()
+        with self._shrinking:
+            self._known.clear()
