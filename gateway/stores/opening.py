@@ -112,10 +112,10 @@ def _migrate(con: duckdb.DuckDBPyConnection, path: Path, *, read_only: bool) -> 
         _apply(con, number, known[number])
 
 
-def lay_out_facts(con: duckdb.DuckDBPyConnection) -> None:
-    """The ledger's tables and views as of now, in the catalogue `anew`."""
+def lay_out_facts(con: duckdb.DuckDBPyConnection, catalogue: str = "anew") -> None:
+    """The ledger's tables and views as of now, in an empty catalogue."""
     contents.begin(con)
-    con.execute("USE anew")
+    con.execute(f"USE {catalogue}")
     con.execute(_MIGRATIONS)
     for file in migrations():
         con.execute(file.read_text(encoding="utf-8"))
