@@ -1,8 +1,7 @@
 """The book: one process per data folder that reads the journal into the ledger and answers questions about it.
 
 1. A thread takes rounds over the journal's segments, oldest first, and applies what is new; the ledger commits rows and place together,
-   so the book may be killed at any moment. Rounds are at least 0.2 s apart unless much is waiting: a commit of 1 row costs
-   what one of 500 does.
+   so the book may be killed at any moment. Rounds are apart as the ledger wants them (`Pace`) unless much is waiting.
 2. A complete segment is read to its end before any later one is begun: a new boot ends what the old one left open.
 3. A damaged segment is quarantined at the damage and said so; the others go on. A ledger that takes nothing is tried again each second,
    opened anew when it is broken, and set aside and built again from the journal when that does not help.
@@ -34,10 +33,11 @@ from typing import Any
 
 import msgspec
 
-from gateway import clock, logs
+from gateway import clock, logs, secret
 from gateway.ageing import Ageing
 from gateway.config import Settings
 from gateway.errors import StartError
+from gateway.ledger_place import lake_place
 from gateway.notary import Notary
 from gateway.own_journal import OwnJournal
 from gateway.question.office import Office
@@ -55,16 +55,14 @@ from gateway.web.tail import MAX_LINES, Tail, lines_of
 log = logging.getLogger(__name__)
 
 POLL_S = 0.05
-COMMIT_EVERY_S = 0.2
-BUSY_EVERY_S, BUSY = 0.5, 20
-"""While so many records come at a time. A commit costs some 30 ms of CPU whatever it holds, and 30 µs for each record; what comes after a
-pause is applied at once."""
-BEHIND_BYTES = 1024 * 1024
-"""So much that is not yet read is read without a pause."""
-FLUSH_AT = 2000
+FLUSH_AT_BYTES = 32 * 1024 * 1024
+BUSY = 20
+"""Records of a round: fewer are a lone agent's, who may be waited for."""
 RETRY_S = 1.0
 RELIST_S = 1.0
 TURN_OVER_S = 10.0
+NODE_FILE = "node"
+"""In the data folder: random bytes by which a lake knows this book again. Not a secret."""
 ADDRESS_SPACE = 4 * 1024**3
 """Bytes. DuckDB's memory limit does not bound what a query's functions allocate; the process's address space does."""
 
@@ -134,7 +132,7 @@ class Book:
         for segment in self._segments:
             for batch in self._batches(segment, complete=segment not in live):
                 waiting.append(batch)
-                if sum(len(each.records) for each in waiting) >= FLUSH_AT:
+                if self._enough(waiting):
                     applied += self._apply(waiting)
                     waiting = []
         applied += self._apply(waiting)
@@ -253,9 +251,15 @@ class Book:
             return RETRY_S
         if applied == 0:
             return POLL_S
-        behind = sum(reader.lag for reader in self._readers.values())
-        every = BUSY_EVERY_S if applied >= BUSY else COMMIT_EVERY_S
-        return 0.0 if behind >= BEHIND_BYTES else max(0.0, every - took)
+        pace, behind = self.store.pace, sum(reader.lag for reader in self._readers.values())
+        if applied >= pace.much or behind >= pace.behind_bytes:
+            return 0.0
+        return max(0.0, (pace.every_s if applied < BUSY else pace.steady_s or pace.every_s) - took)
+
+    def _enough(self, waiting: Sequence[Batch]) -> bool:
+        """For one commit."""
+        size = sum(batch.next - batch.records[0][0] for batch in waiting)
+        return size >= FLUSH_AT_BYTES or sum(len(batch.records) for batch in waiting) >= self.store.pace.at_most
 
     def _recover(self, trouble: StoreTrouble) -> None:
         self._say(str(trouble))
@@ -385,15 +389,14 @@ def main(
     data.mkdir(mode=0o700, parents=True, exist_ok=True)
     with only_one(data / "book.lock"):
         _bound_memory()
-        from gateway.stores.duckdb import Ledger
         from gateway.stores.setting_aside import set_aside
 
         sys.modules.setdefault("pandas", None)  # type: ignore[arg-type] # DuckDB looks for it ten times a commit; nobody here wants it
-        path, said = data / "ledger.duckdb", _read(settings)
+        said = _read(settings)
         notary = Notary(data, data / "journal", said.heads, clock.now_us)
         book = Book(
             data / "journal",
-            lambda: Ledger(path, on_stuck=_die, cutoffs=lambda: said.cutoffs(clock.now_us())),
+            _store_opener(said, data),
             set_aside=lambda broken: set_aside(broken, "it was broken twice in a row"),
             own=OwnJournal(data / "journal", run, max_total_bytes=said.journal.max_bytes, max_segment_s=said.segment_seconds),
             notary=notary,
@@ -402,6 +405,19 @@ def main(
         )
         asyncio.run(_serve(book, data, host, port, said, watch_stdin=watch_stdin))
     return 0
+
+
+def _store_opener(said: Settings, data: Path) -> Callable[[], Store]:
+    """The ledger that the settings name. What is imported is what is used."""
+    place, cutoffs = lake_place(said.ledger), lambda: said.cutoffs(clock.now_us())
+    if place is None:
+        from gateway.stores.duckdb import Ledger
+
+        return lambda: Ledger(data / "ledger.duckdb", on_stuck=_die, cutoffs=cutoffs)
+    from gateway.stores.ducklake import Lake
+
+    node = secret.read_or_create(data, NODE_FILE)[:16].hex()
+    return lambda: Lake(place, node, on_stuck=_die, cutoffs=cutoffs)
 
 
 def _read(settings: Path | None) -> Settings:
@@ -413,15 +429,14 @@ async def _serve(book: Book, data: Path, host: str, port: int, settings: Setting
 
     from gateway.config import Limits, Timeouts
     from gateway.front import front
-    from gateway.installation import STATE_FILE
+    from gateway.installation import open_approvals
     from gateway.privacy import rooms
-    from gateway.state.sqlite_approvals import SqliteApprovals
     from gateway.web import admin
     from gateway.web.approvals import ApprovalsDesk
     from gateway.web.token import read_or_create
     from gateway.webhooks import read_hooks, tell
 
-    approvals = SqliteApprovals(data / STATE_FILE)
+    approvals = open_approvals(settings.model_copy(update={"data": str(data)}))
     hooks = read_hooks(settings.approvals.webhooks, os.environ)
     people = ApprovalsDesk(approvals, settings.approvals, clock.now_us)
     names = [host, "127.0.0.1", "localhost", "::1"]

@@ -24,6 +24,7 @@ from gateway.errors import ClientGone, GatewayError, JournalUnavailable
 from gateway.exchange import Caller, Endpoint, Exchange, Finding, Request
 from gateway.inbound import screened
 from gateway.prompt.fingerprint import fingerprint
+from gateway.state.asking import at_once
 from gateway.state.reservations import Reservations
 from gateway.stopping import refuse_stopped
 from gateway.upstream import translate
@@ -44,14 +45,14 @@ async def relay(gateway: Gateway, incoming: Incoming) -> AsyncGenerator[Head | b
     visit = _begin(gateway, incoming)
     x, book = visit.x, visit.book
     try:
-        _identify(visit)  # who asks; a caller without a right to be here costs no body
+        await _identify(visit)  # who asks; a caller without a right to be here costs no body
         body = await _receive(visit)  # the bytes, within limits
         request = _decode(visit, body)  # one meaning, or refused
-        refuse_stopped(visit)  # a session that a denial has stopped
+        await refuse_stopped(visit)  # a session that a denial has stopped
         request = await recall(visit, request)  # what the provider keeps for it is this caller's own
         await history.verify(visit, request)  # what it tells of earlier calls happened
         request = screened(visit, request, _reader(visit))  # what is said to the model may be said to it
-        admit(visit, request)  # what nobody can judge is refused while a policy enforces
+        await admit(visit, request)  # what nobody can judge is refused while a policy enforces
         request = _without_denied(visit, request)
         if request.operation == "chat":
             book.prompt(fingerprint(request))  # which prompt version this is
@@ -105,13 +106,13 @@ def _begin(gateway: Gateway, incoming: Incoming) -> Visit:
     return Visit(gateway, incoming, x, book, gateway.redactor.flow(), clock.mono_us(), reserved, headers=headers)
 
 
-def _identify(visit: Visit) -> None:
+async def _identify(visit: Visit) -> None:
     gateway, incoming, x = visit.gateway, visit.incoming, visit.x
     if gateway.draining:
         raise GatewayError(
             "unavailable", "shutting_down", "This gateway is shutting down. Try again shortly.", retry_after=1
         )
-    record = admitted(gateway, incoming.headers, incoming.query, incoming.dialect.PROVIDER)
+    record = await gateway.ask(admitted, gateway, incoming.headers, incoming.query, incoming.dialect.PROVIDER)
     client = x.caller.client
     if record is None:
         x.caller = Caller(agent="anonymous", client=client)
@@ -119,6 +120,8 @@ def _identify(visit: Visit) -> None:
         x.caller = Caller(record.agent, record.id, record.team, record.user, record.labels, client=client)
         x.storing = record.store or x.storing
     x.enforcing = gateway.policies.enforces(x.caller.agent)
+    if gateway.settings.encryption is not None and gateway.ask is not at_once:  # the key of its records is at hand from here on
+        await gateway.ask(gateway.scribe.hand, x.storing, x.caller)
 
 
 async def _receive(visit: Visit) -> bytes:
@@ -251,7 +254,7 @@ class _ask:  # noqa: N801 - reads as a statement: async with _ask(...)
         return upstream if prepared is None else translate.TranslatedAnswer(upstream, prepared)
 
     async def __aexit__(self, *error: object) -> None:
-        await self._sending.__aexit__(*error)  # type: ignore[arg-type]
+        await self._sending.__aexit__(*error)
 
 
 def _again(visit: Visit, target: Target) -> Callable[[bytes], AbstractAsyncContextManager[tuple[Request, ProviderAnswer]]]:

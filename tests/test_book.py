@@ -20,7 +20,7 @@ import pytest
 from gateway import book as module
 from gateway.book import Book
 from gateway.errors import StartError
-from gateway.stores import Applied, Batch, StoreTrouble
+from gateway.stores import EMBEDDED_PACE, Applied, Batch, StoreTrouble
 from gateway.stores.duckdb import Ledger
 from gateway.stores.memory import MemoryStore
 from gateway.trace import frames, record
@@ -122,7 +122,7 @@ def test_a_dead_segment_is_read_to_its_end_before_its_successor(
 
     interrupted: set[str] = set()
     monkeypatch.setattr(store, "apply", watched)
-    monkeypatch.setattr(module, "FLUSH_AT", 1)
+    monkeypatch.setattr(module, "FLUSH_AT_BYTES", 1)
     while book.round():
         continue
     assert ended_late == []
@@ -440,11 +440,14 @@ def test_commits_are_further_apart_while_much_comes_and_without_a_pause_while_mu
     pen = Pen(journal, segment())
     assert book._pause(None, 0.0) == module.RETRY_S
     assert book._pause(0, 0.0) == module.POLL_S
-    assert book._pause(module.BUSY - 1, 0.05) == pytest.approx(module.COMMIT_EVERY_S - 0.05)
-    assert book._pause(module.BUSY, 0.1) == pytest.approx(module.BUSY_EVERY_S - 0.1)
+    assert book._pause(module.BUSY - 1, 0.05) == pytest.approx(EMBEDDED_PACE.every_s - 0.05)
+    assert book._pause(module.BUSY, 0.1) == pytest.approx(EMBEDDED_PACE.steady_s - 0.1)
     assert book._pause(module.BUSY, 60.0) == 0.0
     book.round()
     pen.add(Ended(row(1)))
     assert book._pause(module.BUSY, 0.1) > 0
-    monkeypatch.setattr(module, "BEHIND_BYTES", 1)
+    monkeypatch.setattr(MemoryStore, "pace", EMBEDDED_PACE._replace(steady_s=0.0))
+    assert book._pause(module.BUSY, 0.1) == pytest.approx(EMBEDDED_PACE.every_s - 0.1)
+    assert book._pause(EMBEDDED_PACE.much, 0.1) == 0.0
+    monkeypatch.setattr(MemoryStore, "pace", EMBEDDED_PACE._replace(behind_bytes=1))
     assert book._pause(1, 0.0) == book._pause(module.BUSY, 0.1) == 0.0

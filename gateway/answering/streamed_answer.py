@@ -96,12 +96,12 @@ async def _stepped(visit: Visit, hold: Hold, chunk: bytes | None, let: _LetGo) -
         first_byte(visit)
     visit.provider_left = chunk is None
     steps = hold.close() if chunk is None else hold.feed(chunk)
-    let.data, let.tail, question = _step(visit, hold, steps)
+    let.data, let.tail, question = await _step(visit, hold, steps)
     while question is not None:
         async with aclosing(_held(visit, hold, question, let.data)) as parts:
             async for part in parts:
                 yield part
-        let.data, tail, question = _step(visit, hold, steps)
+        let.data, tail, question = await _step(visit, hold, steps)
         let.tail += tail
 
 
@@ -115,7 +115,7 @@ async def _reaction(
         return b""
     rest: list[bytes] = []
     async for chunk in chunks:
-        data, tail, question = _step(visit, hold, hold.close() if chunk is None else hold.feed(chunk))
+        data, tail, question = await _step(visit, hold, hold.close() if chunk is None else hold.feed(chunk))
         rest += (data, tail)
         if question is not None:  # dialects propose all calls of a turn together, so this would be a call of another one
             raise RuntimeError("a person was to be asked about a call behind an answer's last")
@@ -146,15 +146,15 @@ async def _held(visit: Visit, hold: Hold, question: Question, data: bytes) -> As
                 async for part in release(visit, visit.incoming.dialect.KEEP_ALIVE):
                     yield part
     finally:
-        _settle(visit, hold, question)
+        await _settle(visit, hold, question)
 
 
-def _settle(visit: Visit, hold: Hold, made: Decision | Question) -> None:
-    settled = recorded(visit, made)
+async def _settle(visit: Visit, hold: Hold, made: Decision | Question) -> None:
+    settled = await recorded(visit, made)
     hold.settle(released=settled.released, text=settled.text, edited=made.call)
 
 
-def _step(visit: Visit, hold: Hold, steps: Iterator[Step]) -> tuple[bytes, bytes, Question | None]:
+async def _step(visit: Visit, hold: Hold, steps: Iterator[Step]) -> tuple[bytes, bytes, Question | None]:
     """Carries out the hold's steps, up to a call that a person must decide about; returns the bytes they let go, those of the answer's
     tail (its finish and what follows, which waits until the provider has ended without breaking off and the end is on record), and the
     question about that call."""
@@ -166,10 +166,10 @@ def _step(visit: Visit, hold: Hold, steps: Iterator[Step]) -> tuple[bytes, bytes
                 (tail if visit.finishing else out).append(_looked_at(visit, data, said))
             case Judge(call=call):
                 out.append(_settled(visit, visit.incoming.dialect.TEXTS.lane_of(call)))
-                decision = decide(visit, call)
+                decision = await decide(visit, call)
                 if isinstance(decision, Question):
                     return b"".join(out), b"".join(tail), decision
-                _settle(visit, hold, decision)
+                await _settle(visit, hold, decision)
             case Finishing():
                 out.append(_settled(visit))
                 visit.finishing = True

@@ -11,12 +11,12 @@ from __future__ import annotations
 
 import sqlite3
 import threading
-from collections import OrderedDict
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from gateway.errors import GatewayError
 from gateway.state.sqlite import opened
+from gateway.state.sure import CLEARED_EVERY, Sure
 
 FEW = 32
 """Digests that are looked up or written on the event loop."""
@@ -24,9 +24,6 @@ MOVE_EVERY = 200
 """Of so many writes one is `keep`'s, so that the log does not grow."""
 KEPT_US = 31 * 24 * 3600 * 1_000_000
 """How old a conversation may grow between two requests."""
-SWEEP_EVERY = 1_000
-SURE_OF = 100_000
-"""Digests that a worker remembers to be known, so that a conversation it serves costs a look-up only for what is new."""
 _AT_ONCE = 500
 """Digests in one question; SQLite bounds the number of parameters."""
 
@@ -51,18 +48,18 @@ class SqliteIssued:
             self._here.execute(f"PRAGMA {pragma}")
         self._kept = 0
         self._swept_at: int | None = None
-        self._sure: OrderedDict[tuple[str, bytes], None] = OrderedDict()
+        self._sure = Sure()
 
     def keep(self, owner: str, digests: Sequence[bytes], now_us: int) -> None:
         try:
             with self._lock:
                 self._db.executemany(_KEEP, [(owner, digest, now_us) for digest in digests])
                 self._kept += 1
-                if self._swept_at is None or self._kept - self._swept_at >= SWEEP_EVERY:
+                if self._swept_at is None or self._kept - self._swept_at >= CLEARED_EVERY:
                     self._swept_at = self._kept
                     self._db.execute("DELETE FROM issued WHERE seen_us < ?", (now_us - KEPT_US,))
                     self._sure.clear()
-            self._be_sure(owner, digests)
+            self._sure.add(owner, digests)
         except sqlite3.Error as e:
             raise _unavailable() from e
 
@@ -80,7 +77,7 @@ class SqliteIssued:
         except sqlite3.Error:  # busy, most likely: `keep` can wait, and says what is wrong
             return False
         self._kept += 1
-        self._be_sure(owner, digests)
+        self._sure.add(owner, digests)
         return True
 
     def known(self, owner: str, digests: Collection[bytes]) -> frozenset[bytes]:
@@ -92,7 +89,7 @@ class SqliteIssued:
                     found |= _among(self._db, owner, asked[at : at + _AT_ONCE])
         except sqlite3.Error as e:
             raise _unavailable() from e
-        self._be_sure(owner, found)
+        self._sure.add(owner, found)
         return frozenset(found)
 
     def known_at_once(self, owner: str, digests: Collection[bytes]) -> frozenset[bytes] | None:
@@ -102,19 +99,11 @@ class SqliteIssued:
             found = _among(self._here, owner, digests)
         except sqlite3.Error:  # `known` can wait, and says what is wrong
             return None
-        self._be_sure(owner, found)
+        self._sure.add(owner, found)
         return frozenset(found)
 
     def seen(self, owner: str, digests: Collection[bytes]) -> frozenset[bytes]:
-        return frozenset(digest for digest in digests if (owner, digest) in self._sure)
-
-    def _be_sure(self, owner: str, digests: Collection[bytes]) -> None:
-        for digest in digests:
-            self._sure[owner, digest] = None
-        if len(self._sure) > SURE_OF:
-            with self._lock:
-                while len(self._sure) > SURE_OF:
-                    self._sure.popitem(last=False)
+        return self._sure.seen(owner, digests)
 
     def close(self) -> None:
         self._db.close()

@@ -58,17 +58,19 @@ class Need(Struct, frozen=True):
 class Loan:
     """One snapshot of what was needed; `rows` may be asked for a table again when its last stream is done with. Close it."""
 
-    def __init__(self, con: duckdb.DuckDBPyConnection, shape: Shape, needs: Iterable[Need]) -> None:
-        """Nobody may commit meanwhile. Raises Refused."""
-        self._shape = shape
-        self._wanted = {need.table: _select(need, shape) for need in list(needs)[:MOST_NEEDS]}
+    def __init__(
+        self, con: duckdb.DuckDBPyConnection, shape: Shape, needs: Iterable[Need], places: Mapping[str, str] | None = None
+    ) -> None:
+        """Nobody may commit meanwhile, unless `places` says from what each table is read so that it is of one snapshot. Raises Refused."""
+        self._shape, self._places = shape, places or {}
+        self._wanted = {need.table: self._select(need) for need in list(needs)[:MOST_NEEDS]}
         self._cursors: dict[str, duckdb.DuckDBPyConnection] = {}
         try:
             for table in self._wanted:
                 self._cursors[table] = cursor = con.cursor()
                 cursor.execute("USE ledger")
                 cursor.execute("BEGIN TRANSACTION READ ONLY")
-                first_look = f"SELECT 1 FROM boots, {shape.place(table)} LIMIT 0"  # noqa: S608 - the ledger's own names
+                first_look = f"SELECT 1 FROM boots, {self._place(table)} LIMIT 0"  # noqa: S608 - the ledger's own names
                 cursor.execute(first_look).fetchall()  # a snapshot is taken with it
         except duckdb.Error as error:
             self.close()
@@ -78,7 +80,7 @@ class Loan:
         """Other rows of the same tables and the same snapshot. Raises Refused."""
         if not {need.table for need in needs} <= self._cursors.keys():
             raise Refused("sql_refused", "rows of a table were wanted that the question does not read")
-        self._wanted = {need.table: _select(need, self._shape) for need in needs}
+        self._wanted = {need.table: self._select(need) for need in needs}
 
     def rows(self, table: str) -> pa.RecordBatchReader:
         """Raises Refused for a table that is not of this loan."""
@@ -89,6 +91,12 @@ class Loan:
             return self._cursors[table].execute(sql, values).to_arrow_reader(BATCH_ROWS)
         except duckdb.Error as error:
             raise Refused("sql_error", f"the rows of {table} cannot be read: {error}") from error
+
+    def _place(self, table: str) -> str:
+        return self._places.get(table) or self._shape.place(table)
+
+    def _select(self, need: Need) -> tuple[str, dict[str, Any]]:
+        return _select(need, self._shape.tables.get(need.table), self._place(need.table))
 
     def stop(self) -> None:
         """Ends what is being read, from any thread."""
@@ -132,8 +140,7 @@ def _names(sql: str, view: str) -> bool:
     return re.search(rf"\b(?:FROM|JOIN)\s+\(*(?:ledger\.)?(?:main\.)?\"?{view}\"?(?![\w.])", sql, re.IGNORECASE) is not None
 
 
-def _select(need: Need, shape: Shape) -> tuple[str, dict[str, Any]]:
-    kinds = shape.tables.get(need.table)
+def _select(need: Need, kinds: Mapping[str, str] | None, place: str) -> tuple[str, dict[str, Any]]:
     compared = [condition.column for way in need.any_of for condition in way]
     used = {*need.columns, *compared}
     if len(compared) > MOST_CONDITIONS or len(need.any_of) > MOST_CONDITIONS:
@@ -144,7 +151,7 @@ def _select(need: Need, shape: Shape) -> tuple[str, dict[str, Any]]:
     ways = [_all_of(way, kinds, values) for way in need.any_of]
     where = f" WHERE {' OR '.join(ways)}" if ways and all(ways) else ""
     columns = ", ".join(f'"{name}"' for name in need.columns)
-    return f"SELECT {columns} FROM {shape.place(need.table)}{where}", values  # noqa: S608 - names are the ledger's, values are bound
+    return f"SELECT {columns} FROM {place}{where}", values  # noqa: S608 - names are the ledger's, values are bound
 
 
 def _all_of(way: Sequence[Condition], kinds: Mapping[str, str], values: dict[str, Any]) -> str:

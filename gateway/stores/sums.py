@@ -88,10 +88,10 @@ HITS = Sum(
 SUMS = {each.facts: each for each in (EXCHANGES, CALLS, HITS)}
 
 
-def added(facts: str) -> list[str]:
+def added(facts: str, catalogue: str = "ledger") -> list[str]:
     """Statements that add up rows on their way into a table."""
     found = SUMS.get(facts)
-    return [f"INSERT INTO ledger.{found.table} {found.select(INCOMING)}"] if found else []
+    return [f"INSERT INTO {catalogue}.{found.table} {found.select(INCOMING)}"] if found else []
 
 
 def add_interrupted(con: duckdb.DuckDBPyConnection, ids: list[str], sign: int) -> None:

@@ -1,25 +1,25 @@
-"""One HTTP exchange with a provider, over aiohttp.
+"""One HTTP exchange with a provider.
 
 What it refuses to do is the point: no redirects (a key would follow them), no proxies or credentials from the environment, no cookies, no
-decompression (identity is asked for; a bomb is not unpacked), no retry, no answer of more than one meaning. aiohttp's exceptions end here.
+decompression (identity is asked for; a bomb is not unpacked), no retry, no answer of more than one meaning, nothing in a request's head
+but what it was given. `pool` makes and keeps the connections, `connection` says why they are the gateway's own.
 """
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from email.message import Message
+from email.utils import collapse_rfc2231_value
+from functools import lru_cache
 from types import TracebackType
-from typing import Any, Protocol, Self
+from typing import NamedTuple, Protocol, Self
 
-import aiohttp
-from aiohttp.connector import Connection
 from yarl import URL
 
 from gateway.config import Timeouts
 from gateway.errors import GatewayError
-
-READ_BUFFER = 64 * 1024
+from gateway.upstream.connection import Connection
+from gateway.upstream.pool import Origin, Pool
 
 
 class ProviderAnswer(Protocol):
@@ -40,10 +40,11 @@ class ProviderAnswer(Protocol):
 class UpstreamAnswer:
     """The provider's answer: status and headers are here, the body comes on demand."""
 
-    def __init__(self, response: aiohttp.ClientResponse) -> None:
-        self._response = response
-        self.status = response.status
-        self.headers: dict[str, str] = {name.lower(): value for name, value in response.headers.items()}
+    def __init__(self, connection: Connection, idle: float) -> None:
+        self._connection = connection
+        self._idle = idle
+        self.status = connection.status
+        self.headers = dict(connection.headers)
 
     @property
     def media_type(self) -> str:
@@ -53,65 +54,51 @@ class UpstreamAnswer:
     @property
     def charset(self) -> str | None:
         """The charset parameter, lower case, when there is one."""
-        return self._response.charset.lower() if self._response.charset else None
+        return _charset(self.headers.get("content-type", ""))
 
-    async def chunks(self) -> AsyncIterator[bytes]:
+    def chunks(self) -> AsyncIterator[bytes]:
         """The body as it arrives. Raises GatewayError (`upstream_reset`, `upstream_timeout`)."""
-        with _translated():
-            async for chunk in self._response.content.iter_any():
-                yield chunk
+        return _Chunks(self._connection, self._idle)
 
     async def read(self, limit: int) -> bytes:
         """The whole body; a longer one is an error."""
-        body = bytearray()
-        async for chunk in self.chunks():
-            body += chunk
-            if len(body) > limit:
-                raise GatewayError(
-                    "upstream", "answer_too_large", f"The provider's answer is longer than {limit} bytes."
-                )
-        return bytes(body)
+        pieces, length = [], 0
+        while piece := await self._connection.piece(self._idle):
+            pieces.append(piece)
+            length += len(piece)
+            if length > limit:
+                raise GatewayError("upstream", "answer_too_large", f"The provider's answer is longer than {limit} bytes.")
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
 
-class _Connector(aiohttp.TCPConnector):
-    """A pool that lends no connection on which the provider has said something unasked: it would be taken for the answer to the next
-    request, which may be another caller's. aiohttp looks when a connection comes back, not when it is lent again."""
+class _Chunks:
+    def __init__(self, connection: Connection, idle: float) -> None:
+        self._connection = connection
+        self._idle = idle
 
-    async def _get(self, key: Any, traces: list[Any]) -> Connection | None:
-        while (connection := await super()._get(key, traces)) is not None:
-            if connection.protocol is not None and not connection.protocol.should_close:
-                return connection
-            connection.close()
-        return None
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> bytes:
+        if piece := await self._connection.piece(self._idle):
+            return piece
+        raise StopAsyncIteration
 
 
 class UpstreamClient:
-    """Connections to providers, pooled; one per worker."""
+    """Asks providers; one per worker."""
 
     def __init__(self, timeouts: Timeouts) -> None:
         self._timeouts = timeouts
-        self._session: aiohttp.ClientSession | None = None
+        self._pool = Pool(timeouts)
 
-    @asynccontextmanager
-    async def send(self, method: str, url: str, headers: Mapping[str, str], body: bytes) -> AsyncIterator[UpstreamAnswer]:
+    def send(self, method: str, url: str, headers: Mapping[str, str], body: bytes) -> Sending:
         """Asks and waits for the response's head. Leaving the context without having read to the end closes the connection at once."""
-        response = await self._ask(method, url, headers, body)
-        try:
-            if 300 <= response.status < 400:
-                raise GatewayError(
-                    "upstream", "upstream_redirect", "The provider answered with a redirect, which is never followed."
-                )
-            _refuse_unclear(response)
-            yield UpstreamAnswer(response)
-        finally:
-            if response.content.at_eof():
-                response.release()
-            else:
-                response.close()
+        place = _place(url)
+        return Sending(self._pool, self._timeouts, place.origin, _head(method, place, headers, body), body)
 
     async def close(self) -> None:
-        if self._session is not None:
-            await self._session.close()
+        self._pool.close()
 
     async def __aenter__(self) -> Self:
         return self
@@ -121,75 +108,87 @@ class UpstreamClient:
     ) -> None:
         await self.close()
 
-    async def _ask(self, method: str, url: str, headers: Mapping[str, str], body: bytes) -> aiohttp.ClientResponse:
-        session = self._session = self._session or self._open()
-        with _translated():
-            try:
-                async with asyncio.timeout(self._timeouts.connect + self._timeouts.first_byte):
-                    return await session.request(method, URL(url, encoded=True), headers=headers, data=body or None, allow_redirects=False)
-            except TimeoutError as e:
-                waited = self._timeouts.connect + self._timeouts.first_byte
-                raise GatewayError(
-                    "upstream_timeout", "upstream_timeout", f"The provider did not answer within {waited:g} s."
-                ) from e
 
-    def _open(self) -> aiohttp.ClientSession:
-        timeout = aiohttp.ClientTimeout(
-            total=None, sock_connect=self._timeouts.connect, connect=None, sock_read=self._timeouts.idle
-        )
-        connector = _Connector(limit=0, keepalive_timeout=30, enable_cleanup_closed=True)
-        return aiohttp.ClientSession(
-            connector=connector,
-            timeout=timeout,
-            auto_decompress=False,
-            cookie_jar=aiohttp.DummyCookieJar(),
-            trust_env=False,
-            read_bufsize=READ_BUFFER,
-            skip_auto_headers=("user-agent", "accept", "content-type"),
-        )
+class Sending:
+    """One exchange, as a context."""
+
+    def __init__(self, pool: Pool, timeouts: Timeouts, origin: Origin, head: bytes, body: bytes) -> None:
+        self._pool, self._timeouts, self._origin = pool, timeouts, origin
+        self._head, self._body = head, body
+
+    async def __aenter__(self) -> UpstreamAnswer:
+        self._connection = connection = await self._pool.lend(self._origin)
+        try:
+            await connection.ask(self._head, self._body, self._timeouts.first_byte)
+            _refuse_unclear(connection)
+        except BaseException:
+            connection.close()
+            raise
+        return UpstreamAnswer(connection, self._timeouts.idle)
+
+    async def __aexit__(self, *error: object) -> None:
+        self._pool.take_back(self._origin, self._connection)
 
 
-def _refuse_unclear(response: aiohttp.ClientResponse) -> None:
+class _Place(NamedTuple):
+    origin: Origin
+    authority: str
+    target: str
+
+
+@lru_cache(1024)
+def _place(url: str) -> _Place:
+    parts = URL(url, encoded=True)
+    if parts.scheme not in ("http", "https") or not parts.raw_host or parts.port is None:
+        raise GatewayError("upstream", "upstream_address", "The provider's address is no http:// or https:// URL. Mend its base_url.")
+    return _Place(Origin(parts.scheme == "https", parts.raw_host, parts.port), parts.host_port_subcomponent or "", parts.raw_path_qs)
+
+
+def _head(method: str, place: _Place, headers: Mapping[str, str], body: bytes) -> bytes:
+    """Raises GatewayError for what would end a line or a word of the head before its time."""
+    lines = [f"{method} {place.target} HTTP/1.1", f"host: {place.authority}", *(f"{name}: {value}" for name, value in headers.items())]
+    if body or method in ("POST", "PUT", "PATCH"):
+        lines.append(f"content-length: {len(body)}")
+    text, ends = "\r\n".join((*lines, "", "")), len(lines) + 1
+    if " " in place.target or "\0" in text or text.count("\r") != ends or text.count("\n") != ends:
+        raise _unsendable("holds a line's end, a NUL or, in the path, a space")
+    try:
+        return text.encode("latin-1")
+    except UnicodeEncodeError as e:
+        raise _unsendable("holds characters that no header can carry") from e
+
+
+def _unsendable(why: str) -> GatewayError:
+    message = f"A header or the path meant for the provider {why}. Nothing was sent. Look at the upstream's key and base_url."
+    return GatewayError("upstream", "upstream_request", message)
+
+
+@lru_cache(64)
+def _charset(content_type: str) -> str | None:
+    """The charset a media type names; all of them where it names several, which is no charset that anybody reads."""
+    message = Message()
+    message["content-type"] = content_type
+    named = [collapse_rfc2231_value(value) for name, value in message.get_params([])[1:] if name.lower() == "charset"]
+    return ", ".join(named).lower() or None
+
+
+def _refuse_unclear(answer: Connection) -> None:
     """Raises GatewayError for an answer whose bytes are not what they seem, or that no client could be given: a status without a body
     (204 with one would stand before the client's next answer), in parts, or outside HTTP's numbers."""
-    encodings = [value.strip().lower() for value in response.headers.getall("content-encoding", [])]
-    codings = [value.strip().lower() for value in response.headers.getall("transfer-encoding", [])]
+    if 300 <= answer.status < 400:
+        raise GatewayError("upstream", "upstream_redirect", "The provider answered with a redirect, which is never followed.")
+    encodings, codings, types = (_values(answer, name) for name in ("content-encoding", "transfer-encoding", "content-type"))
     if encodings not in ([], ["identity"]) or codings not in ([], ["chunked"]):
         raise GatewayError(
             "upstream", "upstream_encoding", "The provider compressed its answer although identity was asked for."
         )
-    if len(response.headers.getall("content-type", [])) > 1:
+    if len(types) > 1:
         raise GatewayError("upstream", "upstream_media_type", "The provider gave its answer two media types.")
-    if not (200 <= response.status <= 204 or 400 <= response.status <= 599):
+    if not (200 <= answer.status <= 204 or 400 <= answer.status <= 599):
         raise GatewayError(
-            "upstream", "upstream_status", f"The provider answered with the status {response.status}, which ends no request."
+            "upstream", "upstream_status", f"The provider answered with the status {answer.status}, which ends no request."
         )
 
 
-class _translated:  # noqa: N801 - reads as a statement: with _translated():
-    """aiohttp's exceptions as ours."""
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if isinstance(error, (aiohttp.ServerTimeoutError, aiohttp.SocketTimeoutError)):
-            raise GatewayError(
-                "upstream_timeout", "upstream_timeout", "The provider fell silent for too long."
-            ) from error
-        if isinstance(error, aiohttp.ClientConnectorError):
-            raise GatewayError(
-                "upstream", "upstream_unreachable", f"The provider cannot be reached: {_cause(error)}."
-            ) from error
-        if isinstance(error, (aiohttp.ClientError, ConnectionError)):
-            raise GatewayError(
-                "upstream", "upstream_reset", "The provider's connection broke inside its answer."
-            ) from error
-
-
-def _cause(error: aiohttp.ClientConnectorError) -> str:
-    if isinstance(error, aiohttp.ClientConnectorCertificateError | aiohttp.ClientConnectorSSLError):
-        return "its TLS certificate cannot be verified"
-    return (error.os_error.strerror or "connection failed").lower()
+def _values(answer: Connection, name: str) -> list[str]:
+    return [value.strip().lower() for each, value in answer.headers if each == name]

@@ -145,7 +145,7 @@ def multiply(data: Path, times: int) -> None:
     import duckdb
 
     con = duckdb.connect(":memory:", config={"memory_limit": "4GB"})
-    con.execute(f"ATTACH '{data / 'ledger.duckdb'}' AS ledger (ROW_GROUP_SIZE {opening.ROW_GROUP})")
+    con.execute(f"ATTACH '{data / 'ledger.duckdb'}' AS ledger ({opening.LAYOUT})")
     con.execute("USE ledger")
     for table in MULTIPLIED:
         known = f"SELECT column_name, data_type FROM duckdb_columns() WHERE database_name = 'ledger' AND table_name = '{table}'"

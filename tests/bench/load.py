@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import itertools
 import json
 import statistics
 import sys
@@ -18,6 +19,8 @@ import httptools
 import uvloop
 
 from tests.bench import wire
+
+_NUMBERS = itertools.count(time.time_ns() // 1000)
 
 
 class Tally:
@@ -61,7 +64,8 @@ class Tally:
 class Connection(asyncio.Protocol):
     """One connection; the parser's callbacks are its own methods."""
 
-    def __init__(self, request: bytes, tally: Tally) -> None:
+    def __init__(self, request: tuple[bytes, bytes], tally: Tally) -> None:
+        """`request`: what stands before and behind its mark."""
         self._request, self._tally = request, tally
         self._begun = False
 
@@ -73,7 +77,7 @@ class Connection(asyncio.Protocol):
         self._body = bytearray()
         self._parser = httptools.HttpResponseParser(self)
         self._start = time.perf_counter()
-        self._transport.write(self._request)
+        self._transport.write(wire.mark(next(_NUMBERS)).join(self._request))
 
     def data_received(self, data: bytes) -> None:
         try:
@@ -101,10 +105,10 @@ class Connection(asyncio.Protocol):
             self._tally.failed(f"the connection was closed: {error or bytes(self._body[:300])!r}")
 
 
-def request_of(given: argparse.Namespace) -> bytes:
+def request_of(given: argparse.Namespace) -> tuple[bytes, bytes]:
     body = wire.body(given.kind, given.size)
     headers = [f"POST {given.path} HTTP/1.1", f"host: {given.host}:{given.port}", "content-type: application/json", *given.header]
-    return "\r\n".join([*headers, f"content-length: {len(body)}", "", ""]).encode() + body
+    return wire.parted("\r\n".join([*headers, f"content-length: {len(body)}", "", ""]).encode() + body)
 
 
 async def run(given: argparse.Namespace) -> dict[str, Any]:
@@ -114,7 +118,7 @@ async def run(given: argparse.Namespace) -> dict[str, Any]:
     connections = []
     for _ in range(given.connections):
         connections.append(await loop.create_connection(lambda: Connection(request, tally), given.host, given.port))  # noqa: PERF401 - one after the other: a burst of them would be refused
-    if given.kind == "held":
+    if given.hold:
         await _held(given, tally)
     else:
         await asyncio.sleep(given.seconds)
@@ -143,8 +147,9 @@ def arguments() -> argparse.Namespace:
     asked.add_argument("--port", type=int, required=True)
     asked.add_argument("--path", default=wire.PATH)
     asked.add_argument("--header", action="append", default=[], help="'name: value'; may be given several times")
-    asked.add_argument("--kind", choices=wire.KINDS, default="plain")
-    asked.add_argument("--size", choices=wire.SIZES, default="2k")
+    asked.add_argument("--kind", default="plain", help=f"{', '.join(wire.KINDS)}; tick with a number of ms")
+    asked.add_argument("--hold", action="store_true", help="open all, say so, and hold them until standard input ends")
+    asked.add_argument("--size", default="2k", help="of a request's body, about: 2k, 60k, 400k")
     asked.add_argument("--connections", type=int, default=1)
     asked.add_argument("--seconds", type=float, default=3, help="how long; for held streams: how long they may take to stand")
     return asked.parse_args()

@@ -7,18 +7,23 @@ and are well formed; one that is none of the bench's gets a 400 and shows as a f
 from __future__ import annotations
 
 import asyncio
+import itertools
 import re
 import sys
+import time
+from collections.abc import Callable
+from typing import Any
 
 import uvloop
 
 from tests.bench import wire
 
 _LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)\r\n", re.IGNORECASE)
-_WHOLE = {kind: wire.whole(kind) for kind in ("plain", "tool")}
-_BURST = wire.burst()
+_AT_ONCE = {**{kind: wire.parted(wire.whole(kind)) for kind in ("plain", "tool")}, "burst": wire.parted(wire.burst())}
+_FIRST = wire.parted(wire.chunk(wire.event("paced", wire.MARK)))
 _PACED = [wire.chunk(wire.event("paced", f"word {number} ")) for number in range(wire.PACED_EVENTS)]
 _PACED_END = wire.chunk(wire.ending("paced")) + wire.LAST_CHUNK
+_NUMBERS = itertools.count(time.time_ns() // 1000)
 _REFUSED = b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
 
 
@@ -56,30 +61,34 @@ class Provider(asyncio.Protocol):
 
     def _answer(self, body: bytes) -> None:
         try:
-            kind = wire.kind_of(body)
+            kind, gap_ms = wire.kind_of(body)
         except ValueError:
             self._transport.write(_REFUSED)
             self._transport.close()
             return
-        if kind in _WHOLE:
-            self._transport.write(_WHOLE[kind])
-        elif kind == "burst":
-            self._transport.write(_BURST)
+        number = wire.mark(next(_NUMBERS))
+        if kind in _AT_ONCE:
+            self._transport.write(number.join(_AT_ONCE[kind]))
         else:
-            self._transport.write(wire.STREAM_HEAD + _PACED[0])
+            self._transport.write(wire.STREAM_HEAD + number.join(_FIRST))
             if kind == "paced":
-                self._next(1)
+                self._later(wire.PACED_GAP_S, self._pace, 1)
+            if kind == "tick":
+                self._later(gap_ms / 1000, self._tick, gap_ms / 1000)
 
-    def _next(self, number: int) -> None:
-        loop = asyncio.get_running_loop()
-        self._timer = loop.call_later(wire.PACED_GAP_S, self._pace, number)
+    def _later(self, seconds: float, what: Callable[[Any], None], told: float) -> None:
+        self._timer = asyncio.get_running_loop().call_later(seconds, what, told)
 
     def _pace(self, number: int) -> None:
         if number == wire.PACED_EVENTS:
             self._transport.write(_PACED_END)
         else:
             self._transport.write(_PACED[number])
-            self._next(number + 1)
+            self._later(wire.PACED_GAP_S, self._pace, number + 1)
+
+    def _tick(self, gap_s: float) -> None:
+        self._transport.write(_PACED[1])
+        self._later(gap_s, self._tick, gap_s)
 
 
 async def serve() -> None:

@@ -22,7 +22,7 @@ def environment() -> dict[str, Any]:
         "cores": os.cpu_count(),
         "kernel": platform.release(),
         "python": platform.python_version(),
-        "libraries": {name: version(name) for name in ("uvloop", "httptools", "aiohttp", "uvicorn", "cel-expr-python", "duckdb")},
+        "libraries": {name: version(name) for name in ("uvloop", "httptools", "uvicorn", "cel-expr-python", "duckdb")},
         "commit": _commit(),
         "load_before": round(os.getloadavg()[0], 2),
     }

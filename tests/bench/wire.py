@@ -9,17 +9,20 @@ import json
 import re
 from typing import Final
 
-KINDS: Final = ("plain", "tool", "burst", "paced", "held")
+KINDS: Final = ("plain", "tool", "burst", "paced", "held", "tick")
+"""`tick` is a stream that never ends: `tick250` asks for an event each 250 ms."""
 BURST_EVENTS: Final = 500
 PACED_EVENTS: Final = 50
 PACED_GAP_S: Final = 0.02
-SIZES: Final = {"2k": 2_000, "60k": 60_000}
-"""Bytes of a request's body, about."""
+MARK: Final = "mark-gggggggggg"
+"""Stands in each request's last message and in each answer; `marked` puts another in its place, so that no two are alike: what the
+gateway has seen before is what a conversation has said before, never the new message or the answer."""
 PATH: Final = "/v1/chat/completions"
 
-_ASKED = re.compile(rb'"model":\s*"bench-(\w+)"')
+_ASKED = re.compile(rb'"model":\s*"bench-([a-z]+)(\d*)"')
 _WORDS = "Please look at the invoice of last month and tell me what is still open on the account. "
 _ARGS = {"to": "GB29NWBK60161331926819", "amount": 12.5, "note": "tea"}
+_LETTERS = str.maketrans("0123456789", "ghijklmnop")
 _TOOL = {
     "type": "function",
     "function": {
@@ -34,20 +37,36 @@ _TOOL = {
 }
 
 
-def kind_of(body: bytes) -> str:
-    """Raises ValueError for a request that is none of the bench's."""
+def mark(number: int) -> bytes:
+    """As long as any other; letters only, so that nothing takes it for a card's or a phone's number."""
+    return f"mark-{format(number % 16**10, '010x').translate(_LETTERS)}".encode()
+
+
+def parted(data: bytes) -> tuple[bytes, bytes]:
+    """What stands before and behind its mark. Raises ValueError when it has none, or two."""
+    before, behind = data.split(MARK.encode())
+    return before, behind
+
+
+def bytes_of(size: str) -> int:
+    """Of `2k` 2,000. Raises ValueError."""
+    return int(size.removesuffix("k")) * 1000
+
+
+def kind_of(body: bytes) -> tuple[str, int]:
+    """What is asked for, and every how many ms. Raises ValueError for a request that is none of the bench's."""
     found = _ASKED.search(body)
     if found is None or found[1].decode() not in KINDS:
         raise ValueError("the request names no model of the bench")
-    return found[1].decode()
+    return found[1].decode(), int(found[2] or 0)
 
 
 def body(kind: str, size: str) -> bytes:
     """A conversation of about so many bytes: a system prompt, earlier rounds with a tool, and the user's last words."""
     messages = [{"role": "system", "content": "You are a bank's assistant. " + _WORDS * 2}]
-    closing = {"role": "user", "content": "Please pay 12.50 to GB29NWBK60161331926819, for tea."}
-    request = {"model": f"bench-{kind}", "messages": messages, "tools": [_TOOL], "stream": kind in ("burst", "paced", "held")}
-    room = SIZES[size] - len(json.dumps(request)) - len(json.dumps(closing))
+    closing = {"role": "user", "content": f"Please pay 12.50 to GB29NWBK60161331926819, for tea. {MARK}"}
+    request = {"model": f"bench-{kind}", "messages": messages, "tools": [_TOOL], "stream": not kind.startswith(("plain", "tool"))}
+    room = bytes_of(size) - len(json.dumps(request)) - len(json.dumps(closing))
     for number in range(10_000):
         round_ = _round(number)
         room -= len(json.dumps(round_))
@@ -73,9 +92,9 @@ def _round(number: int) -> list[dict[str, object]]:
 
 def whole(kind: str) -> bytes:
     """The answer of `plain` and `tool` as one HTTP message."""
-    message: dict[str, object] = {"role": "assistant", "content": _WORDS * 4}
+    message: dict[str, object] = {"role": "assistant", "content": f"{_WORDS * 4}{MARK}"}
     if kind == "tool":
-        call = {"id": "call_new", "type": "function", "function": {"name": "send_money", "arguments": json.dumps(_ARGS)}}
+        call = {"id": "call_new", "type": "function", "function": {"name": "send_money", "arguments": json.dumps({**_ARGS, "note": MARK})}}
         message = {"role": "assistant", "content": None, "tool_calls": [call]}
     choice = {"index": 0, "message": message, "finish_reason": "tool_calls" if kind == "tool" else "stop"}
     data = json.dumps({**_head("chat.completion", kind), "choices": [choice], "usage": _USAGE}).encode()
@@ -112,7 +131,8 @@ def chunk(data: bytes) -> bytes:
 
 def burst() -> bytes:
     """All events at once, each a chunk of its own, as providers send them."""
-    events = b"".join(chunk(event("burst", f"word {number} ")) for number in range(BURST_EVENTS))
+    words = [MARK, *(f"word {number} " for number in range(1, BURST_EVENTS))]
+    events = b"".join(chunk(event("burst", word)) for word in words)
     return STREAM_HEAD + events + chunk(ending("burst")) + LAST_CHUNK
 
 

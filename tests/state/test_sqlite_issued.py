@@ -1,4 +1,4 @@
-"""Digests of delivered calls: kept for their owner, for a time."""
+"""Digests of delivered calls in a file: what is done at once and what in a thread, and a file that is gone."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import sqlite3
 import pytest
 
 from gateway.errors import GatewayError
-from gateway.state.sqlite_issued import FEW, KEPT_US, SURE_OF, SqliteIssued
+from gateway.state.sqlite_issued import FEW, KEPT_US, SqliteIssued
 
 
 @pytest.fixture
@@ -15,32 +15,6 @@ def store(tmp_path):
     made = SqliteIssued(tmp_path / "state.sqlite")
     yield made
     made.close()
-
-
-def test_what_was_kept_is_known_to_its_owner_alone(store):
-    store.keep("ada", [b"a", b"b"], 1)
-    assert store.known("ada", [b"a", b"b", b"c"]) == {b"a", b"b"}
-    assert store.known("eve", [b"a"]) == frozenset()
-
-
-def test_many_are_asked_for_at_once(store):
-    digests = [at.to_bytes(4, "big") for at in range(2000)]
-    store.keep("ada", digests[::2], 1)
-    assert store.known("ada", digests) == set(digests[::2])
-
-
-def test_what_is_old_is_forgotten_and_what_is_said_again_is_not(store, monkeypatch):
-    monkeypatch.setattr("gateway.state.sqlite_issued.SWEEP_EVERY", 2)
-    store.keep("ada", [b"a", b"b"], 1)
-    store.keep("ada", [b"a"], KEPT_US)
-    store.keep("ada", [b"c"], KEPT_US + 2)
-    assert store.known("ada", [b"a", b"b", b"c"]) == {b"a", b"c"}
-
-
-def test_it_survives_a_restart_and_is_shared(tmp_path):
-    first, second = (SqliteIssued(tmp_path / "s.sqlite") for _ in range(2))
-    first.keep("ada", [b"a"], 1)
-    assert second.known("ada", [b"a"]) == {b"a"}
 
 
 def test_a_store_that_is_gone_says_so(store):
@@ -89,7 +63,7 @@ def test_now_and_then_a_write_is_left_to_the_thread_which_moves_the_log(store, m
 
 
 def test_what_was_written_at_once_is_forgotten_when_it_is_old(store, monkeypatch):
-    monkeypatch.setattr("gateway.state.sqlite_issued.SWEEP_EVERY", 2)
+    monkeypatch.setattr("gateway.state.sqlite_issued.CLEARED_EVERY", 2)
     store.keep("ada", [b"x"], 1)
     assert store.keep_at_once("ada", [b"a"], 1)
     store.keep("ada", [b"c"], KEPT_US + 2)
@@ -97,11 +71,10 @@ def test_what_was_written_at_once_is_forgotten_when_it_is_old(store, monkeypatch
 
 
 def test_what_a_worker_is_sure_of_is_bounded(store, monkeypatch):
-    monkeypatch.setattr("gateway.state.sqlite_issued.SURE_OF", 3)
+    monkeypatch.setattr("gateway.state.sure.MOST", 3)
     for at in range(5):
         store.keep_at_once("ada", [bytes([at])], 1)
     assert store.seen("ada", [bytes([at]) for at in range(5)]) == {b"\2", b"\3", b"\4"}
-    assert SURE_OF > 3
 
 
 def test_a_store_that_is_gone_is_left_to_the_thread_to_say(store):
