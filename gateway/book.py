@@ -56,6 +56,8 @@ log = logging.getLogger(__name__)
 
 POLL_S = 0.05
 FLUSH_AT_BYTES = 32 * 1024 * 1024
+BUSY = 20
+"""Records of a round: fewer are a lone agent's, who may be waited for."""
 RETRY_S = 1.0
 RELIST_S = 1.0
 TURN_OVER_S = 10.0
@@ -249,8 +251,10 @@ class Book:
             return RETRY_S
         if applied == 0:
             return POLL_S
-        pace = self.store.pace
-        return 0.0 if applied >= pace.much else max(0.0, pace.every_s - took)
+        pace, behind = self.store.pace, sum(reader.lag for reader in self._readers.values())
+        if applied >= pace.much or behind >= pace.behind_bytes:
+            return 0.0
+        return max(0.0, (pace.every_s if applied < BUSY else pace.steady_s or pace.every_s) - took)
 
     def _enough(self, waiting: Sequence[Batch]) -> bool:
         """For one commit."""
@@ -387,6 +391,7 @@ def main(
         _bound_memory()
         from gateway.stores.setting_aside import set_aside
 
+        sys.modules.setdefault("pandas", None)  # type: ignore[arg-type] # DuckDB looks for it ten times a commit; nobody here wants it
         said = _read(settings)
         notary = Notary(data, data / "journal", said.heads, clock.now_us)
         book = Book(

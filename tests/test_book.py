@@ -20,7 +20,7 @@ import pytest
 from gateway import book as module
 from gateway.book import Book
 from gateway.errors import StartError
-from gateway.stores import Applied, Batch, StoreTrouble
+from gateway.stores import EMBEDDED_PACE, Applied, Batch, StoreTrouble
 from gateway.stores.duckdb import Ledger
 from gateway.stores.memory import MemoryStore
 from gateway.trace import frames, record
@@ -432,3 +432,22 @@ def test_a_segment_that_lost_its_end_or_is_gone_is_warned_of(journal: Path, book
     assert list(book.status().warnings) == []
     pen.path.unlink() if gone else os.truncate(pen.path, 200)
     assert list(book.status().warnings) == [f"{segment().name} is shorter than what was read of it: see 'tollhouse verify'"]
+
+
+def test_commits_are_further_apart_while_much_comes_and_without_a_pause_while_much_is_unread(
+    journal: Path, book: Book, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pen = Pen(journal, segment())
+    assert book._pause(None, 0.0) == module.RETRY_S
+    assert book._pause(0, 0.0) == module.POLL_S
+    assert book._pause(module.BUSY - 1, 0.05) == pytest.approx(EMBEDDED_PACE.every_s - 0.05)
+    assert book._pause(module.BUSY, 0.1) == pytest.approx(EMBEDDED_PACE.steady_s - 0.1)
+    assert book._pause(module.BUSY, 60.0) == 0.0
+    book.round()
+    pen.add(Ended(row(1)))
+    assert book._pause(module.BUSY, 0.1) > 0
+    monkeypatch.setattr(MemoryStore, "pace", EMBEDDED_PACE._replace(steady_s=0.0))
+    assert book._pause(module.BUSY, 0.1) == pytest.approx(EMBEDDED_PACE.every_s - 0.1)
+    assert book._pause(EMBEDDED_PACE.much, 0.1) == 0.0
+    monkeypatch.setattr(MemoryStore, "pace", EMBEDDED_PACE._replace(behind_bytes=1))
+    assert book._pause(1, 0.0) == book._pause(module.BUSY, 0.1) == 0.0
