@@ -86,7 +86,7 @@ async def relay(gateway: Gateway, incoming: Incoming) -> AsyncGenerator[Head | b
 
 def _begin(gateway: Gateway, incoming: Incoming) -> Visit:
     clock = gateway.clock
-    named = dict(incoming.headers)
+    named = incoming.named
     x = Exchange(
         id=clock.new_id(),
         started_us=clock.now_us(),
@@ -129,8 +129,8 @@ async def _receive(visit: Visit) -> bytes:
 
 
 def _decode(visit: Visit, body: bytes) -> Request:
-    x, headers = visit.x, dict(visit.incoming.headers)
-    if any(name == "content-encoding" and value.lower() != "identity" for name, value in visit.incoming.headers):
+    x, headers = visit.x, visit.incoming.named
+    if "content-encoding" in headers and any(n == "content-encoding" and v.lower() != "identity" for n, v in visit.incoming.headers):
         raise GatewayError(
             "bad_request", "content_encoding", "Send the request body uncompressed (without content-encoding)."
         )
@@ -148,8 +148,7 @@ def _decode(visit: Visit, body: bytes) -> Request:
 
 def _reader(visit: Visit) -> Callable[[bytes], Request]:
     """Reads a body of this exchange."""
-    headers = dict(visit.incoming.headers)
-    return lambda body: visit.incoming.dialect.decode_request(body, headers, _allowed(visit), _endpoint(visit))
+    return lambda body: visit.incoming.dialect.decode_request(body, visit.incoming.named, _allowed(visit), _endpoint(visit))
 
 
 def _allowed(visit: Visit) -> frozenset[str]:
@@ -244,7 +243,7 @@ class _ask:  # noqa: N801 - reads as a statement: async with _ask(...)
         return upstream if prepared is None else translate.TranslatedAnswer(upstream, prepared)
 
     async def __aexit__(self, *error: object) -> None:
-        await self._sending.__aexit__(*error)  # type: ignore[arg-type]
+        await self._sending.__aexit__(*error)
 
 
 def _again(visit: Visit, target: Target) -> Callable[[bytes], AbstractAsyncContextManager[tuple[Request, ProviderAnswer]]]:
@@ -276,7 +275,7 @@ def _query(visit: Visit, request: Request) -> str:
 
 
 def _headers(visit: Visit, target: Target, request: Request) -> dict[str, str]:
-    dialect, named = visit.incoming.dialect, dict(visit.incoming.headers)
+    dialect, named = visit.incoming.dialect, visit.incoming.named
     headers = matching(named, tuple(dialect.FORWARD_HEADERS))
     headers |= {"content-type": "application/json", "accept-encoding": "identity"}
     headers["accept"] = "text/event-stream" if request.stream else "application/json"

@@ -73,6 +73,8 @@ class Incoming:
     path: str
     query: str
     headers: Sequence[tuple[str, str]]
+    named: Mapping[str, str]
+    """The headers by name; of one that comes more than once, the last."""
     dialect: Dialect
     endpoint: Endpoint | None
     """None when nothing is served there; `refusal` then says so."""

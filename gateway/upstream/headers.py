@@ -3,7 +3,8 @@ behind."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
+from functools import cache
 from urllib.parse import parse_qsl, urlencode
 
 RESPONSE_HEADERS = (
@@ -32,13 +33,19 @@ def all_but_keys(query: str) -> str:
 
 def parameters(query: str) -> str:
     """The part of a query that goes to the provider, with its question mark."""
+    if not query:
+        return ""
     kept = [(name, value) for name, value in parse_qsl(query, keep_blank_values=True) if name in FORWARDED_PARAMETERS]
     return "?" + urlencode(kept) if kept else ""
 
 
-def matching(headers: Mapping[str, str], patterns: Iterable[str]) -> dict[str, str]:
+def matching(headers: Mapping[str, str], patterns: tuple[str, ...]) -> dict[str, str]:
     """Those headers whose names are in `patterns` (lower case; a trailing * is a prefix)."""
-    patterns = tuple(patterns)
-    exact = {p for p in patterns if not p.endswith("*")}
-    prefixes = tuple(p[:-1] for p in patterns if p.endswith("*"))
-    return {n: v for n, v in headers.items() if n in exact or (prefixes and n.startswith(prefixes))}
+    exact, prefixes = _sorted_out(patterns)
+    return {n: v for n, v in headers.items() if n in exact or n.startswith(prefixes)}
+
+
+@cache
+def _sorted_out(patterns: tuple[str, ...]) -> tuple[frozenset[str], tuple[str, ...]]:
+    """(whole names, beginnings); the lists are few and fixed."""
+    return frozenset(p for p in patterns if not p.endswith("*")), tuple(p[:-1] for p in patterns if p.endswith("*"))
