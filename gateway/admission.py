@@ -12,14 +12,15 @@ from urllib.parse import urlsplit
 from gateway.errors import GatewayError
 from gateway.exchange import Media, Request, ServerTool
 from gateway.judge import Court, judge_server_tool, session_facts
+from gateway.metering import metered
 from gateway.policy import Conversation
 from gateway.visit import Visit
 
 
-def admit(visit: Visit, request: Request) -> None:
+async def admit(visit: Visit, request: Request) -> None:
     """Raises GatewayError('refused') for the first thing that may not go on."""
     x, policies = visit.x, visit.gateway.policies
-    court = visit.court = Court(
+    visit.court = Court(
         policies=policies,
         caller=x.caller,
         request=request,
@@ -35,7 +36,7 @@ def admit(visit: Visit, request: Request) -> None:
         x.unevaluated.append("route:pass_through")
     tools = {tool.path: tool for tool in request.server_tools}
     for name in (*request.unjudged, *request.powerful):
-        refusal = _refusal(visit, court, request, name, tools.get(name))
+        refusal = await _refusal(visit, request, name, tools.get(name))
         if refusal is not None and x.enforcing:
             raise refusal
         if refusal is not None or policies.observing:
@@ -48,13 +49,15 @@ def admit(visit: Visit, request: Request) -> None:
             x.unevaluated.append(f"field:{media.path}")
 
 
-def _refusal(visit: Visit, court: Court, request: Request, name: str, tool: ServerTool | None) -> GatewayError | None:
+async def _refusal(visit: Visit, request: Request, name: str, tool: ServerTool | None) -> GatewayError | None:
     """Why this part of a request cannot go on; None when a policy grants it. The verdict over a provider-run tool is on record."""
     if tool is None:
         return _unjudged(request, name)
     clock = visit.gateway.clock
     start = clock.mono_us()
-    call, verdict = judge_server_tool(court, tool, request.server_tools.index(tool), clock.now_us())
+    at = request.server_tools.index(tool)
+    now = clock.now_us()
+    call, verdict = await metered(visit, lambda court: judge_server_tool(court, tool, at, now))
     decision = visit.book.decided(call, verdict, clock.mono_us() - start)
     if verdict.released:
         return None

@@ -131,7 +131,8 @@ class DataPlane:
 
     async def _readyz(self, request: HttpRequest) -> Response:
         gateway = self.gateway
-        ready = gateway.journal.healthy and not gateway.draining
+        problem = await gateway.ask(gateway.state_problem)
+        ready = gateway.journal.healthy and problem is None and not gateway.draining
         policies = gateway.policies
         body = {
             "ready": ready,
@@ -152,6 +153,7 @@ class DataPlane:
                 "problem": gateway.journal.problem,
                 "durability": gateway.journal.durability,
             },
+            "state": {"healthy": problem is None, "problem": problem},
             "keys_required": gateway.keys_required,
         }
         return JSONResponse(body, status_code=200 if ready else 503)

@@ -26,6 +26,7 @@ from gateway.dialects.proposals import read_arguments
 from gateway.errors import GatewayError
 from gateway.exchange import Call, Verdict
 from gateway.judge import EDITABLE, Court, Judged, judge
+from gateway.metering import metered
 from gateway.policy.explain import APPROVAL_PENDING
 from gateway.policy.wording import one_line
 from gateway.state import Approval, Bindings
@@ -68,7 +69,7 @@ class Question:
         if stands.state == "denied":
             self.judged = Judged(_denied(self._asked, stands))
         else:
-            self.call, self.judged = _approved(self._visit, self._proposed, stands)
+            self.call, self.judged = await _approved(self._visit, self._proposed, stands)
         return True
 
     async def waiting(self) -> AsyncGenerator[None, None]:
@@ -146,14 +147,15 @@ def _denied(asked: Verdict, by: Approval) -> Verdict:
     return replace(asked, effect="deny", code="approval_denied", reason=f"{who}: {why}", approval=by.id, decided_by=who)
 
 
-def _approved(visit: Visit, call: Call, by: Approval) -> tuple[Call, Judged]:
+async def _approved(visit: Visit, call: Call, by: Approval) -> tuple[Call, Judged]:
     """Judged once more, as approved: for what the person wrote, and because only now it takes what limits count."""
     if visit.court is None:
         raise RuntimeError("a call was approved before the request was admitted")
     who = one_line(by.decided_by or "", 80)
     found = call if by.edited is None else _edited(visit, call, by.edited)
     how = f"Approved by {who}" if by.edited is None else f"Approved by {who} with changed arguments"
-    judged = _judged_again(visit.court, found, visit.gateway.clock.now_us(), who, how)
+    now = visit.gateway.clock.now_us()
+    judged = await metered(visit, lambda court: _judged_again(court, found, now, who, how))
     verdict = replace(judged.verdict, approval=by.id, decided_by=who if judged.verdict.released else "")
     return judged.call or found, replace(judged, verdict=verdict)
 

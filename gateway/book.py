@@ -1,8 +1,7 @@
 """The book: one process per data folder that reads the journal into the ledger and answers questions about it.
 
 1. A thread takes rounds over the journal's segments, oldest first, and applies what is new; the ledger commits rows and place together,
-   so the book may be killed at any moment. Rounds are at least 0.2 s apart unless much is waiting: a commit of 1 row costs
-   what one of 500 does.
+   so the book may be killed at any moment. Rounds are apart as the ledger wants them (`Pace`) unless much is waiting.
 2. A complete segment is read to its end before any later one is begun: a new boot ends what the old one left open.
 3. A damaged segment is quarantined at the damage and said so; the others go on. A ledger that takes nothing is tried again each second,
    opened anew when it is broken, and set aside and built again from the journal when that does not help.
@@ -34,10 +33,11 @@ from typing import Any
 
 import msgspec
 
-from gateway import clock, logs
+from gateway import clock, logs, secret
 from gateway.ageing import Ageing
 from gateway.config import Settings
 from gateway.errors import StartError
+from gateway.ledger_place import lake_place
 from gateway.notary import Notary
 from gateway.own_journal import OwnJournal
 from gateway.question.office import Office
@@ -55,12 +55,12 @@ from gateway.web.tail import MAX_LINES, Tail, lines_of
 log = logging.getLogger(__name__)
 
 POLL_S = 0.05
-COMMIT_EVERY_S = 0.2
-BIG_BATCH = 500
-FLUSH_AT = 2000
+FLUSH_AT_BYTES = 32 * 1024 * 1024
 RETRY_S = 1.0
 RELIST_S = 1.0
 TURN_OVER_S = 10.0
+NODE_FILE = "node"
+"""In the data folder: random bytes by which a lake knows this book again. Not a secret."""
 ADDRESS_SPACE = 4 * 1024**3
 """Bytes. DuckDB's memory limit does not bound what a query's functions allocate; the process's address space does."""
 
@@ -130,7 +130,7 @@ class Book:
         for segment in self._segments:
             for batch in self._batches(segment, complete=segment not in live):
                 waiting.append(batch)
-                if sum(len(each.records) for each in waiting) >= FLUSH_AT:
+                if self._enough(waiting):
                     applied += self._apply(waiting)
                     waiting = []
         applied += self._apply(waiting)
@@ -249,7 +249,13 @@ class Book:
             return RETRY_S
         if applied == 0:
             return POLL_S
-        return 0.0 if applied >= BIG_BATCH else max(0.0, COMMIT_EVERY_S - took)
+        pace = self.store.pace
+        return 0.0 if applied >= pace.much else max(0.0, pace.every_s - took)
+
+    def _enough(self, waiting: Sequence[Batch]) -> bool:
+        """For one commit."""
+        size = sum(batch.next - batch.records[0][0] for batch in waiting)
+        return size >= FLUSH_AT_BYTES or sum(len(batch.records) for batch in waiting) >= self.store.pace.at_most
 
     def _recover(self, trouble: StoreTrouble) -> None:
         self._say(str(trouble))
@@ -379,14 +385,13 @@ def main(
     data.mkdir(mode=0o700, parents=True, exist_ok=True)
     with only_one(data / "book.lock"):
         _bound_memory()
-        from gateway.stores.duckdb import Ledger
         from gateway.stores.setting_aside import set_aside
 
-        path, said = data / "ledger.duckdb", _read(settings)
+        said = _read(settings)
         notary = Notary(data, data / "journal", said.heads, clock.now_us)
         book = Book(
             data / "journal",
-            lambda: Ledger(path, on_stuck=_die, cutoffs=lambda: said.cutoffs(clock.now_us())),
+            _store_opener(said, data),
             set_aside=lambda broken: set_aside(broken, "it was broken twice in a row"),
             own=OwnJournal(data / "journal", run, max_total_bytes=said.journal.max_bytes, max_segment_s=said.segment_seconds),
             notary=notary,
@@ -395,6 +400,19 @@ def main(
         )
         asyncio.run(_serve(book, data, host, port, said, watch_stdin=watch_stdin))
     return 0
+
+
+def _store_opener(said: Settings, data: Path) -> Callable[[], Store]:
+    """The ledger that the settings name. What is imported is what is used."""
+    place, cutoffs = lake_place(said.ledger), lambda: said.cutoffs(clock.now_us())
+    if place is None:
+        from gateway.stores.duckdb import Ledger
+
+        return lambda: Ledger(data / "ledger.duckdb", on_stuck=_die, cutoffs=cutoffs)
+    from gateway.stores.ducklake import Lake
+
+    node = secret.read_or_create(data, NODE_FILE)[:16].hex()
+    return lambda: Lake(place, node, on_stuck=_die, cutoffs=cutoffs)
 
 
 def _read(settings: Path | None) -> Settings:
@@ -406,15 +424,14 @@ async def _serve(book: Book, data: Path, host: str, port: int, settings: Setting
 
     from gateway.config import Limits, Timeouts
     from gateway.front import front
-    from gateway.installation import STATE_FILE
+    from gateway.installation import open_approvals
     from gateway.privacy import rooms
-    from gateway.state.sqlite_approvals import SqliteApprovals
     from gateway.web import admin
     from gateway.web.approvals import ApprovalsDesk
     from gateway.web.token import read_or_create
     from gateway.webhooks import read_hooks, tell
 
-    approvals = SqliteApprovals(data / STATE_FILE)
+    approvals = open_approvals(settings.model_copy(update={"data": str(data)}))
     hooks = read_hooks(settings.approvals.webhooks, os.environ)
     people = ApprovalsDesk(approvals, settings.approvals, clock.now_us)
     names = [host, "127.0.0.1", "localhost", "::1"]

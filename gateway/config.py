@@ -17,9 +17,12 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from gateway import redis_place
 from gateway.documents import load as load_document
 from gateway.errors import StartError
 from gateway.exchange import Storing
+from gateway.ledger_place import EMBEDDED, lake_place
+from gateway.redis_place import Place
 from gateway.retention import DAY_US, Compliance, Cutoffs, Retention
 
 DialectName = Literal["openai.chat", "openai.responses", "anthropic.messages", "google.gemini"]
@@ -34,7 +37,7 @@ PROVIDERS: dict[str, tuple[tuple[DialectName, ...], str, str]] = {
 
 
 class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, hide_input_in_errors=True)  # a secret may be in it by mistake
 
 
 @lru_cache(256)
@@ -170,6 +173,22 @@ class PassThrough(_Strict):
         for route in value:
             if not re.fullmatch(r"(GET|POST|PUT|PATCH|DELETE) (/([A-Za-z0-9._~-]+|\*))+", route) or "/.." in route or "/./" in route:
                 raise ValueError(f"'{route}' must be a method and a path, for example 'GET /files/*/content'")
+        return value
+
+
+class StateStore(_Strict):
+    """A Redis or Valkey server that several machines share."""
+
+    url: Annotated[str, Field(description="redis://[user@]host:6379/0?prefix=th; rediss:// for TLS")]
+    password: Annotated[KeySource | None, Field(description="where the password is; none = the server wants none")] = None
+    ca: Annotated[
+        str | None, Field(description="file with the certificate of the authority behind rediss://; none = those this machine trusts")
+    ] = None
+
+    @field_validator("url")
+    @classmethod
+    def a_server(cls, value: str) -> str:
+        redis_place.parse(value)
         return value
 
 
@@ -314,11 +333,18 @@ class Settings(_Strict):
     admin: Annotated[str, Field(description="admin plane: SQL, tail, health (host:port)")] = "127.0.0.1:8485"
     workers: Annotated[int | Literal["auto"], Field(description="worker processes; auto = one per core")] = "auto"
     data: Annotated[str, Field(description="folder for journal, ledger and state")] = ".tollhouse"
+    ledger: Annotated[
+        str,
+        Field(
+            description="duckdb = a file in the data folder · ducklake:postgres:dbname=… host=…;data=/folder or s3://bucket/prefix = "
+            "one ledger for several machines, needs the extra tollhouse[fleet]"
+        ),
+    ] = EMBEDDED
     policies: Annotated[str | None, Field(description="folder with policy files; none = observe only")] = None
     queries: Annotated[str | None, Field(description="folder with saved SQL questions of your own (*.sql), beside the shipped ones")] = None
     keys: Annotated[
         Literal["auto", "required", "optional"],
-        Field(description="auto = required off loopback and as soon as one key was ever created"),
+        Field(description="auto = required off loopback, with shared state, and as soon as one key was ever created"),
     ] = "auto"
     durability: Annotated[
         Literal["auto", "commit", "interval"],
@@ -334,6 +360,13 @@ class Settings(_Strict):
         ),
     ] = "redacted"
     encryption: Annotated[Encryption | None, Field(description="encrypts what is kept of content; none = it lies in clear text")] = None
+    state: Annotated[
+        str | StateStore,
+        Field(
+            description="where keys, approvals and what limits count are kept: sqlite = in the data folder, for one machine · "
+            "redis://host:6379/0?prefix=th = on a Redis or Valkey server, for several; {url, password, ca} where it wants a password"
+        ),
+    ] = "sqlite"
     upstreams: Annotated[dict[str, Upstream], Field(description="providers by name")] = Field(default_factory=dict)
     routes: Annotated[
         list[Route], Field(description="models to upstreams; none = each dialect to its first upstream")
@@ -374,6 +407,19 @@ class Settings(_Strict):
     @classmethod
     def an_address(cls, value: str) -> str:
         parse_address(value)
+        return value
+
+    @field_validator("state")
+    @classmethod
+    def a_state_store(cls, value: str | StateStore) -> str | StateStore:
+        if isinstance(value, str) and value != "sqlite":
+            redis_place.parse(value)
+        return value
+
+    @field_validator("ledger")
+    @classmethod
+    def a_ledger(cls, value: str) -> str:
+        lake_place(value)
         return value
 
     @field_validator("workers")
@@ -424,6 +470,12 @@ class Settings(_Strict):
         return parse_address(self.admin)
 
     @property
+    def state_place(self) -> Place | None:
+        """The server that keeps the state; None = SQLite in the data folder."""
+        url = self.state if isinstance(self.state, str) else self.state.url
+        return None if url == "sqlite" else redis_place.parse(url)
+
+    @property
     def data_path(self) -> Path:
         return Path(self.data)
 
@@ -462,7 +514,7 @@ def _from_environment(environment: Mapping[str, str]) -> dict[str, Any]:
 def _overrides(environment: Mapping[str, str], flags: Mapping[str, Any]) -> dict[str, Any]:
     named = {
         name: environment.get(f"TOLLHOUSE_{name.upper()}")
-        for name in ("listen", "admin", "data", "policies", "keys", "durability", "storing")
+        for name in ("listen", "admin", "data", "ledger", "policies", "keys", "durability", "storing", "state")
     }
     found: dict[str, Any] = {k: v for k, v in named.items() if v}
     workers = environment.get("TOLLHOUSE_WORKERS")
@@ -487,4 +539,7 @@ def _resolved(settings: Settings, folder: Path) -> Settings:
 
     policies = absolute(settings.policies) if settings.policies else None
     queries = absolute(settings.queries) if settings.queries else None
-    return settings.model_copy(update={"data": absolute(settings.data), "policies": policies, "queries": queries})
+    paths: dict[str, Any] = {"data": absolute(settings.data), "policies": policies, "queries": queries}
+    if isinstance(settings.state, StateStore) and settings.state.ca:
+        paths["state"] = settings.state.model_copy(update={"ca": absolute(settings.state.ca)})
+    return settings.model_copy(update=paths)

@@ -36,11 +36,16 @@ class _Claim(NamedTuple):
 
     digest: bytes
     place: Told
-    what: str
+    name: str
+    """Of the call; of a result, the id of its call."""
 
     @property
     def path(self) -> str:
         return f"messages[{self.place.message}]"
+
+    @property
+    def what(self) -> str:
+        return f"a {'call of' if self.place.kind == 'call' else 'result for'} '{identify.label(self.name, 64)}'"
 
 
 async def verify(visit: Visit, request: Request) -> None:
@@ -71,13 +76,13 @@ async def _label_forged(visit: Visit, request: Request) -> None:
     begun = _beginning(visit, request)
     if begun is None:
         return
-    claims = list(_claims(request))
-    if not claims:
+    if not any(message.calls or message.results for message in request.messages):
         visit.issued.append(begun)
         return
-    known = await _known(visit, {begun, *(claim.digest for claim in claims)})
-    if begun not in known:
+    if not await _known(visit, (begun,)):
         return
+    claims = list(_claims(request))
+    known = await _known(visit, {claim.digest for claim in claims})
     forged = [claim for claim in claims if claim.digest not in known]
     visit.forged = frozenset(claim.place for claim in forged)
     visit.x.findings += [Finding("history", "forged", "warn", claim.path, claim.what) for claim in forged[:MOST_NAMED]]
@@ -88,7 +93,10 @@ async def _known(visit: Visit, digests: Collection[bytes]) -> frozenset[bytes]:
     issued, owner = visit.gateway.issued, identify.owner(visit.x.caller)
     seen = issued.seen(owner, digests)
     unseen = [digest for digest in digests if digest not in seen]
-    return seen | await asyncio.to_thread(issued.known, owner, unseen) if unseen else seen
+    if not unseen:
+        return seen
+    found = issued.known_at_once(owner, unseen)
+    return seen | (await asyncio.to_thread(issued.known, owner, unseen) if found is None else found)
 
 
 def delivered(visit: Visit, call: Call) -> None:
@@ -102,8 +110,9 @@ async def keep(visit: Visit) -> None:
     """Writes down what is about to leave. Raises GatewayError('unavailable') when it cannot: then it does not leave."""
     if visit.issued:
         digests, visit.issued = list(visit.issued), []
-        now_us = visit.gateway.clock.now_us()
-        await asyncio.to_thread(visit.gateway.issued.keep, identify.owner(visit.x.caller), digests, now_us)
+        owner, now_us, issued = identify.owner(visit.x.caller), visit.gateway.clock.now_us(), visit.gateway.issued
+        if not issued.keep_at_once(owner, digests, now_us):
+            await asyncio.to_thread(issued.keep, owner, digests, now_us)
 
 
 def _beginning(visit: Visit, request: Request) -> bytes | None:
@@ -118,10 +127,9 @@ def _claims(request: Request) -> Iterator[_Claim]:
     """Each earlier call and each result."""
     for at, message in enumerate(request.messages):
         for nth, call in enumerate(message.calls):
-            what = f"a call of '{identify.label(call.name, 64)}'"
-            yield _Claim(_of_call(call.id or call.name, call.name, call.arguments), Told("call", at, nth), what)
+            yield _Claim(_of_call(call.id or call.name, call.name, call.arguments), Told("call", at, nth), call.name)
         for nth, (call_id, _) in enumerate(message.results):
-            yield _Claim(_of_id(call_id), Told("result", at, nth), f"a result for '{identify.label(call_id, 64)}'")
+            yield _Claim(_of_id(call_id), Told("result", at, nth), call_id)
 
 
 def _of_call(call_id: str, name: str, arguments: str) -> bytes:

@@ -11,6 +11,7 @@ import hmac
 import json
 import re
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from urllib.parse import parse_qsl
 
 from gateway.errors import GatewayError
@@ -58,7 +59,7 @@ def presented_key(headers: Sequence[tuple[str, str]], query: str, provider: str)
     Raises GatewayError when a header comes twice or two different keys are presented: which of them counts must not be a matter of
     reading order; and for a key in a URL where clients of this provider put none.
     """
-    in_query = [value for name, value in parse_qsl(query) if name == "key"]
+    in_query = [value for name, value in parse_qsl(query) if name == "key"] if query else []
     if in_query and provider not in KEYS_IN_QUERIES:
         raise GatewayError(
             "bad_request", "key_in_query", "Send the API key in a header, not in the URL, where logs on the way keep it."
@@ -130,7 +131,12 @@ def _derived(request: Request, key_id: str | None) -> str:
 
 def owner(caller: Caller) -> str:
     """To whom what a provider keeps belongs: agent, team and user as the key proves them, so that a new key of the same agent fits."""
-    return json.dumps([caller.agent, caller.team, caller.user])
+    return _owner(caller.agent, caller.team, caller.user)
+
+
+@lru_cache(maxsize=4096)
+def _owner(agent: str, team: str | None, user: str | None) -> str:
+    return json.dumps([agent, team, user])
 
 
 def tenant(caller: Caller) -> str:

@@ -3,26 +3,23 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from gateway import secret
-from gateway.config import Settings
+from gateway.config import Settings, is_loopback
 from gateway.errors import StartError
 from gateway.policy import EMPTY, PolicySet
 from gateway.policy_folder import load_folder
-from gateway.state.sqlite import SqliteKeys
-from gateway.state.sqlite_approvals import SqliteApprovals
-from gateway.state.sqlite_belongings import SqliteBelongings
-from gateway.state.sqlite_data_keys import SqliteDataKeys
-from gateway.state.sqlite_issued import SqliteIssued
-from gateway.state.sqlite_limits import SqliteLimits
-from gateway.state.sqlite_sessions import SqliteSessions
+from gateway.state import Approvals, Belongings, Issued, Keys, Limits, Sessions
+from gateway.state.asking import Asking, InThreads, at_once
+from gateway.state.embedded import Embedded
 from gateway.vault import Master, TenantVault
 
-DATA_KEYS_FILE = "data-keys.sqlite"
-STATE_FILE = "state.sqlite"
-"""In the data folder: what all workers share."""
+if TYPE_CHECKING:  # a client's library that one machine alone does not need
+    from gateway.state.redis_line import Line
+    from gateway.state.remote import Remote
 
 
 def provider_keys(settings: Settings) -> dict[str, str]:
@@ -32,41 +29,61 @@ def provider_keys(settings: Settings) -> dict[str, str]:
     return {name: key for name, key in found.items() if key}
 
 
-def open_keys(settings: Settings) -> SqliteKeys:
+def open_keys(settings: Settings) -> Keys:
     """The key store of an installation."""
     pepper = secret.derive(secret.read_or_create(settings.data_path), "virtual keys")
-    return SqliteKeys(_state(settings), pepper)
+    return _stores(settings).keys(pepper)
 
 
-def open_belongings(settings: Settings) -> SqliteBelongings:
+def open_belongings(settings: Settings) -> Belongings:
     """What providers keep for callers, beside the keys."""
-    return SqliteBelongings(_state(settings))
+    return _stores(settings).belongings()
 
 
-def open_approvals(settings: Settings) -> SqliteApprovals:
+def open_approvals(settings: Settings) -> Approvals:
     """What people are asked and what they say, beside the keys."""
-    return SqliteApprovals(_state(settings))
+    return _stores(settings).approvals()
 
 
-def open_limits(settings: Settings) -> SqliteLimits:
+def open_limits(settings: Settings) -> Limits:
     """What limits have counted, beside the keys."""
-    return SqliteLimits(_state(settings))
+    return _stores(settings).limits()
 
 
-def open_issued(settings: Settings) -> SqliteIssued:
+def open_issued(settings: Settings) -> Issued:
     """Which calls were delivered, beside the keys."""
-    return SqliteIssued(_state(settings))
+    return _stores(settings).issued()
 
 
-def open_sessions(settings: Settings) -> SqliteSessions:
+def open_sessions(settings: Settings) -> Sessions:
     """Which sessions are stopped, beside the keys."""
-    return SqliteSessions(_state(settings))
+    return _stores(settings).sessions()
 
 
 def open_vault(settings: Settings) -> TenantVault | None:
     """What encrypts content; None where nothing is encrypted. Raises StartError for master keys that cannot be used."""
     master = master_keys(settings)
-    return None if master is None else TenantVault(SqliteDataKeys(settings.data_path / DATA_KEYS_FILE), master)
+    return None if master is None else TenantVault(_stores(settings).data_keys(), master)
+
+
+def how_to_ask(settings: Settings) -> Asking:
+    """Of the stores, on the way of a request."""
+    return at_once if settings.state_place is None else InThreads()
+
+
+def state_problem(settings: Settings) -> Callable[[], str | None]:
+    """Says why the state store cannot be used now; None when it can. A file in the data folder always can, until it is used."""
+    return (lambda: None) if settings.state_place is None else _line(settings).problem
+
+
+def look_at_state(settings: Settings) -> list[str]:
+    """What an operator should know of the state store before a start. Raises StartError when it cannot be used."""
+    if settings.state_place is None:
+        return []
+    from gateway.state.remote import ready_to_serve
+
+    loopback, encrypting = is_loopback(settings.state_place.host), settings.encryption is not None
+    return ready_to_serve(_line(settings), settings.data_path, loopback=loopback, encrypting=encrypting)
 
 
 def master_keys(settings: Settings) -> Master | None:
@@ -102,5 +119,25 @@ def load_policies(settings: Settings) -> PolicySet:
     return policies
 
 
-def _state(settings: Settings) -> Path:
-    return settings.data_path / STATE_FILE
+def _stores(settings: Settings) -> Embedded | Remote:
+    if settings.state_place is None:
+        return Embedded(settings.data_path)
+    from gateway.state.remote import Remote
+
+    return Remote(_line(settings), settings.data_path)
+
+
+def _line(settings: Settings) -> Line:
+    """Raises StartError when the password is not where the settings say."""
+    from gateway.state.remote import line
+
+    place, store = settings.state_place, settings.state
+    if place is None:
+        raise ValueError("SQLite needs no line")
+    if isinstance(store, str):
+        return line(place, None, None)
+    password = store.password.read(os.environ) if store.password else None
+    if store.password and not password:
+        where = f"the variable {store.password.env}" if store.password.env else store.password.file
+        raise StartError(f"state.password is to be found in {where}, and nothing is there; set it, or take 'password' out")
+    return line(place, password, store.ca)

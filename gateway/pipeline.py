@@ -10,6 +10,7 @@ import asyncio
 import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
+from functools import partial
 
 import msgspec
 
@@ -23,6 +24,7 @@ from gateway.errors import ClientGone, GatewayError, JournalUnavailable
 from gateway.exchange import Caller, Endpoint, Exchange, Finding, Request
 from gateway.inbound import screened
 from gateway.prompt.fingerprint import fingerprint
+from gateway.state.asking import at_once
 from gateway.state.reservations import Reservations
 from gateway.stopping import refuse_stopped
 from gateway.upstream import translate
@@ -43,14 +45,14 @@ async def relay(gateway: Gateway, incoming: Incoming) -> AsyncGenerator[Head | b
     visit = _begin(gateway, incoming)
     x, book = visit.x, visit.book
     try:
-        _identify(visit)  # who asks; a caller without a right to be here costs no body
+        await _identify(visit)  # who asks; a caller without a right to be here costs no body
         body = await _receive(visit)  # the bytes, within limits
         request = _decode(visit, body)  # one meaning, or refused
-        refuse_stopped(visit)  # a session that a denial has stopped
+        await refuse_stopped(visit)  # a session that a denial has stopped
         request = await recall(visit, request)  # what the provider keeps for it is this caller's own
         await history.verify(visit, request)  # what it tells of earlier calls happened
         request = screened(visit, request, _reader(visit))  # what is said to the model may be said to it
-        admit(visit, request)  # what nobody can judge is refused while a policy enforces
+        await admit(visit, request)  # what nobody can judge is refused while a policy enforces
         request = _without_denied(visit, request)
         if request.operation == "chat":
             book.prompt(fingerprint(request))  # which prompt version this is
@@ -104,13 +106,13 @@ def _begin(gateway: Gateway, incoming: Incoming) -> Visit:
     return Visit(gateway, incoming, x, book, gateway.redactor.flow(), clock.mono_us(), reserved, headers=headers)
 
 
-def _identify(visit: Visit) -> None:
+async def _identify(visit: Visit) -> None:
     gateway, incoming, x = visit.gateway, visit.incoming, visit.x
     if gateway.draining:
         raise GatewayError(
             "unavailable", "shutting_down", "This gateway is shutting down. Try again shortly.", retry_after=1
         )
-    record = admitted(gateway, incoming.headers, incoming.query, incoming.dialect.PROVIDER)
+    record = await admitted(gateway, incoming.headers, incoming.query, incoming.dialect.PROVIDER)
     client = x.caller.client
     if record is None:
         x.caller = Caller(agent="anonymous", client=client)
@@ -118,6 +120,8 @@ def _identify(visit: Visit) -> None:
         x.caller = Caller(record.agent, record.id, record.team, record.user, record.labels, client=client)
         x.storing = record.store or x.storing
     x.enforcing = gateway.policies.enforces(x.caller.agent)
+    if gateway.settings.encryption is not None and gateway.ask is not at_once:  # the key of its records is at hand from here on
+        await gateway.ask(gateway.scribe.hand, x.storing, x.caller)
 
 
 async def _receive(visit: Visit) -> bytes:
@@ -130,7 +134,7 @@ async def _receive(visit: Visit) -> bytes:
 
 def _decode(visit: Visit, body: bytes) -> Request:
     x, headers = visit.x, visit.incoming.named
-    if "content-encoding" in headers and any(n == "content-encoding" and v.lower() != "identity" for n, v in visit.incoming.headers):
+    if "content-encoding" in headers and _encoded(visit.incoming):
         raise GatewayError(
             "bad_request", "content_encoding", "Send the request body uncompressed (without content-encoding)."
         )
@@ -146,9 +150,14 @@ def _decode(visit: Visit, body: bytes) -> Request:
     return request
 
 
+def _encoded(incoming: Incoming) -> bool:
+    return any(name == "content-encoding" and value.lower() != "identity" for name, value in incoming.headers)
+
+
 def _reader(visit: Visit) -> Callable[[bytes], Request]:
     """Reads a body of this exchange."""
-    return lambda body: visit.incoming.dialect.decode_request(body, visit.incoming.named, _allowed(visit), _endpoint(visit))
+    incoming, allowed, endpoint = visit.incoming, _allowed(visit), _endpoint(visit)
+    return lambda body: incoming.dialect.decode_request(body, incoming.named, allowed, endpoint)
 
 
 def _allowed(visit: Visit) -> frozenset[str]:
@@ -178,6 +187,8 @@ def _refuse_crowds(request: Request) -> None:
 def _endpoint(visit: Visit) -> Endpoint:
     if visit.incoming.endpoint is None:
         raise GatewayError("not_found", "unknown_path", "This gateway does not serve this path.")
+    if visit.incoming.query == visit.incoming.endpoint.query:
+        return visit.incoming.endpoint
     return msgspec.structs.replace(visit.incoming.endpoint, query=visit.incoming.query)
 
 
@@ -249,13 +260,14 @@ class _ask:  # noqa: N801 - reads as a statement: async with _ask(...)
 def _again(visit: Visit, target: Target) -> Callable[[bytes], AbstractAsyncContextManager[tuple[Request, ProviderAnswer]]]:
     """Asks the same provider once more, with another body of the same dialect."""
 
-    @asynccontextmanager
-    async def ask(body: bytes) -> AsyncIterator[tuple[Request, ProviderAnswer]]:
-        request = _reader(visit)(body)
-        async with _ask(visit, request, target, again=True) as upstream:
-            yield request, upstream
+    return partial(_asked_again, visit, target)
 
-    return ask
+
+@asynccontextmanager
+async def _asked_again(visit: Visit, target: Target, body: bytes) -> AsyncIterator[tuple[Request, ProviderAnswer]]:
+    request = _reader(visit)(body)
+    async with _ask(visit, request, target, again=True) as upstream:
+        yield request, upstream
 
 
 async def _translation(visit: Visit, request: Request, target: Target) -> translate.Prepared | None:

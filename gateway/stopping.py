@@ -14,12 +14,12 @@ from gateway.state import Denial, Session
 from gateway.visit import Visit
 
 
-def refuse_stopped(visit: Visit) -> None:
+async def refuse_stopped(visit: Visit) -> None:
     """Raises GatewayError('refused') for a request of a session that is stopped."""
     caller = visit.x.caller
     if not visit.x.enforcing or not caller.session:
         return
-    found = visit.gateway.sessions.stopped(identify.owner(caller), caller.session)
+    found = await visit.gateway.ask(visit.gateway.sessions.stopped, identify.owner(caller), caller.session)
     if found is not None:
         message = (
             f"This session is stopped {_by(found)}, after a call that was denied ({found.decision}). Nothing of it is passed on until an "
@@ -28,7 +28,7 @@ def refuse_stopped(visit: Visit) -> None:
         raise GatewayError("refused", "session_stopped", message)
 
 
-def denied(visit: Visit, verdict: Verdict, decision: str) -> None:
+async def denied(visit: Visit, verdict: Verdict, decision: str) -> None:
     """Counts an enforced denial where a policy wants to know, and stops the session when it was one too many. Raises
     GatewayError('unavailable') when that cannot be written: then nothing leaves."""
     x, caller = visit.x, visit.x.caller
@@ -49,7 +49,7 @@ def denied(visit: Visit, verdict: Verdict, decision: str) -> None:
         exchange=x.id,
         decision=decision,
     )
-    if (stopped := visit.gateway.sessions.denied(denial, most=most)) is not None:
+    if (stopped := await visit.gateway.ask(visit.gateway.sessions.denied, denial, most=most)) is not None:
         visit.stopped = True
         detail = f"the session is stopped {_by(stopped)}; denials: {stopped.denials}"
         x.findings.append(Finding("policy", "session_stopped", "warn", f"calls[{len(x.calls) - 1}]", detail))

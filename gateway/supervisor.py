@@ -29,7 +29,7 @@ from dotenv import dotenv_values
 from gateway import clock, config
 from gateway.config import Settings
 from gateway.errors import FileProblems, StartError
-from gateway.installation import durability, load_policies, master_keys, open_keys, provider_keys
+from gateway.installation import durability, load_policies, look_at_state, master_keys, open_keys, provider_keys
 from gateway.policy import PolicySet
 
 READY_S = 30.0
@@ -136,7 +136,7 @@ class Supervisor:
             "--port",
             str(admin.port),
             "--settings",
-            str(_settings_file(data)),
+            str(settings_file(data)),
             "--run",
             self.run_id,
             "--watch-stdin",
@@ -148,7 +148,7 @@ class Supervisor:
                 *python,
                 "gateway.worker",
                 "--settings",
-                str(_settings_file(data)),
+                str(settings_file(data)),
                 "--run",
                 self.run_id,
                 "--slot",
@@ -230,7 +230,7 @@ class Supervisor:
         self.stopping += 1
 
     def _write_settings(self) -> None:
-        _write(_settings_file(self.settings.data_path), self.settings.model_dump_json())
+        _write(settings_file(self.settings.data_path), self.settings.model_dump_json())
 
     def _write_run_file(self) -> None:
         listen, admin = self.settings.listen_address, self.settings.admin_address
@@ -238,9 +238,9 @@ class Supervisor:
         _write(_run_file(self.settings.data_path), json.dumps(where))
 
 
-def prepare(file: Path | None, flags: Mapping[str, Any]) -> tuple[Settings, PolicySet]:
-    """Settings and policies for a start, or an exception that says why there can be none."""
-    _load_dotenv((file.parent if file else Path()) / ".env")
+def prepare(file: Path | None, flags: Mapping[str, Any]) -> tuple[Settings, PolicySet, list[str]]:
+    """Settings and policies for a start, and what to warn of, or an exception that says why there can be none."""
+    load_dotenv((file.parent if file else Path()) / ".env")
     settings = config.read(file, os.environ, flags)
     if not settings.upstreams:
         variables = " or ".join(variable for _, _, variable in config.PROVIDERS.values())
@@ -250,8 +250,9 @@ def prepare(file: Path | None, flags: Mapping[str, Any]) -> tuple[Settings, Poli
     settings.data_path.mkdir(parents=True, exist_ok=True, mode=0o700)
     provider_keys(settings)
     master_keys(settings)
+    warnings = look_at_state(settings)
     _refuse_open_door(settings)
-    return settings, load_policies(settings)
+    return settings, load_policies(settings), warnings
 
 
 def _refuse_open_door(settings: Settings) -> None:
@@ -272,7 +273,9 @@ def _refuse_open_door(settings: Settings) -> None:
 
 def up(file: Path | None, flags: Mapping[str, Any], say: Say) -> int:
     """Starts the gateway and runs it until it is told to stop. Raises StartError or FileProblems instead of starting half."""
-    settings, policies = prepare(file, flags)
+    settings, policies, warnings = prepare(file, flags)
+    for warning in warnings:
+        say(f"warning: {warning}")
     return Supervisor(settings, say).run(lambda resolved: _banner(resolved, policies, say))
 
 
@@ -293,7 +296,7 @@ def _banner(settings: Settings, policies: PolicySet, say: Say) -> None:
     say(f"  export ANTHROPIC_BASE_URL={url}")
 
 
-def _load_dotenv(path: Path) -> None:
+def load_dotenv(path: Path) -> None:
     """Variables of a `.env` file become the environment's, never over what is set already."""
     if path.is_file():
         for name, value in dotenv_values(path).items():
@@ -346,7 +349,8 @@ def _ending(code: int | None) -> str:
     return f"exit code {code}"
 
 
-def _settings_file(data: Path) -> Path:
+def settings_file(data: Path) -> Path:
+    """What the gateway of a data folder was last started with."""
     return data / "settings.json"
 
 

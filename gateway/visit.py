@@ -23,6 +23,7 @@ from gateway.policy.screen import Hit
 from gateway.screening.keys import KeyWatch
 from gateway.screening.streamed import Screening, Watching
 from gateway.state import Approvals, Belonging, Belongings, Issued, Keys, Limits, Sessions
+from gateway.state.asking import Asking, at_once
 from gateway.state.reservations import Reservations
 from gateway.trace.redact import Flow, Redactor
 from gateway.trace.rows import Scribe
@@ -51,6 +52,10 @@ class Gateway:
     scribe: Scribe
     redactor: Redactor
     clock: Clock = field(default_factory=Clock)
+    ask: Asking = at_once
+    """How stores are asked on the way of a request."""
+    state_problem: Callable[[], str | None] = lambda: None
+    """Why the state store cannot be used now."""
     reading: Reading = field(default_factory=Reading)
     """Messages that conditions have asked about, each read once."""
     draining: bool = False
@@ -62,6 +67,8 @@ class Gateway:
                 return True
             case "optional":
                 return False
+        if self.settings.state_place is not None:  # a server that has lost all keys must not open the door
+            return True
         return not self.settings.listen_address.loopback or self.keys.any_created()
 
 

@@ -32,6 +32,7 @@ from gateway.front import front
 from gateway.installation import (
     address_key,
     durability,
+    how_to_ask,
     load_policies,
     open_approvals,
     open_belongings,
@@ -41,6 +42,7 @@ from gateway.installation import (
     open_sessions,
     open_vault,
     provider_keys,
+    state_problem,
 )
 from gateway.journal import Journal
 from gateway.policy import PolicySet
@@ -106,6 +108,8 @@ def assemble(
         scribe=Scribe(address_key(settings), redactor, seen, detect=everything, vault=open_vault(settings)),
         redactor=redactor,
         clock=clock,
+        ask=how_to_ask(settings),
+        state_problem=state_problem(settings),
     )
 
 

@@ -6,7 +6,9 @@ import asyncio
 import contextlib
 import json
 import os
+import shutil
 import socket
+import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -203,6 +205,63 @@ class Running:
 
     def client(self, **more) -> httpx.Client:
         return httpx.Client(base_url=self.url, timeout=20, trust_env=False, **more)
+
+
+class RedisServer:
+    """A real server that writes nothing to the disk; it can be killed and started again on its port."""
+
+    def __init__(self, folder: Path, *more: str) -> None:
+        program = shutil.which("redis-server") or shutil.which("valkey-server")
+        if program is None:
+            pytest.skip("no redis-server and no valkey-server on this machine: apt install redis-server")
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.port = free.getsockname()[1]
+        where = ["--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(folder)]
+        self._command = [program, *where, "--save", "", "--appendonly", "no", "--loglevel", "warning"]
+        self.start(*more)
+
+    def start(self, *more: str) -> None:
+        self.process = subprocess.Popen([*self._command, *more], stdout=subprocess.DEVNULL)
+        deadline = time.monotonic() + 20
+        while not self._listens():
+            assert time.monotonic() < deadline, "the Redis server does not start"
+            assert self.process.poll() is None, "the Redis server ended"
+            time.sleep(0.02)
+
+    def _listens(self) -> bool:
+        with socket.socket() as probe:
+            return probe.connect_ex(("127.0.0.1", self.port)) == 0
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.wait(10)
+
+    def url(self, prefix: str | None = None) -> str:
+        """State of its own for each prefix."""
+        return f"redis://127.0.0.1:{self.port}/0?prefix={prefix or uuid7().hex}"
+
+
+@pytest.fixture(scope="session")
+def redis_servers() -> type[RedisServer]:
+    """For tests that set one up themselves."""
+    return RedisServer
+
+
+@pytest.fixture(scope="session")
+def redis_server(tmp_path_factory) -> Iterator[RedisServer]:
+    """Shared by tests that leave it running."""
+    server = RedisServer(tmp_path_factory.mktemp("redis"))
+    yield server
+    server.kill()
+
+
+@pytest.fixture
+def own_redis_server(tmp_path) -> Iterator[RedisServer]:
+    """For tests that kill it or empty it."""
+    server = RedisServer(tmp_path)
+    yield server
+    server.kill()
 
 
 @pytest.fixture

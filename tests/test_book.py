@@ -122,7 +122,7 @@ def test_a_dead_segment_is_read_to_its_end_before_its_successor(
 
     interrupted: set[str] = set()
     monkeypatch.setattr(store, "apply", watched)
-    monkeypatch.setattr(module, "FLUSH_AT", 1)
+    monkeypatch.setattr(module, "FLUSH_AT_BYTES", 1)
     while book.round():
         continue
     assert ended_late == []

@@ -11,6 +11,7 @@ from gateway.continuity import withheld
 from gateway.dialects.events import Limits
 from gateway.exchange import Call, EndState, Verdict
 from gateway.judge import Judged, judge
+from gateway.metering import metered
 from gateway.policy.explain import denial_text
 from gateway.visit import Visit
 
@@ -30,7 +31,7 @@ class Settled(NamedTuple):
     """In the place of a call that is not released."""
 
 
-def decide(visit: Visit, call: Call) -> Decision | Question:
+async def decide(visit: Visit, call: Call) -> Decision | Question:
     """Judges one call."""
     if visit.court is None:
         raise RuntimeError("a call was proposed before the request was admitted")
@@ -38,13 +39,14 @@ def decide(visit: Visit, call: Call) -> Decision | Question:
         return Decision(call, Judged(_withheld_with_its_answer(visit.withheld.verdict)), 0, visit.book.new_decision())
     clock = visit.gateway.clock
     start = clock.mono_us()
-    judged = judge(visit.court, call, clock.now_us())
+    now = clock.now_us()
+    judged = await metered(visit, lambda court: judge(court, call, now))
     took = clock.mono_us() - start
-    call = judged.call or call
+    found = judged.call or call
     if wanted(judged.verdict):
         visit.x.findings.extend(judged.findings)
-        return Question(visit, call, judged.verdict, took)
-    return Decision(call, judged, took, visit.book.new_decision())
+        return Question(visit, found, judged.verdict, took)
+    return Decision(found, judged, took, visit.book.new_decision())
 
 
 def _withheld_with_its_answer(said: Verdict) -> Verdict:
@@ -53,7 +55,7 @@ def _withheld_with_its_answer(said: Verdict) -> Verdict:
     return Verdict("deny", released=False, code="answer_withheld", reason=reason, policy=said.policy, rule=said.rule)
 
 
-def recorded(visit: Visit, made: Decision | Question) -> Settled:
+async def recorded(visit: Visit, made: Decision | Question) -> Settled:
     """Puts the decision in line for the journal."""
     call, verdict = made.call, made.judged.verdict
     visit.x.calls.append((call, verdict))
@@ -64,7 +66,7 @@ def recorded(visit: Visit, made: Decision | Question) -> Settled:
         history.delivered(visit, call)
         return Settled(True, "")
     visit.denied = visit.denied or made.decision
-    stopping.denied(visit, verdict, made.decision)
+    await stopping.denied(visit, verdict, made.decision)
     text = denial_text(verdict, call, made.decision, stopped=visit.stopped)
     visit.round.append((call, verdict, text))
     withheld(visit, call, text)

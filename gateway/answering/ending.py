@@ -6,7 +6,7 @@ import asyncio
 import logging
 from collections.abc import AsyncGenerator
 
-from gateway.answering.leaving import final, head, lasted
+from gateway.answering.leaving import final, give_back, head, lasted
 from gateway.dialects.events import Broken
 from gateway.errors import GatewayError, JournalUnavailable
 from gateway.exchange import EndState
@@ -18,7 +18,7 @@ log = logging.getLogger("gateway.answering")
 async def fail(visit: Visit, error: GatewayError, state: EndState | None = None) -> AsyncGenerator[Head | bytes, None]:
     """Ends the exchange with an error in the caller's dialect: as an answer, or as the last frame of a stream that has begun."""
     x = visit.x
-    visit.reserved.give_back()
+    await give_back(visit)
     visit.issued.clear()
     x.state, x.error_code, x.error_message = state or _end_state(visit, error), error.code, error.message
     if visit.book.ended:  # its end could not be recorded: the error is all that is left to say
@@ -50,7 +50,13 @@ async def _unrecorded(visit: Visit, error: GatewayError) -> AsyncGenerator[Head 
 async def close(visit: Visit) -> None:
     """The record of an exchange that ended by cancellation. Shielded: the client's leaving must not cost the record. Calls that had not
     begun to leave do not count."""
-    visit.reserved.give_back()
+    try:
+        await give_back(visit)
+    finally:
+        await _recorded(visit)
+
+
+async def _recorded(visit: Visit) -> None:
     if visit.book.ended:
         return
     lasted(visit)

@@ -54,6 +54,12 @@ async def final(
         yield data
 
 
+async def give_back(visit: Visit) -> None:
+    """What calls have taken from limits that did not leave."""
+    if visit.reserved.holds:
+        await visit.gateway.ask(visit.reserved.give_back)
+
+
 def head(visit: Visit, status: int, headers: Mapping[str, str]) -> Head:
     """The provider's headers leave with the answer's own, known secrets taken out of all."""
     clean = visit.gateway.redactor.text

@@ -14,7 +14,7 @@ import msgspec
 
 from gateway import steering
 from gateway.answering.decisions import delivered
-from gateway.answering.leaving import final
+from gateway.answering.leaving import final, give_back
 from gateway.continuity import keep
 from gateway.errors import GatewayError
 from gateway.exchange import Answer, Finding, Owed, Request
@@ -79,7 +79,7 @@ class Rounds:
         visit, explained = self._visit, self._explained
         if not self._given_up or explained is None:
             return
-        visit.reserved.give_back()
+        await give_back(visit)
         visit.issued.clear()
         visit.flow = visit.gateway.redactor.flow()
         steering.return_to(visit, explained.answer, explained.owed)

@@ -37,7 +37,7 @@ async def streamed(visit: Visit, request: Request, upstream: ProviderAnswer, rou
     kept, chunks = b"", upstream.chunks()
     while not _over(visit):
         chunk = await _next(visit, chunks)
-        let = _fed(visit, hold, chunk)
+        let = await _fed(visit, hold, chunk)
         if let.question is not None:
             async with aclosing(_asked(visit, hold, let)) as parts:
                 async for part in parts:
@@ -104,13 +104,13 @@ class _Fed:
         self.question: Question | None = None
 
 
-def _fed(visit: Visit, hold: Hold, chunk: bytes | None) -> _Fed:
+async def _fed(visit: Visit, hold: Hold, chunk: bytes | None) -> _Fed:
     """Carries a piece of the stream, or its end, through the hold."""
     if visit.x.first_byte_us is None and chunk is not None:
         first_byte(visit)
     visit.provider_left = chunk is None
     fed = _Fed(hold.close() if chunk is None else hold.feed(chunk))
-    fed.data, fed.tail, fed.question = _step(visit, hold, fed.steps)
+    fed.data, fed.tail, fed.question = await _step(visit, hold, fed.steps)
     return fed
 
 
@@ -120,7 +120,7 @@ async def _asked(visit: Visit, hold: Hold, fed: _Fed) -> AsyncGenerator[Head | b
         async with aclosing(_held(visit, hold, fed.question, fed.data)) as parts:
             async for part in parts:
                 yield part
-        fed.data, tail, fed.question = _step(visit, hold, fed.steps)
+        fed.data, tail, fed.question = await _step(visit, hold, fed.steps)
         fed.tail += tail
 
 
@@ -133,7 +133,7 @@ async def _reaction(visit: Visit, request: Request, hold: Hold, chunks: AsyncIte
     rest: list[bytes] = []
     while not visit.provider_left:
         chunk = await _next(visit, chunks)
-        data, tail, question = _step(visit, hold, hold.close() if chunk is None else hold.feed(chunk))
+        data, tail, question = await _step(visit, hold, hold.close() if chunk is None else hold.feed(chunk))
         rest += (data, tail)
         if question is not None:  # dialects propose all calls of a turn together, so this would be a call of another one
             raise RuntimeError("a person was to be asked about a call behind an answer's last")
@@ -164,15 +164,15 @@ async def _held(visit: Visit, hold: Hold, question: Question, data: bytes) -> As
                 for part in await release(visit, visit.incoming.dialect.KEEP_ALIVE):
                     yield part
     finally:
-        _settle(visit, hold, question)
+        await _settle(visit, hold, question)
 
 
-def _settle(visit: Visit, hold: Hold, made: Decision | Question) -> None:
-    settled = recorded(visit, made)
+async def _settle(visit: Visit, hold: Hold, made: Decision | Question) -> None:
+    settled = await recorded(visit, made)
     hold.settle(released=settled.released, text=settled.text, edited=made.call)
 
 
-def _step(visit: Visit, hold: Hold, steps: Iterator[Step]) -> tuple[bytes, bytes, Question | None]:
+async def _step(visit: Visit, hold: Hold, steps: Iterator[Step]) -> tuple[bytes, bytes, Question | None]:
     """Carries out the hold's steps, up to a call that a person must decide about; returns the bytes they let go, those of the answer's
     tail (its finish and what follows, which waits until the provider has ended without breaking off and the end is on record), and the
     question about that call."""
@@ -184,10 +184,10 @@ def _step(visit: Visit, hold: Hold, steps: Iterator[Step]) -> tuple[bytes, bytes
                 (tail if visit.finishing else out).append(_looked_at(visit, data, said))
             case Judge(call=call):
                 out.append(_settled(visit, visit.incoming.dialect.TEXTS.lane_of(call)))
-                decision = decide(visit, call)
+                decision = await decide(visit, call)
                 if isinstance(decision, Question):
                     return b"".join(out), b"".join(tail), decision
-                _settle(visit, hold, decision)
+                await _settle(visit, hold, decision)
             case Finishing():
                 out.append(_settled(visit))
                 visit.finishing = True

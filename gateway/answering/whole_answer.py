@@ -35,7 +35,7 @@ async def whole(visit: Visit, request: Request, upstream: ProviderAnswer, rounds
     denied = rules.looked_at(found.body) if rules else ()
     if rules and denied:
         rules.explain(denied)
-    data = await _judged(visit, found) if x.enforcing else _observed(visit, found)
+    data = await _judged(visit, found) if x.enforcing else await _observed(visit, found)
     data = rules.cleaned(data, denied) if rules else data
     if error := steering.error_of(visit):
         raise error
@@ -53,7 +53,7 @@ async def whole(visit: Visit, request: Request, upstream: ProviderAnswer, rounds
 async def _judged(visit: Visit, whole: WholeAnswer) -> bytes:
     if whole.broken is not None:
         raise broken_error(whole.broken, cut=False)
-    decisions = [decide(visit, call) for call in whole.calls]
+    decisions = [await decide(visit, call) for call in whole.calls]
     questions = [each for each in decisions if isinstance(each, Question)]
     try:
         for question in questions:  # all are asked before the first is waited for
@@ -63,7 +63,7 @@ async def _judged(visit: Visit, whole: WholeAnswer) -> bytes:
                 async for _ in signs:
                     log.debug("exchange %s waits for a person", visit.x.id)
     finally:
-        settled = [recorded(visit, each) for each in decisions]
+        settled = [await recorded(visit, each) for each in decisions]
     texts = {made.call.index: each.text for made, each in zip(decisions, settled, strict=True) if not each.released}
     edited = {call.index: made.call for made, call in zip(decisions, whole.calls, strict=True) if made.call is not call}
     return visit.incoming.dialect.encode_answer(whole, texts, edited)
@@ -74,9 +74,9 @@ def _only_seen(finding: Finding) -> Finding:
     return msgspec.structs.replace(finding, action="none")
 
 
-def _observed(visit: Visit, whole: WholeAnswer) -> bytes:
+async def _observed(visit: Visit, whole: WholeAnswer) -> bytes:
     if whole.broken is not None:
         visit.x.unevaluated.append(f"answer:{whole.broken.code}")
     for call in whole.calls:
-        recorded(visit, decide(visit, call))
+        await recorded(visit, await decide(visit, call))
     return whole.body

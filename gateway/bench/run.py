@@ -24,9 +24,8 @@ from gateway.bench.wordings import REWORDED, Wording, official
 from gateway.config import Settings
 from gateway.demo.stage import RunningGateway, settings_for
 from gateway.errors import StartError
-from gateway.installation import open_keys
+from gateway.installation import open_approvals, open_keys
 from gateway.rehearsal import RunningRehearsal
-from gateway.state.sqlite_approvals import SqliteApprovals
 
 AGENTS: Mapping[str, str] = {
     "banking": "bank-agentdojo",
@@ -96,8 +95,8 @@ def _suite(suite: Suite, wanted: Wanted, gateway: RunningGateway, prompter: Prom
 @contextlib.contextmanager
 def operator_of(gateway: RunningGateway) -> Iterator[Operator]:
     """Whoever runs this gateway, at its stores."""
-    keys = open_keys(Settings(data=str(gateway.data)))
-    with contextlib.closing(keys), contextlib.closing(SqliteApprovals(gateway.data / "state.sqlite")) as approvals:
+    settings = Settings(data=str(gateway.data))
+    with contextlib.closing(open_keys(settings)) as keys, contextlib.closing(open_approvals(settings)) as approvals:
         yield Operator(keys, approvals)
 
 

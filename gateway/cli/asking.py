@@ -18,6 +18,7 @@ from gateway.stores.media_types import MEDIA_TYPES, Form
 
 if TYPE_CHECKING:  # half a second that only asking the file itself needs
     from gateway.stores.duckdb import Ledger
+    from gateway.web.queries import Query
 
 DEFAULT_DATA = ".tollhouse"
 _SLOWEST_S = 40.0
@@ -65,20 +66,46 @@ def ask(data: Path, sql: str, limit: int, params: Mapping[str, str]) -> Answer:
     return Answer(**msgspec.json.decode(fetch(data, sql, limit, params, "json").body))
 
 
+def ask_saved(data: Path, query: Query, limit: int, params: Mapping[str, str]) -> Answer:
+    """Asks a saved question, of which only the values come from outside: a shipped one is answered by the book itself, which need not lend
+    rows to anybody for it. Raises GatewayError."""
+    if query.own:
+        return ask(data, query.sql, limit, params)
+    unknown = sorted(params.keys() - query.params.keys())
+    if unknown:
+        known = ", ".join(query.params) or "none"
+        raise GatewayError("bad_request", "unknown_parameter", f"{query.name} has no parameter '{unknown[0]}'; it has: {known}")
+
+    def of_gateway(client: httpx.Client) -> Answer:
+        found = _answer(client.get(f"/queries/{query.name}", params={**params, "limit": str(limit)}))
+        return Answer(**msgspec.json.decode(found.body))
+
+    return _reached(data, of_gateway, lambda: _in_file(data, lambda ledger: ledger.query(query.sql, limit, params)))
+
+
 def fetch(data: Path, sql: str, limit: int, params: Mapping[str, str], form: Form) -> Fetched:
-    """The same in any form that there is."""
+    """The same as `ask`, in any form that there is."""
+    question = {"sql": sql, "limit": limit, "params": dict(params)}
+
+    def of_gateway(client: httpx.Client) -> Fetched:
+        return _answer(client.post("/sql", json=question, headers={"accept": MEDIA_TYPES[form]}))
+
+    return _reached(data, of_gateway, lambda: _ask_file(data, sql, limit, params, form))
+
+
+def _reached(data: Path, ask: Callable[[httpx.Client], _Found], otherwise: Callable[[], _Found]) -> _Found:
+    """What the running gateway's admin plane answers, or `otherwise` where none runs."""
     client = admin_client(data)
-    if client is not None:
-        try:
-            with client:
-                question = {"sql": sql, "limit": limit, "params": dict(params)}
-                return _answer(client.post("/sql", json=question, headers={"accept": MEDIA_TYPES[form]}))
-        except httpx.ConnectError:  # run.json was left behind by a gateway that is gone
-            return _ask_file(data, sql, limit, params, form)
-        except httpx.HTTPError as error:
-            problem = f"the gateway's admin plane does not answer: {error}; see 'tollhouse status'"
-            raise GatewayError("unavailable", "admin_plane", problem) from error
-    return _ask_file(data, sql, limit, params, form)
+    if client is None:
+        return otherwise()
+    try:
+        with client:
+            return ask(client)
+    except httpx.ConnectError:  # run.json was left behind by a gateway that is gone
+        return otherwise()
+    except httpx.HTTPError as error:
+        problem = f"the gateway's admin plane does not answer: {error}; see 'tollhouse status'"
+        raise GatewayError("unavailable", "admin_plane", problem) from error
 
 
 def views(data: Path) -> Mapping[str, Mapping[str, str]]:
@@ -99,20 +126,14 @@ def views(data: Path) -> Mapping[str, Mapping[str, str]]:
 
 def make_snapshot(data: Path, since: str | None, *, parquet: bool) -> Path:
     """Where it is. Raises GatewayError."""
-    client = admin_client(data)
-    if client is not None:
-        try:
-            with client:
-                told = client.post("/snapshots", json={"since": since, "parquet": parquet}, timeout=_SNAPSHOT_S)
-                if told.status_code != httpx.codes.OK:
-                    raise refusal(told)
-                return Path(told.json()["path"])
-        except httpx.ConnectError:
-            return _snapshot_of_file(data, since, parquet=parquet)
-        except httpx.HTTPError as error:
-            problem = f"the gateway's admin plane does not answer: {error}; see 'tollhouse status'"
-            raise GatewayError("unavailable", "admin_plane", problem) from error
-    return _snapshot_of_file(data, since, parquet=parquet)
+
+    def of_gateway(client: httpx.Client) -> Path:
+        told = client.post("/snapshots", json={"since": since, "parquet": parquet}, timeout=_SNAPSHOT_S)
+        if told.status_code != httpx.codes.OK:
+            raise refusal(told)
+        return Path(told.json()["path"])
+
+    return _reached(data, of_gateway, lambda: _snapshot_of_file(data, since, parquet=parquet))
 
 
 def _snapshot_of_file(data: Path, since: str | None, *, parquet: bool) -> Path:

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -14,11 +12,10 @@ from rich.console import Console
 from rich.table import Table
 
 from gateway import clock
-from gateway.config import DEFAULT_FILE, Settings, read
+from gateway.cli.beside import settings_beside
 from gateway.exchange import Storing
 from gateway.installation import open_keys
-from gateway.state import KeyRecord
-from gateway.state.sqlite import SqliteKeys
+from gateway.state import KeyRecord, Keys
 
 app = typer.Typer(help="Make, list and revoke the keys agents use.", no_args_is_help=True)
 
@@ -105,10 +102,8 @@ def revoke(
     typer.echo(f"Key {wanted} is revoked.")
 
 
-def _store(data: str | None) -> SqliteKeys:
-    file = Path(DEFAULT_FILE)
-    settings = read(file if data is None and file.is_file() else None, os.environ, {"data": data})
-    return open_keys(Settings(data=settings.data))
+def _store(data: str | None) -> Keys:
+    return open_keys(settings_beside(data))
 
 
 def _named(agent: str) -> str:

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import getpass
 import json
-import os
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -15,11 +13,10 @@ from rich.table import Table
 from rich.text import Text
 
 from gateway import clock
+from gateway.cli.beside import settings_beside
 from gateway.cli.visible import visible
-from gateway.config import DEFAULT_FILE, Settings, read
 from gateway.installation import open_sessions
-from gateway.state import Session
-from gateway.state.sqlite_sessions import SqliteSessions
+from gateway.state import Session, Sessions
 
 app = typer.Typer(help="List the sessions that a denial has stopped, and resume them.", no_args_is_help=True)
 
@@ -66,10 +63,8 @@ def resume(
     typer.echo(f"Session {visible(session)} of {found[0].agent} goes on.")
 
 
-def _store(data: str | None) -> SqliteSessions:
-    file = Path(DEFAULT_FILE)
-    settings = read(file if data is None and file.is_file() else None, os.environ, {"data": data})
-    return open_sessions(Settings(data=settings.data))
+def _store(data: str | None) -> Sessions:
+    return open_sessions(settings_beside(data))
 
 
 def _plain(of: Session) -> dict[str, Any]:

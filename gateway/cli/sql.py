@@ -6,16 +6,19 @@ import sys
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any, cast
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import msgspec
 import typer
 
-from gateway.cli.asking import ask, data_folder, fetch
+from gateway.cli.asking import ask, ask_saved, data_folder, fetch
 from gateway.cli.visible import visible
 from gateway.stores import Answer
 from gateway.stores.media_types import Form
 from gateway.stores.spreadsheet import cell, csv_of
+
+if TYPE_CHECKING:
+    from gateway.web.queries import Query
 
 _FILES: dict[str, Form] = {".csv": "csv", ".json": "json", ".parquet": "parquet", ".arrow": "arrow"}
 
@@ -52,12 +55,13 @@ def sql(
 
         Shell(folder, limit, format or Format.table).run()
         return
-    text, params = _question(query, query_file, saved, data)
-    asked = {**params, **_given(param or [])}
+    kept, text = _question(query, query_file, saved, data)
+    asked = {**(kept.params if kept else {}), **_given(param or [])}
     if out is not None or format in _BINARY:
         _write(folder, text, limit, asked, format, out)
     else:
-        show(ask(folder, text, limit, asked), format or Format.table)
+        answer = ask_saved(folder, kept, limit, asked) if kept else ask(folder, text, limit, asked)
+        show(answer, format or Format.table)
 
 
 def show(answer: Answer, form: Format) -> None:
@@ -94,23 +98,25 @@ def _file_form(form: Format | None, out: Path | None) -> Form:
     return cast(Form, form.value)
 
 
-def _question(query: str, query_file: Path | None, saved: str | None, data: Path | None) -> tuple[str, dict[str, str]]:
+def _question(query: str, query_file: Path | None, saved: str | None, data: Path | None) -> tuple[Query | None, str]:
+    """(the saved question that was named, the SQL)."""
     if [bool(query), query_file is not None, saved is not None].count(True) != 1:
         raise typer.BadParameter("give exactly one of: a query, --query-file, --saved, --shell")
     if saved is not None:
-        return saved_question(saved, data)
+        kept = saved_query(saved, data)
+        return kept, kept.sql
     if query == "-" or (query_file is not None and str(query_file) == "-"):
-        return sys.stdin.read(), {}
-    return (query_file.read_text(encoding="utf-8") if query_file else query), {}
+        return None, sys.stdin.read()
+    return None, query_file.read_text(encoding="utf-8") if query_file else query
 
 
-def saved_question(name: str, data: Path | None) -> tuple[str, dict[str, str]]:
+def saved_query(name: str, data: Path | None) -> Query:
     from gateway.cli import queries
 
     known = queries.saved(data)
     if name not in known:
         raise queries.no_such(name, known)
-    return known[name].sql, dict(known[name].params)
+    return known[name]
 
 
 def _given(params: Sequence[str]) -> dict[str, str]:

@@ -14,11 +14,12 @@ from pathlib import Path
 
 import typer
 
-from gateway.cli.asking import ask, views
+from gateway.cli.asking import ask, ask_saved, views
 from gateway.cli.queries import queries
-from gateway.cli.sql import Format, saved_question, show
+from gateway.cli.sql import Format, saved_query, show
 from gateway.cli.visible import visible
 from gateway.errors import GatewayError
+from gateway.stores import Answer
 
 HISTORY = "sql_history"
 _MOST_HISTORY = 1000
@@ -75,10 +76,12 @@ class Shell:
             typer.echo("(no longer waited for)", err=True)
 
     def _ask(self, question: str, params: Mapping[str, str]) -> None:
-        if not question.strip(" \n\t;"):
-            return
+        if question.strip(" \n\t;"):
+            self._show(lambda: ask(self._data, question, self._limit, params))
+
+    def _show(self, ask: Callable[[], Answer]) -> None:
         began = time.monotonic()
-        answer = ask(self._data, question, self._limit, params)
+        answer = ask()
         show(answer, self._form)
         count = len(answer.rows)
         typer.echo(f"({count} row{'' if count == 1 else 's'}, {(time.monotonic() - began) * 1000:.0f} ms)", err=True)
@@ -106,8 +109,9 @@ class Shell:
         if not name:
             queries("", self._data, as_json=False)
             return
-        sql, params = saved_question(name, self._data)
-        self._ask(sql, {**params, **{key: value for key, value in self._params.items() if key in params}})
+        query = saved_query(name, self._data)
+        params = {key: self._params.get(key, default) for key, default in query.params.items()}
+        self._show(lambda: ask_saved(self._data, query, self._limit, params))
 
     def _set_form(self, name: str) -> None:
         if name not in {Format.table, Format.csv, Format.json, Format.jsonl}:

@@ -1,8 +1,10 @@
 """SHELF: state that all workers share at once: virtual keys, whose what is that providers keep, what people approved, what limits have
 counted, which calls were delivered, and the keys under which content is encrypted.
 
-The embedded stores are in SQLite: `sqlite` (`Keys`), `sqlite_belongings` (`Belongings`), `sqlite_approvals` (`Approvals`),
-`sqlite_limits` (`Limits`), `sqlite_issued` (`Issued`), `sqlite_data_keys` (`DataKeys`) and `sqlite_sessions` (`Sessions`).
+The embedded stores are in SQLite, for one machine: `sqlite` (`Keys`), `sqlite_belongings` (`Belongings`), `sqlite_approvals`
+(`Approvals`), `sqlite_limits` (`Limits`), `sqlite_issued` (`Issued`), `sqlite_data_keys` (`DataKeys`) and `sqlite_sessions` (`Sessions`);
+`embedded` opens them. The same in Redis or Valkey, for several machines: `redis_*`, opened by `remote`. All of them are asked
+synchronously; `asking` says whether at once or in a thread.
 """
 
 from __future__ import annotations
@@ -41,6 +43,9 @@ class Keys(Protocol):
     def find(self, token: str, now_us: int) -> KeyRecord | None:
         """The active key this token proves, or None: unknown, expired and revoked look the same."""
 
+    def at_hand(self, token: str, now_us: int) -> bool:
+        """Whether `find` answers without asking the store."""
+
     def any_created(self) -> bool:
         """Whether a key was ever made here, revoked ones included."""
 
@@ -61,6 +66,8 @@ class Keys(Protocol):
     def revoke(self, key_id: str, now_us: int) -> bool: ...
     def every(self) -> list[KeyRecord]:
         """All keys, oldest first, revoked ones included."""
+
+    def close(self) -> None: ...
 
 
 class Belonging(Struct, frozen=True):
@@ -92,6 +99,7 @@ class Belongings(Protocol):
         """True for the first who says that its cost is on record."""
 
     def forget(self, dialect: str, kind: StoredKind, name: str) -> None: ...
+    def close(self) -> None: ...
 
 
 ApprovalState = Literal["pending", "approved", "denied", "expired", "used"]
@@ -198,14 +206,26 @@ class Approvals(Protocol):
     def told(self, approvals: Sequence[Approval]) -> None:
         """People were told of these as they are here, or that was given up."""
 
+    def close(self) -> None: ...
+
 
 class Issued(Protocol):
     """Digests of calls that were delivered. Raises GatewayError('unavailable') when they cannot be read or written."""
 
-    def keep(self, owner: str, digests: Sequence[bytes], now_us: int) -> None: ...
+    def keep(self, owner: str, digests: Sequence[bytes], now_us: int) -> None:
+        """May wait for others and for the disk."""
+
+    def keep_at_once(self, owner: str, digests: Sequence[bytes], now_us: int) -> bool:
+        """False when it cannot be done without waiting: then nothing is written, and `keep` is to do it."""
+
     def known(self, owner: str, digests: Collection[bytes]) -> frozenset[bytes]: ...
+    def known_at_once(self, owner: str, digests: Collection[bytes]) -> frozenset[bytes] | None:
+        """None when it cannot be told without waiting: `known` can."""
+
     def seen(self, owner: str, digests: Collection[bytes]) -> frozenset[bytes]:
         """Those that this process is sure of without asking the store, in a moment."""
+
+    def close(self) -> None: ...
 
 
 class Denial(Struct, frozen=True):
@@ -266,6 +286,8 @@ class Sessions(Protocol):
     def recorded(self, sessions: Sequence[Session]) -> None:
         """These are on record as they are here."""
 
+    def close(self) -> None: ...
+
 
 class Taken(Struct, frozen=True):
     """What one charge took, to give it back by."""
@@ -294,6 +316,7 @@ class Limits(Protocol):
 
     def look(self, charges: Sequence[Charge], now_us: int) -> tuple[int, ...]: ...
     def give_back(self, taken: Sequence[Taken]) -> None: ...
+    def close(self) -> None: ...
 
 
 class DataKey(Struct, frozen=True):
@@ -327,3 +350,5 @@ class DataKeys(Protocol):
 
     def rewrap(self, key: DataKey) -> None:
         """Puts a key back that was wrapped anew; one that was erased meanwhile stays erased."""
+
+    def close(self) -> None: ...

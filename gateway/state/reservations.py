@@ -31,6 +31,11 @@ class Reservations:
     def look(self, charges: Sequence[Charge], now_us: int) -> Sequence[int]:
         return self._limits.look(charges, now_us)
 
+    @property
+    def holds(self) -> bool:
+        """Whether there is anything to give back."""
+        return bool(self._taken)
+
     def settle(self) -> None:
         """From here on what was taken may have been used."""
         self._taken.clear()

@@ -1,13 +1,7 @@
-"""Keys in SQLite (WAL): exact across processes on one machine, nothing to install.
-
-Look-ups are cached for half a second, unknown keys for none, so that a revocation reaches every worker within a second and a new key at
-once.
-"""
+"""Keys in SQLite (WAL): exact across processes on one machine, nothing to install. Look-ups are held for a moment (`held_keys`)."""
 
 from __future__ import annotations
 
-import hmac
-import secrets
 import sqlite3
 import threading
 from collections.abc import Mapping
@@ -18,11 +12,8 @@ import msgspec
 
 from gateway.errors import GatewayError
 from gateway.exchange import Storing
-from gateway.identify import base62, key_hash, split_key
 from gateway.state import KeyRecord
-
-CACHE_US = 500_000
-CACHE_SIZE = 10_000
+from gateway.state.held_keys import HeldKeys, fresh
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS keys (
@@ -63,20 +54,14 @@ class SqliteKeys:
         self._db = opened(path, _SCHEMA)
         self._db.execute("PRAGMA synchronous = FULL")
         add_column(self._db, "keys", "store", "TEXT")
-        self._cache: dict[str, tuple[int, bytes, KeyRecord]] = {}
+        self._held = HeldKeys(pepper, self._read)
         self._created = False
 
     def find(self, token: str, now_us: int) -> KeyRecord | None:
-        parts = split_key(token)
-        if parts is None:
-            return None
-        key_id, secret = parts
-        held = self._held(key_id, now_us)
-        presented = key_hash(self._pepper, secret)
-        if held is None:
-            return None
-        stored, record = held
-        return record if hmac.compare_digest(stored, presented) and record.active(now_us) else None
+        return self._held.find(token, now_us)
+
+    def at_hand(self, token: str, now_us: int) -> bool:
+        return self._held.at_hand(token, now_us)
 
     def any_created(self) -> bool:
         if not self._created:
@@ -98,20 +83,11 @@ class SqliteKeys:
         expires_us: int | None = None,
         store: Storing | None = None,
     ) -> str:
-        key_id = base62(secrets.randbelow(62**8), 8)
-        secret = base62(secrets.randbits(256), 43)
-        row = (
-            key_id,
-            key_hash(self._pepper, secret),
-            agent,
-            team,
-            user,
-            msgspec.json.encode(dict(labels or {})).decode(),
-            secret[-4:],
-        )
+        new = fresh(self._pepper)
+        row = (new.id, new.hash, agent, team, user, msgspec.json.encode(dict(labels or {})).decode(), new.last4)
         with self._lock:
             self._db.execute("INSERT INTO keys VALUES (?,?,?,?,?,?,?,?,?,NULL,?)", (*row, now_us, expires_us, store))
-        return f"th_{key_id}_{secret}"
+        return new.token
 
     def revoke(self, key_id: str, now_us: int) -> bool:
         """False when there is no such key; revoking twice keeps the first time."""
@@ -119,7 +95,7 @@ class SqliteKeys:
             done = self._db.execute(
                 "UPDATE keys SET revoked_us = coalesce(revoked_us, ?) WHERE id = ?", (now_us, key_id)
             )
-        self._cache.pop(key_id, None)
+        self._held.forget(key_id)
         return done.rowcount == 1
 
     def every(self) -> list[KeyRecord]:
@@ -130,17 +106,9 @@ class SqliteKeys:
     def close(self) -> None:
         self._db.close()
 
-    def _held(self, key_id: str, now_us: int) -> tuple[bytes, KeyRecord] | None:
-        cached = self._cache.get(key_id)
-        if cached is not None and 0 <= now_us - cached[0] < CACHE_US:
-            return cached[1], cached[2]
+    def _read(self, key_id: str) -> tuple[bytes, KeyRecord] | None:
         row = self._one(f"SELECT hash, {_COLUMNS} FROM keys WHERE id = ?", key_id)  # noqa: S608 - constant
-        if row is None:
-            return None
-        if len(self._cache) >= CACHE_SIZE:
-            self._cache.clear()
-        self._cache[key_id] = (now_us, row[0], _record(row[1:]))
-        return row[0], self._cache[key_id][2]
+        return None if row is None else (row[0], _record(row[1:]))
 
     def _one(self, query: str, *values: object) -> tuple[Any, ...] | None:
         try:

@@ -19,15 +19,11 @@ from typing import Any, Literal
 
 import msgspec
 
-from gateway import identify
 from gateway.errors import GatewayError
-from gateway.exchange import Caller
 from gateway.sealing import Box, CannotOpen, beside
 from gateway.state import Approval, ApprovalState, Ruling
+from gateway.state.approving import KEPT_US, refuse_unless_open, too_many, unknown, unreadable, whose
 from gateway.state.sqlite import opened
-
-KEPT_US = 31 * 24 * 3600 * 1_000_000
-"""How long after its end an approval is kept here; the ledger keeps it for good."""
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS approvals (
@@ -87,7 +83,7 @@ class SqliteApprovals:
                 return standing
             waiting = do("SELECT count(*) FROM approvals WHERE agent = ? AND state = 'pending'", (new.agent,)).fetchone()
             if waiting[0] >= most:
-                raise _too_many(new.agent, most)
+                raise too_many(new.agent, most)
             self._paper.insert(do, new)
             return new
 
@@ -111,8 +107,8 @@ class SqliteApprovals:
             _expire(do, ruling.at_us)
             found = self._paper.first(do(f"{_SELECT} WHERE id = ?", (name,)))
             if found is None:
-                raise GatewayError("not_found", "unknown_approval", f"There is no approval '{name}'. 'tollhouse approvals list' shows all.")
-            _refuse_unless_open(found, ruling)
+                raise unknown(name)
+            refuse_unless_open(found, ruling)
             reason, edited = self._paper.sealed(ruling.reason, name), self._paper.sealed(ruling.edited, name)
             values = ("approved" if ruling.approve else "denied", ruling.expires_us, ruling.by, ruling.at_us, reason)
             query = (
@@ -130,7 +126,7 @@ class SqliteApprovals:
     def erase(self, tenant: str, user: str | None) -> int:
         with self._change() as do:
             every = self._paper.all(do(_SELECT))
-            theirs = [each.id for each in every if _whose(each) == tenant and (user is None or (each.user or "") == user)]
+            theirs = [each.id for each in every if whose(each) == tenant and (user is None or (each.user or "") == user)]
             do("DELETE FROM approvals WHERE id IN (SELECT value FROM json_each(?))", (_names(theirs),))
             return len(theirs)
 
@@ -191,22 +187,6 @@ def _expire(do: Do, now_us: int) -> int:
     return do(query, (now_us,)).rowcount
 
 
-def _refuse_unless_open(found: Approval, ruling: Ruling) -> None:
-    withdrawn = found.state == "approved" and not ruling.approve
-    if found.state != "pending" and not withdrawn:
-        by = f" by {found.decided_by}" if found.decided_by else ""
-        raise GatewayError("bad_request", "not_pending", f"{found.id} is {found.state}{by}; only what is pending can be decided.")
-    if found.four_eyes and ruling.approve and found.user is None:
-        message = (
-            f"{found.id} needs a second person, and the key that asked names no user, so nobody can tell who that would be. "
-            "Give the agent a key with a user: tollhouse keys create --agent … --user …"
-        )
-        raise GatewayError("bad_request", "four_eyes", message)
-    if found.four_eyes and ruling.approve and ruling.by.strip().lower() == str(found.user).strip().lower():
-        message = f"{found.id} was asked for by {found.user}; another person must approve it."
-        raise GatewayError("bad_request", "four_eyes", message)
-
-
 class _Paper:
     """Approvals as they lie in the file."""
 
@@ -244,26 +224,12 @@ class _Paper:
                 if decided[column]:
                     decided[column] = self._box.open_text(decided[column], name)
         except CannotOpen as error:
-            raise _unreadable(name) from error
+            raise unreadable(name) from error
         return msgspec.structs.replace(asked, **decided)
-
-
-def _whose(asked: Approval) -> str:
-    return identify.tenant(Caller(asked.agent, team=asked.team))
 
 
 def _names(names: Sequence[str]) -> str:
     return msgspec.json.encode(list(names)).decode()
-
-
-def _too_many(agent: str, most: int) -> GatewayError:
-    message = f"{most} approvals of the agent '{agent}' are pending already; no more are asked for until some are decided."
-    return GatewayError("unavailable", "too_many_pending", message)
-
-
-def _unreadable(name: str) -> GatewayError:
-    message = f"The approval {name} was sealed under another secret; restore the file 'secret' that belongs to this data folder."
-    return GatewayError("unavailable", "state_unavailable", message)
 
 
 def _unavailable() -> GatewayError:

@@ -9,7 +9,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import secrets
 import sqlite3
 import threading
@@ -22,12 +21,11 @@ import msgspec
 from gateway.errors import GatewayError
 from gateway.policy.limits import Charge
 from gateway.state import Taken, Taking
+from gateway.state.limit_accounts import SESSION_US, account
 from gateway.state.sqlite import opened
 
 BUSY_MS = 1_000
 """How long another writer is waited for; calls wait as long."""
-SESSION_US = 31 * 24 * 3600 * 1_000_000
-"""A session that takes nothing for so long is over."""
 SWEEP_EVERY = 1_000
 LOG_PAGES = 8_000
 """After so many pages (32 MB) a call moves the log into the file and waits for the disk meanwhile, some milliseconds."""
@@ -93,16 +91,16 @@ class SqliteLimits:
         self._db.close()
 
     def _standing(self, charge: Charge, now_us: int) -> _Standing:
-        account = _account(charge)
-        row = self._db.execute("SELECT spent, seen_us FROM limit_accounts WHERE account = ?", (account,)).fetchone()
+        name = account(charge)
+        row = self._db.execute("SELECT spent, seen_us FROM limit_accounts WHERE account = ?", (name,)).fetchone()
         if row is None:
-            return _Standing(account, 0, now_us, 0)
+            return _Standing(name, 0, now_us, 0)
         spent, at = row[0], max(row[1], now_us)
         if not charge.window_us:
-            return _Standing(account, spent, at, 0)
-        over = (account, at - charge.window_us)
+            return _Standing(name, spent, at, 0)
+        over = (name, at - charge.window_us)
         expired = self._db.execute(f"SELECT coalesce(sum(amount), 0) {_EXPIRED}", over).fetchone()[0]
-        return _Standing(account, spent - expired, at, expired)
+        return _Standing(name, spent - expired, at, expired)
 
     def _put(self, charge: Charge, now: _Standing) -> Taken:
         until = now.at_us + (charge.window_us or SESSION_US)
@@ -153,11 +151,3 @@ class SqliteLimits:
                 "The state store cannot be used, so nobody can tell what the limits have counted. Try again shortly."
             )
             raise GatewayError("unavailable", "state_unavailable", message, retry_after=5) from e
-
-
-def _account(of: Charge) -> str:
-    """Windows of time and sessions are apart, because what a session took has no time. A changed `max` or window goes on counting. Whose it
-    is, is a digest: what a client calls its session is not for this file."""
-    kind = "window" if of.window_us else "session"
-    whole = msgspec.json.encode((of.policy, of.limit, of.what, kind, of.shadow, of.whose))
-    return f"{of.policy}/{of.limit}:{hashlib.sha256(whole).hexdigest()}"

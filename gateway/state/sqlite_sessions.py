@@ -35,6 +35,7 @@ _INDICES = (
 )
 _COLUMNS = "owner, session, agent, team, user, denials, state, changed_us, policy, rule, exchange, decision, changed_by, change"
 _SELECT = f"SELECT {_COLUMNS} FROM sessions"  # noqa: S608 - constant
+_STOPPED = f"{_SELECT} WHERE owner = ? AND session = ? AND state = 'stopped'"
 _COUNT = (
     "INSERT INTO sessions VALUES (?,?,?,?,?,1,?,'open',?,'','','','','',0,0) "
     "ON CONFLICT DO UPDATE SET denials = denials + 1, seen_us = excluded.seen_us RETURNING denials, state"
@@ -61,8 +62,12 @@ class SqliteSessions:
         self._counted = 0
 
     def stopped(self, owner: str, session: str) -> Session | None:
-        with self._reading() as do:
-            return _first(do(f"{_SELECT} WHERE owner = ? AND session = ? AND state = 'stopped'", (owner, session)))
+        try:
+            with self._lock:  # asked with every request: no context manager of our own
+                row = self._db.execute(_STOPPED, (owner, session)).fetchone()
+        except sqlite3.Error as e:
+            raise _unavailable() from e
+        return None if row is None else _session(row)
 
     def denied(self, of: Denial, *, most: int | None) -> Session | None:
         with self._change() as do:

@@ -82,9 +82,26 @@ class Refused(Exception):  # noqa: N818 - names an answer, not a mistake
         """Where in the SQL, in characters from its start."""
 
 
+class Pace(NamedTuple):
+    """How much a ledger wants at a time."""
+
+    every_s: float
+    """Between the beginnings of two rounds, unless much is waiting."""
+    much: int
+    """Records; a round that applied as many is followed by the next at once."""
+    at_most: int
+    """Records that are gathered for one commit, about."""
+
+
+EMBEDDED_PACE = Pace(0.2, 500, 2000)
+"""Of a file of our own: a commit of 1 row costs what one of 500 does."""
+
+
 class Store(Protocol):
     """What the book needs of a ledger."""
 
+    @property
+    def pace(self) -> Pace: ...
     @property
     def version(self) -> str:
         """Which schema it has."""
@@ -95,7 +112,7 @@ class Store(Protocol):
     def whole(self) -> bool:
         """False while a part of it that was lost is read again: `offsets` then lie behind what was once applied."""
     def offsets(self) -> Mapping[str, Offset]:
-        """By segment name."""
+        """By segment name; of the segments of this book's own journal."""
     def apply(self, batches: Sequence[Batch]) -> Applied:
         """All or nothing, durable when it returns. What was applied before is left out. Raises StoreTrouble."""
     def quarantine(self, segment: Segment, damage: str) -> None:

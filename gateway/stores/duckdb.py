@@ -24,21 +24,19 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
-import msgspec
 import pyarrow as pa
 
 from gateway.errors import StartError
 from gateway.retention import Cutoffs
-from gateway.stores import Answer, Applied, Batch, Offset, Refused, StoreTrouble, contents, sql_guard, sums
-from gateway.stores.answers import arrow_stream, collect
+from gateway.stores import EMBEDDED_PACE, Answer, Applied, Batch, Offset, Refused, StoreTrouble, contents, sums
 from gateway.stores.catalogue import read_catalogue
 from gateway.stores.contents import Contents, readable
 from gateway.stores.fold import COLUMNS, Row, Step, fold
 from gateway.stores.forgetting import forget_facts, worn
 from gateway.stores.inserting import LISTED, as_list, insert
 from gateway.stores.lending import Loan, Need, Shape, read_shape
-from gateway.stores.opening import ROW_GROUP, column_types, lay_out_facts, lock_down, open_ledger, schema_version
-from gateway.stores.refusals import QUERY_SECONDS, as_refusal, pointed
+from gateway.stores.opening import LAYOUT, column_types, lay_out_facts, lock_down, open_ledger, schema_version
+from gateway.stores.reading import Reading
 from gateway.stores.rewriting import rewrite
 from gateway.stores.setting_aside import SURROUNDINGS, set_aside, what_to_do
 from gateway.stores.standing import Standing
@@ -46,11 +44,8 @@ from gateway.trace.segments import Segment
 
 log = logging.getLogger(__name__)
 
-STUCK_SECONDS = 10.0
-"""How long a query may outlive its interruption before `on_stuck` is called."""
 FORGET_EVERY_S = 60.0
 _DAMAGE = re.compile("corrupt|checksum", re.IGNORECASE)
-INTERRUPT_EVERY_S = 0.2
 _ONCE = frozenset({"policy_files", "policy_rules_loaded"})
 """Tables whose rows are written once per policy version."""
 
@@ -59,6 +54,8 @@ class Ledger:
     """Opens (and creates, migrates, or sets aside) the ledger at `path`; `read_only` takes it as it is.
     Raises StartError. `on_stuck` is called from a timer's thread when a query cannot be stopped; `cutoffs` says what is too old now.
     `worn`: it should be closed and opened again, which writes its files anew."""
+
+    pace = EMBEDDED_PACE
 
     def __init__(
         self,
@@ -95,6 +92,7 @@ class Ledger:
             self.version = schema_version(self._con)
             self._types = column_types(self._con)
             self._catalogue = read_catalogue(self._con)
+            self._reading = Reading(self._con, self._catalogue, self._on_stuck)
             self._shape = read_shape(self._con)
             lock_down(self._con, folder)
             self._memory = Standing()
@@ -115,9 +113,9 @@ class Ledger:
         self._con.close()
         try:
             if facts:
-                rewrite(self.path, ROW_GROUP, lay_out_facts)
+                rewrite(self.path, LAYOUT, lay_out_facts)
             for month in months:
-                rewrite(month, contents.ROW_GROUP, lambda con: contents.lay_out(con, "anew"))
+                rewrite(month, f"{contents.LAYOUT}, {contents.BLOCK}", lambda con: contents.lay_out(con, "anew"))
         except (duckdb.Error, OSError) as error:
             log.error("a file of the ledger could not be written anew, it stays as it is: %s", error)  # noqa: TRY400 - goes on
         return True
@@ -155,46 +153,18 @@ class Ledger:
 
     def query(self, sql: str, limit: int, params: Mapping[str, Any] | None = None) -> Answer:
         """One SELECT over the public views, in a read-only transaction, interrupted after 10 s. Raises Refused."""
-        started = time.monotonic()
         try:
-            cursor = self._con.cursor()
-        except duckdb.Error as error:
-            raise Refused("unavailable", "the ledger is being closed or opened anew; ask again in a moment") from error
-        watch = _Watch(cursor, self._on_stuck)
-        try:
-            cursor.execute("USE ledger")
-            self._judge(cursor, sql)
-            cursor.execute("BEGIN TRANSACTION READ ONLY")
-            columns, types, rows, truncated = collect(cursor.execute(sql, dict(params or {})), limit)
-        except (duckdb.Error, RuntimeError, MemoryError) as error:
-            self._suspect = self._suspect or _DAMAGE.search(str(error)) is not None
-            raise as_refusal(error) from error
-        finally:
-            watch.stop()
-            with contextlib.suppress(duckdb.Error):
-                cursor.close()
-        return Answer(columns, types, rows, truncated, round((time.monotonic() - started) * 1000, 3))
+            return self._reading.query(sql, limit, params)
+        except Refused as refused:
+            self._suspect = self._suspect or _DAMAGE.search(refused.message) is not None
+            raise
 
     def views(self) -> Mapping[str, Mapping[str, str]]:
         """In alphabetical order."""
         return {name: self._types[name] for name in sorted(self._catalogue.public)}
 
     def fetch(self, sql: str, params: Mapping[str, Any]) -> list[dict[str, Any]]:
-        """Rows for the gateway itself: over any table, uncut, with no judgement over the SQL, which is always our own."""
-        cursor = self._con.cursor()
-        watch = _Watch(cursor, self._on_stuck)
-        try:
-            cursor.execute("USE ledger")
-            cursor.execute("BEGIN TRANSACTION READ ONLY")
-            found = cursor.execute(sql, dict(params))
-            names = [str(column[0]) for column in found.description or ()]
-            return [dict(zip(names, row, strict=True)) for row in found.fetchall()]
-        except duckdb.Error as error:
-            raise Refused("unavailable", f"the ledger could not be read: {error}; ask again in a moment") from error
-        finally:
-            watch.stop()
-            with contextlib.suppress(duckdb.Error):
-                cursor.close()
+        return self._reading.fetch(sql, params)
 
     def shape(self) -> Shape:
         return self._shape
@@ -205,17 +175,7 @@ class Ledger:
             return Loan(self._con, self._shape, needs)
 
     def arrow(self, sql: str, params: Mapping[str, Any]) -> Iterator[bytes]:
-        """As `fetch`, as an Arrow stream. Its end may be far away: nothing interrupts it but who reads no further."""
-        cursor = self._con.cursor()
-        try:
-            cursor.execute("USE ledger")
-            cursor.execute("BEGIN TRANSACTION READ ONLY")
-            yield from arrow_stream(cursor.sql(sql, params=dict(params)))
-        except duckdb.Error as error:
-            raise Refused("unavailable", f"the ledger could not be read: {error}; ask again in a moment") from error
-        finally:
-            with contextlib.suppress(duckdb.Error):
-                cursor.close()
+        return self._reading.arrow(sql, params)
 
     def tend(self) -> None:
         """Called when everything there is has been applied. Raises StoreTrouble."""
@@ -258,13 +218,6 @@ class Ledger:
             with contextlib.suppress(duckdb.Error):
                 self._contents.checkpoint()
             self._con.close()
-
-    def _judge(self, cursor: duckdb.DuckDBPyConnection, sql: str) -> None:
-        found = cursor.execute("SELECT json_serialize_sql(?::VARCHAR)", [sql]).fetchall()
-        try:
-            sql_guard.check(msgspec.json.decode(found[0][0]), self._catalogue)
-        except Refused as refused:
-            raise pointed(refused, sql) from refused
 
     def _unseen(self, batch: Batch) -> Batch | None:
         """The part of a batch beyond what is applied; None when there is none."""
@@ -351,27 +304,3 @@ SELECT * REPLACE (
 FROM exchanges_open AS o WHERE id IN (SELECT {LISTED})
 """
 
-
-class _Watch:
-    """Interrupts a query that takes too long, again and again: an interruption between two statements is lost. Calls for help, once, when
-    that does not stop it."""
-
-    def __init__(self, cursor: duckdb.DuckDBPyConnection, on_stuck: Callable[[], None]) -> None:
-        self._cursor, self._on_stuck = cursor, on_stuck
-        self._done = threading.Event()
-        threading.Thread(target=self._watch, args=(QUERY_SECONDS, STUCK_SECONDS), name="query watch", daemon=True).start()
-
-    def stop(self) -> None:
-        self._done.set()
-
-    def _watch(self, allowed: float, patience: float) -> None:
-        if self._done.wait(allowed):
-            return
-        deadline = time.monotonic() + patience
-        while not self._done.is_set():
-            with contextlib.suppress(duckdb.Error):  # it was closed just now
-                self._cursor.interrupt()
-            if time.monotonic() >= deadline:
-                self._on_stuck()
-                deadline = float("inf")
-            self._done.wait(min(INTERRUPT_EVERY_S, patience))

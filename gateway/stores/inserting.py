@@ -16,6 +16,7 @@ INCOMING = "incoming"
 _ARROW = {
     "VARCHAR": pa.string(),
     "BIGINT": pa.int64(),
+    "BLOB": pa.binary(),
     "BOOLEAN": pa.bool_(),
     "DOUBLE": pa.float64(),
     "TIMESTAMP": pa.timestamp("us"),

@@ -17,6 +17,7 @@ from msgspec import Struct
 
 from gateway.stores import Refused
 from gateway.stores.bodies import CONTENT
+from gateway.stores.cursors import let_go
 
 BATCH_ROWS = 8192
 MOST_NEEDS = 32
@@ -58,17 +59,19 @@ class Need(Struct, frozen=True):
 class Loan:
     """One snapshot of what was needed; `rows` may be asked for a table again when its last stream is done with. Close it."""
 
-    def __init__(self, con: duckdb.DuckDBPyConnection, shape: Shape, needs: Iterable[Need]) -> None:
-        """Nobody may commit meanwhile. Raises Refused."""
-        self._shape = shape
-        self._wanted = {need.table: _select(need, shape) for need in list(needs)[:MOST_NEEDS]}
+    def __init__(
+        self, con: duckdb.DuckDBPyConnection, shape: Shape, needs: Iterable[Need], places: Mapping[str, str] | None = None
+    ) -> None:
+        """Nobody may commit meanwhile, unless `places` says from what each table is read so that it is of one snapshot. Raises Refused."""
+        self._shape, self._places = shape, places or {}
+        self._wanted = {need.table: self._select(need) for need in list(needs)[:MOST_NEEDS]}
         self._cursors: dict[str, duckdb.DuckDBPyConnection] = {}
         try:
             for table in self._wanted:
                 self._cursors[table] = cursor = con.cursor()
                 cursor.execute("USE ledger")
                 cursor.execute("BEGIN TRANSACTION READ ONLY")
-                first_look = f"SELECT 1 FROM boots, {shape.place(table)} LIMIT 0"  # noqa: S608 - the ledger's own names
+                first_look = f"SELECT 1 FROM boots, {self._place(table)} LIMIT 0"  # noqa: S608 - the ledger's own names
                 cursor.execute(first_look).fetchall()  # a snapshot is taken with it
         except duckdb.Error as error:
             self.close()
@@ -78,7 +81,7 @@ class Loan:
         """Other rows of the same tables and the same snapshot. Raises Refused."""
         if not {need.table for need in needs} <= self._cursors.keys():
             raise Refused("sql_refused", "rows of a table were wanted that the question does not read")
-        self._wanted = {need.table: _select(need, self._shape) for need in needs}
+        self._wanted = {need.table: self._select(need) for need in needs}
 
     def rows(self, table: str) -> pa.RecordBatchReader:
         """Raises Refused for a table that is not of this loan."""
@@ -90,6 +93,12 @@ class Loan:
         except duckdb.Error as error:
             raise Refused("sql_error", f"the rows of {table} cannot be read: {error}") from error
 
+    def _place(self, table: str) -> str:
+        return self._places.get(table) or self._shape.place(table)
+
+    def _select(self, need: Need) -> tuple[str, dict[str, Any]]:
+        return _select(need, self._shape.tables.get(need.table), self._place(need.table))
+
     def stop(self) -> None:
         """Ends what is being read, from any thread."""
         for cursor in self._cursors.values():
@@ -98,8 +107,7 @@ class Loan:
 
     def close(self) -> None:
         for cursor in self._cursors.values():
-            with contextlib.suppress(duckdb.Error):
-                cursor.close()
+            let_go(cursor)
 
 
 def read_shape(con: duckdb.DuckDBPyConnection) -> Shape:
@@ -132,8 +140,7 @@ def _names(sql: str, view: str) -> bool:
     return re.search(rf"\b(?:FROM|JOIN)\s+\(*(?:ledger\.)?(?:main\.)?\"?{view}\"?(?![\w.])", sql, re.IGNORECASE) is not None
 
 
-def _select(need: Need, shape: Shape) -> tuple[str, dict[str, Any]]:
-    kinds = shape.tables.get(need.table)
+def _select(need: Need, kinds: Mapping[str, str] | None, place: str) -> tuple[str, dict[str, Any]]:
     compared = [condition.column for way in need.any_of for condition in way]
     used = {*need.columns, *compared}
     if len(compared) > MOST_CONDITIONS or len(need.any_of) > MOST_CONDITIONS:
@@ -144,7 +151,7 @@ def _select(need: Need, shape: Shape) -> tuple[str, dict[str, Any]]:
     ways = [_all_of(way, kinds, values) for way in need.any_of]
     where = f" WHERE {' OR '.join(ways)}" if ways and all(ways) else ""
     columns = ", ".join(f'"{name}"' for name in need.columns)
-    return f"SELECT {columns} FROM {shape.place(need.table)}{where}", values  # noqa: S608 - names are the ledger's, values are bound
+    return f"SELECT {columns} FROM {place}{where}", values  # noqa: S608 - names are the ledger's, values are bound
 
 
 def _all_of(way: Sequence[Condition], kinds: Mapping[str, str], values: dict[str, Any]) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from gateway.stores import Answer, Applied, Batch, Offset, Refused
+from gateway.stores import EMBEDDED_PACE, Answer, Applied, Batch, Offset, Refused
 from gateway.stores.bodies import CONTENT, contents
 from gateway.stores.fold import COLUMNS, Row, Step, fold
 from gateway.stores.lending import Loan, Need, Shape
@@ -19,6 +19,7 @@ class MemoryStore:
 
     version = "memory"
     whole, worn = True, False
+    pace = EMBEDDED_PACE
 
     def __init__(self) -> None:
         self.tables: dict[str, list[dict[str, Any]]] = {name: [] for name in _TABLES}

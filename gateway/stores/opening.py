@@ -20,7 +20,7 @@ from gateway.stores.moving_out import move_content_out
 from gateway.stores.setting_aside import SURROUNDINGS, quoted, set_aside, what_to_do
 
 _CONFIG: dict[str, Any] = {"memory_limit": "640MB", **PLAIN}
-ROW_GROUP = 8192
+LAYOUT = "STORAGE_VERSION 'v1.5.0', ROW_GROUP_SIZE 8192"
 CONTENT_APART = 40
 """The migration since which content has files of its own."""
 WITH_SUMS = 41
@@ -77,7 +77,7 @@ def migrations() -> list[Path]:
 def _attach(path: Path, *, read_only: bool) -> duckdb.DuckDBPyConnection:
     con = duckdb.connect(":memory:", config=_CONFIG)
     try:
-        options = "READ_ONLY" if read_only else f"STORAGE_VERSION 'v1.5.0', ROW_GROUP_SIZE {ROW_GROUP}"
+        options = "READ_ONLY" if read_only else LAYOUT
         contents.begin(con)
         con.execute(f"ATTACH {quoted(path)} AS ledger ({options})")
         con.execute("USE ledger")
@@ -112,10 +112,10 @@ def _migrate(con: duckdb.DuckDBPyConnection, path: Path, *, read_only: bool) -> 
         _apply(con, number, known[number])
 
 
-def lay_out_facts(con: duckdb.DuckDBPyConnection) -> None:
-    """The ledger's tables and views as of now, in the catalogue `anew`."""
+def lay_out_facts(con: duckdb.DuckDBPyConnection, catalogue: str = "anew") -> None:
+    """The ledger's tables and views as of now, in an empty catalogue."""
     contents.begin(con)
-    con.execute("USE anew")
+    con.execute(f"USE {catalogue}")
     con.execute(_MIGRATIONS)
     for file in migrations():
         con.execute(file.read_text(encoding="utf-8"))

@@ -22,9 +22,9 @@ log = logging.getLogger(__name__)
 ENDING = ".anew"
 
 
-def rewrite(path: Path, row_group: int, lay_out: Callable[[duckdb.DuckDBPyConnection], None]) -> bool:
-    """False when the file was not closed in order: then it stays as it is. `lay_out` makes the tables in the catalogue `anew`. Raises
-    duckdb.Error, OSError."""
+def rewrite(path: Path, layout: str, lay_out: Callable[[duckdb.DuckDBPyConnection], None]) -> bool:
+    """False when the file was not closed in order: then it stays as it is. `layout` is how the new file is attached, `lay_out` makes the
+    tables in the catalogue `anew`. Raises duckdb.Error, OSError."""
     fresh = path.with_name(path.name + ENDING)
     fresh.unlink(missing_ok=True)
     if path.with_name(path.name + ".wal").exists():
@@ -34,7 +34,7 @@ def rewrite(path: Path, row_group: int, lay_out: Callable[[duckdb.DuckDBPyConnec
     try:
         con.execute("SET memory_limit = '640MB'")
         con.execute(f"ATTACH {quoted(path)} AS worn (READ_ONLY)")
-        con.execute(f"ATTACH {quoted(fresh)} AS anew (STORAGE_VERSION 'v1.5.0', ROW_GROUP_SIZE {row_group})")
+        con.execute(f"ATTACH {quoted(fresh)} AS anew ({layout})")
         lay_out(con)
         for table in _tables(con):
             con.execute(f"DELETE FROM anew.{table}")

@@ -4,6 +4,8 @@ Always loaded from the file, and loaded anew after a batch that failed. It grows
 segments and policy versions, never with the number of exchanges.
 """
 
+# ruff: noqa: S608 - the names in these statements are ours
+
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -28,14 +30,15 @@ class Standing:
         self._boots: dict[int, str] = {}
         self._policies: set[str] = set()
 
-    def load(self, con: duckdb.DuckDBPyConnection) -> None:
-        offsets = con.execute("SELECT segment, next_offset, head, records, damage FROM ledger.journal_offsets").fetchall()
+    def load(self, con: duckdb.DuckDBPyConnection, catalogue: str = "ledger") -> None:
+        """From the tables of this name in a catalogue of one writer's own."""
+        offsets = con.execute(f"SELECT segment, next_offset, head, records, damage FROM {catalogue}.journal_offsets").fetchall()
         self.offsets = {segment: Offset(*rest) for segment, *rest in offsets}
-        still_open = con.execute("SELECT id, run, slot, boot FROM ledger.exchanges_open").fetchall()
+        still_open = con.execute(f"SELECT id, run, slot, boot FROM {catalogue}.exchanges_open").fetchall()
         self.open = {key: (run, slot, boot) for key, run, slot, boot in still_open}
-        for run, slot, boot in con.execute("SELECT run, slot, boot FROM ledger.boots ORDER BY rowid").fetchall():
+        for run, slot, boot in con.execute(f"SELECT run, slot, boot FROM {catalogue}.boots ORDER BY rowid").fetchall():
             self._boot(run, slot, boot)
-        self._policies = {key for (key,) in con.execute("SELECT DISTINCT hash FROM ledger.policy_files").fetchall()}
+        self._policies = {key for (key,) in con.execute(f"SELECT DISTINCT hash FROM {catalogue}.policy_files").fetchall()}
 
     def offset(self, segment: Segment) -> Offset:
         return self.offsets.get(segment.name, Offset())

@@ -22,7 +22,7 @@ import msgspec
 
 from gateway.exchange import Storing
 from gateway.trace.redact import LAYERS, Redactor
-from gateway.validators.detectors import DETECTORS
+from gateway.validators.detectors import DETECTORS, may_hold
 from gateway.validators.detectors.folding import folded
 
 _ESCAPE = re.compile(r"\\+(?:u00([2-7][0-9a-fA-F])|([nrt/\"]))")
@@ -32,6 +32,8 @@ _SEPARATORS = re.compile(r"[\s.()/-]")
 _SHORT = 4
 """A quoted value of fewer characters is taken out only where it stands alone."""
 _CUT = "…"
+_WORD = 32
+"""Characters of a text that is probably a name which comes again: a key of JSON, a role, a model."""
 _LONG_NUMBER = 10**8
 
 
@@ -49,6 +51,8 @@ Detect = Callable[[str], Iterable[Span]]
 def everything(text: str) -> Iterable[Span]:
     """What any detector finds."""
     read = folded(text)
+    if not may_hold(read):
+        return
     for detector in DETECTORS.values():
         for start, end in detector.spans(read):
             yield Span(start, end, detector.name)
@@ -59,6 +63,9 @@ class Pen(Protocol):
 
     def body(self, text: str) -> str:
         """What was said: messages, arguments, prompts."""
+
+    def again(self, text: str) -> str:
+        """The same for a short text that probably comes with the next request too: the last thing the user said."""
 
     def label(self, text: str) -> str:
         """What a client calls itself or its session."""
@@ -79,7 +86,7 @@ class Full:
     def body(self, text: str) -> str:
         return self._clean(text)
 
-    label = name = body
+    again = label = name = body
 
     def told(self, text: str, quoted: Iterable[object] = ()) -> str:
         return self._clean(text)
@@ -91,6 +98,8 @@ class Redacted:
     def __init__(self, redactor: Redactor, detect: Detect, key: bytes) -> None:
         self._redactor, self._detect, self._key = redactor, detect, key
         self.name = self.label = lru_cache(maxsize=4096)(self.body)  # the same few come with every exchange
+        self.again = lru_cache(maxsize=256)(self.body)
+        self._word = lru_cache(maxsize=4096)(self._loose)
 
     def body(self, text: str) -> str:
         return self._layer(text, LAYERS) if text else text
@@ -107,7 +116,7 @@ class Redacted:
                 return self._loose(text)
             clean = self._value(value, layers - 1)
             return text if clean is value else msgspec.json.encode(clean).decode()
-        return self._loose(text)
+        return self._word(text) if len(text) <= _WORD else self._loose(text)
 
     def _loose(self, text: str) -> str:
         clean = self._plain(text)
@@ -164,6 +173,8 @@ class Metadata:
     def body(self, text: str) -> str:
         size = len(text.encode("utf-8", "surrogatepass"))
         return f"[text, {size} bytes, hmac:{self._hash(text)}]" if text else text
+
+    again = body
 
     def label(self, text: str) -> str:
         return f"hmac:{self._hash(text)}" if text else text

@@ -34,6 +34,8 @@ PREVIEW = 200
 LOOKED_AT = PREVIEW + 1024
 """Characters of a text that are looked at for its preview: what begins in it and goes on beyond must be seen whole to be known."""
 SEEN = 65_536
+MOST_HANDS = 256
+"""Kept ready: tenants times modes."""
 PROMPT = "prompt:"
 """Prompt texts share the memory of message bodies under this prefix."""
 
@@ -123,8 +125,9 @@ class Hand:
         """A reason. It stays legible where content is sealed, so it quotes nothing of it."""
         return self._teller.told(text, quoted)
 
-    def preview(self, text: str, about: str) -> str:
-        written = self.pen.body(text)[:PREVIEW]
+    def preview(self, text: str, about: str, *, again: bool = False) -> str:
+        """`again`: the text probably comes with the next request too."""
+        written = (self.pen.again(text) if again else self.pen.body(text))[:PREVIEW]
         return self._sealer.seal(written, about) if written and self._legible else written
 
 
@@ -146,6 +149,7 @@ class Scribe:
         self.seen = seen or Seen()
         self._addresses: Recent[tuple[bytes, str]] = Recent(16 * 1024 * 1024)
         """(key, address) of messages by their bytes."""
+        self._hands: dict[tuple[Storing, str], Hand] = {}
 
     def address(self, body: bytes) -> str:
         """Content address: HMAC-SHA-256 cut to 128 bits, hex. Without the key nobody can tell which contents are equal."""
@@ -155,8 +159,18 @@ class Scribe:
         return self._pens[storing]
 
     def hand(self, storing: Storing, caller: Caller) -> Hand:
-        sealer = self._vault.sealer(caller)
-        key = _derived(self._key, storing, identify.tenant(caller), sealer.scope)
+        sealer, tenant = self._vault.sealer(caller), identify.tenant(caller)
+        if sealer.scope:  # its key may be dropped at any time
+            return self._hand(storing, tenant, sealer)
+        found = self._hands.get((storing, tenant))
+        if found is None:
+            if len(self._hands) >= MOST_HANDS:
+                self._hands.clear()
+            found = self._hands[storing, tenant] = self._hand(storing, tenant, sealer)
+        return found
+
+    def _hand(self, storing: Storing, tenant: str, sealer: Sealer) -> Hand:
+        key = _derived(self._key, storing, tenant, sealer.scope)
         teller = self._pens["metadata" if sealer.scope else storing]
         return Hand(self._pens[storing], teller, sealer, key, legible=storing != "metadata")
 
@@ -205,7 +219,7 @@ class Scribe:
         return msgspec.structs.replace(row, system=hand.body(found.system, about), tools=tools, scope=scope)
 
     def _of_prompt(self, x: Exchange, prompt: str) -> str:
-        return PROMPT + self.hand(x.storing, x.caller).address(prompt.encode())
+        return PROMPT + self._again(self.hand(x.storing, x.caller), prompt.encode())
 
     def call(
         self, x: Exchange, call: Call, verdict: Verdict, *, decision: str, decided_us: int, judged_us: int
@@ -331,7 +345,7 @@ class Scribe:
             overhead_us=x.overhead_us,
             request_messages=links.request,
             response_message=links.response,
-            input_preview=hand.preview(_asked(request), about_exchange(x.id)),
+            input_preview=hand.preview(_asked(request), about_exchange(x.id), again=True),
             output_preview=hand.preview(answer.text[:LOOKED_AT], about_exchange(x.id)),
             upstream_dialect=x.translated or None,
             dropped_fields=tuple(map(pen.name, x.dropped)),

@@ -3,8 +3,8 @@ behind."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from functools import cache
+from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from urllib.parse import parse_qsl, urlencode
 
 RESPONSE_HEADERS = (
@@ -39,13 +39,13 @@ def parameters(query: str) -> str:
     return "?" + urlencode(kept) if kept else ""
 
 
-def matching(headers: Mapping[str, str], patterns: tuple[str, ...]) -> dict[str, str]:
+def matching(headers: Mapping[str, str], patterns: Iterable[str]) -> dict[str, str]:
     """Those headers whose names are in `patterns` (lower case; a trailing * is a prefix)."""
-    exact, prefixes = _sorted_out(patterns)
-    return {n: v for n, v in headers.items() if n in exact or n.startswith(prefixes)}
+    exact, prefixes = _sorted_out(tuple(patterns))
+    return {n: v for n, v in headers.items() if n in exact or (prefixes and n.startswith(prefixes))}
 
 
-@cache
+@lru_cache(maxsize=64)
 def _sorted_out(patterns: tuple[str, ...]) -> tuple[frozenset[str], tuple[str, ...]]:
-    """(whole names, beginnings); the lists are few and fixed."""
+    """(names, prefixes)"""
     return frozenset(p for p in patterns if not p.endswith("*")), tuple(p[:-1] for p in patterns if p.endswith("*"))

@@ -74,17 +74,17 @@ class Routes:
         raise GatewayError("not_found", "model_not_found", message, param="model")
 
     def _speaks(self, dialect: str, name: str) -> bool:
-        return dialect in self._settings.upstreams[name].dialects
+        return dialect in self._targets[name].dialects
 
     def _translates(self, dialect: str, name: str) -> bool:
-        return spoken(dialect, self._settings.upstreams[name].dialects) is not None
+        return spoken(dialect, self._targets[name].dialects) is not None
 
     def _serves(self, dialect: str, name: str) -> bool:
         return self._speaks(dialect, name) or self._translates(dialect, name)
 
     def _first(self, dialect: str) -> str:
-        for name, upstream in self._settings.upstreams.items():
-            if dialect in upstream.dialects:
+        for name, target in self._targets.items():
+            if dialect in target.dialects:
                 return name
         known = ", ".join(f"{n} ({' '.join(u.dialects)})" for n, u in self._settings.upstreams.items()) or "none"
         message = f"No upstream of this gateway speaks {dialect}. Configured: {known}. Add one under 'upstreams' or set its key variable."

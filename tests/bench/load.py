@@ -118,7 +118,7 @@ async def run(given: argparse.Namespace) -> dict[str, Any]:
     connections = []
     for _ in range(given.connections):
         connections.append(await loop.create_connection(lambda: Connection(request, tally), given.host, given.port))  # noqa: PERF401 - one after the other: a burst of them would be refused
-    if given.kind == "held":
+    if given.hold:
         await _held(given, tally)
     else:
         await asyncio.sleep(given.seconds)
@@ -147,7 +147,8 @@ def arguments() -> argparse.Namespace:
     asked.add_argument("--port", type=int, required=True)
     asked.add_argument("--path", default=wire.PATH)
     asked.add_argument("--header", action="append", default=[], help="'name: value'; may be given several times")
-    asked.add_argument("--kind", choices=wire.KINDS, default="plain")
+    asked.add_argument("--kind", default="plain", help=f"{', '.join(wire.KINDS)}; tick with a number of ms")
+    asked.add_argument("--hold", action="store_true", help="open all, say so, and hold them until standard input ends")
     asked.add_argument("--size", default="2k", help="of a request's body, about: 2k, 60k, 400k")
     asked.add_argument("--connections", type=int, default=1)
     asked.add_argument("--seconds", type=float, default=3, help="how long; for held streams: how long they may take to stand")

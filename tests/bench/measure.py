@@ -88,8 +88,9 @@ def _medians(runs: Sequence[Figures]) -> Figures:
 
 
 @contextmanager
-def _holding(subject: Subject, streams: int) -> Any:
-    options = {"path": subject.path, "kind": "held", "connections": streams, "seconds": 60}
+def holding(subject: Subject, streams: int, kind: str = "held") -> Any:
+    """Yields how many stand."""
+    options = {"path": subject.path, "kind": kind, "hold": True, "connections": streams, "seconds": 120}
     with processes.running(processes.load_line(subject.port, subject.headers, options)) as process:
         stands = int(process.stdout.readline() or 0)  # type: ignore[union-attr]
         yield stands
@@ -101,7 +102,7 @@ def held(subject: Subject, streams: int) -> Figures:
     """What it takes to hold so many open streams that say nothing: memory of the processes that answer, and CPU while they stand."""
     workers = subject.processes()["workers"]
     before, start = processes.resident_mib(workers), time.monotonic()
-    with _holding(subject, streams) as stands:
+    with holding(subject, streams) as stands:
         took = time.monotonic() - start
         used = processes.cpu_seconds(workers)
         time.sleep(2)

@@ -115,5 +115,5 @@ def load(port: int, *, headers: Sequence[str] = (), **options: object) -> dict[s
 
 
 def load_line(port: int, headers: Sequence[str], options: Mapping[str, object]) -> list[str]:
-    told = [word for name, value in options.items() for word in (f"--{name}", str(value))]
+    told = [word for name, value in options.items() for word in ([f"--{name}"] if value is True else [f"--{name}", str(value)])]
     return python("tests.bench.load", "--port", str(port), *told, *(word for line in headers for word in ("--header", line)))

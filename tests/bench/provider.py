@@ -11,6 +11,8 @@ import itertools
 import re
 import sys
 import time
+from collections.abc import Callable
+from typing import Any
 
 import uvloop
 
@@ -59,7 +61,7 @@ class Provider(asyncio.Protocol):
 
     def _answer(self, body: bytes) -> None:
         try:
-            kind = wire.kind_of(body)
+            kind, gap_ms = wire.kind_of(body)
         except ValueError:
             self._transport.write(_REFUSED)
             self._transport.close()
@@ -70,18 +72,23 @@ class Provider(asyncio.Protocol):
         else:
             self._transport.write(wire.STREAM_HEAD + number.join(_FIRST))
             if kind == "paced":
-                self._next(1)
+                self._later(wire.PACED_GAP_S, self._pace, 1)
+            if kind == "tick":
+                self._later(gap_ms / 1000, self._tick, gap_ms / 1000)
 
-    def _next(self, number: int) -> None:
-        loop = asyncio.get_running_loop()
-        self._timer = loop.call_later(wire.PACED_GAP_S, self._pace, number)
+    def _later(self, seconds: float, what: Callable[[Any], None], told: float) -> None:
+        self._timer = asyncio.get_running_loop().call_later(seconds, what, told)
 
     def _pace(self, number: int) -> None:
         if number == wire.PACED_EVENTS:
             self._transport.write(_PACED_END)
         else:
             self._transport.write(_PACED[number])
-            self._next(number + 1)
+            self._later(wire.PACED_GAP_S, self._pace, number + 1)
+
+    def _tick(self, gap_s: float) -> None:
+        self._transport.write(_PACED[1])
+        self._later(gap_s, self._tick, gap_s)
 
 
 async def serve() -> None:

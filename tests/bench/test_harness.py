@@ -68,6 +68,21 @@ def test_a_peer_that_nobody_knows_is_refused_with_those_there_are():
     assert "no such peer: apache; there are tollhouse, relay, nginx" in done.stderr
 
 
+def test_a_curve_is_told_as_a_table_and_as_figures():
+    line = ("streams", "--most", "10", "--rounds", "1")
+    done = bench(*line, module="tests.bench.curves")
+    assert done.returncode == 0, done.stderr
+    assert [row.split()[:2] for row in done.stdout.splitlines()[2:]] == [["1", "streams"], ["10", "streams"]]
+    done = bench("workers", "--most", "1", "--rounds", "1", "--seconds", "0.3", "--json", "-", module="tests.bench.curves")
+    assert json.loads(done.stdout)["workers"]["1"]["workers_us"] > 0
+
+
+def test_a_curve_that_nobody_knows_is_refused_with_those_there_are():
+    done = bench("wings", module="tests.bench.curves")
+    assert done.returncode == 2
+    assert "no such curve: wings; there are conversation, rules" in done.stderr
+
+
 # -- targets ----------------------------------------------------------------------------------------------
 
 

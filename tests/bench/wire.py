@@ -9,7 +9,8 @@ import json
 import re
 from typing import Final
 
-KINDS: Final = ("plain", "tool", "burst", "paced", "held")
+KINDS: Final = ("plain", "tool", "burst", "paced", "held", "tick")
+"""`tick` is a stream that never ends: `tick250` asks for an event each 250 ms."""
 BURST_EVENTS: Final = 500
 PACED_EVENTS: Final = 50
 PACED_GAP_S: Final = 0.02
@@ -18,7 +19,7 @@ MARK: Final = "mark-gggggggggg"
 gateway has seen before is what a conversation has said before, never the new message or the answer."""
 PATH: Final = "/v1/chat/completions"
 
-_ASKED = re.compile(rb'"model":\s*"bench-(\w+)"')
+_ASKED = re.compile(rb'"model":\s*"bench-([a-z]+)(\d*)"')
 _WORDS = "Please look at the invoice of last month and tell me what is still open on the account. "
 _ARGS = {"to": "GB29NWBK60161331926819", "amount": 12.5, "note": "tea"}
 _LETTERS = str.maketrans("0123456789", "ghijklmnop")
@@ -52,19 +53,19 @@ def bytes_of(size: str) -> int:
     return int(size.removesuffix("k")) * 1000
 
 
-def kind_of(body: bytes) -> str:
-    """Raises ValueError for a request that is none of the bench's."""
+def kind_of(body: bytes) -> tuple[str, int]:
+    """What is asked for, and every how many ms. Raises ValueError for a request that is none of the bench's."""
     found = _ASKED.search(body)
     if found is None or found[1].decode() not in KINDS:
         raise ValueError("the request names no model of the bench")
-    return found[1].decode()
+    return found[1].decode(), int(found[2] or 0)
 
 
 def body(kind: str, size: str) -> bytes:
     """A conversation of about so many bytes: a system prompt, earlier rounds with a tool, and the user's last words."""
     messages = [{"role": "system", "content": "You are a bank's assistant. " + _WORDS * 2}]
     closing = {"role": "user", "content": f"Please pay 12.50 to GB29NWBK60161331926819, for tea. {MARK}"}
-    request = {"model": f"bench-{kind}", "messages": messages, "tools": [_TOOL], "stream": kind in ("burst", "paced", "held")}
+    request = {"model": f"bench-{kind}", "messages": messages, "tools": [_TOOL], "stream": not kind.startswith(("plain", "tool"))}
     room = bytes_of(size) - len(json.dumps(request)) - len(json.dumps(closing))
     for number in range(10_000):
         round_ = _round(number)

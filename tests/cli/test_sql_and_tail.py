@@ -115,6 +115,8 @@ def test_saved_queries_are_listed_and_run_with_parameters(data: Path) -> None:
     assert "bash" not in run("sql", "--saved", "latest_decisions", "-p", "agent=nobody", "--data", str(data))
     with pytest.raises(GatewayError, match="no saved query 'x'; there are"):
         run("sql", "--saved", "x", "--data", str(data))
+    with pytest.raises(GatewayError, match="latest_decisions has no parameter 'agnet'; it has: agent"):
+        run("sql", "--saved", "latest_decisions", "-p", "agnet=nobody", "--data", str(data))
 
 
 def test_a_refused_question_says_why(data: Path) -> None:

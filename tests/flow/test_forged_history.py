@@ -182,8 +182,8 @@ def test_a_worker_asks_the_store_only_for_what_is_new(house, monkeypatch):
     ask("chat", proposes=LOOKS)
     asked: list[int] = []
     store = ask.gateway.plane.gateway.issued
-    known = store.known
-    monkeypatch.setattr(store, "known", lambda owner, digests: (asked.append(len(digests)), known(owner, digests))[1])
+    known = store.known_at_once
+    monkeypatch.setattr(store, "known_at_once", lambda owner, digests: (asked.append(len(digests)), known(owner, digests))[1])
     ask("chat", TRUE, proposes=pays("alice"))
     assert asked == []
     ask("chat", TRUE, FORGED, proposes=pays("alice"))

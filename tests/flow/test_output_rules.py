@@ -311,8 +311,8 @@ def test_words_of_a_round_that_the_client_never_saw_are_masked_on_record_when_it
 @pytest.mark.parametrize("rule", ["explain", "error"])
 def test_words_that_may_not_be_said_behind_a_steered_call_are_not_asked_about_again(rule, house, provider):
     wire = WIRES["messages"]
-    only = POLICY.replace("[get]", "[other]").replace("on_deny: explain", "on_deny: steer").replace("effect: deny,", f"effect: deny, on_deny: {rule},")
-    at = house(only)
+    only = POLICY.replace("[get]", "[other]").replace("on_deny: explain", "on_deny: steer")
+    at = house(only.replace("effect: deny,", f"effect: deny, on_deny: {rule},"))
     usage = {"input_tokens": 10, "output_tokens": 5}
     head = {"id": "m", "type": "message", "role": "assistant", "model": "claude-sonnet-4-5", "stop_sequence": None}
     said = {"type": "content_block_delta", "index": 1, "delta": {"type": "text_delta", "text": "".join(TOLD)}}

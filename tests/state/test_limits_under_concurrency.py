@@ -5,11 +5,8 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-import tempfile
 import threading
-import time
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import msgspec
 import pytest
@@ -17,9 +14,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
+from gateway.config import Settings
+from gateway.installation import open_limits
 from gateway.policy.limits import Charge
 from gateway.state import Taken
-from gateway.state.sqlite_limits import SqliteLimits
 
 NOW = 1_700_000_000_000_000
 HOUR = 3600 * 1_000_000
@@ -29,12 +27,12 @@ def charge(amount: int, most: int, window_us: int) -> Charge:
     return Charge("p", "l", "calls", ("user", "ada"), amount, most, window_us)
 
 
-def at_once(path: Path, work, plans: list) -> None:
+def at_once(kept: Settings, work, plans: list) -> None:
     """Each plan in a thread with a store of its own, all begun together."""
     together, failed = threading.Barrier(len(plans)), []
 
     def run(plan) -> None:
-        store = SqliteLimits(path)
+        store = open_limits(kept)
         together.wait()
         try:
             work(store, plan)
@@ -53,15 +51,15 @@ def at_once(path: Path, work, plans: list) -> None:
 
 @pytest.mark.parametrize("window", [0, HOUR])
 @pytest.mark.parametrize("shared", [True, False])
-def test_of_many_threads_exactly_so_many_pass(tmp_path, window, shared):
-    path, passed = tmp_path / "state.sqlite", []
-    one = SqliteLimits(path)
+def test_of_many_threads_exactly_so_many_pass(kept, window, shared):
+    passed = []
+    one = open_limits(kept)
 
     def work(own, _) -> None:
         store = one if shared else own
         passed.extend(bool(store.take([charge(1, 10, window)], NOW).taken) for _ in range(10))
 
-    at_once(path, work, list(range(5)))
+    at_once(kept, work, list(range(5)))
     assert sum(passed) == 10
     assert len(passed) == 50
     one.close()
@@ -72,41 +70,40 @@ STEPS = st.lists(st.tuples(st.integers(1, 5), st.booleans()), max_size=8)
 
 @given(most=st.integers(0, 12), window=st.sampled_from([0, HOUR]), plans=st.lists(STEPS, min_size=2, max_size=4))
 @settings(max_examples=40, deadline=None)
-def test_what_is_out_never_exceeds_the_limit_and_what_comes_back_can_go_out_again(most, window, plans):
+def test_what_is_out_never_exceeds_the_limit_and_what_comes_back_can_go_out_again(anew, most, window, plans):
     """Each step takes an amount and may give it back. What is out is counted before it is given back and after it is taken: an undercount,
     so that a sum above the limit is never an accident of the counting."""
-    with tempfile.TemporaryDirectory() as folder:
-        path, lock, out, worst = Path(folder) / "state.sqlite", threading.Lock(), [0], [0]
-        SqliteLimits(path).close()
+    kept, lock, out, worst = anew(), threading.Lock(), [0], [0]
+    open_limits(kept).close()
 
-        def moved(by: int) -> None:
-            with lock:
-                out[0] += by
-                worst[0] = max(worst[0], out[0])
+    def moved(by: int) -> None:
+        with lock:
+            out[0] += by
+            worst[0] = max(worst[0], out[0])
 
-        def work(store, steps) -> None:
-            for amount, returns in steps:
-                taken = store.take([charge(amount, most, window)], NOW).taken
-                if taken:
-                    moved(amount)
-                if taken and returns:
-                    moved(-amount)
-                    store.give_back(taken)
+    def work(store, steps) -> None:
+        for amount, returns in steps:
+            taken = store.take([charge(amount, most, window)], NOW).taken
+            if taken:
+                moved(amount)
+            if taken and returns:
+                moved(-amount)
+                store.give_back(taken)
 
-        at_once(path, work, plans)
-        store = SqliteLimits(path)
-        assert worst[0] <= most
-        assert store.look([charge(1, most, window)], NOW) == (out[0],)
-        assert bool(store.take([charge(most - out[0], most, window)], NOW).taken)
-        store.close()
+    at_once(kept, work, plans)
+    store = open_limits(kept)
+    assert worst[0] <= most
+    assert store.look([charge(1, most, window)], NOW) == (out[0],)
+    assert bool(store.take([charge(most - out[0], most, window)], NOW).taken)
+    store.close()
 
 
 PROCESS = """
 import sys
-from pathlib import Path
+from gateway.config import Settings
+from gateway.installation import open_limits
 from gateway.policy.limits import Charge
-from gateway.state.sqlite_limits import SqliteLimits
-store = SqliteLimits(Path(sys.argv[1]))
+store = open_limits(Settings.model_validate_json(sys.argv[1]))
 print("ready", flush=True)
 sys.stdin.readline()
 few = Charge("p", "l", "calls", ("user", "ada"), 1, 100, int(sys.argv[2]))
@@ -123,8 +120,8 @@ if len(sys.argv) > 3:
 """
 
 
-def start(path: Path, *more: str) -> subprocess.Popen:
-    arguments = [sys.executable, "-c", PROCESS, str(path), *more]
+def start(kept: Settings, *more: str) -> subprocess.Popen:
+    arguments = [sys.executable, "-c", PROCESS, kept.model_dump_json(), *more]
     process = subprocess.Popen(arguments, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     assert process.stdout.readline() == "ready\n"
     return process
@@ -136,55 +133,38 @@ def go(process: subprocess.Popen) -> None:
 
 
 @pytest.mark.parametrize("window", [0, HOUR])
-def test_two_processes_together_never_pass_more_than_fits(tmp_path, window):
-    path = tmp_path / "state.sqlite"
-    both = [start(path, str(window)) for _ in range(2)]
+def test_two_processes_together_never_pass_more_than_fits(kept, window):
+    both = [start(kept, str(window)) for _ in range(2)]
     for process in both:
         go(process)
     assert sum(int(process.communicate(timeout=60)[0]) for process in both) == 100
-    store = SqliteLimits(path)
+    store = open_limits(kept)
     assert store.look([charge(1, 100, window)], NOW) == (100,)
     store.close()
 
 
-def test_what_a_killed_process_took_stays_taken(tmp_path):
-    path = tmp_path / "state.sqlite"
-    process = start(path, str(HOUR), "wait")
+def test_what_a_killed_process_took_stays_taken(kept):
+    process = start(kept, str(HOUR), "wait")
     go(process)
     assert process.stdout.readline() == "100\n"
     process.kill()
     process.communicate(timeout=60)
-    store = SqliteLimits(path)
+    store = open_limits(kept)
     assert store.look([charge(1, 100, HOUR)], NOW) == (100,)
     store.close()
-
-
-def test_a_writer_that_does_not_let_go_is_not_waited_for_long(tmp_path, monkeypatch):
-    monkeypatch.setattr("gateway.state.sqlite_limits.BUSY_MS", 50)
-    store, other = SqliteLimits(tmp_path / "state.sqlite"), SqliteLimits(tmp_path / "state.sqlite")
-    other._db.execute("BEGIN IMMEDIATE")
-    begun = time.monotonic()
-    with pytest.raises(Exception, match="what the limits have counted"):
-        store.take([charge(1, 1, 0)], NOW)
-    assert time.monotonic() - begun < 2
-    assert store.look([charge(1, 1, 0)], NOW) == (0,)
-    other._db.execute("ROLLBACK")
-    assert store.take([charge(1, 1, 0)], NOW).taken
-    store.close()
-    other.close()
 
 
 # -- threads and another process, against a model ----------------------------------------------------------
 
 OTHER = """
 import json, sys
-from pathlib import Path
 import msgspec
+from gateway.config import Settings
+from gateway.installation import open_limits
 from gateway.policy.limits import Charge
-from gateway.state.sqlite_limits import SqliteLimits
 for line in sys.stdin:
-    path, times, now, charge = json.loads(line)
-    store = SqliteLimits(Path(path))
+    kept, times, now, charge = json.loads(line)
+    store = open_limits(Settings.model_validate_json(kept))
     taken = [store.take([msgspec.convert(charge, Charge)], now).taken for _ in range(times)]
     store.close()
     print(msgspec.json.encode([each for each in taken if each]).decode(), flush=True)
@@ -206,9 +186,8 @@ class ManyAtOnce(RuleBasedStateMachine):
 
     @initialize(window=st.sampled_from([0, HOUR]), most=st.integers(0, 30))
     def begin(self, window, most):
-        self.folder = tempfile.TemporaryDirectory()
-        self.path = Path(self.folder.name) / "state.sqlite"
-        self.stores = [SqliteLimits(self.path) for _ in range(3)]
+        self.kept = self.anew()
+        self.stores = [open_limits(self.kept) for _ in range(3)]
         self.window, self.most, self.now, self.out = window, most, NOW, []
 
     def spent(self):
@@ -217,7 +196,7 @@ class ManyAtOnce(RuleBasedStateMachine):
     @rule(amount=st.integers(1, 7), times=st.integers(1, 6), there=st.integers(0, 6))
     def burst(self, amount, times, there):
         of, room = charge(amount, self.most, self.window), self.most - self.spent()
-        self.other.stdin.write(json.dumps([str(self.path), there, self.now, msgspec.to_builtins(of)]) + "\n")
+        self.other.stdin.write(json.dumps([self.kept.model_dump_json(), there, self.now, msgspec.to_builtins(of)]) + "\n")
         self.other.stdin.flush()
         with ThreadPoolExecutor(len(self.stores)) as pool:
             here = list(pool.map(lambda store: [store.take([of], self.now).taken for _ in range(times)], self.stores))
@@ -246,11 +225,10 @@ class ManyAtOnce(RuleBasedStateMachine):
         if hasattr(self, "stores"):
             for store in self.stores:
                 store.close()
-            self.folder.cleanup()
 
 
-def test_over_threads_and_processes_the_store_counts_like_a_list(other):
-    ManyAtOnce.other = other
+def test_over_threads_and_processes_the_store_counts_like_a_list(other, anew):
+    ManyAtOnce.other, ManyAtOnce.anew = other, staticmethod(anew)
     bounds = settings(
         max_examples=25, stateful_step_count=12, deadline=None, suppress_health_check=[HealthCheck.too_slow]
     )

@@ -214,3 +214,26 @@ def test_a_ledger_from_before_content_was_apart_keeps_all_of_it(tmp_path: Path, 
     assert ledger.apply([make.batch(segment, [said(make, n, "2026-09-01T00:00:00") for n in range(5)])]).records == 1
     assert rows(ledger, "SELECT count(*) FROM message_copies") == [[3]]
     ledger.close()
+
+
+def block_size(file: Path) -> int:
+    con = duckdb.connect(str(file), read_only=True)
+    (size,) = con.execute("SELECT block_size FROM pragma_database_size()").fetchall()[0]
+    con.close()
+    return int(size)
+
+
+@pytest.mark.parametrize("before", [16_384, 262_144])
+def test_a_month_keeps_the_blocks_it_was_made_with_and_a_new_one_has_small_ones(tmp_path: Path, make: Any, before: int) -> None:
+    file = tmp_path / "content-2026-11.duckdb"
+    con = duckdb.connect()
+    con.execute(f"ATTACH '{file}' AS old (BLOCK_SIZE {before})")
+    con.close()
+    ledger = Ledger(tmp_path / "ledger.duckdb")
+    ledger.apply([make.batch(make.segment(), [said(make, 1, "2026-11-01T10:00:00"), said(make, 2, "2026-12-01T10:00:00")])])
+    ledger.close()
+    again = Ledger(tmp_path / "ledger.duckdb")
+    assert rows(again, "SELECT body FROM messages ORDER BY body") == [["body 1"], ["body 2"]]
+    again.close()
+    assert block_size(file) == before
+    assert block_size(tmp_path / "content-2026-12.duckdb") == 65_536

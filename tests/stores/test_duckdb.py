@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from gateway.errors import StartError
-from gateway.stores import Batch, Offset, Refused, StoreTrouble, opening, sums
+from gateway.stores import Batch, Offset, Refused, StoreTrouble, opening, reading, sums
 from gateway.stores import duckdb as module
 from gateway.stores.bodies import CONTENT
 from gateway.stores.duckdb import Ledger
@@ -449,7 +449,7 @@ def test_a_migration_that_fails_refuses_the_start_and_keeps_the_file(tmp_path: P
 def test_a_query_that_takes_too_long_is_interrupted_and_the_ledger_goes_on(
     ledger: Ledger, make: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "QUERY_SECONDS", 0.2)
+    monkeypatch.setattr(reading, "QUERY_SECONDS", 0.2)
     with pytest.raises(Refused, match="took over"):
         ledger.query("SELECT count(*) FROM range(1000000000000) a", 1)
     segment = make.segment()
@@ -467,8 +467,8 @@ def test_a_query_that_needs_too_much_memory_is_refused_and_the_ledger_goes_on(le
 def test_a_query_that_ignores_its_interruption_calls_for_help(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     called: list[bool] = []
     ledger = Ledger(tmp_path / "ledger.duckdb", on_stuck=lambda: called.append(True))
-    monkeypatch.setattr(module, "QUERY_SECONDS", 0.1)
-    monkeypatch.setattr(module, "STUCK_SECONDS", 0.01)
+    monkeypatch.setattr(reading, "QUERY_SECONDS", 0.1)
+    monkeypatch.setattr(reading, "STUCK_SECONDS", 0.01)
     with pytest.raises(Refused):
         ledger.query("SELECT len(list_sort(range(8000000)))::VARCHAR || count(*) FROM range(100000000000)", 1)
     assert called

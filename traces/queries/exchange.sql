@@ -1,12 +1,20 @@
 -- title: One exchange whole: its row, its calls, the rules that spoke, its messages
 -- param: id = 
--- Messages are looked up in two steps, by address and then by time: few parts of a month's file hold any of them.
+-- Messages are looked up by address in the days before the exchange, whose id begins with its time in milliseconds, and among all others only
+-- where that leaves one out; then by time: few parts of a month's file hold any of them.
 WITH one AS MATERIALIZED (SELECT * FROM exchanges WHERE id = $id),
 wanted AS MATERIALIZED (
   SELECT unnest(request_messages) AS hash, generate_subscripts(request_messages, 1) AS position FROM one
   UNION ALL SELECT response_message, NULL FROM one
+), near AS MATERIALIZED (
+  SELECT hash, first_seen FROM message_copies
+  WHERE first_seen > make_timestamp(coalesce(TRY_CAST('0x' || left($id, 12) AS BIGINT), 0) * 1000) - INTERVAL 2 DAY
+    AND first_seen < make_timestamp(coalesce(TRY_CAST('0x' || left($id, 12) AS BIGINT), 0) * 1000) + INTERVAL 2 DAY
+    AND hash IN (SELECT hash FROM wanted)
+), far AS MATERIALIZED (
+  SELECT first_seen FROM message_copies WHERE hash IN (SELECT hash FROM wanted WHERE hash NOT IN (SELECT hash FROM near))
 ), times AS MATERIALIZED (
-  SELECT DISTINCT first_seen FROM message_copies WHERE hash IN (SELECT hash FROM wanted)
+  SELECT first_seen FROM near UNION SELECT first_seen FROM far
 ), bodies AS MATERIALIZED (
   SELECT hash, any_value(role) AS role, any_value(body) AS body FROM message_copies SEMI JOIN times USING (first_seen) GROUP BY hash
 )

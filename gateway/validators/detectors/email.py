@@ -33,4 +33,4 @@ def _spans(text: bytes) -> Iterator[Span]:
         at = text.find(b"@", at + 1)
 
 
-EMAIL: Final = Detector("email", _BEFORE + _BEHIND + 2, _spans)
+EMAIL: Final = Detector("email", _BEFORE + _BEHIND + 2, _spans, rb"[A-Za-z0-9\x1a._%+'&-]@[A-Za-z0-9\x1a]")

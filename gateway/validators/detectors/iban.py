@@ -35,7 +35,8 @@ _LENGTHS: Final = {
     }.items()
     for country in countries.split()
 }
-_BEGINNING: Final = compiled(rb"\b[A-Za-z]{2}[0-9]{2}[ -]?[A-Za-z0-9]")
+_HINT: Final = rb"\b[A-Za-z]{2}[0-9]{2}[ -]?[A-Za-z0-9]"
+_BEGINNING: Final = compiled(_HINT)
 _WITH_GAPS: Final = {length: re.compile(rb"[A-Za-z0-9](?:[ -]?[A-Za-z0-9]){%d}(?![A-Za-z0-9_])" % (length - 1)) for length in range(15, 34)}
 _LETTERS: Final = {ord(letter): str(value) for value, letter in enumerate("ABCDEFGHIJKLMNOPQRSTUVWXYZ", 10)}
 
@@ -54,4 +55,4 @@ def _checks(written: bytes) -> bool:
     return int((number[4:] + number[:4]).translate(_LETTERS)) % 97 == 1
 
 
-IBAN: Final = Detector("iban", 68, _spans)
+IBAN: Final = Detector("iban", 68, _spans, _HINT)

@@ -28,6 +28,8 @@ class Detector(NamedTuple):
     reaches to where the text shows its end."""
     spans: Callable[[bytes], Iterable[Span]]
     """Of a folded text."""
+    hint: bytes = b""
+    """RE2: where this matches nowhere, nothing is found. Empty: nothing can be told without looking."""
 
     def find(self, text: str) -> list[Span]:
         return list(self.spans(folded(text)))

@@ -50,4 +50,4 @@ def _group_before(text: bytes, start: int, end: int) -> int:
     return start + len(rest)
 
 
-PHONE: Final = Detector("phone", 36, _spans)
+PHONE: Final = Detector("phone", 36, _spans, rb"[0-9][0-9 ./()-]{6}[0-9 ./()-]")

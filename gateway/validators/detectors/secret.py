@@ -15,7 +15,7 @@ from typing import Final
 
 from gateway.validators.detectors.matching import Detector, Span, compiled, runs
 
-_FORMS: Final = compiled(
+_FORM: Final = (
     rb"\b(?:"
     + rb"|".join(
         (
@@ -45,16 +45,18 @@ _FORMS: Final = compiled(
     )
     + rb")"
 )
+_FORMS: Final = compiled(_FORM)
 _PRIVATE_KEY: Final = compiled(
     rb"-----BEGIN [A-Z0-9 ]{0,30}PRIVATE KEY(?: BLOCK)?-----"
     rb"(?:\s+|\\+[nrt]|[A-Za-z0-9+/=]{16,}|(?:Proc-Type|DEK-Info|Version|Comment): [^\r\n\\]{0,100})*"
     rb"(?:(?:[A-Za-z0-9+/=]{1,15}(?:\s+|\\+[nrt])*)?"
     rb"(?:-----END [A-Z0-9 ]{0,30}PRIVATE KEY(?: BLOCK)?-----|-{0,5}(?:E(?:N(?:D[A-Z0-9 ]{0,50})?)?)?-{0,5}\z))?"
 )
-_NAMED: Final = compiled(
-    rb"(?i)(?:passw(?:or)?d|passphrase|secret|token|(?:api|access|auth|private|encryption|account)[ _-]?key|credential)s?"
-    rb"[\"'`]?[ \t]{0,3}(?:=>|:=|[:=])[ \t]{0,3}(?:Bearer )?[\"'`]?"
+_NAME: Final = (
+    rb"(?i:(?:passw(?:or)?d|passphrase|secret|token|(?:api|access|auth|private|encryption|account)[ _-]?key|credential)s?"
+    rb"[\"'`]?[ \t]{0,3}(?:=>|:=|[:=])[ \t]{0,3}(?:Bearer )?[\"'`]?)"
 )
+_NAMED: Final = compiled(_NAME)
 _VALUE: Final = (string.ascii_letters + string.digits).encode() + b"+/=_.~!@#$%^&*-"
 _SHORTEST: Final = 12
 _LOOKED_AT: Final = 64
@@ -93,4 +95,6 @@ def _each(value: bytes) -> list[bytes]:
     return [value[i : i + 1] for i in range(len(value))]
 
 
-SECRET: Final = Detector("secret", 300, _spans)
+_HINT: Final = rb"%b|PRIVATE KEY|%b[A-Za-z0-9+/=_.~!@#$%%^&*-]{%d}" % (_FORM, _NAME, _SHORTEST)
+
+SECRET: Final = Detector("secret", 300, _spans, _HINT)

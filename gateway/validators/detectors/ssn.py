@@ -24,4 +24,4 @@ def _spans(text: bytes) -> Iterator[Span]:
             yield found.span()
 
 
-SSN: Final = Detector("ssn", 13, _spans)
+SSN: Final = Detector("ssn", 13, _spans, rb"[0-9]{3}[ -][0-9]{2}[ -][0-9]{4}")

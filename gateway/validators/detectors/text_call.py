@@ -59,4 +59,6 @@ def _spans(text: bytes) -> Iterator[Span]:
     yield from sorted((one.start, one.end) for one in written(text))
 
 
-TEXT_CALL: Final = Detector("text_call", _LONGEST, _spans)
+_HINT: Final = rb"<(?:tool|function|invoke)|\bAction%b:|TOOL_CALL|\"(?:name|tool|tool_name|function|action)\"%b:" % (_GAP, _GAP)
+
+TEXT_CALL: Final = Detector("text_call", _LONGEST, _spans, _HINT)

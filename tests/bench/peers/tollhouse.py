@@ -14,7 +14,10 @@ from tests.bench.peers.subject import Subject
 
 NAME = "tollhouse"
 WORKERS = 1
-"""What is measured is CPU time per request, which does not depend on how many there are."""
+"""What is measured is CPU time per request, which hardly depends on how many there are (`curves.py` shows it)."""
+GUARDS = 20
+OF_ONE_TOOL = 20
+"""Guards beyond these are of other tools, as they are in a house with many."""
 
 _ASKING = (
     "from_user(args.to) || field_has(args.to, 'get_payees', 'iban')",
@@ -32,9 +35,10 @@ _PLAIN = (
 )
 
 
-def policy() -> str:
+def policy(guards: int = GUARDS) -> str:
     conditions = [*_ASKING, *(_PLAIN[at % len(_PLAIN)] for at in range(15))]
-    rules = "".join(f'- {{id: g{at}, tools: [send_money], require: "{one}"}}\n' for at, one in enumerate(conditions))
+    tools = ["send_money" if at < OF_ONE_TOOL else f"tool_{at // OF_ONE_TOOL}_*" for at in range(guards)]
+    rules = "".join(f'- {{id: g{at}, tools: ["{tool}"], require: "{conditions[at % 20]}"}}\n' for at, tool in enumerate(tools))
     head = "policy: 1\nid: bench\nagents: ['*']\nallow: [send_money]\nvars: {limit: 100000}\ntools: {'web_*': {labels: [untrusted]}}\n"
     return f"{head}rules:\n{rules}"
 
@@ -44,11 +48,11 @@ def absent() -> str | None:
 
 
 @contextmanager
-def running(folder: Path, provider_port: int) -> Iterator[Subject]:
+def running(folder: Path, provider_port: int, guards: int = GUARDS, workers: int = WORKERS) -> Iterator[Subject]:
     home = folder / NAME
     (home / "policies").mkdir(parents=True)
-    (home / "policies" / "bench.yaml").write_text(policy())
-    gateway = RunningGateway(home, settings_for(f"http://127.0.0.1:{provider_port}/v1", policies="policies", workers=WORKERS))
+    (home / "policies" / "bench.yaml").write_text(policy(guards))
+    gateway = RunningGateway(home, settings_for(f"http://127.0.0.1:{provider_port}/v1", policies="policies", workers=workers))
     key = gateway.create_key("bench-agent")
     started = time.monotonic()
     with gateway:

@@ -7,9 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.validators.detectors import DETECTORS, folded, urls
+from gateway.validators.detectors import DETECTORS, folded, may_hold, urls
 from gateway.validators.detectors.card import luhn
 from gateway.validators.detectors.folding import LETTER, OTHER, _Table
+from gateway.validators.detectors.matching import compiled
 
 KEY = "-----BEGIN RSA PRIVATE KEY-----\nMIIEabcdefghijklmnop\nabc=\n-----END RSA PRIVATE KEY-----"
 FOUND = {
@@ -189,3 +190,34 @@ def test_strange_texts_take_no_time_that_hurts(detector):
         began = time.perf_counter()
         detector.find(text)
         assert time.perf_counter() - began < 1.0
+
+
+# -- what a hint does not see, its detector does not find ----------------------------------------------------
+
+HINTED = st.lists(
+    st.sampled_from([text for texts in (*FOUND.values(), *LEFT_ALONE.values()) for text in texts])
+    | st.sampled_from(["password: ", "api_key='", "token=Bearer ", "hU7!kd93Kd0s", '<tool_call name="x">', "Action: run", "[TOOL_CALLS] x"])
+    | st.sampled_from(['{"name": "f", "arguments": {}}', '"function":{"name":"f"},"args":1', "<invoke name='x'>", "\n", " ", "(", "é", "☃"])
+    | st.text("4 1-0.+@a/:=_\n", max_size=20)
+    | st.from_regex(r"\+?[0-9 ./()-]{7,30}", fullmatch=True),
+    max_size=5,
+).map("".join)
+
+
+@pytest.mark.parametrize("detector", DETECTORS.values(), ids=DETECTORS.keys())
+@given(HINTED)
+def test_where_the_hint_matches_nowhere_nothing_is_found(detector, text):
+    if detector.find(text):
+        assert compiled(detector.hint).search(folded(text))
+        assert may_hold(folded(text))
+
+
+@pytest.mark.parametrize(("name", "text"), [(name, text) for name, texts in FOUND.items() for text in texts])
+def test_each_thing_is_hinted_at_wherever_it_stands(name, text):
+    for around in ("{}", "so: {}, yes", "x{}x"):
+        if found(name, around.format(text)):
+            assert compiled(DETECTORS[name].hint).search(folded(around.format(text)))
+
+
+def test_plain_words_give_no_hint():
+    assert not may_hold(folded("Please look at the invoice of last month: 12.50 is still open, see page 3 of 17 (2nd of May)."))

@@ -1,0 +1,46 @@
+"""The stores of one machine: SQLite files in the data folder, nothing to install."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from gateway.state.sqlite import SqliteKeys
+from gateway.state.sqlite_approvals import SqliteApprovals
+from gateway.state.sqlite_belongings import SqliteBelongings
+from gateway.state.sqlite_data_keys import SqliteDataKeys
+from gateway.state.sqlite_issued import SqliteIssued
+from gateway.state.sqlite_limits import SqliteLimits
+from gateway.state.sqlite_sessions import SqliteSessions
+
+DATA_KEYS_FILE = "data-keys.sqlite"
+STATE_FILE = "state.sqlite"
+"""In the data folder: what all workers share."""
+
+
+class Embedded:
+    """Opens each of them."""
+
+    def __init__(self, data: Path) -> None:
+        self._data = data
+        self._file = data / STATE_FILE
+
+    def keys(self, pepper: bytes) -> SqliteKeys:
+        return SqliteKeys(self._file, pepper)
+
+    def belongings(self) -> SqliteBelongings:
+        return SqliteBelongings(self._file)
+
+    def approvals(self) -> SqliteApprovals:
+        return SqliteApprovals(self._file)
+
+    def limits(self) -> SqliteLimits:
+        return SqliteLimits(self._file)
+
+    def issued(self) -> SqliteIssued:
+        return SqliteIssued(self._file)
+
+    def sessions(self) -> SqliteSessions:
+        return SqliteSessions(self._file)
+
+    def data_keys(self) -> SqliteDataKeys:
+        return SqliteDataKeys(self._data / DATA_KEYS_FILE)

@@ -1,0 +1,123 @@
+"""Questions to a ledger through its connection: each in a cursor and a read-only transaction of its own, bounded in time.
+
+Not here: what may be asked (`sql_guard.py`), what the rows become (`answers.py`), what is lent to those who answer elsewhere
+(`lending.py`).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import duckdb
+import msgspec
+
+from gateway.stores import Answer, Refused, sql_guard
+from gateway.stores.answers import arrow_stream, collect
+from gateway.stores.cursors import let_go
+from gateway.stores.refusals import QUERY_SECONDS, as_refusal, pointed
+from gateway.stores.sql_guard import Catalogue
+
+STUCK_SECONDS = 10.0
+"""How long a query may outlive its interruption before `on_stuck` is called."""
+INTERRUPT_EVERY_S = 0.2
+
+
+class Reading:
+    """Of the database attached as `ledger`. May be used from any thread."""
+
+    def __init__(self, con: duckdb.DuckDBPyConnection, catalogue: Catalogue, on_stuck: Callable[[], None]) -> None:
+        self._con, self._catalogue, self._on_stuck = con, catalogue, on_stuck
+
+    def query(self, sql: str, limit: int, params: Mapping[str, Any] | None = None) -> Answer:
+        """One SELECT over the public views. Raises Refused."""
+        started = time.monotonic()
+        try:
+            cursor = self._con.cursor()
+        except duckdb.Error as error:
+            raise Refused("unavailable", "the ledger is being closed or opened anew; ask again in a moment") from error
+        watch = _Watch(cursor, self._on_stuck)
+        try:
+            cursor.execute("USE ledger")
+            self._judge(cursor, sql)
+            cursor.execute("BEGIN TRANSACTION READ ONLY")
+            columns, types, rows, truncated = collect(cursor.execute(sql, dict(params or {})), limit)
+        except (duckdb.Error, RuntimeError, MemoryError) as error:
+            raise as_refusal(error) from error
+        finally:
+            watch.stop()
+            let_go(cursor)
+        return Answer(columns, types, rows, truncated, round((time.monotonic() - started) * 1000, 3))
+
+    def fetch(self, sql: str, params: Mapping[str, Any]) -> list[dict[str, Any]]:
+        """Rows for the gateway itself: over any table, uncut, with no judgement over the SQL, which is always our own. Raises Refused."""
+        try:
+            cursor = self._con.cursor()
+        except duckdb.Error as error:
+            raise _unreadable(error) from error
+        watch = _Watch(cursor, self._on_stuck)
+        try:
+            cursor.execute("USE ledger")
+            cursor.execute("BEGIN TRANSACTION READ ONLY")
+            found = cursor.execute(sql, dict(params))
+            names = [str(column[0]) for column in found.description or ()]
+            return [dict(zip(names, row, strict=True)) for row in found.fetchall()]
+        except duckdb.Error as error:
+            raise _unreadable(error) from error
+        finally:
+            watch.stop()
+            let_go(cursor)
+
+    def arrow(self, sql: str, params: Mapping[str, Any]) -> Iterator[bytes]:
+        """As `fetch`, as an Arrow stream. Its end may be far away: nothing interrupts it but who reads no further."""
+        try:
+            cursor = self._con.cursor()
+        except duckdb.Error as error:
+            raise _unreadable(error) from error
+        try:
+            cursor.execute("USE ledger")
+            cursor.execute("BEGIN TRANSACTION READ ONLY")
+            yield from arrow_stream(cursor.sql(sql, params=dict(params)))
+        except duckdb.Error as error:
+            raise _unreadable(error) from error
+        finally:
+            let_go(cursor)
+
+    def _judge(self, cursor: duckdb.DuckDBPyConnection, sql: str) -> None:
+        found = cursor.execute("SELECT json_serialize_sql(?::VARCHAR)", [sql]).fetchall()
+        try:
+            sql_guard.check(msgspec.json.decode(found[0][0]), self._catalogue)
+        except Refused as refused:
+            raise pointed(refused, sql) from refused
+
+
+def _unreadable(error: Exception) -> Refused:
+    return Refused("unavailable", f"the ledger could not be read: {error}; ask again in a moment")
+
+
+class _Watch:
+    """Interrupts a query that takes too long, again and again: an interruption between two statements is lost. Calls for help, once, when
+    that does not stop it."""
+
+    def __init__(self, cursor: duckdb.DuckDBPyConnection, on_stuck: Callable[[], None]) -> None:
+        self._cursor, self._on_stuck = cursor, on_stuck
+        self._done = threading.Event()
+        threading.Thread(target=self._watch, args=(QUERY_SECONDS, STUCK_SECONDS), name="query watch", daemon=True).start()
+
+    def stop(self) -> None:
+        self._done.set()
+
+    def _watch(self, allowed: float, patience: float) -> None:
+        if self._done.wait(allowed):
+            return
+        deadline = time.monotonic() + patience
+        while not self._done.is_set():
+            with contextlib.suppress(duckdb.Error):  # it was closed just now
+                self._cursor.interrupt()
+            if time.monotonic() >= deadline:
+                self._on_stuck()
+                deadline = float("inf")
+            self._done.wait(min(INTERRUPT_EVERY_S, patience))
