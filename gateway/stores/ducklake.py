@@ -30,6 +30,7 @@ from gateway.stores.lake_connecting import (
     CONFIG,
     CatalogueAway,
     attach,
+    give_keys,
     in_a_line,
     in_conflict,
     load_extensions,
@@ -47,6 +48,7 @@ log = logging.getLogger(__name__)
 GATHER_S = 5.0
 LOOK_EVERY_S = 5.0
 """How soon a lake that has gone is missed while there is nothing to write."""
+NEW_KEYS_EVERY_S = 300.0
 MUCH = 10_000
 """Records."""
 MOST_CONFLICTS = 5
@@ -73,6 +75,7 @@ class Lake:
         self._on_stuck = on_stuck or (lambda: log.critical("a query cannot be stopped"))
         self._writing = threading.Lock()
         self._offsets: Mapping[str, Offset] = {}
+        self._new_keys_at = 0.0
         self._away, self._look_again_at = "it was not reached yet", 0.0
         self._session: _Session | None = None
         con = duckdb.connect(":memory:", config=CONFIG)
@@ -188,7 +191,17 @@ class Lake:
                 self._away = in_a_line(error)
                 raise StoreTrouble(f"{self._away}; rows stay in the journal until it can") from error
             self._offsets = dict(self._session.writer.offsets)
+            self._new_keys_at = time.monotonic() + NEW_KEYS_EVERY_S
+        if self._place.in_s3 and time.monotonic() >= self._new_keys_at:
+            self._renew_keys(self._session)
         return self._session
+
+    def _renew_keys(self, session: _Session) -> None:
+        try:
+            give_keys(session.con, self._place)
+        except StartError as error:
+            raise StoreTrouble(str(error)) from error
+        self._new_keys_at = time.monotonic() + NEW_KEYS_EVERY_S
 
     def _let_go(self, why: str) -> None:
         session, self._session, self._away = self._session, None, why
