@@ -12,10 +12,15 @@ Not here: what wears in a lake and who tends it (`lake_upkeep.py`).
 
 from __future__ import annotations
 
+import contextlib
 import logging
+import os
+import re
+import secrets
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any, TypeVar
 
 import duckdb
@@ -38,7 +43,7 @@ from gateway.stores.lake_connecting import (
 )
 from gateway.stores.lake_layout import Pattern, lay_out_own, lay_over, pattern, resolving
 from gateway.stores.lake_upkeep import Upkeep
-from gateway.stores.lake_writing import LakeWriter
+from gateway.stores.lake_writing import LakeWriter, OtherName
 from gateway.stores.lending import Loan, Need, Shape
 from gateway.stores.reading import Reading
 from gateway.trace.segments import Segment
@@ -54,6 +59,23 @@ MUCH = 10_000
 MOST_CONFLICTS = 5
 """In a row: only who tends the lake changes what a book adds to, a few times in ten minutes."""
 _Told = TypeVar("_Told")
+
+
+def node_of(data: Path) -> str:
+    """The name by which a lake knows the book of a data folder: made once, kept in its file `node`. Raises StartError."""
+    file = data / "node"
+    try:
+        with contextlib.suppress(FileExistsError), file.open("x") as new:
+            new.write(f"{secrets.token_hex(16)}\n")
+            new.flush()
+            os.fsync(new.fileno())
+        node = file.read_text().strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise StartError(f"the name of this book cannot be read from {file}: {error}") from error
+    if not re.fullmatch("[0-9a-f]{32}", node):
+        advice = "restore it from a backup, or delete it and see what the book says"
+        raise StartError(f"{file} holds no name of a book (32 hexadecimal digits); {advice}")
+    return node
 
 
 class Lake:
@@ -173,6 +195,9 @@ class Lake:
             session = self._connected()
             try:
                 told = write(session.writer)
+            except OtherName as refused:
+                self._let_go(str(refused))
+                raise StoreTrouble(self._away) from refused
             except (duckdb.Error, pa.ArrowException, ArithmeticError, TypeError) as error:
                 if not (left and in_conflict(error) and session.begin_again()):
                     self._let_go(f"the lake could not take new rows: {in_a_line(error)}")
