@@ -21,7 +21,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import duckdb
 import pyarrow as pa
@@ -100,12 +100,8 @@ class Lake:
         self._new_keys_at = 0.0
         self._away, self._look_again_at = "it was not reached yet", 0.0
         self._session: _Session | None = None
-        con = duckdb.connect(":memory:", config=CONFIG)
-        try:
-            load_extensions(con, place)
-            self._pattern = pattern(con)
-        finally:
-            con.close()
+        self._prepared: _Prepared | None = _prepared(place)
+        self._pattern = self._prepared.pattern
         self._connect_at_once()
 
     def _connect_at_once(self) -> None:
@@ -211,7 +207,8 @@ class Lake:
         """The session there is, or a new one. Raises StoreTrouble."""
         if self._session is None:
             try:
-                self._session = _Session(self._place, self._node, self._on_stuck, self._cutoffs)
+                prepared, self._prepared = self._prepared or _prepared(self._place), None
+                self._session = _Session(prepared, self._place, self._node, self._on_stuck, self._cutoffs)
             except (CatalogueAway, StartError, duckdb.Error) as error:
                 self._away = in_a_line(error)
                 raise StoreTrouble(f"{self._away}; rows stay in the journal until it can") from error
@@ -235,16 +232,35 @@ class Lake:
             let_go(session.con)
 
 
+class _Prepared(NamedTuple):
+    """What can be made without reaching anything."""
+
+    con: duckdb.DuckDBPyConnection
+    pattern: Pattern
+
+
+def _prepared(place: LakePlace) -> _Prepared:
+    """Raises StartError."""
+    con = duckdb.connect(":memory:", config=CONFIG)
+    try:
+        load_extensions(con, place)
+        return _Prepared(con, pattern(con))
+    except BaseException:
+        con.close()
+        raise
+
+
 class _Session:
     """One connection, with what is only known while it lasts. Raises CatalogueAway, duckdb.Error, StartError."""
 
-    def __init__(self, place: LakePlace, node: str, on_stuck: Callable[[], None], cutoffs: Callable[[], Cutoffs]) -> None:
-        self.con = duckdb.connect(":memory:", config=CONFIG)
+    def __init__(
+        self, prepared: _Prepared, place: LakePlace, node: str, on_stuck: Callable[[], None], cutoffs: Callable[[], Cutoffs]
+    ) -> None:
+        self.con, found = prepared
+        self._writes_as = (node, found)
         try:
-            load_extensions(self.con, place)
-            found = _opened(self.con, place, node)
+            _open(self.con, place, node, found)
             self.reading = Reading(self.con, found.catalogue, on_stuck)
-            self._writes_as = (node, found)
             self.writer = LakeWriter(self.con, *self._writes_as)
             self.upkeep = Upkeep(self.con, node, cutoffs)
         except BaseException:
@@ -266,12 +282,10 @@ class _Session:
         return True
 
 
-def _opened(con: duckdb.DuckDBPyConnection, place: LakePlace, node: str) -> Pattern:
-    found = pattern(con)
+def _open(con: duckdb.DuckDBPyConnection, place: LakePlace, node: str, found: Pattern) -> None:
     attach(con, place, node, found)
     lay_over(con, found)
     lay_out_own(con, found, node)
     con.execute("USE ledger")
     con.execute("SET GLOBAL TimeZone = 'UTC'")
     lock_down(con, place)
-    return found
