@@ -25,7 +25,7 @@ def test_every_view_and_saved_query_of_two_books_answers_as_two_embedded_ledgers
     for lake, ledger, _ in nodes:
         assert lake.offsets() == ledger.offsets()
     nodes[1][0].close()
-    same_everywhere(nodes[0][0], [ledger for _, ledger, _ in nodes], queries=True)
+    same_everywhere(nodes[0][0], [ledger for _, ledger, _ in nodes], whole=True)
     nodes[0][0].close()
 
 
