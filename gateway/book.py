@@ -33,7 +33,7 @@ from typing import Any
 
 import msgspec
 
-from gateway import clock, logs, secret
+from gateway import clock, logs
 from gateway.ageing import Ageing
 from gateway.config import Settings
 from gateway.errors import StartError
@@ -61,8 +61,6 @@ BUSY = 20
 RETRY_S = 1.0
 RELIST_S = 1.0
 TURN_OVER_S = 10.0
-NODE_FILE = "node"
-"""In the data folder: random bytes by which a lake knows this book again. Not a secret."""
 ADDRESS_SPACE = 4 * 1024**3
 """Bytes. DuckDB's memory limit does not bound what a query's functions allocate; the process's address space does."""
 
@@ -414,9 +412,9 @@ def _store_opener(said: Settings, data: Path) -> Callable[[], Store]:
         from gateway.stores.duckdb import Ledger
 
         return lambda: Ledger(data / "ledger.duckdb", on_stuck=_die, cutoffs=cutoffs)
-    from gateway.stores.ducklake import Lake
+    from gateway.stores.ducklake import Lake, node_of
 
-    node = secret.read_or_create(data, NODE_FILE)[:16].hex()
+    node = node_of(data)
     return lambda: Lake(place, node, on_stuck=_die, cutoffs=cutoffs)
 
 

@@ -20,7 +20,7 @@ import pytest
 from gateway import book as module
 from gateway.book import Book
 from gateway.errors import StartError
-from gateway.stores import EMBEDDED_PACE, Applied, Batch, StoreTrouble
+from gateway.stores import EMBEDDED_PACE, Applied, Batch, Pace, StoreTrouble
 from gateway.stores.duckdb import Ledger
 from gateway.stores.memory import MemoryStore
 from gateway.trace import frames, record
@@ -127,6 +127,27 @@ def test_a_dead_segment_is_read_to_its_end_before_its_successor(
         continue
     assert ended_late == []
     assert states(store) == {**dict.fromkeys("1234568", "complete"), "7": "interrupted", "9": "open"}
+
+
+def test_rounds_are_apart_as_the_ledger_wants_them(journal: Path, store: MemoryStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    book = Book(journal, lambda: store)
+    assert [book._pause(applied, 0.15) for applied in (1, 499, 500)] == pytest.approx([0.05, 0.05, 0.0])
+    monkeypatch.setattr(store, "pace", Pace(5.0, 10_000, 10_000))
+    assert [book._pause(applied, 0.15) for applied in (1, 9_999, 10_000)] == pytest.approx([4.85, 4.85, 0.0])
+    assert (book._pause(0, 0.15), book._pause(None, 0.15)) == (module.POLL_S, module.RETRY_S)
+
+
+@pytest.mark.parametrize(("pace", "commits"), [(Pace(0.0, 1, 3), [4, 4, 2]), (Pace(0.0, 1, 100), [10])])
+def test_a_commit_holds_about_as_much_as_the_ledger_wants(
+    journal: Path, store: MemoryStore, monkeypatch: pytest.MonkeyPatch, pace: Pace, commits: list[int]
+) -> None:
+    for slot in range(5):
+        Pen(journal, segment(slot=slot)).add(Ended(row(slot)))
+    monkeypatch.setattr(store, "pace", pace)
+    applied, seen = store.apply, list[int]()
+    monkeypatch.setattr(store, "apply", lambda batches: (found := applied(batches), seen.append(found.records))[0])
+    assert Book(journal, lambda: store).round() == sum(commits)
+    assert seen == commits
 
 
 def test_a_restart_of_the_book_goes_on_where_the_store_stands(journal: Path, store: MemoryStore) -> None:
