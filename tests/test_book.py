@@ -131,7 +131,7 @@ def test_a_dead_segment_is_read_to_its_end_before_its_successor(
 
 def test_rounds_are_apart_as_the_ledger_wants_them(journal: Path, store: MemoryStore, monkeypatch: pytest.MonkeyPatch) -> None:
     book = Book(journal, lambda: store)
-    assert [book._pause(applied, 0.15) for applied in (1, 499, 500)] == pytest.approx([0.05, 0.05, 0.0])
+    assert [book._pause(applied, 0.15) for applied in (1, EMBEDDED_PACE.much)] == pytest.approx([EMBEDDED_PACE.every_s - 0.15, 0.0])
     monkeypatch.setattr(store, "pace", Pace(5.0, 10_000, 10_000))
     assert [book._pause(applied, 0.15) for applied in (1, 9_999, 10_000)] == pytest.approx([4.85, 4.85, 0.0])
     assert (book._pause(0, 0.15), book._pause(None, 0.15)) == (module.POLL_S, module.RETRY_S)
