@@ -12,11 +12,11 @@ Not here: what wears in a lake and who tends it (`lake_upkeep.py`).
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import duckdb
 import pyarrow as pa
@@ -25,8 +25,18 @@ from gateway.errors import StartError
 from gateway.ledger_place import LakePlace
 from gateway.retention import Cutoffs
 from gateway.stores import Answer, Applied, Batch, Offset, Pace, Refused, StoreTrouble
-from gateway.stores.lake_connecting import CONFIG, CatalogueAway, attach, in_a_line, load_extensions, lock_down
+from gateway.stores.cursors import cursor_of, let_go
+from gateway.stores.lake_connecting import (
+    CONFIG,
+    CatalogueAway,
+    attach,
+    in_a_line,
+    in_conflict,
+    load_extensions,
+    lock_down,
+)
 from gateway.stores.lake_layout import Pattern, lay_out_own, lay_over, pattern, resolving
+from gateway.stores.lake_upkeep import Upkeep
 from gateway.stores.lake_writing import LakeWriter
 from gateway.stores.lending import Loan, Need, Shape
 from gateway.stores.reading import Reading
@@ -35,8 +45,13 @@ from gateway.trace.segments import Segment
 log = logging.getLogger(__name__)
 
 GATHER_S = 5.0
+LOOK_EVERY_S = 5.0
+"""How soon a lake that has gone is missed while there is nothing to write."""
 MUCH = 10_000
 """Records."""
+MOST_CONFLICTS = 5
+"""In a row: only who tends the lake changes what a book adds to, a few times in ten minutes."""
+_Told = TypeVar("_Told")
 
 
 class Lake:
@@ -54,11 +69,11 @@ class Lake:
         on_stuck: Callable[[], None] | None = None,
         cutoffs: Callable[[], Cutoffs] | None = None,
     ) -> None:
-        self._place, self._node, self._cutoffs = place, node, cutoffs
+        self._place, self._node, self._cutoffs = place, node, cutoffs or (lambda: Cutoffs(None, None))
         self._on_stuck = on_stuck or (lambda: log.critical("a query cannot be stopped"))
         self._writing = threading.Lock()
         self._offsets: Mapping[str, Offset] = {}
-        self._away = "it was not reached yet"
+        self._away, self._look_again_at = "it was not reached yet", 0.0
         self._session: _Session | None = None
         con = duckdb.connect(":memory:", config=CONFIG)
         try:
@@ -86,12 +101,12 @@ class Lake:
         return dict(self._offsets)
 
     def apply(self, batches: Sequence[Batch]) -> Applied:
-        with self._writing, self._writer() as writer:
-            return writer.commit(batches)
+        with self._writing:
+            return self._written(lambda writer: writer.commit(batches))
 
     def quarantine(self, segment: Segment, damage: str) -> None:
-        with self._writing, self._writer() as writer:
-            writer.quarantine(segment, damage)
+        with self._writing:
+            self._written(lambda writer: writer.quarantine(segment, damage))
 
     def query(self, sql: str, limit: int, params: Mapping[str, Any] | None = None) -> Answer:
         return self._reading().query(sql, limit, params)
@@ -113,16 +128,20 @@ class Lake:
         """Others may commit meanwhile: every table is read as it was at one snapshot. Raises Refused."""
         session = self._there()
         try:
-            ((snapshot,),) = session.con.cursor().execute("FROM lake.current_snapshot()").fetchall()
+            with cursor_of(session.con) as cursor:
+                ((snapshot,),) = cursor.execute("FROM lake.current_snapshot()").fetchall()
         except duckdb.Error as error:
             raise Refused("unavailable", f"the lake could not be read: {in_a_line(error)}; ask again in a moment") from error
         places = {table: f"({select})" for table, select in resolving(self._pattern, f"AT (VERSION => {snapshot})").items()}
         return Loan(session.con, self._pattern.shape, needs, places)
 
     def tend(self) -> None:
-        """Finds out whether the lake can be reached. Raises StoreTrouble."""
+        """Finds out whether the lake can be reached, and has it tended. Raises StoreTrouble."""
         with self._writing:
-            self._connected()
+            session = self._connected()
+            if time.monotonic() >= self._look_again_at:
+                self._look(session)
+            session.upkeep.begin()
 
     def close(self) -> None:
         with self._writing:
@@ -137,21 +156,34 @@ class Lake:
             raise Refused("unavailable", f"the ledger cannot be asked now: {self._away}; ask again when the lake can be reached")
         return session
 
-    @contextlib.contextmanager
-    def _writer(self) -> Iterator[LakeWriter]:
-        session = self._connected()
+    def _look(self, session: _Session) -> None:
         try:
-            yield session.writer
-        except (duckdb.Error, pa.ArrowException, ArithmeticError, TypeError) as error:
-            self._let_go(f"the lake could not take new rows: {in_a_line(error)}")
+            session.con.execute("FROM lake.current_snapshot()").fetchall()
+        except duckdb.Error as error:
+            self._let_go(f"the lake does not answer: {in_a_line(error)}")
             raise StoreTrouble(self._away) from error
-        self._offsets = dict(session.writer.offsets)
+        self._look_again_at = time.monotonic() + LOOK_EVERY_S
+
+    def _written(self, write: Callable[[LakeWriter], _Told]) -> _Told:
+        """Raises StoreTrouble."""
+        for left in range(MOST_CONFLICTS, -1, -1):
+            session = self._connected()
+            try:
+                told = write(session.writer)
+            except (duckdb.Error, pa.ArrowException, ArithmeticError, TypeError) as error:
+                if not (left and in_conflict(error) and session.begin_again()):
+                    self._let_go(f"the lake could not take new rows: {in_a_line(error)}")
+                    raise StoreTrouble(self._away) from error
+            else:
+                self._offsets = dict(session.writer.offsets)
+                return told
+        raise AssertionError("the last attempt returns or raises")
 
     def _connected(self) -> _Session:
         """The session there is, or a new one. Raises StoreTrouble."""
         if self._session is None:
             try:
-                self._session = _Session(self._place, self._node, self._on_stuck)
+                self._session = _Session(self._place, self._node, self._on_stuck, self._cutoffs)
             except (CatalogueAway, StartError, duckdb.Error) as error:
                 self._away = in_a_line(error)
                 raise StoreTrouble(f"{self._away}; rows stay in the journal until it can") from error
@@ -161,23 +193,39 @@ class Lake:
     def _let_go(self, why: str) -> None:
         session, self._session, self._away = self._session, None, why
         if session is not None:
-            with contextlib.suppress(duckdb.Error):
-                session.con.close()
+            session.upkeep.stop()
+            let_go(session.con)
 
 
 class _Session:
     """One connection, with what is only known while it lasts. Raises CatalogueAway, duckdb.Error, StartError."""
 
-    def __init__(self, place: LakePlace, node: str, on_stuck: Callable[[], None]) -> None:
+    def __init__(self, place: LakePlace, node: str, on_stuck: Callable[[], None], cutoffs: Callable[[], Cutoffs]) -> None:
         self.con = duckdb.connect(":memory:", config=CONFIG)
         try:
             load_extensions(self.con, place)
             found = _opened(self.con, place, node)
             self.reading = Reading(self.con, found.catalogue, on_stuck)
-            self.writer = LakeWriter(self.con, node, found)
+            self._writes_as = (node, found)
+            self.writer = LakeWriter(self.con, *self._writes_as)
+            self.upkeep = Upkeep(self.con, node, cutoffs)
         except BaseException:
-            self.con.close()
+            let_go(self.con)
             raise
+
+    def begin_again(self) -> bool:
+        """After a transaction that is known to have changed nothing; False where that cannot be."""
+        try:
+            self.con.execute("ROLLBACK")
+        except duckdb.TransactionException:  # the failed commit had ended it
+            log.debug("nothing to roll back")
+        except duckdb.Error:
+            return False
+        try:
+            self.writer = LakeWriter(self.con, *self._writes_as)
+        except duckdb.Error:
+            return False
+        return True
 
 
 def _opened(con: duckdb.DuckDBPyConnection, place: LakePlace, node: str) -> Pattern:

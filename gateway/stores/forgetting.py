@@ -23,12 +23,12 @@ SLICE = 20_000
 DEAD_SHARE, DEAD_LEAST = 0.2, 50_000
 DEAD_DAYS = 7
 
-_TIMES = {
+TIMES = {
     "exchanges_ended": "started_at", "calls": "decided_at", "rule_hits": "decided_at", "findings": "started_at",
     "approval_changes": "created_at", "feedback_told": "given_at", "content_reads_told": "read_at",
 }  # fmt: skip
 """Facts that go with decisions, and what their age is. That content was erased stays on record."""
-_TEXTS = {
+TEXTS = {
     "exchanges_ended": ("error_message", "input_preview", "output_preview"),
     "calls": ("arguments", "reason"),
     "rule_hits": ("message",),
@@ -41,14 +41,14 @@ _TEXTS = {
 def forget_facts(con: duckdb.DuckDBPyConnection, cutoffs: Cutoffs) -> bool:
     """One slice; whether there was anything."""
     if cutoffs.decisions_us is not None:
-        for table, at in _TIMES.items():
+        for table, at in TIMES.items():
             if _slice(con, "ledger", f"DELETE FROM ledger.{table}", table, f"{at} < make_timestamp({cutoffs.decisions_us})"):
                 return True
     if cutoffs.bodies_us is not None:
-        for table, texts in _TEXTS.items():
+        for table, texts in TEXTS.items():
             blank = ", ".join(f"{each} = CASE WHEN {each} IS NOT NULL THEN '' END" for each in texts)
             told = " OR ".join(f"{each} <> ''" for each in texts)
-            old = f"{_TIMES[table]} < make_timestamp({cutoffs.bodies_us}) AND ({told})"
+            old = f"{TIMES[table]} < make_timestamp({cutoffs.bodies_us}) AND ({told})"
             if _slice(con, "ledger", f"UPDATE ledger.{table} SET {blank}", table, old):
                 return True
     return False
@@ -71,7 +71,7 @@ def _slice(con: duckdb.DuckDBPyConnection, catalogue: str, change: str, table: s
 
 def worn(con: duckdb.DuckDBPyConnection, catalogue: str) -> bool:
     """Whether the file should be written anew."""
-    tables = CONTENT if catalogue != "ledger" else _TIMES
+    tables = CONTENT if catalogue != "ledger" else TIMES
     rows = " + ".join(f"(SELECT count(*) FROM {catalogue}.{table})" for table in tables)
     much = f"sum(dead) > greatest({DEAD_LEAST}, {DEAD_SHARE} * ({rows}))"
     due = f"count(*) > 0 AND (min(since) < now()::TIMESTAMP - to_days({DEAD_DAYS}) OR {much})"

@@ -24,6 +24,7 @@ import duckdb
 from gateway.errors import StartError
 from gateway.ledger_place import LakePlace
 from gateway.stores.catalogue import PLAIN
+from gateway.stores.cursors import cursor_of
 from gateway.stores.inserting import as_list
 from gateway.stores.lake_layout import Pattern, bring_up_to_date, lake_tables
 
@@ -70,12 +71,11 @@ def attach(con: duckdb.DuckDBPyConnection, place: LakePlace, node: str, found: P
     try:
         _attach_sessions(con, place, node)
         _fence(con, node)
-        alone = con.cursor()
-        alone.execute("BEGIN TRANSACTION")
-        ask_postgres(alone, f"SELECT pg_advisory_xact_lock({MAKING})::text AS got")
-        _attach_lake(con, place, node)
-        bring_up_to_date(con, lake_tables(found))
-        alone.execute("COMMIT")
+        with cursor_of(con) as alone:
+            alone.execute("BEGIN TRANSACTION")
+            ask_postgres(alone, f"SELECT pg_advisory_xact_lock({MAKING})::text AS got")
+            _attach_lake(con, place, node)
+            bring_up_to_date(con, lake_tables(found))
     except duckdb.Error as error:
         if "does not match existing data path" in str(error):
             there = re.search(r'in the catalog "([^"]*)"', str(error))
@@ -98,6 +98,11 @@ def ask_postgres(con: duckdb.DuckDBPyConnection, sql: str) -> list[tuple[Any, ..
 def in_a_line(error: Exception) -> str:
     """What DuckDB says, without the SQL it says it about."""
     return " ".join(str(error).partition("\nLINE ")[0].split()).replace(f" {_PATIENCE}", "")
+
+
+def in_conflict(error: Exception) -> bool:
+    """Whether a commit was refused because of another: nothing of it was made."""
+    return isinstance(error, duckdb.TransactionException) and "Transaction conflict" in str(error)
 
 
 def _attach_sessions(con: duckdb.DuckDBPyConnection, place: LakePlace, node: str) -> None:

@@ -28,6 +28,8 @@ from gateway.stores.sums import SUMS
 
 Types = Mapping[str, str]
 OPENED, INTERRUPTED, OFFSETS = "exchanges_opened", "exchanges_interrupted", "journal_offsets"
+UPKEEP = "upkeep"
+"""When the lake was tended, and by which book."""
 NODE = "node"
 OF_ONE_NODE = frozenset({OPENED, OFFSETS, "boots"})
 """Tables whose rows say which book wrote them: it must find its own again."""
@@ -58,7 +60,7 @@ def lake_tables(found: Pattern) -> dict[str, dict[str, str]]:
     """Table of the lake → column → type."""
     facts = {name: dict(found.shape.tables[name]) for name in (*COLUMNS, *CONTENT, OFFSETS, *(each.table for each in SUMS.values()))}
     exchanges = facts.pop("exchanges_open")
-    tables = facts | {OPENED: exchanges, INTERRUPTED: exchanges}
+    tables = facts | {OPENED: exchanges, INTERRUPTED: exchanges, UPKEEP: {NODE: "VARCHAR", "ended_at": "TIMESTAMP"}}
     return {name: ({NODE: "VARCHAR"} if name in OF_ONE_NODE else {}) | columns for name, columns in sorted(tables.items())}
 
 

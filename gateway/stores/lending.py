@@ -17,6 +17,7 @@ from msgspec import Struct
 
 from gateway.stores import Refused
 from gateway.stores.bodies import CONTENT
+from gateway.stores.cursors import let_go
 
 BATCH_ROWS = 8192
 MOST_NEEDS = 32
@@ -106,8 +107,7 @@ class Loan:
 
     def close(self) -> None:
         for cursor in self._cursors.values():
-            with contextlib.suppress(duckdb.Error):
-                cursor.close()
+            let_go(cursor)
 
 
 def read_shape(con: duckdb.DuckDBPyConnection) -> Shape:

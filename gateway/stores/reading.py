@@ -17,6 +17,7 @@ import msgspec
 
 from gateway.stores import Answer, Refused, sql_guard
 from gateway.stores.answers import arrow_stream, collect
+from gateway.stores.cursors import let_go
 from gateway.stores.refusals import QUERY_SECONDS, as_refusal, pointed
 from gateway.stores.sql_guard import Catalogue
 
@@ -48,8 +49,7 @@ class Reading:
             raise as_refusal(error) from error
         finally:
             watch.stop()
-            with contextlib.suppress(duckdb.Error):
-                cursor.close()
+            let_go(cursor)
         return Answer(columns, types, rows, truncated, round((time.monotonic() - started) * 1000, 3))
 
     def fetch(self, sql: str, params: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -69,8 +69,7 @@ class Reading:
             raise _unreadable(error) from error
         finally:
             watch.stop()
-            with contextlib.suppress(duckdb.Error):
-                cursor.close()
+            let_go(cursor)
 
     def arrow(self, sql: str, params: Mapping[str, Any]) -> Iterator[bytes]:
         """As `fetch`, as an Arrow stream. Its end may be far away: nothing interrupts it but who reads no further."""
@@ -85,8 +84,7 @@ class Reading:
         except duckdb.Error as error:
             raise _unreadable(error) from error
         finally:
-            with contextlib.suppress(duckdb.Error):
-                cursor.close()
+            let_go(cursor)
 
     def _judge(self, cursor: duckdb.DuckDBPyConnection, sql: str) -> None:
         found = cursor.execute("SELECT json_serialize_sql(?::VARCHAR)", [sql]).fetchall()

@@ -36,11 +36,11 @@ class Sum(Struct, frozen=True):
         spans = [f"{aggregate}({value}) AS {name}" for name, aggregate, value in (each.split(": ") for each in self.spans)]
         return f"SELECT {', '.join([*(f'{value} AS {name}' for name, _, value in keys), *counts, *spans])} FROM {source} GROUP BY ALL"
 
-    def compacted(self) -> str:
+    def compacted(self, catalogue: str = "ledger") -> str:
         keys = [key.partition(": ")[0] for key in self.keys]
         counts = [f"sum({name})::{'DECIMAL(38,9)' if name == 'cost' else 'BIGINT'} AS {name}" for name, _, _ in map(_parts, self.counts)]
         spans = [f"{_AGAIN[aggregate]}({name}) AS {name}" for name, aggregate, _ in (each.split(": ") for each in self.spans)]
-        return f"SELECT {', '.join([*keys, *counts, *spans])} FROM ledger.{self.table} GROUP BY ALL"
+        return f"SELECT {', '.join([*keys, *counts, *spans])} FROM {catalogue}.{self.table} GROUP BY ALL"
 
 
 def _parts(text: str) -> tuple[str, str, str]:

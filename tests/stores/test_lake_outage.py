@@ -62,6 +62,23 @@ def test_a_book_reads_on_when_its_catalogue_is_back_and_loses_and_doubles_nothin
     assert outage.PASSWORD not in caplog.text + "".join(map(str, lake_place))
 
 
+def test_who_reads_when_the_catalogue_goes_away_is_refused_and_the_process_lives(outage: Any, lake_place: LakePlace, make: Any) -> None:
+    segment = make.segment()
+    lake = Lake(lake_place, "1" * 32)
+    lake.apply([make.batch(segment, [make.booted(segment), *(make.ended(number) for number in range(20))])])
+    begun, lent = lake.arrow("SELECT * FROM exchanges", {}), lake.loan([Need("calls", ["id"], [[]]), Need("exchanges_ended", ["id"], [[]])])
+    next(begun)
+    lent.rows("exchanges_ended").read_next_batch()
+    outage.stop()
+    lent.close()
+    begun.close()
+    with pytest.raises(Refused, match="could not be read"):
+        lake.fetch("SELECT * FROM exchanges", {})
+    with pytest.raises(StoreTrouble, match="does not answer"):
+        lake.tend()
+    lake.close()
+
+
 def test_a_book_that_starts_without_its_catalogue_waits_for_it(outage: Any, lake_place: LakePlace, make: Any) -> None:
     segment = make.segment()
     batch = make.batch(segment, [make.booted(segment), make.ended(1)])
