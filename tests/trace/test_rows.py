@@ -339,7 +339,8 @@ def test_what_a_rule_said_of_a_text_is_a_row_without_the_text():
 def test_hands_are_kept_ready_within_a_bound_and_each_tenant_and_mode_has_its_own(monkeypatch):
     monkeypatch.setattr("gateway.trace.rows.MOST_HANDS", 2)
     writer, callers = scribe(), [Caller(name) for name in ("a", "b", "c")]
-    first = {(caller.agent, mode): writer.hand(mode, caller).address(b"x") for caller in callers for mode in ("full", "redacted", "metadata")}
+    ways = [(caller, mode) for caller in callers for mode in ("full", "redacted", "metadata")]
+    first = {(caller.agent, mode): writer.hand(mode, caller).address(b"x") for caller, mode in ways}
     assert len(set(first.values())) == len(first)
     assert len(writer._hands) <= 2
     assert first == {(agent, mode): writer.hand(mode, Caller(agent)).address(b"x") for agent, mode in first}
