@@ -4,7 +4,9 @@ uvicorn accepts, counts and shuts down; what it does on a connection is not used
 number or size, merges trailers into the headers that were already judged, takes framing and addressing that other servers on the way may
 read differently, answers 400 into the middle of an answer under way, and starts a task and four timers where none is needed. This protocol
 has a header deadline, bounds, a cap on connections, deaf ears for trailers, an end for bodies that nobody reads any more, one reading of
-each head (`_unclear`), and at most one answer per request (`_refuse`). httptools (llhttp) parses, as under uvicorn's own.
+each head (`_unclear`), and at most one answer per request (`_refuse`). httptools (llhttp) parses, as under uvicorn's own, and with all that
+it costs what that costs: 21 µs of Python per request (32 when uvicorn's own was checked from outside), some 45 with the system calls
+(`python -m tests.bench.layers`).
 Body and write time-outs are the application's (`app.py`), which can answer in the caller's dialect.
 """
 
