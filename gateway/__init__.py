@@ -28,6 +28,7 @@ The way of a request (`pipeline.relay` is this table):
     upstream           upstream            route, connect, stream
     decode the answer  dialects            event by event
     hold and judge     holdback, judge     each call whole; policy and validators; released or replaced
+                       metering, state     what limits have counted, where that is across a network
     look at words      screening           what the answer says: rules at `output` replace words or end it
     ask a person       approvals, waiting  `ask`: the answer is held, the decision found or pending
     steer              steering            a denial may have the model asked again, while nothing has left

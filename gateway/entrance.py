@@ -8,13 +8,14 @@ from gateway import identify
 from gateway.config import host_name, is_loopback
 from gateway.errors import GatewayError
 from gateway.state import KeyRecord
+from gateway.state.asking import at_once
 from gateway.visit import Gateway
 
 
-def admitted(gateway: Gateway, headers: Sequence[tuple[str, str]], query: str, provider: str) -> KeyRecord | None:
+async def admitted(gateway: Gateway, headers: Sequence[tuple[str, str]], query: str, provider: str) -> KeyRecord | None:
     """The key that is presented; None for a caller without one, where none is needed. Raises GatewayError."""
     token = identify.presented_key(headers, query, provider)
-    record = gateway.keys.find(token, gateway.clock.now_us()) if token else None
+    record = await _found(gateway, token) if token else None
     required = gateway.keys_required
     if record is None and token and (required or token.startswith("th_")):
         raise GatewayError(
@@ -31,6 +32,12 @@ def admitted(gateway: Gateway, headers: Sequence[tuple[str, str]], query: str, p
     if record is None:
         _refuse_web_pages(dict(headers))
     return record
+
+
+async def _found(gateway: Gateway, token: str) -> KeyRecord | None:
+    keys, now = gateway.keys, gateway.clock.now_us()
+    ask = at_once if gateway.ask is at_once or keys.at_hand(token, now) else gateway.ask
+    return await ask(keys.find, token, now)
 
 
 def _refuse_web_pages(headers: Mapping[str, str]) -> None:

@@ -2,6 +2,7 @@
 
 1. `append` returns when its records are durable under the mode, or raises `JournalUnavailable`; there is no third outcome.
    `commit`: written and fdatasync'ed. A thread takes everything queued, writes it at once, syncs once, then wakes all who wait.
+   Whoever appends alone is synced at once; while several do, a group gathers for up to `GATHER_S`.
    `interval`: written to the file (survives kill -9, not a power cut); the thread syncs every 200 ms.
 2. Records lie in the file in the order of the append calls. A record that was not acknowledged is not in the file, as far as the disk
    lets us take it back: after a short write the file is cut to its last acknowledged length.
@@ -38,6 +39,9 @@ from gateway.trace.segments import Segment
 Durability = Literal["commit", "interval"]
 
 SYNC_EVERY_S = 0.2
+GATHER_S = 0.004
+"""While several appends come at a time, a group is begun no sooner after the one before it. A sync costs some 80 µs of CPU whatever it
+syncs, and each time the thread runs the event loop has to stop; whoever appends alone waits for the disk and for nothing else."""
 SIZE_CHECK_EVERY_S = 1.0
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 
@@ -129,7 +133,7 @@ class Journal:
         self._queued_bytes = 0
         self._checked_at = -SIZE_CHECK_EVERY_S
         self._total = 0
-        self._closing = False
+        self._closing = self._idle = False
         self._changed = threading.Condition()
         self._files = threading.Lock()
         self._thread: threading.Thread | None = None
@@ -192,7 +196,9 @@ class Journal:
         with self._changed:
             self._queue.append(waiter)
             self._queued_bytes += size
-            self._changed.notify()
+            if self._idle:
+                self._idle = False
+                self._changed.notify()
         self._run_thread(self._commit_groups)
         await waiter.future
 
@@ -207,13 +213,19 @@ class Journal:
                 while not self._queue:
                     if self._closing:
                         return
+                    self._idle = True
                     self._changed.wait()
+                self._idle = False
                 group = list(self._queue)
                 self._queue.clear()
+            began = time.monotonic()
             problem = self._commit(group)
             with self._changed:
                 self._queued_bytes -= sum(waiter.size for waiter in group)
+                several = len(group) > 1 or bool(self._queue)
             _wake(group, problem)
+            if several and not self._closing:
+                time.sleep(max(0.0, GATHER_S - (time.monotonic() - began)))
 
     def _commit(self, group: Sequence[_Waiter]) -> str | None:
         try:

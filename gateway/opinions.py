@@ -26,7 +26,7 @@ async def feedback(gateway: Gateway, request: Request) -> Response:
     try:
         _refuse_while_draining(gateway)
         headers = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in request.scope["headers"]]
-        record = await gateway.ask(admitted, gateway, headers, request.scope["query_string"].decode("latin-1"), "")
+        record = await admitted(gateway, headers, request.scope["query_string"].decode("latin-1"), "")
         who = {"agent": "anonymous"} if record is None else _who(record.agent, record.team, record.user, record.id)
         body = await _body(gateway, request)
         return await _handed_on(gateway, b'{"feedback":' + body + b"," + msgspec.json.encode(who)[1:])

@@ -112,7 +112,7 @@ async def _identify(visit: Visit) -> None:
         raise GatewayError(
             "unavailable", "shutting_down", "This gateway is shutting down. Try again shortly.", retry_after=1
         )
-    record = await gateway.ask(admitted, gateway, incoming.headers, incoming.query, incoming.dialect.PROVIDER)
+    record = await admitted(gateway, incoming.headers, incoming.query, incoming.dialect.PROVIDER)
     client = x.caller.client
     if record is None:
         x.caller = Caller(agent="anonymous", client=client)

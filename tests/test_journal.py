@@ -7,6 +7,7 @@ import errno
 import itertools
 import os
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -410,3 +411,39 @@ def test_what_is_written_between_two_looks_at_the_folder_counts_for_the_cap(tmp_
     assert 0 < accepted < 20
     assert sum(path.stat().st_size for path in tmp_path.glob("*.log")) < 4000 + 1000
     assert len(notes(tmp_path)) == accepted
+
+
+def test_whoever_appends_alone_waits_for_nothing_but_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "GATHER_S", 60.0)
+
+    async def write() -> None:
+        journal = open_journal(tmp_path)
+        async with asyncio.timeout(30):
+            for n in range(20):
+                await journal.append(note(n))
+        await journal.close()
+
+    asyncio.run(write())
+    assert notes(tmp_path) == [str(n) for n in range(20)]
+
+
+def test_while_several_append_at_a_time_groups_are_gathered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "GATHER_S", 0.25)
+    synced: list[float] = []
+    sync = os.fdatasync
+    monkeypatch.setattr(os, "fdatasync", lambda fd: (synced.append(time.monotonic()), sync(fd))[1])
+
+    async def write() -> None:
+        journal = open_journal(tmp_path)
+        waiting = [asyncio.create_task(journal.append(note(name))) for name in "ab"]
+        for n in range(5):
+            await asyncio.sleep(0.01)
+            waiting.append(asyncio.create_task(journal.append(note(n))))
+        await asyncio.gather(*waiting)
+        await journal.close()
+
+    asyncio.run(write())
+    groups = synced[1:]
+    assert len(groups) <= 4  # of seven appends
+    assert groups[-1] - groups[0] >= 0.2
+    assert notes(tmp_path) == ["a", "b", *map(str, range(5))]

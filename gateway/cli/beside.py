@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 from gateway.config import DEFAULT_FILE, Settings, read
+from gateway.errors import StartError
 from gateway.supervisor import load_dotenv, settings_file
 
 
@@ -18,4 +19,9 @@ def settings_beside(data: str | None) -> Settings:
     ran = settings_file(found.data_path)
     if file is not None or os.environ.get("TOLLHOUSE_STATE") or not ran.is_file():
         return found
-    return found.model_copy(update={"state": Settings.model_validate_json(ran.read_bytes()).state})
+    try:
+        state = Settings.model_validate_json(ran.read_bytes()).state
+    except ValueError as error:
+        message = f"{ran} is of another version of tollhouse, so nobody can tell where the state is; start the gateway once with this one"
+        raise StartError(message) from error
+    return found.model_copy(update={"state": state})

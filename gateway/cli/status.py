@@ -87,6 +87,9 @@ def _show(where: dict[str, Any], report: dict[str, Any]) -> None:
             typer.echo(f"NOTE: {number} {words}", err=True)
     for warning in book.get("warnings") or ():
         typer.echo(f"NOTE: {warning}", err=True)
+    state = worker.get("state") or {}
+    if state and not state.get("healthy"):
+        typer.echo(f"STATE: {state.get('problem')}; requests are answered 503 until it can be asked again", err=True)
     journal = worker.get("journal") or {}
     if journal and not journal.get("healthy"):
         typer.echo(

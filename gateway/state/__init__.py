@@ -43,6 +43,9 @@ class Keys(Protocol):
     def find(self, token: str, now_us: int) -> KeyRecord | None:
         """The active key this token proves, or None: unknown, expired and revoked look the same."""
 
+    def at_hand(self, token: str, now_us: int) -> bool:
+        """Whether `find` answers without asking the store."""
+
     def any_created(self) -> bool:
         """Whether a key was ever made here, revoked ones included."""
 

@@ -51,12 +51,17 @@ class HeldKeys:
         _, stored, record = found
         return record if hmac.compare_digest(stored, presented) and record.active(now_us) else None
 
+    def at_hand(self, token: str, now_us: int) -> bool:
+        """What is no key at all is known to be none."""
+        parts = split_key(token)
+        return parts is None or self._fresh(parts[0], now_us) is not None
+
     def forget(self, key_id: str) -> None:
         self._held.pop(key_id, None)
 
     def _found(self, key_id: str, now_us: int) -> tuple[int, bytes, KeyRecord] | None:
-        held = self._held.get(key_id)
-        if held is not None and 0 <= now_us - held[0] < CACHE_US:
+        held = self._fresh(key_id, now_us)
+        if held is not None:
             return held
         read = self._read(key_id)
         if read is None:
@@ -65,3 +70,7 @@ class HeldKeys:
             self._held.clear()
         found = self._held[key_id] = (now_us, *read)
         return found
+
+    def _fresh(self, key_id: str, now_us: int) -> tuple[int, bytes, KeyRecord] | None:
+        held = self._held.get(key_id)
+        return held if held is not None and 0 <= now_us - held[0] < CACHE_US else None

@@ -40,6 +40,9 @@ class RedisKeys:
     def find(self, token: str, now_us: int) -> KeyRecord | None:
         return self._held.find(token, now_us)
 
+    def at_hand(self, token: str, now_us: int) -> bool:
+        return self._held.at_hand(token, now_us)
+
     def any_created(self) -> bool:
         if not self._created:
             with self._line.asking(_OTHERWISE) as redis:
@@ -86,7 +89,7 @@ class RedisKeys:
         self._line.close()
 
     def _read(self, key_id: str) -> tuple[bytes, KeyRecord] | None:
-        with self._line.asking(_OTHERWISE) as redis, redis.pipeline() as both:
+        with self._line.asking(_OTHERWISE) as redis, redis.pipeline(transaction=False) as both:
             both.hget(self._keys, key_id)
             both.hget(self._revoked, key_id)
             kept, revoked = both.execute()

@@ -80,16 +80,21 @@ class Line:
                 log.warning("%s answers again", self.place)
         except (redis.ConnectionError, redis.TimeoutError) as error:
             self._silent_until = time.monotonic() + PAUSE_S
-            if not self._told:
-                self._told = True
-                log.error("%s cannot be used: %s", self.place, error)  # noqa: TRY400 - no traceback wanted
+            self._tell(error)
             raise _unavailable(otherwise) from error
         except redis.ReadOnlyError as error:  # another server has taken over: its name is looked up anew
             self.redis.connection_pool.disconnect()
+            self._tell(error)
             raise _unavailable(otherwise) from error
         except redis.RedisError as error:
-            log.error("%s refuses: %s", self.place, error)  # noqa: TRY400 - no traceback wanted
+            self._tell(error)
             raise _unavailable(otherwise) from error
+
+    def _tell(self, error: Exception) -> None:
+        """Once, until it can be used again."""
+        if not self._told:
+            self._told = True
+            log.error("%s cannot be used: %s", self.place, error)
 
     def problem(self) -> str | None:
         """Why the server cannot be used now; None when it can."""

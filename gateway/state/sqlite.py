@@ -60,6 +60,9 @@ class SqliteKeys:
     def find(self, token: str, now_us: int) -> KeyRecord | None:
         return self._held.find(token, now_us)
 
+    def at_hand(self, token: str, now_us: int) -> bool:
+        return self._held.at_hand(token, now_us)
+
     def any_created(self) -> bool:
         if not self._created:
             self._created = self._one("SELECT 1 FROM keys LIMIT 1") is not None

@@ -1,10 +1,10 @@
 """What the journal costs: records a second at group commit, and how long a journal takes to be proven.
 
-    python tests/bench/journal.py [--json] [--seconds 3] [--writers 128] [--records 1000000] [--data DIR]
+    python tests/bench/journal.py [--json] [--seconds 3] [--times 3] [--writers 128] [--records 1000000] [--data DIR]
 
 Writers await each append before they make the next record, as requests do. The journal that is proven is written by four workers,
-signed by a book's notary, and checked as `tollhouse verify` does. Wants: 15,000 records/s in `commit`, 1,000,000 records in 10 s; exit
-code 1 when it is not so. CPU time is given beside, which other programmes on the machine hardly lengthen.
+signed by a book's notary, and checked as `tollhouse verify` does. Everything is done `--times` times and the best counts; exit code 1 when
+it misses what is wanted. CPU time is given beside, which other programs on the machine hardly lengthen.
 """
 
 from __future__ import annotations
@@ -22,6 +22,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from verdicts import Goal, Verdict, machine, summary, table
+
 from gateway.clock import now_us, uuid7
 from gateway.config import Heads
 from gateway.heads_log import signing_key
@@ -33,7 +35,8 @@ from gateway.stores.intake import segments
 from gateway.trace import frames
 from gateway.trace.record import Booted, CallRow, Decided, Ended, ExchangeRow, MessageRow, Opened, Record
 
-WANTED = {"commit": 15_000, "verify_s": 10.0}
+COMMITTED = Goal("records on the disk, in groups", 15_000, "per second", at_least=True)
+PROVEN = Goal("proof of a million records", 10, "s")
 SLOTS = 4
 
 
@@ -96,17 +99,26 @@ def sign(data: Path) -> None:
 def measured(data: Path, given: argparse.Namespace) -> Iterator[tuple[str, dict[str, Any]]]:
     modes: tuple[Durability, ...] = ("commit", "interval")
     for durability in modes:
-        folder = data / durability
-        yield durability, asyncio.run(rate(folder, durability, given.writers, given.seconds))
-        shutil.rmtree(folder)
+        found = [written(data / durability, durability, given) for _ in range(given.times)]
+        yield durability, max(found, key=lambda each: each["records_per_s"])
     if given.records:
         asyncio.run(fill(data / "journal", given.records))
         sign(data)
-        began, worked = time.monotonic(), cpu_s()
-        report = prove(data, signing_key(data).public_key(), None)
-        took, work = time.monotonic() - began, cpu_s() - worked
-        found = {"state": report.state, "records": report.records, "bytes": report.bytes}
-        yield "verify", {**found, "seconds": round(took, 2), "cpu_seconds": round(work, 2)}
+        yield "verify", min((proven(data) for _ in range(given.times)), key=lambda each: each["seconds"])
+
+
+def written(folder: Path, durability: Durability, given: argparse.Namespace) -> dict[str, float]:
+    found = asyncio.run(rate(folder, durability, given.writers, given.seconds))
+    shutil.rmtree(folder)
+    return found
+
+
+def proven(data: Path) -> dict[str, Any]:
+    began, worked = time.monotonic(), cpu_s()
+    report = prove(data, signing_key(data).public_key(), None)
+    took, work = time.monotonic() - began, cpu_s() - worked
+    found = {"state": report.state, "records": report.records, "bytes": report.bytes}
+    return {**found, "seconds": round(took, 2), "cpu_seconds": round(work, 2)}
 
 
 def cpu_s() -> float:
@@ -115,25 +127,38 @@ def cpu_s() -> float:
     return times.user + times.system + times.children_user + times.children_system
 
 
+def verdicts(found: dict[str, Any]) -> Iterator[Verdict]:
+    committed = found["commit"]
+    waits = f"half wait {committed['p50_ms']} ms at most, 99 % {committed['p99_ms']} ms"
+    beside = f"{committed['cpu_us_per_record']} µs of CPU each; {waits}"
+    yield Verdict(COMMITTED, committed["records_per_s"], beside)
+    if verify := found.get("verify"):
+        a_million = verify["seconds"] * 1_000_000 / verify["records"]
+        beside = f"{verify['records']:,} records, {verify['bytes'] / 1e6:,.0f} MB, {verify['state']}, {verify['cpu_seconds']} s of CPU"
+        yield Verdict(PROVEN, round(a_million, 2), beside)
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description="records a second at group commit, and the time to prove a journal")
     parser.add_argument("--json", action="store_true", help="one JSON object instead of lines")
     parser.add_argument("--seconds", type=float, default=3.0, help="of writing per mode")
+    parser.add_argument("--times", type=int, default=3, help="each is measured; the best counts")
     parser.add_argument("--writers", type=int, default=128, help="that wait at once")
     parser.add_argument("--records", type=int, default=1_000_000, help="of the journal that is proven; 0 = none")
     parser.add_argument("--data", type=Path, help="folder on the disk that is to be measured; emptied afterwards")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory(dir=given.data) as folder:
+        before = machine()
         found = dict(measured(Path(folder), given))
-    found["cores"] = {"count": os.cpu_count() or 1}
+    found["machine"] = {"before": before, "after": machine()}
+    judged = list(verdicts(found))
     if given.json:
         print(json.dumps(found))
     else:
         for name, figures in found.items():
             print(name, *(f"{key}={value}" for key, value in figures.items()))
-    slow = found["commit"]["records_per_s"] < WANTED["commit"]
-    slow = slow or found.get("verify", {}).get("seconds", 0.0) > WANTED["verify_s"]
-    return int(slow)
+        print("", table(judged), "", summary(judged), sep="\n")
+    return int(not all(each.holds for each in judged))
 
 
 if __name__ == "__main__":

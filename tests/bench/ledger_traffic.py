@@ -1,8 +1,8 @@
 """Made-up traffic in a real journal: `python tests/bench/ledger_traffic.py FOLDER …`, told over stdin how many exchanges to add.
 
 Conversations of forty turns over some hours, up to a hundred at a time; every request resends the whole conversation. Texts are cut from
-Python's own library, so that they compress as what agents read and write does. Rows come from the gateway's own Scribe, files from its
-own Journal.
+Python's own library, so that they compress as what agents read and write does. Some calls are withheld, some asked about, some providers
+fail, so that every saved query finds something. Rows come from the gateway's own Scribe, files from its own Journal.
 """
 
 from __future__ import annotations
@@ -19,10 +19,21 @@ from pathlib import Path
 
 import msgspec
 
-from gateway.exchange import Answer, Call, Caller, Exchange, Message, Request, RuleHit, Tool, Usage, Verdict
+from gateway.exchange import Answer, Call, Caller, Exchange, Finding, Message, Request, RuleHit, Tool, Usage, Verdict
 from gateway.journal import Journal
 from gateway.prompt.fingerprint import fingerprint
-from gateway.trace.record import Booted, Decided, Ended, Opened, Record
+from gateway.trace.record import (
+    ApprovalChanged,
+    ApprovalRow,
+    Booted,
+    Decided,
+    Ended,
+    Opened,
+    PolicyLoaded,
+    PolicyRow,
+    Record,
+    RuleRow,
+)
 from gateway.trace.redact import Redactor
 from gateway.trace.rows import Links, Priced, Scribe
 
@@ -119,6 +130,19 @@ class Traffic:
         self.made = 0
         self.raw_bytes = 0
 
+    def policies(self) -> list[Record]:
+        """The versions that judge: one rule for each tool, one in shadow, one that never speaks."""
+        rules = [RuleRow("house", f"rule-{n}", "guard", "deny", "enforce", (name,), name, False, "house.yaml", 20 + n)
+                 for n, name in enumerate(TOOLS[:-2])]  # fmt: skip
+        rules.append(RuleRow("house", "trial", "guard", "deny", "shadow", ("*",), ".*", True, "house.yaml", 90))
+        rules.append(RuleRow("house", "never", "guard", "deny", "enforce", ("burn",), "burn", False, "house.yaml", 91))
+        return [PolicyLoaded(PolicyRow(f"{n:064x}", int(self._at) + n, files=(("house.yaml", "policy: 1"),), rules=tuple(rules)))
+                for n in range(3)]  # fmt: skip
+
+    def begin_anew(self) -> None:
+        """As a worker does with each segment: its bodies are in it, whatever was written before."""
+        self._scribe.seen.begin_anew()
+
     def exchanges(self, count: int) -> Iterator[list[Record]]:
         for _ in range(count):
             number = self._rng.randrange(len(self._talks))
@@ -140,11 +164,36 @@ class Traffic:
         prompt = self._scribe.prompt(x, print_, at)
         row = self._scribe.exchange(x, provider=talk.provider, durability="commit", priced=Priced(), links=Links(addresses))
         opened = Opened(row, messages, prompt)
+        if self.made % 100 == 99:
+            return [opened, self._failed(x, addresses)]
         call, verdict = talk.call()
         x.calls.append((call, verdict))
         key = f"dec_{rng.getrandbits(64):016x}"
         decided = Decided(self._scribe.call(x, call, verdict, decision=key, decided_us=at + 900_000, judged_us=90))
-        return [opened, decided, self._ended(x, addresses, rng)]
+        asked = self._asked(decided) if self.made % 50 == 0 else []
+        return [opened, decided, *asked, self._ended(x, addresses, rng)]
+
+    def _asked(self, decided: Decided) -> list[Record]:
+        """A person is asked; one in five times nobody has answered yet."""
+        call, rng = decided.call, self._rng
+        at, key = call.decided_us, f"apr_{rng.getrandbits(64):016x}"
+        row = ApprovalRow(key, 1, "pending", at, at + 2 * SPAN_US, call.agent, exchange_id=call.exchange_id, decision_id=call.id,
+                          tool=call.name, arguments=call.arguments, policy="house", rule=f"rule-{rng.randrange(9)}")  # fmt: skip
+        if self.made % 250 == 0:
+            return [ApprovalChanged(row)]
+        said = rng.choice(("approved", "denied", "expired"))
+        after = at + rng.randrange(5_000_000, 1_800_000_000)
+        answered = msgspec.structs.replace(row, change=2, state=said, decided_by=f"person-{rng.randrange(5)}", decided_us=after)
+        return [ApprovalChanged(row), ApprovalChanged(answered)]
+
+    def _failed(self, x: Exchange, addresses: tuple[str, ...]) -> Ended:
+        assert x.request is not None
+        x.answer = Answer(None, x.request.model)
+        x.state, x.status, x.upstream_status, x.error_code = "upstream_error", 503, 503, "overloaded"
+        x.error_message, x.unevaluated = "the provider is overloaded", ["answer:error"]
+        x.duration_us = 400_000
+        row = self._scribe.exchange(x, provider=x.upstream or "", durability="commit", priced=Priced(), links=Links(addresses))
+        return Ended(row, findings=(Finding("strict_json", "dup_key", "warn", "$.error", "a key stands twice"),))
 
     def _ended(self, x: Exchange, addresses: tuple[str, ...], rng: random.Random) -> Ended:
         assert x.request is not None
@@ -180,8 +229,14 @@ class Traffic:
 async def write(folder: Path, total: int, turn_bytes: int, now_us: int) -> None:
     """Answers each number on stdin with what there is then: exchanges, and bytes of their requests."""
     run, boot = uuid.UUID(int=1).hex, uuid.uuid4().hex
-    journal = Journal(folder, run=run, slot=0, boot=boot, durability="interval", first=lambda: Booted(run, 0, boot, now_us, "bench"))
     traffic = Traffic(total, turn_bytes, now_us)
+
+    def first() -> Record:
+        traffic.begin_anew()
+        return Booted(run, 0, boot, now_us, "bench")
+
+    journal = Journal(folder, run=run, slot=0, boot=boot, durability="interval", first=first)
+    await journal.append(*traffic.policies())
     with contextlib.suppress(EOFError):
         while True:
             for records in traffic.exchanges(int(input())):

@@ -31,6 +31,7 @@ limits:
 """
 TOOLS = [{"type": "function", "function": {"name": "pay", "parameters": {"type": "object"}}}]
 WORD = "made-up-word-for-tests"
+SERVER = ("--requirepass", WORD, "--appendonly", "yes", "--appendfsync", "always")
 ASKED = "please pay the plumber"
 
 
@@ -58,7 +59,7 @@ def delivered(answer: httpx.Response) -> bool:
 @pytest.fixture(scope="module")
 def server(tmp_path_factory, redis_servers):
     """One that wants a password and writes to its disk."""
-    made = redis_servers(tmp_path_factory.mktemp("redis"), "--requirepass", WORD, "--appendonly", "yes")
+    made = redis_servers(tmp_path_factory.mktemp("redis"), *SERVER)
     yield made
     made.kill()
 
@@ -131,7 +132,7 @@ def test_what_is_erased_at_one_machine_is_unreadable_at_the_other(pair):
     mine = [pair.ask(at, key).headers["x-gateway-trace-id"] for at in (0, 1)]
     for gateway, name in zip(pair.both, mine, strict=True):
         gateway.awaited(f"SELECT 1 FROM exchanges WHERE id = '{name}' AND state <> 'open'", 1)
-        assert ASKED in gateway.tollhouse("show", name)
+    assert ASKED in pair.both[0].tollhouse("show", mine[0])
     pair.both[1].tollhouse("erase", "--tenant", "team:red", "--user", "ida", "--yes", "--why", "asked for")
     for gateway, name in zip(pair.both, mine, strict=True):
         assert "[erased]" in gateway.tollhouse("show", name)
@@ -155,3 +156,22 @@ def test_the_password_is_in_no_file_of_a_machine(pair):
         files = [path for path in gateway.data.parent.rglob("*") if path.is_file()]
         assert len(files) > 5
         assert not [path for path in files if WORD.encode() in path.read_bytes()]
+
+
+def test_a_server_that_is_gone_is_told_and_one_that_writes_its_file_has_forgotten_nothing(pair, server):
+    key = pair.key("--user", "max")
+    assert delivered(pair.ask(0, key))
+    server.kill()
+    time.sleep(0.6)
+    answer = pair.ask(1, key)
+    assert (answer.status_code, answer.json()["error"]["code"]) == (503, "audit_unavailable")  # nor can anything be encrypted, so recorded
+    with pytest.raises(StartError, match=r"NOT READY[\s\S]*STATE: redis://127.0.0.1:\d+/0 cannot be used"):
+        pair.both[0].tollhouse("status")
+    with pytest.raises(StartError, match="key store cannot be used"):
+        pair.key("--user", "mia")
+    server.start(*SERVER)
+    deadline = time.monotonic() + 10
+    while not all(gateway.ready() for gateway in pair.both):
+        assert time.monotonic() < deadline, "the gateways do not come back"
+        time.sleep(0.1)
+    assert sum(delivered(pair.ask(at % 2, key)) for at in range(10)) == 9

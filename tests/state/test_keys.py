@@ -49,6 +49,15 @@ def test_a_revocation_by_another_process_is_seen_within_a_second(keys, kept):
     assert CACHE_US <= 1_000_000
 
 
+def test_a_key_is_at_hand_as_long_as_it_is_held_and_what_is_no_key_always_is(keys):
+    token = keys.create(agent="a", now_us=NOW)
+    assert not keys.at_hand(token, NOW)
+    keys.find(token, NOW)
+    assert [keys.at_hand(token, NOW + past) for past in (0, CACHE_US - 1, CACHE_US, -1)] == [True, True, False, False]
+    assert keys.at_hand("sk-another", NOW)
+    assert keys.find("sk-another", NOW) is None
+
+
 def test_a_clock_set_back_does_not_keep_a_revoked_key_alive(keys, kept):
     token = keys.create(agent="a", now_us=NOW)
     assert keys.find(token, NOW) is not None
