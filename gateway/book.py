@@ -56,6 +56,8 @@ log = logging.getLogger(__name__)
 
 POLL_S = 0.05
 FLUSH_AT_BYTES = 32 * 1024 * 1024
+BACKLOG_BYTES = 1024 * 1024
+"""In one segment: it is read on at once, however few records that are."""
 RETRY_S = 1.0
 RELIST_S = 1.0
 TURN_OVER_S = 10.0
@@ -93,6 +95,7 @@ class Book:
         self.records = 0
         self.counters: Counter[str] = Counter()
         self._troubles = 0
+        self._backlog = False
         self._readers: dict[Segment, SegmentReader] = {}
         self._segments: list[Segment] = []
         self._listed_at, self._listed_mtime = -RELIST_S, -1
@@ -123,7 +126,7 @@ class Book:
 
     def round(self) -> int:
         """Applies everything that is there now, roughly; the number of records. Raises StoreTrouble."""
-        applied, waiting = 0, list[Batch]()
+        applied, waiting, self._backlog = 0, list[Batch](), False
         live = growing(self._list())
         for segment in self._segments:
             for batch in self._batches(segment, complete=segment not in live):
@@ -248,7 +251,7 @@ class Book:
         if applied == 0:
             return POLL_S
         pace = self.store.pace
-        return 0.0 if applied >= pace.much else max(0.0, pace.every_s - took)
+        return 0.0 if applied >= pace.much or self._backlog else max(0.0, pace.every_s - took)
 
     def _enough(self, waiting: Sequence[Batch]) -> bool:
         """For one commit."""
@@ -307,6 +310,7 @@ class Book:
         while (batch := reader.read(complete=complete)) is not None:
             yield batch
             if not complete:
+                self._backlog = self._backlog or reader.lag >= BACKLOG_BYTES
                 return
         if complete:
             self._rest_until[segment] = time.monotonic() + RELIST_S
