@@ -37,7 +37,6 @@ from gateway import clock, logs
 from gateway.ageing import Ageing
 from gateway.config import Settings
 from gateway.errors import StartError
-from gateway.ledger_place import lake_place
 from gateway.notary import Notary
 from gateway.own_journal import OwnJournal
 from gateway.question.office import Office
@@ -387,13 +386,14 @@ def main(
     data.mkdir(mode=0o700, parents=True, exist_ok=True)
     with only_one(data / "book.lock"):
         _bound_memory()
+        from gateway.stores.chosen import opener
         from gateway.stores.setting_aside import set_aside
 
         said = _read(settings)
         notary = Notary(data, data / "journal", said.heads, clock.now_us)
         book = Book(
             data / "journal",
-            _store_opener(said, data),
+            opener(said.ledger, data, _die, lambda: said.cutoffs(clock.now_us())),
             set_aside=lambda broken: set_aside(broken, "it was broken twice in a row"),
             own=OwnJournal(data / "journal", run, max_total_bytes=said.journal.max_bytes, max_segment_s=said.segment_seconds),
             notary=notary,
@@ -402,19 +402,6 @@ def main(
         )
         asyncio.run(_serve(book, data, host, port, said, watch_stdin=watch_stdin))
     return 0
-
-
-def _store_opener(said: Settings, data: Path) -> Callable[[], Store]:
-    """The ledger that the settings name. What is imported is what is used."""
-    place, cutoffs = lake_place(said.ledger), lambda: said.cutoffs(clock.now_us())
-    if place is None:
-        from gateway.stores.duckdb import Ledger
-
-        return lambda: Ledger(data / "ledger.duckdb", on_stuck=_die, cutoffs=cutoffs)
-    from gateway.stores.ducklake import Lake, node_of
-
-    node = node_of(data)
-    return lambda: Lake(place, node, on_stuck=_die, cutoffs=cutoffs)
 
 
 def _read(settings: Path | None) -> Settings:
