@@ -353,7 +353,7 @@ def test_a_tail_gets_calls_and_exchanges_as_they_are_applied_and_ends_with_the_b
             found.append(msgspec.json.decode(line))
         tail.close()
         tail.close()
-        assert book._subscribers == []
+        assert len(book._listeners) == 0
         return found
 
     lines = asyncio.run(listen())
@@ -386,7 +386,7 @@ def test_the_past_is_told_oldest_first(tmp_path: Path, journal: Path) -> None:
 
 
 def start(data: Path, port: int, *more: str) -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-m", "gateway.book", "--data", str(data), "--port", str(port), *more]
+    command = [sys.executable, "-m", "gateway.book_process", "--data", str(data), "--port", str(port), *more]
     return subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE)
 
 

@@ -29,7 +29,7 @@ def port() -> int:
 def process(tmp_path: Path, lake_place: LakePlace, port: int) -> Iterator[subprocess.Popen[bytes]]:
     settings = tmp_path / "settings.json"
     settings.write_text(Settings(ledger=f"ducklake:postgres:{lake_place.catalogue};data={lake_place.data}").model_dump_json())
-    command = [sys.executable, "-m", "gateway.book", "--data", str(tmp_path), "--port", str(port), "--settings", str(settings)]
+    command = [sys.executable, "-m", "gateway.book_process", "--data", str(tmp_path), "--port", str(port), "--settings", str(settings)]
     with (tmp_path / "log").open("wb") as log:
         started = subprocess.Popen(command, stdout=log, stderr=log)
     yield started
