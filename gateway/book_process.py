@@ -18,7 +18,7 @@ import resource
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 from gateway import clock, logs
@@ -26,11 +26,10 @@ from gateway.ageing import Ageing
 from gateway.book import Book
 from gateway.config import Settings
 from gateway.errors import StartError
-from gateway.ledger_place import lake_place
 from gateway.notary import Notary
 from gateway.own_journal import OwnJournal
 from gateway.question.snapshots import Snapshots
-from gateway.stores import Refused, Store
+from gateway.stores import Refused
 from gateway.trace.redact import Redactor
 
 log = logging.getLogger(__name__)
@@ -46,6 +45,7 @@ def main(
     data.mkdir(mode=0o700, parents=True, exist_ok=True)
     with only_one(data / "book.lock"):
         _bound_memory()
+        from gateway.stores.chosen import opener
         from gateway.stores.setting_aside import set_aside
 
         sys.modules.setdefault("pandas", None)  # type: ignore[arg-type] # DuckDB looks for it ten times a commit; nobody here wants it
@@ -53,7 +53,7 @@ def main(
         notary = Notary(data, data / "journal", said.heads, clock.now_us)
         book = Book(
             data / "journal",
-            _store_opener(said, data),
+            opener(said.ledger, data, _die, lambda: said.cutoffs(clock.now_us())),
             set_aside=lambda broken: set_aside(broken, "it was broken twice in a row"),
             own=OwnJournal(data / "journal", run, max_total_bytes=said.journal.max_bytes, max_segment_s=said.segment_seconds),
             notary=notary,
@@ -62,19 +62,6 @@ def main(
         )
         asyncio.run(_serve(book, data, host, port, said, watch_stdin=watch_stdin))
     return 0
-
-
-def _store_opener(said: Settings, data: Path) -> Callable[[], Store]:
-    """The ledger that the settings name. What is imported is what is used."""
-    place, cutoffs = lake_place(said.ledger), lambda: said.cutoffs(clock.now_us())
-    if place is None:
-        from gateway.stores.duckdb import Ledger
-
-        return lambda: Ledger(data / "ledger.duckdb", on_stuck=_die, cutoffs=cutoffs)
-    from gateway.stores.ducklake import Lake, node_of
-
-    node = node_of(data)
-    return lambda: Lake(place, node, on_stuck=_die, cutoffs=cutoffs)
 
 
 def _read(settings: Path | None) -> Settings:

@@ -137,6 +137,20 @@ def test_rounds_are_apart_as_the_ledger_wants_them(journal: Path, store: MemoryS
     assert (book._pause(0, 0.15), book._pause(None, 0.15)) == (module.POLL_S, module.RETRY_S)
 
 
+def test_a_book_that_has_much_to_catch_up_with_does_not_rest(journal: Path, store: MemoryStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gateway.stores.intake.CHUNK", 300)
+    monkeypatch.setattr(store, "pace", Pace(0.2, 2000, 2000, behind_bytes=500))
+    pen, book = Pen(journal, segment()), Book(journal, lambda: store)
+    for key in range(1, 12):
+        pen.add(Ended(row(key)))
+    rests = []
+    while applied := book.round():
+        rests.append(book._pause(applied, 0.0))
+    assert len(rests) > 3
+    assert rests[0] == 0.0
+    assert rests[-1] == store.pace.every_s
+
+
 @pytest.mark.parametrize(("pace", "commits"), [(Pace(0.0, 1, 3), [4, 4, 2]), (Pace(0.0, 1, 100), [10])])
 def test_a_commit_holds_about_as_much_as_the_ledger_wants(
     journal: Path, store: MemoryStore, monkeypatch: pytest.MonkeyPatch, pace: Pace, commits: list[int]

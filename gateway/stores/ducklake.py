@@ -54,7 +54,7 @@ GATHER_S = 5.0
 LOOK_EVERY_S = 5.0
 """How soon a lake that has gone is missed while there is nothing to write."""
 NEW_KEYS_EVERY_S = 300.0
-MUCH = 10_000
+MUCH, AT_MOST = 1_000, 10_000
 """Records."""
 MOST_CONFLICTS = 5
 """In a row: only who tends the lake changes what a book adds to, a few times in ten minutes."""
@@ -83,7 +83,7 @@ class Lake:
     Raises StartError for what waiting does not mend. `on_stuck` is called from a timer's thread when a query cannot be stopped."""
 
     whole, worn = True, False
-    pace = Pace(GATHER_S, MUCH, MUCH)
+    pace = Pace(GATHER_S, MUCH, AT_MOST, behind_bytes=8 * 1024 * 1024)
 
     def __init__(
         self,

@@ -47,7 +47,7 @@ def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
 
 
 def summary(verdicts: Iterable[Verdict]) -> str:
-    missed = [each.goal.what for each in verdicts if not each.holds]
+    missed = [each.goal.what.strip() for each in verdicts if not each.holds]
     return f"misses: {', '.join(missed)}" if missed else "everything that is wanted holds"
 
 
