@@ -127,7 +127,10 @@ def test_an_emptied_server_knows_no_key_any_more_and_counts_anew(settings, own_r
     assert limits.look([ONE, of_session], NOW) == (0, 0)
     limits.give_back(taken)
     assert limits.look([ONE, of_session], NOW) == (0, 0)
-    assert limits.take([ONE], NOW).spent == (0,)
+    assert limits.take([ONE], NOW + 5).taken
+    limits.give_back(taken[:1])
+    assert limits.look([ONE], NOW + 5) == (1,), "what was taken in another life is not given back in this one"
+    assert limits.take([ONE], NOW + 5).spent == (1,)
 
 
 def test_a_server_that_forgot_its_scripts_is_told_them_again(settings, own_redis_server):
@@ -201,7 +204,7 @@ def test_whatever_is_written_ends_by_itself_or_is_meant_to_last(tmp_path, redis_
     """Only keys, stops and what waits for its record have no end."""
     settings = Settings(data=str(tmp_path), state=redis_server.url())
     limits, sessions, issued = open_limits(settings), open_sessions(settings), open_issued(settings)
-    limits.take([ONE, Charge("p", "s", "calls", ("a", None, "s"), 1, 9, 0)], NOW)
+    limits.give_back(limits.take([ONE, Charge("p", "s", "calls", ("a", None, "s"), 1, 9, 0)], NOW).taken)
     issued.keep("ada", [b"a"], NOW)
     sessions.denied(Denial("o", "open", "a", None, None, NOW, "p", "r", "x", "d"), most=5)
     sessions.denied(Denial("o", "held", "a", None, None, NOW, "p", "r", "x", "d"), most=1)
