@@ -155,6 +155,7 @@ def test_the_password_is_in_no_file_of_a_machine(pair):
     for gateway in pair.both:
         files = [path for path in gateway.data.parent.rglob("*") if path.is_file()]
         assert len(files) > 5
+        assert "state shared on redis://127.0.0.1:" in gateway.log.read_text()
         assert not [path for path in files if WORD.encode() in path.read_bytes()]
 
 
