@@ -250,3 +250,6 @@ def test_keys_of_encrypted_content_are_not_given_to_a_server_that_forgets_them(t
     own_redis_server.kill()
     own_redis_server.start("--appendonly", "yes")
     assert look_at_state(told) == []
+    taken = _stores(Settings(data=str(tmp_path))).data_keys()
+    taken.close()
+    assert ["data-keys.sqlite is not asked" in warning for warning in look_at_state(told)] == [True]
