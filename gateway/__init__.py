@@ -8,7 +8,8 @@ Words, the same in code, YAML, SQL columns, JSON and on the screen: an **exchang
 redact | ask | deny`, or `unevaluated`, which is never a pass) is the judgement over it; a **finding** is what a validator saw; a **rule**
 is a grant or a guard of a
 **policy**; a **prompt version** is the hash of system prompt and tools; a **dialect** is a provider's wire format; a **route** leads a
-model name to an upstream; the **journal** is the append-only truth, the **ledger** the DuckDB file derived from it, a **record** one row.
+model name to an upstream; the **journal** is the append-only truth, the **ledger** the DuckDB file
+(or the lake of a fleet) derived from it, a **record** one row.
 
 Processes: `supervisor` starts N `worker`s (data plane, one shared port, never DuckDB) and one `book` (owns DuckDB, admin plane). Workers
 append to their own journal segments; the book follows them.

@@ -1,4 +1,4 @@
-"""The book: one process per data folder that reads the journal into the ledger and answers questions about it.
+"""The book: reads a data folder's journal into the ledger and answers questions about it. One process has it (`book_process.py`).
 
 1. A thread takes rounds over the journal's segments, oldest first, and applies what is new; the ledger commits rows and place together,
    so the book may be killed at any moment. Rounds are apart as the ledger wants them (`Pace`) unless much is waiting.
@@ -7,23 +7,16 @@
    opened anew when it is broken, and set aside and built again from the journal when that does not help.
 4. What happens in the admin plane is written into a journal of the book's own (`write`) and read back like any other.
 5. How far the chains have come is signed (`notary.py`), and what is older than retention says is taken away (`ageing.py`).
-6. `main` adds the admin plane on its own port and ends on SIGTERM, SIGINT or, with `--watch-stdin`, when the parent is gone.
 
-Not here: what is written (`journal.py`), what rows are (`stores/`), who may ask what (`web/`), how SQL that people send is answered
-(`question/`: never in this process).
+Not here: the process and its port, what is written (`journal.py`), what rows are (`stores/`), who may ask what (`web/`), how SQL that
+people send is answered (`question/`: never in this process).
 """
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import contextlib
-import fcntl
 import logging
-import os
-import resource
-import signal
-import sys
 import threading
 import time
 from collections import Counter
@@ -31,45 +24,30 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
-from gateway import clock, logs, secret
 from gateway.ageing import Ageing
-from gateway.config import Settings
 from gateway.errors import StartError
-from gateway.ledger_place import lake_place
 from gateway.notary import Notary
 from gateway.own_journal import OwnJournal
 from gateway.question.office import Office
 from gateway.question.snapshots import Snapshot, Snapshots
 from gateway.question.wire import Question, Reply
-from gateway.stores import Answer, Applied, Batch, Offset, Refused, Store, StoreTrouble
+from gateway.stores import Answer, Batch, Offset, Store, StoreTrouble
 from gateway.stores.counting import count
 from gateway.stores.intake import SegmentReader, head_before, segments
 from gateway.trace.record import Record
-from gateway.trace.redact import Redactor
 from gateway.trace.segments import Segment, growing
 from gateway.web.admin import Status, Subscription
-from gateway.web.tail import MAX_LINES, Tail, lines_of
+from gateway.web.tail import Listeners, past
 
 log = logging.getLogger(__name__)
 
 POLL_S = 0.05
 FLUSH_AT_BYTES = 32 * 1024 * 1024
+BUSY = 20
+"""Records of a round: fewer are a lone agent's, who may be waited for."""
 RETRY_S = 1.0
 RELIST_S = 1.0
 TURN_OVER_S = 10.0
-NODE_FILE = "node"
-"""In the data folder: random bytes by which a lake knows this book again. Not a secret."""
-ADDRESS_SPACE = 4 * 1024**3
-"""Bytes. DuckDB's memory limit does not bound what a query's functions allocate; the process's address space does."""
-
-
-_HISTORY = {
-    "call": "SELECT decided_at AS at, id AS key, * FROM calls WHERE decided_at >= $since::TIMESTAMP ORDER BY decided_at",
-    "exchange": "SELECT started_at AS at, id AS key, * FROM exchanges WHERE state <> 'open' AND started_at >= $since::TIMESTAMP"
-    " ORDER BY started_at",
-}
 
 
 class Book:
@@ -99,8 +77,7 @@ class Book:
         self._segments: list[Segment] = []
         self._listed_at, self._listed_mtime = -RELIST_S, -1
         self._rest_until: dict[Segment, float] = {}
-        self._subscribers: list[Tail] = []
-        self._lock = threading.Lock()
+        self._listeners = Listeners()
         self._own = own or OwnJournal(journal)
         self._notary, self._ageing = notary, ageing
         self._settled: set[Segment] = set()
@@ -116,7 +93,7 @@ class Book:
         self._listed_at = -RELIST_S
         while (self._safe_round() or 0) > 0:
             log.debug("applying what is left")
-        self._end_tails()
+        self._listeners.end()
         if self._notary is not None:
             self._notary.close()
         self._office.close()
@@ -216,20 +193,11 @@ class Book:
 
     def subscribe(self) -> Subscription:
         """From the event loop that will read it."""
-        tail = Tail(asyncio.get_running_loop(), self._unsubscribe)
-        with self._lock:
-            self._subscribers.append(tail)
-        return tail
+        return self._listeners.add()
 
     def history(self, since: str) -> Sequence[tuple[str, bytes]]:
         """Tail lines of what began since a point in time (anything DuckDB reads as one, UTC). Raises Refused."""
-        found = []
-        for kind, sql in _HISTORY.items():
-            answer = self.query(sql, MAX_LINES, {"since": since})
-            for at, key, *values in answer.rows:
-                line = {"record": kind, "id": key, "at": at, **dict(zip(answer.columns[2:], values, strict=True))}
-                found.append((at, key, msgspec.json.encode(line) + b"\n"))
-        return [(key, line) for _, key, line in sorted(found)]
+        return past(self.query, since)
 
     def _safe_round(self) -> int | None:
         """None when the store is in trouble."""
@@ -249,8 +217,10 @@ class Book:
             return RETRY_S
         if applied == 0:
             return POLL_S
-        pace = self.store.pace
-        return 0.0 if applied >= pace.much else max(0.0, pace.every_s - took)
+        pace, behind = self.store.pace, sum(reader.lag for reader in self._readers.values())
+        if applied >= pace.much or behind >= pace.behind_bytes:
+            return 0.0
+        return max(0.0, (pace.every_s if applied < BUSY else pace.steady_s or pace.every_s) - took)
 
     def _enough(self, waiting: Sequence[Batch]) -> bool:
         """For one commit."""
@@ -327,7 +297,7 @@ class Book:
         self.counters += count(applied)
         for batch in batches:
             self._check_link(batch.segment)
-        self._tell(applied)
+        self._listeners.tell(applied)
         return applied.records
 
     def _check_link(self, segment: Segment) -> None:
@@ -357,189 +327,3 @@ class Book:
             if self._notary.settled(segment):
                 self._settled.add(segment)
         self._notary.sign_due()
-
-    def _tell(self, applied: Applied) -> None:
-        with self._lock:
-            tails = list(self._subscribers)
-        if not tails:
-            return
-        lines = lines_of(applied)
-        for tail in tails:
-            tail.put(lines)
-
-    def _unsubscribe(self, tail: Tail) -> None:
-        with self._lock, contextlib.suppress(ValueError):
-            self._subscribers.remove(tail)
-
-    def _end_tails(self) -> None:
-        with self._lock:
-            tails = list(self._subscribers)
-        for tail in tails:
-            tail.end()
-
-
-def main(
-    data: Path, host: str, port: int, *, settings: Path | None = None, watch_stdin: bool = False, run: str | None = None
-) -> int:
-    """Runs the book of a data folder until it is told to stop; 0 when it stopped in order. Raises StartError."""
-    data.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with only_one(data / "book.lock"):
-        _bound_memory()
-        from gateway.stores.setting_aside import set_aside
-
-        said = _read(settings)
-        notary = Notary(data, data / "journal", said.heads, clock.now_us)
-        book = Book(
-            data / "journal",
-            _store_opener(said, data),
-            set_aside=lambda broken: set_aside(broken, "it was broken twice in a row"),
-            own=OwnJournal(data / "journal", run, max_total_bytes=said.journal.max_bytes, max_segment_s=said.segment_seconds),
-            notary=notary,
-            ageing=Ageing(data / "journal", notary, lambda: said.cutoffs(clock.now_us())),
-            snapshots=Snapshots(data / "snapshots", said.snapshots.keep),
-        )
-        asyncio.run(_serve(book, data, host, port, said, watch_stdin=watch_stdin))
-    return 0
-
-
-def _store_opener(said: Settings, data: Path) -> Callable[[], Store]:
-    """The ledger that the settings name. What is imported is what is used."""
-    place, cutoffs = lake_place(said.ledger), lambda: said.cutoffs(clock.now_us())
-    if place is None:
-        from gateway.stores.duckdb import Ledger
-
-        return lambda: Ledger(data / "ledger.duckdb", on_stuck=_die, cutoffs=cutoffs)
-    from gateway.stores.ducklake import Lake
-
-    node = secret.read_or_create(data, NODE_FILE)[:16].hex()
-    return lambda: Lake(place, node, on_stuck=_die, cutoffs=cutoffs)
-
-
-def _read(settings: Path | None) -> Settings:
-    return Settings() if settings is None else Settings.model_validate_json(settings.read_bytes())
-
-
-async def _serve(book: Book, data: Path, host: str, port: int, settings: Settings, *, watch_stdin: bool) -> None:
-    import uvicorn
-
-    from gateway.config import Limits, Timeouts
-    from gateway.front import front
-    from gateway.installation import open_approvals
-    from gateway.privacy import rooms
-    from gateway.web import admin
-    from gateway.web.approvals import ApprovalsDesk
-    from gateway.web.token import read_or_create
-    from gateway.webhooks import read_hooks, tell
-
-    approvals = open_approvals(settings.model_copy(update={"data": str(data)}))
-    hooks = read_hooks(settings.approvals.webhooks, os.environ)
-    people = ApprovalsDesk(approvals, settings.approvals, clock.now_us)
-    names = [host, "127.0.0.1", "localhost", "::1"]
-    own_queries = Path(settings.queries) if settings.queries else None
-    more = rooms(settings, data, book, approvals)
-    app = admin.create(book, read_or_create(data / "admin.token"), names, people, more, own_queries)
-    config = uvicorn.Config(
-        app,
-        host=host,
-        port=port,
-        http=front(Limits(), Timeouts()),
-        ws="none",
-        log_config=None,
-        access_log=False,
-        lifespan="off",
-        server_header=False,
-        proxy_headers=False,
-        timeout_graceful_shutdown=2,
-    )
-    server = uvicorn.Server(config)
-    setattr(server, "capture_signals", contextlib.nullcontext)  # noqa: B010 - the signals are ours: they end the reading first
-    stop = threading.Event()
-    told = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, told.set)
-    if watch_stdin:
-        asyncio.get_running_loop().add_reader(sys.stdin.fileno(), _when_closed, told)
-    reading = asyncio.create_task(asyncio.to_thread(book.run, stop))
-    serving = asyncio.create_task(server.serve())
-    telling = asyncio.create_task(tell(approvals, hooks, clock.now_us))
-    publishing = asyncio.create_task(_publish(book, settings.snapshots.every))
-    ageing = asyncio.create_task(book.let_own_age())
-    stopping = asyncio.create_task(told.wait())
-    await asyncio.wait({reading, serving, stopping}, return_when=asyncio.FIRST_COMPLETED)
-    stop.set()
-    server.should_exit = True
-    stopping.cancel()
-    telling.cancel()
-    publishing.cancel()
-    ageing.cancel()
-    await asyncio.gather(reading, serving)
-    await book.close_own()
-
-
-async def _publish(book: Book, every: float) -> None:
-    """A snapshot now and then; one that fails is told and tried again when the next is due."""
-    while every > 0:
-        await asyncio.sleep(every)
-        try:
-            await asyncio.to_thread(book.snapshot)
-        except Refused as refused:
-            log.warning("no snapshot was made: %s", refused.message)
-
-
-def _when_closed(told: asyncio.Event) -> None:
-    """The supervisor holds the other end of our stdin: when it is gone, so are we."""
-    if not os.read(sys.stdin.fileno(), 4096):
-        asyncio.get_running_loop().remove_reader(sys.stdin.fileno())
-        told.set()
-
-
-@contextlib.contextmanager
-def only_one(lock: Path) -> Iterator[None]:
-    """Whoever writes a data folder's ledger holds this. Raises StartError."""
-    with lock.open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise StartError(f"another book is at work in {lock.parent}; stop that gateway, or use another data folder") from error
-        yield
-
-
-def _bound_memory() -> None:
-    _, hard = resource.getrlimit(resource.RLIMIT_AS)
-    wanted = ADDRESS_SPACE if hard == resource.RLIM_INFINITY else min(ADDRESS_SPACE, hard)
-    resource.setrlimit(resource.RLIMIT_AS, (wanted, hard))
-
-
-def _die() -> None:
-    """A query ignores its interruption. The journal has everything: the supervisor starts the book again."""
-    log.critical("a query cannot be stopped; the book ends and is started again")
-    os.kill(os.getpid(), signal.SIGKILL)
-
-
-def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m gateway.book", description="reads the journal into the ledger, serves the admin plane")
-    parser.add_argument("--data", type=Path, required=True, help="data folder")
-    parser.add_argument("--host", default="127.0.0.1")
-    parser.add_argument("--port", type=int, default=8485)
-    parser.add_argument("--settings", type=Path, help="resolved settings (JSON), written by the supervisor")
-    parser.add_argument("--run", help="id of the run of the gateway that this book belongs to")
-    parser.add_argument("--watch-stdin", action="store_true", help="end when stdin is closed")
-    return parser.parse_args()
-
-
-def run() -> int:
-    """Process entry: one clean message instead of a traceback."""
-    logs.configure(Redactor(()), form="%(asctime)s %(levelname)s book: %(message)s")
-    os.umask(0o077)
-    given = _arguments()
-    try:
-        return main(
-            given.data, given.host, given.port, settings=given.settings, watch_stdin=given.watch_stdin, run=given.run
-        )
-    except StartError as error:
-        log.error("%s", error)  # noqa: TRY400 - the message is for people, the traceback is not
-        return 3
-
-
-if __name__ == "__main__":
-    sys.exit(run())

@@ -15,7 +15,8 @@ from pathlib import Path
 from msgspec import Struct
 
 from gateway import heads_log
-from gateway.book import Book, only_one
+from gateway.book import Book
+from gateway.book_process import only_one
 from gateway.errors import StartError
 from gateway.stores.duckdb import Ledger
 from gateway.stores.intake import segments

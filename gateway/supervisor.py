@@ -128,7 +128,7 @@ class Supervisor:
         python = [sys.executable, "-m"]
         book = [
             *python,
-            "gateway.book",
+            "gateway.book_process",
             "--data",
             str(data),
             "--host",

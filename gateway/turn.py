@@ -1,6 +1,6 @@
 """One request on a client's connection and its answer, as ASGI sees them: `receive` and `send`.
 
-A head leaves together with the first bytes of its body. Beyond ASGI there is one thing more in `scope["extensions"]`: `GONE`, a function
+A head leaves together with the first bytes of its body where these come at once, else alone. Beyond ASGI there is one thing more in `scope["extensions"]`: `GONE`, a function
 that takes what is to be called when the client leaves before the answer's end, so that no task has to wait for that in `receive`.
 """
 
@@ -145,6 +145,7 @@ class Turn:
         if kind == "http.response.start" and not self.started:
             self.started = True
             self._begin(message["status"], message.get("headers", ()))
+            asyncio.get_running_loop().call_soon(self._head_alone)
         elif kind == "http.response.body" and self.started and not self.complete:
             self._write(message.get("body", b""), last=not message.get("more_body", False))
         else:
@@ -171,6 +172,11 @@ class Turn:
         ends = len(lines) + 1
         if self._head.count(b"\n") != ends or self._head.count(b"\r") != ends or b"\0" in self._head:
             raise RuntimeError("a header of the answer holds a line's end or a NUL")
+
+    def _head_alone(self) -> None:
+        if self._head and not self.disconnected:
+            head, self._head = self._head, b""
+            self._line.transport.write(head)
 
     def _write(self, body: bytes, *, last: bool) -> None:
         if self.scope["method"] == "HEAD":

@@ -20,7 +20,7 @@ import pytest
 from gateway import book as module
 from gateway.book import Book
 from gateway.errors import StartError
-from gateway.stores import Applied, Batch, StoreTrouble
+from gateway.stores import EMBEDDED_PACE, Applied, Batch, Pace, StoreTrouble
 from gateway.stores.duckdb import Ledger
 from gateway.stores.memory import MemoryStore
 from gateway.trace import frames, record
@@ -127,6 +127,27 @@ def test_a_dead_segment_is_read_to_its_end_before_its_successor(
         continue
     assert ended_late == []
     assert states(store) == {**dict.fromkeys("1234568", "complete"), "7": "interrupted", "9": "open"}
+
+
+def test_rounds_are_apart_as_the_ledger_wants_them(journal: Path, store: MemoryStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    book = Book(journal, lambda: store)
+    assert [book._pause(applied, 0.15) for applied in (1, EMBEDDED_PACE.much)] == pytest.approx([EMBEDDED_PACE.every_s - 0.15, 0.0])
+    monkeypatch.setattr(store, "pace", Pace(5.0, 10_000, 10_000))
+    assert [book._pause(applied, 0.15) for applied in (1, 9_999, 10_000)] == pytest.approx([4.85, 4.85, 0.0])
+    assert (book._pause(0, 0.15), book._pause(None, 0.15)) == (module.POLL_S, module.RETRY_S)
+
+
+@pytest.mark.parametrize(("pace", "commits"), [(Pace(0.0, 1, 3), [4, 4, 2]), (Pace(0.0, 1, 100), [10])])
+def test_a_commit_holds_about_as_much_as_the_ledger_wants(
+    journal: Path, store: MemoryStore, monkeypatch: pytest.MonkeyPatch, pace: Pace, commits: list[int]
+) -> None:
+    for slot in range(5):
+        Pen(journal, segment(slot=slot)).add(Ended(row(slot)))
+    monkeypatch.setattr(store, "pace", pace)
+    applied, seen = store.apply, list[int]()
+    monkeypatch.setattr(store, "apply", lambda batches: (found := applied(batches), seen.append(found.records))[0])
+    assert Book(journal, lambda: store).round() == sum(commits)
+    assert seen == commits
 
 
 def test_a_restart_of_the_book_goes_on_where_the_store_stands(journal: Path, store: MemoryStore) -> None:
@@ -318,7 +339,7 @@ def test_a_tail_gets_calls_and_exchanges_as_they_are_applied_and_ends_with_the_b
             found.append(msgspec.json.decode(line))
         tail.close()
         tail.close()
-        assert book._subscribers == []
+        assert len(book._listeners) == 0
         return found
 
     lines = asyncio.run(listen())
@@ -351,7 +372,7 @@ def test_the_past_is_told_oldest_first(tmp_path: Path, journal: Path) -> None:
 
 
 def start(data: Path, port: int, *more: str) -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-m", "gateway.book", "--data", str(data), "--port", str(port), *more]
+    command = [sys.executable, "-m", "gateway.book_process", "--data", str(data), "--port", str(port), *more]
     return subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE)
 
 
@@ -432,3 +453,22 @@ def test_a_segment_that_lost_its_end_or_is_gone_is_warned_of(journal: Path, book
     assert list(book.status().warnings) == []
     pen.path.unlink() if gone else os.truncate(pen.path, 200)
     assert list(book.status().warnings) == [f"{segment().name} is shorter than what was read of it: see 'tollhouse verify'"]
+
+
+def test_commits_are_further_apart_while_much_comes_and_without_a_pause_while_much_is_unread(
+    journal: Path, book: Book, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pen = Pen(journal, segment())
+    assert book._pause(None, 0.0) == module.RETRY_S
+    assert book._pause(0, 0.0) == module.POLL_S
+    assert book._pause(module.BUSY - 1, 0.05) == pytest.approx(EMBEDDED_PACE.every_s - 0.05)
+    assert book._pause(module.BUSY, 0.1) == pytest.approx(EMBEDDED_PACE.steady_s - 0.1)
+    assert book._pause(module.BUSY, 60.0) == 0.0
+    book.round()
+    pen.add(Ended(row(1)))
+    assert book._pause(module.BUSY, 0.1) > 0
+    monkeypatch.setattr(MemoryStore, "pace", EMBEDDED_PACE._replace(steady_s=0.0))
+    assert book._pause(module.BUSY, 0.1) == pytest.approx(EMBEDDED_PACE.every_s - 0.1)
+    assert book._pause(EMBEDDED_PACE.much, 0.1) == 0.0
+    monkeypatch.setattr(MemoryStore, "pace", EMBEDDED_PACE._replace(behind_bytes=1))
+    assert book._pause(1, 0.0) == book._pause(module.BUSY, 0.1) == 0.0

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from gateway.book import Book, only_one
+from gateway.book import Book
+from gateway.book_process import only_one
 from gateway.errors import StartError
 from gateway.rebuilding import BESIDE, Progress, rebuild
 from gateway.stores.duckdb import Ledger

@@ -63,6 +63,18 @@ def test_an_answer_without_a_length_leaves_in_chunks():
     assert body == b"3\r\none\r\n3\r\ntwo\r\n0\r\n\r\n"
 
 
+def test_a_head_does_not_wait_for_a_body_that_is_long_in_coming():
+    asked = asyncio.Event()
+
+    async def app(scope, receive, send):
+        await receive()
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await asked.wait()
+
+    with serving(app) as port:
+        assert b"transfer-encoding: chunked" in hear(port, ASK, b"\r\n\r\n")
+
+
 def test_an_answer_with_a_length_leaves_as_it_is():
     with serving(says(201, [(b"Content-Length", b"6")], b"one", b"two")) as port:
         head, _, body = hear(port, ASK, b"onetwo").partition(b"\r\n\r\n")

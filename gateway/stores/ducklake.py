@@ -12,11 +12,16 @@ Not here: what wears in a lake and who tends it (`lake_upkeep.py`).
 
 from __future__ import annotations
 
+import contextlib
 import logging
+import os
+import re
+import secrets
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, TypeVar
+from pathlib import Path
+from typing import Any, NamedTuple, TypeVar
 
 import duckdb
 import pyarrow as pa
@@ -30,6 +35,7 @@ from gateway.stores.lake_connecting import (
     CONFIG,
     CatalogueAway,
     attach,
+    give_keys,
     in_a_line,
     in_conflict,
     load_extensions,
@@ -37,7 +43,7 @@ from gateway.stores.lake_connecting import (
 )
 from gateway.stores.lake_layout import Pattern, lay_out_own, lay_over, pattern, resolving
 from gateway.stores.lake_upkeep import Upkeep
-from gateway.stores.lake_writing import LakeWriter
+from gateway.stores.lake_writing import LakeWriter, OtherName
 from gateway.stores.lending import Loan, Need, Shape
 from gateway.stores.reading import Reading
 from gateway.trace.segments import Segment
@@ -47,11 +53,29 @@ log = logging.getLogger(__name__)
 GATHER_S = 5.0
 LOOK_EVERY_S = 5.0
 """How soon a lake that has gone is missed while there is nothing to write."""
+NEW_KEYS_EVERY_S = 300.0
 MUCH = 10_000
 """Records."""
 MOST_CONFLICTS = 5
 """In a row: only who tends the lake changes what a book adds to, a few times in ten minutes."""
 _Told = TypeVar("_Told")
+
+
+def node_of(data: Path) -> str:
+    """The name by which a lake knows the book of a data folder: made once, kept in its file `node`. Raises StartError."""
+    file = data / "node"
+    try:
+        with contextlib.suppress(FileExistsError), file.open("x") as new:
+            new.write(f"{secrets.token_hex(16)}\n")
+            new.flush()
+            os.fsync(new.fileno())
+        node = file.read_text().strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise StartError(f"the name of this book cannot be read from {file}: {error}") from error
+    if not re.fullmatch("[0-9a-f]{32}", node):
+        advice = "restore it from a backup, or delete it and see what the book says"
+        raise StartError(f"{file} holds no name of a book (32 hexadecimal digits); {advice}")
+    return node
 
 
 class Lake:
@@ -73,14 +97,11 @@ class Lake:
         self._on_stuck = on_stuck or (lambda: log.critical("a query cannot be stopped"))
         self._writing = threading.Lock()
         self._offsets: Mapping[str, Offset] = {}
+        self._new_keys_at = 0.0
         self._away, self._look_again_at = "it was not reached yet", 0.0
         self._session: _Session | None = None
-        con = duckdb.connect(":memory:", config=CONFIG)
-        try:
-            load_extensions(con, place)
-            self._pattern = pattern(con)
-        finally:
-            con.close()
+        self._prepared: _Prepared | None = _prepared(place)
+        self._pattern = self._prepared.pattern
         self._connect_at_once()
 
     def _connect_at_once(self) -> None:
@@ -170,6 +191,9 @@ class Lake:
             session = self._connected()
             try:
                 told = write(session.writer)
+            except OtherName as refused:
+                self._let_go(str(refused))
+                raise StoreTrouble(self._away) from refused
             except (duckdb.Error, pa.ArrowException, ArithmeticError, TypeError) as error:
                 if not (left and in_conflict(error) and session.begin_again()):
                     self._let_go(f"the lake could not take new rows: {in_a_line(error)}")
@@ -183,12 +207,23 @@ class Lake:
         """The session there is, or a new one. Raises StoreTrouble."""
         if self._session is None:
             try:
-                self._session = _Session(self._place, self._node, self._on_stuck, self._cutoffs)
+                prepared, self._prepared = self._prepared or _prepared(self._place), None
+                self._session = _Session(prepared, self._place, self._node, self._on_stuck, self._cutoffs)
             except (CatalogueAway, StartError, duckdb.Error) as error:
                 self._away = in_a_line(error)
                 raise StoreTrouble(f"{self._away}; rows stay in the journal until it can") from error
             self._offsets = dict(self._session.writer.offsets)
+            self._new_keys_at = time.monotonic() + NEW_KEYS_EVERY_S
+        if self._place.in_s3 and time.monotonic() >= self._new_keys_at:
+            self._renew_keys(self._session)
         return self._session
+
+    def _renew_keys(self, session: _Session) -> None:
+        try:
+            give_keys(session.con, self._place)
+        except StartError as error:
+            raise StoreTrouble(str(error)) from error
+        self._new_keys_at = time.monotonic() + NEW_KEYS_EVERY_S
 
     def _let_go(self, why: str) -> None:
         session, self._session, self._away = self._session, None, why
@@ -197,16 +232,35 @@ class Lake:
             let_go(session.con)
 
 
+class _Prepared(NamedTuple):
+    """What can be made without reaching anything."""
+
+    con: duckdb.DuckDBPyConnection
+    pattern: Pattern
+
+
+def _prepared(place: LakePlace) -> _Prepared:
+    """Raises StartError."""
+    con = duckdb.connect(":memory:", config=CONFIG)
+    try:
+        load_extensions(con, place)
+        return _Prepared(con, pattern(con))
+    except BaseException:
+        con.close()
+        raise
+
+
 class _Session:
     """One connection, with what is only known while it lasts. Raises CatalogueAway, duckdb.Error, StartError."""
 
-    def __init__(self, place: LakePlace, node: str, on_stuck: Callable[[], None], cutoffs: Callable[[], Cutoffs]) -> None:
-        self.con = duckdb.connect(":memory:", config=CONFIG)
+    def __init__(
+        self, prepared: _Prepared, place: LakePlace, node: str, on_stuck: Callable[[], None], cutoffs: Callable[[], Cutoffs]
+    ) -> None:
+        self.con, found = prepared
+        self._writes_as = (node, found)
         try:
-            load_extensions(self.con, place)
-            found = _opened(self.con, place, node)
+            _open(self.con, place, node, found)
             self.reading = Reading(self.con, found.catalogue, on_stuck)
-            self._writes_as = (node, found)
             self.writer = LakeWriter(self.con, *self._writes_as)
             self.upkeep = Upkeep(self.con, node, cutoffs)
         except BaseException:
@@ -228,12 +282,10 @@ class _Session:
         return True
 
 
-def _opened(con: duckdb.DuckDBPyConnection, place: LakePlace, node: str) -> Pattern:
-    found = pattern(con)
+def _open(con: duckdb.DuckDBPyConnection, place: LakePlace, node: str, found: Pattern) -> None:
     attach(con, place, node, found)
     lay_over(con, found)
     lay_out_own(con, found, node)
     con.execute("USE ledger")
     con.execute("SET GLOBAL TimeZone = 'UTC'")
     lock_down(con, place)
-    return found

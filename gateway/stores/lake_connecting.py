@@ -13,11 +13,13 @@ Keys of S3 are where Amazon's own tools look for them; PostgreSQL's password is 
 from __future__ import annotations
 
 import importlib.util
+import os
 import re
 import tempfile
 import time
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import duckdb
 
@@ -68,6 +70,8 @@ def _load(con: duckdb.DuckDBPyConnection, name: str) -> None:
 
 def attach(con: duckdb.DuckDBPyConnection, place: LakePlace, node: str, found: Pattern) -> None:
     """Attaches `lake`, its tables up to date, and `sessions` for what is asked of PostgreSQL itself. Raises CatalogueAway, StartError."""
+    if place.in_s3:
+        give_keys(con, place)
     try:
         _attach_sessions(con, place, node)
         _fence(con, node)
@@ -93,6 +97,38 @@ def lock_down(con: duckdb.DuckDBPyConnection, place: LakePlace) -> None:
 def ask_postgres(con: duckdb.DuckDBPyConnection, sql: str) -> list[tuple[Any, ...]]:
     """Our own SQL. In a transaction of `con` it is all one session and one transaction there."""
     return con.execute("FROM postgres_query('sessions', ?)", [sql]).fetchall()
+
+
+def give_keys(con: duckdb.DuckDBPyConnection, place: LakePlace) -> None:
+    """The keys of S3 as they are now: those of a role change every few hours. Raises StartError where there are none."""
+    import boto3
+
+    session = boto3.Session()
+    found = session.get_credentials()
+    if found is None:
+        raise StartError(f"there are no keys for {place.data}; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or give the machine a role")
+    keys = found.get_frozen_credentials()
+    options = {
+        "KEY_ID": keys.access_key,
+        "SECRET": keys.secret_key,
+        "SESSION_TOKEN": keys.token or "",
+        "REGION": session.region_name or "us-east-1",
+        "SCOPE": place.data,
+        **_endpoint(os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")),
+    }
+    listed = ", ".join(f"{name} {_text(value)}" for name, value in options.items())
+    try:
+        con.execute(f"CREATE OR REPLACE TEMPORARY SECRET lake_data (TYPE s3, {listed})")
+    except duckdb.Error:
+        raise StartError(f"the keys for {place.data} cannot be used by DuckDB; see AWS_ENDPOINT_URL, AWS_REGION and the keys") from None
+
+
+def _endpoint(url: str | None) -> dict[str, str]:
+    """Of a service other than Amazon's."""
+    if not url:
+        return {}
+    parts = urlsplit(url)
+    return {"ENDPOINT": parts.netloc, "URL_STYLE": "path", "USE_SSL": str(parts.scheme == "https").lower()}
 
 
 def in_a_line(error: Exception) -> str:

@@ -40,6 +40,10 @@ DAYS = {
 """Tables whose rows are filed by day, and by the day of what."""
 
 
+OPTIONS = {"parquet_compression": "zstd", "target_file_size": "128MB"}
+"""Of a new lake. Small files are merged up to this size: merging needs room in memory for what it makes."""
+
+
 class Pattern(Struct, frozen=True):
     """The embedded ledger without its rows: what there is to ask, and of which types."""
 
@@ -74,6 +78,9 @@ def bring_up_to_date(con: duckdb.DuckDBPyConnection, tables: Mapping[str, Types]
     if done == known.keys():
         return
     there = _columns(con)
+    if not done:
+        for name, value in OPTIONS.items():
+            con.execute("CALL ducklake_set_option('lake', ?, ?)", [name, value])
     con.execute("BEGIN TRANSACTION")
     for table, columns in tables.items():
         _make(con, table, columns, there.get(table, frozenset()))

@@ -29,6 +29,10 @@ _ONCE = frozenset({"policy_files", "policy_rules_loaded"})
 """Tables whose rows are written once per policy version; once per book where several begin at one time."""
 
 
+class OtherName(Exception):  # noqa: N818 - names a state, not a mistake
+    """The journal's records are in the lake already, under the name of another book."""
+
+
 class LakeWriter:
     """Of the book `node`, for one connection. After an error nothing of it may be used: what was committed is only known by asking."""
 
@@ -50,6 +54,7 @@ class LakeWriter:
             return Applied(0, (), (), ())
         steps = fold((batch.segment, [record for _, record in batch.records]) for batch in fresh)
         self._con.execute("BEGIN TRANSACTION")
+        self._refuse_other_name([batch.segment.name for batch in fresh if batch.segment.name not in self._memory.offsets])
         interrupted = [lost for step in steps for lost in self._take(step)]
         self._take_content(fresh)
         self._put_offsets({batch.segment: self._after(batch) for batch in fresh})
@@ -72,6 +77,16 @@ class LakeWriter:
         if batch.next <= at:
             return None
         return batch._replace(records=[each for each in batch.records if each[0] >= at])
+
+    def _refuse_other_name(self, new: Sequence[str]) -> None:
+        """A segment has one book, by whose name it is known how far it is. Whoever begins one under a second name would write it twice."""
+        found = self._con.execute(_BEGUN, [as_list(new)]).fetchall() if new else []
+        if found:
+            segment, node = found[0]
+            raise OtherName(
+                f"{segment} is in the lake already, written by the book {node}, and this one is {self._node}: write {node} into the file "
+                "'node' in the data folder and start again; or take the segment away where this folder is a copy of another machine's"
+            )
 
     def _after(self, batch: Batch) -> Offset:
         before = self._memory.offset(batch.segment)
@@ -133,6 +148,7 @@ class LakeWriter:
             self._seen.recall(found, first_seen_us)
 
 
+_BEGUN = f"SELECT segment, {NODE} FROM lake.{OFFSETS} WHERE segment IN (SELECT {LISTED}) LIMIT 1"
 _LAST_DAY = f"""
 SELECT hash, epoch_us(first_seen) FROM lake.message_bodies
 WHERE first_seen >= (SELECT max(first_seen)::DATE FROM lake.message_bodies) LIMIT {SEEN_BODIES // 4}

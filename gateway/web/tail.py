@@ -6,11 +6,12 @@ import asyncio
 import collections
 import contextlib
 import datetime as dt
-from collections.abc import Callable, Sequence
+import threading
+from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
 
-from gateway.stores import Applied
+from gateway.stores import Answer, Applied
 from gateway.trace.record import CallRow, ExchangeRow
 
 MAX_LINES = 10_000
@@ -51,6 +52,62 @@ class Tail:
             self._lines.popleft()
             self._left_out += 1
         self._arrived.set()
+
+
+class Listeners:
+    """Everybody who follows the book just now. From any thread."""
+
+    def __init__(self) -> None:
+        self._tails: list[Tail] = []
+        self._lock = threading.Lock()
+
+    def __len__(self) -> int:
+        return len(self._tails)
+
+    def add(self) -> Tail:
+        """From the event loop that will read it."""
+        tail = Tail(asyncio.get_running_loop(), self._remove)
+        with self._lock:
+            self._tails.append(tail)
+        return tail
+
+    def tell(self, applied: Applied) -> None:
+        tails = self._now()
+        if not tails:
+            return
+        lines = lines_of(applied)
+        for tail in tails:
+            tail.put(lines)
+
+    def end(self) -> None:
+        for tail in self._now():
+            tail.end()
+
+    def _now(self) -> list[Tail]:
+        with self._lock:
+            return list(self._tails)
+
+    def _remove(self, tail: Tail) -> None:
+        with self._lock, contextlib.suppress(ValueError):
+            self._tails.remove(tail)
+
+
+def past(query: Callable[[str, int, Mapping[str, str]], Answer], since: str) -> list[tuple[str, bytes]]:
+    """(key, line) of what began since a point in time (anything DuckDB reads as one, UTC), in the order of time. Raises Refused."""
+    found = []
+    for kind, sql in _PAST.items():
+        answer = query(sql, MAX_LINES, {"since": since})
+        for at, key, *values in answer.rows:
+            line = {"record": kind, "id": key, "at": at, **dict(zip(answer.columns[2:], values, strict=True))}
+            found.append((at, key, msgspec.json.encode(line) + b"\n"))
+    return [(key, line) for _, key, line in sorted(found)]
+
+
+_PAST = {
+    "call": "SELECT decided_at AS at, id AS key, * FROM calls WHERE decided_at >= $since::TIMESTAMP ORDER BY decided_at",
+    "exchange": "SELECT started_at AS at, id AS key, * FROM exchanges WHERE state <> 'open' AND started_at >= $since::TIMESTAMP"
+    " ORDER BY started_at",
+}
 
 
 def lines_of(applied: Applied) -> list[bytes]:

@@ -77,7 +77,7 @@ def running(tmp_path: Path) -> Iterator[Path]:
         port = probe.getsockname()[1]
     settings = tmp_path / "settings.json"
     settings.write_text('{"tollhouse": 1, "snapshots": {"every": 1, "keep": 1}}')
-    command = [sys.executable, "-m", "gateway.book", "--data", str(tmp_path), "--port", str(port), "--settings", str(settings)]
+    command = [sys.executable, "-m", "gateway.book_process", "--data", str(tmp_path), "--port", str(port), "--settings", str(settings)]
     book = subprocess.Popen(command, stderr=subprocess.DEVNULL)
     (tmp_path / "run.json").write_text(json.dumps({"pid": 1, "admin": f"http://127.0.0.1:{port}"}))
     deadline = time.monotonic() + 30

@@ -164,7 +164,8 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    book = subprocess.Popen([sys.executable, "-m", "gateway.book", "--data", str(folder), "--port", str(port)], stderr=subprocess.DEVNULL)
+    command = [sys.executable, "-m", "gateway.book_process", "--data", str(folder), "--port", str(port)]
+    book = subprocess.Popen(command, stderr=subprocess.DEVNULL)
     (folder / "run.json").write_text(json.dumps({"pid": 1, "run": SEGMENT.run, "admin": f"http://127.0.0.1:{port}"}))
     deadline = time.monotonic() + 30
     while time.monotonic() < deadline:

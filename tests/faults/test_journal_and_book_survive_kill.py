@@ -91,7 +91,7 @@ class Harness:
         self._rest = b""
 
     def start_book(self) -> None:
-        command = [sys.executable, "-m", "gateway.book", "--data", str(self.data), "--port", self.port]
+        command = [sys.executable, "-m", "gateway.book_process", "--data", str(self.data), "--port", self.port]
         self.book = subprocess.Popen(command, stderr=subprocess.DEVNULL)
 
     def listen(self, seconds: float) -> None:

@@ -492,3 +492,22 @@ def test_what_a_rule_said_of_a_text_is_a_row_beside_those_about_calls(ledger: Le
         ["request", "", "messages[1]", "mask", "card", "redacted", "ab"],
         ["tool_call", "dec_1", None, "no-strangers", None, None, None],
     ]
+
+
+def test_columns_in_which_every_value_is_another_one_are_packed_by_zstd(tmp_path: Path, make: Any) -> None:
+    segment = make.segment()
+    ledger = Ledger(tmp_path / "ledger.duckdb")
+    said = {"response_id": "chatcmpl-1", "response_message": "ab", "input_preview": "hello"}
+    batch = make.batch(segment, [make.booted(segment), make.ended(1, calls=[make.call(1, 1, released=False)], **said)])
+    ledger.apply([batch])
+    ledger.close()
+    con = duckdb.connect(str(tmp_path / "ledger.duckdb"), read_only=True)
+    wanted = {
+        "exchanges_ended": {"response_id", "response_message", "input_preview"},
+        "calls": {"id", "call_id", "arguments", "arguments_hash"},
+        "rule_hits": {"decision_id"},
+    }
+    for table, columns in wanted.items():
+        packed = f"SELECT DISTINCT column_name FROM pragma_storage_info('{table}') WHERE compression = 'ZSTD'"
+        assert {name for (name,) in con.execute(packed).fetchall()} == columns
+    con.close()

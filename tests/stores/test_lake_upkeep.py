@@ -50,7 +50,7 @@ def test_few_files_and_rows_are_left_and_every_answer_is_the_same(
     lake: Lake, lake_place: LakePlace, life: Any, embedded: Any, same_everywhere: Any
 ) -> None:
     ledger = embedded()
-    for batch in life(1).batches(12):
+    for batch in life(1).batches(8):
         lake.apply([batch])
         ledger.apply([batch])
     before, opened, offsets = len(files(lake_place)), rows(lake, "exchanges_opened"), rows(lake, "journal_offsets")
@@ -102,7 +102,7 @@ def test_who_writes_meanwhile_loses_and_doubles_nothing(
     lake: Lake, lake_place: LakePlace, life: Any, embedded: Any, same_everywhere: Any
 ) -> None:
     lakes, ledgers = [lake, Lake(lake_place, "2" * 32)], [embedded(), embedded()]
-    lives = [list(life(number).batches(8)) for number in (1, 2)]
+    lives = [list(life(number).batches(6)) for number in (1, 2)]
     for ledger, batches in zip(ledgers, lives, strict=True):
         applied(ledger, batches)
     writing = [threading.Thread(target=applied, args=each) for each in zip(lakes, lives, strict=True)]

@@ -1,0 +1,208 @@
+"""The process that is the book: `python -m gateway.book_process`. One per data folder; the supervisor starts it, and starts it again.
+
+It holds the folder's lock, bounds its own memory, opens the store that the settings name and serves the admin plane on a port of its own.
+It ends on SIGTERM, SIGINT or, with `--watch-stdin`, when the parent is gone: first the journal is read to its end.
+
+Not here: how the journal is read and asked about (`book.py`), what the admin plane offers (`web/`).
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import fcntl
+import logging
+import os
+import resource
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from gateway import clock, logs
+from gateway.ageing import Ageing
+from gateway.book import Book
+from gateway.config import Settings
+from gateway.errors import StartError
+from gateway.ledger_place import lake_place
+from gateway.notary import Notary
+from gateway.own_journal import OwnJournal
+from gateway.question.snapshots import Snapshots
+from gateway.stores import Refused, Store
+from gateway.trace.redact import Redactor
+
+log = logging.getLogger(__name__)
+
+ADDRESS_SPACE = 4 * 1024**3
+"""Bytes. DuckDB's memory limit does not bound what a query's functions allocate; the process's address space does."""
+
+
+def main(
+    data: Path, host: str, port: int, *, settings: Path | None = None, watch_stdin: bool = False, run: str | None = None
+) -> int:
+    """Runs the book of a data folder until it is told to stop; 0 when it stopped in order. Raises StartError."""
+    data.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with only_one(data / "book.lock"):
+        _bound_memory()
+        from gateway.stores.setting_aside import set_aside
+
+        sys.modules.setdefault("pandas", None)  # type: ignore[arg-type] # DuckDB looks for it ten times a commit; nobody here wants it
+        said = _read(settings)
+        notary = Notary(data, data / "journal", said.heads, clock.now_us)
+        book = Book(
+            data / "journal",
+            _store_opener(said, data),
+            set_aside=lambda broken: set_aside(broken, "it was broken twice in a row"),
+            own=OwnJournal(data / "journal", run, max_total_bytes=said.journal.max_bytes, max_segment_s=said.segment_seconds),
+            notary=notary,
+            ageing=Ageing(data / "journal", notary, lambda: said.cutoffs(clock.now_us())),
+            snapshots=Snapshots(data / "snapshots", said.snapshots.keep),
+        )
+        asyncio.run(_serve(book, data, host, port, said, watch_stdin=watch_stdin))
+    return 0
+
+
+def _store_opener(said: Settings, data: Path) -> Callable[[], Store]:
+    """The ledger that the settings name. What is imported is what is used."""
+    place, cutoffs = lake_place(said.ledger), lambda: said.cutoffs(clock.now_us())
+    if place is None:
+        from gateway.stores.duckdb import Ledger
+
+        return lambda: Ledger(data / "ledger.duckdb", on_stuck=_die, cutoffs=cutoffs)
+    from gateway.stores.ducklake import Lake, node_of
+
+    node = node_of(data)
+    return lambda: Lake(place, node, on_stuck=_die, cutoffs=cutoffs)
+
+
+def _read(settings: Path | None) -> Settings:
+    return Settings() if settings is None else Settings.model_validate_json(settings.read_bytes())
+
+
+async def _serve(book: Book, data: Path, host: str, port: int, settings: Settings, *, watch_stdin: bool) -> None:
+    import uvicorn
+
+    from gateway.config import Limits, Timeouts
+    from gateway.front import front
+    from gateway.installation import open_approvals
+    from gateway.privacy import rooms
+    from gateway.web import admin
+    from gateway.web.approvals import ApprovalsDesk
+    from gateway.web.token import read_or_create
+    from gateway.webhooks import read_hooks, tell
+
+    approvals = open_approvals(settings.model_copy(update={"data": str(data)}))
+    hooks = read_hooks(settings.approvals.webhooks, os.environ)
+    people = ApprovalsDesk(approvals, settings.approvals, clock.now_us)
+    names = [host, "127.0.0.1", "localhost", "::1"]
+    own_queries = Path(settings.queries) if settings.queries else None
+    more = rooms(settings, data, book, approvals)
+    app = admin.create(book, read_or_create(data / "admin.token"), names, people, more, own_queries)
+    config = uvicorn.Config(
+        app,
+        host=host,
+        port=port,
+        http=front(Limits(), Timeouts()),
+        ws="none",
+        log_config=None,
+        access_log=False,
+        lifespan="off",
+        server_header=False,
+        proxy_headers=False,
+        timeout_graceful_shutdown=2,
+    )
+    server = uvicorn.Server(config)
+    setattr(server, "capture_signals", contextlib.nullcontext)  # noqa: B010 - the signals are ours: they end the reading first
+    stop = threading.Event()
+    told = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, told.set)
+    if watch_stdin:
+        asyncio.get_running_loop().add_reader(sys.stdin.fileno(), _when_closed, told)
+    reading = asyncio.create_task(asyncio.to_thread(book.run, stop))
+    serving = asyncio.create_task(server.serve())
+    telling = asyncio.create_task(tell(approvals, hooks, clock.now_us))
+    publishing = asyncio.create_task(_publish(book, settings.snapshots.every))
+    ageing = asyncio.create_task(book.let_own_age())
+    stopping = asyncio.create_task(told.wait())
+    await asyncio.wait({reading, serving, stopping}, return_when=asyncio.FIRST_COMPLETED)
+    stop.set()
+    server.should_exit = True
+    stopping.cancel()
+    telling.cancel()
+    publishing.cancel()
+    ageing.cancel()
+    await asyncio.gather(reading, serving)
+    await book.close_own()
+
+
+async def _publish(book: Book, every: float) -> None:
+    """A snapshot now and then; one that fails is told and tried again when the next is due."""
+    while every > 0:
+        await asyncio.sleep(every)
+        try:
+            await asyncio.to_thread(book.snapshot)
+        except Refused as refused:
+            log.warning("no snapshot was made: %s", refused.message)
+
+
+def _when_closed(told: asyncio.Event) -> None:
+    """The supervisor holds the other end of our stdin: when it is gone, so are we."""
+    if not os.read(sys.stdin.fileno(), 4096):
+        asyncio.get_running_loop().remove_reader(sys.stdin.fileno())
+        told.set()
+
+
+@contextlib.contextmanager
+def only_one(lock: Path) -> Iterator[None]:
+    """Whoever writes a data folder's ledger holds this. Raises StartError."""
+    with lock.open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise StartError(f"another book is at work in {lock.parent}; stop that gateway, or use another data folder") from error
+        yield
+
+
+def _bound_memory() -> None:
+    _, hard = resource.getrlimit(resource.RLIMIT_AS)
+    wanted = ADDRESS_SPACE if hard == resource.RLIM_INFINITY else min(ADDRESS_SPACE, hard)
+    resource.setrlimit(resource.RLIMIT_AS, (wanted, hard))
+
+
+def _die() -> None:
+    """A query ignores its interruption. The journal has everything: the supervisor starts the book again."""
+    log.critical("a query cannot be stopped; the book ends and is started again")
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _arguments() -> argparse.Namespace:
+    what = "reads the journal into the ledger, serves the admin plane"
+    parser = argparse.ArgumentParser(prog="python -m gateway.book_process", description=what)
+    parser.add_argument("--data", type=Path, required=True, help="data folder")
+    parser.add_argument("--host", default="127.0.0.1")
+    parser.add_argument("--port", type=int, default=8485)
+    parser.add_argument("--settings", type=Path, help="resolved settings (JSON), written by the supervisor")
+    parser.add_argument("--run", help="id of the run of the gateway that this book belongs to")
+    parser.add_argument("--watch-stdin", action="store_true", help="end when stdin is closed")
+    return parser.parse_args()
+
+
+def run() -> int:
+    """Process entry: one clean message instead of a traceback."""
+    logs.configure(Redactor(()), form="%(asctime)s %(levelname)s book: %(message)s")
+    os.umask(0o077)
+    given = _arguments()
+    try:
+        return main(
+            given.data, given.host, given.port, settings=given.settings, watch_stdin=given.watch_stdin, run=given.run
+        )
+    except StartError as error:
+        log.error("%s", error)  # noqa: TRY400 - the message is for people, the traceback is not
+        return 3
+
+
+if __name__ == "__main__":
+    sys.exit(run())

@@ -1,0 +1,76 @@
+"""The book as a process, its ledger a lake: from the journal to an answer of the admin plane."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from gateway.config import Settings
+from gateway.ledger_place import LakePlace
+
+
+@pytest.fixture
+def port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@pytest.fixture
+def process(tmp_path: Path, lake_place: LakePlace, port: int) -> Iterator[subprocess.Popen[bytes]]:
+    settings = tmp_path / "settings.json"
+    settings.write_text(Settings(ledger=f"ducklake:postgres:{lake_place.catalogue};data={lake_place.data}").model_dump_json())
+    command = [sys.executable, "-m", "gateway.book_process", "--data", str(tmp_path), "--port", str(port), "--settings", str(settings)]
+    with (tmp_path / "log").open("wb") as log:
+        started = subprocess.Popen(command, stdout=log, stderr=log)
+    yield started
+    started.kill()
+    started.wait()
+
+
+def asked(client: httpx.Client, sql: str) -> list[list[Any]]:
+    answer = client.post("/sql", json={"sql": sql})
+    assert answer.status_code == 200, answer.text
+    return list(answer.json()["rows"])
+
+
+def test_a_book_brings_its_journal_into_the_lake_and_answers_from_it(
+    process: subprocess.Popen[bytes], port: int, tmp_path: Path, make: Any, postgres: Any, lake_place: LakePlace
+) -> None:
+    segment = make.segment()
+    make.write(tmp_path / "journal", segment, [make.booted(segment), make.opened(1), make.ended(2), make.ended(3, cost="0.5")])
+    deadline, url = time.monotonic() + 60, f"http://127.0.0.1:{port}"
+    while not ready(url):
+        assert time.monotonic() < deadline, (tmp_path / "log").read_text()
+        assert process.poll() is None, (tmp_path / "log").read_text()
+        time.sleep(0.1)
+    with httpx.Client(base_url=url, headers={"authorization": f"Bearer {(tmp_path / 'admin.token').read_text().strip()}"}) as client:
+        assert asked(client, "SELECT state, count(*), sum(cost) FROM exchanges GROUP BY ALL ORDER BY 1") == [
+            ["complete", 2, "0.500012345"], ["open", 1, None],
+        ]  # fmt: skip
+        assert client.get("/queries/tools_seen").status_code == 200
+    process.terminate()
+    assert process.wait(30) == 0
+    assert not list(tmp_path.glob("*.duckdb"))
+    database = lake_place.catalogue.split()[0].partition("=")[2]
+    assert postgres.ask("SELECT count(*) FROM pg_stat_activity WHERE application_name LIKE 'tollhouse%'", database) == "0"
+    for file in ("log", "settings.json", "node"):
+        assert postgres.PASSWORD not in (tmp_path / file).read_text()
+    assert postgres.PASSWORD in os.environ["PGPASSWORD"]
+
+
+def ready(url: str) -> bool:
+    try:
+        told = httpx.get(f"{url}/readyz")
+    except httpx.HTTPError:
+        return False
+    return bool(told.status_code == 200 and told.json()["records"] == 4)
