@@ -16,7 +16,7 @@ append to their own journal segments; the book follows them.
 
 The way of a request (`pipeline.relay` is this table):
 
-    receive            app, front          exact path → dialect; limits and time-outs (`turned_away`: what was no request is on record)
+    receive            app, front, turn    exact path → dialect; limits and time-outs (`turned_away`: what was no request is on record)
     identify           identify, state     key → caller, session
     decode             dialects            strictly: one meaning or refused
     stopped?           stopping, state     a session that a denial has stopped is refused

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from contextlib import aclosing
 from dataclasses import replace
 from functools import lru_cache
@@ -26,6 +26,7 @@ from gateway.dialects import DIALECTS, Dialect
 from gateway.errors import ClientGone, GatewayError, Problem
 from gateway.exchange import Endpoint
 from gateway.pipeline import relay
+from gateway.turn import GONE
 from gateway.turned_away import TurnedAway
 from gateway.visit import Gateway, Head, Incoming
 
@@ -88,19 +89,21 @@ class DataPlane:
 
     async def _relay(self, scope: Scope, path: str, receive: Receive, send: Sender) -> None:
         headers = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"]]
-        found = self._passing(scope["method"], path) or _served(scope["method"], path, dict(headers), scope["query_string"])
-        visitor = _Visitor(receive, send, self.gateway)
+        named = dict(headers)
+        found = self._passing(scope["method"], path) or _served(scope["method"], path, named, scope["query_string"])
+        visitor = _Visitor(receive, send, self.gateway, scope["extensions"][GONE])
         incoming = Incoming(
             method=scope["method"],
             path=path,
             query=scope["query_string"].decode("latin-1"),
             headers=headers,
+            named=named,
             dialect=found.dialect,
             endpoint=found.endpoint,
             body=visitor.body,
-            refusal=_upgrade(headers) or found.refusal,
+            refusal=("upgrade" in named and _upgrade(headers)) or found.refusal,
         )
-        visitor.expect(dict(headers))
+        visitor.expect(named)
         task = asyncio.current_task()
         if task is None:
             raise RuntimeError("an ASGI application runs in a task")
@@ -159,17 +162,17 @@ class DataPlane:
 class _Visitor:
     """One client's side of an exchange: its body within limits, its answer, and its leaving."""
 
-    def __init__(self, receive: Receive, send: Sender, gateway: Gateway) -> None:
-        self._receive = receive
+    def __init__(self, receive: Receive, send: Sender, gateway: Gateway, when_gone: Callable[[Callable[[], object]], None]) -> None:
+        self._receive, self._when_gone = receive, when_gone
         self._send = send
         self._gateway = gateway
         self._limits, self._timeouts = gateway.settings.limits, gateway.settings.timeouts
-        self._watcher: asyncio.Task[None] | None = None
+        self._left = False
         self._announced = 0
         self._started = False
         self._task: asyncio.Task[Any] | None = None
 
-    def expect(self, headers: dict[str, str]) -> None:
+    def expect(self, headers: Mapping[str, str]) -> None:
         length = headers.get("content-length", "")
         self._announced = int(length) if length.isascii() and length.isdigit() else 0
 
@@ -182,15 +185,12 @@ class _Visitor:
             if self._started:
                 await self._send({"type": "http.response.body", "body": b"", "more_body": False})
         except asyncio.CancelledError:
-            if incoming.gone == "client_gone" and self._watcher is not None and self._watcher.done():
+            if incoming.gone == "client_gone" and self._left:
                 task.uncancel()
                 return
             raise
         except TimeoutError:
             return
-        finally:
-            if self._watcher is not None:
-                self._watcher.cancel()
 
     async def body(self) -> bytes:
         """The request body. Raises GatewayError for one that is too long, too slow or never comes."""
@@ -202,7 +202,7 @@ class _Visitor:
             await within(self._timeouts.body, self._pieces(body, limit))
         except TimeoutError as e:
             raise GatewayError("timeout", "body_timeout", "The request body did not arrive in time.") from e
-        self._watcher = asyncio.create_task(self._until_gone())
+        self._when_gone(self._leave)
         return bytes(body)
 
     async def _pieces(self, body: bytearray, limit: int) -> None:
@@ -219,10 +219,9 @@ class _Visitor:
         body += message.get("body", b"")
         return bool(message.get("more_body"))
 
-    async def _until_gone(self) -> None:
+    def _leave(self) -> None:
         """Cancels the exchange when the client leaves: also when nothing is being sent, so that the provider stops at once."""
-        while (await self._receive())["type"] != "http.disconnect":
-            continue
+        self._left = True
         if self._task is not None:
             self._task.cancel()
 
@@ -264,7 +263,7 @@ def _here(path: str) -> tuple[tuple[Dialect, Endpoint], ...]:
     return tuple((dialect, endpoint) for dialect in DIALECTS.values() for endpoint in dialect.endpoints(path))
 
 
-def _served(method: str, path: str, headers: dict[str, str], query: bytes) -> _Found:
+def _served(method: str, path: str, headers: Mapping[str, str], query: bytes) -> _Found:
     """Looks a path up in the tables of all dialects. Where several serve it (`/v1/models`), the client's headers tell whose it is."""
     here = _here(path)
     guessed = _guess(headers, query)
@@ -280,7 +279,7 @@ def _served(method: str, path: str, headers: dict[str, str], query: bytes) -> _F
     return _Found(guessed, refusal=GatewayError("not_found", "unknown_path", message))
 
 
-def _guess(headers: dict[str, str], query: bytes) -> Dialect:
+def _guess(headers: Mapping[str, str], query: bytes) -> Dialect:
     """The dialect of a client by what its SDK always sends."""
     if "x-goog-api-key" in headers or "x-goog-api-client" in headers or b"key=" in query:
         return DIALECTS["google.gemini"]
@@ -288,8 +287,7 @@ def _guess(headers: dict[str, str], query: bytes) -> Dialect:
 
 
 def _upgrade(headers: list[tuple[str, str]]) -> GatewayError | None:
-    wanted = any(name == "upgrade" for name, _ in headers)
-    if wanted and any(name == "connection" and "upgrade" in value.lower() for name, value in headers):
+    if any(name == "connection" and "upgrade" in value.lower() for name, value in headers):
         message = "This gateway speaks plain HTTP and server-sent events here, no WebSocket."
         return GatewayError("upgrade", "upgrade_required", message)
     return None

@@ -43,8 +43,8 @@ log = logging.getLogger(__name__)
 
 POLL_S = 0.05
 FLUSH_AT_BYTES = 32 * 1024 * 1024
-BACKLOG_BYTES = 1024 * 1024
-"""In one segment: it is read on at once, however few records that are."""
+BUSY = 20
+"""Records of a round: fewer are a lone agent's, who may be waited for."""
 RETRY_S = 1.0
 RELIST_S = 1.0
 TURN_OVER_S = 10.0
@@ -73,7 +73,6 @@ class Book:
         self.records = 0
         self.counters: Counter[str] = Counter()
         self._troubles = 0
-        self._backlog = False
         self._readers: dict[Segment, SegmentReader] = {}
         self._segments: list[Segment] = []
         self._listed_at, self._listed_mtime = -RELIST_S, -1
@@ -103,7 +102,7 @@ class Book:
 
     def round(self) -> int:
         """Applies everything that is there now, roughly; the number of records. Raises StoreTrouble."""
-        applied, waiting, self._backlog = 0, list[Batch](), False
+        applied, waiting = 0, list[Batch]()
         live = growing(self._list())
         for segment in self._segments:
             for batch in self._batches(segment, complete=segment not in live):
@@ -218,8 +217,10 @@ class Book:
             return RETRY_S
         if applied == 0:
             return POLL_S
-        pace = self.store.pace
-        return 0.0 if applied >= pace.much or self._backlog else max(0.0, pace.every_s - took)
+        pace, behind = self.store.pace, sum(reader.lag for reader in self._readers.values())
+        if applied >= pace.much or behind >= pace.behind_bytes:
+            return 0.0
+        return max(0.0, (pace.every_s if applied < BUSY else pace.steady_s or pace.every_s) - took)
 
     def _enough(self, waiting: Sequence[Batch]) -> bool:
         """For one commit."""
@@ -278,7 +279,6 @@ class Book:
         while (batch := reader.read(complete=complete)) is not None:
             yield batch
             if not complete:
-                self._backlog = self._backlog or reader.lag >= BACKLOG_BYTES
                 return
         if complete:
             self._rest_until[segment] = time.monotonic() + RELIST_S

@@ -48,6 +48,7 @@ def main(
         from gateway.stores.chosen import opener
         from gateway.stores.setting_aside import set_aside
 
+        sys.modules.setdefault("pandas", None)  # type: ignore[arg-type] # DuckDB looks for it ten times a commit; nobody here wants it
         said = _read(settings)
         notary = Notary(data, data / "journal", said.heads, clock.now_us)
         book = Book(

@@ -8,7 +8,7 @@ its first step first, and only if it then has to wait, it waits under a timer. N
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Generator
+from collections.abc import Awaitable, Callable, Generator
 from typing import Any, Generic, TypeVar
 
 Result = TypeVar("Result")
@@ -47,3 +47,43 @@ class _Rest(Generic[Result]):
         except StopIteration as done:
             result: Result = done.value
             return result
+
+
+class Alarm:
+    """A deadline that is set and put off again and again, on one timer: when that rings too early it is set to what is left."""
+
+    __slots__ = ("_due", "_loop", "_ring", "_timer")
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, ring: Callable[[], None]) -> None:
+        self._loop, self._ring = loop, ring
+        self._timer: asyncio.TimerHandle | None = None
+        self._due: float | None = None
+
+    def set(self, seconds: float) -> None:
+        """Rings once, so long from now, instead of when it would have."""
+        due = self._due = self._loop.time() + seconds
+        if self._timer is not None:
+            if self._timer.when() <= due:
+                return
+            self._timer.cancel()
+        self._timer = self._loop.call_at(due, self._look)
+
+    def off(self) -> None:
+        self._due = None
+
+    def end(self) -> None:
+        """For good: nothing refers to whom it would have rung any longer."""
+        self._due = None
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _look(self) -> None:
+        self._timer = None
+        if self._due is None:
+            return
+        if self._loop.time() < self._due:
+            self._timer = self._loop.call_at(self._due, self._look)
+        else:
+            self._due = None
+            self._ring()

@@ -81,9 +81,11 @@ async def _label_forged(visit: Visit, request: Request) -> None:
         return
     if not await _known(visit, (begun,)):
         return
-    claims = list(_claims(request))
-    known = await _known(visit, {claim.digest for claim in claims})
-    forged = [claim for claim in claims if claim.digest not in known]
+    digests = _digests(request)
+    known = await _known(visit, digests)
+    if len(known) == len(digests):
+        return
+    forged = [claim for claim in _claims(request) if claim.digest not in known]
     visit.forged = frozenset(claim.place for claim in forged)
     visit.x.findings += [Finding("history", "forged", "warn", claim.path, claim.what) for claim in forged[:MOST_NAMED]]
 
@@ -130,6 +132,12 @@ def _claims(request: Request) -> Iterator[_Claim]:
             yield _Claim(_of_call(call.id or call.name, call.name, call.arguments), Told("call", at, nth), call.name)
         for nth, (call_id, _) in enumerate(message.results):
             yield _Claim(_of_id(call_id), Told("result", at, nth), call_id)
+
+
+def _digests(request: Request) -> set[bytes]:
+    """Of all claims, without what they are about: nearly always all of them are known."""
+    calls = {_of_call(call.id or call.name, call.name, call.arguments) for message in request.messages for call in message.calls}
+    return calls | {_of_id(call_id) for message in request.messages for call_id, _ in message.results}
 
 
 def _of_call(call_id: str, name: str, arguments: str) -> bytes:

@@ -5,6 +5,8 @@ Nonces are 96 random bits, so one key may seal 2^32 times before two of them are
 
 `beside` makes the box of a state file: what lies there for a while (what people are asked to approve) is sealed under the installation's
 own secret. That keeps it out of copies of the file; whoever holds the whole data folder can read it.
+
+The cipher is loaded (6 MiB) when something is first sealed or opened: most workers never do.
 """
 
 from __future__ import annotations
@@ -12,12 +14,14 @@ from __future__ import annotations
 import base64
 import binascii
 import secrets
+from functools import cached_property
 from pathlib import Path
-
-from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from typing import TYPE_CHECKING
 
 from gateway import secret
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 NONCE = 12
 KEY = 32
@@ -29,10 +33,18 @@ class CannotOpen(Exception):  # noqa: N818 - names a state, not a mistake
 
 
 class Box:
-    """Seals and opens under one key."""
+    """Seals and opens under one key, of `KEY` bytes."""
 
     def __init__(self, key: bytes) -> None:
-        self._cipher = AESGCM(key)
+        if len(key) != KEY:
+            raise ValueError(f"a key of {len(key)} bytes; AES-256 takes {KEY}")
+        self._key = key
+
+    @cached_property
+    def _cipher(self) -> AESGCM:
+        from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+        return AESGCM(self._key)
 
     def seal(self, data: bytes, about: str) -> bytes:
         nonce = secrets.token_bytes(NONCE)
@@ -40,6 +52,8 @@ class Box:
 
     def open(self, sealed: bytes, about: str) -> bytes:
         """Raises CannotOpen."""
+        from cryptography.exceptions import InvalidTag
+
         try:
             return self._cipher.decrypt(sealed[:NONCE], sealed[NONCE:], about.encode())
         except (InvalidTag, ValueError) as error:

@@ -80,6 +80,8 @@ class Incoming:
     path: str
     query: str
     headers: Sequence[tuple[str, str]]
+    named: Mapping[str, str]
+    """The headers by name; of one that comes more than once, the last."""
     dialect: Dialect
     endpoint: Endpoint | None
     """None when nothing is served there; `refusal` then says so."""
@@ -88,11 +90,6 @@ class Incoming:
     """Set when the server already knows that this cannot be served (wrong path, wrong method, an upgrade)."""
     gone: EndState = "client_gone"
     """What a cancellation means: the server sets `interrupted` when it is shutting down."""
-    named: dict[str, str] = field(init=False)
-    """The headers by name; of several with one name the last."""
-
-    def __post_init__(self) -> None:
-        self.named = dict(self.headers)
 
 
 class Withheld(msgspec.Struct, frozen=True):

@@ -20,7 +20,7 @@ import pytest
 from gateway import book as module
 from gateway.book import Book
 from gateway.errors import StartError
-from gateway.stores import Applied, Batch, Pace, StoreTrouble
+from gateway.stores import EMBEDDED_PACE, Applied, Batch, Pace, StoreTrouble
 from gateway.stores.duckdb import Ledger
 from gateway.stores.memory import MemoryStore
 from gateway.trace import frames, record
@@ -131,7 +131,7 @@ def test_a_dead_segment_is_read_to_its_end_before_its_successor(
 
 def test_rounds_are_apart_as_the_ledger_wants_them(journal: Path, store: MemoryStore, monkeypatch: pytest.MonkeyPatch) -> None:
     book = Book(journal, lambda: store)
-    assert [book._pause(applied, 0.15) for applied in (1, 499, 500)] == pytest.approx([0.05, 0.05, 0.0])
+    assert [book._pause(applied, 0.15) for applied in (1, EMBEDDED_PACE.much)] == pytest.approx([EMBEDDED_PACE.every_s - 0.15, 0.0])
     monkeypatch.setattr(store, "pace", Pace(5.0, 10_000, 10_000))
     assert [book._pause(applied, 0.15) for applied in (1, 9_999, 10_000)] == pytest.approx([4.85, 4.85, 0.0])
     assert (book._pause(0, 0.15), book._pause(None, 0.15)) == (module.POLL_S, module.RETRY_S)
@@ -139,7 +139,7 @@ def test_rounds_are_apart_as_the_ledger_wants_them(journal: Path, store: MemoryS
 
 def test_a_book_that_has_much_to_catch_up_with_does_not_rest(journal: Path, store: MemoryStore, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("gateway.stores.intake.CHUNK", 300)
-    monkeypatch.setattr(module, "BACKLOG_BYTES", 500)
+    monkeypatch.setattr(store, "pace", Pace(5.0, 1000, 1000, behind_bytes=500))
     pen, book = Pen(journal, segment()), Book(journal, lambda: store)
     for key in range(1, 12):
         pen.add(Ended(row(key)))
@@ -467,3 +467,22 @@ def test_a_segment_that_lost_its_end_or_is_gone_is_warned_of(journal: Path, book
     assert list(book.status().warnings) == []
     pen.path.unlink() if gone else os.truncate(pen.path, 200)
     assert list(book.status().warnings) == [f"{segment().name} is shorter than what was read of it: see 'tollhouse verify'"]
+
+
+def test_commits_are_further_apart_while_much_comes_and_without_a_pause_while_much_is_unread(
+    journal: Path, book: Book, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pen = Pen(journal, segment())
+    assert book._pause(None, 0.0) == module.RETRY_S
+    assert book._pause(0, 0.0) == module.POLL_S
+    assert book._pause(module.BUSY - 1, 0.05) == pytest.approx(EMBEDDED_PACE.every_s - 0.05)
+    assert book._pause(module.BUSY, 0.1) == pytest.approx(EMBEDDED_PACE.steady_s - 0.1)
+    assert book._pause(module.BUSY, 60.0) == 0.0
+    book.round()
+    pen.add(Ended(row(1)))
+    assert book._pause(module.BUSY, 0.1) > 0
+    monkeypatch.setattr(MemoryStore, "pace", EMBEDDED_PACE._replace(steady_s=0.0))
+    assert book._pause(module.BUSY, 0.1) == pytest.approx(EMBEDDED_PACE.every_s - 0.1)
+    assert book._pause(EMBEDDED_PACE.much, 0.1) == 0.0
+    monkeypatch.setattr(MemoryStore, "pace", EMBEDDED_PACE._replace(behind_bytes=1))
+    assert book._pause(1, 0.0) == book._pause(module.BUSY, 0.1) == 0.0

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from gateway.deadlines import within
+from gateway.deadlines import Alarm, within
 
 
 def run(work):
@@ -133,3 +133,48 @@ def test_a_queue_that_is_filled_later_wakes_the_work():
         return await within(5, queue.get())
 
     assert run(scene()) == "here"
+
+
+def rings(*sets: float, off: bool = False, end: bool = False, wait: float = 0.15) -> list[float]:
+    """When an alarm rang that was set so, one after the other, in seconds from the beginning."""
+
+    async def listen():
+        loop = asyncio.get_running_loop()
+        start, heard = loop.time(), []
+        alarm = Alarm(loop, lambda: heard.append(loop.time() - start))
+        for seconds in sets:
+            alarm.set(seconds)
+        if off:
+            alarm.off()
+        if end:
+            alarm.end()
+        await asyncio.sleep(wait)
+        return heard
+
+    return run(listen())
+
+
+@pytest.mark.parametrize("sets", [(0.05,), (0.01, 0.05), (5, 0.05), (0.01, 5, 0.02, 0.05)])
+def test_an_alarm_rings_once_when_it_was_last_set_for(sets):
+    heard = rings(*sets)
+    assert len(heard) == 1
+    assert 0.045 <= heard[0] < 0.14
+
+
+def test_an_alarm_that_is_off_or_ended_does_not_ring():
+    assert rings(0.02, off=True) == rings(0.02, end=True) == rings(0.02, 0.04, off=True) == []
+
+
+def test_an_alarm_can_be_set_again_after_it_was_off_or_rang():
+    async def listen():
+        heard = []
+        alarm = Alarm(asyncio.get_running_loop(), lambda: heard.append(1))
+        alarm.set(0.01)
+        alarm.off()
+        alarm.set(0.02)
+        await asyncio.sleep(0.05)
+        alarm.set(0.01)
+        await asyncio.sleep(0.05)
+        return heard
+
+    assert run(listen()) == [1, 1]

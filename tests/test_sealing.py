@@ -67,3 +67,9 @@ def test_the_box_beside_a_file_is_the_installations_own(tmp_path):
     for box in (purpose, other):
         with pytest.raises(CannotOpen):
             box.open(sealed, "row")
+
+
+@pytest.mark.parametrize("size", [0, 16, 31, 33])
+def test_a_key_of_another_size_is_refused_before_anything_is_sealed(size):
+    with pytest.raises(ValueError, match=f"{size} bytes"):
+        Box(bytes(size))

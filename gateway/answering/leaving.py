@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Mapping, Sequence
 
 import msgspec
 
@@ -14,23 +14,23 @@ from gateway.visit import Head, Visit
 EVENT_STREAM = {"content-type": "text/event-stream; charset=utf-8", "cache-control": "no-cache"}
 
 
-async def release(visit: Visit, data: bytes) -> AsyncGenerator[Head | bytes, None]:
-    """Sends a piece of a stream, after everything that must be on record before it."""
+async def release(visit: Visit, data: bytes) -> Sequence[Head | bytes]:
+    """What may be sent now of a piece of a stream, after everything that must be on record before it."""
     given, data = data, visit.flow.piece(data)
     if not data:
         if given:  # it may leave with what follows
             visit.reserved.settle()
-        return
+        return ()
     await visit.book.settle()
     await history.keep(visit)
-    if not visit.answering:
-        visit.answering = True
-        visit.x.status = 200
-        overhead(visit)
-        yield head(visit, 200, EVENT_STREAM)
     visit.reserved.settle()
     visit.x.bytes_out += len(data)
-    yield data
+    if visit.answering:
+        return (data,)
+    visit.answering = True
+    visit.x.status = 200
+    overhead(visit)
+    return (head(visit, 200, EVENT_STREAM), data)
 
 
 async def final(

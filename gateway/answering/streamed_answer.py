@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from contextlib import aclosing
 
 from gateway import steering
@@ -14,6 +14,7 @@ from gateway.answering.screens import output_rules
 from gateway.approvals import Question
 from gateway.continuity import keep, keep_early
 from gateway.deadlines import within
+from gateway.dialects import Stream
 from gateway.dialects.events import Said
 from gateway.exchange import Request
 from gateway.holdback import Break, Finishing, Hold, Judge, Judging, Observing, Send, Step, Undecodable
@@ -30,19 +31,17 @@ OPENING_S = 15.0
 
 
 async def streamed(visit: Visit, request: Request, upstream: ProviderAnswer, rounds: Rounds) -> AsyncGenerator[Head | bytes, None]:
-    x, gateway, dialect = visit.x, visit.gateway, visit.incoming.dialect
-    visit.stream = dialect.stream(request, limits(gateway.settings), enforcing=x.enforcing)
-    hold: Hold = Judging(visit.stream) if x.enforcing else Observing(visit.stream)
-    rules = output_rules(visit)
-    visit.screening = rules.streamed() if rules else None
-    visit.keys = KeyWatch(gateway.redactor, dialect.TEXTS.streamed, always=rules is not None and rules.acts)
+    x, gateway = visit.x, visit.gateway
+    stream, hold = _begun(visit, request)
     reacts = x.enforcing and not request.background and gateway.policies.reacts(x.caller.agent)
-    kept, chunks = b"", _chunks(visit, upstream)
-    async for chunk in chunks:
-        let = _LetGo()
-        async with aclosing(_stepped(visit, hold, chunk, let)) as parts:
-            async for part in parts:
-                yield part
+    kept, chunks = b"", upstream.chunks()
+    while not _over(visit):
+        chunk = await _next(visit, chunks)
+        let = await _fed(visit, hold, chunk)
+        if let.question is not None:
+            async with aclosing(_asked(visit, hold, let)) as parts:
+                async for part in parts:
+                    yield part
         data, tail = let.data, let.tail
         if visit.withheld is not None and not visit.answering and (error := steering.error_of(visit)):
             raise error
@@ -54,14 +53,12 @@ async def streamed(visit: Visit, request: Request, upstream: ProviderAnswer, rou
         kept += tail
         if reacts and not visit.answering:
             kept += await _reaction(visit, request, hold, chunks)
-            if await rounds.begin(request, visit.stream.answer, EVENT_STREAM, visit.opening + data + kept):
+            if await rounds.begin(request, stream.answer, EVENT_STREAM, visit.opening + data + kept):
                 return
             data = _kept_back(visit, data)
         await keep_early(visit)
-        async for part in release(visit, data):
+        for part in await release(visit, data):
             yield part
-        if visit.broken is not None:
-            break
     if visit.broken is not None:  # what is kept says that the answer ended well: it does not leave
         raise broken_error(visit.broken, cut=visit.provider_left)
     await keep(visit)
@@ -70,51 +67,72 @@ async def streamed(visit: Visit, request: Request, upstream: ProviderAnswer, rou
         yield part
 
 
-async def _chunks(visit: Visit, upstream: ProviderAnswer) -> AsyncGenerator[bytes | None, None]:
-    """The provider's bytes, then None. A provider whose answer has finished and that keeps the connection open is not waited for much
-    longer."""
-    pieces = upstream.chunks()
-    while True:
-        try:
-            chunk = await within(END_GRACE_S if visit.finishing else None, anext(pieces, None))
-        except TimeoutError:
-            chunk = None
-        yield chunk
-        if chunk is None:
-            return
+def _begun(visit: Visit, request: Request) -> tuple[Stream, Hold]:
+    """What a stream goes through: its dialect, the hold, and what looks at its words."""
+    x, gateway, dialect = visit.x, visit.gateway, visit.incoming.dialect
+    visit.provider_left = False
+    stream = visit.stream = dialect.stream(request, limits(gateway.settings), enforcing=x.enforcing)
+    rules = output_rules(visit)
+    visit.screening = rules.streamed() if rules else None
+    visit.keys = KeyWatch(gateway.redactor, dialect.TEXTS.streamed, always=rules is not None and rules.acts)
+    return stream, Judging(stream) if x.enforcing else Observing(stream)
 
 
-class _LetGo:
-    """What one piece of a stream lets go: words, and what belongs to the answer's end."""
-
-    data = tail = b""
+def _over(visit: Visit) -> bool:
+    return visit.provider_left or visit.broken is not None
 
 
-async def _stepped(visit: Visit, hold: Hold, chunk: bytes | None, let: _LetGo) -> AsyncGenerator[Head | bytes, None]:
-    """Carries a piece of the stream, or its end, through the hold; yields only while people are asked about its calls."""
+async def _next(visit: Visit, chunks: AsyncIterator[bytes]) -> bytes | None:
+    """The provider's next bytes; None at its end. A provider whose answer has finished and that keeps the connection open is not waited
+    for much longer."""
+    if not visit.finishing:
+        return await anext(chunks, None)
+    try:
+        return await within(END_GRACE_S, anext(chunks, None))
+    except TimeoutError:
+        return None
+
+
+class _Fed:
+    """What one piece of a stream lets go: words, and what belongs to the answer's end; up to a call that people must decide about."""
+
+    __slots__ = ("data", "question", "steps", "tail")
+
+    def __init__(self, steps: Iterator[Step]) -> None:
+        self.steps = steps
+        self.data = self.tail = b""
+        self.question: Question | None = None
+
+
+async def _fed(visit: Visit, hold: Hold, chunk: bytes | None) -> _Fed:
+    """Carries a piece of the stream, or its end, through the hold."""
     if visit.x.first_byte_us is None and chunk is not None:
         first_byte(visit)
     visit.provider_left = chunk is None
-    steps = hold.close() if chunk is None else hold.feed(chunk)
-    let.data, let.tail, question = await _step(visit, hold, steps)
-    while question is not None:
-        async with aclosing(_held(visit, hold, question, let.data)) as parts:
+    fed = _Fed(hold.close() if chunk is None else hold.feed(chunk))
+    fed.data, fed.tail, fed.question = await _step(visit, hold, fed.steps)
+    return fed
+
+
+async def _asked(visit: Visit, hold: Hold, fed: _Fed) -> AsyncGenerator[Head | bytes, None]:
+    """Asks people about the calls of a piece, one after the other; yields what is sent meanwhile."""
+    while fed.question is not None:
+        async with aclosing(_held(visit, hold, fed.question, fed.data)) as parts:
             async for part in parts:
                 yield part
-        let.data, tail, question = await _step(visit, hold, steps)
-        let.tail += tail
+        fed.data, tail, fed.question = await _step(visit, hold, fed.steps)
+        fed.tail += tail
 
 
-async def _reaction(
-    visit: Visit, request: Request, hold: Hold, chunks: AsyncGenerator[bytes | None, None]
-) -> bytes:
+async def _reaction(visit: Visit, request: Request, hold: Hold, chunks: AsyncIterator[bytes]) -> bytes:
     """Raises the error that a denial asks for. Where the model is to be asked again, reads the answer to its end, for what it cost."""
     if error := steering.error_of(visit):
         raise error
     if visit.stream is None or steering.next_request(visit, request, visit.stream.answer) is None:
         return b""
     rest: list[bytes] = []
-    async for chunk in chunks:
+    while not visit.provider_left:
+        chunk = await _next(visit, chunks)
         data, tail, question = await _step(visit, hold, hold.close() if chunk is None else hold.feed(chunk))
         rest += (data, tail)
         if question is not None:  # dialects propose all calls of a turn together, so this would be a call of another one
@@ -139,11 +157,11 @@ async def _held(visit: Visit, hold: Hold, question: Question, data: bytes) -> As
     decision about the call is on record as it stands then."""
     before, visit.opening = visit.opening + data, b""
     try:
-        async for part in release(visit, before):
+        for part in await release(visit, before):
             yield part
         async with aclosing(question.waiting()) as signs:
             async for _ in signs:
-                async for part in release(visit, visit.incoming.dialect.KEEP_ALIVE):
+                for part in await release(visit, visit.incoming.dialect.KEEP_ALIVE):
                     yield part
     finally:
         await _settle(visit, hold, question)

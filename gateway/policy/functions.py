@@ -14,8 +14,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 from urllib.parse import urlsplit
 
-from rapidfuzz.distance import OSA
-
 from gateway.exchange import Json
 from gateway.policy.installs import installs
 from gateway.policy.looked import Looked
@@ -117,6 +115,8 @@ def near(name: str, known: Mapping[str, Any] | Sequence[str]) -> bool:
     most = 2 if len(name) >= 8 else 1
     wanted = name.lower()
     candidates = (other.lower() for other in known if abs(len(other) - len(name)) <= most)
+    from rapidfuzz.distance import OSA  # 2 MiB that few policies need
+
     return any(other != wanted and OSA.distance(wanted, other, score_cutoff=most) <= most for other in candidates)
 
 

@@ -97,7 +97,7 @@ class Ledger:
             lock_down(self._con, folder)
             self._memory = Standing()
             self._memory.load(self._con)
-            self._sums_rows = 0
+            self._sums_rows, self._summed = 0, True
         except BaseException:
             self._con.close()
             raise
@@ -184,9 +184,10 @@ class Ledger:
         with self._writing:
             try:
                 self._contents.filled()
-                if sums.size(self._con) - self._sums_rows > sums.COMPACT_AT:
+                if self._summed and sums.size(self._con) - self._sums_rows > sums.COMPACT_AT:
                     sums.compact(self._con)
                     self._sums_rows = sums.size(self._con)
+                self._summed = False
                 self._forget()
             except duckdb.Error as error:
                 raise self._trouble(error) from error
@@ -236,6 +237,7 @@ class Ledger:
             records = before.records + len(batch.records)
             self._put_offset(batch.segment, Offset(batch.next, batch.head, records, before.damage))
         self._con.execute("COMMIT")
+        self._summed = True
         self._contents.told()
         return Applied(
             sum(len(batch.records) for batch in batches),

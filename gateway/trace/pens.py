@@ -22,7 +22,7 @@ import msgspec
 
 from gateway.exchange import Storing
 from gateway.trace.redact import LAYERS, Redactor
-from gateway.validators.detectors import DETECTORS, may_hold
+from gateway.validators.detectors import hinted
 from gateway.validators.detectors.folding import folded
 
 _ESCAPE = re.compile(r"\\+(?:u00([2-7][0-9a-fA-F])|([nrt/\"]))")
@@ -34,7 +34,11 @@ _SHORT = 4
 _CUT = "…"
 _WORD = 32
 """Characters of a text that is probably a name which comes again: a key of JSON, a role, a model."""
+_PASSAGE = 1500
+"""Of one that is written twice with the same exchange: as a message, and as the preview of it."""
 _LONG_NUMBER = 10**8
+_COUNTS = re.compile(r'[{}\[\],:\s]*(?:(?:"[a-z_]{1,32}"|\d{1,8}(?![\d.eE])|null|true|false)[{}\[\],:\s]*){0,64}')
+"""JSON of nothing but plain short names and small numbers, as providers tell usage: no detector finds anything in these."""
 
 
 class Span(NamedTuple):
@@ -51,9 +55,7 @@ Detect = Callable[[str], Iterable[Span]]
 def everything(text: str) -> Iterable[Span]:
     """What any detector finds."""
     read = folded(text)
-    if not may_hold(read):
-        return
-    for detector in DETECTORS.values():
+    for detector in hinted(read):
         for start, end in detector.spans(read):
             yield Span(start, end, detector.name)
 
@@ -63,9 +65,6 @@ class Pen(Protocol):
 
     def body(self, text: str) -> str:
         """What was said: messages, arguments, prompts."""
-
-    def again(self, text: str) -> str:
-        """The same for a short text that probably comes with the next request too: the last thing the user said."""
 
     def label(self, text: str) -> str:
         """What a client calls itself or its session."""
@@ -86,7 +85,7 @@ class Full:
     def body(self, text: str) -> str:
         return self._clean(text)
 
-    again = label = name = body
+    label = name = body
 
     def told(self, text: str, quoted: Iterable[object] = ()) -> str:
         return self._clean(text)
@@ -98,11 +97,13 @@ class Redacted:
     def __init__(self, redactor: Redactor, detect: Detect, key: bytes) -> None:
         self._redactor, self._detect, self._key = redactor, detect, key
         self.name = self.label = lru_cache(maxsize=4096)(self.body)  # the same few come with every exchange
-        self.again = lru_cache(maxsize=256)(self.body)
         self._word = lru_cache(maxsize=4096)(self._loose)
+        self._passage = lru_cache(maxsize=128)(self._loose)
 
     def body(self, text: str) -> str:
-        return self._layer(text, LAYERS) if text else text
+        if not text or _COUNTS.fullmatch(text):
+            return self._redactor.text(text)
+        return self._layer(text, LAYERS)
 
     def told(self, text: str, quoted: Iterable[object] = ()) -> str:
         return self.body(text)
@@ -116,7 +117,9 @@ class Redacted:
                 return self._loose(text)
             clean = self._value(value, layers - 1)
             return text if clean is value else msgspec.json.encode(clean).decode()
-        return self._word(text) if len(text) <= _WORD else self._loose(text)
+        if len(text) <= _WORD:
+            return self._word(text)
+        return self._passage(text) if len(text) <= _PASSAGE else self._loose(text)
 
     def _loose(self, text: str) -> str:
         clean = self._plain(text)
@@ -173,8 +176,6 @@ class Metadata:
     def body(self, text: str) -> str:
         size = len(text.encode("utf-8", "surrogatepass"))
         return f"[text, {size} bytes, hmac:{self._hash(text)}]" if text else text
-
-    again = body
 
     def label(self, text: str) -> str:
         return f"hmac:{self._hash(text)}" if text else text

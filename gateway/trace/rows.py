@@ -125,9 +125,8 @@ class Hand:
         """A reason. It stays legible where content is sealed, so it quotes nothing of it."""
         return self._teller.told(text, quoted)
 
-    def preview(self, text: str, about: str, *, again: bool = False) -> str:
-        """`again`: the text probably comes with the next request too."""
-        written = (self.pen.again(text) if again else self.pen.body(text))[:PREVIEW]
+    def preview(self, text: str, about: str) -> str:
+        written = self.pen.body(text)[:PREVIEW]
         return self._sealer.seal(written, about) if written and self._legible else written
 
 
@@ -345,7 +344,7 @@ class Scribe:
             overhead_us=x.overhead_us,
             request_messages=links.request,
             response_message=links.response,
-            input_preview=hand.preview(_asked(request), about_exchange(x.id), again=True),
+            input_preview=hand.preview(_asked(request), about_exchange(x.id)),
             output_preview=hand.preview(answer.text[:LOOKED_AT], about_exchange(x.id)),
             upstream_dialect=x.translated or None,
             dropped_fields=tuple(map(pen.name, x.dropped)),

@@ -8,8 +8,7 @@ only passed on; this costs a quarter of that. httptools does the parsing (llhttp
    connection is never lent again.
 3. An answer without a length ends with its connection; every other one that ends with its connection is broken.
 4. Trailers are not read; answers that announce an answer (1xx) are forgotten, and a switch of protocols breaks off.
-5. A deadline stands whenever somebody waits. It is one timer for a connection's whole life that looks again when it rings, not one
-   for each wait.
+5. A deadline stands whenever somebody waits.
 6. Reading stops while `READ_BUFFER` bytes lie unread.
 """
 
@@ -21,6 +20,7 @@ from collections.abc import Callable
 
 import httptools
 
+from gateway.deadlines import Alarm
 from gateway.errors import GatewayError
 
 READ_BUFFER = 128 * 1024
@@ -41,8 +41,7 @@ class Connection(asyncio.Protocol):
         """`gone` is told when the connection has ended while nobody had it."""
         self._gone = gone
         self._loop = asyncio.get_running_loop()
-        self._timer: asyncio.TimerHandle | None = None
-        self._due: float | None = None
+        self._alarm = Alarm(self._loop, self._too_slow)
         self._waiter: asyncio.Future[None] | None = None
         self._pieces: list[bytes] = []
         self._unread = 0
@@ -89,11 +88,12 @@ class Connection(asyncio.Protocol):
         if self._error is not None:
             raise self._error
         self._waiter, self._silent = self._loop.create_future(), silent
-        self._expect(seconds)
+        self._alarm.set(seconds)
         try:
             await self._waiter
         finally:
-            self._waiter = self._due = None
+            self._waiter = None
+            self._alarm.off()
 
     def lie_idle(self, seconds: float) -> bool:
         """Whether it may be lent again, after an answer; it closes by itself when it is not for so long, and now when it may not."""
@@ -101,7 +101,7 @@ class Connection(asyncio.Protocol):
         if not self._ended or not self._reusable or self._pieces or self._lost or self._transport.get_write_buffer_size():
             self.close()
             return False
-        self._expect(seconds)
+        self._alarm.set(seconds)
         return True
 
     def silent(self) -> bool:
@@ -111,23 +111,8 @@ class Connection(asyncio.Protocol):
     def close(self) -> None:
         self._transport.abort()
 
-    # -- deadlines
-
-    def _expect(self, seconds: float) -> None:
-        self._due = due = self._loop.time() + seconds
-        if self._timer is not None:
-            if self._timer.when() <= due:
-                return
-            self._timer.cancel()
-        self._timer = self._loop.call_at(due, self._look)
-
-    def _look(self) -> None:
-        self._timer = None
-        if self._due is None or self._lost:
-            return
-        if self._loop.time() < self._due:
-            self._timer = self._loop.call_at(self._due, self._look)
-        elif self._lent:
+    def _too_slow(self) -> None:
+        if self._lent:
             self._fail(GatewayError("upstream_timeout", "upstream_timeout", self._silent))
         else:
             self.close()
@@ -159,8 +144,7 @@ class Connection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._lost = True
-        if self._timer is not None:
-            self._timer.cancel()
+        self._alarm.end()
         if not self._lent:
             self._gone(self)
         elif not self._ended and self._headed and exc is None and self._until_closed():

@@ -159,6 +159,20 @@ def test_an_agent_cannot_pile_up_questions(store):
     assert store.ask(asking(9, call="pay 9", agent="b"), 3).id == "apr_9"
 
 
+@pytest.mark.parametrize("end", ["approve", "deny", "expire", "erase"])
+def test_what_waits_no_longer_makes_room_for_other_questions(store, end):
+    store.ask(asking(1), 1)
+    with pytest.raises(GatewayError, match="pending already"):
+        store.ask(asking(2, call="pay 6"), 1)
+    if end == "expire":
+        assert store.expire(1000 + HOUR) == 1
+    elif end == "erase":
+        assert store.erase("agent:a", None) == 1
+    else:
+        store.rule("apr_1", yes() if end == "approve" else no())
+    assert store.ask(asking(3, call="pay 6", at=1001 + HOUR), 1).id == "apr_3"
+
+
 @pytest.mark.parametrize(("behind", "caught_up"), [("unrecorded", "recorded"), ("untold", "told")])
 def test_every_change_is_handed_out_until_it_is_recorded_and_told(store, behind, caught_up):
     store.ask(asking(1), 10)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 import pytest
-from hypothesis import settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
@@ -50,6 +50,24 @@ def test_the_largest_amounts_are_held(limits):
     assert passes(limits, charge(most, most))
     assert not passes(limits, charge(1, most))
     assert not passes(limits, charge(10**300, most, limit="other"))
+
+
+AMOUNTS = st.integers(0, LARGEST * UNIT) | st.integers(10**9 - 3, 10**9 + 3) | st.integers(10**18 - 3, 10**18 + 3) | st.integers(0, 9)
+
+
+@given(most=AMOUNTS, amounts=st.lists(AMOUNTS, max_size=8), back=st.integers(0, 7), window=st.sampled_from([0, DAY]))
+@settings(max_examples=40, deadline=None)
+def test_numbers_of_any_size_are_added_and_taken_away_exactly(anew, most, amounts, back, window):
+    store, out = open_limits(anew()), []
+    for amount in amounts:
+        taking = store.take([charge(amount, most, window)], NOW)
+        assert taking.spent == (sum(taken.amount for taken in out),)
+        assert bool(taking.taken) is (taking.spent[0] + amount <= most)
+        out += taking.taken
+    store.give_back(out[:back])
+    assert store.look([charge(1, most, window)], NOW) == (sum(taken.amount for taken in out[back:]),)
+    assert store.look([charge(1, most, window)], NOW + DAY) == (sum(taken.amount for taken in out[back:]) if not window else 0,)
+    store.close()
 
 
 def test_what_does_not_fit_takes_nothing_from_its_siblings(limits):

@@ -10,10 +10,11 @@ import pytest
 
 from gateway.config import Settings
 from gateway.errors import GatewayError
-from gateway.installation import open_issued, open_keys, open_limits, open_sessions, state_problem
+from gateway.installation import open_belongings, open_issued, open_keys, open_limits, open_sessions, state_problem
 from gateway.policy.limits import Charge
-from gateway.state import Denial
+from gateway.state import Belonging, Denial
 from gateway.state.redis_line import PATIENCE_S, PAUSE_S
+from gateway.state.sqlite_issued import KEPT_US
 
 NOW = 1_700_000_000_000_000
 HOUR = 3600 * 1_000_000
@@ -117,14 +118,15 @@ def test_an_emptied_server_knows_no_key_any_more_and_counts_anew(settings, own_r
     token = keys.create(agent="a", now_us=NOW)
     assert keys.find(token, NOW) is not None
     issued.keep("ada", [b"a"], NOW)
-    taken = limits.take([ONE], NOW).taken
+    of_session = Charge("p", "s", "calls", ("a", None, "s"), 1, 9, 0)
+    taken = limits.take([ONE, of_session], NOW).taken
     with open_keys(settings)._line.asking("") as redis:
         redis.flushall()
     assert keys.find(token, NOW + 10**6) is None
     assert open_issued(settings).known("ada", [b"a"]) == frozenset()
-    assert limits.look([ONE], NOW) == (0,)
+    assert limits.look([ONE, of_session], NOW) == (0, 0)
     limits.give_back(taken)
-    assert limits.look([ONE], NOW) == (0,)
+    assert limits.look([ONE, of_session], NOW) == (0, 0)
     assert limits.take([ONE], NOW).spent == (0,)
 
 
@@ -152,6 +154,47 @@ def test_installations_with_other_prefixes_see_nothing_of_each_other(tmp_path, r
     open_limits(here).take([ONE], NOW)
     assert open_keys(there).find(token, NOW) is None
     assert open_limits(there).look([ONE], NOW) == (0,)
+
+
+def test_an_answer_ends_a_while_after_it_was_made_and_a_conversation_after_it_was_last_gone_on_with(tmp_path, redis_server):
+    store = open_belongings(Settings(data=str(tmp_path), state=redis_server.url()))
+    both = [Belonging(kind, "x", "ada", "up", NOW) for kind in ("response", "conversation")]
+    store.keep("d", both)
+    with store._line.asking("") as redis:
+        names = [store._name("d", each.kind, each.id) for each in both]
+        assert [redis.pttl(name) // 1000 for name in names] == pytest.approx([31 * 86400, 400 * 86400], abs=60)
+        for name in names:
+            redis.pexpire(name, 5000)
+        store.keep("d", both)
+        assert [redis.pttl(name) > 5000 for name in names] == [False, True]
+
+
+def test_what_was_said_lately_is_not_forgotten_sooner_by_a_clock_that_is_behind(tmp_path, redis_server):
+    store = open_issued(Settings(data=str(tmp_path), state=redis_server.url()))
+    store.keep("ada", [b"a"], NOW)
+    store.keep("ada", [b"a"], NOW - KEPT_US - 1)
+    store.keep("ada", [b"b"], NOW)
+    assert store.known("ada", [b"a", b"b"]) == {b"a", b"b"}
+
+
+def test_changes_are_handed_to_one_machine_at_a_time_and_to_another_when_it_gets_nothing_done(tmp_path, redis_server, monkeypatch):
+    monkeypatch.setattr("gateway.state.redis_lease.TURN_MS", 1000)
+    settings = Settings(data=str(tmp_path), state=redis_server.url())
+    one, two = open_sessions(settings), open_sessions(settings)
+    one.denied(Denial("o", "s", "a", None, None, NOW, "p", "r", "x", "d"), most=1)
+    [found] = one.unrecorded(9)
+    assert two.unrecorded(9) == []
+    assert one.unrecorded(9) == [found]
+    time.sleep(1.1)
+    assert two.unrecorded(9) == [found]
+    assert one.unrecorded(9) == []
+    two.recorded([found])
+    for _ in range(6):  # nothing to do is something done
+        time.sleep(0.25)
+        assert one.unrecorded(9) == two.unrecorded(9) == []
+    two.resume("o", "s", by="eve", at_us=NOW)
+    assert one.unrecorded(9) == []
+    assert [each.state for each in two.unrecorded(9)] == ["resumed"]
 
 
 def test_whatever_is_written_ends_by_itself_or_is_meant_to_last(tmp_path, redis_server):

@@ -150,3 +150,29 @@ def test_all_detectors_look_and_say_which_found_what():
     assert found["secret"].startswith("ghp_")
     clean = pens(Redactor([]), everything, b"k")["redacted"].body(json.dumps({"text": text}))
     assert all(value not in clean for value in found.values())
+
+
+SMALL = st.from_regex(r"[a-z_]{1,32}", fullmatch=True)
+USAGE = st.dictionaries(
+    SMALL, st.integers(0, 10**8 - 1) | st.none() | st.booleans() | SMALL | st.dictionaries(SMALL, st.integers(0, 10**8 - 1)), max_size=8
+)
+
+
+@given(USAGE, st.sampled_from([None, 1]))
+def test_in_plain_names_and_small_numbers_no_detector_finds_anything(usage, indent):
+    text = json.dumps(usage, indent=indent)
+    assert pens(Redactor([OWN]), everything, b"k")["redacted"].body(text) == text
+    for word in (*usage, *(str(value) for value in usage.values())):
+        assert list(everything(word)) == []
+
+
+def test_a_number_or_a_word_that_is_longer_is_looked_at():
+    redacted = pens(Redactor([OWN]), everything, b"k")["redacted"]
+    for value in (PAN, str(PAN), "hf_" + "abcdefghij" * 3, f"x {PAN}"):
+        text = json.dumps({"prompt_tokens": 5, "x": value})
+        assert redacted.body(text) != text
+
+
+def test_the_gateways_own_secrets_go_out_of_plain_names_too():
+    redacted = pens(Redactor(["secretofplainletters"]), everything, b"k")["redacted"]
+    assert redacted.body('{"secretofplainletters":1}') == '{"[REDACTED:provider_key]":1}'

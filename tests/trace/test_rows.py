@@ -334,3 +334,13 @@ def test_what_a_rule_said_of_a_text_is_a_row_without_the_text():
     assert (row.exchange_id, row.heard_us, row.hook, row.path, row.rule, row.line) == ("id", 9, "output", "answer", "mask", 7)
     assert (row.effect, row.mode, row.detector, row.action, row.original) == ("redact", "enforce", "card", "redacted", "ab")
     assert SECRET not in row.message
+
+
+def test_hands_are_kept_ready_within_a_bound_and_each_tenant_and_mode_has_its_own(monkeypatch):
+    monkeypatch.setattr("gateway.trace.rows.MOST_HANDS", 2)
+    writer, callers = scribe(), [Caller(name) for name in ("a", "b", "c")]
+    ways = [(caller, mode) for caller in callers for mode in ("full", "redacted", "metadata")]
+    first = {(caller.agent, mode): writer.hand(mode, caller).address(b"x") for caller, mode in ways}
+    assert len(set(first.values())) == len(first)
+    assert len(writer._hands) <= 2
+    assert first == {(agent, mode): writer.hand(mode, Caller(agent)).address(b"x") for agent, mode in first}

@@ -8,7 +8,7 @@ Written out is what they see: not what is encoded (base64, percent signs), in pi
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from gateway.validators.detectors.card import CARD
@@ -29,10 +29,13 @@ DETECTORS: Final[Mapping[str, Detector]] = {one.name: one for one in (CARD, EMAI
 _ANY: Final = compiled(b"|".join(b"(?:%b)" % one.hint for one in DETECTORS.values()))
 
 
-def may_hold(text: bytes) -> bool:
-    """Whether any of `DETECTORS` could find something in a folded text. One look for all of them: most of what people and models say
+_EACH: Final = tuple((one, compiled(one.hint)) for one in DETECTORS.values())
+
+
+def hinted(text: bytes) -> Sequence[Detector]:
+    """Those of `DETECTORS` that could find something in a folded text. One look for all of them first: most of what people and models say
     holds nothing of the kind."""
-    return _ANY.search(text) is not None
+    return [one for one, hint in _EACH if hint.search(text)] if _ANY.search(text) else ()
 
 
-__all__ = ["DETECTORS", "Detector", "Span", "WrittenOut", "escaped", "folded", "may_hold", "urls"]
+__all__ = ["DETECTORS", "Detector", "Span", "WrittenOut", "escaped", "folded", "hinted", "urls"]

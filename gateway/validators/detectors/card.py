@@ -53,4 +53,4 @@ def luhn(number: bytes) -> bool:
     return total % 10 == 0
 
 
-CARD: Final = Detector("card", 26, _spans, rb"[2-6][0-9]{3}[ -]?[0-9]{4}")
+CARD: Final = Detector("card", 26, _spans, rb"\b[2-6][0-9]{3}(?:[ -][0-9]{4}|[0-9]{9})")

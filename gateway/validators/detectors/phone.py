@@ -41,6 +41,8 @@ def _international(text: bytes, start: int, end: int) -> Span | None:
         return None
     while digits(text[start:end]) > 15 or text[end : end + 1].isalnum():
         end = _group_before(text, start, end)
+        if not digits(text[start:end]):  # not one group is left: the sign alone would be asked about for ever
+            return None
     return (start, end) if digits(text[start:end]) >= _FEWEST else None
 
 
@@ -50,4 +52,10 @@ def _group_before(text: bytes, start: int, end: int) -> int:
     return start + len(rest)
 
 
-PHONE: Final = Detector("phone", 36, _spans, rb"[0-9][0-9 ./()-]{6}[0-9 ./()-]")
+_HINT: Final = (
+    rb"\+[1-9][0-9 ./()-]{6}|\b00[1-9][0-9]{0,2}[ ./()-]"
+    rb"|[2-9][0-9]{2}[ .)-] ?[2-9][0-9]{2}[ .-][0-9]{4}|\b0[1-9][ .-][0-9]{2}[ .-]"
+    rb"|\b0[1-9][0-9]{1,4}\)?[ /-][0-9 /-]{4}|\(0[1-9][0-9]{1,4}\)"
+)
+
+PHONE: Final = Detector("phone", 36, _spans, _HINT)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.validators.detectors import DETECTORS, folded, may_hold, urls
+from gateway.validators.detectors import DETECTORS, folded, hinted, urls
 from gateway.validators.detectors.card import luhn
 from gateway.validators.detectors.folding import LETTER, OTHER, _Table
 from gateway.validators.detectors.matching import compiled
@@ -49,6 +49,7 @@ LEFT_ALONE = {
         *("1234567890", "2026-11-20", "01-02-2026", "20/11/2026", "1.2.3", "10.0.0.1", "192.168.100.200", "3+12345678", "12,345,678.90"),
         *("08-11-2026 10:30", "2026-11-20 10:30:44 +0100", "1 000 000 000"),
         *("978-3-16-148410-0", "+12", "v1.22.333.4444", "00491701234567"),
+        *("+56727149847x", "00 1234567890123456", "+1234567890123456", "+1234567890123456789012345"),
     ],
     "email": ["a@b", "@x.de", "x@y.c", "me@-", "@", "me at example.com", "x@.de", "a@b..com"],
     "secret": [
@@ -209,7 +210,7 @@ HINTED = st.lists(
 def test_where_the_hint_matches_nowhere_nothing_is_found(detector, text):
     if detector.find(text):
         assert compiled(detector.hint).search(folded(text))
-        assert may_hold(folded(text))
+        assert detector in hinted(folded(text))
 
 
 @pytest.mark.parametrize(("name", "text"), [(name, text) for name, texts in FOUND.items() for text in texts])
@@ -220,4 +221,10 @@ def test_each_thing_is_hinted_at_wherever_it_stands(name, text):
 
 
 def test_plain_words_give_no_hint():
-    assert not may_hold(folded("Please look at the invoice of last month: 12.50 is still open, see page 3 of 17 (2nd of May)."))
+    assert not hinted(folded("Please look at the invoice of last month: 12.50 is still open, see page 3 of 17 (2nd of May)."))
+
+
+@given(st.from_regex(r"[ (]?(?:\+|00)[1-9][0-9 ./()-]{5,30}[0-9xé_]?", fullmatch=True))
+def test_whatever_stands_behind_a_number_the_search_comes_to_an_end(text):
+    for start, end in DETECTORS["phone"].find(text):
+        assert 0 <= start < end <= len(text)
