@@ -14,7 +14,7 @@ from gateway.policy import EMPTY, PolicySet
 from gateway.policy_folder import load_folder
 from gateway.state import Approvals, Belongings, Issued, Keys, Limits, Sessions
 from gateway.state.asking import Asking, InThreads, at_once
-from gateway.state.embedded import Embedded
+from gateway.state.embedded import DATA_KEYS_FILE, Embedded
 from gateway.vault import Master, TenantVault
 
 if TYPE_CHECKING:  # a client's library that one machine alone does not need
@@ -83,7 +83,11 @@ def look_at_state(settings: Settings) -> list[str]:
     from gateway.state.remote import ready_to_serve
 
     loopback, encrypting = is_loopback(settings.state_place.host), settings.encryption is not None
-    return ready_to_serve(_line(settings), settings.data_path, loopback=loopback, encrypting=encrypting)
+    warnings = ready_to_serve(_line(settings), settings.data_path, loopback=loopback, encrypting=encrypting)
+    left = settings.data_path / DATA_KEYS_FILE
+    if encrypting and left.exists():
+        warnings.append(f"{left} is not asked while the state is on a server: what was encrypted under its keys cannot be read meanwhile")
+    return warnings
 
 
 def master_keys(settings: Settings) -> Master | None:

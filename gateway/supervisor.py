@@ -290,6 +290,8 @@ def _banner(settings: Settings, policies: PolicySet, say: Say) -> None:
         )
     else:
         say(f"policies {policies.hash[:12]} from {settings.policies}: {len(policies.policies)} in force")
+    if settings.state_place is not None:
+        say(f"state shared on {settings.state_place} (prefix '{settings.state_place.prefix}')")
     upstreams = ", ".join(f"{name} ({' '.join(up.dialects)})" for name, up in settings.upstreams.items())
     say(f"durability: {durability(settings)}; upstreams: {upstreams}")
     say(f"  export OPENAI_BASE_URL={url}/v1")

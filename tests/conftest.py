@@ -230,8 +230,14 @@ class RedisServer:
             time.sleep(0.02)
 
     def _listens(self) -> bool:
-        with socket.socket() as probe:
-            return probe.connect_ex(("127.0.0.1", self.port)) == 0
+        """It answers, and has read its file."""
+        try:
+            with socket.create_connection(("127.0.0.1", self.port), 5) as probe:
+                probe.sendall(b"PING\r\n")
+                answer = probe.recv(100)
+                return bool(answer) and not answer.startswith(b"-LOADING")
+        except OSError:
+            return False
 
     def kill(self) -> None:
         self.process.kill()

@@ -139,7 +139,7 @@ def test_rounds_are_apart_as_the_ledger_wants_them(journal: Path, store: MemoryS
 
 def test_a_book_that_has_much_to_catch_up_with_does_not_rest(journal: Path, store: MemoryStore, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("gateway.stores.intake.CHUNK", 300)
-    monkeypatch.setattr(store, "pace", Pace(5.0, 1000, 1000, behind_bytes=500))
+    monkeypatch.setattr(store, "pace", Pace(0.2, 2000, 2000, behind_bytes=500))
     pen, book = Pen(journal, segment()), Book(journal, lambda: store)
     for key in range(1, 12):
         pen.add(Ended(row(key)))

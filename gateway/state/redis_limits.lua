@@ -1,8 +1,11 @@
 -- What limits have counted (redis_limits.py). Everything of one script is one step.
 --
--- An account is a hash {spent, seen}; what a window took is a sorted set beside it (":t"), by time, of "<id>:<amount>".
--- Amounts have up to 63 bits, and Lua's numbers 53: they are pairs {high, low} to the base 10^9. Times have 51 bits.
-local BASE = 1000000000
+-- An account is a hash. Of a session it holds what is spent. Of a window it holds the total of all that was ever taken; beside it lie two
+-- sorted sets by time: ":t", the total after each taking, and ":back", what was given back of them ("<id>:<amount>"). What is spent is the
+-- total, less the total when the window began, less what was given back since: however much was taken, it costs the same. `base` is
+-- the total up to `base_us`, before which takings are taken out, some with each new one.
+-- Amounts have up to 63 bits and totals more, Lua's numbers 53: they are pairs {high, low} to the base 10^9. Times have 51 bits.
+local BASE, AT_ONCE = 1000000000, 1000
 
 local function amount(text)
   local high = #text > 9 and tonumber(text:sub(1, -10)) or 0
@@ -12,6 +15,10 @@ end
 local function shown(a)
   return a[1] > 0 and string.format('%.0f%09.0f', a[1], a[2]) or string.format('%.0f', a[2])
 end
+
+local function sortable(a) return string.format('%016.0f%09.0f', a[1], a[2]) end
+
+local function whole(time) return string.format('%.0f', time) end
 
 local function plus(a, b)
   local low = a[2] + b[2]
@@ -30,54 +37,69 @@ local function minus(a, b) -- never below zero
   return {a[1] - b[1] - borrowed, low + borrowed * BASE}
 end
 
-local function taken(member)
-  return amount(member:match(':(%d+)$'))
+local function window_of(key, found, window, base, base_us) -- what counts is what was taken after `from`
+  found.from = math.max(found.at - window, base_us and tonumber(base_us) or 0)
+  local last = redis.call('ZREVRANGEBYSCORE', key .. ':t', whole(found.from), '-inf', 'LIMIT', 0, 1)[1]
+  found.base = amount(last or base or '0')
+  found.spent = minus(found.total, found.base)
+  for _, back in ipairs(redis.call('ZRANGEBYSCORE', key .. ':back', '(' .. whole(found.from), '+inf')) do
+    found.spent = minus(found.spent, amount(back:match(':(%d+)$')))
+  end
 end
 
 local function standing(key, window, now)
-  local row = redis.call('HMGET', key, 'spent', 'seen')
-  if not row[1] then return {spent = {0, 0}, at = now, over = 0} end
-  local found = {spent = amount(row[1]), at = math.max(tonumber(row[2]), now), over = 0}
-  if window > 0 then
-    local gone = redis.call('ZRANGEBYSCORE', key .. ':t', '-inf', string.format('%.0f', found.at - window))
-    for _, member in ipairs(gone) do found.spent = minus(found.spent, taken(member)) end
-    found.over = #gone
-  end
+  local row = redis.call('HMGET', key, 'total', 'seen', 'base', 'base_us')
+  local found = {total = amount(row[1] or '0'), at = math.max(tonumber(row[2] or '0'), now)}
+  found.spent = found.total
+  if window > 0 then window_of(key, found, window, row[3], row[4]) end
   return found
 end
 
-local function put(key, at, charge, id)
-  local time, ttl = string.format('%.0f', at.at), charge.ttl
-  at.spent = plus(at.spent, charge.amount)
-  redis.call('HSET', key, 'spent', shown(at.spent), 'seen', time)
-  redis.call('PEXPIRE', key, ttl)
-  if charge.window > 0 then
-    if at.over > 0 then
-      redis.call('ZREMRANGEBYSCORE', key .. ':t', '-inf', string.format('%.0f', at.at - charge.window))
-      at.over = 0
-    end
-    redis.call('ZADD', key .. ':t', time, id .. ':' .. shown(charge.amount))
-    redis.call('PEXPIRE', key .. ':t', ttl)
+local function take_out(key, from) -- some of what counts no more
+  redis.call('ZREMRANGEBYSCORE', key .. ':back', '-inf', whole(from))
+  local over = redis.call('ZCOUNT', key .. ':t', '-inf', whole(from))
+  if over > AT_ONCE and over == redis.call('ZCARD', key .. ':t') then
+    redis.call('UNLINK', key .. ':t')
+  elseif over > 0 then
+    redis.call('ZREMRANGEBYRANK', key .. ':t', 0, math.min(over, AT_ONCE) - 1)
   end
+end
+
+local function put(key, at, charge)
+  local time = whole(at.at)
+  at.total = plus(at.total, charge.amount)
+  redis.call('HSETNX', key, 'born', time)
+  redis.call('HSET', key, 'total', shown(at.total), 'seen', time)
+  if charge.window > 0 then
+    redis.call('HSET', key, 'base', shown(at.base), 'base_us', whole(at.from))
+    take_out(key, at.from)
+    redis.call('ZADD', key .. ':t', 'NX', time, sortable(at.total)) -- nothing taken is nothing new
+  end
+  for _, each in ipairs({key, key .. ':t', key .. ':back'}) do redis.call('PEXPIRE', each, charge.ttl) end
   return time
 end
 
-local function back(key, text, id)
-  if redis.call('EXISTS', key) == 0 then return end
-  if id ~= '' and redis.call('ZREM', key .. ':t', id .. ':' .. text) == 0 then return end -- it has expired meanwhile
-  redis.call('HSET', key, 'spent', shown(minus(amount(redis.call('HGET', key, 'spent')), amount(text))))
+local function back(key, text, id, time)
+  local born = redis.call('HGET', key, 'born')
+  if not born then return end -- it has ended meanwhile
+  if id == '' then
+    redis.call('HSET', key, 'total', shown(minus(amount(redis.call('HGET', key, 'total')), amount(text))))
+  elseif tonumber(time) >= tonumber(born) then
+    redis.call('ZADD', key .. ':back', 'NX', time, id .. ':' .. text)
+    redis.call('PEXPIRE', key .. ':back', redis.call('PTTL', key))
+  end
 end
 
-if ARGV[1] == 'back' then -- for each key: amount, id
-  for n, key in ipairs(KEYS) do back(key, ARGV[2 * n], ARGV[2 * n + 1]) end
+if ARGV[1] == 'back' then -- for each key: amount, id, time
+  for n, key in ipairs(KEYS) do back(key, ARGV[3 * n - 1], ARGV[3 * n], ARGV[3 * n + 1]) end
   return {}
 end
 
--- 'take' or 'look', now, then for each key: amount, most, window, time to live (ms), id
+-- 'take' or 'look', now, then for each key: amount, most, window, time to live (ms)
 local now, charges, at, spent, fits = tonumber(ARGV[2]), {}, {}, {}, ARGV[1] == 'take'
 for n, key in ipairs(KEYS) do
-  local i = 5 * n - 2
-  local charge = {amount = amount(ARGV[i]), most = amount(ARGV[i + 1]), window = tonumber(ARGV[i + 2]), ttl = ARGV[i + 3], id = ARGV[i + 4]}
+  local i = 4 * n - 1
+  local charge = {amount = amount(ARGV[i]), most = amount(ARGV[i + 1]), window = tonumber(ARGV[i + 2]), ttl = ARGV[i + 3]}
   charges[n] = charge
   at[key] = at[key] or standing(key, charge.window, now)
   spent[n] = shown(at[key].spent)
@@ -85,6 +107,6 @@ for n, key in ipairs(KEYS) do
 end
 local times = {}
 if fits then
-  for n, key in ipairs(KEYS) do times[n] = put(key, at[key], charges[n], charges[n].id) end
+  for n, key in ipairs(KEYS) do times[n] = put(key, at[key], charges[n]) end
 end
 return {spent, times}

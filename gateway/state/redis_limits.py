@@ -1,9 +1,10 @@
 """What limits have counted, in Redis: exact across the workers of several machines.
 
 1. One script (`redis_limits.lua`) reads what was spent, decides and writes: of many callers exactly as many pass as fit.
-2. A window slides, and time never runs back, as in `sqlite_limits`: the time is the caller's, the latest that an account has seen. The
+2. It costs the same however much was taken, so that a busy limit does not hold up the server.
+3. A window slides, and time never runs back, as in `sqlite_limits`: the time is the caller's, the latest that an account has seen. The
    server's own clock only takes out what nobody has used for long.
-3. A script whose answer is lost may have run: what it took stays taken, and the call is withheld.
+4. A script whose answer is lost may have run: what it took stays taken, and the call is withheld.
 """
 
 from __future__ import annotations
@@ -30,26 +31,23 @@ class RedisLimits:
     def take(self, charges: Sequence[Charge], now_us: int) -> Taking:
         if any(charge.amount > charge.most for charge in charges):
             return Taking(self.look(charges, now_us))
-        ids = [secrets.randbits(63) if charge.window_us else None for charge in charges]
-        spent, times = self._asked("take", charges, now_us, ids)
-        return Taking(spent, tuple(map(_taken, charges, times, ids)) if times else ())
+        spent, times = self._asked("take", charges, now_us)
+        return Taking(spent, tuple(map(_taken, charges, times)) if times else ())
 
     def look(self, charges: Sequence[Charge], now_us: int) -> tuple[int, ...]:
-        return self._asked("look", charges, now_us, [None] * len(charges))[0]
+        return self._asked("look", charges, now_us)[0]
 
     def give_back(self, taken: Sequence[Taken]) -> None:
-        values: list[Value] = [value for each in taken for value in (each.amount, "" if each.id is None else each.id)]
+        values: list[Value] = [v for each in taken for v in (each.amount, "" if each.id is None else each.id, each.at_us)]
         with self._line.asking(_OTHERWISE):
             self._script([self._name(each.account) for each in taken], ["back", *values])
 
     def close(self) -> None:
         self._line.close()
 
-    def _asked(
-        self, what: str, charges: Sequence[Charge], now_us: int, ids: Sequence[int | None]
-    ) -> tuple[tuple[int, ...], list[int]]:
+    def _asked(self, what: str, charges: Sequence[Charge], now_us: int) -> tuple[tuple[int, ...], list[int]]:
         """What was spent of each before, and when each was taken, if all were."""
-        values = [value for charge, id_ in zip(charges, ids, strict=True) for value in _values(charge, id_)]
+        values = [value for charge in charges for value in _values(charge)]
         with self._line.asking(_OTHERWISE):
             found: Any = self._script([self._name(account(charge)) for charge in charges], [what, now_us, *values])
         spent, times = found
@@ -59,11 +57,13 @@ class RedisLimits:
         return self._line.key("limit", of)
 
 
-def _values(charge: Charge, id_: int | None) -> Iterator[Value]:
+def _values(charge: Charge) -> Iterator[Value]:
     kept_ms = 2 * charge.window_us // 1000 + SLACK_MS if charge.window_us else SESSION_US // 1000
     amount = min(charge.amount, charge.most)  # the rest would not fit either, and 64 bits hold it
-    yield from (amount, charge.most, charge.window_us, kept_ms, "" if id_ is None else id_)
+    yield from (amount, charge.most, charge.window_us, kept_ms)
 
 
-def _taken(charge: Charge, at_us: int, id_: int | None) -> Taken:
-    return Taken(account(charge), charge.amount, 0 if id_ is None else at_us, id_)
+def _taken(charge: Charge, at_us: int) -> Taken:
+    if not charge.window_us:
+        return Taken(account(charge), charge.amount)
+    return Taken(account(charge), charge.amount, at_us, secrets.randbits(63))

@@ -83,7 +83,7 @@ class Lake:
     Raises StartError for what waiting does not mend. `on_stuck` is called from a timer's thread when a query cannot be stopped."""
 
     whole, worn = True, False
-    pace = Pace(GATHER_S, MUCH, AT_MOST, behind_bytes=1024 * 1024)
+    pace = Pace(GATHER_S, MUCH, AT_MOST, behind_bytes=8 * 1024 * 1024)
 
     def __init__(
         self,

@@ -211,7 +211,7 @@ def _of_question(name: str, seen: Mapping[str, Any], *, many: bool) -> Verdict:
 def main() -> int:
     asked = argparse.ArgumentParser(description="Measure the ledger: intake, size, questions, restart.")
     asked.add_argument("--exchanges", type=int, default=50_000)
-    asked.add_argument("--turn-bytes", type=int, default=400, help="mean of what a turn adds; 400 makes requests of 14 KB, 5000 of 160 KB")
+    asked.add_argument("--turn-bytes", type=int, default=400, help="mean of what a turn adds; 400 makes requests of 14 KB, 8000 of 160 KB")
     asked.add_argument("--times", type=int, default=1, help="make that many ledgers of one and ask again; at most 10")
     asked.add_argument("--keep", type=Path, help="keep the data here; what is here already is asked and not written")
     asked.add_argument("--json", action="store_true", help="print JSON")

@@ -87,9 +87,10 @@ def test_a_key_that_is_revoked_is_refused_by_all_within_a_second_and_a_new_one_w
     both = machines(FEW)
     assert [both.ask(at).status_code for at in (0, 1)] == [200, 200]
     both.keys.revoke(both.key.split("_")[1], now_us())
-    revoked = time.monotonic()
+    revoked = begun = time.monotonic()
     while any(both.ask(at).status_code != 401 for at in (0, 1)):
-        assert time.monotonic() - revoked < 1.5, "a revoked key still works"
+        assert begun - revoked < 1, "a request that begins a second later still gets in"
+        begun = time.monotonic()
     another = both.keys.create(agent="bot", now_us=now_us())
     assert [both.ask(at, key=another).status_code for at in (0, 1)] == [200, 200]
 

@@ -110,6 +110,44 @@ def test_a_window_slides(limits):
     assert passes(limits, charge(), NOW + DAY + HOUR)
 
 
+def test_what_a_shorter_window_has_let_go_does_not_come_back_with_a_longer_one_nor_is_it_given_back(limits):
+    taken = [limits.take([charge()], NOW).taken for _ in range(3)]
+    limits.give_back(taken[0])
+    assert passes(limits, charge(window_us=HOUR), NOW + 2 * HOUR)
+    assert limits.look([charge()], NOW + 2 * HOUR) == (1,)
+    limits.give_back(taken[1])
+    assert limits.look([charge()], NOW + 2 * HOUR) == (1,)
+
+
+@pytest.mark.parametrize("digits", range(1, 18))
+def test_what_was_taken_in_one_moment_ends_in_one_moment(limits, digits):
+    for amount in (10**digits - 1, 1, 1):
+        assert passes(limits, charge(amount, LARGEST * UNIT))
+    assert limits.look([charge()], NOW + DAY - 1) == (10**digits + 1,)
+    assert limits.look([charge()], NOW + DAY) == (0,)
+
+
+def test_taking_nothing_leaves_what_was_taken_before_where_it_was(limits):
+    assert passes(limits, charge(2))
+    assert passes(limits, charge(0), NOW + HOUR)
+    assert limits.look([charge()], NOW + DAY) == (0,)
+
+
+def test_of_many_that_expire_at_once_or_bit_by_bit_none_counts_too_long_or_too_short(limits):
+    """More than any store takes out at once."""
+    most, minute, taken = 5000, 60 * 1_000_000, [limits.take([charge(most=5000)], NOW + at * 1000).taken for at in range(2500)]
+    limits.give_back([each for one in taken[100:120] for each in one])
+    assert limits.look([charge()], NOW + minute) == (2480,)
+    assert limits.look([charge()], NOW + DAY + 109_500) == (2500 - 110 - 10,)
+    for past in (1_200_000, 1_200_500, 1_300_000, 1_499_999):
+        left = 2499 - past // 1000
+        assert limits.look([charge()], NOW + DAY + past) == (left,)
+        assert limits.take([charge(0, most=most)], NOW + DAY + past).spent == (left,)
+    assert limits.look([charge()], NOW + 3 * DAY) == (0,)
+    assert limits.take([charge(most=1)], NOW + 3 * DAY).taken
+    assert limits.look([charge()], NOW + 3 * DAY) == (1,)
+
+
 def test_a_session_does_not_slide(limits):
     for _ in range(3):
         assert passes(limits, charge(window_us=0))

@@ -6,6 +6,8 @@ import base64
 import re
 import shutil
 import socket
+import subprocess
+import sys
 import time
 from datetime import UTC, datetime, timedelta
 from ipaddress import IPv4Address
@@ -58,6 +60,11 @@ def test_a_server_that_throws_keys_away_is_warned_of_and_one_that_keeps_everythi
 
 def test_sqlite_needs_no_look(tmp_path):
     assert look_at_state(Settings(data=str(tmp_path))) == []
+
+
+def test_a_machine_that_keeps_its_state_itself_loads_no_client_of_a_server():
+    program = "import sys, gateway.worker, gateway.book, gateway.supervisor; sys.exit('redis' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
 
 
 def test_a_server_that_does_not_answer_keeps_the_gateway_from_starting(tmp_path, own_redis_server):
@@ -243,3 +250,6 @@ def test_keys_of_encrypted_content_are_not_given_to_a_server_that_forgets_them(t
     own_redis_server.kill()
     own_redis_server.start("--appendonly", "yes")
     assert look_at_state(told) == []
+    taken = _stores(Settings(data=str(tmp_path))).data_keys()
+    taken.close()
+    assert ["data-keys.sqlite is not asked" in warning for warning in look_at_state(told)] == [True]
