@@ -1,7 +1,8 @@
 """One request on a client's connection and its answer, as ASGI sees them: `receive` and `send`.
 
-A head leaves together with the first bytes of its body where these come at once, else alone. Beyond ASGI there is one thing more in `scope["extensions"]`: `GONE`, a function
-that takes what is to be called when the client leaves before the answer's end, so that no task has to wait for that in `receive`.
+A head leaves together with the first bytes of its body where these come at once, else alone. Beyond ASGI there is one thing more in
+`scope["extensions"]`: `GONE`, a function that takes what is to be called when the client leaves before the answer's end, so that no task
+has to wait for that in `receive`.
 """
 
 from __future__ import annotations
@@ -174,7 +175,7 @@ class Turn:
             raise RuntimeError("a header of the answer holds a line's end or a NUL")
 
     def _head_alone(self) -> None:
-        if self._head and not self.disconnected:
+        if self._head and not (self.disconnected or self._line.transport.is_closing()):
             head, self._head = self._head, b""
             self._line.transport.write(head)
 
