@@ -175,7 +175,7 @@ class Turn:
             raise RuntimeError("a header of the answer holds a line's end or a NUL")
 
     def _head_alone(self) -> None:
-        if self._head and not self.disconnected:
+        if self._head and not (self.disconnected or self._line.transport.is_closing()):
             head, self._head = self._head, b""
             self._line.transport.write(head)
 

@@ -236,3 +236,14 @@ def test_a_connection_that_asks_nothing_more_is_closed_in_time():
         start = time.monotonic()
         assert hear(port, ASK).endswith(b"x")
         assert 0.8 < time.monotonic() - start < 2.5
+
+
+def test_a_head_whose_body_does_not_come_leaves_alone():
+    async def app(scope, receive, send):
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await receive()
+        while (await receive())["type"] != "http.disconnect":
+            continue
+
+    with serving(app) as port:
+        assert hear(port, ASK, b"\r\n\r\n").startswith(b"HTTP/1.1 200 OK\r\n")

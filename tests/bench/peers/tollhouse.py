@@ -68,7 +68,7 @@ def running(folder: Path, provider_port: int, guards: int = GUARDS, workers: int
 def _compiled(folder: Path) -> dict[str, str]:
     """Bytecode lies ready, as where the gateway is installed: compiling it would be a third of a cold start."""
     environment = {"PYTHONPYCACHEPREFIX": str(folder / "bytecode"), "PYTHONDONTWRITEBYTECODE": ""}
-    modules = "import gateway.supervisor, gateway.worker, gateway.book, gateway.web.admin"
+    modules = "import gateway.supervisor, gateway.worker, gateway.book_process, gateway.web.admin"
     subprocess.run([sys.executable, "-c", modules], env=os.environ | environment, cwd=processes.ROOT, check=True)
     return environment
 
