@@ -84,12 +84,14 @@ class Load:
                 self.finished.add(exchange)
 
 
-def settled(gateway: RunningGateway, wanted: set[str], seconds: float = 240) -> dict[str, str]:
-    """id -> state of all exchanges, once the book has read the whole journal; a loaded machine takes its time."""
+def settled(gateway: RunningGateway, wanted: set[str], seconds: float = 240, ended: set[str] | None = None) -> dict[str, str]:
+    """id -> state of all exchanges, once all wanted are there and those of `ended` (None: all) have ended; a loaded machine takes its time.
+    An exchange whose end the journal refused stays open as long as its worker lives."""
     deadline = time.monotonic() + seconds
     while True:
         rows = {row["id"]: row["state"] for row in every(gateway, "select id, state from exchanges")}
-        if time.monotonic() > deadline or not (wanted - rows.keys() or "open" in rows.values()):
+        under_way = {one for one, state in rows.items() if state == "open"}
+        if time.monotonic() > deadline or not (wanted - rows.keys() or under_way & (rows.keys() if ended is None else ended)):
             return rows
         time.sleep(0.2)
 

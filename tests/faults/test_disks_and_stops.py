@@ -46,7 +46,7 @@ def readiness(url: str) -> dict[str, object]:
 
 def check_book(gateway, kit, load) -> str:
     """Every answered request is on record, and every other was refused; the journal is sound."""
-    rows = kit.settled(gateway, load.answered)
+    rows = kit.settled(gateway, load.answered, ended=load.finished)
     assert load.asked == len(load.answered) + len(load.refused) + load.cut
     assert load.cut == 0
     assert not load.answered - rows.keys()
