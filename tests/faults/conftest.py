@@ -54,20 +54,21 @@ class Load:
 
     def _run(self, number: int) -> None:
         choose = random.Random(number)
-        while not self._stop.is_set():
-            with self._lock:
-                self.asked += 1
-            try:
-                self._ask(choose)
-            except httpx.HTTPError:
+        with httpx.Client(timeout=20, trust_env=False) as client:
+            while not self._stop.is_set():
                 with self._lock:
-                    self.cut += 1
-                time.sleep(0.02)
+                    self.asked += 1
+                try:
+                    self._ask(client, choose)
+                except httpx.HTTPError:
+                    with self._lock:
+                        self.cut += 1
+                    time.sleep(0.02)
 
-    def _ask(self, choose: random.Random) -> None:
+    def _ask(self, client: httpx.Client, choose: random.Random) -> None:
         body: dict[str, Any] = {"model": choose.choice(["calls", "plain"]), "stream": choose.random() < 0.7, "tools": TOOLS}
         body["messages"] = [{"role": "user", "content": f"question {choose.random()} " * self._words}]
-        with httpx.stream("POST", f"{self._url}/v1/chat/completions", json=body, timeout=20, trust_env=False) as answer:
+        with client.stream("POST", f"{self._url}/v1/chat/completions", json=body) as answer:
             if answer.status_code == 503:
                 self.refused.append(httpx.Response(503, content=answer.read()).json()["error"]["code"])
                 time.sleep(0.02)

@@ -122,7 +122,7 @@ def test_a_book_that_is_stopped_holds_nobody_up_and_catches_up(gateway_in, kit):
         children = Path(f"/proc/{supervisor}/task/{supervisor}/children").read_text().split()
         commands = {int(pid): Path(f"/proc/{pid}/cmdline").read_text() for pid in children}
         named = {kind: pid for pid, command in commands.items() for kind in ("book", "worker") if f"gateway.{kind}" in command}
-        load = kit.Load(gateway.url)
+        load = kit.Load(gateway.url, clients=24)
         kit.eventually(lambda: len(load.finished) > 20)
         before, finished = resident(named["worker"]), len(load.finished)
         os.kill(named["book"], signal.SIGSTOP)
