@@ -67,8 +67,10 @@ class Upkeep:
         """A step that is interrupted was not made."""
         self._stopping.set()
         while self._thread is not None and self._thread.is_alive():
-            with contextlib.suppress(duckdb.Error, AttributeError):
-                self._at_work.interrupt()  # type: ignore[union-attr]  # it may end between the two
+            con = self._at_work
+            if con is not None:
+                with contextlib.suppress(duckdb.Error):  # it was closed meanwhile
+                    con.interrupt()
             self._thread.join(0.2)
 
     def run(self) -> bool:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.trace.pens import Span, everything, pens
+from gateway.trace.pens import _COUNTS, Span, everything, pens
 from gateway.trace.redact import Redactor
 
 OWN = "sk-canary-0123456789"
@@ -164,6 +164,29 @@ def test_in_plain_names_and_small_numbers_no_detector_finds_anything(usage, inde
     assert pens(Redactor([OWN]), everything, b"k")["redacted"].body(text) == text
     for word in (*usage, *(str(value) for value in usage.values())):
         assert list(everything(word)) == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["4111 1111 1111 1111", "123 45 6789", "020 7946 0958", "0049 30 1234 5678", "[4111 1111 1111 1111]", '{"tel": 0049 30 1234 5678}'],
+)
+def test_a_text_of_nothing_but_small_numbers_is_looked_at(text):
+    assert "[REDACTED:" in pens(Redactor([OWN]), everything, b"k")["redacted"].body(text)
+
+
+@given(st.from_regex(_COUNTS, fullmatch=True))
+def test_whatever_passes_for_usage_holds_nothing_a_detector_finds(text):
+    assert list(everything(text)) == []
+
+
+def test_a_long_run_of_blanks_costs_no_more_than_any_other_text():
+    assert _COUNTS.fullmatch('{"a":1' + " " * 1_000_000 + "x") is None
+
+
+@given(st.text("0123456789 -.,:()+ab", max_size=40))
+def test_of_figures_and_signs_what_a_detector_finds_is_taken_out(text):
+    clean = pens(Redactor([OWN]), everything, b"k")["redacted"].body(text)
+    assert ("[REDACTED:" in clean) == bool(list(everything(text)))
 
 
 def test_a_number_or_a_word_that_is_longer_is_looked_at():
