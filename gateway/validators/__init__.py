@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from gateway.validators.length import LENGTH
+from gateway.validators.regex import REGEX
 from gateway.validators.validator import Validator
 
-VALIDATORS: Final[Mapping[str, Validator]] = {one.name: one for one in (LENGTH,)}
+VALIDATORS: Final[Mapping[str, Validator]] = {one.name: one for one in (LENGTH, REGEX)}
