@@ -18,6 +18,7 @@ from gateway.validators.language import LANGUAGE
 from gateway.validators.length import LENGTH
 from gateway.validators.regex import REGEX
 from gateway.validators.structured_output import STRUCTURED_OUTPUT
+from gateway.validators.urls import URLS
 from gateway.validators.validator import Validator
 
-VALIDATORS: Final[Mapping[str, Validator]] = {one.name: one for one in (LANGUAGE, LENGTH, REGEX, STRUCTURED_OUTPUT)}
+VALIDATORS: Final[Mapping[str, Validator]] = {one.name: one for one in (LANGUAGE, LENGTH, REGEX, STRUCTURED_OUTPUT, URLS)}
