@@ -10,9 +10,9 @@ import asyncio
 from decimal import Decimal
 
 from gateway.clock import Clock
-from gateway.cost import Cost, PriceTable
+from gateway.cost import SEARCH, PriceTable
 from gateway.errors import JournalUnavailable
-from gateway.exchange import Call, Exchange, Usage, Verdict
+from gateway.exchange import Call, Exchange, Verdict
 from gateway.journal import Journal
 from gateway.prompt.fingerprint import Fingerprint
 from gateway.trace.record import CallRow, Decided, Ended, ExchangeRow, MessageRow, Opened, PromptRow
@@ -134,25 +134,19 @@ class Bookkeeping:
     def _price(self) -> Priced:
         """What all rounds of the exchange cost, each at its own price."""
         x = self._x
-        model, rounds = x.answer.model or (x.request.model if x.request else None), x.rounds or (x.answer.usage,)
-        if model is None or x.answer.usage is None:
+        models, rounds = (x.answer.model, x.request.model if x.request else None), x.rounds or (x.answer.usage,)
+        if not any(models) or x.answer.usage is None:
             return Priced()
-        costs = [self._cost(model, each) for each in rounds if each is not None]
+        costs = [self._prices.cost_of_either(self._provider, models, each) for each in rounds if each is not None]
         unpriced = tuple(sorted({name for cost in costs for name in cost.unpriced} | self._uncounted()))
         amount = None if unpriced else sum((cost.amount or Decimal(0) for cost in costs), Decimal(0))
         return Priced(amount, self._prices.version, costs[0].model, unpriced, len(rounds))
-
-    def _cost(self, model: str, usage: Usage) -> Cost:
-        cost = self._prices.cost(self._provider, model, usage)
-        if cost.model is None and self._x.request is not None and self._x.request.model != model:
-            return self._prices.cost(self._provider, self._x.request.model, usage)
-        return cost
 
     def _uncounted(self) -> set[str]:
         """Searches are charged one by one, and Chat Completions do not say how many there were."""
         request, usage = self._x.request, self._x.answer.usage
         searched = request is not None and request.dialect == "openai.chat" and any(t.name in SEARCHES for t in request.server_tools)
-        return {"web_search"} if searched and usage is not None and usage.searches is None else set()
+        return {SEARCH} if searched and usage is not None and usage.searches is None else set()
 
 
 SEARCHES = frozenset({"openai.web_search"})

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from decimal import Decimal, InvalidOperation
 
 import msgspec
@@ -42,6 +42,8 @@ _TIERS = {"batches": "batch", "priority": "priority", "flex": "flex", "ultrafast
 _READ = ("input", "cache_read", "cache_write", "cache_write_1h", "audio_input", "audio_cache_read", "image_input")
 """Classes of the prompt, whose length chooses the price."""
 SEARCH = "web_search"
+TERMS = ("us", "fast")
+"""What answers say beside their counts that has a price in the table (`provider_specific_entry`): where they were computed, how fast."""
 _VENDORS = {"gcp.gemini": "gemini"}
 """OpenTelemetry's names of providers where the table has others before its slash."""
 _NAME = re.compile(rf"(.+?)(?:_above_(\d+)k_tokens)?(?:_({'|'.join(_TIERS)}))?")
@@ -114,6 +116,11 @@ class PriceTable:
         amount, unpriced = _total(prices, usage)
         return Cost(None if unpriced else amount, key, unpriced)
 
+    def cost_of_either(self, provider: str, models: Sequence[str | None], usage: Usage) -> Cost:
+        """By the first of these names that the table knows: the model that answered, then the one that was asked for."""
+        costs = [self.cost(provider, model, usage) for model in dict.fromkeys(models) if model]
+        return next((cost for cost in costs if cost.model is not None), Cost(None, None, ("model",)))
+
     def _find(self, provider: str, model: str) -> tuple[str, _Prices] | None:
         dated = _DATED.fullmatch(model)
         names = (model, dated[1]) if dated else (model,)
@@ -168,11 +175,10 @@ def _read(raw: Raw) -> _Prices:
             steps.setdefault((kind, _TIERS.get(found[3], "")), []).append((int(found[2]) * 1000 if found[2] else -1, price))
     by_request = _text(fields.get("litellm_provider")).startswith(_GOOGLE) and _text(fields.get("web_search_billing_unit")) != "per_query"
     terms = _numbers(fields.get("provider_specific_entry"))
-    return _Prices(_highest_first(steps), _search_price(fields), by_request, {name: terms[name] for name in _TERMS if name in terms})
+    return _Prices(_highest_first(steps), _search_price(fields), by_request, {name: terms[name] for name in TERMS if name in terms})
 
 
 _GOOGLE = ("gemini", "vertex_ai")
-_TERMS = ("us", "fast")
 
 
 def _search_price(fields: Mapping[str, Raw]) -> Decimal | None:

@@ -97,7 +97,8 @@ def request_of(name: str, *, stream: bool) -> Request:
     if name == "openai_chat" and stream:
         ask["stream_options"] = {"include_usage": True}
     query = "alt=sse" if name == "gemini" and stream else ""
-    return dialect.decode_request(json.dumps(ask).encode(), {}, frozenset(), Endpoint("POST", "chat", path, "m" if name == "gemini" else "", query))
+    endpoint = Endpoint("POST", "chat", path, "m" if name == "gemini" else "", query)
+    return dialect.decode_request(json.dumps(ask).encode(), {}, frozenset(), endpoint)
 
 
 def whole_usage(name: str, case: Case) -> Usage | None:
