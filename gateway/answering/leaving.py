@@ -96,4 +96,7 @@ def lasted(visit: Visit) -> None:
     visit.x.answer = msgspec.structs.replace(visit.x.answer, usage=steering.total(last, visit.x.earlier))
     if visit.x.request is not None and visit.x.answer.text:
         visit.x.findings.extend(text_calls.check(visit.x.answer.text, (tool.name for tool in visit.x.request.tools)))
+    if visit.output is not None:
+        visit.output.finish(complete=visit.x.state in ("complete", "denied") and visit.x.error_code is None)
+        visit.output = None
     visit.x.duration_us = visit.gateway.clock.mono_us() - visit.started

@@ -78,6 +78,10 @@ class Dialect(Protocol):
         """The bytes for the provider: the client's own, changed only where usage must be asked for and where a provider that keeps the
         conversation waits for results: each `owed` call gets one that says it was withheld, before anything new."""
 
+    def repaired(self, request: Request, answer: Answer, said: str) -> bytes | None:
+        """The body that asks for another answer: the one that was given, and `said` to the model about it. None where that cannot be
+        asked."""
+
     def steered(self, request: Request, answer: Answer, refused: Sequence[tuple[Call, str]]) -> bytes | None:
         """The request again, with the model's turn and for each of its calls the answer that it was refused and why. None where this
         dialect cannot say that of this request or these calls."""

@@ -26,6 +26,7 @@ from gateway.dialects.openai_responses_prompted import prompted as prompted
 from gateway.dialects.openai_responses_request import NAME
 from gateway.dialects.openai_responses_request import decode_request as _decode
 from gateway.dialects.openai_responses_request_texts import with_texts as with_texts
+from gateway.dialects.openai_responses_steered import repaired as repaired
 from gateway.dialects.openai_responses_steered import steered as steered
 from gateway.dialects.openai_responses_stream import ResponsesStream
 from gateway.dialects.texts import Texts

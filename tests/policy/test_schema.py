@@ -48,6 +48,8 @@ def shape_problems():
 BEYOND_A_SCHEMA = {
     *("rule_both_conditions", "no_policy_key", "four_eyes_without_ask", "until_without_shadow"),
     *("at_output_ask", "at_output_empty", "at_output_whole_text", "at_request_tools", "at_result_steer"),
+    *("validate_argument", "validate_no_options", "validate_redact", "validate_redact_call", "validate_repair", "validate_request"),
+    *("validate_rounds_of_nothing", "validate_sample", "validate_stream"),
     *("redact_nothing", "stream_at_call", "test_of_nothing", "test_of_two_things", "test_call_text", "test_text_args"),
 }
 
