@@ -14,8 +14,9 @@ shell reads are not seen; a name with a slash is another name than its last part
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cache
+from itertools import islice
 from typing import Any, Final, NamedTuple
 
 MAX_TEXT: Final = 16 * 1024
@@ -67,6 +68,10 @@ class Command(NamedTuple):
     words: tuple[Word, ...]
     reads: bool = False
     """What it reads as input is written in the command or comes from another one."""
+    document: str | None = None
+    """The here-document or here-string that it reads, where there is one and nothing in it waits for the run."""
+    into: tuple[tuple[Word, bool], ...] = ()
+    """Files that its output is redirected into, also with others around it; whether it goes to their end."""
 
     @property
     def program(self) -> str:
@@ -87,10 +92,20 @@ def commands(text: str) -> list[str]:
 
 def read(text: str) -> list[Command]:
     """Every program with its arguments: wrappers and what they run, shells and what they are told."""
-    found = list(_read(text, 0))
+    found = list(islice(_read(text, 0), MAX_COMMANDS + 1))
     if len(found) > MAX_COMMANDS:
         raise ValueError(f"the command runs more than {MAX_COMMANDS} programs")
     return found
+
+
+def of_words(words: Sequence[Word]) -> list[Command]:
+    """As `read`, of one program whose words no shell has to find."""
+    return [inner for command in _unwrapped(Command(tuple(words))) for inner in (command, *_told_by_words(command))]
+
+
+def _told_by_words(command: Command) -> Iterator[Command]:
+    if command.name in SHELLS:
+        yield from _told(command, None, 0)
 
 
 @cache
@@ -133,13 +148,48 @@ def _check_assignment(node: Any) -> None:
         raise ValueError(f"the command sets {name}, which changes what names mean")
 
 
+_REDIRECTED = frozenset({"command", "redirected_statement", "heredoc_redirect"})
 _REDIRECTIONS = frozenset({"file_redirect", "herestring_redirect", "heredoc_redirect"})
 
 
 def _command(node: Any) -> Command:
     parts = [child for child in node.children if child.type not in _REDIRECTIONS and child.type != "variable_assignment"]
     words = tuple(_word(part.children[0] if part.type == "command_name" and part.child_count else part) for part in parts)
-    return Command(words, reads=_is_fed(node))
+    return Command(words, _is_fed(node), _document(node), tuple(_into(node)))
+
+
+def _around(node: Any) -> Iterator[Any]:
+    """The node, and what holds it, as far as its output goes the same way."""
+    while node is not None and node.type not in ("command_substitution", "process_substitution"):
+        yield node
+        if node.parent is not None and node.parent.type == "pipeline" and node.next_sibling is not None:
+            return
+        node = node.parent
+
+
+def _into(node: Any) -> Iterator[tuple[Word, bool]]:
+    for one in _around(node):
+        for child in one.children if one.type in _REDIRECTED else ():
+            inner = child.children if child.type == "heredoc_redirect" else ()
+            for redirect in (child, *inner):
+                operator = next((part.type for part in redirect.children if ">" in part.type), "")
+                if redirect.type == "file_redirect" and operator not in ("", ">&"):
+                    yield _word(redirect.children[-1]), ">>" in operator
+
+
+def _document(node: Any) -> str | None:
+    """What a here-document or here-string holds, its quotes taken off; None where there is none, or only the run tells."""
+    beside = node.parent.children if node.parent is not None and node.parent.type in _REDIRECTED else ()
+    found = next((child for child in (*node.children, *beside) if child.type in ("herestring_redirect", "heredoc_redirect")), None)
+    if found is None:
+        return None
+    if found.type == "herestring_redirect":
+        word = _word(found.children[-1])
+        return word.text if word.fixed else None
+    body = next((child for child in found.children if child.type == "heredoc_body"), None)
+    if body is None or any(child.type != "heredoc_content" for child in body.children):
+        return None
+    return str(body.text.decode())
 
 
 def _is_fed(node: Any) -> bool:
@@ -186,7 +236,7 @@ def _unwrapped(command: Command) -> Iterator[Command]:
         rest = _wrapped(command)
         if not rest:
             return
-        command = Command(rest, command.reads)
+        command = command._replace(words=rest)
 
 
 def _wrapped(command: Command) -> tuple[Word, ...]:
@@ -249,16 +299,7 @@ def _told(command: Command, node: Any, nested: int) -> Iterator[Command]:
 
 def _fed(node: Any, nested: int) -> Iterator[Command]:
     """What a shell reads from a here-document or a here-string. A pipe's words are known only when it runs."""
-    beside = node.parent.children if node.parent else ()
-    document = next((child for child in (*node.children, *beside) if child.type in _REDIRECTIONS), None)
-    if document is not None and document.type == "herestring_redirect":
-        word = _word(document.children[-1])
-        if word.fixed:
-            yield from _read(word.text, nested + 1)
-            return
-    if document is not None and document.type == "heredoc_redirect":
-        body = next((child for child in document.children if child.type == "heredoc_body"), None)
-        if body is not None and not any(child.type != "heredoc_content" for child in body.children):
-            yield from _read(body.text.decode(), nested + 1)
-            return
-    raise ValueError("what a shell reads is known only when the command runs")
+    told = _document(node) if node is not None else None
+    if told is None:
+        raise ValueError("what a shell reads is known only when the command runs")
+    yield from _read(told, nested + 1)

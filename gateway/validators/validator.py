@@ -66,7 +66,20 @@ class Subject(Struct, frozen=True):
     """What users said in it."""
 
 
+    now_us: int = 0
+    """Microseconds since 1970 UTC; 0 while nobody says."""
+
+
 Check: TypeAlias = Callable[[Subject], Iterable[Seen]]
+
+
+class Files(NamedTuple):
+    """For a validator whose options name files beside the policy: which, and how it is made with what is in them."""
+
+    named: Callable[[Any], Sequence[str]]
+    """From the options."""
+    make: Callable[[Any, Mapping[str, bytes]], Check]
+    """From the options and the content of each file by the name that they give it. Raises ValueError, in words for the author."""
 
 
 class Validator(NamedTuple):
@@ -89,6 +102,8 @@ class Validator(NamedTuple):
     """What it sees has `start` and `end`, so that a rule can take it out (`effect: redact`)."""
     most: int = 256 * 1024
     """Characters of the longest text that it is asked about; a longer one is `unevaluated`."""
+    files: Files | None = None
+    """Where options may name files. `make` makes it without any, and refuses options that name some."""
 
 
 NOTHING_SEEN: Final[tuple[Seen, ...]] = ()

@@ -237,7 +237,10 @@ RUNNERS: Final = frozenset((
 counts."""
 
 MENTIONED: Final = re.compile(
-    r"\b(?:pip[\d.]*|uvx?|pipx|pipenv|poetry|pdm|rye|hatch|easy_install|conda|mamba|micromamba|npm|npx|pnpm|pnpx|yarn|bunx?|deno|cargo|gem"
-    r"|bundler?|go|composer|dotnet|dnx|nuget|apt|apt-get|aptitude|apk|dnf|yum|microdnf|zypper|pacman|yay|paru|brew|snap|port)\b"
+    r"\b(?:npx|pnpx|bunx|uvx|dnx|easy_install|add-apt-repository"
+    r"|(?:pip[\d.]*|uv|pipx|pipenv|poetry|pdm|rye|hatch|conda|mamba|micromamba|npm|pnpm|yarn|bun|deno|cargo|gem|bundler?|go|composer|dotnet"
+    r"|nuget|apt|apt-get|aptitude|apk|dnf|yum|microdnf|zypper|pacman|yay|paru|brew|snap|port)\b(?s:.{0,200}?)[\s'\"]"
+    r"(?:install|i|in|ins|inst|insta|instal|isn\w+|add|a|up|update|upgrade|download|wheel|config|run|exec|x|dlx|create|init|get|require|req|r"
+    r"|global|tap|set|env|-S\w*|-U|--sync|source|sources|inject|it|link|ln|package|tool)\b)"
 )
-"""Whether a text that cannot be read as commands may still install something."""
+"""Whether a text that cannot be read as commands may still install something: an installer, and behind it a word that installs."""

@@ -60,6 +60,8 @@ def _behind_runner(words: Sequence[Word]) -> Iterator[Wanted]:
         name = word.text.rpartition("/")[2]
         if any(c.isspace() for c in word.text):
             yield from _told(word)
+        elif name in shell.SHELLS:
+            yield from wanted_by(shell.of_words(words[at:]))
         elif word.fixed and _PYTHON.fullmatch(name):
             yield from _by_name(*_module(words[at:]))
         elif word.fixed:
@@ -67,11 +69,15 @@ def _behind_runner(words: Sequence[Word]) -> Iterator[Wanted]:
 
 
 def _told(word: Word) -> Iterator[Wanted]:
-    """What a text comes to that a shell may be told to run; one without the name of an installer is not read."""
-    if MENTIONED.search(word.text):
-        if not word.fixed:
-            raise ValueError("what a program is told to run is known only when the command runs")
-        yield from wanted_by(shell.read(word.text))
+    """What a text comes to that a shell may be told to run. One that cannot be read and names no installer may be anything else."""
+    try:
+        commands = shell.read(word.text) if word.fixed else None
+    except ValueError:
+        commands = None
+    if commands is not None:
+        yield from wanted_by(commands)
+    elif MENTIONED.search(word.text):
+        raise ValueError("what a program is told to run is known only when the command runs")
 
 
 def _module(words: Sequence[Word]) -> tuple[str, Sequence[Word]]:

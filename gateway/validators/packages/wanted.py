@@ -41,7 +41,7 @@ _DIRECT = re.compile(
     re.IGNORECASE,
 )
 _ARCHIVE = re.compile(r"\.(?:whl|tar\.gz|tgz|zip|tar\.bz2|tar\.xz|egg|gem|crate|deb|rpm|apk|nupkg)$", re.IGNORECASE)
-_VERSION = re.compile(r"[\^~<>=!*vx\d\s|.,+-][\w.*^~<>=!|,+\s-]*|latest|next|beta|alpha|canary|rc|upgrade|patch|stable|lts")
+_VERSION = re.compile(r"(?:[\^~<>=!*\d\s|.,+-]|v\d|x\b)[\w.*^~<>=!|,+\s-]*|latest|next|beta|alpha|canary|rc|upgrade|patch|stable|lts")
 _NAME = re.compile(r"@?[A-Za-z0-9_][A-Za-z0-9._~+/-]*")
 _PYTHON_NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?")
 _PYTHON = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]*)\s*(?:\[[\w.,\s-]*\])?\s*(.*)", re.DOTALL)

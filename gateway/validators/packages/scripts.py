@@ -1,0 +1,185 @@
+"""Install commands inside text that something else will run: scripts, Dockerfiles, pipelines, answers.
+
+Such text is full of what only running it would tell, so other than a call's own command it is not refused for that: of a text that cannot
+be read as a whole, each line that names an installer must be readable by itself.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+import warnings
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+import msgspec
+
+from gateway import shell
+from gateway.documents import parse
+from gateway.errors import FileProblems
+from gateway.validators.packages.installers import MENTIONED
+from gateway.validators.packages.installs import of_words, wanted_by
+from gateway.validators.packages.wanted import Wanted
+
+
+def script(text: str) -> Iterator[Wanted]:
+    """Raises ValueError where a line names an installer and cannot be read."""
+    try:
+        yield from list(wanted_by(shell.read(text)))
+    except ValueError:
+        if MENTIONED.search(text):
+            yield from _by_line(text)
+
+
+def _by_line(text: str) -> Iterator[Wanted]:
+    for number, line in enumerate(re.sub(r"\\\r?\n", " ", text).splitlines(), 1):
+        try:
+            yield from list(wanted_by(shell.read(line.strip())))
+        except ValueError as error:
+            if MENTIONED.search(line):
+                raise ValueError(f"line {number} names an installer and cannot be read: {error}") from None
+
+
+# -- Dockerfile -------------------------------------------------------------------------------------------
+
+_INSTRUCTION: Final = re.compile(r"^\s*(?:ONBUILD\s+)?(RUN|CMD|ENTRYPOINT)\s+(?:--[\w-]+=\S+\s+)*", re.IGNORECASE)
+_HEREDOC: Final = re.compile(r"<<-?\s*[\"']?(\w+)[\"']?")
+
+
+def dockerfile(text: str) -> Iterator[Wanted]:
+    lines = iter(re.sub(r"(?m)^[ \t]*#.*\n?", "", text).splitlines())
+    for line in lines:
+        found = _INSTRUCTION.match(line)
+        if found:
+            command = line[found.end() :]
+            while command.rstrip().endswith("\\"):
+                command = f"{command.rstrip()[:-1]} {next(lines, '')}"
+            yield from _run(command, lines)
+
+
+def _run(command: str, lines: Iterator[str]) -> Iterator[Wanted]:
+    document = _HEREDOC.search(command)
+    if document:
+        body = []
+        for line in lines:
+            if line.strip() == document[1]:
+                break
+            body.append(line)
+        yield from script("\n".join([command if command.split("<<")[0].strip() else "", *body]))
+    elif command.lstrip().startswith("["):
+        yield from words(_list(command))
+    else:
+        yield from script(command)
+
+
+def _list(text: str) -> Any:
+    try:
+        return msgspec.json.decode(text)
+    except msgspec.DecodeError:
+        return [text]
+
+
+def words(given: Any) -> Iterator[Wanted]:
+    """A command given as a list of words."""
+    said = [shell.Word(word) for word in given if isinstance(word, str)] if isinstance(given, list) else []
+    if said:
+        yield from wanted_by(shell.of_words(said))
+
+
+# -- pipelines --------------------------------------------------------------------------------------------
+
+_COMMANDS: Final = frozenset({"run", "script", "before_script", "after_script", "command", "commands", "cmd", "cmds", "postCreateCommand",
+                              "onCreateCommand", "updateContentCommand", "postStartCommand", "sh", "bash", "entry"})  # fmt: skip
+_EXPRESSION: Final = re.compile(r"\$\{\{[^{}]{0,500}\}\}|\$\(\w[\w.]*\)")
+MAX_DEPTH: Final = 60
+
+
+def pipeline(text: str) -> Iterator[Wanted]:
+    """The commands of a workflow in YAML or JSON, under the keys that such files have for them."""
+    yield from of_pipeline(yaml(text))
+
+
+def of_pipeline(value: Any) -> Iterator[Wanted]:
+    waiting = [value]
+    while waiting:
+        current = waiting.pop(0)
+        if isinstance(current, Mapping):
+            for key, below in current.items():
+                if key in _COMMANDS:
+                    for one in _texts(below):
+                        yield from script(_EXPRESSION.sub("${EXPRESSION}", one))
+                if key == "additional_dependencies" and isinstance(below, list):
+                    yield from of_words([shell.Word(word) for word in ("pip", "install", *map(str, below))])
+                waiting.append(below)
+        elif isinstance(current, list):
+            waiting += current
+
+
+def _texts(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, list):
+        yield from (one for one in value if isinstance(one, str))
+
+
+def yaml(text: str) -> Any:
+    """Raises ValueError when the text is no YAML of one meaning."""
+    try:
+        return parse(text.encode(), "").value
+    except FileProblems as error:
+        raise ValueError(f"not YAML of one meaning: {error.problems[0].message}") from None
+
+
+# -- Python -----------------------------------------------------------------------------------------------
+
+
+def python(text: str) -> Iterator[Wanted]:
+    """Commands that Python code would start, as far as they stand in it: `!pip install x` of a notebook, texts and lists of words."""
+    lines: list[str] = []
+    code: list[str] = []
+    for line in text.splitlines():
+        magic = re.match(r"\s*(?:\w+\s*=\s*)?[!%]{1,2}(.*)", line)
+        (lines if magic else code).append(magic[1] if magic else line)
+    yield from script("\n".join(re.sub(r"^(?:bash|sh|system|sx)\s", "", line) for line in lines))
+    try:
+        tree = syntax("\n".join(code))
+    except ValueError:
+        if MENTIONED.search("\n".join(code)):
+            raise ValueError("Python code that names an installer cannot be read") from None
+        return
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and _is_command(node.value):
+            yield from script(node.value)
+        elif isinstance(node, (ast.List, ast.Tuple)):
+            yield from of_words([_word(item) for item in node.elts])
+
+
+def syntax(text: str) -> ast.Module:
+    """Raises ValueError when it is not Python."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # what a stranger's code is warned of is nobody's here
+            return ast.parse(text)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        raise ValueError("not Python") from None
+
+
+def _is_command(text: str) -> bool:
+    """Whether a text begins like an install command: prose that speaks of one is none."""
+    return MENTIONED.match(text.lstrip().removeprefix("sudo ").removeprefix("python -m ")) is not None
+
+
+def _word(node: ast.expr) -> shell.Word:
+    if isinstance(node, ast.Constant) and isinstance(node.value, str):
+        return shell.Word(node.value)
+    if isinstance(node, ast.Attribute) and node.attr == "executable":
+        return shell.Word("python")
+    return shell.Word(ast.unparse(node), fixed=False)
+
+
+# -- recipes ----------------------------------------------------------------------------------------------
+
+
+def recipes(text: str) -> Iterator[Wanted]:
+    """Shell scripts, and files whose lines are handed to a shell (make, just)."""
+    yield from script(re.sub(r"(?m)^(?:\t[@+-]*|[ \t]*[@+-]+(?=\w))", "", text))
