@@ -39,6 +39,7 @@ def _options() -> Any:
     options = re2.Options()
     options.encoding = re2.Options.Encoding.LATIN1
     options.log_errors = False
+    options.max_mem = 16 << 20  # the forms of secrets alone are 24,000 steps; with RE2's 8 MB its automaton starts anew all the time
     return options
 
 

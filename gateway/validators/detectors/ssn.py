@@ -20,7 +20,7 @@ def _spans(text: bytes) -> Iterator[Span]:
     for found in each(_FORM, text):
         area, group, serial = text[found.start() : found.end()].replace(b" ", b"-").split(b"-")
         given_out = area not in (b"000", b"666") and group != b"00" and serial != b"0000"
-        if given_out and alone(text, found.span(), b"-./,"):
+        if given_out and alone(text, found.span(), b"-./"):
             yield found.span()
 
 
