@@ -28,13 +28,19 @@ from gateway.trace.record import (
     FeedbackGiven,
     FeedbackRow,
     HeardRow,
+    KeptRow,
+    MovedRow,
     Opened,
     PolicyLoaded,
+    PromptMoved,
+    PromptsLoaded,
     ReadRow,
     Record,
+    RenderedRow,
     RuleRow,
     SessionChanged,
     SessionRow,
+    Told,
 )
 from gateway.trace.segments import Segment
 
@@ -46,6 +52,7 @@ _RENAMED = {
     "first_us": "first_seen",
     "seen_us": "first_seen",
     "loaded_us": "loaded_at",
+    "rendered_us": "rendered_at",
     "at_us": "booted_at",
     "created_us": "created_at",
     "expires_us": "expires_at",
@@ -79,6 +86,9 @@ COLUMNS: dict[str, tuple[str, ...]] = {
     "policy_loads": ("hash", "loaded_at", "git", "run", "slot", "boot"),
     "policy_files": ("hash", "path", "text"),
     "policy_rules_loaded": ("hash", *names_of(RuleRow)),
+    "prompts_loaded": (*names_of(KeptRow), "run", "slot", "boot"),
+    "prompts_rendered": names_of(RenderedRow),
+    "prompt_moves": _timed(MovedRow, "moved_at"),
     "boots": names_of(Booted),
     "approval_changes": names_of(ApprovalRow),
     "questions": names_of(AskedRow),
@@ -121,7 +131,16 @@ def fold(parts: Iterable[tuple[Segment, Iterable[Record]]]) -> list[Step]:
     return [step for step in steps if step.count]
 
 
-Told = Opened | Decided | Ended | PolicyLoaded | ApprovalChanged | ContentRead | Erased | FeedbackGiven | SessionChanged | Asked
+_SINGLE: dict[type[Told], tuple[str, str]] = {
+    ApprovalChanged: ("approval_changes", "approval"),
+    Asked: ("questions", "question"),
+    ContentRead: ("content_reads_told", "read"),
+    Erased: ("erasures_told", "erasure"),
+    FeedbackGiven: ("feedback_told", "feedback"),
+    PromptMoved: ("prompt_moves", "moved"),
+    SessionChanged: ("session_changes", "session"),
+}
+"""Records of one row: its table, and the field that holds it."""
 
 
 def _take(step: Step, segment: Segment, record: Told) -> None:
@@ -129,6 +148,7 @@ def _take(step: Step, segment: Segment, record: Told) -> None:
     match record:
         case Opened(exchange):
             step.opened[exchange.id] = msgspec.structs.astuple(exchange) + origin
+            _rendered(step, record.rendered)
         case Decided(call):
             _calls(step, (call,))
         case Ended(exchange, calls):
@@ -138,22 +158,21 @@ def _take(step: Step, segment: Segment, record: Told) -> None:
             _calls(step, calls)
             step.add("findings", _findings(record))
             step.add("rule_hits", map(_heard, record.heard))
+            _rendered(step, record.rendered)
         case PolicyLoaded(policy):
             step.add("policy_loads", [(policy.hash, policy.loaded_us, policy.git, *origin)])
             step.add("policy_files", ((policy.hash, path, text) for path, text in policy.files))
             step.add("policy_rules_loaded", ((policy.hash, *msgspec.structs.astuple(rule)) for rule in policy.rules))
-        case ApprovalChanged(approval):
-            step.add("approval_changes", [msgspec.structs.astuple(approval)])
-        case Asked(question):
-            step.add("questions", [msgspec.structs.astuple(question)])
-        case ContentRead(read):
-            step.add("content_reads_told", [msgspec.structs.astuple(read)])
-        case Erased(erasure):
-            step.add("erasures_told", [msgspec.structs.astuple(erasure)])
-        case FeedbackGiven(feedback):
-            step.add("feedback_told", [msgspec.structs.astuple(feedback)])
-        case SessionChanged(session):
-            step.add("session_changes", [msgspec.structs.astuple(session)])
+        case PromptsLoaded(prompts):
+            step.add("prompts_loaded", (msgspec.structs.astuple(each) + origin for each in prompts))
+        case _:
+            table, row = _SINGLE[type(record)]
+            step.add(table, [msgspec.structs.astuple(getattr(record, row))])
+
+
+def _rendered(step: Step, row: RenderedRow | None) -> None:
+    if row is not None:
+        step.add("prompts_rendered", [msgspec.structs.astuple(row)])
 
 
 def _calls(step: Step, calls: tuple[CallRow, ...]) -> None:
