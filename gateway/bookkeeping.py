@@ -50,7 +50,7 @@ class Bookkeeping:
     def open(self) -> None:
         """Starts writing the opening record of a stream; `settle` waits for it."""
         links, messages = self._request_side()
-        record = Opened(self._row(Priced(), Links(links)), messages, self._prompt())
+        record = Opened(self._row(Priced(), Links(links)), messages, self._prompt(), self._scribe.rendered(self._x))
         self._opening = asyncio.ensure_future(self._journal.append(record))
         self._opening.add_done_callback(_retrieved)
 
@@ -88,10 +88,12 @@ class Bookkeeping:
         addresses, messages = self._request_side()
         response, answered = self._scribe.response_message(self._x, self._clock.now_us())
         row = self._row(self._price(), Links(addresses, response))
-        prompt = self._prompt() if self._opening is None else None
+        first = self._opening is None
+        prompt, rendered = (self._prompt(), self._scribe.rendered(self._x)) if first else (None, None)
         heard = self._scribe.heard(self._x, self._clock.now_us())
         ran = tuple(worst(self._x.ran))
-        ended = Ended(row, tuple(self._calls), self._scribe.findings(self._x), messages + answered, prompt, heard, ran)
+        findings = self._scribe.findings(self._x)
+        ended = Ended(row, tuple(self._calls), findings, messages + answered, prompt, heard, ran, rendered)
         try:
             await self._journal.append(*self._line, ended)
         except JournalUnavailable:

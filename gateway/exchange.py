@@ -407,8 +407,6 @@ class Rendered(Struct, frozen=True):
     """By which it was named, if it was."""
     variables: Mapping[str, Json]
     """All of them, with defaults."""
-    text_hash: str
-    """SHA-256 of the text it came to."""
 
 
 class Exchange(Struct):

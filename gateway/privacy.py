@@ -1,4 +1,5 @@
-"""The rooms of the admin plane in which people read, erase and judge content and revise costs, as the settings have them."""
+"""The rooms of the admin plane in which content is read, erased and judged by people, costs are revised and labels of prompts moved: put
+together from the settings of an installation."""
 
 from __future__ import annotations
 
@@ -20,6 +21,7 @@ from gateway.web.content import ContentDesk, Open, Reader
 from gateway.web.erasure import ErasureDesk
 from gateway.web.export import ExportDesk
 from gateway.web.feedback import FeedbackDesk
+from gateway.web.prompts import PromptsDesk
 from gateway.web.repricing import RepricingDesk
 
 
@@ -43,7 +45,9 @@ def rooms(settings: Settings, data: Path, book: Ledger, approvals: Approvals) ->
     export = ExportDesk(book.arrow, reader, book.write, at, new)
     repricing = RepricingDesk(book.fetch, book.write, lambda: prices.load(settings.prices), at, new)
     feedback = FeedbackDesk(book.fetch, book.write, scribe, reader, at, new)
+    prompts = PromptsDesk(Path(settings.prompts) if settings.prompts else None, data, book.write, at, new)
     return [
+        Room("POST", "/prompts/{name}/labels", prompts.move),
         Room("GET", "/exchanges/{id}", content.exchange),
         Room("GET", "/export/{what}", export.rows),
         Room("POST", "/dataset", export.dataset),

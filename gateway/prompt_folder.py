@@ -45,17 +45,24 @@ def load_folder(folder: Path, data: Path) -> Library:
     found = look(folder)
     if found.problems:
         raise FileProblems(found.problems)
-    return library(folder, data, found.heads)
+    prompts = library(folder, data, found.heads)
+    remember(prompts, data)
+    return prompts
 
 
 def library(folder: Path, data: Path, heads: Mapping[str, Kept], before: Library = EMPTY) -> Library:
-    """The prompts with what the shelf remembers; what is new is put there. Versions that `before` holds are not read again."""
+    """The prompts with what the shelf remembers. Versions that `before` holds are not read again. Raises StartError."""
     shelf = data / SHELF
     versions: dict[str, Mapping[str, Kept]] = {}
     for name, head in heads.items():
-        _put_by(shelf, head)
         versions[name] = {kept.version: kept for kept in _remembered(shelf, name, before.versions.get(name, {}))} | {head.version: head}
     return Library(heads, versions, read_moves(data), git_version(folder))
+
+
+def remember(prompts: Library, data: Path) -> None:
+    """Puts what is new on the shelf. Raises StartError."""
+    for head in prompts.heads.values():
+        _put_by(data / SHELF, head)
 
 
 def look(folder: Path) -> Found:
@@ -181,6 +188,7 @@ class Watcher:
         found = self._usable(look(self._folder))
         try:
             fresh = library(self._folder, self._data, found.heads, self._good)
+            remember(fresh, self._data)
         except StartError as error:
             return self._told(Change(None, (*found.problems, _whole(str(self._data / SHELF), str(error)))))
         same = (fresh.hash, fresh.git) == (self._good.hash, self._good.git)

@@ -7,7 +7,6 @@ asks, is passed over there.
 
 from __future__ import annotations
 
-import hashlib
 from typing import Any
 
 from gateway.dialects import strict_json
@@ -40,8 +39,7 @@ def _filled(visit: Visit, reference: Reference, body: bytes) -> bytes:
     values = kept.values(reference.variables)
     text = kept.text(values)
     filled = visit.incoming.dialect.prompted(body, Instruction(text, kept.head.model, kept.head.parameters.said()))
-    digest = hashlib.sha256(text.encode()).hexdigest()
-    visit.x.rendered = Rendered(kept.name, kept.version, reference.named.label, values, digest)
+    visit.x.rendered = Rendered(kept.name, kept.version, reference.named.label, values)
     return filled
 
 

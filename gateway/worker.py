@@ -51,9 +51,9 @@ from gateway.policy_folder import Watcher
 from gateway.prompt.library import EMPTY as NO_PROMPTS
 from gateway.prompt.library import Library
 from gateway.trace.pens import everything
-from gateway.trace.record import Booted, PolicyLoaded
+from gateway.trace.record import Booted, PolicyLoaded, PromptsLoaded
 from gateway.trace.redact import Redactor
-from gateway.trace.rows import Scribe, Seen, policy_row
+from gateway.trace.rows import Scribe, Seen, kept_rows, policy_row
 from gateway.upstream.client import UpstreamClient
 from gateway.upstream.routing import Routes
 from gateway.visit import Gateway
@@ -156,6 +156,7 @@ class Worker:
         gateway = assemble(settings, self._policies, self._journal, upstream, self._clock, self._seen, self._prompts)
         self.plane = DataPlane(gateway, slot=self._slot)
         await self._announce(self.plane.gateway.policies)
+        await self._announce_prompts(self._prompts)
         self._server = _Server(self._uvicorn())
         address = settings.listen_address
         chores = (self._watch_policies(), self._watch_prompts(), self._heal_journal(), self._write_minutes())
@@ -200,6 +201,14 @@ class Worker:
         except JournalUnavailable as e:
             log.error("the policy version %s could not be recorded yet: %s", policies.hash[:12], e)  # noqa: TRY400 - no traceback wanted
 
+    async def _announce_prompts(self, prompts: Library) -> None:
+        if not prompts.heads:
+            return
+        try:
+            await self._journal.append(PromptsLoaded(kept_rows(prompts, self._clock.now_us())))
+        except JournalUnavailable as e:
+            log.error("the prompts %s could not be recorded yet: %s", prompts.hash[:12], e)  # noqa: TRY400 - no traceback wanted
+
     async def _watch_policies(self) -> None:
         """Puts a changed policy in force between two requests; keeps the last good one, loudly, when the change cannot be used."""
         while self._watcher is not None:
@@ -231,6 +240,7 @@ class Worker:
             if change.problems:
                 log.error("prompts that cannot be used keep their last good version:\n%s", _lines(change.problems))
             if change.prompts is not None:
+                await self._announce_prompts(change.prompts)
                 self.plane.gateway = replace(self.plane.gateway, prompts=change.prompts)
                 log.info("prompts %s served", change.prompts.hash[:12])
 
@@ -241,6 +251,7 @@ class Worker:
             await asyncio.sleep(JOURNAL_RETRY_S)
             if not self._journal.healthy:
                 await self._announce(self.plane.gateway.policies)
+                await self._announce_prompts(self.plane.gateway.prompts)
             await self._journal.turn_over()
 
     async def _write_minutes(self) -> None:

@@ -121,11 +121,12 @@ def test_moved_labels_are_read_back_and_a_broken_file_stops_a_start(folder, data
         load_folder(folder, data)
 
 
-def test_a_data_folder_that_cannot_be_written_says_so(folder, tmp_path):
+def test_a_data_folder_that_cannot_be_written_says_so(folder, data):
     put(folder, "Old.")
-    (tmp_path / "data").write_text("a file")
+    (data / "prompts").mkdir(parents=True)
+    (data / "prompts" / "support").write_text("a file")
     with pytest.raises(StartError, match="cannot be written"):
-        load_folder(folder, tmp_path / "data")
+        load_folder(folder, data)
 
 
 # -- watching ---------------------------------------------------------------------------------------------

@@ -25,7 +25,7 @@ def show(
 ) -> None:
     """Show one exchange with its messages, calls and verdicts. That you read it is a record (view content_reads)."""
     asked = {"by": by or getpass.getuser(), "why": why}
-    found = call(data_folder(data), "GET", f"/exchanges/{_id(exchange)}", params=asked)
+    found = call(data_folder(data), "GET", f"/exchanges/{exchange_id(exchange)}", params=asked)
     if as_json:
         typer.echo(visible_json(json.dumps(found)))
         return
@@ -54,7 +54,7 @@ def _indented(text: str | None) -> list[str]:
     return [f"  {line}" for line in (text or "").splitlines()]
 
 
-def _id(text: str) -> str:
+def exchange_id(text: str) -> str:
     if not text.isascii() or not text.replace("-", "").isalnum():
         told = f"'{visible(text)}' is no exchange's id; 'tollhouse tail' and the view exchanges show them"
         raise typer.BadParameter(told, param_hint="EXCHANGE")

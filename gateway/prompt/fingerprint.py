@@ -30,9 +30,13 @@ def fingerprint(request: Request) -> Fingerprint:
     """The prompt version of a request: every system or developer message, and every tool, in order."""
     system = "\n\n".join(m.text for m in request.messages if m.role in SYSTEM_ROLES)
     tools = b"[" + b",".join(_canonical(tool.raw) for tool in request.tools) + b"]"
+    return Fingerprint(hash=exact_hash(system, tools), system=system, tools=tools.decode())
+
+
+def exact_hash(system: str, tools: bytes) -> str:
+    """Of the system prompt's text and the canonical declarations."""
     text = system.encode("utf-8", "surrogatepass")
-    digest = hashlib.sha256(len(text).to_bytes(8, "big") + text + tools)
-    return Fingerprint(hash=digest.hexdigest(), system=system, tools=tools.decode())
+    return hashlib.sha256(len(text).to_bytes(8, "big") + text + tools).hexdigest()
 
 
 @lru_cache(maxsize=4096)

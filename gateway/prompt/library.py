@@ -26,6 +26,8 @@ class Move(Struct, frozen=True, forbid_unknown_fields=True):
     version: str
     over: str = ""
     """What the front matter said of the label at that time: a version, or nothing."""
+    before: str = ""
+    """The version it pointed at until then, if any: a way back."""
 
 
 Moves = Mapping[str, Mapping[str, Move]]

@@ -15,7 +15,10 @@ PLAIN: dict[str, Any] = {
     "allow_community_extensions": False,
 }
 PUBLIC_TABLES = frozenset(
-    {"calls", "rule_hits", "findings", "validations", "boots", "journal_offsets", "questions", "cost_revisions"}
+    {
+        *("calls", "rule_hits", "findings", "validations", "boots", "journal_offsets", "questions", "cost_revisions"),
+        *("prompts_rendered", "prompt_moves"),
+    }
 )
 """Base tables that are as they should be seen; the others are seen through views."""
 

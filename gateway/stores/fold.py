@@ -30,14 +30,20 @@ from gateway.trace.record import (
     FeedbackGiven,
     FeedbackRow,
     HeardRow,
+    KeptRow,
+    MovedRow,
     Opened,
     PolicyLoaded,
+    PromptMoved,
+    PromptsLoaded,
     ReadRow,
     Record,
+    RenderedRow,
     RevisedRow,
     RuleRow,
     SessionChanged,
     SessionRow,
+    Told,
 )
 from gateway.trace.segments import Segment
 
@@ -49,6 +55,7 @@ _RENAMED = {
     "first_us": "first_seen",
     "seen_us": "first_seen",
     "loaded_us": "loaded_at",
+    "rendered_us": "rendered_at",
     "at_us": "booted_at",
     "created_us": "created_at",
     "expires_us": "expires_at",
@@ -83,6 +90,9 @@ COLUMNS: dict[str, tuple[str, ...]] = {
     "policy_loads": ("hash", "loaded_at", "git", "run", "slot", "boot"),
     "policy_files": ("hash", "path", "text"),
     "policy_rules_loaded": ("hash", *names_of(RuleRow)),
+    "prompts_loaded": (*names_of(KeptRow), "run", "slot", "boot"),
+    "prompts_rendered": names_of(RenderedRow),
+    "prompt_moves": _timed(MovedRow, "moved_at"),
     "boots": names_of(Booted),
     "approval_changes": names_of(ApprovalRow),
     "questions": names_of(AskedRow),
@@ -126,9 +136,16 @@ def fold(parts: Iterable[tuple[Segment, Iterable[Record]]]) -> list[Step]:
     return [step for step in steps if step.count]
 
 
-Told = (
-    Opened | Decided | Ended | PolicyLoaded | ApprovalChanged | ContentRead | Erased | FeedbackGiven | SessionChanged | Asked | CostsRevised
-)
+_SINGLE: dict[type[Told], tuple[str, str]] = {
+    ApprovalChanged: ("approval_changes", "approval"),
+    Asked: ("questions", "question"),
+    ContentRead: ("content_reads_told", "read"),
+    Erased: ("erasures_told", "erasure"),
+    FeedbackGiven: ("feedback_told", "feedback"),
+    PromptMoved: ("prompt_moves", "moved"),
+    SessionChanged: ("session_changes", "session"),
+}
+"""Records of one row: its table, and the field that holds it."""
 
 
 def _take(step: Step, segment: Segment, record: Told) -> None:
@@ -136,6 +153,7 @@ def _take(step: Step, segment: Segment, record: Told) -> None:
     match record:
         case Opened(exchange):
             step.opened[exchange.id] = msgspec.structs.astuple(exchange) + origin
+            _rendered(step, record.rendered)
         case Decided(call):
             _calls(step, (call,))
         case Ended(exchange, calls):
@@ -146,24 +164,23 @@ def _take(step: Step, segment: Segment, record: Told) -> None:
             step.add("findings", _findings(record))
             step.add("rule_hits", map(_heard, record.heard))
             step.add("validations", _validations(record))
+            _rendered(step, record.rendered)
         case PolicyLoaded(policy):
             step.add("policy_loads", [(policy.hash, policy.loaded_us, policy.git, *origin)])
             step.add("policy_files", ((policy.hash, path, text) for path, text in policy.files))
             step.add("policy_rules_loaded", ((policy.hash, *msgspec.structs.astuple(rule)) for rule in policy.rules))
-        case ApprovalChanged(approval):
-            step.add("approval_changes", [msgspec.structs.astuple(approval)])
-        case Asked(question):
-            step.add("questions", [msgspec.structs.astuple(question)])
-        case ContentRead(read):
-            step.add("content_reads_told", [msgspec.structs.astuple(read)])
-        case Erased(erasure):
-            step.add("erasures_told", [msgspec.structs.astuple(erasure)])
-        case FeedbackGiven(feedback):
-            step.add("feedback_told", [msgspec.structs.astuple(feedback)])
-        case SessionChanged(session):
-            step.add("session_changes", [msgspec.structs.astuple(session)])
+        case PromptsLoaded(prompts):
+            step.add("prompts_loaded", (msgspec.structs.astuple(each) + origin for each in prompts))
         case CostsRevised(revision, at_us, who, costs):
             step.add("cost_revisions", ((revision, at_us, who, *msgspec.structs.astuple(each)) for each in costs))
+        case _:
+            table, row = _SINGLE[type(record)]
+            step.add(table, [msgspec.structs.astuple(getattr(record, row))])
+
+
+def _rendered(step: Step, row: RenderedRow | None) -> None:
+    if row is not None:
+        step.add("prompts_rendered", [msgspec.structs.astuple(row)])
 
 
 def _calls(step: Step, calls: tuple[CallRow, ...]) -> None:

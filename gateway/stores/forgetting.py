@@ -27,6 +27,7 @@ TIMES = {
     "exchanges_ended": "started_at", "calls": "decided_at", "rule_hits": "decided_at", "findings": "started_at",
     "validations": "started_at",
     "approval_changes": "created_at", "feedback_told": "given_at", "content_reads_told": "read_at",
+    "prompts_rendered": "rendered_at",
 }  # fmt: skip
 """Facts that go with decisions, and what their age is. That content was erased stays on record."""
 TEXTS = {
@@ -35,6 +36,7 @@ TEXTS = {
     "rule_hits": ("message",),
     "approval_changes": ("arguments", "edited", "message", "reason"),
     "feedback_told": ("comment",),
+    "prompts_rendered": ("variables",),
 }
 """Columns of facts that go with bodies (`BODIES` in `trace/record.py`)."""
 

@@ -200,6 +200,45 @@ class PromptRow(Struct, frozen=True, omit_defaults=True):
     """Another one for each tenant, mode of storing and data key: a version's text is kept once for each."""
 
 
+class RenderedRow(Struct, frozen=True, omit_defaults=True):
+    """The kept prompt that an exchange was filled with: a row of `prompts_rendered`."""
+
+    exchange_id: str
+    rendered_us: int
+    name: str
+    version: str
+    label: str | None = None
+    variables: str = ""
+    """JSON object of all of them."""
+
+
+class KeptRow(Struct, frozen=True, omit_defaults=True):
+    """A version of a kept prompt that a worker serves: a row of `prompts_loaded`."""
+
+    name: str
+    version: str
+    loaded_us: int
+    git: str | None = None
+    labels: tuple[str, ...] = ()
+    """Those that point at it."""
+    source: str = ""
+    """The file's text."""
+
+
+class MovedRow(Struct, frozen=True, omit_defaults=True):
+    """A label of a kept prompt that was moved by the command: a row of `prompt_moves`."""
+
+    id: str
+    at_us: int
+    name: str
+    label: str
+    version: str
+    before: str | None = None
+    """The version it pointed at until then."""
+    who: str = ""
+    why: str = ""
+
+
 class RuleRow(Struct, frozen=True, omit_defaults=True):
     """One grant or guard of a policy version: a row of `policy_rules`."""
 
@@ -388,6 +427,7 @@ class Opened(Struct, frozen=True, tag="opened"):
     exchange: ExchangeRow
     messages: tuple[MessageRow, ...] = ()
     prompt: PromptRow | None = None
+    rendered: RenderedRow | None = None
 
 
 class Decided(Struct, frozen=True, tag="decided"):
@@ -404,10 +444,20 @@ class Ended(Struct, frozen=True, tag="ended"):
     heard: tuple[HeardRow, ...] = ()
     ran: tuple[Ran, ...] = ()
     """Validators that were asked: rows of `validations`."""
+    rendered: RenderedRow | None = None
+    """Where no `Opened` has said it."""
 
 
 class PolicyLoaded(Struct, frozen=True, tag="policy"):
     policy: PolicyRow
+
+
+class PromptsLoaded(Struct, frozen=True, tag="prompts"):
+    prompts: tuple[KeptRow, ...]
+
+
+class PromptMoved(Struct, frozen=True, tag="prompt_moved"):
+    moved: MovedRow
 
 
 class ApprovalChanged(Struct, frozen=True, tag="approval"):
@@ -443,10 +493,11 @@ class CostsRevised(Struct, frozen=True, tag="costs"):
     costs: tuple[RevisedRow, ...]
 
 
-Record = (
-    Booted | Opened | Decided | Ended | PolicyLoaded | ApprovalChanged | ContentRead | Erased | FeedbackGiven | SessionChanged | Asked
-    | CostsRevised
+Told = (
+    Opened | Decided | Ended | PolicyLoaded | PromptsLoaded | PromptMoved | ApprovalChanged | ContentRead | Erased | FeedbackGiven
+    | SessionChanged | Asked | CostsRevised
 )  # fmt: skip
+Record = Booted | Told
 
 BODIES: dict[type[Struct], tuple[str, ...]] = {
     ExchangeRow: ("error_message", "input_preview", "output_preview"),
@@ -456,6 +507,7 @@ BODIES: dict[type[Struct], tuple[str, ...]] = {
     MessageRow: ("body",),
     MediaRow: ("url",),
     PromptRow: ("system", "tools"),
+    RenderedRow: ("variables",),
     ApprovalRow: ("arguments", "edited", "message", "reason"),
     AskedRow: ("sql",),
     FeedbackRow: ("comment",),

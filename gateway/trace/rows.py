@@ -24,10 +24,21 @@ from gateway.exchange import Call, Caller, Exchange, Finding, Message, Request, 
 from gateway.policy import PolicySet
 from gateway.policy.policy_set import Layer
 from gateway.prompt.fingerprint import Fingerprint
+from gateway.prompt.library import Library
 from gateway.recent import Recent
 from gateway.trace import media
 from gateway.trace.pens import Detect, Pen, pens
-from gateway.trace.record import CallRow, ExchangeRow, HeardRow, MessageRow, PolicyRow, PromptRow, RuleRow
+from gateway.trace.record import (
+    CallRow,
+    ExchangeRow,
+    HeardRow,
+    KeptRow,
+    MessageRow,
+    PolicyRow,
+    PromptRow,
+    RenderedRow,
+    RuleRow,
+)
 from gateway.trace.redact import Redactor
 
 PREVIEW = 200
@@ -220,6 +231,15 @@ class Scribe:
         scope = hand.address(b"prompt")
         return msgspec.structs.replace(row, system=hand.body(found.system, about), tools=tools, scope=scope)
 
+    def rendered(self, x: Exchange) -> RenderedRow | None:
+        """The kept prompt it was filled with."""
+        found = x.rendered
+        if found is None:
+            return None
+        variables = msgspec.json.encode(found.variables).decode()
+        body = self.hand(x.storing, x.caller).body(variables, about_rendered(x.id))
+        return RenderedRow(x.id, x.started_us, found.name, found.version, found.label or None, body)
+
     def _of_prompt(self, x: Exchange, prompt: str) -> str:
         return PROMPT + self._again(self.hand(x.storing, x.caller), prompt.encode())
 
@@ -373,6 +393,10 @@ def about_prompt(prompt: str) -> str:
     return f"prompt:{prompt}"
 
 
+def about_rendered(exchange: str) -> str:
+    return f"rendered:{exchange}"
+
+
 def about_call(decision: str) -> str:
     return f"call:{decision}"
 
@@ -428,6 +452,18 @@ def policy_row(policies: PolicySet, loaded_us: int) -> PolicyRow:
     layers = {layer.file: layer for policy in (*policies.policies, *policies.libraries) for layer in policy.layers}
     rules = tuple(rule for layer in layers.values() for rule in _rules(layer))
     return PolicyRow(hash=policies.hash, loaded_us=loaded_us, git=policies.git, files=policies.files, rules=rules)
+
+
+def kept_rows(prompts: Library, loaded_us: int) -> tuple[KeptRow, ...]:
+    """What is recorded of the versions that are served: the files as they stand and those that labels point at."""
+    found: list[KeptRow] = []
+    for name, head in prompts.heads.items():
+        labels = prompts.labels(name)
+        for version in sorted({head.version, *labels.values()} & prompts.versions[name].keys()):
+            mine = tuple(sorted(label for label, at in labels.items() if at == version))
+            kept = prompts.versions[name][version]
+            found.append(KeptRow(name, version, loaded_us, prompts.git, mine, kept.source))
+    return tuple(found)
 
 
 def _rules(layer: Layer) -> Iterator[RuleRow]:

@@ -24,7 +24,7 @@ from gateway.documents import Section
 from gateway.validators.bounds import at_most
 from gateway.validators.detectors.folding import folded
 from gateway.validators.detectors.matching import compiled, runs
-from gateway.validators.detectors.secret import looks_random
+from gateway.validators.detectors.secret_names import looks_random
 from gateway.validators.detectors.urls import leads_to, urls
 from gateway.validators.validator import Check, Seen, Subject, Validator
 

@@ -320,10 +320,10 @@ def _described(query: queries.Query, *, sql: bool) -> dict[str, Any]:
 
 
 async def _not_found(*_: object) -> Response:
-    there_are = "/livez /readyz /sql /snapshots /views /tail /queries /approvals /exchanges /feedback /erase"
+    there_are = "/livez /readyz /sql /snapshots /views /tail /queries /approvals /exchanges /feedback /prompts /erase"
     return error_answer(404, "not_found", f"there are {there_are} here")
 
 
 async def _wrong_method(request: Request, error: Exception) -> Response:
-    posted = "/sql, /snapshots, /feedback, /erase and /approvals/{id}/approve or deny"
+    posted = "/sql, /snapshots, /feedback, /prompts/{name}/labels, /erase and /approvals/{id}/approve or deny"
     return error_answer(405, "method", f"POST for {posted}; GET for everything else")

@@ -18,7 +18,15 @@ from gateway.sealing import CannotOpen
 from gateway.stores import Refused
 from gateway.stores.answers import plain_row
 from gateway.trace.record import ContentRead, ReadRow
-from gateway.trace.rows import about_approval, about_call, about_exchange, about_feedback, about_message, about_prompt
+from gateway.trace.rows import (
+    about_approval,
+    about_call,
+    about_exchange,
+    about_feedback,
+    about_message,
+    about_prompt,
+    about_rendered,
+)
 from gateway.web.answers import NAME_LENGTH, Fetch, Write, error_answer, json_answer, line, refusal
 
 Open = Callable[[str, str], str | None]
@@ -38,6 +46,9 @@ _CALLS = 'SELECT * FROM calls WHERE exchange_id = $id ORDER BY decided_at, "inde
 _RULES = "SELECT * FROM rule_hits WHERE exchange_id = $id ORDER BY decided_at, policy, rule"
 _FINDINGS = "SELECT * FROM findings WHERE exchange_id = $id"
 _APPROVALS = "SELECT * FROM approvals WHERE id IN (SELECT approval FROM calls WHERE exchange_id = $id)"
+_RENDERED = """
+SELECT r.*, k.source, k.git FROM prompts_rendered AS r LEFT JOIN kept_prompts AS k USING (name, version) WHERE r.exchange_id = $id
+"""
 _FEEDBACK = "SELECT * FROM feedback WHERE exchange_id = $id ORDER BY given_at"
 
 
@@ -57,6 +68,7 @@ class Reader:
         return {
             "exchange": self.opened(row, about, "input_preview", "output_preview", "error_message"),
             "prompt": self._prompt(row),
+            "rendered": next((self.opened(each, about_rendered(name), "variables") for each in self._rows(_RENDERED, name)), None),
             "messages": [self.opened(each, about_message(each["hash"]), "body") for each in self._rows(_MESSAGES, name)],
             "answer": next((self.opened(each, about_message(each["hash"]), "body") for each in self._rows(_ANSWER, name)), None),
             "calls": [self.opened(each, about_call(each["id"]), "arguments") for each in self._rows(_CALLS, name)],

@@ -10,6 +10,8 @@ import openai
 import pytest
 from google import genai
 
+from gateway.prompt.kept import read
+
 POLICY = {"policy.yaml": 'policy: 1\nid: test\nagents: ["*"]\nallow: [get_weather]\n'}
 SUPPORT = """---
 model: kept-model
@@ -190,6 +192,21 @@ def test_what_the_prompt_says_is_judged_and_recorded_as_the_system_prompt(house,
     assert post(house, {"prompt": PROMPT}).status_code == 200
     [ended] = house.ended()
     assert (ended.prompt.system, ended.exchange.request_model, ended.exchange.temperature) == (TEXT, "kept-model", 0.5)
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
+def test_an_exchange_can_be_filled_again_from_its_records_to_the_byte(house, provider, tmp_path, stream):
+    last = {**CHAT, "object": "chat.completion.chunk", "choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]}
+    done = f"data: {json.dumps(last)}\n\ndata: [DONE]\n\n".encode()
+    provider.answer = provider.sse(done) if stream else provider.json(CHAT)
+    assert post(house, {"prompt": PROMPT, "stream": stream}).status_code == 200
+    house.ended()
+    [row] = [record.rendered for record in house.records() if getattr(record, "rendered", None)]
+    (tmp_path / "prompts" / "support.md").write_text("---\n---\nQuite another prompt.")
+    [version] = (house.settings.data_path / "prompts" / "support").iterdir()
+    assert (row.name, row.version, row.label) == ("support", version.stem, "production")
+    again = read(row.name, version.read_bytes()).text(json.loads(row.variables))
+    assert again == json.loads(provider.received[0][1])["messages"][0]["content"]
 
 
 def test_without_a_folder_of_prompts_there_are_none(start, provider):

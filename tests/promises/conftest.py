@@ -81,6 +81,16 @@ class Agent:
         path, auth, body = build(user, system, stream, model, key or self._key)
         return self._http.post(path, headers={**headers, **auth}, json=body)
 
+    def ask_kept(self) -> httpx.Response:
+        """With a kept prompt, which is filled with something secret."""
+        path, auth, body = getattr(self, f"_{self.dialect}")(f"[whole] of {self.dialect}", "", False, "m", self._key)
+        for place in ("system", "instructions", "systemInstruction"):
+            body.pop(place, None)
+        if self.dialect == "chat":
+            del body["messages"][0]
+        named = {"name": "kept", "variables": {"note": self.place("variable of a prompt")}}
+        return self._http.post(path, headers=auth, json=body | {"prompt": named})
+
     def _parameters(self) -> dict[str, Any]:
         note = {"type": "string", "description": self.place("declaration of a tool")}
         return {"type": "object", "properties": {"city": {"type": "string"}, "note": note, "amount": {"type": "number"}}}
@@ -143,6 +153,8 @@ def play(gateway: RunningGateway, dialect: str) -> int:
     sent = [agent.ask("[streamed]", stream=True), agent.ask("[whole]"), agent.ask("[error]"), agent.ask("[error]", stream=True)]
     for at in range(5):
         sent += [agent.ask(f"[call {at}]", stream=True), agent.ask(f"[call {at}]")]
+    sent.append(agent.ask_kept())
+    assert sent[-1].status_code == 200, sent[-1].text
     sent.append(agent.ask("[whole]", model=f"m-{agent.place('model name')}"))
     sent.append(agent.ask("[whole]", key=agent.place("unknown key")))
     sent.append(httpx.get(f"{gateway.url}/v1/{agent.place('path')}?x={agent.place('query')}", trust_env=False))
@@ -218,7 +230,9 @@ def disk(mode, tmp_path_factory):
     folder = tmp_path_factory.mktemp(mode)
     (folder / "policies").mkdir()
     (folder / "policies" / "p.yaml").write_text(POLICY)
-    more = dict(MODES[mode])
+    (folder / "prompts").mkdir()
+    (folder / "prompts" / "kept.md").write_text("---\nvariables: {note: {type: string}}\n---\nYou are kind. {{ note }}")
+    more = {"prompts": "prompts", **MODES[mode]}
     if mode == "encrypted":
         master = folder.parent / f"{folder.name}.master"
         master.write_bytes(base64.b64encode(b"m" * 32))

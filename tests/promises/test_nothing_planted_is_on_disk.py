@@ -8,6 +8,7 @@ DIALECTS = ("chat", "responses", "messages", "gemini")
 PLACES = (
     "request text",
     "system prompt",
+    "variable of a prompt",
     "streamed answer",
     "whole answer",
     "finish reason",
@@ -34,7 +35,8 @@ PLACES = (
     "comment of feedback",
 )
 CONTENT = {
-    "request text", "system prompt", "streamed answer", "whole answer", "declaration of a tool", "earlier argument", "tool result",
+    "request text", "system prompt", "variable of a prompt", "streamed answer", "whole answer", "declaration of a tool", "earlier argument",
+    "tool result",
     "argument of a released call", "argument a person is asked about", "comment of feedback",
 }  # fmt: skip
 """What is said. `full` keeps it, which proves that the search finds what is there."""
@@ -70,7 +72,10 @@ def test_the_log_of_the_gateway_was_searched_too(disk):
 MARKS = {"full": b"ghp_", "encrypted": b"enc:1:dk", "redacted": b"[REDACTED:secret:", "metadata": b"[text, "}
 
 
-@pytest.mark.parametrize("table", ["message_bodies", "calls", "exchanges_ended", "prompt_bodies", "approval_changes", "feedback_told"])
+@pytest.mark.parametrize(
+    "table",
+    ["message_bodies", "calls", "exchanges_ended", "prompt_bodies", "prompts_rendered", "approval_changes", "feedback_told"],
+)
 def test_something_stands_in_the_place_of_what_was_said(disk, mode, table):
     mark = b"look_up" if (mode, table) == ("metadata", "prompt_bodies") else MARKS[mode]
     assert any(mark in data for name, data in disk.texts.items() if name.endswith(f".duckdb: {table}"))

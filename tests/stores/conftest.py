@@ -38,6 +38,7 @@ from gateway.trace.record import (
     PolicyRow,
     PromptRow,
     Record,
+    RenderedRow,
     RuleRow,
     SessionChanged,
     SessionRow,
@@ -85,6 +86,9 @@ class Make:
 
     def message(self, key: int) -> MessageRow:
         return MessageRow(f"{key:032x}", "user", f"body {key}", START_US + key)
+
+    def rendered(self, exchange: int) -> RenderedRow:
+        return RenderedRow(f"{exchange:032x}", START_US + exchange, "support", "4be1c09d", "production", '{"shop":"x"}')
 
     def prompt(self, name: str, agent: str, text: str) -> PromptRow:
         return PromptRow(name, START_US, agent, text, "[]")

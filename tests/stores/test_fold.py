@@ -5,14 +5,20 @@ from __future__ import annotations
 from typing import Any
 
 from gateway.stores.fold import COLUMNS, fold
-from gateway.trace.record import Ended
+from gateway.trace.record import Ended, KeptRow, MovedRow, Opened, PromptMoved, PromptsLoaded
 
 
 def test_every_row_has_as_many_values_as_its_table_has_columns(make: Any) -> None:
     segment = make.segment()
     call = make.call(1, 1, released=False)
     prompt = make.prompt("p", "coder", "text")
-    records = [make.booted(segment), make.opened(9), make.ended(1, calls=[call]), Ended(make.exchange(2), prompt=prompt)]
+    kept = KeptRow("support", "4be1c09d", 1, "abc", ("production",), "---")
+    records = [
+        make.booted(segment), make.opened(9), make.ended(1, calls=[call]),
+        Ended(make.exchange(2), prompt=prompt, rendered=make.rendered(2)),
+        Opened(make.exchange(3), rendered=make.rendered(3)), PromptsLoaded((kept,)),
+        PromptMoved(MovedRow("m", 1, "support", "production", "4be1c09d", None, "ann", "")),
+    ]  # fmt: skip
     (step,) = fold([(segment, records)])
     for table, rows in [*step.rows.items(), ("exchanges_ended", step.ended.values()), ("exchanges_open", step.opened.values())]:
         assert rows or table == "findings"

@@ -16,12 +16,17 @@ from gateway.trace.record import (
     Decided,
     Ended,
     ExchangeRow,
+    KeptRow,
     MediaRow,
     MessageRow,
+    MovedRow,
     Opened,
     PolicyLoaded,
     PolicyRow,
+    PromptMoved,
     PromptRow,
+    PromptsLoaded,
+    RenderedRow,
     decode,
     encode,
 )
@@ -36,6 +41,8 @@ RECORDS = [
     Decided(CALL),
     Ended(ROW, (CALL,), (Finding("v", "c", "error", "p", "d", "denied"),)),
     PolicyLoaded(PolicyRow("h", 1, None, (("p.yaml", "policy: 1"),))),
+    PromptsLoaded((KeptRow("n", "v", 1, None, ("production",), "---\n---\nHi"),)),
+    PromptMoved(MovedRow("i", 1, "n", "production", "v", None, "ann")),
 ]
 
 
@@ -85,7 +92,7 @@ def test_every_text_that_a_person_or_a_model_wrote_is_a_body():
     for whole in (
         Opened(marked, messages, prompt),
         Decided(call),
-        Ended(marked, (CALL, call), (), messages, prompt),
+        Ended(marked, (CALL, call), (), messages, prompt, rendered=RenderedRow("e", 1, "n", "v", None, "MARK")),
         ApprovalChanged(approval),
     ):
         parts = encode(whole)

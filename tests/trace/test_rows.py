@@ -14,6 +14,7 @@ from gateway.exchange import (
     Finding,
     Heard,
     Message,
+    Rendered,
     Request,
     RuleHit,
     Tool,
@@ -22,6 +23,8 @@ from gateway.exchange import (
 )
 from gateway.policy import load
 from gateway.prompt.fingerprint import fingerprint
+from gateway.prompt.kept import read as read_prompt
+from gateway.prompt.library import Library, Move
 from gateway.trace.redact import Redactor
 from gateway.trace.rows import (
     Links,
@@ -34,6 +37,7 @@ from gateway.trace.rows import (
     about_feedback,
     about_message,
     about_prompt,
+    kept_rows,
     policy_row,
 )  # fmt: skip
 
@@ -344,3 +348,24 @@ def test_hands_are_kept_ready_within_a_bound_and_each_tenant_and_mode_has_its_ow
     assert len(set(first.values())) == len(first)
     assert len(writer._hands) <= 2
     assert first == {(agent, mode): writer.hand(mode, Caller(agent)).address(b"x") for agent, mode in first}
+
+
+def kept_prompts() -> Library:
+    old, new = (read_prompt("support", f"---\nlabels: {{}}\n---\n{text}".encode()) for text in ("Old.", "New."))
+    moves = {"support": {"production": Move(old.version), "canary": Move("f" * 64)}}
+    return Library({"support": new}, {"support": {old.version: old, new.version: new}}, moves, "abc")
+
+
+def test_of_kept_prompts_the_files_and_what_labels_point_at_are_recorded():
+    rows = {row.source.split("\n")[-1]: (row.name, row.loaded_us, row.git, row.labels) for row in kept_rows(kept_prompts(), 7)}
+    assert rows == {"Old.": ("support", 7, "abc", ("production",)), "New.": ("support", 7, "abc", ())}
+
+
+@pytest.mark.parametrize("storing", ["full", "redacted", "metadata"])
+def test_what_filled_a_prompt_is_content(storing):
+    x = exchange(storing=storing, rendered=Rendered("support", "4be1", "", {"shop": f"by {SECRET}", "vip": True}))
+    row = scribe().rendered(x)
+    assert (row.exchange_id, row.rendered_us, row.name, row.version, row.label) == ("id", 5, "support", "4be1", None)
+    expected = "[text, " if storing == "metadata" else '{"shop":"by [REDACTED:provider_key]","vip":true}'
+    assert row.variables.startswith(expected)
+    assert scribe().rendered(exchange()) is None

@@ -1,0 +1,252 @@
+"""`tollhouse prompts`: kept prompts, their versions and labels.
+
+What is in the folder is read from the folder, with what the data folder remembers; moving a label and filling an exchange's prompt again
+need the running gateway, because both are put on record.
+"""
+
+from __future__ import annotations
+
+import difflib
+import getpass
+import json
+import os
+from pathlib import Path
+from typing import Annotated, Any
+
+import msgspec
+import typer
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from gateway import prompt_folder
+from gateway.cli.asking import DEFAULT_DATA, call, data_folder
+from gateway.cli.show import exchange_id
+from gateway.cli.visible import visible
+from gateway.config import DEFAULT_FILE, read
+from gateway.dialects import strict_json
+from gateway.errors import FileProblems, GatewayError, StartError
+from gateway.prompt import kept as files
+from gateway.prompt.fingerprint import exact_hash
+from gateway.prompt.kept import Kept
+from gateway.prompt.library import Library
+from gateway.prompt.reference import of_header
+
+app = typer.Typer(help="List, show, compare, fill in and check kept prompts; move their labels.", no_args_is_help=True)
+
+Folder = Annotated[Path | None, typer.Option("--prompts", help="Folder of prompts. Default: what tollhouse.yaml names.")]
+Data = Annotated[Path | None, typer.Option(help="Data folder. Default: TOLLHOUSE_DATA or .tollhouse.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Machine-readable output.")]
+Which = Annotated[str, typer.Argument(metavar="NAME[@LABEL|@VERSION]", help="A prompt; without @ the file as it stands.")]
+By = Annotated[str | None, typer.Option(help="Who does it. Default: your user name on this machine.")]
+Why = Annotated[str, typer.Option(help="Why; written down.")]
+To = Annotated[str, typer.Option("--to", help="The label to move.")]
+
+
+@app.command("list")
+def list_prompts(prompts: Folder = None, data: Data = None, as_json: AsJson = False) -> None:
+    """List prompts with their versions and labels, the file as it stands first."""
+    rows = _listed(_library(prompts, data))
+    if as_json:
+        typer.echo(json.dumps(rows))
+        return
+    table = Table("prompt", "version", "", "labels", "model", "variables")
+    for row in rows:
+        told = (row["name"], row["version"][:12], "current" if row["current"] else "", ", ".join(row["labels"]), row["model"] or "")
+        table.add_row(*(Text(visible(cell)) for cell in (*told, ", ".join(row["variables"]))))
+    Console().print(table)
+
+
+@app.command()
+def show(which: Which, prompts: Folder = None, data: Data = None, as_json: AsJson = False) -> None:
+    """Print one version as it was written."""
+    kept = _found(_library(prompts, data), which)
+    told = {"name": kept.name, "version": kept.version, "source": kept.source}
+    typer.echo(json.dumps(told) if as_json else _visible(kept.source.rstrip("\n")))
+
+
+@app.command()
+def diff(
+    before: Which,
+    after: Annotated[str, typer.Argument(metavar="[NAME@…]", help="Default: the file of the same prompt as it stands.")] = "",
+    prompts: Folder = None,
+    data: Data = None,
+) -> None:
+    """Compare two versions, line by line. Exit code 1 when they differ."""
+    library = _library(prompts, data)
+    old = _found(library, before)
+    new = _found(library, after or old.name)
+    one, other = (f"{kept.name}@{kept.version[:12]}" for kept in (old, new))
+    lines = list(difflib.unified_diff(old.source.splitlines(), new.source.splitlines(), one, other, lineterm=""))
+    typer.echo(_visible("\n".join(lines)) if lines else "no difference")
+    raise typer.Exit(int(bool(lines)))
+
+
+@app.command()
+def render(
+    which: Annotated[str, typer.Argument(metavar="[NAME[@LABEL|@VERSION]]", help="A prompt; left out with --exchange.")] = "",
+    variables: Annotated[str, typer.Option(help="JSON object: names and their values.")] = "{}",
+    exchange: Annotated[str | None, typer.Option(help="Fill in again what this exchange was filled with, from the book.")] = None,
+    why: Why = "",
+    by: By = None,
+    prompts: Folder = None,
+    data: Data = None,
+    as_json: AsJson = False,
+) -> None:
+    """Fill a prompt in and print it: with --variables, or as an exchange on record had it. Reading an exchange is put on record."""
+    if bool(which) == bool(exchange):
+        raise typer.BadParameter("name a prompt, or an exchange with --exchange, and not both")
+    if exchange:
+        told = _again(data_folder(data), exchange, {"by": by or getpass.getuser(), "why": why})
+    else:
+        kept = _found(_library(prompts, data), which)
+        values = kept.values(_object(variables))
+        told = {"name": kept.name, "version": kept.version, "variables": values, "text": kept.text(values)}
+    typer.echo(json.dumps(told) if as_json else _visible(told["text"]))
+    if exchange and not as_json:
+        typer.echo(_SAYING[told["identical"]], err=True)
+
+
+@app.command()
+def check(
+    folder: Annotated[Path | None, typer.Argument(help="Folder of prompts. Default: what tollhouse.yaml names.")] = None,
+    data: Data = None,
+    as_json: AsJson = False,
+) -> None:
+    """Check every prompt. Exit code 1 when one cannot be used; what is wrong is told with file, line and column."""
+    found = prompt_folder.look(_folder(folder))
+    if as_json:
+        typer.echo(json.dumps([msgspec.to_builtins(problem) for problem in found.problems]))
+    elif found.problems:
+        typer.echo(_visible("\n".join(map(str, found.problems))))
+    elif found.heads:
+        typer.echo(f"{len(found.heads)} prompt{'' if len(found.heads) == 1 else 's'}, no problem")
+    else:
+        typer.echo("no prompt here; a prompt is a file <name>.md", err=True)
+    if found.problems or not found.heads:
+        raise typer.Exit(1)
+
+
+@app.command()
+def promote(
+    name: Annotated[str, typer.Argument(help="The prompt.")],
+    version: Annotated[str, typer.Argument(help="Its hash or the first 8 digits. Default: the file as it stands.")] = "",
+    to: To = "production",
+    why: Why = "",
+    by: By = None,
+    data: Data = None,
+    as_json: AsJson = False,
+) -> None:
+    """Move a label to a version. It is on record when this returns, and served within a second."""
+    _move(name, {"label": to, "version": version, "why": why}, by, data, as_json=as_json)
+
+
+@app.command()
+def rollback(
+    name: Annotated[str, typer.Argument(help="The prompt.")],
+    to: To = "production",
+    why: Why = "",
+    by: By = None,
+    data: Data = None,
+    as_json: AsJson = False,
+) -> None:
+    """Move a label back to the version it pointed at before it was moved last."""
+    _move(name, {"label": to, "back": True, "why": why}, by, data, as_json=as_json)
+
+
+def _move(name: str, wanted: dict[str, Any], by: str | None, data: Path | None, *, as_json: bool) -> None:
+    if not files.PROMPT_NAME.fullmatch(name):
+        raise typer.BadParameter(f"'{visible(name)}' is no name for a prompt; 'tollhouse prompts list' shows them", param_hint="NAME")
+    done = call(data_folder(data), "POST", f"/prompts/{name}/labels", json={**wanted, "by": by or getpass.getuser()})
+    before = f", was {done['before'][:12]}" if done["before"] else ""
+    typer.echo(json.dumps(done) if as_json else f"{name}@{done['label']} is {done['version'][:12]}{before}")
+
+
+# -- what is asked about ----------------------------------------------------------------------------------
+
+
+def _folder(given: Path | None) -> Path:
+    """Raises StartError when none is named anywhere."""
+    if given is not None:
+        return given
+    file = Path(DEFAULT_FILE)
+    named = read(file if file.is_file() else None, os.environ).prompts
+    if named is None:
+        raise StartError(f"no folder of prompts is named; give one, or write 'prompts: ./prompts' into {DEFAULT_FILE}")
+    return Path(named)
+
+
+def _library(prompts: Path | None, data: Path | None) -> Library:
+    """Raises FileProblems where a prompt cannot be used."""
+    folder = _folder(prompts)
+    found = prompt_folder.look(folder)
+    if found.problems:
+        raise FileProblems(found.problems)
+    return prompt_folder.library(folder, data or Path(os.environ.get("TOLLHOUSE_DATA") or DEFAULT_DATA), found.heads)
+
+
+def _found(library: Library, which: str) -> Kept:
+    return library.find(of_header(which, {}).named)
+
+
+def _listed(library: Library) -> list[dict[str, Any]]:
+    rows = []
+    for name, head in library.heads.items():
+        labels = library.labels(name)
+        others = sorted(library.versions[name].keys() - {head.version})
+        for version in (head.version, *others):
+            mine = sorted(label for label, at in labels.items() if at == version)
+            kept = library.versions[name][version]
+            rows.append({
+                "name": name, "version": version, "current": version == head.version, "labels": mine, "model": kept.head.model,
+                "variables": sorted(kept.head.variables), "git": library.git if version == head.version else None,
+            })  # fmt: skip
+    return rows
+
+
+_SAYING = {
+    True: "identical to what the model was given (its hash is on record)",
+    False: "NOT what the model was given: the record keeps the variables without secrets and personal data, or the request said more",
+    None: "whether it is what the model was given cannot be told: the tools of the request are not on record",
+}
+
+
+def _again(data: Path, exchange: str, reading: dict[str, str]) -> dict[str, Any]:
+    """An exchange's prompt, from the book. Raises GatewayError for one that cannot be filled in again."""
+    found = call(data, "GET", f"/exchanges/{exchange_id(exchange)}", params=reading)
+    row = found["rendered"]
+    if row is None:
+        raise GatewayError("not_found", "not_rendered", "this exchange named no kept prompt")
+    if row["source"] is None:
+        raise GatewayError("not_found", "no_source", f"the book does not have the version {row['version'][:12]} of '{row['name']}'")
+    try:
+        values = strict_json.parse(row["variables"] or "")
+    except strict_json.Ambiguous:
+        said = f"the variables of this exchange are not on record as they were ({row['variables']})"
+        raise GatewayError("not_found", "no_variables", said) from None
+    kept = files.read(row["name"], row["source"].encode())
+    text = kept.text(kept.values(values))
+    told = {name: row[name] for name in ("exchange_id", "name", "version", "label")}
+    return {**told, "variables": values, "text": text, "identical": _identical(found, text)}
+
+
+def _identical(found: dict[str, Any], text: str) -> bool | None:
+    tools = (found["prompt"] or {}).get("tools") or ""
+    if not tools.startswith("["):
+        return None
+    return bool(exact_hash(text, tools.encode()) == found["exchange"]["prompt_hash"])
+
+
+def _object(text: str) -> dict[str, Any]:
+    try:
+        found = strict_json.parse(text)
+    except strict_json.Ambiguous as ambiguous:
+        raise typer.BadParameter(f"not JSON with one meaning: {ambiguous.detail}", param_hint="--variables") from None
+    if not isinstance(found, dict):
+        raise typer.BadParameter('not a JSON object, such as \'{"shop": "Aare"}\'', param_hint="--variables")
+    return found
+
+
+def _visible(text: str) -> str:
+    """Keeps its lines."""
+    return "\n".join(visible(line) for line in text.split("\n"))

@@ -1,0 +1,120 @@
+"""Kept prompts in a running gateway: edits are taken up, labels move on record, and an exchange is filled in again from the book."""
+
+from __future__ import annotations
+
+import json
+import time
+
+import httpx
+import pytest
+
+from gateway.demo.stage import RunningGateway, settings_for
+from gateway.errors import StartError
+from gateway.rehearsal import RunningRehearsal
+
+TEXT = "---\nmodel: m\nvariables: {{shop: {{type: string}}}}\n---\n{} {{{{ shop }}}}.\n"
+SCENES = json.dumps({"rehearsal": 1, "scenes": [{"when": {"user_contains": "hi"}, "turns": [{"text": "Hello."}]}]})
+
+
+@pytest.fixture(scope="module")
+def gateway(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("prompts")
+    (folder / "prompts").mkdir()
+    write(folder, "Old")
+    with (
+        RunningRehearsal(SCENES) as provider,
+        RunningGateway(folder, settings_for(provider.base_url, prompts="prompts", storing="full")) as running,
+    ):
+        running.folder = folder
+        yield running
+
+
+def write(folder, word: str) -> None:
+    fresh = folder / "prompts" / "support.tmp"
+    fresh.write_text(TEXT.format(word))
+    fresh.replace(folder / "prompts" / "support.md")
+
+
+def ask(gateway, **named) -> httpx.Response:
+    body = {"messages": [{"role": "user", "content": "hi"}], "prompt": {"name": "support", "variables": {"shop": "Zürich"}, **named}}
+    return httpx.post(f"{gateway.base_url}/chat/completions", json=body, timeout=30, trust_env=False)
+
+
+def tollhouse(gateway, *arguments: str) -> str:
+    return gateway.tollhouse("prompts", *arguments, "--data", str(gateway.data))
+
+
+def versions(gateway) -> list[dict]:
+    return json.loads(tollhouse(gateway, "list", "--prompts", str(gateway.folder / "prompts"), "--json"))
+
+
+def served(gateway, exchange: str) -> str:
+    [row] = gateway.awaited(f"SELECT version FROM prompts_rendered WHERE exchange_id = '{exchange}'", 1)
+    return row["version"]
+
+
+def becomes(gateway, version: str, **named) -> str:
+    """The first exchange that is filled with this version."""
+    deadline = time.monotonic() + 20
+    while True:
+        answer = ask(gateway, **named)
+        if answer.status_code == 200 and served(gateway, answer.headers["x-gateway-trace-id"]) == version:
+            return answer.headers["x-gateway-trace-id"]
+        assert time.monotonic() < deadline, answer.text
+        time.sleep(0.1)
+
+
+def test_an_edit_is_served_labels_move_and_old_requests_are_filled_in_again(gateway):
+    [old] = versions(gateway)
+    first = becomes(gateway, old["version"])
+    write(gateway.folder, "New")
+    new = versions(gateway)[0]["version"]
+    becomes(gateway, new)
+    assert ask(gateway, label="production").status_code == 400
+
+    said = tollhouse(gateway, "promote", "support", old["version"][:8], "--by", "ann", "--why", "the good one")
+    assert said == f"support@production is {old['version'][:12]}\n"
+    becomes(gateway, old["version"], label="production")
+    tollhouse(gateway, "promote", "support")
+    becomes(gateway, new, label="production")
+    tollhouse(gateway, "rollback", "support")
+    last = becomes(gateway, old["version"], label="production")
+    moves = gateway.awaited("SELECT label, version, before, who, why FROM prompt_moves ORDER BY moved_at", 3)
+    assert [(row["version"], row["before"]) for row in moves] == [(old["version"], None), (new, old["version"]), (old["version"], new)]
+    assert (moves[0]["who"], moves[0]["why"]) == ("ann", "the good one")
+
+    for exchange, label in ((first, None), (last, "production")):
+        again = json.loads(tollhouse(gateway, "render", "--exchange", exchange, "--json"))
+        assert (again["text"], again["identical"], again["label"]) == ("Old Zürich.", True, label)
+    kept = gateway.awaited("SELECT version, source, labels FROM kept_prompts ORDER BY first_loaded", 2)
+    assert [(row["version"], row["source"]) for row in kept] == [(old["version"], TEXT.format("Old")), (new, TEXT.format("New"))]
+
+
+def test_a_broken_file_keeps_its_last_good_version_and_readyz_says_where_it_is_broken(gateway):
+    good = versions(gateway)[0]["version"]
+    becomes(gateway, good)
+    (gateway.folder / "prompts" / "support.md").write_text("---\n---\nHi {{ nobody }}\n")
+    deadline = time.monotonic() + 20
+    while not (state := httpx.get(f"{gateway.url}/readyz", trust_env=False).json()["prompts"])["stale"]:
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    assert state["problems"][0].startswith("support.md:3:7: 'nobody' is not declared")
+    assert served(gateway, ask(gateway).headers["x-gateway-trace-id"]) == good
+    assert "support.md:3:7: error: 'nobody' is not declared" in gateway.log.read_text()
+    write(gateway.folder, "New")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("promote", "suport"), "did you mean 'support'?"),
+        (("promote", "support", "00000000"), "has no version"),
+        (("promote", "support", "--to", "Production"), "is no name for a label"),
+        (("rollback", "support", "--to", "canary"), "there is no way back"),
+        (("render", "--exchange", "00000000-0000-7000-8000-000000000000"), "there is no exchange"),
+    ],
+)
+def test_what_cannot_be_done_says_what_to_do(gateway, arguments, says):
+    with pytest.raises(StartError) as caught:
+        tollhouse(gateway, *arguments)
+    assert says in str(caught.value)
