@@ -26,7 +26,7 @@ from gateway.policy import Told
 from gateway.visit import Visit
 
 SHORT = 4096
-"""Characters of arguments whose digest is remembered."""
+"""Characters of arguments and of first words whose digest is remembered."""
 MOST_NAMED = 20
 """Of one request: findings about what was made up."""
 
@@ -122,7 +122,17 @@ def _beginning(visit: Visit, request: Request) -> bytes | None:
     if request.operation != "chat" or request.continues:
         return None
     first = next((message.text for message in request.messages if message.role == "user" and message.text), None)
-    return None if first is None else _digest("begun", visit.x.caller.session, first)
+    if first is None:
+        return None
+    return (_short_beginning if len(first) <= SHORT else _begun)(visit.x.caller.session, first)
+
+
+def _begun(session: str, first: str) -> bytes:
+    return _digest("begun", session, first)
+
+
+_short_beginning = lru_cache(maxsize=1024)(_begun)
+"""All requests of a conversation ask for the same."""
 
 
 def _claims(request: Request) -> Iterator[_Claim]:

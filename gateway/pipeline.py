@@ -65,7 +65,7 @@ async def relay(gateway: Gateway, incoming: Incoming) -> AsyncGenerator[Head | b
                 async for part in parts:  # judged, held, released or replaced; recorded, then sent
                     yield part
     except (GatewayError, JournalUnavailable) as error:
-        async for part in fail(visit, audit_unavailable(error) if isinstance(error, JournalUnavailable) else error):
+        for part in await fail(visit, audit_unavailable(error) if isinstance(error, JournalUnavailable) else error):
             yield part
     except ClientGone:
         x.state = "client_gone"
@@ -74,14 +74,14 @@ async def relay(gateway: Gateway, incoming: Incoming) -> AsyncGenerator[Head | b
         if incoming.gone != "interrupted":
             raise
         _stay()
-        async for part in fail(visit, _stopped(), "interrupted"):
+        for part in await fail(visit, _stopped(), "interrupted"):
             yield part
     except GeneratorExit:
         x.state = incoming.gone
         raise
     except Exception:
         log.exception("exchange %s failed inside the gateway", x.id)
-        async for part in fail(visit, _fault(x.id)):
+        for part in await fail(visit, _fault(x.id)):
             yield part
     finally:
         await close(visit)

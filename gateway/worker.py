@@ -67,6 +67,9 @@ MINUTES_S = 0.5
 EXPIRE_EVERY = 20
 """Rounds of the minutes between two looks for approvals that have expired."""
 BACKLOG = 2048
+CYCLES = (20_000, 20, 20)
+"""When garbage is looked for: an exchange leaves hardly any cycles, and with Python's own 700 the looking took one part in twenty of a
+worker's time."""
 GOODBYE_S = 2.0
 """For interrupted exchanges to write their records and tell their clients."""
 
@@ -164,6 +167,7 @@ class Worker:
         self._listen_to_signals()
         gc.collect()
         gc.freeze()  # what is here stays: looking it all through for cycles would stop every stream for some 20 ms now and then
+        gc.set_threshold(*CYCLES)
         try:
             await self._server.serve(sockets=[listening_socket(address.host, address.port)])
         finally:

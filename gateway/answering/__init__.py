@@ -1,14 +1,14 @@
 """How an answer comes back: as the provider's refusal, in one piece, as a stream, or as the gateway's own error.
 
-Each is an async generator that yields a `Head` and then bytes. `whole_answer`, `streamed_answer` and `unjudged` are the forms of a
-provider's answer, `decisions` what is decided about its calls, `rounds` the model asked again, `leaving` the one way in which bytes leave,
-and `ending` how an exchange ends without an answer of a provider.
+A `Head` and then bytes: of a stream one after the other, else together at the end. `whole_answer`, `streamed_answer` and `unjudged` are
+the forms of a provider's answer, `decisions` what is decided about its calls, `rounds` the model asked again, `leaving` the one way in
+which bytes leave, and `ending` how an exchange ends without an answer of a provider.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
-from contextlib import AsyncExitStack, aclosing
+from collections.abc import AsyncGenerator, Coroutine, Sequence
+from contextlib import aclosing
 
 from gateway import identify
 from gateway.answering.ending import audit_unavailable, close, fail
@@ -27,23 +27,35 @@ __all__ = ["answer", "audit_unavailable", "close", "fail"]
 
 async def answer(visit: Visit, request: Request, upstream: ProviderAnswer) -> AsyncGenerator[Head | bytes, None]:
     """The answer, or the one that follows it when a denial has the model asked again."""
-    async with AsyncExitStack() as open_answers:
-        rounds = Rounds(visit, open_answers)
-        rounds.next = request, upstream
+    rounds = Rounds(visit)
+    rounds.next = request, upstream
+    try:
         while (asked := rounds.taken()) is not None:
             try:
-                async with aclosing(_form(visit, *asked, rounds)) as parts:
-                    async for part in parts:
+                form = _form(visit, *asked, rounds)
+                if isinstance(form, AsyncGenerator):
+                    async with aclosing(form):
+                        async for part in form:
+                            yield part
+                else:
+                    for part in await form:
                         yield part
             except GatewayError as error:
                 if not rounds.give_up(error):
                     raise
-        async with aclosing(rounds.explanation()) as parts:
-            async for part in parts:
-                yield part
+        for part in await rounds.explanation():
+            yield part
+    finally:
+        await rounds.close()
 
 
-def _form(visit: Visit, request: Request, upstream: ProviderAnswer, rounds: Rounds) -> AsyncGenerator[Head | bytes, None]:
+Parts = Sequence[Head | bytes]
+
+
+def _form(
+    visit: Visit, request: Request, upstream: ProviderAnswer, rounds: Rounds
+) -> AsyncGenerator[Head | bytes, None] | Coroutine[None, None, Parts]:
+    """A stream, or what is read, judged and recorded before any of it leaves."""
     visit.headers |= matching(upstream.headers, RESPONSE_HEADERS)
     if request.operation == "pass_through":
         return passed(visit, upstream)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator
+from collections.abc import Sequence
 
 from gateway.answering.leaving import final, give_back, head, lasted
 from gateway.dialects.events import Broken
@@ -15,36 +15,30 @@ from gateway.visit import Head, Visit
 log = logging.getLogger("gateway.answering")
 
 
-async def fail(visit: Visit, error: GatewayError, state: EndState | None = None) -> AsyncGenerator[Head | bytes, None]:
+async def fail(visit: Visit, error: GatewayError, state: EndState | None = None) -> Sequence[Head | bytes]:
     """Ends the exchange with an error in the caller's dialect: as an answer, or as the last frame of a stream that has begun."""
     x = visit.x
     await give_back(visit)
     visit.issued.clear()
     x.state, x.error_code, x.error_message = state or _end_state(visit, error), error.code, error.message
     if visit.book.ended:  # its end could not be recorded: the error is all that is left to say
-        parts = _unrecorded(visit, error)
-    else:
-        if not visit.answering:  # what waits to leave belongs to an answer that will not come
-            visit.flow = visit.gateway.redactor.flow()
-        wire = visit.incoming.dialect.error_answer(error)
-        frame = visit.stream.error(error) if visit.answering and visit.stream is not None else None
-        parts = final(visit, wire.status, wire.headers, wire.body if frame is None else frame)
+        return _unrecorded(visit, error)
+    if not visit.answering:  # what waits to leave belongs to an answer that will not come
+        visit.flow = visit.gateway.redactor.flow()
+    wire = visit.incoming.dialect.error_answer(error)
+    frame = visit.stream.error(error) if visit.answering and visit.stream is not None else None
     try:
-        async for part in parts:
-            yield part
+        return await final(visit, wire.status, wire.headers, wire.body if frame is None else frame)
     except JournalUnavailable as unavailable:
-        async for part in _unrecorded(visit, audit_unavailable(unavailable)):
-            yield part
+        return _unrecorded(visit, audit_unavailable(unavailable))
 
 
-async def _unrecorded(visit: Visit, error: GatewayError) -> AsyncGenerator[Head | bytes, None]:
+def _unrecorded(visit: Visit, error: GatewayError) -> Sequence[Head | bytes]:
     """An error that says that nothing can be recorded: the one thing that leaves without a record."""
     if visit.answering and visit.stream is not None:
-        yield visit.stream.error(error)
-        return
+        return (visit.stream.error(error),)
     wire = visit.incoming.dialect.error_answer(error)
-    yield head(visit, wire.status, {**wire.headers, "content-length": str(len(wire.body))})
-    yield wire.body
+    return head(visit, wire.status, {**wire.headers, "content-length": str(len(wire.body))}), wire.body
 
 
 async def close(visit: Visit) -> None:

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
@@ -33,10 +33,8 @@ async def release(visit: Visit, data: bytes) -> Sequence[Head | bytes]:
     return (head(visit, 200, EVENT_STREAM), data)
 
 
-async def final(
-    visit: Visit, status: int, headers: Mapping[str, str], data: bytes
-) -> AsyncGenerator[Head | bytes, None]:
-    """Records the end, then sends what completes the answer: its last piece, or all of it."""
+async def final(visit: Visit, status: int, headers: Mapping[str, str], data: bytes) -> Sequence[Head | bytes]:
+    """Records the end; what may be sent then completes the answer: its last piece, or all of it."""
     x = visit.x
     data = visit.flow.last(data)
     x.bytes_out += len(data)
@@ -47,11 +45,11 @@ async def final(
     await history.keep(visit)
     await visit.book.end()
     visit.reserved.settle()
-    if not visit.answering:
-        visit.answering = True
-        yield head(visit, status, {**headers, "content-length": str(len(data))})
-    if data:
-        yield data
+    body = (data,) if data else ()
+    if visit.answering:
+        return body
+    visit.answering = True
+    return (head(visit, status, {**headers, "content-length": str(len(data))}), *body)
 
 
 async def give_back(visit: Visit) -> None:

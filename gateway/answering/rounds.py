@@ -6,7 +6,7 @@ comes to nothing leaves the client with the explanation, not with an error.
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from typing import NamedTuple
 
@@ -36,8 +36,9 @@ class Explained(NamedTuple):
 class Rounds:
     """`next` is the request and the answer of the round that follows the running one."""
 
-    def __init__(self, visit: Visit, open_answers: AsyncExitStack) -> None:
-        self._visit, self._open_answers = visit, open_answers
+    def __init__(self, visit: Visit) -> None:
+        self._visit = visit
+        self._open_answers: AsyncExitStack | None = None
         self.next: tuple[Request, ProviderAnswer] | None = None
         self._explained: Explained | None = None
         self._given_up = False
@@ -53,6 +54,7 @@ class Rounds:
         if body is None or visit.again is None or visit.broken is not None:
             return False
         first_status = visit.x.upstream_status
+        self._open_answers = self._open_answers or AsyncExitStack()
         try:
             asked, upstream = await self._open_answers.enter_async_context(visit.again(body))
             problem = f"the provider answered {upstream.status} when it was asked again" if upstream.status >= 400 else ""
@@ -67,6 +69,11 @@ class Rounds:
         self.next = asked, upstream
         return True
 
+    async def close(self) -> None:
+        """Lets go of the answers of all rounds but the first."""
+        if self._open_answers is not None:
+            await self._open_answers.aclose()
+
     def give_up(self, error: GatewayError) -> bool:
         """Whether the explanation can still be sent in the place of an answer that the provider broke off."""
         self._given_up = (
@@ -76,11 +83,11 @@ class Rounds:
             self._not_steered(f"the model was asked again, but its answer failed: {error.code}")
         return self._given_up
 
-    async def explanation(self) -> AsyncGenerator[Head | bytes, None]:
+    async def explanation(self) -> Sequence[Head | bytes]:
         """The last round that ended well, explained, when the one after it was given up."""
         visit, explained = self._visit, self._explained
         if not self._given_up or explained is None:
-            return
+            return ()
         await give_back(visit)
         visit.issued.clear()
         visit.flow = visit.gateway.redactor.flow()
@@ -88,8 +95,7 @@ class Rounds:
         visit.output = explained.output
         await keep(visit)
         visit.x.state = delivered(visit)
-        async for part in final(visit, 200, explained.headers, explained.data):
-            yield part
+        return await final(visit, 200, explained.headers, explained.data)
 
     def _not_steered(self, problem: str) -> None:
         self._visit.x.findings.append(Finding("policy", "not_steered", "warn", "round", problem))

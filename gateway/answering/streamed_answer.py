@@ -62,7 +62,7 @@ async def streamed(visit: Visit, request: Request, upstream: ProviderAnswer, rou
         raise broken_error(visit.broken, cut=visit.provider_left)
     await keep(visit)
     x.state = delivered(visit)
-    async for part in final(visit, upstream.status, EVENT_STREAM, visit.opening + kept):
+    for part in await final(visit, upstream.status, EVENT_STREAM, visit.opening + kept):
         yield part
 
 

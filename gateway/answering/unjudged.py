@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import Sequence
 
 from gateway import identify
 from gateway.answering.leaving import final, first_byte
@@ -21,7 +21,7 @@ ERROR_KEYS = frozenset(
 """Where providers put what went wrong."""
 
 
-async def provider_error(visit: Visit, upstream: ProviderAnswer) -> AsyncGenerator[Head | bytes, None]:
+async def provider_error(visit: Visit, upstream: ProviderAnswer) -> Sequence[Head | bytes]:
     """The provider's own refusal, passed on in its own words."""
     body = visit.gateway.redactor.data(await upstream.read(ERROR_BYTES))
     x = visit.x
@@ -36,8 +36,7 @@ async def provider_error(visit: Visit, upstream: ProviderAnswer) -> AsyncGenerat
             "upstream", "upstream_error", f"The provider answered {upstream.status} without a readable error."
         )
         said = visit.incoming.dialect.error_answer(words).body
-    async for part in final(visit, upstream.status, {"content-type": "application/json"}, said):
-        yield part
+    return await final(visit, upstream.status, {"content-type": "application/json"}, said)
 
 
 def _error_alone(body: bytes, *, enforcing: bool) -> bytes | None:
@@ -54,22 +53,20 @@ def _error_alone(body: bytes, *, enforcing: bool) -> bytes | None:
     return body if tree.keys() <= ERROR_KEYS else strict_json.encode({k: v for k, v in tree.items() if k in ERROR_KEYS})
 
 
-async def plain(visit: Visit, request: Request, upstream: ProviderAnswer) -> AsyncGenerator[Head | bytes, None]:
+async def plain(visit: Visit, request: Request, upstream: ProviderAnswer) -> Sequence[Head | bytes]:
     """An answer that brings no calls, proven to be one."""
     body = await upstream.read(visit.gateway.settings.limits.answer_bytes)
     first_byte(visit)
     visit.x.answer = visit.incoming.dialect.decode_plain(body, request)
     await keep(visit)
     visit.x.state = "complete"
-    async for part in final(visit, upstream.status, {"content-type": "application/json"}, body):
-        yield part
+    return await final(visit, upstream.status, {"content-type": "application/json"}, body)
 
 
-async def passed(visit: Visit, upstream: ProviderAnswer) -> AsyncGenerator[Head | bytes, None]:
+async def passed(visit: Visit, upstream: ProviderAnswer) -> Sequence[Head | bytes]:
     """Whatever the provider answers on a route that the settings let pass."""
     body = await upstream.read(visit.gateway.settings.limits.answer_bytes)
     first_byte(visit)
     visit.x.state = "complete" if upstream.status < 400 else "upstream_error"
     headers = {"content-type": identify.label(upstream.headers.get("content-type")) or "application/octet-stream"}
-    async for part in final(visit, upstream.status, headers, body):
-        yield part
+    return await final(visit, upstream.status, headers, body)

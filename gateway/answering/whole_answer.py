@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncGenerator
+from collections.abc import Sequence
 from contextlib import aclosing
 
 import msgspec
@@ -24,7 +24,7 @@ from gateway.visit import Head, Visit
 log = logging.getLogger("gateway.answering")
 
 
-async def whole(visit: Visit, request: Request, upstream: ProviderAnswer, rounds: Rounds) -> AsyncGenerator[Head | bytes, None]:
+async def whole(visit: Visit, request: Request, upstream: ProviderAnswer, rounds: Rounds) -> Sequence[Head | bytes]:
     x, dialect, gateway = visit.x, visit.incoming.dialect, visit.gateway
     body = await upstream.read(gateway.settings.limits.answer_bytes)
     first_byte(visit)
@@ -44,11 +44,10 @@ async def whole(visit: Visit, request: Request, upstream: ProviderAnswer, rounds
     if x.calls or visit.withheld:
         headers["x-gateway-decision"] = f"deny; id={visit.denied}" if visit.denied else "allow"
     if await rounds.begin(request, found.answer, headers, data):
-        return
+        return ()
     await keep(visit)
     x.state = delivered(visit)
-    async for part in final(visit, upstream.status, headers, data):
-        yield part
+    return await final(visit, upstream.status, headers, data)
 
 
 async def _judged(visit: Visit, whole: WholeAnswer) -> bytes:

@@ -7,7 +7,7 @@ makes the provider act on its own is named in `Request.powerful`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import msgspec
 from msgspec import Struct
@@ -35,13 +35,15 @@ class _Raw(Struct):
     """The same body again, cut at the borders of its items."""
 
     messages: list[msgspec.Raw]
-    tools: list[msgspec.Raw] | None = None
+    tools: msgspec.Raw = msgspec.Raw(b"null")
     functions: list[msgspec.Raw] | None = None
 
 
 _RECENT: Recent[Message] = Recent(16 * 1024 * 1024)
+_RECENT_TOOLS: Recent[tuple[Tool, ...]] = Recent(8 * 1024 * 1024)
 _cut = msgspec.json.Decoder(_Raw).decode
 _fields = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+_items = msgspec.json.Decoder(list[msgspec.Raw]).decode
 
 
 def decode_request(dialect: str, body: bytes, allow_fields: frozenset[str]) -> Request:
@@ -54,7 +56,7 @@ def decode_request(dialect: str, body: bytes, allow_fields: frozenset[str]) -> R
     powerful = list(OPENAI_CHAT.in_effect(tree, frozenset()))
     tools = _tools(tree, raw, unjudged, powerful)
     messages = _messages(tree["messages"], raw, unjudged, powerful)
-    _check_tool_choice(tree, {tool.name for tool in tools}, unjudged)
+    _check_tool_choice(tree, tools, unjudged)
     return Request(
         dialect=dialect,
         model=model,
@@ -134,7 +136,21 @@ def _max_tokens(tree: Mapping[str, Json]) -> int | None:
 
 
 def _tools(tree: Mapping[str, Json], raw: _Raw, unjudged: list[str], powerful: list[str]) -> tuple[Tool, ...]:
-    tools = [_tool(t, bytes(r), f"tools[{at}]") for at, (t, r) in enumerate(zip(tree.get("tools") or (), raw.tools or (), strict=True))]
+    """Declared with every turn anew, so that those of which nothing else is to be said are remembered."""
+    declared = bytes(raw.tools) if tree.get("tools") else b""
+    found = _RECENT_TOOLS.get(declared) if declared else None
+    if found is None:
+        said = len(unjudged) + len(powerful)
+        found = _declared(tree, raw, unjudged, powerful)
+        if declared and len(unjudged) + len(powerful) == said:
+            _RECENT_TOOLS.keep(declared, found)
+    return found
+
+
+def _declared(tree: Mapping[str, Json], raw: _Raw, unjudged: list[str], powerful: list[str]) -> tuple[Tool, ...]:
+    listed = tree.get("tools") or ()
+    pieces = _items(raw.tools) if listed else ()
+    tools = [_tool(tool, bytes(piece), f"tools[{at}]") for at, (tool, piece) in enumerate(zip(listed, pieces, strict=True))]
     for at, (function, piece) in enumerate(zip(tree.get("functions") or (), raw.functions or (), strict=True)):
         tools.append(_function(function, bytes(piece), f"functions[{at}]"))
     for at, tool in enumerate(tools):
@@ -191,7 +207,7 @@ def _check_names(tools: list[Tool]) -> None:
         seen.add(tool.name)
 
 
-def _check_tool_choice(tree: Mapping[str, Json], declared: set[str], unjudged: list[str]) -> None:
+def _check_tool_choice(tree: Mapping[str, Json], tools: Sequence[Tool], unjudged: list[str]) -> None:
     for field in ("tool_choice", "function_call"):
         choice = tree.get(field)
         if choice is None or (isinstance(choice, str) and choice in _CHOOSING):
@@ -201,7 +217,7 @@ def _check_tool_choice(tree: Mapping[str, Json], declared: set[str], unjudged: l
             unjudged.append(field)
             continue
         for name in names:
-            if not isinstance(name, str) or name not in declared:
+            if not isinstance(name, str) or name not in {tool.name for tool in tools}:
                 bad("undeclared_tool", f"`{field}` names the tool `{clipped(name)}`, which the request does not declare.", field)
 
 

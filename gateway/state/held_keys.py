@@ -16,6 +16,9 @@ from gateway.state import KeyRecord
 CACHE_US = 500_000
 CACHE_SIZE = 10_000
 
+_Held = tuple[int, bytes, KeyRecord]
+"""When it was read, and what: the hash and the record."""
+
 
 class Fresh(NamedTuple):
     """A new key; `token` is the only time its secret is seen."""
@@ -37,9 +40,17 @@ class HeldKeys:
 
     def __init__(self, pepper: bytes, read: Callable[[str], tuple[bytes, KeyRecord] | None]) -> None:
         self._pepper, self._read = pepper, read
-        self._held: dict[str, tuple[int, bytes, KeyRecord]] = {}
+        self._held: dict[str, _Held] = {}
+        self._proven: dict[str, _Held] = {}
+        """By token: the look-up that it was compared with. It counts as long as that one is held."""
 
     def find(self, token: str, now_us: int) -> KeyRecord | None:
+        proven = self._proven.get(token)
+        if proven is not None and self._fresh(proven[2].id, now_us) is proven:
+            return proven[2] if proven[2].active(now_us) else None
+        return self._compared(token, now_us)
+
+    def _compared(self, token: str, now_us: int) -> KeyRecord | None:
         parts = split_key(token)
         if parts is None:
             return None
@@ -49,7 +60,12 @@ class HeldKeys:
         if found is None:
             return None
         _, stored, record = found
-        return record if hmac.compare_digest(stored, presented) and record.active(now_us) else None
+        if not hmac.compare_digest(stored, presented):
+            return None
+        if len(self._proven) >= CACHE_SIZE:
+            self._proven.clear()
+        self._proven[token] = found
+        return record if record.active(now_us) else None
 
     def at_hand(self, token: str, now_us: int) -> bool:
         """What is no key at all is known to be none."""
@@ -59,7 +75,7 @@ class HeldKeys:
     def forget(self, key_id: str) -> None:
         self._held.pop(key_id, None)
 
-    def _found(self, key_id: str, now_us: int) -> tuple[int, bytes, KeyRecord] | None:
+    def _found(self, key_id: str, now_us: int) -> _Held | None:
         held = self._fresh(key_id, now_us)
         if held is not None:
             return held
@@ -71,6 +87,6 @@ class HeldKeys:
         found = self._held[key_id] = (now_us, *read)
         return found
 
-    def _fresh(self, key_id: str, now_us: int) -> tuple[int, bytes, KeyRecord] | None:
+    def _fresh(self, key_id: str, now_us: int) -> _Held | None:
         held = self._held.get(key_id)
         return held if held is not None and 0 <= now_us - held[0] < CACHE_US else None

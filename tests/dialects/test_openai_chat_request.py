@@ -427,3 +427,18 @@ def test_messages_that_were_read_before_read_the_same_in_any_place(conversations
             patch.setattr(openai_chat_request, "_RECENT", Recent(1_000_000))
             assert openai_chat.decode_request(body, {}, frozenset()) == again
             patch.undo()
+
+
+def test_tools_declared_again_are_read_as_the_first_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(openai_chat_request, "_RECENT_TOOLS", Recent(1_000_000))
+    first = decode(tools=[WEATHER, RUN_SQL])
+    again = decode(tools=[WEATHER, RUN_SQL], tool_choice={"type": "function", "function": {"name": "get_weather"}})
+    assert again.tools == first.tools
+    assert refused(tools=[WEATHER, RUN_SQL], tool_choice={"type": "function", "function": {"name": "other"}}).code == "undeclared_tool"
+
+
+@pytest.mark.parametrize("kind", ["web_search", "a_kind_of_tomorrow"])
+def test_tools_of_which_something_is_to_be_said_are_spoken_of_each_time(kind: str) -> None:
+    first, again = (decode(tools=[WEATHER, {"type": kind}]) for _ in range(2))
+    assert (first.unjudged + first.powerful) == (f"tools[1].type={kind}",)
+    assert (again.unjudged, again.powerful, again.server_tools) == (first.unjudged, first.powerful, first.server_tools)
