@@ -12,6 +12,7 @@ from collections.abc import Collection, Mapping, Sequence
 import msgspec
 
 from gateway.dialects import anthropic_messages_texts, hiding, plain, routes
+from gateway.dialects.answer_schema import of_messages as answer_schema
 from gateway.dialects.anthropic_messages_errors import error_answer
 from gateway.dialects.anthropic_messages_request import decode_request as read_request
 from gateway.dialects.anthropic_messages_request_texts import with_texts as with_texts
@@ -28,6 +29,7 @@ __all__ = [
     "NAME",
     "PROVIDER",
     "SERVES",
+    "answer_schema",
     "auth_headers",
     "decode_answer",
     "decode_plain",
