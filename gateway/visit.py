@@ -32,6 +32,7 @@ from gateway.trace.redact import Flow, Redactor
 from gateway.trace.rows import Scribe
 from gateway.upstream.client import ProviderAnswer, UpstreamClient
 from gateway.upstream.routing import Routes
+from gateway.validators.looks import NO_LOOKS, Looks
 from gateway.waiting import WaitingRoom
 
 
@@ -62,6 +63,8 @@ class Gateway:
     """Why the state store cannot be used now."""
     reading: Reading = field(default_factory=Reading)
     """Messages that conditions have asked about, each read once."""
+    looks: Looks = NO_LOOKS
+    """What every answer is looked through for."""
     draining: bool = False
 
     @property

@@ -15,7 +15,7 @@ from functools import partial
 import msgspec
 
 from gateway.dialects.texts import Texts
-from gateway.exchange import Answer, Done, Finding, Heard, Ran
+from gateway.exchange import Answer, Done, Finding, Heard, Ran, Request
 from gateway.judge import about
 from gateway.policy.explain import withheld_text
 from gateway.policy.screen import Hit, Screen, Sight, screen
@@ -57,8 +57,8 @@ class OutputScreen:
 class OutputRules:
     """What the rules say of the answers of one exchange."""
 
-    def __init__(self, visit: Visit, rules: Screen) -> None:
-        self._visit, self._rules = visit, rules
+    def __init__(self, visit: Visit, request: Request, rules: Screen) -> None:
+        self._visit, self._request, self._rules = visit, request, rules
         self._screen = OutputScreen(rules)
         self._noted: set[tuple[str, str, str, str]] = set()
         self._stage: Screening[Hit] | Watching[Hit] | None = None
@@ -97,20 +97,23 @@ class OutputRules:
     def ended(self, answer: Answer, calls: int) -> tuple[Hit, ...]:
         """What is seen only now that the answer is whole: those hits because of which it may not be given."""
         self._ended = True
-        request = self._visit.x.request
-        beside = about(request, "output") if request else Subject()
-        return self._counting(
-            self._rules.answered(msgspec.structs.replace(beside, text=answer.text, finish=" ".join(answer.finish), calls=calls))
-        )
+        hits = self._rules.answered(self._all_of(answer, calls)) if self._rules.looks_at_end else ()
+        return self._counting(hits, answer.text)
 
     def unreadable(self, why: str) -> tuple[Hit, ...]:
         """The same where the answer could not be read to its end."""
         self._ended = True
         return self._counting(self._rules.unheard(why))
 
-    def _counting(self, hits: Sequence[Hit]) -> tuple[Hit, ...]:
+    def _all_of(self, answer: Answer, calls: int) -> Subject:
+        request, dialect = self._request, self._visit.incoming.dialect
+        known = about(request, "output")
+        schema = dialect.answer_schema(request)
+        return msgspec.structs.replace(known, text=answer.text, finish=" ".join(answer.finish), calls=calls, answer_schema=schema)
+
+    def _counting(self, hits: Sequence[Hit], text: str = "") -> tuple[Hit, ...]:
         for hit in hits:
-            self.note(hit, "")
+            self.note(hit, text[hit.start : hit.end])
         return tuple(hit for hit in hits if hit.counts and hit.effect in _WITHHOLDING) if self.acts else ()
 
     def finish(self, *, complete: bool) -> None:
@@ -202,7 +205,7 @@ def output_rules(visit: Visit) -> OutputRules | None:
         about=partial(about, x.request, "output"),
     )
     rules = screen(visit.gateway.policies, "output", sight)
-    return None if rules.idle else OutputRules(visit, rules)
+    return None if rules.idle else OutputRules(visit, x.request, rules)
 
 
 def sentence(hit: Hit) -> str:

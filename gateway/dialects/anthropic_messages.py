@@ -12,6 +12,7 @@ from collections.abc import Collection, Mapping, Sequence
 import msgspec
 
 from gateway.dialects import anthropic_messages_texts, hiding, plain, routes
+from gateway.dialects.answer_schema import of_messages as answer_schema
 from gateway.dialects.anthropic_messages_errors import error_answer
 from gateway.dialects.anthropic_messages_prompted import prompted as prompted
 from gateway.dialects.anthropic_messages_request import decode_request as read_request
@@ -29,6 +30,7 @@ __all__ = [
     "NAME",
     "PROVIDER",
     "SERVES",
+    "answer_schema",
     "auth_headers",
     "decode_answer",
     "decode_plain",

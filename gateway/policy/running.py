@@ -1,4 +1,5 @@
-"""Which validators were asked while the rules of one hook looked at an exchange, and the worst of what came of it, for the record.
+"""Which validators and detectors were asked while the rules of one hook looked at an exchange, and the worst of what came of it, for the
+record.
 
 A validator that was asked about nothing has no row: what did not run is not on record as passed.
 """
@@ -13,6 +14,7 @@ from msgspec import Struct
 from gateway.exchange import Action, Finding, Hook, Outcome, Ran
 from gateway.policy.policy_set import Watch
 from gateway.policy.wording import one_line
+from gateway.validators.detectors import VERSION
 from gateway.validators.use import Said, Use
 
 _WORSE: Final[Mapping[Outcome, int]] = {"not_drawn": 0, "passed": 1, "hit": 2, "unevaluated": 3}
@@ -20,7 +22,8 @@ _WORSE: Final[Mapping[Outcome, int]] = {"not_drawn": 0, "passed": 1, "hit": 2, "
 
 class _Tally(Struct):
     watch: Watch
-    use: Use
+    name: str
+    version: str
     outcome: Outcome = "not_drawn"
     looks: int = 0
     seen: int = 0
@@ -30,39 +33,55 @@ class _Tally(Struct):
 class Running:
     def __init__(self, hook: Hook) -> None:
         self._hook: Hook = hook
-        self._tallies: dict[tuple[int, int], _Tally] = {}
+        self._tallies: dict[tuple[int, str], _Tally] = {}
 
     @property
     def asked(self) -> bool:
         return bool(self._tallies)
 
     def has(self, watch: Watch, use: Use) -> bool:
-        return (id(watch.guard), id(use)) in self._tallies
+        return (id(watch.guard), use.name) in self._tallies
+
+    def searched(self, watch: Watch) -> bool:
+        return all((id(watch.guard), one.name) in self._tallies for one in watch.guard.detectors)
 
     def not_drawn(self, watch: Watch) -> None:
         for use in watch.guard.uses:
-            self._tally(watch, use)
+            self._tally(watch, use.name, use.validator.version)
+
+    def found(self, watch: Watch, counts: Mapping[str, int], *, failed: bool) -> None:
+        """What the detectors of a rule found in a text, by their names."""
+        for one in watch.guard.detectors:
+            count = counts.get(one.name, 0)
+            self._add(self._tally(watch, one.name, VERSION), "unevaluated" if failed else "hit" if count else "passed", count)
 
     def looked(self, watch: Watch, use: Use, said: Said) -> None:
-        tally = self._tally(watch, use)
-        outcome: Outcome = "unevaluated" if said.problem else "hit" if said.hits else "passed"
-        tally.outcome = max(tally.outcome, outcome, key=_WORSE.__getitem__)
-        tally.looks += 1
-        tally.seen += len(said.hits)
+        tally = self._tally(watch, use.name, use.validator.version)
+        self._add(tally, "unevaluated" if said.problem else "hit" if said.hits else "passed", len(said.hits))
         tally.score = min((score for score in (tally.score, said.score) if score is not None), default=None)
 
     def rows(self) -> Sequence[Ran]:
         return [_row(self._hook, tally) for tally in self._tallies.values()]
 
-    def _tally(self, watch: Watch, use: Use) -> _Tally:
-        return self._tallies.setdefault((id(watch.guard), id(use)), _Tally(watch, use))
+    def _add(self, tally: _Tally, outcome: Outcome, seen: int) -> None:
+        if _WORSE[outcome] > _WORSE[tally.outcome]:
+            tally.outcome = outcome
+        tally.looks += 1
+        tally.seen += seen
+
+    def _tally(self, watch: Watch, name: str, version: str) -> _Tally:
+        place = (id(watch.guard), name)
+        tally = self._tallies.get(place)
+        if tally is None:
+            tally = self._tallies[place] = _Tally(watch, name, version)
+        return tally
 
 
 def _row(hook: Hook, tally: _Tally) -> Ran:
     layer, guard, mode = tally.watch
     return Ran(
-        validator=tally.use.name,
-        version=tally.use.validator.version,
+        validator=tally.name,
+        version=tally.version,
         hook=hook,
         policy=layer.policy,
         rule=guard.id,

@@ -19,6 +19,7 @@ Where the texts stand (in a request's body, in a stream's events) is for those w
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Any, Final, Literal
@@ -131,6 +132,11 @@ class Screen:
         return any(watch.mode == "enforce" and watch.guard.effect in ("deny", "redact", "repair") for watch in self._asked)
 
     @property
+    def looks_at_end(self) -> bool:
+        """A validator must see all of an answer."""
+        return any(self._late(watch.guard) for watch in self._asked)
+
+    @property
     def decides_at_end(self) -> bool:
         """A rule in force can withhold an answer for what is seen only when it has ended."""
         return any(w.mode == "enforce" and w.guard.effect in ("deny", "repair") and self._late(w.guard) for w in self._asked)
@@ -142,8 +148,9 @@ class Screen:
 
     @property
     def heard(self) -> bool:
-        """Whether each validator that looks at every text has looked at one."""
-        return all(self._running.has(watch, use) for watch in self._asked for use in self._early(watch.guard))
+        """Whether whatever looks at every text has looked at one."""
+        searched = all(map(self._running.searched, self._asked))
+        return searched and all(self._running.has(watch, use) for watch in self._asked for use in self._early(watch.guard))
 
     def is_late(self, row: Ran) -> bool:
         """Whether what the row is about was asked when the answer had ended."""
@@ -169,7 +176,10 @@ class Screen:
             again = self.hook in _SAID_AGAIN
             looked = Looked(text, self._watches.memory if again else None, whole=again)
             for place, watch in enumerate(self._asked):
-                hits += self._hits(place, watch, looked)
+                found = list(self._hits(place, watch, looked))
+                if watch.guard.detectors and not again:
+                    self._running.found(watch, Counter(hit.detector for hit in found), failed=any(hit.error for hit in found))
+                hits += found
                 if watch.guard.uses:
                     hits += self._seen_by(place, watch, looked, self._about, self._early(watch.guard))
         return sorted(hits, key=lambda hit: (hit.start, -hit.end, -RANK[hit.effect]))

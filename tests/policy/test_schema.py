@@ -5,13 +5,16 @@ from pathlib import Path
 
 import jsonschema_rs
 import pytest
+from pydantic import Field
 
-from gateway.documents import parse
+from gateway.documents import Section, parse
 from gateway.errors import FileProblems
 from gateway.policy import load
 from gateway.policy.model import PolicyFile, Rule
 from gateway.policy.schema import FILE_NAME, policy_schema
 from gateway.shipped import folder
+from gateway.validators import VALIDATORS
+from gateway.validators.validator import Validator
 
 SCHEMA = policy_schema()
 ERRORS = Path(__file__).parent / "errors"
@@ -57,6 +60,22 @@ BEYOND_A_SCHEMA = {
 @pytest.mark.parametrize("path", [p for p in shape_problems() if p.stem not in BEYOND_A_SCHEMA], ids=lambda p: p.stem)
 def test_a_mistake_of_shape_is_seen_by_the_schema_too(path):
     assert not valid(path.read_bytes())
+
+
+def test_options_of_validators_are_shown_where_they_are_used(monkeypatch):
+    class Inner(Section):
+        size: int = Field(3, description="How large.")
+
+    class Outer(Section):
+        parts: list[Inner] = Field([], description="Parts.")
+
+    monkeypatch.setitem(VALIDATORS, "nested", Validator("nested", "1", Outer, lambda options: lambda subject: []))
+    made = policy_schema()["$defs"]["Rule"]["properties"]["validate"]
+    (options,) = [one for one in made["anyOf"][0]["items"]["oneOf"] if one["type"] == "object"]
+    nested = options["properties"]["nested"]["properties"]
+    assert nested["parts"]["items"]["properties"]["size"]["description"] == "How large."
+    assert nested["argument"]["type"] == "string"
+    assert "$ref" not in json.dumps(options)
 
 
 def test_every_key_has_a_description_or_speaks_for_itself():
