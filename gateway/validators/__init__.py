@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
+from gateway.validators.code import CODE
 from gateway.validators.language import LANGUAGE
 from gateway.validators.length import LENGTH
 from gateway.validators.regex import REGEX
@@ -22,4 +23,4 @@ from gateway.validators.structured_output import STRUCTURED_OUTPUT
 from gateway.validators.urls import URLS
 from gateway.validators.validator import Validator
 
-VALIDATORS: Final[Mapping[str, Validator]] = {one.name: one for one in (LANGUAGE, LENGTH, REGEX, SQL, STRUCTURED_OUTPUT, URLS)}
+VALIDATORS: Final[Mapping[str, Validator]] = {one.name: one for one in (CODE, LANGUAGE, LENGTH, REGEX, SQL, STRUCTURED_OUTPUT, URLS)}
