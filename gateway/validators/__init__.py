@@ -20,6 +20,7 @@ from gateway.validators.language import LANGUAGE
 from gateway.validators.length import LENGTH
 from gateway.validators.refusal import REFUSAL
 from gateway.validators.regex import REGEX
+from gateway.validators.repetition import REPETITION
 from gateway.validators.sql import SQL
 from gateway.validators.structured_output import STRUCTURED_OUTPUT
 from gateway.validators.truncated import TRUNCATED
@@ -33,6 +34,7 @@ _ALL: Final = (
     LENGTH,
     REFUSAL,
     REGEX,
+    REPETITION,
     SQL,
     STRUCTURED_OUTPUT,
     TRUNCATED,
