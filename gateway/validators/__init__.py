@@ -16,6 +16,7 @@ from typing import Final
 
 from gateway.validators.code import CODE
 from gateway.validators.empty import EMPTY
+from gateway.validators.grounded import GROUNDED
 from gateway.validators.language import LANGUAGE
 from gateway.validators.length import LENGTH
 from gateway.validators.refusal import REFUSAL
@@ -30,6 +31,7 @@ from gateway.validators.validator import Validator
 _ALL: Final = (
     CODE,
     EMPTY,
+    GROUNDED,
     LANGUAGE,
     LENGTH,
     REFUSAL,
