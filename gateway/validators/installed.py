@@ -31,10 +31,15 @@ def named(name: str) -> Validator:
     if built_in is not None:
         return built_in
     if not given:
-        known = sorted({*VALIDATORS, *_given()})
-        offer = nearest(name, known) or f"; there are {', '.join(known)}"
+        others = sorted({*VALIDATORS, *_given()})
+        offer = nearest(name, others) or f"; there are {', '.join(others)}"
         raise ValueError(f"'{name}' names no validator{offer} (installed packages add theirs as entry points, group {GROUP})")
     return _loaded(given[0])
+
+
+def known() -> dict[str, Validator]:
+    """All of them by name; those of packages are imported. Raises ValueError as `named` does."""
+    return {name: named(name) for name in sorted({*VALIDATORS, *_given()})}
 
 
 @cache

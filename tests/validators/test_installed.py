@@ -107,6 +107,12 @@ def test_a_name_that_nobody_has_is_told_with_the_nearest_one(tmp_path, monkeypat
             named(wrong)
 
 
+def test_all_of_them_are_known_with_those_of_packages(tmp_path, monkeypatch):
+    installed._given.cache_clear()
+    install(tmp_path, monkeypatch, "own_validators", "polite = own_validators:POLITE")
+    assert installed.known() == {**VALIDATORS, "polite": named("polite")}
+
+
 def test_an_entry_without_a_package_is_told_by_its_place(monkeypatch):
     from importlib.metadata import EntryPoint
 
