@@ -14,12 +14,33 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
+from gateway.validators.code import CODE
+from gateway.validators.empty import EMPTY
+from gateway.validators.grounded import GROUNDED
 from gateway.validators.language import LANGUAGE
 from gateway.validators.length import LENGTH
+from gateway.validators.refusal import REFUSAL
 from gateway.validators.regex import REGEX
+from gateway.validators.repetition import REPETITION
 from gateway.validators.sql import SQL
 from gateway.validators.structured_output import STRUCTURED_OUTPUT
+from gateway.validators.truncated import TRUNCATED
 from gateway.validators.urls import URLS
 from gateway.validators.validator import Validator
 
-VALIDATORS: Final[Mapping[str, Validator]] = {one.name: one for one in (LANGUAGE, LENGTH, REGEX, SQL, STRUCTURED_OUTPUT, URLS)}
+_ALL: Final = (
+    CODE,
+    EMPTY,
+    GROUNDED,
+    LANGUAGE,
+    LENGTH,
+    REFUSAL,
+    REGEX,
+    REPETITION,
+    SQL,
+    STRUCTURED_OUTPUT,
+    TRUNCATED,
+    URLS,
+)
+
+VALIDATORS: Final[Mapping[str, Validator]] = {one.name: one for one in _ALL}
