@@ -39,6 +39,7 @@ VERBS: dict[str, Verb] = {
     "approvals": Verb("gateway.cli.approvals:app", "List and decide the calls that wait for a person."),
     "sessions": Verb("gateway.cli.sessions:app", "List the sessions that a denial has stopped, and resume them."),
     "policy": Verb("gateway.cli.policy:app", "Check, test, explain and measure policies."),
+    "packages": Verb("gateway.cli.packages:app", "Make and look into lists of packages that agents may install."),
     "coverage": Verb("gateway.cli.coverage:coverage", "Show what was judged, and what was not."),
     "show": Verb("gateway.cli.show:show", "Show one exchange with what was said; that is put on record."),
     "feedback": Verb("gateway.cli.feedback:app", "Say, and see, how good an answer or a decision was."),

@@ -37,7 +37,7 @@ class Wanted(NamedTuple):
 
 
 _DIRECT = re.compile(
-    r"[a-z0-9+.-]+://|git\+|[\w.-]+@[\w.-]+:|(?:github|gitlab|bitbucket|gist|file|link|portal|patch|git|ssh|https?):|\.{0,2}/|~|\.{1,2}$",
+    r"[a-z0-9+.-]+://|git\+|[\w.-]+@[\w.-]+:|(?:github|gitlab|bitbucket|gist|file|link|portal|patch|git|ssh|https?):|\.{0,2}/|~|\.{1,2}(?:$|\[)",
     re.IGNORECASE,
 )
 _ARCHIVE = re.compile(r"\.(?:whl|tar\.gz|tgz|zip|tar\.bz2|tar\.xz|egg|gem|crate|deb|rpm|apk|nupkg)$", re.IGNORECASE)
