@@ -12,9 +12,10 @@ from typing import Final, NamedTuple
 
 from gateway.validators.packages import manifests
 from gateway.validators.packages.installers import mentions
+from gateway.validators.packages.other_files import composer_package
 from gateway.validators.packages.python_files import requirements
 from gateway.validators.packages.scripts import few, script
-from gateway.validators.packages.wanted import Wanted, pinned, wanted
+from gateway.validators.packages.wanted import Wanted, npm_pinned, wanted
 
 
 class Line(NamedTuple):
@@ -39,7 +40,7 @@ def part(path: str, lines: Sequence[Line]) -> Iterator[Wanted]:
                 yield from _yaml(lines)
             case "json":
                 yield from _json(found.ecosystem, lines)
-            case "toml":
+            case _:
                 yield from _toml(found.ecosystem, lines)
 
 
@@ -122,7 +123,7 @@ def _json(ecosystem: str, lines: Sequence[Line]) -> Iterator[Wanted]:
             if section == "scripts" or (not section and mentions(said)):
                 yield from script(said.replace('\\"', '"'))
             elif _DEPENDENCIES.fullmatch(section) or (not section and name not in _NO_NAMES and _SPEC.fullmatch(said)):
-                yield pinned(ecosystem, name, said)
+                yield from composer_package(name) if ecosystem == "composer" else [npm_pinned(name, said)]
         if "}" in line.text and "{" not in line.text:
             section = ""
 

@@ -66,10 +66,11 @@ def dockerfile(text: str) -> Iterator[Wanted]:
             count += 1
             if count > MAX_COMMANDS:
                 raise ValueError(f"the file runs more than {MAX_COMMANDS} commands")
-            command = line[found.end() :]
-            while command.rstrip().endswith("\\"):
-                command = f"{command.rstrip()[:-1]} {next(lines, '')}"
-            yield from _run(command, lines)
+            parts = [line[found.end() :].rstrip()]
+            while parts[-1].endswith("\\"):
+                parts[-1] = parts[-1][:-1]
+                parts.append(next(lines, "").rstrip())
+            yield from _run(" ".join(parts), lines)
 
 
 def _run(command: str, lines: Iterator[str]) -> Iterator[Wanted]:
@@ -80,25 +81,15 @@ def _run(command: str, lines: Iterator[str]) -> Iterator[Wanted]:
             if line.strip() == document[1]:
                 break
             body.append(line)
-        yield from script("\n".join([command if command.split("<<")[0].strip() else "", *body]))
-    elif command.lstrip().startswith("["):
-        yield from words(_list(command))
-    else:
-        yield from script(command)
-
-
-def _list(text: str) -> Any:
+        before = command[: document.start()].strip()
+        yield from script("\n".join([command, *body, document[1]] if before else body))
+        return
     try:
-        return msgspec.json.decode(text)
-    except msgspec.DecodeError:
-        return [text]
-
-
-def words(given: Any) -> Iterator[Wanted]:
-    """A command given as a list of words."""
-    said = [shell.Word(word) for word in given if isinstance(word, str)] if isinstance(given, list) else []
-    if said:
-        yield from wanted_by(shell.of_words(said))
+        words = msgspec.json.decode(command, type=list[str])
+    except msgspec.MsgspecError:
+        yield from script(command)
+    else:
+        yield from wanted_by(shell.of_words([shell.Word(word) for word in words]))
 
 
 # -- pipelines --------------------------------------------------------------------------------------------
