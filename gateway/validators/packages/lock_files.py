@@ -23,6 +23,10 @@ def reader_of(name: str) -> Reader | None:
     return _READERS.get(name.rpartition("/")[2].lower())
 
 
+def is_one(name: str) -> bool:
+    return reader_of(name) is not None
+
+
 def names(name: str, text: str) -> frozenset[str]:
     """`<ecosystem>:<name>` of all packages. Raises ValueError when the file cannot be read."""
     reader = reader_of(name)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.validators.packages import known
+from gateway.validators.packages import known, name_list
 from gateway.validators.packages.known import Judgement, Known, entry
 from gateway.validators.packages.name_list import build
 from gateway.validators.packages.wanted import wanted
@@ -116,6 +116,7 @@ def test_what_is_no_entry_says_how_to_write_one(said: str) -> None:
         ("own.txt", b"requests\n", "'own.txt': 'requests' names no ecosystem"),
         ("own.txt", b"\xff", "'own.txt' is neither UTF-8 text nor a list of names; build lists with"),
         ("pip.bloom", INDEX[:-1], "'pip.bloom': the list of names is damaged"),
+        ("pip.bloom", name_list.described(INDEX).encode(), "'pip.bloom': only what this list was is kept here"),
         ("uv.lock", b"[", "'uv.lock': 'uv.lock' cannot be read"),
         ("pyproject.toml", b"[", "'pyproject.toml': the file 'pyproject.toml' cannot be read"),
     ],
