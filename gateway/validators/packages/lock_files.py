@@ -96,7 +96,7 @@ _PNPM = re.compile(r"^  ['\"]?/?((?:@[^@/\s'\"]+/)?[^@/\s'\":]+)[@/]\d[^'\"\s]*[
 
 
 def _pnpm(text: str) -> Iterator[tuple[str, str]]:
-    _, _, packages = text.partition("\npackages:")
+    _, _, packages = f"\n{text}".partition("\npackages:")
     return (("npm", found[1]) for found in _PNPM.finditer(packages.partition("\nsnapshots:")[0]))
 
 
