@@ -16,12 +16,13 @@ from typing import Final
 
 from gateway.errors import FileProblems, Problem
 from gateway.policy import PolicySet, load
+from gateway.validators.packages import lock_files, name_list
 from gateway.yaml_nodes import MAX_BYTES
 
 MAX_LIST_BYTES: Final = 8 * MAX_BYTES
 """A list of names may be longer than a file that people review."""
 MAX_FILES: Final = 2000
-_SUFFIXES: Final = (".yaml", ".yml", ".txt")
+_SUFFIXES: Final = (".yaml", ".yml", ".txt", ".bloom")
 _GIT_SECONDS: Final = 2.0
 
 Stamp = tuple[tuple[str, int, int, int], ...]
@@ -34,7 +35,7 @@ def read(folder: Path) -> dict[str, bytes]:
     problems: list[Problem] = []
     for name, path in _files(folder, problems):
         try:
-            found[name] = _bytes(path, MAX_LIST_BYTES if name.endswith(".txt") else MAX_BYTES)
+            found[name] = _bytes(path, _limit(name))
         except OSError as error:
             problems.append(_whole(name, f"cannot be read ({error.strerror}); check the file and its permissions"))
         except _TooLargeError as error:
@@ -78,6 +79,13 @@ def _git(folder: Path, *arguments: str) -> str | None:
 
 class _TooLargeError(Exception):
     pass
+
+
+def _limit(name: str) -> int:
+    """Bytes: names are many, and nobody reviews them line by line."""
+    if name.endswith(".bloom"):
+        return name_list.MAX_BYTES
+    return MAX_LIST_BYTES if name.endswith(".txt") or lock_files.is_one(name) else MAX_BYTES
 
 
 def _bytes(path: Path, limit: int) -> bytes:
@@ -124,7 +132,7 @@ def _walk(folder: Path, root: Path, problems: list[Problem]) -> Iterator[Path]:
     for entry in entries:
         if entry.name.startswith("."):
             continue
-        if entry.name.endswith(_SUFFIXES):
+        if entry.name.endswith(_SUFFIXES) or lock_files.is_one(entry.name):
             yield entry
         elif entry.is_dir() and not entry.is_symlink():
             yield from _walk(entry, root, problems)

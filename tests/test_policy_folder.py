@@ -44,9 +44,9 @@ def problems(folder):
 
 def test_policy_files_and_lists_are_read_in_order(folder):
     written(folder, b_yaml=b"1", a_yml=b"2", sub__deep__names_txt=b"3", README_md=b"x", _hidden_yaml=b"x")
-    written(folder, _git__x_yaml=b"x", sub___secret_yaml=b"x")
-    assert read(folder) == {"a.yml": b"2", "b.yaml": b"1", "sub/deep/names.txt": b"3"}
-    assert list(read(folder)) == ["a.yml", "b.yaml", "sub/deep/names.txt"]
+    written(folder, _git__x_yaml=b"x", sub___secret_yaml=b"x", uv_lock=b"4", x_lock=b"x", pip_bloom=b"5", policy_schema_json=b"x")
+    assert read(folder) == {"a.yml": b"2", "b.yaml": b"1", "pip.bloom": b"5", "sub/deep/names.txt": b"3", "uv.lock": b"4"}
+    assert list(read(folder)) == ["a.yml", "b.yaml", "pip.bloom", "sub/deep/names.txt", "uv.lock"]
 
 
 def test_an_empty_folder_observes(folder):
@@ -84,6 +84,8 @@ def test_everything_that_cannot_be_read_is_named(folder, tmp_path):
 def test_a_list_may_be_longer_than_a_policy(folder):
     written(folder, names_txt=b"x\n" * MAX_BYTES)
     assert len(read(folder)["names.txt"]) == 2 * MAX_BYTES
+    written(folder, uv_lock=b"x" * (2 * MAX_BYTES), pip_bloom=b"x" * (9 * MAX_BYTES))
+    assert [len(text) // MAX_BYTES for text in read(folder).values()] == [2, 9, 2]
     written(folder, names_txt=b"x" * (8 * MAX_BYTES + 1))
     assert "larger than 8192 KiB" in problems(folder)[0][1]
 

@@ -41,6 +41,7 @@ VERBS: dict[str, Verb] = {
     "policy": Verb("gateway.cli.policy:app", "Check, test, explain and measure policies."),
     "prompts": Verb("gateway.cli.prompts:app", "List, show, compare, fill in and check kept prompts; move their labels."),
     "validate": Verb("gateway.cli.validate:validate", "Say what validators see in a text, without a gateway."),
+    "packages": Verb("gateway.cli.packages:app", "Make and look into lists of packages that agents may install."),
     "coverage": Verb("gateway.cli.coverage:coverage", "Show what was judged, and what was not."),
     "show": Verb("gateway.cli.show:show", "Show one exchange with what was said; that is put on record."),
     "feedback": Verb("gateway.cli.feedback:app", "Say, and see, how good an answer or a decision was."),

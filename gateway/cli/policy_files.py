@@ -25,7 +25,7 @@ def files_at(path: Path) -> dict[str, bytes]:
     if path.is_dir():
         return files
     wanted = _closure(path.name, files)
-    return {name: text for name, text in files.items() if name in wanted or name.endswith(".txt")}
+    return {name: text for name, text in files.items() if name in wanted or not name.endswith((".yaml", ".yml"))}
 
 
 def loaded(files: Mapping[str, bytes], path: Path) -> PolicySet:

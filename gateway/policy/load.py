@@ -13,6 +13,7 @@ from gateway.documents import nearest, parse
 from gateway.errors import FileProblems, Problem, coded
 from gateway.policy.policy_set import EMPTY, Policy, PolicySet, set_hash
 from gateway.policy.read import PolicyDocument, beside, is_policy, read, restrictions
+from gateway.validators.packages import lock_files, name_list
 
 
 def load(files: Mapping[str, bytes], *, git: str | None = None) -> PolicySet:
@@ -34,7 +35,7 @@ def load(files: Mapping[str, bytes], *, git: str | None = None) -> PolicySet:
 def _read_all(files: Mapping[str, bytes], problems: list[Problem]) -> dict[str, PolicyDocument]:
     documents: dict[str, PolicyDocument] = {}
     for path in sorted(files):
-        if not path.endswith((".yaml", ".yml")):
+        if not path.endswith((".yaml", ".yml")) or lock_files.is_one(path):
             continue
         try:
             document = parse(files[path], path)
@@ -48,7 +49,7 @@ def _read_all(files: Mapping[str, bytes], problems: list[Problem]) -> dict[str, 
 def _policy_set(documents: Mapping[str, PolicyDocument], files: Mapping[str, bytes], git: str | None) -> PolicySet:
     policies = [_policy(path, documents) for path in documents]
     used = {*documents, *(path for one in documents.values() for path in one.var_files)}
-    texts = tuple((path, files[path].decode("utf-8")) for path in sorted(used))
+    texts = tuple((path, _text(files[path])) for path in sorted(used))
     return PolicySet(
         policies=tuple(p for p in policies if p.agents is not None),
         libraries=tuple(p for p in policies if p.agents is None),
@@ -56,6 +57,11 @@ def _policy_set(documents: Mapping[str, PolicyDocument], files: Mapping[str, byt
         hash=set_hash(texts),
         git=git,
     )
+
+
+def _text(data: bytes) -> str:
+    """As the book keeps it by the hash of the set."""
+    return name_list.described(data) if name_list.is_one(data) else data.decode("utf-8")
 
 
 def _policy(path: str, documents: Mapping[str, PolicyDocument]) -> Policy:

@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from typing import Final, NamedTuple
 
 from gateway.validators.packages.fragments import Line, part
-from gateway.validators.packages.installers import MENTIONED
+from gateway.validators.packages.installers import begins
 from gateway.validators.packages.manifests import manifest, whole
 from gateway.validators.packages.patches import is_patch, patched
-from gateway.validators.packages.scripts import dockerfile, of_pipeline, python, script, yaml
+from gateway.validators.packages.scripts import dockerfile, few, of_pipeline, python, script, yaml
 from gateway.validators.packages.wanted import Wanted
 
 
@@ -28,21 +28,21 @@ _SHELLS: Final = frozenset({
     *("", "sh", "bash", "shell", "zsh", "console", "terminal", "shell-session", "shellsession", "text", "txt", "plaintext"),
     *("cmd", "powershell", "ps1"),
 })  # fmt: skip
-_BARE: Final = re.compile(
-    r"(?m)^[ \t]*(?:[-*+]|\d+[.)])?[ \t]*(?:[$>][ \t]+)?((?:sudo[ \t]+)?(?:python[\d.]*[ \t]+-m[ \t]+)?[a-z][\w.-]*[ \t].*)$"
-)
+_BULLET: Final = re.compile(r"(?:(?:[-*+$>]|\d{1,4}[.)])\s+)*")
+_PROGRAM: Final = re.compile(r"(?:sudo\s+)?(?:python[\d.]*\s+-m\s+)?")
+_INSTALLS: Final = re.compile(r"\S+\s+(?:-\S+\s+)*(?:install|add|i|get|require|dlx|exec|run|x)\s|(?:np|uv|bun)x\s")
 _FILE_NAME: Final = re.compile(r"[\w./-]*\w+(?:\.\w+)+|\b(?:Dockerfile|Pipfile|Gemfile|Makefile)\b")
 
 
 def answer(text: str) -> Iterator[Wanted]:
     """Raises ValueError where something names an installer and cannot be read."""
-    for fence in fences(text):
+    for fence in few(fences(text)):
         yield from _fence(fence)
     rest = _FENCE.sub("\n", text)
-    for code in _INLINE.findall(rest):
-        if MENTIONED.match(re.sub(r"^(?:[$#>]\s+)?(?:sudo\s+)?", "", code)):
-            yield from script(_without_placeholders(code))
-    for line in _BARE.findall(_INLINE.sub("", rest)):
+    for code in few(filter(begins, dict.fromkeys(_INLINE.findall(rest)))):
+        yield from script(_without_placeholders(code))
+    lines = (line.strip() for line in _INLINE.sub("", rest).splitlines())
+    for line in few(filter(_is_command, dict.fromkeys(_BULLET.sub("", line, count=1) for line in lines))):
         yield from _bare(line)
 
 
@@ -54,12 +54,14 @@ def fences(text: str) -> Iterator[Fence]:
 
 def _bare(line: str) -> Iterator[Wanted]:
     """A line of prose may look like a command: what does not read as one is none."""
-    begin = re.sub(r"^(?:sudo\s+)?(?:python[\d.]*\s+-m\s+)?", "", line)
-    if MENTIONED.match(begin) and re.match(r"\S+\s+(?:-\S+\s+)*(?:install|add|i|get|require|dlx|exec|run|x)\s|npx\s|uvx\s|bunx\s", begin):
-        try:
-            yield from list(script(line))
-        except ValueError:
-            return
+    try:
+        yield from list(script(line))
+    except ValueError:
+        return
+
+
+def _is_command(line: str) -> bool:
+    return begins(line) and _INSTALLS.match(_PROGRAM.sub("", line, count=1)) is not None
 
 
 def _without_placeholders(text: str) -> str:

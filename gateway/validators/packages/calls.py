@@ -12,7 +12,7 @@ from typing import Any, Final, NamedTuple
 from gateway.exchange import Json
 from gateway.validators.packages.commands import argv, command
 from gateway.validators.packages.fragments import Line, part
-from gateway.validators.packages.installers import MENTIONED
+from gateway.validators.packages.installers import begins
 from gateway.validators.packages.manifests import whole
 from gateway.validators.packages.patches import is_patch, patched
 from gateway.validators.packages.scripts import python, script
@@ -94,7 +94,7 @@ def _text(key: str, text: str, path: str) -> Iterator[Wanted]:
         return part(path, [Line(line) for line in text.splitlines()])
     if key in _CODE:
         return _code(text)
-    return script(text) if MENTIONED.match(text.lstrip().removeprefix("sudo ")) else iter(())
+    return script(text) if begins(text) else iter(())
 
 
 def _code(text: str) -> Iterator[Wanted]:

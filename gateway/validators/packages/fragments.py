@@ -11,10 +11,11 @@ from collections.abc import Iterator, Sequence
 from typing import Final, NamedTuple
 
 from gateway.validators.packages import manifests
-from gateway.validators.packages.installers import MENTIONED
+from gateway.validators.packages.installers import mentions
+from gateway.validators.packages.other_files import composer_package
 from gateway.validators.packages.python_files import requirements
-from gateway.validators.packages.scripts import script
-from gateway.validators.packages.wanted import Wanted, pinned, wanted
+from gateway.validators.packages.scripts import few, script
+from gateway.validators.packages.wanted import Wanted, npm_pinned, wanted
 
 
 class Line(NamedTuple):
@@ -39,7 +40,7 @@ def part(path: str, lines: Sequence[Line]) -> Iterator[Wanted]:
                 yield from _yaml(lines)
             case "json":
                 yield from _json(found.ecosystem, lines)
-            case "toml":
+            case _:
                 yield from _toml(found.ecosystem, lines)
 
 
@@ -73,7 +74,7 @@ _RUN: Final = re.compile(r"^\s*(?:RUN|CMD|ENTRYPOINT)\s+(?:--[\w-]+=\S+\s+)*", r
 def _script(found: manifests.Manifest, added: Sequence[str]) -> Iterator[Wanted]:
     """Each line by itself and its continuations: what is around it may not be shown."""
     text = re.sub(r"\$\{\{[^{}]{0,500}\}\}", "${EXPRESSION}", re.sub(r"\\\n", " ", "\n".join(added)))
-    for line in text.splitlines():
+    for line in few(line for line in text.splitlines() if mentions(line)):
         said = _RUN.sub("", _STEP.sub("", line, count=1), count=1).strip().strip("&|;\\").strip()
         said = said[1:-1] if len(said) > 1 and said[0] == said[-1] and said[0] in "\"'" else said
         yield from script(said)
@@ -119,10 +120,10 @@ def _json(ecosystem: str, lines: Sequence[Line]) -> Iterator[Wanted]:
         opened = _OPENED.search(line.text)
         section = opened[1] if opened else section
         for name, said in _PAIR.findall(line.text) if line.added else ():
-            if section == "scripts" or (not section and MENTIONED.search(said)):
+            if section == "scripts" or (not section and mentions(said)):
                 yield from script(said.replace('\\"', '"'))
             elif _DEPENDENCIES.fullmatch(section) or (not section and name not in _NO_NAMES and _SPEC.fullmatch(said)):
-                yield pinned(ecosystem, name, said)
+                yield from composer_package(name) if ecosystem == "composer" else [npm_pinned(name, said)]
         if "}" in line.text and "{" not in line.text:
             section = ""
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Final, Literal, NamedTuple
 
 from msgspec import Struct
@@ -236,11 +236,27 @@ RUNNERS: Final = frozenset((
 """Programs that run the command behind their own words. Where it begins is not looked up: an install command anywhere behind them
 counts."""
 
-MENTIONED: Final = re.compile(
+_MENTIONED: Final = re.compile(
     r"\b(?:npx|pnpx|bunx|uvx|dnx|easy_install|add-apt-repository"
     r"|(?:pip[\d.]*|uv|pipx|pipenv|poetry|pdm|rye|hatch|conda|mamba|micromamba|npm|pnpm|yarn|bun|deno|cargo|gem|bundler?|go|composer|dotnet"
-    r"|nuget|apt|apt-get|aptitude|apk|dnf|yum|microdnf|zypper|pacman|yay|paru|brew|snap|port)\b(?s:.{0,200}?)[\s'\"]"
+    r"|nuget|apt|apt-get|aptitude|apk|dnf|yum|microdnf|zypper|pacman|yay|paru|brew|snap|port)\b(?s:.{0,200}?)\s"
     r"(?:install|i|in|ins|inst|insta|instal|isn\w+|add|a|up|update|upgrade|download|wheel|config|run|exec|x|dlx|create|init|get|require|req|r"
     r"|global|tap|set|env|-S\w*|-U|--sync|source|sources|inject|it|link|ln|package|tool)\b)"
 )
-"""Whether a text that cannot be read as commands may still install something: an installer, and behind it a word that installs."""
+_QUOTES: Final = str.maketrans("", "", "'\"\\")
+
+
+def mentions(text: str) -> bool:
+    """Whether a text that cannot be read as commands may still install something: an installer, and behind it a word that installs."""
+    return _MENTIONED.search(text.translate(_QUOTES)) is not None
+
+
+def begins(text: str) -> bool:
+    """Whether a text begins like an install command: prose that speaks of one does not."""
+    return _MENTIONED.match(re.sub(r"^\s*(?:[$#>]\s+)?(?:sudo\s+)?(?:python[\d.]*\s+-m\s+)?", "", text)) is not None
+
+
+@lru_cache(maxsize=1024)
+def ways(program: str) -> tuple[Way, ...]:
+    """In the order of the table."""
+    return tuple(way for way in WAYS if re.fullmatch(way.programs, program))

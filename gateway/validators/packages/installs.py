@@ -15,7 +15,7 @@ from typing import Final
 
 from gateway import shell
 from gateway.shell import Command, Word
-from gateway.validators.packages.installers import MENTIONED, RUNNERS, WAYS, Options, Role, Way
+from gateway.validators.packages.installers import RUNNERS, Options, Role, Way, mentions, ways
 from gateway.validators.packages.wanted import Wanted, wanted
 
 _PYTHON: Final = re.compile(r"python[\d.]*|py|pypy[\d.]*")
@@ -47,12 +47,11 @@ def of_words(words: Sequence[Word]) -> Iterator[Wanted]:
 
 
 def _by_name(name: str, words: Sequence[Word]) -> Iterator[Wanted]:
-    for way in WAYS:
-        if re.fullmatch(way.programs, name):
-            behind = _behind(words[1:], way)
-            if behind is not None:
-                yield from _Reading(way, behind).packages()
-                return
+    for way in ways(name):
+        behind = _behind(words[1:], way)
+        if behind is not None:
+            yield from _Reading(way, behind).packages()
+            return
 
 
 def _behind_runner(words: Sequence[Word]) -> Iterator[Wanted]:
@@ -76,7 +75,7 @@ def _told(word: Word) -> Iterator[Wanted]:
         commands = None
     if commands is not None:
         yield from wanted_by(commands)
-    elif MENTIONED.search(word.text):
+    elif mentions(word.text):
         raise ValueError("what a program is told to run is known only when the command runs")
 
 

@@ -102,7 +102,9 @@ def read(files: Mapping[str, bytes]) -> tuple[list[str], list[NameList]]:
 
 
 def _entries(path: str, text: str) -> list[str]:
-    if lock_files.reader_of(path) is not None:
+    if text.startswith(name_list.DESCRIBED):
+        raise ValueError("only what this list was is kept here, not its names; put the file itself into its place")
+    if lock_files.is_one(path):
         return sorted(lock_files.names(path, text))
     if manifest(path) is not None:
         return sorted({str(one) for one in whole(path, text) if one.kind == "name"})

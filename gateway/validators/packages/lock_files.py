@@ -23,6 +23,10 @@ def reader_of(name: str) -> Reader | None:
     return _READERS.get(name.rpartition("/")[2].lower())
 
 
+def is_one(name: str) -> bool:
+    return reader_of(name) is not None
+
+
 def names(name: str, text: str) -> frozenset[str]:
     """`<ecosystem>:<name>` of all packages. Raises ValueError when the file cannot be read."""
     reader = reader_of(name)
@@ -92,7 +96,7 @@ _PNPM = re.compile(r"^  ['\"]?/?((?:@[^@/\s'\"]+/)?[^@/\s'\":]+)[@/]\d[^'\"\s]*[
 
 
 def _pnpm(text: str) -> Iterator[tuple[str, str]]:
-    _, _, packages = text.partition("\npackages:")
+    _, _, packages = f"\n{text}".partition("\npackages:")
     return (("npm", found[1]) for found in _PNPM.finditer(packages.partition("\nsnapshots:")[0]))
 
 

@@ -55,7 +55,7 @@ def manifest(path: str) -> Manifest | None:
 
 
 def is_lock_file(path: str) -> bool:
-    return lock_files.reader_of(path.replace("\\", "/")) is not None
+    return lock_files.is_one(path.replace("\\", "/"))
 
 
 def whole(path: str, text: str) -> Iterator[Wanted]:

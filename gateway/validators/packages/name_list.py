@@ -25,6 +25,7 @@ import msgspec
 from gateway.validators.packages.wanted import ECOSYSTEMS, spelled
 
 MAGIC: Final = b"THNAMES1"
+DESCRIBED: Final = "#!a dated list of names:"
 SALT_BYTES: Final = 16
 MAX_RATE: Final = 1e-3
 MIN_RATE: Final = 1e-15
@@ -104,6 +105,11 @@ def read(data: bytes) -> NameList:
     bits = data[end:-_HASH_BYTES]
     _check(header, salt, bits)
     return NameList(header, bits)
+
+
+def described(data: bytes) -> str:
+    """In the place of the list where text is kept: enough to tell it from any other."""
+    return f"{DESCRIBED} {len(data)} bytes, SHA-256 {hashlib.sha256(data).hexdigest()}\n"
 
 
 def is_one(data: bytes) -> bool:

@@ -10,7 +10,7 @@ from typing import Any, Final
 import msgspec
 
 from gateway.validators.packages.scripts import script
-from gateway.validators.packages.wanted import Wanted, pinned, wanted
+from gateway.validators.packages.wanted import Wanted, npm_pinned, wanted
 
 
 def _json(text: str) -> Mapping[str, Any]:
@@ -36,7 +36,7 @@ def package_json(text: str) -> Iterator[Wanted]:
     top = _json(text)
     for key in _NPM_TABLES:
         for name, version in _mapping(top.get(key)).items():
-            yield pinned("npm", name, str(version))
+            yield npm_pinned(name, str(version))
     for key in ("overrides", "resolutions"):
         yield from _overridden(_mapping(top.get(key)))
     yield from _overridden(_mapping(_mapping(top.get("pnpm")).get("overrides")))
@@ -53,7 +53,7 @@ def _overridden(table: Mapping[str, Any]) -> Iterator[Wanted]:
             name = path.rpartition(">")[2].removeprefix("**/")
             found = re.search(r"(?:@[^/@]+/)?[^/@]+(?:@[^/]*)?$", name)
             if path != ".":
-                yield pinned("npm", re.sub(r"(?<=.)@.*", "", found[0]) if found else name, str(version))
+                yield npm_pinned(re.sub(r"(?<=.)@.*", "", found[0]) if found else name, str(version))
 
 
 _REGISTRY: Final = re.compile(r"^[ \t]*[\"']?((?:@[^:\n]+:)?registry|npmRegistryServer|registry)[\"']?[ \t]*[=: ][ \t]*(.+)$", re.MULTILINE)
@@ -157,12 +157,17 @@ def go_mod(text: str) -> Iterator[Wanted]:
 # -- PHP, .NET --------------------------------------------------------------------------------------------
 
 
+def composer_package(name: str) -> Iterator[Wanted]:
+    """None where the name is one of the platform's."""
+    if not re.fullmatch(r"(?:php(?:-\w+)?|(?:ext|lib)-.*|composer(?:-\w+)*|hhvm)", name):
+        yield wanted("composer", name)
+
+
 def composer_json(text: str) -> Iterator[Wanted]:
     top = _json(text)
     for key in ("require", "require-dev"):
         for name in _mapping(top.get(key)):
-            if not re.fullmatch(r"(?:php(?:-\w+)?|(?:ext|lib)-.*|composer(?:-\w+)*|hhvm)", name):
-                yield wanted("composer", name)
+            yield from composer_package(name)
     repositories = top.get("repositories") or ()
     for one in repositories.values() if isinstance(repositories, Mapping) else repositories:
         url = str(_mapping(one).get("url", ""))

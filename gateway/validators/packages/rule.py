@@ -136,7 +136,7 @@ def _is_judged(options: Packages, one: Wanted) -> bool:
 
 # -- what is said ------------------------------------------------------------------------------------------
 
-_RUN_TIME: Final = "which package is installed is known only when it runs; write its name"
+_RUN_TIME: Final = "which package is installed is known only when it runs; write its name, and put name[extra] into quotes"
 
 
 def _judged(rule: _Rule, found: Sequence[Wanted], today: date | None) -> Iterator[tuple[Wanted, str, str]]:

@@ -1,7 +1,7 @@
 """Install commands inside text that something else will run: scripts, Dockerfiles, pipelines, answers.
 
-Such text is full of what only running it would tell, so other than a call's own command it is not refused for that: of a text that cannot
-be read as a whole, each line that names an installer must be readable by itself.
+Such text is full of what only running it would tell, so other than a call's own command it is not refused for that: a text in which no
+installer is named is passed over, and of one that cannot be read as a whole each line that names one must be readable by itself.
 """
 
 from __future__ import annotations
@@ -9,35 +9,47 @@ from __future__ import annotations
 import ast
 import re
 import warnings
-from collections.abc import Iterator, Mapping
-from typing import Any, Final
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, Final, TypeVar
 
 import msgspec
 
 from gateway import shell
 from gateway.documents import parse
 from gateway.errors import FileProblems
-from gateway.validators.packages.installers import MENTIONED
+from gateway.validators.packages.installers import begins, mentions
 from gateway.validators.packages.installs import of_words, wanted_by
 from gateway.validators.packages.wanted import Wanted
+
+MAX_COMMANDS: Final = 2000
+T = TypeVar("T")
 
 
 def script(text: str) -> Iterator[Wanted]:
     """Raises ValueError where a line names an installer and cannot be read."""
+    if not mentions(text):
+        return
     try:
         yield from list(wanted_by(shell.read(text)))
     except ValueError:
-        if MENTIONED.search(text):
-            yield from _by_line(text)
+        yield from _by_line(text)
 
 
 def _by_line(text: str) -> Iterator[Wanted]:
-    for number, line in enumerate(re.sub(r"\\\r?\n", " ", text).splitlines(), 1):
+    lines = enumerate(re.sub(r"\\\r?\n", " ", text).splitlines(), 1)
+    for number, line in few((number, line) for number, line in lines if mentions(line) and not line.lstrip().startswith("#")):
         try:
-            yield from list(wanted_by(shell.read(line.strip())))
+            yield from wanted_by(shell.read(line.strip()))
         except ValueError as error:
-            if MENTIONED.search(line):
-                raise ValueError(f"line {number} names an installer and cannot be read: {error}") from None
+            raise ValueError(f"line {number} names an installer and cannot be read: {error}") from None
+
+
+def few(given: Iterable[T]) -> Iterator[T]:
+    """So many commands of a text are read, at some 0.1 ms each."""
+    for number, one in enumerate(given):
+        if number >= MAX_COMMANDS:
+            raise ValueError(f"the text holds more than {MAX_COMMANDS} commands")
+        yield one
 
 
 # -- Dockerfile -------------------------------------------------------------------------------------------
@@ -47,14 +59,18 @@ _HEREDOC: Final = re.compile(r"<<-?\s*[\"']?(\w+)[\"']?")
 
 
 def dockerfile(text: str) -> Iterator[Wanted]:
-    lines = iter(re.sub(r"(?m)^[ \t]*#.*\n?", "", text).splitlines())
+    lines, count = iter(re.sub(r"(?m)^[ \t]*#.*\n?", "", text).splitlines()), 0
     for line in lines:
         found = _INSTRUCTION.match(line)
         if found:
-            command = line[found.end() :]
-            while command.rstrip().endswith("\\"):
-                command = f"{command.rstrip()[:-1]} {next(lines, '')}"
-            yield from _run(command, lines)
+            count += 1
+            if count > MAX_COMMANDS:
+                raise ValueError(f"the file runs more than {MAX_COMMANDS} commands")
+            parts = [line[found.end() :].rstrip()]
+            while parts[-1].endswith("\\"):
+                parts[-1] = parts[-1][:-1]
+                parts.append(next(lines, "").rstrip())
+            yield from _run(" ".join(parts), lines)
 
 
 def _run(command: str, lines: Iterator[str]) -> Iterator[Wanted]:
@@ -65,25 +81,15 @@ def _run(command: str, lines: Iterator[str]) -> Iterator[Wanted]:
             if line.strip() == document[1]:
                 break
             body.append(line)
-        yield from script("\n".join([command if command.split("<<")[0].strip() else "", *body]))
-    elif command.lstrip().startswith("["):
-        yield from words(_list(command))
-    else:
-        yield from script(command)
-
-
-def _list(text: str) -> Any:
+        before = command[: document.start()].strip()
+        yield from script("\n".join([command, *body, document[1]] if before else body))
+        return
     try:
-        return msgspec.json.decode(text)
-    except msgspec.DecodeError:
-        return [text]
-
-
-def words(given: Any) -> Iterator[Wanted]:
-    """A command given as a list of words."""
-    said = [shell.Word(word) for word in given if isinstance(word, str)] if isinstance(given, list) else []
-    if said:
-        yield from wanted_by(shell.of_words(said))
+        words = msgspec.json.decode(command, type=list[str])
+    except msgspec.MsgspecError:
+        yield from script(command)
+    else:
+        yield from wanted_by(shell.of_words([shell.Word(word) for word in words]))
 
 
 # -- pipelines --------------------------------------------------------------------------------------------
@@ -144,11 +150,11 @@ def python(text: str) -> Iterator[Wanted]:
     try:
         tree = syntax("\n".join(code))
     except ValueError:
-        if MENTIONED.search("\n".join(code)):
+        if mentions("\n".join(code)):
             raise ValueError("Python code that names an installer cannot be read") from None
         return
     for node in ast.walk(tree):
-        if isinstance(node, ast.Constant) and isinstance(node.value, str) and _is_command(node.value):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and begins(node.value):
             yield from script(node.value)
         elif isinstance(node, (ast.List, ast.Tuple)):
             yield from of_words([_word(item) for item in node.elts])
@@ -162,11 +168,6 @@ def syntax(text: str) -> ast.Module:
             return ast.parse(text)
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         raise ValueError("not Python") from None
-
-
-def _is_command(text: str) -> bool:
-    """Whether a text begins like an install command: prose that speaks of one is none."""
-    return MENTIONED.match(text.lstrip().removeprefix("sudo ").removeprefix("python -m ")) is not None
 
 
 def _word(node: ast.expr) -> shell.Word:

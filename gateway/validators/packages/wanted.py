@@ -37,7 +37,7 @@ class Wanted(NamedTuple):
 
 
 _DIRECT = re.compile(
-    r"[a-z0-9+.-]+://|git\+|[\w.-]+@[\w.-]+:|(?:github|gitlab|bitbucket|gist|file|link|portal|patch|git|ssh|https?):|\.{0,2}/|~|\.{1,2}$",
+    r"[a-z0-9+.-]+://|git\+|[\w.-]+@[\w.-]+:|(?:github|gitlab|bitbucket|gist|file|link|portal|patch|git|ssh|https?):|\.{0,2}/|~|\.{1,2}(?:$|\[)",
     re.IGNORECASE,
 )
 _ARCHIVE = re.compile(r"\.(?:whl|tar\.gz|tgz|zip|tar\.bz2|tar\.xz|egg|gem|crate|deb|rpm|apk|nupkg)$", re.IGNORECASE)
@@ -64,20 +64,15 @@ def wanted(ecosystem: str, text: str) -> Wanted:
         return _python(text)
     if ecosystem == "npm":
         return _npm(text)
-    if ecosystem != "go" and (_ARCHIVE.search(text) or _DIRECT.match(text)):
-        return Wanted(ecosystem, "direct", text)
-    if ecosystem == "go" and text.startswith((".", "/")):
+    elsewhere = text.startswith((".", "/")) if ecosystem == "go" else _ARCHIVE.search(text) or _DIRECT.match(text)
+    if elsewhere:
         return Wanted(ecosystem, "direct", text)
     return _plain(ecosystem, _unversioned(ecosystem, text), text)
 
 
-def pinned(ecosystem: str, name: str, version: str) -> Wanted:
-    """A name with its version apart, as in `"lodash": "^4"`; the version may lead elsewhere instead."""
-    if ecosystem == "npm":
-        return _npm(f"{name}@{version}" if version else name)
-    if version and not _VERSION.fullmatch(version):
-        return Wanted(ecosystem, "direct", f"{name} {version}")
-    return wanted(ecosystem, name)
+def npm_pinned(name: str, version: str) -> Wanted:
+    """As in `"lodash": "^4"`; the version may lead elsewhere instead."""
+    return _npm(f"{name}@{version}" if version else name)
 
 
 def _plain(ecosystem: str, name: str, text: str) -> Wanted:
@@ -91,7 +86,7 @@ def _unversioned(ecosystem: str, text: str) -> str:
     if ecosystem == "conda":
         return re.split(r"[\[<>=!~ ]", text.rpartition("::")[2], maxsplit=1)[0]
     cut = {"gem": r"[:@]", "composer": r"[:=@ ]", "system": r"[=@:]", "nuget": "@"}.get(ecosystem, "@")
-    return re.split(cut, text, maxsplit=1)[0] if ecosystem != "system" else re.split(cut, text)[0]
+    return re.split(cut, text, maxsplit=1)[0]
 
 
 def _python(text: str) -> Wanted:

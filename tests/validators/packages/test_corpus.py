@@ -40,7 +40,7 @@ def test_the_corpus_is_large() -> None:
     assert len(list(cases())) >= 200
 
 
-@pytest.mark.parametrize(("kind", "case"), cases())
+@pytest.mark.parametrize(("kind", "case"), list(cases()))
 def test_what_is_named_is_found_and_judged(kind: str, case: dict, check: Check) -> None:
     if case.get("unjudged"):
         with pytest.raises(Unjudged):
@@ -66,7 +66,7 @@ def test_a_command_is_read_alike_as_text_and_in_a_call(case: dict) -> None:
     assert [at.wanted for at in in_call({"deep": [{"command": case["command"]}]})] == in_text
 
 
-@pytest.mark.parametrize(("kind", "case"), cases())
+@pytest.mark.parametrize(("kind", "case"), list(cases()))
 def test_nothing_that_is_said_holds_the_name(kind: str, case: dict, check: Check) -> None:
     try:
         said = [seen.detail for seen in check(subject(kind, case))]
