@@ -94,6 +94,8 @@ class ExchangeRow(Struct, frozen=True, omit_defaults=True):
     """Of the trace that the client's `traceparent` belongs to (W3C Trace Context), 32 hex digits."""
     storing: str = "redacted"
     """What was kept of content: full | redacted | metadata."""
+    template_hash: str | None = None
+    """Of system prompt and tools without what changes from request to request."""
 
 
 class CallRow(Struct, frozen=True, omit_defaults=True):

@@ -369,6 +369,7 @@ class Scribe:
             upstream_dialect=x.translated or None,
             dropped_fields=tuple(map(pen.name, x.dropped)),
             storing=x.storing,
+            template_hash=x.template_hash,
         )
 
 
