@@ -304,6 +304,27 @@ class Usage(Struct, frozen=True):
     output: int | None = None
     """Tokens written, reasoning left out."""
     reasoning: int | None = None
+    audio_input: int | None = None
+    """Sound read at the full price."""
+    audio_cache_read: int | None = None
+    image_input: int | None = None
+    audio_output: int | None = None
+    image_output: int | None = None
+    searches: int | None = None
+    """Web searches that the provider ran and charges one by one. Not tokens."""
+    tier: str = ""
+    """Service tier as the answer states it (`batch`, `flex`, `priority`, …); empty = the provider's standard one, or it does not say."""
+    terms: tuple[str, ...] = ()
+    """What else the answer says that changes its price: where it was computed (`us`), how fast (`fast`)."""
+    fees: tuple[str, ...] = ()
+    """Services the provider ran that it charges for by other measures than tokens and searches: `file_search`, `code_interpreter`."""
+
+
+TOKENS = (
+    "input", "cache_read", "cache_write", "cache_write_1h", "output", "reasoning",
+    "audio_input", "audio_cache_read", "image_input", "audio_output", "image_output",
+)  # fmt: skip
+"""The classes of `Usage` that count tokens."""
 
 
 class Answer(Struct, frozen=True):
@@ -380,6 +401,8 @@ class Exchange(Struct):
     answer: Answer = field(default_factory=Answer)
     earlier: list[Usage | None] = field(default_factory=list)
     """What answers cost that the client never saw: the model was asked again."""
+    rounds: tuple[Usage | None, ...] = ()
+    """What each answer took, once all are known: each has its own price, because long prompts cost more."""
     calls: list[tuple[Call, Verdict]] = field(default_factory=list)
     findings: list[Finding] = field(default_factory=list)
     heard: list[Heard] = field(default_factory=list)

@@ -1,5 +1,5 @@
-"""The rooms of the admin plane in which content is read, erased and judged by people, and labels of prompts are moved: put together from
-the settings of an installation."""
+"""The rooms of the admin plane in which people read, erase and judge content, revise costs and move labels of prompts, as the settings
+have them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
-from gateway import clock
+from gateway import clock, prices
 from gateway.config import Settings
 from gateway.installation import address_key, open_vault
 from gateway.state import Approvals
@@ -22,6 +22,7 @@ from gateway.web.erasure import ErasureDesk
 from gateway.web.export import ExportDesk
 from gateway.web.feedback import FeedbackDesk
 from gateway.web.prompts import PromptsDesk
+from gateway.web.repricing import RepricingDesk
 
 
 class Ledger(Protocol):
@@ -42,6 +43,7 @@ def rooms(settings: Settings, data: Path, book: Ledger, approvals: Approvals) ->
     content = ContentDesk(reader, book.write, at, new)
     erasure = ErasureDesk(vault.keys if vault else None, approvals, book.write, at, new)
     export = ExportDesk(book.arrow, reader, book.write, at, new)
+    repricing = RepricingDesk(book.fetch, book.write, lambda: prices.load(settings.prices), at, new)
     feedback = FeedbackDesk(book.fetch, book.write, scribe, reader, at, new)
     prompts = PromptsDesk(Path(settings.prompts) if settings.prompts else None, data, book.write, at, new)
     return [
@@ -50,6 +52,7 @@ def rooms(settings: Settings, data: Path, book: Ledger, approvals: Approvals) ->
         Room("GET", "/export/{what}", export.rows),
         Room("POST", "/dataset", export.dataset),
         Room("POST", "/erase", erasure.erase),
+        Room("POST", "/reprice", repricing.reprice),
         Room("GET", "/feedback", feedback.listed),
         Room("POST", "/feedback", feedback.said),
         Room("POST", "/feedback/own", feedback.own),

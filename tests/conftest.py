@@ -70,6 +70,15 @@ class Provider:
                     break
         writer.close()
 
+    def heard_all(self) -> None:
+        """Waits until whatever was sent to it by now stands in `received`."""
+
+        async def rounds() -> None:
+            for _ in range(4):
+                await asyncio.sleep(0.001)
+
+        asyncio.run_coroutine_threadsafe(rounds(), self._loop).result(10)
+
     def stop(self) -> None:
         self._loop.call_soon_threadsafe(self._server.close)
         self._loop.call_soon_threadsafe(self._loop.stop)

@@ -20,6 +20,7 @@ from gateway.trace.record import (
     Booted,
     CallRow,
     ContentRead,
+    CostsRevised,
     Decided,
     Ended,
     Erased,
@@ -37,6 +38,7 @@ from gateway.trace.record import (
     ReadRow,
     Record,
     RenderedRow,
+    RevisedRow,
     RuleRow,
     SessionChanged,
     SessionRow,
@@ -96,6 +98,7 @@ COLUMNS: dict[str, tuple[str, ...]] = {
     "erasures_told": _timed(ErasureRow, "erased_at"),
     "feedback_told": _timed(FeedbackRow, "given_at"),
     "session_changes": names_of(SessionRow),
+    "cost_revisions": ("revision", "revised_at", "who", *names_of(RevisedRow)),
 }  # fmt: skip
 """The ledger's tables of facts and the order of values in their rows; those of content are in `bodies.py`."""
 
@@ -165,6 +168,8 @@ def _take(step: Step, segment: Segment, record: Told) -> None:
             step.add("policy_rules_loaded", ((policy.hash, *msgspec.structs.astuple(rule)) for rule in policy.rules))
         case PromptsLoaded(prompts):
             step.add("prompts_loaded", (msgspec.structs.astuple(each) + origin for each in prompts))
+        case CostsRevised(revision, at_us, who, costs):
+            step.add("cost_revisions", ((revision, at_us, who, *msgspec.structs.astuple(each)) for each in costs))
         case _:
             table, row = _SINGLE[type(record)]
             step.add(table, [msgspec.structs.astuple(getattr(record, row))])
