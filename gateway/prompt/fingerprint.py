@@ -33,7 +33,7 @@ class Fingerprint(Struct, frozen=True):
 def fingerprint(request: Request) -> Fingerprint:
     """The prompt version of a request: every system or developer message, and every tool, in order."""
     system = "\n\n".join(m.text for m in request.messages if m.role in SYSTEM_ROLES)
-    tools = b"[" + b",".join(_canonical(tool.raw) for tool in request.tools) + b"]"
+    tools = b"[" + b",".join(canonical(tool.raw) for tool in request.tools) + b"]"
     exact = exact_hash(system, tools)
     return Fingerprint(hash=exact, template=_template(exact, system, tools), system=system, tools=tools.decode())
 
@@ -58,5 +58,5 @@ def exact_hash(system: str, tools: bytes) -> str:
 
 
 @lru_cache(maxsize=4096)
-def _canonical(declaration: bytes) -> bytes:
+def canonical(declaration: bytes) -> bytes:
     return msgspec.json.encode(msgspec.json.decode(declaration), order="deterministic")
