@@ -15,11 +15,10 @@ from functools import lru_cache
 from typing import Final
 
 MARK: Final = "\N{HORIZONTAL ELLIPSIS}"
-LONGEST_VALUE: Final = 80
-"""Characters of a field's value: a longer one says more than a name."""
-
+MOST_WORDS: Final = 4
+"""Of a field's value: one of more words says more than a name."""
 LONGEST_KNOWN: Final = 1024
-"""Characters of a line that is remembered."""
+"""Characters of a line or sentence that is remembered."""
 
 _MONTH = (
     r"(?:Jan(?:uary)?|Feb(?:ruary)?|Mar(?:ch)?|Apr(?:il)?|May|June?|July?|Aug(?:ust)?|Sept?(?:ember)?|Oct(?:ober)?|Nov(?:ember)?"
@@ -31,8 +30,8 @@ _TIME = rf"[0-2]?[0-9]:[0-5][0-9](?::[0-6][0-9](?:\.[0-9]{{1,9}})?)?(?: ?[AaPp][
 _PARTS = (
     r"[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}",
     rf"{_DAY}[12][0-9]{{3}}-[01][0-9]-[0-3][0-9](?:[T ,]{{1,2}}{_TIME})?",
-    rf"{_DAY}{_MONTH}\.? [0-3]?[0-9](?:st|nd|rd|th)?,? [12][0-9]{{3}}",
-    rf"{_DAY}[0-3]?[0-9](?:\.|st|nd|rd|th)? {_MONTH}\.?,? [12][0-9]{{3}}",
+    rf"{_DAY}{_MONTH} [0-3]?[0-9](?:st|nd|rd|th)?,? [12][0-9]{{3}}",
+    rf"{_DAY}[0-3]?[0-9](?:\.|st|nd|rd|th)? {_MONTH},? [12][0-9]{{3}}",
     r"[0-3]?[0-9][./][0-3]?[0-9][./][12][0-9]{3}",
     _TIME,
     r"(?<=/home/)[^/\s\"'`<>]{1,64}",
@@ -57,24 +56,34 @@ _WHAT = (
 )
 _FIELD: Final = re.compile(
     r"([\s>*#-]{0,8}(?:the |current |today's )?"
-    rf"(?:{_WHAT})(?:\*\*)?\s{{0,4}}[:=](?:\*\*)?\s{{1,4}})[^!?;]{{1,{LONGEST_VALUE}}}",
+    rf"(?:{_WHAT})(?:\*\*)?\s{{0,4}}[:=](?:\*\*)?\s{{1,4}})[^\s!?;]{{1,64}}(?: [^\s!?;]{{1,32}}){{0,{MOST_WORDS - 1}}}",
     re.IGNORECASE,
 )
 
 
 def masked(text: str) -> str:
-    """The text with a mark in the place of each variable part. Lines are looked at one by one: most were seen before."""
-    return "\n".join([_known(line) if len(line) <= LONGEST_KNOWN else _line(line) for line in text.split("\n")])
+    """The text with a mark in the place of each variable part. It is looked at sentence by sentence: most were seen before."""
+    return "\n".join([_known(line) if len(line) <= LONGEST_KNOWN else _long(line) for line in text.split("\n")])
+
+
+def _long(line: str) -> str:
+    return ". ".join([_sentence(each) if len(each) <= LONGEST_KNOWN else _looked_at(each) for each in line.split(". ")])
 
 
 @lru_cache(maxsize=16_384)
 def _known(line: str) -> str:
-    return _line(line)
+    return ". ".join(map(_looked_at, line.split(". ")))
 
 
-def _line(line: str) -> str:
-    found = _FIELD.fullmatch(line.rstrip())
-    return found[1] + MARK if found else _MAIL.sub(_marked, _VARIABLE.sub(MARK, line))
+@lru_cache(maxsize=16_384)
+def _sentence(sentence: str) -> str:
+    return _looked_at(sentence)
+
+
+def _looked_at(sentence: str) -> str:
+    without = _MAIL.sub(_marked, _VARIABLE.sub(MARK, sentence))
+    found = _FIELD.fullmatch(without.rstrip())
+    return found[1] + MARK if found else without
 
 
 def _marked(found: re.Match[str]) -> str:
