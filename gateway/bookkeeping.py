@@ -40,7 +40,7 @@ class Bookkeeping:
         self.ended = False
 
     def prompt(self, found: Fingerprint) -> None:
-        self._x.prompt_hash = found.hash
+        self._x.prompt_hash, self._x.template_hash = found.hash, found.template
         self._found = found
 
     def served_by(self, provider: str) -> None:

@@ -435,6 +435,8 @@ class Exchange(Struct):
     error_code: str | None = None
     error_message: str | None = None
     prompt_hash: str | None = None
+    template_hash: str | None = None
+    """Of system prompt and tools without what changes from request to request."""
     rendered: Rendered | None = None
     policy_hash: str = ""
     policy_git: str | None = None

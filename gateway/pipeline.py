@@ -24,7 +24,7 @@ from gateway.errors import ClientGone, GatewayError, JournalUnavailable
 from gateway.exchange import Caller, Endpoint, Exchange, Finding, Request
 from gateway.inbound import screened
 from gateway.prompt.fingerprint import fingerprint
-from gateway.prompting import prompted
+from gateway.prompting import compare, prompted
 from gateway.state.asking import at_once
 from gateway.state.reservations import Reservations
 from gateway.stopping import refuse_stopped
@@ -56,7 +56,9 @@ async def relay(gateway: Gateway, incoming: Incoming) -> AsyncGenerator[Head | b
         await admit(visit, request)  # what nobody can judge is refused while a policy enforces
         request = _without_denied(visit, request)
         if request.operation == "chat":
-            book.prompt(fingerprint(request))  # which prompt version this is
+            found = fingerprint(request)  # which prompt version this is
+            book.prompt(found)
+            compare(visit, request, found)  # an agent that is pinned comes as it was approved
         target = _target(visit, request)
         visit.again = _again(visit, target)
         async with _ask(visit, request, target) as upstream:  # the provider; the opening record is written meanwhile

@@ -1,5 +1,5 @@
-"""The rooms of the admin plane in which content is read, erased and judged by people, costs are revised and labels of prompts moved: put
-together from the settings of an installation."""
+"""The rooms of the admin plane in which people read, erase and judge content, revise costs and move labels of prompts, as the settings
+have them."""
 
 from __future__ import annotations
 

@@ -20,8 +20,11 @@ import msgspec
 
 from gateway.errors import FileProblems, Problem, StartError
 from gateway.policy_folder import git_version
+from gateway.prompt import pins
 from gateway.prompt.kept import SUFFIX, VERSION, Kept, read
 from gateway.prompt.library import EMPTY, Library, Move, Moves
+from gateway.prompt.pins import NONE as NO_PINS
+from gateway.prompt.pins import Pins
 from gateway.yaml_nodes import MAX_BYTES
 
 MAX_FILES: Final = 1000
@@ -38,6 +41,7 @@ class Found:
 
     heads: Mapping[str, Kept]
     problems: tuple[Problem, ...] = ()
+    pins: Pins = NO_PINS
 
 
 def load_folder(folder: Path, data: Path) -> Library:
@@ -45,18 +49,18 @@ def load_folder(folder: Path, data: Path) -> Library:
     found = look(folder)
     if found.problems:
         raise FileProblems(found.problems)
-    prompts = library(folder, data, found.heads)
+    prompts = library(folder, data, found)
     remember(prompts, data)
     return prompts
 
 
-def library(folder: Path, data: Path, heads: Mapping[str, Kept], before: Library = EMPTY) -> Library:
+def library(folder: Path, data: Path, found: Found, before: Library = EMPTY) -> Library:
     """The prompts with what the shelf remembers. Versions that `before` holds are not read again. Raises StartError."""
     shelf = data / SHELF
     versions: dict[str, Mapping[str, Kept]] = {}
-    for name, head in heads.items():
+    for name, head in found.heads.items():
         versions[name] = {kept.version: kept for kept in _remembered(shelf, name, before.versions.get(name, {}))} | {head.version: head}
-    return Library(heads, versions, read_moves(data), git_version(folder))
+    return Library(found.heads, versions, read_moves(data), git_version(folder), found.pins)
 
 
 def remember(prompts: Library, data: Path) -> None:
@@ -66,9 +70,10 @@ def remember(prompts: Library, data: Path) -> None:
 
 
 def look(folder: Path) -> Found:
-    """Reads every prompt; hidden files, other suffixes and README.md are passed over."""
+    """Reads every prompt and the pins; hidden files, other suffixes and README.md are passed over."""
     heads: dict[str, Kept] = {}
     problems: list[Problem] = []
+    approved = NO_PINS
     try:
         paths = sorted(_files(folder))
     except OSError as error:
@@ -80,7 +85,12 @@ def look(folder: Path) -> Found:
             heads[path.stem] = _read(folder, path)
         except FileProblems as error:
             problems += error.problems
-    return Found(heads, tuple(problems))
+    try:
+        if os.path.lexists(folder / pins.FILE):
+            approved = pins.read(_text(folder, folder / pins.FILE))
+    except FileProblems as error:
+        problems += error.problems
+    return Found(heads, tuple(problems), approved)
 
 
 def _files(folder: Path) -> Iterator[Path]:
@@ -90,14 +100,17 @@ def _files(folder: Path) -> Iterator[Path]:
 
 
 def _read(folder: Path, path: Path) -> Kept:
+    return read(path.stem, _text(folder, path))
+
+
+def _text(folder: Path, path: Path) -> bytes:
     if not path.resolve().is_relative_to(folder.resolve()):
         raise FileProblems([_whole(path.name, "a link that leaves the prompts folder; copy the file into it")])
     try:
         with path.open("rb") as file:
-            text = file.read(MAX_BYTES + 1)
+            return file.read(MAX_BYTES + 1)
     except OSError as error:
         raise FileProblems([_whole(path.name, f"cannot be read ({error.strerror}); check the file and its permissions")]) from None
-    return read(path.stem, text)
 
 
 def _whole(file: str, message: str) -> Problem:
@@ -187,7 +200,7 @@ class Watcher:
         self._stamp = stamp
         found = self._usable(look(self._folder))
         try:
-            fresh = library(self._folder, self._data, found.heads, self._good)
+            fresh = library(self._folder, self._data, found, self._good)
             remember(fresh, self._data)
         except StartError as error:
             return self._told(Change(None, (*found.problems, _whole(str(self._data / SHELF), str(error)))))
@@ -199,10 +212,12 @@ class Watcher:
         """With the last good version of what cannot be used now."""
         if not found.heads and self._good.heads and not found.problems:
             said = "no prompt is left in the folder, the last ones stay; put one back, or restart without the folder"
-            return Found(self._good.heads, (_whole(str(self._folder), said),))
+            return Found(self._good.heads, (_whole(str(self._folder), said),), found.pins)
         broken = {problem.file.removesuffix(SUFFIX) for problem in found.problems}
-        kept = self._good.heads if str(self._folder) in broken else _of(self._good.heads, broken)
-        return Found({**kept, **found.heads}, found.problems)
+        if str(self._folder) in broken:
+            return Found(self._good.heads, found.problems, self._good.pins)
+        kept = {**_of(self._good.heads, broken), **found.heads}
+        return Found(kept, found.problems, self._good.pins if pins.FILE in broken else found.pins)
 
     def _told(self, change: Change) -> Change | None:
         """Nothing where neither prompts nor problems are other ones."""
@@ -221,7 +236,7 @@ def _stamp(folder: Path, data: Path) -> Stamp:
         paths = sorted(_files(folder))
     except OSError as error:
         return ((str(folder), 0, -1, error.errno or 0),)
-    return tuple(_one_stamp(path) for path in (*paths, data / SHELF / LABELS))
+    return tuple(_one_stamp(path) for path in (*paths, folder / pins.FILE, data / SHELF / LABELS))
 
 
 def _one_stamp(path: Path) -> tuple[str, int, int, int]:

@@ -11,7 +11,9 @@ from typing import Any
 
 from gateway.dialects import strict_json
 from gateway.errors import GatewayError
-from gateway.exchange import Instruction, Json, Operation, Rendered
+from gateway.exchange import Finding, Instruction, Json, Operation, Rendered, Request
+from gateway.prompt.fingerprint import Fingerprint
+from gateway.prompt.pins import differences
 from gateway.prompt.reference import FIELD, VARIABLES, Reference, in_body, in_header, mentioned, of_header
 from gateway.visit import Visit
 
@@ -32,6 +34,26 @@ def prompted(visit: Visit, operation: Operation, body: bytes) -> bytes:
     if header is not None:
         return _filled(visit, of_header(header, _json(_variables(visit), VARIABLES)), body)
     return _filled(visit, in_body(_json(field or b"", FIELD)), body)
+
+
+def compare(visit: Visit, request: Request, found: Fingerprint) -> None:
+    """What is not as the agent was approved is a finding; raises GatewayError where that is to be refused."""
+    x = visit.x
+    pinned = visit.gateway.prompts.pins.agents.get(x.caller.agent)
+    others = list(differences(pinned, request, found, kept=x.rendered is not None)) if pinned is not None else []
+    if pinned is None or not others:
+        return
+    denied = pinned.on_change == "deny"
+    for each in others:
+        x.findings.append(
+            Finding("pins", each.code, "error" if denied else "warn", each.path, each.said, "refused" if denied else "none")
+        )
+    if denied:
+        message = (
+            f"This request is not as the agent '{x.caller.agent}' was approved, so it was not sent ({others[0].path}: {others[0].said}). "
+            "Send what was approved, or have the change approved where prompts are kept (pins.yaml)."
+        )
+        raise GatewayError("refused", "not_as_approved", message, param=others[0].path)
 
 
 def _filled(visit: Visit, reference: Reference, body: bytes) -> bytes:

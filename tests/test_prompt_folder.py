@@ -209,3 +209,17 @@ def test_versions_name_the_commit(folder, data):
     assert len(commit) == 40
     put(folder, "New.")
     assert load_folder(folder, data).git == f"{commit}-dirty"
+
+
+def test_pins_are_watched_and_a_broken_file_of_them_keeps_the_last(folder, data):
+    put(folder, "Old.")
+    (folder / "pins.yaml").write_text("agents: {coder: {on_change: deny, tools: {}}}")
+    watcher = watching(folder, data)
+    assert load_folder(folder, data).pins.agents["coder"].on_change == "deny"
+    (folder / "pins.yaml").write_text("agents: {coder: {on_change: nothing}}")
+    change = settled(watcher)
+    assert (change.prompts, change.problems[0].file) == (None, "pins.yaml")
+    (folder / "pins.yaml").write_text("agents: {coder: {on_change: finding, tools: {}}}")
+    assert settled(watcher).prompts.pins.agents["coder"].on_change == "finding"
+    (folder / "pins.yaml").unlink()
+    assert settled(watcher).prompts.pins.agents == {}

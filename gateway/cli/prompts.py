@@ -1,4 +1,4 @@
-"""`tollhouse prompts`: kept prompts, their versions and labels.
+"""`tollhouse prompts`: kept prompts, their versions and labels; prompts that agents bring are in `prompts_found`.
 
 What is in the folder is read from the folder, with what the data folder remembers; moving a label and filling an exchange's prompt again
 need the running gateway, because both are put on record.
@@ -20,6 +20,7 @@ from rich.table import Table
 from rich.text import Text
 
 from gateway import prompt_folder
+from gateway.cli import prompts_found
 from gateway.cli.asking import DEFAULT_DATA, call, data_folder
 from gateway.cli.show import exchange_id
 from gateway.cli.visible import visible
@@ -154,6 +155,35 @@ def rollback(
     _move(name, {"label": to, "back": True, "why": why}, by, data, as_json=as_json)
 
 
+@app.command()
+def changes(
+    agent: Annotated[str, typer.Option(help="Only of this agent.")] = "%",
+    undeployed: Annotated[bool, typer.Option("--undeployed", help="Only what is no kept prompt. Exit code 1 when there is any.")] = False,
+    data: Data = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show when agents came with another prompt or other tools than before, line by line."""
+    found = [each for each in prompts_found.changes(data_folder(data), agent) if not (undeployed and each["deployed"])]
+    if as_json:
+        typer.echo(json.dumps(found, default=str))
+    for each in () if as_json else found:
+        typer.echo(_visible("\n".join(prompts_found.told(each))))
+    raise typer.Exit(int(undeployed and bool(found)))
+
+
+@app.command()
+def pin(
+    agent: Annotated[str, typer.Argument(help="The agent, as its key names it.")],
+    deny: Annotated[bool, typer.Option("--deny", help="Refuse what differs; without it a difference is a finding.")] = False,
+    prompts: Folder = None,
+    data: Data = None,
+) -> None:
+    """Write into pins.yaml what an agent came with last, as approved. Read it before you commit it."""
+    part = prompts_found.pinned(data_folder(data), agent, "deny" if deny else "finding")
+    path = prompts_found.write(_folder(prompts), agent, part)
+    typer.echo(f"{path}: {visible(agent)} is pinned to {len(part['tools'])} tools and one template")
+
+
 def _move(name: str, wanted: dict[str, Any], by: str | None, data: Path | None, *, as_json: bool) -> None:
     if not files.PROMPT_NAME.fullmatch(name):
         raise typer.BadParameter(f"'{visible(name)}' is no name for a prompt; 'tollhouse prompts list' shows them", param_hint="NAME")
@@ -182,7 +212,7 @@ def _library(prompts: Path | None, data: Path | None) -> Library:
     found = prompt_folder.look(folder)
     if found.problems:
         raise FileProblems(found.problems)
-    return prompt_folder.library(folder, data or Path(os.environ.get("TOLLHOUSE_DATA") or DEFAULT_DATA), found.heads)
+    return prompt_folder.library(folder, data or Path(os.environ.get("TOLLHOUSE_DATA") or DEFAULT_DATA), found)
 
 
 def _found(library: Library, which: str) -> Kept:

@@ -13,6 +13,8 @@ import msgspec
 from msgspec import Struct
 
 from gateway.exchange import Request
+from gateway.prompt.masking import masked
+from gateway.recent import Recent
 
 SYSTEM_ROLES = frozenset({"system", "developer"})
 
@@ -20,6 +22,8 @@ SYSTEM_ROLES = frozenset({"system", "developer"})
 class Fingerprint(Struct, frozen=True):
     hash: str
     """SHA-256, 64 hex digits."""
+    template: str
+    """The same without what changes from request to request."""
     system: str
     """The system prompt's text, messages joined by blank lines."""
     tools: str
@@ -29,8 +33,22 @@ class Fingerprint(Struct, frozen=True):
 def fingerprint(request: Request) -> Fingerprint:
     """The prompt version of a request: every system or developer message, and every tool, in order."""
     system = "\n\n".join(m.text for m in request.messages if m.role in SYSTEM_ROLES)
-    tools = b"[" + b",".join(_canonical(tool.raw) for tool in request.tools) + b"]"
-    return Fingerprint(hash=exact_hash(system, tools), system=system, tools=tools.decode())
+    tools = b"[" + b",".join(canonical(tool.raw) for tool in request.tools) + b"]"
+    exact = exact_hash(system, tools)
+    return Fingerprint(hash=exact, template=_template(exact, system, tools), system=system, tools=tools.decode())
+
+
+def _template(exact: str, system: str, tools: bytes) -> str:
+    key = exact.encode()
+    found = _TEMPLATES.get(key)
+    if found is None:
+        found = exact_hash(masked(system), tools)
+        _TEMPLATES.keep(key, found)
+    return found
+
+
+_TEMPLATES: Recent[str] = Recent(1024 * 1024)
+"""By exact hash: most requests of an agent say what the last one said."""
 
 
 def exact_hash(system: str, tools: bytes) -> str:
@@ -40,5 +58,5 @@ def exact_hash(system: str, tools: bytes) -> str:
 
 
 @lru_cache(maxsize=4096)
-def _canonical(declaration: bytes) -> bytes:
+def canonical(declaration: bytes) -> bytes:
     return msgspec.json.encode(msgspec.json.decode(declaration), order="deterministic")

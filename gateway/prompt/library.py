@@ -18,6 +18,8 @@ from msgspec import Struct
 from gateway.documents import nearest
 from gateway.errors import GatewayError
 from gateway.prompt.kept import THIS, VERSION, Kept
+from gateway.prompt.pins import NONE as NO_PINS
+from gateway.prompt.pins import Pins
 
 
 class Move(Struct, frozen=True, forbid_unknown_fields=True):
@@ -50,11 +52,13 @@ class Library:
     versions: Mapping[str, Mapping[str, Kept]] = field(default_factory=dict)
     moves: Moves = field(default_factory=dict)
     git: str | None = None
+    pins: Pins = NO_PINS
 
     @property
     def hash(self) -> str:
         """Another one whenever a request could be answered otherwise."""
-        said = {name: [kept.version, sorted(self.labels(name).items())] for name, kept in self.heads.items()}
+        prompts = {name: [kept.version, sorted(self.labels(name).items())] for name, kept in self.heads.items()}
+        said = [prompts, self.pins.model_dump()]
         return hashlib.sha256(msgspec.json.encode(said, order="deterministic")).hexdigest()
 
     def labels(self, name: str) -> dict[str, str]:

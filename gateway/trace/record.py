@@ -109,6 +109,8 @@ class ExchangeRow(Struct, frozen=True, omit_defaults=True):
     """Why there is no cost: what of the answer has no known price."""
     rounds: int = 1
     """Answers of the provider behind it: more than one where the model was asked again."""
+    template_hash: str | None = None
+    """Of system prompt and tools without what changes from request to request."""
 
 
 class CallRow(Struct, frozen=True, omit_defaults=True):

@@ -382,6 +382,7 @@ class Scribe:
             price_terms=(*usage.terms, *usage.fees) if usage else (),
             not_priced=tuple(map(pen.name, priced.unpriced)),
             rounds=priced.rounds,
+            template_hash=x.template_hash,
         )
 
 

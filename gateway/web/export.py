@@ -38,6 +38,7 @@ VIEWS = {
     "feedback": "given_at",
     "messages": "first_seen",
     "prompts_rendered": "rendered_at",
+    "prompt_changes": "changed_at",
     "content_reads": "read_at",
     "erasures": "erased_at",
     "gen_ai_exchanges": "start_time",

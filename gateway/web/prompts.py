@@ -68,7 +68,7 @@ class PromptsDesk:
     def _prompts(self) -> Library:
         if self._folder is None:
             raise ValueError("no folder of prompts is served; name one by 'prompts' in tollhouse.yaml and start the gateway anew")
-        return prompt_folder.library(self._folder, self._data, prompt_folder.look(self._folder).heads)
+        return prompt_folder.library(self._folder, self._data, prompt_folder.look(self._folder))
 
 
 def _move(prompts: Library, name: str, wanted: Wanted) -> Move:

@@ -42,3 +42,13 @@ def test_the_texts_are_kept_for_reading():
     found = fingerprint(request("You pay.", (b'{"name":"t"}',)))
     assert found.system == "You pay."
     assert json.loads(found.tools) == [{"name": "t"}]
+
+def test_requests_that_differ_by_a_date_have_one_template_and_two_versions():
+    one, two = (fingerprint(request(f"You pay bills. Today is 2026-11-{day}.")) for day in (21, 22))
+    assert one.hash != two.hash
+    assert one.template == two.template == fingerprint(request("You pay bills. Today is 2026-11-21.")).template
+
+
+def test_another_instruction_and_another_tool_are_another_template():
+    versions = (request("a"), request("b"), request("a", (b'{"name":"t"}',)), request("a", (b'{"name":"t","d":"2026-11-21"}',)))
+    assert len({fingerprint(each).template for each in versions}) == 4
