@@ -6,6 +6,7 @@ when that is full the old one is forgotten. A look costs one hash of the bytes, 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final, Generic, TypeVar
 
 Value = TypeVar("Value")
@@ -29,6 +30,10 @@ class Recent(Generic[Value]):
         if found is None and (found := self._old.pop(key, None)) is not None:
             self.keep(key, found)
         return found
+
+    def several(self, keys: Sequence[bytes]) -> list[Value | None]:
+        """As `get`, for each: most of them are young."""
+        return [self._young[key] if key in self._young else self.get(key) for key in keys]
 
     def keep(self, key: bytes, value: Value) -> None:
         if len(key) > LARGEST:

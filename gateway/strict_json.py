@@ -26,6 +26,7 @@ from gateway.exchange import Json
 
 Code = Literal["dup_key", "trailing_data", "depth", "number", "encoding", "malformed"]
 
+DEPTH = 64
 _LONGEST_LITERAL = 400  # characters of one number; longer ones only pad with zeros, and cost quadratic time to read
 _INT64 = range(-(2**63), 2**63)
 _DIGITS_AS_ZERO = bytes(0x30 if 0x30 <= byte <= 0x39 else 0x20 for byte in range(256))
@@ -48,7 +49,7 @@ class Ambiguous(ValueError):  # noqa: N818 - names what the text is
         self.detail = detail
 
 
-def parse(data: bytes | str, *, depth: int = 64, exact_numbers: bool = True) -> Json:
+def parse(data: bytes | str, *, depth: int = DEPTH, exact_numbers: bool = True) -> Json:
     """The value, or `Ambiguous`. `depth` counts nested arrays and objects; linear in time and memory.
 
     `exact_numbers=False` is for envelopes, whose numbers decide nothing: any finite number passes there.

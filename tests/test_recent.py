@@ -26,6 +26,16 @@ def test_the_room_is_a_bound(told, room):
     assert len(recent) <= room // 200 + 2
 
 
+@given(st.lists(st.lists(keys, max_size=8), max_size=10), st.integers(0, 3000))
+def test_several_keys_find_what_each_would_find(told, room):
+    one, several = Recent(room), Recent(room)
+    for group in told:
+        assert several.several(group) == [one.get(key) for key in group]
+        for key in group:
+            one.keep(key, key.hex())
+            several.keep(key, key.hex())
+
+
 def test_what_is_asked_for_again_outlives_what_is_not():
     recent = Recent(8000)
     recent.keep(b"often", 1)

@@ -180,7 +180,10 @@ async def _step(visit: Visit, hold: Hold, steps: Iterator[Step]) -> tuple[bytes,
     question about that call."""
     out: list[bytes] = []
     tail: list[bytes] = []
-    for step in steps:
+    words = _Words()
+    for step in _joined(steps, words):
+        if words.pieces:
+            (tail if visit.finishing else out).append(_looked_at(visit, *words.taken()))
         match step:
             case Send(data=data, said=said):
                 (tail if visit.finishing else out).append(_looked_at(visit, data, said))
@@ -201,6 +204,43 @@ async def _step(visit: Visit, hold: Hold, steps: Iterator[Step]) -> tuple[bytes,
     if visit.provider_left and visit.broken is None:
         tail.append(_settled(visit))
     return b"".join(out), b"".join(tail), None
+
+
+def _joined(steps: Iterator[Step], words: _Words) -> Iterator[Step | None]:
+    """The steps, but for those that say more of one text: these are in `words` when the next one is yielded, and None at the end."""
+    for step in steps:
+        if not (type(step) is Send and words.take(step.data, step.said)):
+            yield step
+    yield None
+
+
+class _Words:
+    """Events one after the other that say more of one text: looked at together, as the one event they could have been."""
+
+    __slots__ = ("lane", "name", "pieces", "said")
+
+    def __init__(self) -> None:
+        self.pieces: list[bytes] = []
+        self.said: list[str] = []
+        self.lane, self.name = -1, ""
+
+    def take(self, data: bytes, said: Said | None) -> bool:
+        """Whether it goes on with what was taken before; then it is taken."""
+        if said is None or len(said[1]) != 1:
+            return False
+        ((name, text),) = said[1].items()
+        if type(text) is not str or (self.pieces and (said[0], name) != (self.lane, self.name)):
+            return False
+        self.lane, self.name = said[0], name
+        self.pieces.append(data)
+        self.said.append(text)
+        return True
+
+    def taken(self) -> tuple[bytes, Said]:
+        data, said = b"".join(self.pieces), (self.lane, {self.name: "".join(self.said)})
+        self.pieces.clear()
+        self.said.clear()
+        return data, said
 
 
 def _looked_at(visit: Visit, data: bytes, said: Said | None) -> bytes:

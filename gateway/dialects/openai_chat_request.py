@@ -8,11 +8,12 @@ makes the provider act on its own is named in `Request.powerful`.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple, cast
 
 import msgspec
 from msgspec import Struct
 
-from gateway.dialects import plain
+from gateway.dialects import plain, strict_json
 from gateway.dialects.fields import OPENAI_CHAT, OPENAI_EMBEDDINGS
 from gateway.dialects.openai_chat_media import media_of
 from gateway.dialects.openai_reading import bad, json_object, model_name, number, session_of, typed
@@ -28,6 +29,8 @@ _PROVIDER_RUN = frozenset({
     "browser_search", "code_execution", "code_interpreter", "computer_use_preview", "file_search", "google_search", "image_generation",
     "mcp", "url_context", "web_fetch", "web_search", "web_search_preview",
 })  # fmt: skip
+_WITHIN = strict_json.DEPTH - 2
+"""How deep a message may be: it lies in a list in an object."""
 _CHOOSING = frozenset({"none", "auto", "required"})
 
 
@@ -39,23 +42,38 @@ class _Raw(Struct):
     functions: list[msgspec.Raw] | None = None
 
 
+class _Body(NamedTuple):
+    """A request's body, read strictly. What was read before, byte by byte, is not parsed again."""
+
+    tree: dict[str, Json]
+    raw: _Raw
+    pieces: Sequence[bytes]
+    """The messages as they came."""
+    known: Sequence[Message | None]
+    """Those of them that were read before; in the tree there is nothing in their place."""
+    tools: tuple[Tool, ...] | None
+    """Those that were read before."""
+
+
 _RECENT: Recent[Message] = Recent(16 * 1024 * 1024)
 _RECENT_TOOLS: Recent[tuple[Tool, ...]] = Recent(8 * 1024 * 1024)
 _cut = msgspec.json.Decoder(_Raw).decode
 _fields = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+_encode = msgspec.json.Encoder().encode
 _items = msgspec.json.Decoder(list[msgspec.Raw]).decode
 
 
 def decode_request(dialect: str, body: bytes, allow_fields: frozenset[str]) -> Request:
-    tree = json_object(body)
+    opened = _by_pieces(body)
+    tree = opened.tree if opened else json_object(body)
     model, stream = model_name(tree.get("model")), typed(tree, "stream", bool, False)
     _check_choices(tree)
     _check_lists(tree)
-    raw = _cut(body)
+    opened = opened or _whole(body, tree)
     unjudged = list(OPENAI_CHAT.unjudged(tree, frozenset()))
     powerful = list(OPENAI_CHAT.in_effect(tree, frozenset()))
-    tools = _tools(tree, raw, unjudged, powerful)
-    messages = _messages(tree["messages"], raw, unjudged, powerful)
+    tools = _tools(opened, unjudged, powerful)
+    messages = _messages(opened, unjudged, powerful)
     _check_tool_choice(tree, tools, unjudged)
     return Request(
         dialect=dialect,
@@ -66,13 +84,44 @@ def decode_request(dialect: str, body: bytes, allow_fields: frozenset[str]) -> R
         body=body,
         unjudged=tuple(n for n in unjudged if n not in allow_fields),
         powerful=tuple(n for n in powerful if n not in allow_fields),
-        server_tools=_server_tools(tree, allow_fields),
+        server_tools=() if opened.tools else _server_tools(tree, allow_fields),
         wants_usage=not stream or _includes_usage(tree),
         temperature=number(tree.get("temperature")),
         max_tokens=_max_tokens(tree),
         user_hint=typed(tree, "safety_identifier", str, None) or typed(tree, "user", str, None),
         session_hint=session_of(tree.get("metadata")),
     )
+
+
+def _by_pieces(body: bytes) -> _Body | None:
+    """The body, where it can be read piece by piece and every piece has one meaning: agents send the whole conversation and all tools with
+    every turn, and what they sent before has been read as strictly as it would be now. None where only reading all of it can tell, or say
+    what is wrong."""
+    try:
+        fields = _fields(body)
+        if _encode(fields) != body:  # white space, or a name twice
+            return None
+        cut = _cut(body)
+        tools = _RECENT_TOOLS.get(bytes(cut.tools)) if "tools" in fields else None
+        pieces = [bytes(piece) for piece in cut.messages]
+        known = _RECENT.several(pieces)
+        del fields["messages"]
+        if tools:
+            del fields["tools"]
+        tree = strict_json.parse(_encode(fields), exact_numbers=False)
+        tree["messages"] = [
+            None if message else strict_json.parse(piece, depth=_WITHIN, exact_numbers=False)
+            for message, piece in zip(known, pieces, strict=True)
+        ]
+    except (msgspec.DecodeError, UnicodeDecodeError, KeyError, RecursionError, strict_json.Ambiguous):
+        return None
+    return _Body(tree, cut, pieces, known, tools)
+
+
+def _whole(body: bytes, tree: dict[str, Json]) -> _Body:
+    raw = _cut(body)
+    pieces = [bytes(piece) for piece in raw.messages]
+    return _Body(tree, raw, pieces, _RECENT.several(pieces), None)
 
 
 def decode_embeddings(dialect: str, body: bytes, allow_fields: frozenset[str]) -> Request:
@@ -135,15 +184,14 @@ def _max_tokens(tree: Mapping[str, Json]) -> int | None:
 # Tools
 
 
-def _tools(tree: Mapping[str, Json], raw: _Raw, unjudged: list[str], powerful: list[str]) -> tuple[Tool, ...]:
+def _tools(body: _Body, unjudged: list[str], powerful: list[str]) -> tuple[Tool, ...]:
     """Declared with every turn anew, so that those of which nothing else is to be said are remembered."""
-    declared = bytes(raw.tools) if tree.get("tools") else b""
-    found = _RECENT_TOOLS.get(declared) if declared else None
-    if found is None:
-        said = len(unjudged) + len(powerful)
-        found = _declared(tree, raw, unjudged, powerful)
-        if declared and len(unjudged) + len(powerful) == said:
-            _RECENT_TOOLS.keep(declared, found)
+    if body.tools is not None:
+        return body.tools
+    said = len(unjudged) + len(powerful)
+    found = _declared(body.tree, body.raw, unjudged, powerful)
+    if body.tree.get("tools") and len(unjudged) + len(powerful) == said:
+        _RECENT_TOOLS.keep(bytes(body.raw.tools), found)
     return found
 
 
@@ -243,19 +291,20 @@ def _named(choice: Mapping[str, Json], kind: Json) -> Json:
 # Messages
 
 
-def _messages(messages: list[Json], raw: _Raw, unjudged: list[str], powerful: list[str]) -> tuple[Message, ...]:
-    pairs = zip(messages, raw.messages, strict=True)
-    return tuple(_known(message, bytes(piece), at, unjudged, powerful) for at, (message, piece) in enumerate(pairs))
+def _messages(body: _Body, unjudged: list[str], powerful: list[str]) -> tuple[Message, ...]:
+    found = list(body.known)
+    for at, message in enumerate(found):
+        if message is None:
+            found[at] = _new(body.tree["messages"][at], body.pieces[at], at, unjudged, powerful)
+    return tuple(cast("list[Message]", found))
 
 
-def _known(message: Json, raw: bytes, at: int, unjudged: list[str], powerful: list[str]) -> Message:
-    """A message as it was read before, where nothing in it depends on its place."""
-    found = _RECENT.get(raw)
-    if found is None:
-        said = len(unjudged) + len(powerful)
-        found = _message(message, raw, at, unjudged, powerful)
-        if not found.media and len(unjudged) + len(powerful) == said:
-            _RECENT.keep(raw, found)
+def _new(message: Json, raw: bytes, at: int, unjudged: list[str], powerful: list[str]) -> Message:
+    """Remembered where nothing in it depends on its place."""
+    said = len(unjudged) + len(powerful)
+    found = _message(message, raw, at, unjudged, powerful)
+    if not found.media and len(unjudged) + len(powerful) == said:
+        _RECENT.keep(raw, found)
     return found
 
 

@@ -89,15 +89,29 @@ class ChatStream:
 
     def feed(self, chunk: bytes) -> Iterator[Event]:
         try:
-            for event in () if self._over else self._parser.feed(chunk):
-                if (words := self._more_words(event)) is not None:
-                    yield words
-                    continue
-                yield from self._read(event)
-                if self._over:
-                    return
+            yield from () if self._over else self._fed(chunk)
         except sse.Oversize as oversize:
             yield self._break("protocol", str(oversize))
+
+    def _fed(self, chunk: bytes) -> Iterator[Event]:
+        if not self._parser.between:
+            begun, chunk = self._parser.completed(chunk)
+            if begun is None:
+                return
+            yield from self._one(begun)
+        at = 0
+        while not self._over:
+            if self._around is not None and not self._done:
+                run, at = self._run(chunk, at, self._around)
+                yield from run
+            if (plain := self._parser.plain(chunk, at)) is None:
+                break
+            at += len(plain.raw)
+            yield from self._one(plain)
+        for event in () if self._over else self._parser.feed(chunk[at:]):
+            yield from self._one(event)
+            if self._over:
+                return
 
     def close(self) -> Iterator[Event]:
         if self._over:
@@ -131,6 +145,36 @@ class ChatStream:
         return Broken(code, detail)
 
     # Events
+
+    def _run(self, chunk: bytes, at: int, known: Around) -> tuple[list[Event], int]:
+        """Event after event like one that was read before: what most of a stream is made of. What they say, and where they end."""
+        match, choice, room = known.event.match, known.choice, self._parser.room(chunk)
+        run: list[Event] = []
+        while len(run) < room and (found := match(chunk, at)) is not None:
+            words = found[1].decode()
+            run.append(Forward(found[0], None, (choice, {"content": words})))
+            self._texts.append(words)
+            at = found.end()
+        if run:
+            self._parser.passed(len(run))
+            self._spoke(len(run), self._choices[choice])
+        return run, at
+
+    def _spoke(self, pieces: int, choice: frames.Choice) -> None:
+        """Of the last so many texts, what there is room for."""
+        new = "".join(self._texts[-pieces:])
+        kept = new[: self._text_room]
+        self._texts[-pieces:] = [kept] if kept else []
+        self._text_room -= len(kept)
+        choice.spoke = choice.spoke or new != ""
+        self.spoken = True
+
+    def _one(self, event: sse.SseEvent) -> Iterator[Event]:
+        words = self._more_words(event)
+        if words is None:
+            yield from self._read(event)
+        else:
+            yield words
 
     def _read(self, event: sse.SseEvent) -> Iterator[Event]:
         if event.data is None:

@@ -16,6 +16,7 @@ from gateway.dialects import strict_json
 from gateway.exchange import Json
 
 _plain = re.compile(rb"[ !#-\[\]-~\x80-\xff]*").fullmatch
+_ASCII: Final = rb"[ !#-\[\]-~]*+"
 _PROBES: Final = ("7ol1house\u00e4", "pr0be")
 
 
@@ -27,6 +28,9 @@ class Around(NamedTuple):
     between: bytes
     """From the words' end to the second string's beginning; empty when there is none."""
     after: bytes
+    event: re.Pattern[bytes]
+    """Matches a whole event of this form whose words are ASCII, in plain form; its first group is the words. One look where parsing it
+    as an event and then as a chunk of this form takes a dozen."""
 
     def words(self, data: bytes) -> str | None:
         """The words of a chunk of this form; None for any other."""
@@ -63,8 +67,13 @@ def around(data: bytes, tree: Mapping[str, Json], choice: int, delta: Mapping[st
     split = (b"", rest) if second is None else _cut(rest, b"obfuscation", second)
     if split is None:
         return None
-    made = Around(choice, before, *split)
+    made = Around(choice, before, *split, _event(before, *split))
     return made if _proven(made, tree) else None
+
+
+def _event(before: bytes, between: bytes, after: bytes) -> re.Pattern[bytes]:
+    second = re.escape(between) + _ASCII if between else b""
+    return re.compile(b"data: %b(%b)%b%b\n\n" % (re.escape(before), _ASCII, second, re.escape(after)))
 
 
 def _cut(data: bytes, name: bytes, value: Json) -> tuple[bytes, bytes] | None:

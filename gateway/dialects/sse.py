@@ -61,17 +61,50 @@ class SseParser:
         """Raises `Oversize` once an event is known to be longer than the limit, or the stream to have more events than it may; feed
         nothing more then."""
         read = 0
-        while not self._buffer and (event := self._plain(chunk, read)) is not None:
+        if self._buffer:
+            begun, chunk = self.completed(chunk)
+            if begun is None:
+                return
+            yield begun
+        while (event := self.plain(chunk, read)) is not None:
             read += len(event.raw)
             yield event
         self._buffer += chunk[read:] if read else chunk
         while (event := self._next_event()) is not None:
             yield event
+        self._refuse_oversize()
+
+    @property
+    def between(self) -> bool:
+        """Whether no event has begun."""
+        return not self._buffer
+
+    def completed(self, chunk: bytes) -> tuple[SseEvent | None, bytes]:
+        """The event that has begun, and what of the chunk stands behind it; None while it has not ended."""
+        self._buffer += chunk
+        event = self._next_event()
+        if event is None:
+            self._refuse_oversize()
+            return None, b""
+        rest = bytes(self._buffer)
+        self._buffer.clear()
+        return event, rest
+
+    def room(self, chunk: bytes) -> int:
+        """How many events of this chunk may be known without being read here (`passed`); none where one could be too long."""
+        return self._left if len(chunk) <= self._limit else 0
+
+    def passed(self, events: int) -> None:
+        """So many events that whoever feeds knows already: one `data` line each, LF, behind whole events only. They count like others."""
+        self._first_line = self._crlf = self._lf_may_follow = False
+        self._left -= events
+
+    def _refuse_oversize(self) -> None:
         if len(self._buffer) > self._limit:
             raise Oversize(f"a server-sent event is longer than {self._limit} bytes")
 
-    def _plain(self, chunk: bytes, at: int) -> SseEvent | None:
-        """How almost all events come: whole in a chunk, one `data` line, LF."""
+    def plain(self, chunk: bytes, at: int) -> SseEvent | None:
+        """The event at this place, where it comes as almost all do: whole in a chunk, one `data` line, LF. Only between events."""
         if not chunk.startswith(_PLAIN, at):
             return None
         end = chunk.find(b"\n", at)

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from gateway.strict_json import Ambiguous, Code, encode, one_line, parse
+from gateway.strict_json import DEPTH, Ambiguous, Code, encode, one_line, parse
 
-__all__ = ["Ambiguous", "Code", "encode", "one_line", "parse"]
+__all__ = ["DEPTH", "Ambiguous", "Code", "encode", "one_line", "parse"]

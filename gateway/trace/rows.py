@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import hmac
 import re
-from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from decimal import Decimal
 from functools import lru_cache
@@ -63,11 +62,13 @@ class Priced(Struct, frozen=True):
 
 
 class Seen:
-    """Which message bodies this journal stream has already written (bounded, least recently used out first)."""
+    """Which message bodies this journal stream has already written: bounded; what was asked for longest ago is forgotten, in two
+    generations as in `recent`."""
 
     def __init__(self, size: int = SEEN) -> None:
-        self._size = size
-        self._hashes: OrderedDict[str, None] = OrderedDict()
+        self._most = max(1, size // 2)
+        self._young: set[str] = set()
+        self._old: set[str] = set()
         self._begin_anew = False
 
     def begin_anew(self) -> None:
@@ -77,21 +78,32 @@ class Seen:
 
     def first(self, address: str) -> bool:
         """True exactly when the body has to be written."""
+        self._anew()
+        if address in self._young:
+            return False
+        new = address not in self._old
+        self._old.discard(address)
+        self._young.add(address)
+        if len(self._young) >= self._most:
+            self._old, self._young = self._young, set()
+        return new
+
+    def firsts(self, addresses: Iterable[str]) -> set[str]:
+        """Those whose bodies have to be written: of a long conversation hardly any."""
+        self._anew()
+        return {address for address in addresses if address not in self._young and self.first(address)}
+
+    def _anew(self) -> None:
         if self._begin_anew:
             self._begin_anew = False
-            self._hashes.clear()
-        if address in self._hashes:
-            self._hashes.move_to_end(address)
-            return False
-        self._hashes[address] = None
-        if len(self._hashes) > self._size:
-            self._hashes.popitem(last=False)
-        return True
+            self._young.clear()
+            self._old.clear()
 
     def forget(self, addresses: Iterable[str]) -> None:
         """These could not be written after all."""
         for address in addresses:
-            self._hashes.pop(address, None)
+            self._young.discard(address)
+            self._old.discard(address)
 
 
 class Sealer(Protocol):
@@ -189,11 +201,15 @@ class Scribe:
 
     def request_messages(self, x: Exchange, now_us: int) -> tuple[tuple[str, ...], tuple[MessageRow, ...]]:
         """(addresses in order, rows of those not written before)."""
-        hand, addresses, rows = self.hand(x.storing, x.caller), [], []
-        for message in x.request.messages if x.request else ():
-            address = self._again(hand, message.raw)
-            addresses.append(address)
-            if self.seen.first(address):
+        hand, messages = self.hand(x.storing, x.caller), x.request.messages if x.request else ()
+        raws = [message.raw for message in messages]
+        key, known = hand.key, self._addresses.several(raws)
+        addresses = [found[1] if found and found[0] == key else self._again(hand, raw) for found, raw in zip(known, raws, strict=True)]
+        new = self.seen.firsts(addresses)
+        rows = []
+        for address, message in zip(addresses, messages, strict=True) if new else ():
+            if address in new:
+                new.discard(address)
                 rows.append(_message(hand, address, message, now_us))
         return tuple(addresses), tuple(rows)
 

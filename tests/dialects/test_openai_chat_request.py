@@ -442,3 +442,53 @@ def test_tools_of_which_something_is_to_be_said_are_spoken_of_each_time(kind: st
     first, again = (decode(tools=[WEATHER, {"type": kind}]) for _ in range(2))
     assert (first.unjudged + first.powerful) == (f"tools[1].type={kind}",)
     assert (again.unjudged, again.powerful, again.server_tools) == (first.unjudged, first.powerful, first.server_tools)
+
+
+NESTED = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**70), 2**70) | st.text(max_size=5), lambda inner: st.lists(inner, max_size=3), max_leaves=8
+)
+ODD_BODIES = [
+    b'{"model":"m","messages":[{"role":"user","content":"a","content":"b"}]}',
+    b'{"model":"m","messages":[{"role":"user","content":"a"}],"messages":[{"role":"user","content":"b"}]}',
+    b'{"model":"m","model":"n","messages":[{"role":"user","content":"a"}]}',
+    b'{"model":"m","messages":[{"role":"user","content":"\\ud800"}]}',
+    b'{"model":"m","messages":[{"role":"user","content":"\xff"}]}',
+    b'{"model":"m","messages":[{"role":"user","content":"a"}],"tools":[{"type":"function","function":{"name":"f","name":"g"}}]}',
+    b'{"model":"m","messages":[{"role":"user","content":"a"}],"metadata":{"a":1,"a":2}}',
+    b'{"model":"m","messages":[{"role":"user","content":"a","x":' + b"[" * 62 + b"]" * 62 + b"}]}",
+    b'{"model":"m","messages":[{"role":"user","content":"a"}],"metadata":' + b"[" * 64 + b"]" * 64 + b"}",
+    b'{"model":"m","messages":[{"role":"user","content":"a"}]}{}',
+    b'{"model":"m","mess\\u0061ges":[{"role":"user","content":"a"}]}',
+]
+
+
+def said_of(data: bytes) -> Any:
+    try:
+        return openai_chat.decode_request(data, {}, frozenset())
+    except GatewayError as refusal:
+        return refusal.kind, refusal.code, refusal.message, refusal.param
+
+
+@pytest.mark.parametrize("data", ODD_BODIES)
+def test_what_has_no_one_meaning_is_refused_in_the_same_words_whether_read_by_pieces_or_whole(data: bytes, monkeypatch: Any) -> None:
+    by_pieces = said_of(data)
+    monkeypatch.setattr(openai_chat_request, "_by_pieces", lambda _: None)
+    assert by_pieces == said_of(data)
+
+
+@given(st.lists(st.sampled_from([*PIECES, {"role": 5}, 7, {"role": "tool"}]), max_size=4), NESTED, st.booleans())
+def test_a_body_reads_the_same_by_pieces_and_whole(messages: list[Any], odd: Any, declares: bool) -> None:
+    tools = {"tools": [WEATHER, RUN_SQL]} if declares else {}
+    data = json.dumps({"model": "m", "messages": messages, **tools, "metadata": odd}, separators=(",", ":")).encode()
+    first, again = said_of(data), said_of(data)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(openai_chat_request, "_by_pieces", lambda _: None)
+        patch.setattr(openai_chat_request, "_RECENT", Recent(0))
+        patch.setattr(openai_chat_request, "_RECENT_TOOLS", Recent(0))
+        assert first == again == said_of(data)
+
+
+def test_a_message_may_be_as_deep_as_in_a_body_that_is_read_whole() -> None:
+    for depth, fits in ((61, True), (62, False)):
+        data = b'{"model":"m","messages":[{"role":"user","content":"a","x":' + b"[" * depth + b"]" * depth + b"}]}"
+        assert (openai_chat_request._by_pieces(data) is not None) is fits

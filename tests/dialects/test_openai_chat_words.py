@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from typing import Any
 
@@ -121,3 +122,32 @@ def test_a_chunk_that_differs_behind_its_words_is_for_the_parser(top: dict[str, 
 def test_a_chunk_that_is_cut_is_for_the_parser(end: int) -> None:
     for top in ({}, {"obfuscation": "x"}):
         assert learned(chunk("one", **top)).words(written(chunk("one", **top))[:-end]) is None
+
+
+def run_of(count: int) -> list[bytes]:
+    """Events of one form, the first with the role that begins a choice."""
+    first = b"data: " + written({**HEAD, "choices": [{**PLAIN, "delta": {"role": "assistant", "content": ""}}]}) + b"\n\n"
+    return [first, *(b"data: " + written(chunk(f"word {number} ")) + b"\n\n" for number in range(count))]
+
+
+@given(st.lists(st.integers(0, 4000), max_size=6))
+def test_a_run_of_like_events_says_the_same_however_it_is_cut(cuts: list[int]) -> None:
+    wire = b"".join(run_of(25)) + b": alive\n\n" + run_of(3)[-1] + b'data: {"odd"'
+    edges = [0, *sorted(cut % (len(wire) + 1) for cut in cuts), len(wire)]
+    pieces = [wire[start:end] for start, end in itertools.pairwise(edges)]
+    assert said(pieces, None) == said([wire], 0)
+
+
+def test_a_run_counts_for_the_most_events_that_a_stream_may_have() -> None:
+    stream = ChatStream("openai.chat", Limits(events=10), wants_usage=True, enforcing=True)
+    events = list(stream.feed(b"".join(run_of(20))))
+    assert [type(event).__name__ for event in events] == ["Forward"] * 10 + ["Broken"]
+    assert "more than 10 events" in events[-1].detail
+
+
+def test_of_a_run_no_more_text_is_kept_than_there_is_room_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gateway.dialects.openai_chat_shape.MOST_TEXT", 20)
+    stream = ChatStream("openai.chat", Limits(), wants_usage=True, enforcing=True)
+    wire = b"".join(run_of(12))
+    assert len(list(stream.feed(wire[:2000]))) + len(list(stream.feed(wire[2000:]))) == 13
+    assert stream.answer.text == "word 0 word 1 word 2 "[:20]
