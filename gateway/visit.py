@@ -18,6 +18,7 @@ from gateway.errors import GatewayError
 from gateway.exchange import Call, Endpoint, EndState, Exchange, Owed, Request, Verdict
 from gateway.journal import Journal
 from gateway.judge import Court
+from gateway.leases import Holding, Leases
 from gateway.policy import PolicySet, Reading, Told
 from gateway.policy.screen import Hit
 from gateway.screening.keys import KeyWatch
@@ -58,6 +59,8 @@ class Gateway:
     """Why the state store cannot be used now."""
     reading: Reading = field(default_factory=Reading)
     """Messages that conditions have asked about, each read once."""
+    leases: Leases = field(default_factory=Leases)
+    """What running requests hold of budgets."""
     draining: bool = False
 
     @property
@@ -118,6 +121,10 @@ class Visit:
     started: int
     reserved: Reservations
     """What its calls have taken from limits and nobody has used yet."""
+    holding: Holding | None = None
+    """What it holds of budgets."""
+    holdings: list[Holding] = field(default_factory=list)
+    """What earlier rounds of it hold."""
     court: Court | None = None
     stream: Stream | None = None
     asked: int | None = None

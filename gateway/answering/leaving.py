@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator, Mapping, Sequence
 
 import msgspec
 
-from gateway import history, steering
+from gateway import history, spending, steering
 from gateway.validators import text_calls
 from gateway.visit import Head, Visit
 
@@ -47,6 +47,7 @@ async def final(
     await history.keep(visit)
     await visit.book.end()
     visit.reserved.settle()
+    await spending.settle(visit)
     if not visit.answering:
         visit.answering = True
         yield head(visit, status, {**headers, "content-length": str(len(data))})

@@ -18,6 +18,7 @@ from gateway.trace.record import (
     Asked,
     AskedRow,
     Booted,
+    BudgetReset,
     CallRow,
     ContentRead,
     CostsRevised,
@@ -88,6 +89,7 @@ COLUMNS: dict[str, tuple[str, ...]] = {
     "erasures_told": _timed(ErasureRow, "erased_at"),
     "feedback_told": _timed(FeedbackRow, "given_at"),
     "session_changes": names_of(SessionRow),
+    "budget_resets": ("id", "reset_at", "who", "budget", "subject", "why"),
     "cost_revisions": ("revision", "revised_at", "who", *names_of(RevisedRow)),
 }  # fmt: skip
 """The ledger's tables of facts and the order of values in their rows; those of content are in `bodies.py`."""
@@ -125,8 +127,9 @@ def fold(parts: Iterable[tuple[Segment, Iterable[Record]]]) -> list[Step]:
 
 
 Told = (
-    Opened | Decided | Ended | PolicyLoaded | ApprovalChanged | ContentRead | Erased | FeedbackGiven | SessionChanged | Asked | CostsRevised
-)
+    Opened | Decided | Ended | PolicyLoaded | ApprovalChanged | ContentRead | Erased | FeedbackGiven | SessionChanged | Asked
+    | CostsRevised | BudgetReset
+)  # fmt: skip
 
 
 def _take(step: Step, segment: Segment, record: Told) -> None:
@@ -159,8 +162,16 @@ def _take(step: Step, segment: Segment, record: Told) -> None:
             step.add("feedback_told", [msgspec.structs.astuple(feedback)])
         case SessionChanged(session):
             step.add("session_changes", [msgspec.structs.astuple(session)])
+        case CostsRevised() | BudgetReset():
+            _money(step, record)
+
+
+def _money(step: Step, record: CostsRevised | BudgetReset) -> None:
+    match record:
         case CostsRevised(revision, at_us, who, costs):
             step.add("cost_revisions", ((revision, at_us, who, *msgspec.structs.astuple(each)) for each in costs))
+        case BudgetReset():
+            step.add("budget_resets", [msgspec.structs.astuple(record)])
 
 
 def _calls(step: Step, calls: tuple[CallRow, ...]) -> None:

@@ -109,6 +109,8 @@ class ExchangeRow(Struct, frozen=True, omit_defaults=True):
     """Why there is no cost: what of the answer has no known price."""
     rounds: int = 1
     """Answers of the provider behind it: more than one where the model was asked again."""
+    budgets: tuple[str, ...] = ()
+    """Which budgets count it, and for whom: `id=subject`."""
 
 
 class CallRow(Struct, frozen=True, omit_defaults=True):
@@ -432,6 +434,17 @@ class FeedbackGiven(Struct, frozen=True, tag="feedback"):
     feedback: FeedbackRow
 
 
+class BudgetReset(Struct, frozen=True, tag="budget_reset"):
+    """An operator let a budget begin at zero again, for one subject: a row of `budget_resets`."""
+
+    id: str
+    reset_us: int
+    who: str
+    budget: str
+    subject: str
+    why: str = ""
+
+
 class CostsRevised(Struct, frozen=True, tag="costs"):
     """Some of what one revision changed; all its records have the same `revision` and time."""
 
@@ -443,7 +456,7 @@ class CostsRevised(Struct, frozen=True, tag="costs"):
 
 Record = (
     Booted | Opened | Decided | Ended | PolicyLoaded | ApprovalChanged | ContentRead | Erased | FeedbackGiven | SessionChanged | Asked
-    | CostsRevised
+    | CostsRevised | BudgetReset
 )  # fmt: skip
 
 BODIES: dict[type[Struct], tuple[str, ...]] = {

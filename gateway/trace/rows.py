@@ -362,6 +362,7 @@ class Scribe:
             price_terms=(*usage.terms, *usage.fees) if usage else (),
             not_priced=tuple(map(pen.name, priced.unpriced)),
             rounds=priced.rounds,
+            budgets=tuple(map(pen.label, x.budgets)),
         )
 
 
