@@ -38,10 +38,16 @@ class Bookkeeping:
         self._found: Fingerprint | None = None
         self._addresses: tuple[str, ...] | None = None
         self.ended = False
+        self.priced = Priced()
+        """Once it has ended."""
 
     def prompt(self, found: Fingerprint) -> None:
         self._x.prompt_hash, self._x.template_hash = found.hash, found.template
         self._found = found
+
+    @property
+    def provider(self) -> str:
+        return self._provider
 
     def served_by(self, provider: str) -> None:
         """Who answers, where that is not the provider of the client's dialect: its prices count."""
@@ -87,7 +93,8 @@ class Bookkeeping:
         await self._opened_or_never()
         addresses, messages = self._request_side()
         response, answered = self._scribe.response_message(self._x, self._clock.now_us())
-        row = self._row(self._price(), Links(addresses, response))
+        self.priced = self._price()
+        row = self._row(self.priced, Links(addresses, response))
         first = self._opening is None
         prompt, rendered = (self._prompt(), self._scribe.rendered(self._x)) if first else (None, None)
         heard = self._scribe.heard(self._x, self._clock.now_us())

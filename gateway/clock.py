@@ -19,6 +19,11 @@ def mono_us() -> int:
     return time.monotonic_ns() // 1000
 
 
+def boot_us() -> int:
+    """Microseconds since this machine started, time asleep included where the system tells: no setting of a clock moves it."""
+    return time.clock_gettime_ns(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)) // 1000
+
+
 def uuid7(at_us: int | None = None) -> uuid.UUID:
     """A time-ordered id (RFC 9562): 48 bits of milliseconds, then random bits."""
     return uuid.UUID(int=_uuid7(at_us))

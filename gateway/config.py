@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from gateway import redis_place
+from gateway.budget_settings import Budget
 from gateway.documents import load as load_document
 from gateway.errors import StartError
 from gateway.exchange import Storing
@@ -401,6 +402,7 @@ class Settings(_Strict):
             "long prompts, input@flex for a service tier; web_search: USD per thousand searches}"
         ),
     ] = Field(default_factory=dict)
+    budgets: Annotated[list[Budget], Field(description="how much may be spent by whom in which time")] = Field(default_factory=list)
     limits: Limits = Field(default_factory=Limits)
     timeouts: Timeouts = Field(default_factory=Timeouts)
     approvals: Approvals = Field(default_factory=Approvals)
@@ -453,6 +455,13 @@ class Settings(_Strict):
         for each in self.pass_through:
             if each.upstream not in self.upstreams:
                 raise ValueError(f"pass_through names the upstream '{each.upstream}', which is not under 'upstreams'")
+        return self
+
+    @model_validator(mode="after")
+    def budgets_have_names_of_their_own(self) -> Self:
+        names = [budget.id for budget in self.budgets]
+        if twice := sorted({name for name in names if names.count(name) > 1}):
+            raise ValueError(f"two budgets are called '{twice[0]}'; each needs an id of its own")
         return self
 
     @model_validator(mode="after")

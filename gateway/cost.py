@@ -73,6 +73,9 @@ class _Prices(Struct, frozen=True):
     """USD for one web search."""
     by_request: bool = False
     """Searches of one request are charged once."""
+    reads: int | None = None
+    writes: int | None = None
+    """Most tokens of a prompt, and of an answer."""
     terms: Mapping[str, Decimal] = {}
     """By what all tokens are multiplied: `us`, `fast`."""
 
@@ -120,6 +123,29 @@ class PriceTable:
         """By the first of these names that the table knows: the model that answered, then the one that was asked for."""
         costs = [self.cost(provider, model, usage) for model in dict.fromkeys(models) if model]
         return next((cost for cost in costs if cost.model is not None), Cost(None, None, ("model",)))
+
+    def worst(self, provider: str, model: str, read: int, written: int) -> Decimal | None:
+        """What so many tokens cost at the most, whatever class, tier and terms they turn out to have; searches and other fees are not in
+        it. None when no price is known of what is read, or of what is written."""
+        found = self._find(provider, model)
+        if found is None:
+            return None
+        prices = found[1]
+        dearest: dict[bool, Decimal] = {}
+        for (kind, _), steps in prices.steps.items():
+            reads, price = kind in _READ, max(price for _, price in steps)
+            dearest[reads] = max(dearest.get(reads, Decimal(0)), price)
+        if True not in dearest or (False not in dearest and written):
+            return None
+        amount = read * dearest[True] + written * dearest.get(False, Decimal(0))
+        for factor in prices.terms.values():
+            amount *= max(factor, Decimal(1))
+        return amount
+
+    def bounds(self, provider: str, model: str) -> tuple[int | None, int | None]:
+        """(tokens that the model can read, and write) at the most, as far as the table says."""
+        found = self._find(provider, model)
+        return (found[1].reads, found[1].writes) if found else (None, None)
 
     def _find(self, provider: str, model: str) -> tuple[str, _Prices] | None:
         dated = _DATED.fullmatch(model)
@@ -175,7 +201,9 @@ def _read(raw: Raw) -> _Prices:
             steps.setdefault((kind, _TIERS.get(found[3], "")), []).append((int(found[2]) * 1000 if found[2] else -1, price))
     by_request = _text(fields.get("litellm_provider")).startswith(_GOOGLE) and _text(fields.get("web_search_billing_unit")) != "per_query"
     terms = _numbers(fields.get("provider_specific_entry"))
-    return _Prices(_highest_first(steps), _search_price(fields), by_request, {name: terms[name] for name in TERMS if name in terms})
+    reads, writes = (_count(fields.get(name)) for name in ("max_input_tokens", "max_output_tokens"))
+    own = {name: terms[name] for name in TERMS if name in terms}
+    return _Prices(_highest_first(steps), _search_price(fields), by_request, reads, writes, own)
 
 
 _GOOGLE = ("gemini", "vertex_ai")
@@ -190,6 +218,11 @@ def _search_price(fields: Mapping[str, Raw]) -> Decimal | None:
 def _numbers(raw: Raw | None) -> dict[str, Decimal]:
     found = {name: _number(bytes(value).decode()) for name, value in _fields(raw or Raw(b"{}")).items()}
     return {name: number for name, number in found.items() if number is not None}
+
+
+def _count(raw: Raw | None) -> int | None:
+    text = bytes(raw or b"").decode()
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 16 else None
 
 
 def _text(raw: Raw | None) -> str:

@@ -19,6 +19,8 @@ Kind = Literal[
     "upgrade",  # 426 WebSocket where only HTTP is served
     "timeout",  # 408 the client took too long to send
     "too_large",  # 413
+    "over_budget",  # 402 nothing is left, and waiting frees nothing
+    "too_many",  # 429 nothing is left for a while; carries Retry-After
     "upstream",  # 502 the provider cannot be reached or answered nonsense
     "upstream_timeout",  # 504
     "unavailable",  # 503 the gateway cannot serve (journal, shutdown); carries Retry-After

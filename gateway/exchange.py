@@ -188,6 +188,8 @@ class Request(Struct, frozen=True):
     """False when the client did not ask for usage in the stream: the gateway asks for it and hides it."""
     temperature: float | None = None
     max_tokens: int | None = None
+    choices: int = 1
+    """Answers asked for side by side, each of which may have `max_tokens`."""
     user_hint: str | None = None
     """The end user as the client names it (`user`, `safety_identifier`, `metadata.user_id`): a label."""
     operation: Operation = "chat"
@@ -454,6 +456,8 @@ class Exchange(Struct):
     ran: list[Ran] = field(default_factory=list)
     unevaluated: list[str] = field(default_factory=list)
     """Why parts of the exchange were not judged (observe mode only)."""
+    budgets: list[str] = field(default_factory=list)
+    """Which budgets count it, and for whom: `id=subject`."""
     bytes_out: int = 0
     first_byte_us: int | None = None
     upstream_us: int = 0

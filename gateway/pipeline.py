@@ -25,6 +25,7 @@ from gateway.exchange import Caller, Endpoint, Exchange, Finding, Request
 from gateway.inbound import screened
 from gateway.prompt.fingerprint import fingerprint
 from gateway.prompting import compare, prompted
+from gateway.spending import reserve
 from gateway.state.asking import at_once
 from gateway.state.reservations import Reservations
 from gateway.stopping import refuse_stopped
@@ -60,6 +61,7 @@ async def relay(gateway: Gateway, incoming: Incoming) -> AsyncGenerator[Head | b
             book.prompt(found)
             compare(visit, request, found)  # an agent that is pinned comes as it was approved
         target = _target(visit, request)
+        await reserve(visit, request)  # what it may cost at the most is kept free for it
         visit.again = _again(visit, target)
         async with _ask(visit, request, target) as upstream:  # the provider; the opening record is written meanwhile
             parts = answer(visit, request, upstream)
@@ -269,6 +271,7 @@ def _again(visit: Visit, target: Target) -> Callable[[bytes], AbstractAsyncConte
 @asynccontextmanager
 async def _asked_again(visit: Visit, target: Target, body: bytes) -> AsyncIterator[tuple[Request, ProviderAnswer]]:
     request = _reader(visit)(body)
+    await reserve(visit, request)
     async with _ask(visit, request, target, again=True) as upstream:
         yield request, upstream
 

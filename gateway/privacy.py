@@ -1,5 +1,5 @@
-"""The rooms of the admin plane in which people read, erase and judge content, revise costs and move labels of prompts, as the settings
-have them."""
+"""The rooms of the admin plane in which people read, erase and judge content, revise costs, reset budgets and move labels of prompts, as
+the settings have them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 from gateway import clock, prices
 from gateway.config import Settings
-from gateway.installation import address_key, open_vault
+from gateway.installation import address_key, open_limits, open_vault
 from gateway.state import Approvals
 from gateway.trace.pens import everything
 from gateway.trace.record import Record
@@ -17,6 +17,7 @@ from gateway.trace.redact import Redactor
 from gateway.trace.rows import Scribe
 from gateway.vault import TenantVault
 from gateway.web.admin import Room
+from gateway.web.budgets import BudgetsDesk
 from gateway.web.content import ContentDesk, Open, Reader
 from gateway.web.erasure import ErasureDesk
 from gateway.web.export import ExportDesk
@@ -43,6 +44,7 @@ def rooms(settings: Settings, data: Path, book: Ledger, approvals: Approvals) ->
     content = ContentDesk(reader, book.write, at, new)
     erasure = ErasureDesk(vault.keys if vault else None, approvals, book.write, at, new)
     export = ExportDesk(book.arrow, reader, book.write, at, new)
+    budgets = BudgetsDesk(settings.budgets, open_limits(settings), book.fetch, book.write, at, new)
     repricing = RepricingDesk(book.fetch, book.write, lambda: prices.load(settings.prices), at, new)
     feedback = FeedbackDesk(book.fetch, book.write, scribe, reader, at, new)
     prompts = PromptsDesk(Path(settings.prompts) if settings.prompts else None, data, book.write, at, new)
@@ -51,6 +53,9 @@ def rooms(settings: Settings, data: Path, book: Ledger, approvals: Approvals) ->
         Room("GET", "/exchanges/{id}", content.exchange),
         Room("GET", "/export/{what}", export.rows),
         Room("POST", "/dataset", export.dataset),
+        Room("GET", "/budgets", budgets.listed),
+        Room("GET", "/budgets/{id}", budgets.shown),
+        Room("POST", "/budgets/{id}/reset", budgets.reset),
         Room("POST", "/erase", erasure.erase),
         Room("POST", "/reprice", repricing.reprice),
         Room("GET", "/feedback", feedback.listed),

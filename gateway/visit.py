@@ -19,6 +19,7 @@ from gateway.errors import GatewayError
 from gateway.exchange import Call, Endpoint, EndState, Exchange, Finding, Owed, Request, Verdict
 from gateway.journal import Journal
 from gateway.judge import Court
+from gateway.leases import Holding, Leases
 from gateway.policy import PolicySet, Reading, Told
 from gateway.policy.screen import Hit
 from gateway.prompt.library import EMPTY as NO_PROMPTS
@@ -65,6 +66,8 @@ class Gateway:
     """Messages that conditions have asked about, each read once."""
     looks: Looks = NO_LOOKS
     """What every answer is looked through for."""
+    leases: Leases = field(default_factory=Leases)
+    """What running requests hold of budgets."""
     draining: bool = False
 
     @property
@@ -137,6 +140,10 @@ class Visit:
     started: int
     reserved: Reservations
     """What its calls have taken from limits and nobody has used yet."""
+    holding: Holding | None = None
+    """What it holds of budgets."""
+    holdings: list[Holding] = field(default_factory=list)
+    """What earlier rounds of it hold."""
     court: Court | None = None
     stream: Stream | None = None
     asked: int | None = None

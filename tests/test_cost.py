@@ -275,3 +275,48 @@ def test_overrides_name_every_class_step_tier_and_searches() -> None:
 def test_an_override_that_is_almost_one_is_refused(name: str) -> None:
     with pytest.raises(ValueError, match="is not understood"):
         PriceTable.from_json(b"{}", {"m": {name: "1"}})
+
+
+BOUNDS = b"""{"known": {"input_cost_per_token": 1e-06, "output_cost_per_token": 2e-06, "output_cost_per_token_priority": 3e-06,
+  "input_cost_per_token_above_200k_tokens": 4e-06, "cache_creation_input_token_cost": 1e-06, "max_input_tokens": 1000,
+  "max_output_tokens": 50, "provider_specific_entry": {"us": 1.5}},
+  "read": {"input_cost_per_token": 1e-06, "max_output_tokens": "many"}, "written": {"output_cost_per_token": 1e-06}}"""
+
+
+def test_the_worst_case_is_the_dearest_price_whatever_class_step_and_tier() -> None:
+    table = PriceTable.from_json(BOUNDS)
+    assert table.worst("x", "known", 100, 10) == by_hand("100 * 0.000004 * 1.5 + 10 * 0.000003 * 1.5")
+    assert table.bounds("x", "known") == (1000, 50)
+    assert table.bounds("x", "read") == (None, None)
+    assert table.bounds("x", "unheard-of") == (None, None)
+
+
+def test_a_worst_case_without_a_price_is_not_known() -> None:
+    table = PriceTable.from_json(BOUNDS)
+    assert table.worst("x", "unheard-of", 1, 0) is None
+    assert table.worst("x", "written", 1, 1) is None
+    assert table.worst("x", "read", 1, 1) is None
+    assert table.worst("x", "read", 1, 0) == Decimal("0.000001")
+
+
+REAL = prices.load()
+
+
+@given(
+    st.sampled_from(["gpt-5", "gpt-4o", "claude-sonnet-4-5", "claude-opus-4-6", "gemini/gemini-2.5-pro", "gemini/gemini-2.5-flash"]),
+    st.builds(Usage, *[st.integers(0, 400_000)] * 6, audio_input=st.integers(0, 9), tier=st.sampled_from(["", "flex", "priority"])),
+)
+def test_no_answer_of_the_installed_table_costs_more_than_its_worst_case(model: str, usage: Usage) -> None:
+    cost = REAL.cost("openai", model, usage)
+    read = (usage.input or 0) + (usage.cache_read or 0) + (usage.cache_write or 0) + (usage.cache_write_1h or 0) + (usage.audio_input or 0)
+    worst = REAL.worst("openai", model, read, (usage.output or 0) + (usage.reasoning or 0))
+    assert worst is not None
+    assert cost.amount is None or cost.amount <= worst
+
+
+def test_a_model_is_priced_by_the_name_that_the_table_knows() -> None:
+    table, usage = PriceTable.from_json(TABLE), Usage(input=1, output=0)
+    assert table.cost_of_either("openai", ("plain", "full"), usage).model == "plain"
+    assert table.cost_of_either("openai", ("unheard-of", "full"), usage).model == "full"
+    assert table.cost_of_either("openai", (None, "full"), usage).model == "full"
+    assert table.cost_of_either("openai", ("unheard-of", None), usage).unpriced == ("model",)

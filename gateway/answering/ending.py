@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import Sequence
 
+from gateway import spending
 from gateway.answering.leaving import final, give_back, head, lasted
 from gateway.dialects.events import Broken
 from gateway.errors import GatewayError, JournalUnavailable
@@ -47,7 +48,10 @@ async def close(visit: Visit) -> None:
     try:
         await give_back(visit)
     finally:
-        await _recorded(visit)
+        try:
+            await _recorded(visit)
+        finally:
+            await spending.settle(visit)
 
 
 async def _recorded(visit: Visit) -> None:

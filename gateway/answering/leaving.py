@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from gateway import history, steering
+from gateway import history, spending, steering
 from gateway.answering.looking import look
 from gateway.visit import Head, Visit
 
@@ -45,6 +45,7 @@ async def final(visit: Visit, status: int, headers: Mapping[str, str], data: byt
     await history.keep(visit)
     await visit.book.end()
     visit.reserved.settle()
+    await spending.settle(visit)
     body = (data,) if data else ()
     if visit.answering:
         return body

@@ -38,6 +38,7 @@ VERBS: dict[str, Verb] = {
     "keys": Verb("gateway.cli.keys:app", "Create, list and revoke the keys that agents use."),
     "approvals": Verb("gateway.cli.approvals:app", "List and decide the calls that wait for a person."),
     "sessions": Verb("gateway.cli.sessions:app", "List the sessions that a denial has stopped, and resume them."),
+    "budgets": Verb("gateway.cli.budgets:app", "Show what was taken of budgets, and let one begin at zero again."),
     "policy": Verb("gateway.cli.policy:app", "Check, test, explain and measure policies."),
     "prompts": Verb("gateway.cli.prompts:app", "List, show, compare, fill in and check kept prompts; move their labels."),
     "validate": Verb("gateway.cli.validate:validate", "Say what validators see in a text, without a gateway."),

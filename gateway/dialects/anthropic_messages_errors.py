@@ -24,20 +24,21 @@ _BY_KIND: Mapping[Kind, tuple[int, str]] = {
     "upgrade": (426, "invalid_request_error"),
     "timeout": (408, "timeout_error"),
     "too_large": (413, "request_too_large"),
+    "over_budget": (402, "billing_error"),
+    "too_many": (429, "rate_limit_error"),
     "upstream": (502, "api_error"),
     "upstream_timeout": (504, "timeout_error"),
     "unavailable": (503, "overloaded_error"),
 }
 _BY_CODE: Mapping[str, tuple[int, str]] = {
     "thread_unsupported_request": (400, "invalid_request_error"),
-    "budget_exceeded": (402, "billing_error"),
 }
 
 
 def error_answer(error: GatewayError) -> WireError:
     status, _ = _form(error)
     headers = {"content-type": "application/json"}
-    if error.kind == "refused" or error.code == "truncated":
+    if error.kind in ("refused", "over_budget") or error.code == "truncated":
         headers["x-should-retry"] = "false"
     if error.kind == "unavailable" or error.retry_after is not None:
         headers["retry-after"] = str(error.retry_after or DEFAULT_RETRY_AFTER)

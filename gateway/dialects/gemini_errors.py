@@ -21,6 +21,8 @@ _STATUS: Mapping[Kind, tuple[int, str]] = {
     "upgrade": (426, "FAILED_PRECONDITION"),
     "timeout": (408, "DEADLINE_EXCEEDED"),
     "too_large": (413, "INVALID_ARGUMENT"),
+    "over_budget": (402, "FAILED_PRECONDITION"),
+    "too_many": (429, "RESOURCE_EXHAUSTED"),
     "upstream": (502, "INTERNAL"),
     "upstream_timeout": (504, "DEADLINE_EXCEEDED"),
     "unavailable": (503, "UNAVAILABLE"),

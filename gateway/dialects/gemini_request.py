@@ -66,6 +66,7 @@ def decode_request(body: bytes, allow: frozenset[str], endpoint: Endpoint) -> Re
         server_tools=tuple(tool for tool in reading.server if tool.path not in allow),
         temperature=_number(config.get("temperature")),
         max_tokens=config.get("maxOutputTokens") if type(config.get("maxOutputTokens")) is int else None,
+        choices=config.get("candidateCount", 1),
         operation=endpoint.operation,
     )
 

@@ -21,6 +21,8 @@ _STATUS: Mapping[Kind, tuple[int, str]] = {
     "upgrade": (426, "invalid_request_error"),
     "timeout": (408, "timeout_error"),
     "too_large": (413, "invalid_request_error"),
+    "over_budget": (402, "insufficient_quota"),
+    "too_many": (429, "rate_limit_error"),
     "upstream": (502, "upstream_error"),
     "upstream_timeout": (504, "upstream_error"),
     "unavailable": (503, "server_error"),
@@ -44,6 +46,6 @@ def wire_error(error: GatewayError) -> WireError:
         headers["retry-after"] = str(_RETRY_AFTER if error.retry_after is None else error.retry_after)
     elif error.retry_after is not None:
         headers["retry-after"] = str(error.retry_after)
-    if error.kind == "refused" or error.code == "truncated":
+    if error.kind in ("refused", "over_budget") or error.code == "truncated":
         headers["x-should-retry"] = "false"
     return WireError(status, headers, error_body(error))

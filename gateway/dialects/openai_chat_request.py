@@ -88,6 +88,7 @@ def decode_request(dialect: str, body: bytes, allow_fields: frozenset[str]) -> R
         wants_usage=not stream or _includes_usage(tree),
         temperature=number(tree.get("temperature")),
         max_tokens=_max_tokens(tree),
+        choices=typed(tree, "n", int, 1),
         user_hint=typed(tree, "safety_identifier", str, None) or typed(tree, "user", str, None),
         session_hint=session_of(tree.get("metadata")),
     )

@@ -36,6 +36,8 @@ class Charge(Struct, frozen=True):
     """How long it stays taken; 0: as long as the session of `whose`."""
     shadow: bool = False
     """Counted apart, so that a limit that only records takes nothing from one that is enforced."""
+    kept_us: int = 0
+    """How long what has no window is remembered after it was last taken; 0: as long as a session."""
 
     def fits(self, spent: int) -> bool:
         return spent + self.amount <= self.most

@@ -308,14 +308,37 @@ class Taking(Struct, frozen=True):
     """Empty when one of them did not fit: then nothing was taken."""
 
 
-class Limits(Protocol):
-    """What limits have counted. Raises GatewayError('unavailable') when that cannot be read or written."""
+class Lease(Struct, frozen=True):
+    """Until when somebody says that what they took is in use; after that it is given back by whoever comes next."""
 
-    def take(self, charges: Sequence[Charge], now_us: int) -> Taking:
-        """Takes all of them when every one fits, otherwise nothing; atomic over all workers."""
+    id: int
+    until_us: int
+
+
+class Limits(Protocol):
+    """What limits have counted. Raises GatewayError('unavailable') when that cannot be read or written. Times of leases are `steady_us`."""
+
+    def take(self, charges: Sequence[Charge], now_us: int, lease: Lease | None = None) -> Taking:
+        """Takes all of them when every one fits, otherwise nothing; atomic over all workers. On a lease, each account once."""
 
     def look(self, charges: Sequence[Charge], now_us: int) -> tuple[int, ...]: ...
     def give_back(self, taken: Sequence[Taken]) -> None: ...
+    def renew(self, leases: Sequence[int], until_us: int) -> None:
+        """Those that are still there last until then."""
+
+    def settle(self, lease: int, taken: Sequence[tuple[Charge, Taken]], amounts: Sequence[int], now_us: int) -> None:
+        """Puts what was really used in the place of what was taken on the lease, whether that fits or not, and ends it. What the end of
+        the lease has given back already is taken now."""
+
+    def frees_us(self, charge: Charge, now_us: int) -> int | None:
+        """When so much of a window will have passed that the charge fits, if nobody takes more; None when it never will."""
+
+    def clear(self, charges: Sequence[Charge]) -> None:
+        """Forgets what was taken, leases included."""
+
+    def steady_us(self) -> int:
+        """A time that is the same for all workers and that no setting of a clock moves. Near to the wall clock's when it was begun."""
+
     def close(self) -> None: ...
 
 

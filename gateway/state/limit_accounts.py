@@ -12,6 +12,12 @@ SESSION_US = 31 * 24 * 3600 * 1_000_000
 """A session that takes nothing for so long is over."""
 
 
+
+def kept_us(of: Charge) -> int:
+    """How long it is remembered that this was taken."""
+    return of.window_us or of.kept_us or SESSION_US
+
+
 def account(of: Charge) -> str:
     """Windows of time and sessions are apart, because what a session took has no time. A changed `max` or window goes on counting. Whose it
     is, is a digest: what a client calls its session is not for the store."""

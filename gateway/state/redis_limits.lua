@@ -5,7 +5,7 @@
 -- total, less the total when the window began, less what was given back since: however much was taken, it costs the same. `base` is
 -- the total up to `base_us`, before which takings are taken out, some with each new one.
 -- Amounts have up to 63 bits and totals more, Lua's numbers 53: they are pairs {high, low} to the base 10^9. Times have 51 bits.
-local BASE, AT_ONCE = 1000000000, 1000
+local BASE, AT_ONCE, LEASE_KEPT_MS = 1000000000, 1000, 7 * 24 * 3600 * 1000
 
 local function amount(text)
   local high = #text > 9 and tonumber(text:sub(1, -10)) or 0
@@ -90,15 +90,79 @@ local function back(key, text, id, time)
   end
 end
 
+local function lease_of(leases, id) return leases .. ':' .. id end
+
+local function end_overdue(leases, now) -- what was taken on a lease that nobody renewed
+  for _, id in ipairs(redis.call('ZRANGEBYSCORE', leases, '-inf', '(' .. whole(now), 'LIMIT', 0, AT_ONCE)) do
+    local held = redis.call('HGETALL', lease_of(leases, id))
+    for n = 1, #held, 2 do
+      local text, taking, time = held[n + 1]:match('^(%d+):(%d*):(%d+)$')
+      back(held[n], text, taking, time)
+    end
+    redis.call('UNLINK', lease_of(leases, id))
+    redis.call('ZREM', leases, id)
+  end
+end
+
+if ARGV[1] == 'renew' then -- until, then the leases
+  for n = 3, #ARGV do redis.call('ZADD', KEYS[1], 'XX', ARGV[2], ARGV[n]) end
+  return {}
+end
+
+if ARGV[1] == 'clear' then
+  for _, key in ipairs(KEYS) do redis.call('UNLINK', key, key .. ':t', key .. ':back') end
+  return {}
+end
+
+if ARGV[1] == 'settle' then -- now, lease, then for each key but the last (the leases): taken, used, window, time to live, id, time
+  local leases, now = KEYS[#KEYS], tonumber(ARGV[2])
+  local held = lease_of(leases, ARGV[3])
+  for n = 1, #KEYS - 1 do
+    local i = 6 * n - 2
+    local key, taken, used = KEYS[n], amount(ARGV[i]), amount(ARGV[i + 1])
+    if redis.call('HEXISTS', held, key) == 0 or not redis.call('HGET', key, 'born') then taken = {0, 0} end
+    if less(used, taken) then
+      back(key, shown(minus(taken, used)), ARGV[i + 4], ARGV[i + 5])
+    elseif less(taken, used) then
+      local window = tonumber(ARGV[i + 2])
+      put(key, standing(key, window, now), {amount = minus(used, taken), window = window, ttl = ARGV[i + 3]})
+    end
+  end
+  redis.call('UNLINK', held)
+  redis.call('ZREM', leases, ARGV[3])
+  return {}
+end
+
+if ARGV[1] == 'frees' then -- now, amount, most, window: when the first takings that stand in the way are past; nothing when they never are
+  local now, window = tonumber(ARGV[2]), tonumber(ARGV[5])
+  local at = standing(KEYS[1], window, now)
+  local wanted, most = plus(at.spent, amount(ARGV[3])), amount(ARGV[4])
+  if not less(most, wanted) then return whole(at.at) end
+  if window == 0 then return '' end
+  local over = minus(wanted, most)
+  local after = whole(at.from)
+  while true do
+    local found = redis.call('ZRANGEBYSCORE', KEYS[1] .. ':t', '(' .. after, '+inf', 'WITHSCORES', 'LIMIT', 0, AT_ONCE)
+    if #found == 0 then return '' end
+    for n = 1, #found, 2 do
+      after = whole(tonumber(found[n + 1]))
+      if not less(minus(amount(found[n]), at.base), over) then return whole(tonumber(found[n + 1]) + window) end
+    end
+  end
+end
+
 if ARGV[1] == 'back' then -- for each key: amount, id, time
   for n, key in ipairs(KEYS) do back(key, ARGV[3 * n - 1], ARGV[3 * n], ARGV[3 * n + 1]) end
   return {}
 end
 
--- 'take' or 'look', now, then for each key: amount, most, window, time to live (ms)
+-- 'take' or 'look', now, lease (or nothing) and until when, then for each key: amount, most, window, time to live (ms). With a lease the last
+-- key is that of the leases.
 local now, charges, at, spent, fits = tonumber(ARGV[2]), {}, {}, {}, ARGV[1] == 'take'
+local leases = ARGV[3] ~= '' and table.remove(KEYS)
+if leases then end_overdue(leases, now) end
 for n, key in ipairs(KEYS) do
-  local i = 4 * n - 1
+  local i = 4 * n + 1
   local charge = {amount = amount(ARGV[i]), most = amount(ARGV[i + 1]), window = tonumber(ARGV[i + 2]), ttl = ARGV[i + 3]}
   charges[n] = charge
   at[key] = at[key] or standing(key, charge.window, now)
@@ -107,6 +171,16 @@ for n, key in ipairs(KEYS) do
 end
 local times = {}
 if fits then
-  for n, key in ipairs(KEYS) do times[n] = put(key, at[key], charges[n]) end
+  for n, key in ipairs(KEYS) do
+    times[n] = put(key, at[key], charges[n])
+    if leases then
+      local id = charges[n].window > 0 and ARGV[3] or ''
+      redis.call('HSET', lease_of(leases, ARGV[3]), key, shown(charges[n].amount) .. ':' .. id .. ':' .. times[n])
+    end
+  end
+  if leases then
+    redis.call('PEXPIRE', lease_of(leases, ARGV[3]), LEASE_KEPT_MS)
+    redis.call('ZADD', leases, ARGV[4], ARGV[3])
+  end
 end
 return {spent, times}

@@ -13,13 +13,15 @@ import secrets
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from gateway import clock
 from gateway.policy.limits import Charge
-from gateway.state import Taken, Taking
-from gateway.state.limit_accounts import SESSION_US, account
+from gateway.state import Lease, Taken, Taking
+from gateway.state.limit_accounts import account, kept_us
 from gateway.state.redis_line import Line, Value
 
 SLACK_MS = 24 * 3600 * 1000
 """Clocks of machines that differ by less never lose a count."""
+LARGEST_HELD = 2**63 - 1
 _OTHERWISE = "The state store cannot be used, so nobody can tell what the limits have counted."
 
 
@@ -27,12 +29,15 @@ class RedisLimits:
     def __init__(self, line: Line) -> None:
         self._line = line
         self._script = line.script("redis_limits")
+        self._leases = line.key("limit-leases")
+        self._steady: int | None = None
 
-    def take(self, charges: Sequence[Charge], now_us: int) -> Taking:
+    def take(self, charges: Sequence[Charge], now_us: int, lease: Lease | None = None) -> Taking:
         if any(charge.amount > charge.most for charge in charges):
             return Taking(self.look(charges, now_us))
-        spent, times = self._asked("take", charges, now_us)
-        return Taking(spent, tuple(map(_taken, charges, times)) if times else ())
+        spent, times = self._asked("take", charges, now_us, lease)
+        taken = (_taken(charge, at, lease) for charge, at in zip(charges, times, strict=True)) if times else ()
+        return Taking(spent, tuple(taken))
 
     def look(self, charges: Sequence[Charge], now_us: int) -> tuple[int, ...]:
         return self._asked("look", charges, now_us)[0]
@@ -42,14 +47,48 @@ class RedisLimits:
         with self._line.asking(_OTHERWISE):
             self._script([self._name(each.account) for each in taken], ["back", *values])
 
+    def renew(self, leases: Sequence[int], until_us: int) -> None:
+        with self._line.asking(_OTHERWISE):
+            self._script([self._leases], ["renew", until_us, *leases])
+
+    def settle(self, lease: int, taken: Sequence[tuple[Charge, Taken]], amounts: Sequence[int], now_us: int) -> None:
+        values: list[Value] = []
+        for (charge, each), used in zip(taken, amounts, strict=True):
+            time_id = "" if each.id is None else each.id
+            values += [each.amount, min(used, LARGEST_HELD), charge.window_us, _kept_ms(charge), time_id, each.at_us]
+        with self._line.asking(_OTHERWISE):
+            self._script([*(self._name(each.account) for _, each in taken), self._leases], ["settle", now_us, lease, *values])
+
+    def frees_us(self, charge: Charge, now_us: int) -> int | None:
+        wanted = min(charge.amount, LARGEST_HELD), min(charge.most, LARGEST_HELD)
+        with self._line.asking(_OTHERWISE):
+            found: Any = self._script([self._name(account(charge))], ["frees", now_us, *wanted, charge.window_us])
+        return int(found) if found else None
+
+    def clear(self, charges: Sequence[Charge]) -> None:
+        with self._line.asking(_OTHERWISE):
+            self._script([self._name(account(charge)) for charge in charges], ["clear"])
+
+    def steady_us(self) -> int:
+        """The server's, as it was when it was first asked, and this machine's since."""
+        if self._steady is None:
+            with self._line.asking(_OTHERWISE) as server:
+                found: Any = server.time()
+            self._steady = found[0] * 1_000_000 + found[1] - clock.boot_us()
+        return self._steady + clock.boot_us()
+
     def close(self) -> None:
         self._line.close()
 
-    def _asked(self, what: str, charges: Sequence[Charge], now_us: int) -> tuple[tuple[int, ...], list[int]]:
+    def _asked(
+        self, what: str, charges: Sequence[Charge], now_us: int, lease: Lease | None = None
+    ) -> tuple[tuple[int, ...], list[int]]:
         """What was spent of each before, and when each was taken, if all were."""
         values = [value for charge in charges for value in _values(charge)]
         with self._line.asking(_OTHERWISE):
-            found: Any = self._script([self._name(account(charge)) for charge in charges], [what, now_us, *values])
+            names = [self._name(account(charge)) for charge in charges]
+            on: list[Value] = ["", 0] if lease is None else [lease.id, lease.until_us]
+            found: Any = self._script([*names, *([] if lease is None else [self._leases])], [what, now_us, *on, *values])
         spent, times = found
         return tuple(map(int, spent)), list(map(int, times))
 
@@ -58,12 +97,15 @@ class RedisLimits:
 
 
 def _values(charge: Charge) -> Iterator[Value]:
-    kept_ms = 2 * charge.window_us // 1000 + SLACK_MS if charge.window_us else SESSION_US // 1000
     amount = min(charge.amount, charge.most)  # the rest would not fit either, and 64 bits hold it
-    yield from (amount, charge.most, charge.window_us, kept_ms)
+    yield from (amount, charge.most, charge.window_us, _kept_ms(charge))
 
 
-def _taken(charge: Charge, at_us: int) -> Taken:
+def _kept_ms(charge: Charge) -> int:
+    return (2 * charge.window_us // 1000 + SLACK_MS) if charge.window_us else kept_us(charge) // 1000
+
+
+def _taken(charge: Charge, at_us: int, lease: Lease | None) -> Taken:
     if not charge.window_us:
         return Taken(account(charge), charge.amount)
-    return Taken(account(charge), charge.amount, at_us, secrets.randbits(63))
+    return Taken(account(charge), charge.amount, at_us, secrets.randbits(63) if lease is None else lease.id)

@@ -17,7 +17,7 @@ PLAIN: dict[str, Any] = {
 PUBLIC_TABLES = frozenset(
     {
         *("calls", "rule_hits", "findings", "validations", "boots", "journal_offsets", "questions", "cost_revisions"),
-        *("prompts_rendered", "prompt_moves"),
+        *("prompts_rendered", "prompt_moves", "budget_resets"),
     }
 )
 """Base tables that are as they should be seen; the others are seen through views."""

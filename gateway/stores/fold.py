@@ -19,6 +19,7 @@ from gateway.trace.record import (
     Asked,
     AskedRow,
     Booted,
+    BudgetReset,
     CallRow,
     ContentRead,
     CostsRevised,
@@ -100,6 +101,7 @@ COLUMNS: dict[str, tuple[str, ...]] = {
     "erasures_told": _timed(ErasureRow, "erased_at"),
     "feedback_told": _timed(FeedbackRow, "given_at"),
     "session_changes": names_of(SessionRow),
+    "budget_resets": ("id", "reset_at", "who", "budget", "subject", "why"),
     "cost_revisions": ("revision", "revised_at", "who", *names_of(RevisedRow)),
 }  # fmt: skip
 """The ledger's tables of facts and the order of values in their rows; those of content are in `bodies.py`."""
@@ -173,6 +175,8 @@ def _take(step: Step, segment: Segment, record: Told) -> None:
             step.add("prompts_loaded", (msgspec.structs.astuple(each) + origin for each in prompts))
         case CostsRevised(revision, at_us, who, costs):
             step.add("cost_revisions", ((revision, at_us, who, *msgspec.structs.astuple(each)) for each in costs))
+        case BudgetReset():
+            step.add("budget_resets", [msgspec.structs.astuple(record)])
         case _:
             table, row = _SINGLE[type(record)]
             step.add(table, [msgspec.structs.astuple(getattr(record, row))])

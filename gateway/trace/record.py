@@ -111,6 +111,8 @@ class ExchangeRow(Struct, frozen=True, omit_defaults=True):
     """Answers of the provider behind it: more than one where the model was asked again."""
     template_hash: str | None = None
     """Of system prompt and tools without what changes from request to request."""
+    budgets: tuple[str, ...] = ()
+    """Which budgets count it, and for whom: `id=subject`."""
 
 
 class CallRow(Struct, frozen=True, omit_defaults=True):
@@ -486,6 +488,17 @@ class FeedbackGiven(Struct, frozen=True, tag="feedback"):
     feedback: FeedbackRow
 
 
+class BudgetReset(Struct, frozen=True, tag="budget_reset"):
+    """An operator let a budget begin at zero again, for one subject: a row of `budget_resets`."""
+
+    id: str
+    reset_us: int
+    who: str
+    budget: str
+    subject: str
+    why: str = ""
+
+
 class CostsRevised(Struct, frozen=True, tag="costs"):
     """Some of what one revision changed; all its records have the same `revision` and time."""
 
@@ -497,7 +510,7 @@ class CostsRevised(Struct, frozen=True, tag="costs"):
 
 Told = (
     Opened | Decided | Ended | PolicyLoaded | PromptsLoaded | PromptMoved | ApprovalChanged | ContentRead | Erased | FeedbackGiven
-    | SessionChanged | Asked | CostsRevised
+    | SessionChanged | Asked | CostsRevised | BudgetReset
 )  # fmt: skip
 Record = Booted | Told
 

@@ -399,6 +399,7 @@ class Scribe:
             not_priced=tuple(map(pen.name, priced.unpriced)),
             rounds=priced.rounds,
             template_hash=x.template_hash,
+            budgets=tuple(map(pen.label, x.budgets)),
         )
 
 

@@ -237,7 +237,7 @@ def test_every_kind_of_error_can_be_said() -> None:
 
 
 def test_a_budget_is_a_billing_error_and_a_cut_answer_is_not_to_be_retried() -> None:
-    budget = dialect.error_answer(GatewayError("refused", "budget_exceeded", "m"))
+    budget = dialect.error_answer(GatewayError("over_budget", "budget_exceeded", "m"))
     assert (budget.status, json.loads(budget.body)["error"]["type"]) == (402, "billing_error")
     for kind in ("upstream", "upstream_timeout"):
         cut = dialect.error_answer(GatewayError(kind, "truncated", "m"))

@@ -36,8 +36,9 @@ MINE = """-- title: Mine
 SELECT agent FROM cost_daily WHERE cost > $least::INTEGER
 """
 FILLED = {
-    "approval_times", "approvals_waiting", "cost_by_agent_and_day", "cost_by_prompt_version", "coverage", "denied_calls_by_rule",
-    "errors_by_provider", "exchange", "latency_by_model", "latest_decisions", "rule_rates_by_version", "rules_never_fired",
+    "approval_times", "approvals_waiting", "budget_use", "cost_by_agent_and_day", "cost_by_prompt_version", "coverage",
+    "denied_calls_by_rule", "errors_by_provider", "exchange", "latency_by_model", "latest_decisions", "rule_rates_by_version",
+    "rules_never_fired",
     "runaway_agents", "session", "sessions_by_cost", "shadow_decisions", "tokens_by_model", "tools_seen", "tools_without_rule",
     "unpriced_models",
 }  # fmt: skip
@@ -72,7 +73,8 @@ def asking(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Asking]:
     (folder / "mine" / "broken.sql").write_bytes(b"\xff\xfe")
     prompter = Prompter((), {})
     with RunningRehearsal(prompter) as provider:
-        more = {"policies": str(folder / "policies"), "queries": str(folder / "mine"), "approvals": APPROVALS}
+        more: dict[str, Any] = {"budgets": [{"id": "b", "per": "agent", "of": "requests", "max": 3, "window": "day", "action": "soft"}]}
+        more |= {"policies": str(folder / "policies"), "queries": str(folder / "mine"), "approvals": APPROVALS}
         with RunningGateway(folder, settings_for(provider.base_url, **more)) as gateway, operator_of(gateway) as operator:
             key = operator.key("till", "ann")
             with httpx.Client(timeout=60, trust_env=False, headers={"authorization": f"Bearer {key}", "x-session-id": "s1"}) as agent:

@@ -1,0 +1,114 @@
+"""Budgets as people write them (`budgets:` in the settings). Pure: what is counted, and against whom, is in `gateway/spending.py`."""
+
+from __future__ import annotations
+
+import re
+from decimal import Decimal, InvalidOperation
+from fnmatch import fnmatchcase
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from gateway.retention import span_us
+
+Of = Literal["money", "tokens", "requests", "calls"]
+NANO = 1_000_000_000
+"""Money is counted in billionths of a dollar, rounded up."""
+LARGEST = 2**62
+_PERIODS = ("day", "month", "session", "total")
+_GLOBS: list[str] = Field(default_factory=list)
+
+
+class Budget(BaseModel):
+    """How much may be spent by whom in which time."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+    id: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$", description="its name; another one begins at zero")]
+    per: Annotated[
+        str,
+        Field(
+            pattern=r"^(all|key|agent|team|user|session|tag:[A-Za-z0-9_-]{1,40})$",
+            description="who has one of their own: all (one for everybody), key, agent, team, user, session, or tag:name (a label of the "
+            "key, or else the header x-tollhouse-tag-name)",
+        ),
+    ]
+    of: Annotated[Of, Field(description="money (USD), tokens (read and written), requests (to a provider), calls (proposed tool calls)")]
+    max: Annotated[str | int, Field(description='how much; money as text: "25.00"')]
+    window: Annotated[
+        str, Field(description="sliding: 1m, 1h, 24h, 7d … · calendar, in UTC: day, month · session · total = for ever")
+    ]
+    action: Annotated[
+        Literal["hard", "soft"],
+        Field(description="hard = what does not fit is refused · soft = it is noted, and people are told once per window"),
+    ] = "hard"
+    agents: Annotated[list[str], Field(description="only these agents (globs); none = all")] = _GLOBS
+    teams: Annotated[list[str], Field(description="only these teams (globs)")] = _GLOBS
+    users: Annotated[list[str], Field(description="only these users (globs)")] = _GLOBS
+    keys: Annotated[list[str], Field(description="only these keys, by id (globs)")] = _GLOBS
+    models: Annotated[list[str], Field(description="only requests for these models (globs)")] = _GLOBS
+    routes: Annotated[list[str], Field(description="only these paths (globs): /v1/chat/completions")] = _GLOBS
+
+    @field_validator("window")
+    @classmethod
+    def a_window(cls, value: str) -> str:
+        if value not in _PERIODS:
+            try:
+                span_us(value)
+            except ValueError:
+                raise ValueError(f"'{value}' is no window; write a span (1m, 1h, 24h, 7d), {', '.join(_PERIODS)}") from None
+        return value
+
+    @model_validator(mode="after")
+    def an_amount(self) -> Self:
+        if not 0 <= self.most <= LARGEST:
+            raise ValueError(f"'max: {self.max}' cannot be counted; write 0 to {LARGEST // NANO} USD, or to {LARGEST} of the rest")
+        return self
+
+    @property
+    def most(self) -> int:
+        """In the unit that is counted."""
+        if self.of != "money":
+            if not isinstance(self.max, int):
+                raise ValueError(f"'max' of {self.of} is a whole number, without quotes")
+            return self.max
+        text = str(self.max)
+        if not re.fullmatch(r"\d{1,12}(\.\d{1,9})?", text):
+            raise ValueError("'max' of money is an amount in USD with at most nine decimals, in quotes: \"25.00\"")
+        return int(Decimal(text) * NANO)
+
+    @property
+    def window_us(self) -> int:
+        """Of a window that slides; 0 for the others."""
+        return 0 if self.window in _PERIODS else span_us(self.window)
+
+    @property
+    def term(self) -> str:
+        return f"{self.of} per {self.per.removeprefix('tag:')}, {_TERMS.get(self.window) or 'in ' + self.window}"
+
+    def concerns(self, agent: str, team: str | None, user: str | None, key: str | None, model: str, route: str) -> bool:
+        asked = ((self.agents, agent), (self.teams, team), (self.users, user), (self.keys, key), (self.models, model), (self.routes, route))
+        return all(not globs or (value is not None and any(fnmatchcase(value, glob) for glob in globs)) for globs, value in asked)
+
+    def shown(self, amount: int) -> str:
+        return f"${self.plain(amount)}" if self.of == "money" else f"{amount} {self.of}"
+
+    def plain(self, amount: int) -> str:
+        """To the last digit, without its unit."""
+        if self.of != "money":
+            return str(amount)
+        dollars = Decimal(amount) / NANO
+        cents = dollars.quantize(Decimal("0.01"))
+        return format(cents if dollars == cents else dollars.normalize(), "f")
+
+
+_TERMS = {"day": "by calendar day (UTC)", "month": "by calendar month (UTC)", "session": "in one session", "total": "in total"}
+
+
+def nano(amount: Decimal) -> int:
+    """Billionths of a dollar, rounded up. Raises ValueError for what is no amount."""
+    try:
+        exact = amount * NANO
+        return int(exact) + (exact != int(exact))
+    except (InvalidOperation, OverflowError) as error:
+        raise ValueError(f"{amount} is no amount of money") from error

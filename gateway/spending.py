@@ -1,0 +1,315 @@
+"""Budgets on the way of a request: what it may cost at the most is reserved before a provider is asked, what it did cost is settled after.
+
+1. One transaction takes from all budgets that concern a request, or from none: of many at once exactly as many pass as fit. Without
+   budgets, nothing is asked of anybody.
+2. What is taken lies on a lease (`gateway/leases.py`). Time is the store's steady one: setting a clock frees nothing.
+3. The worst case: each byte of the request a token (media and what the provider keeps or fetches: all that the model reads), as many tokens
+   of answer as asked for or as the model writes, at its dearest price. Where nothing bounds it, a hard budget refuses. What a provider's
+   searches cost on top is counted afterwards. A soft budget holds nothing for it.
+4. What is not known afterwards (the provider gave no usage, the model has no price) counts as the worst case. What never reached a
+   provider, or was refused by it, costs nothing.
+5. A soft budget that is used up is a finding on each exchange over it; the first in a window is `soft_limit_reached`: people are told of
+   that one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import datetime as dt
+import logging
+import secrets
+from collections.abc import Sequence
+from decimal import Decimal
+from math import ceil
+
+import msgspec
+from msgspec import Struct
+
+from gateway import identify
+from gateway.budget_settings import LARGEST, Budget, nano
+from gateway.errors import GatewayError, Kind
+from gateway.exchange import TOKENS, Caller, Finding, Operation, Request
+from gateway.leases import LEASE_US, Holding
+from gateway.policy.limits import Charge
+from gateway.state import Lease, Limits, Taking
+from gateway.visit import Visit
+
+log = logging.getLogger("gateway.spending")
+
+COSTLY: frozenset[Operation] = frozenset({"chat", "compact", "embeddings"})
+"""What is counted. What passes unjudged (`pass_through`) cannot be priced; what is fetched was counted when it was made."""
+PER_MESSAGE, PER_TOOLS = 32, 2048
+"""Tokens that providers put around a message, and around tools, beyond the bytes of the request."""
+_KEPT_US = {"day": 3, "month": 62, "session": 31, "total": 36_500}
+"""Days for which something is remembered that has no sliding window."""
+_DAY_US = 86_400_000_000
+_OVER: Kind = "over_budget"
+_MANY: Kind = "too_many"
+
+
+class Claim(Struct, frozen=True):
+    """What one budget takes for one request."""
+
+    budget: Budget
+    subject: str
+    amount: int
+
+    def charge(self, caller: Caller, now_us: int) -> Charge:
+        soft, budget = self.budget.action == "soft", self.budget
+        return charge(budget, self.subject, session_of(budget, caller), self.amount, now_us, most=LARGEST if soft else budget.most)
+
+
+class Outcome(Struct, frozen=True):
+    """What came of claims."""
+
+    taking: Taking
+    charges: tuple[Charge, ...]
+    now_us: int
+    frees_us: tuple[int | None, ...] = ()
+    """For each claim that did not fit: when it will."""
+
+
+def charge(budget: Budget, subject: str, session: tuple[str | None, ...], amount: int, now_us: int, *, most: int) -> Charge:
+    whose = (budget.per, subject, *session, *period(budget.window, now_us))
+    kept = _KEPT_US.get(budget.window, 0) * _DAY_US
+    return Charge("budget", budget.id, budget.of, whose, amount, most, budget.window_us, kept_us=kept)
+
+
+def session_of(budget: Budget, caller: Caller) -> tuple[str | None, ...]:
+    per_session = budget.window == "session" or budget.per == "session"
+    return (caller.agent, caller.key_id, caller.session) if per_session else ()
+
+
+def period(window: str, now_us: int) -> tuple[str, ...]:
+    """The calendar's name for a time, where the window is of the calendar."""
+    length = {"day": 10, "month": 7}.get(window)
+    return () if length is None else (_moment(now_us).isoformat()[:length],)
+
+
+def _moment(at_us: int) -> dt.datetime:
+    return dt.datetime.fromtimestamp(at_us // 1_000_000, dt.UTC)
+
+
+def subject_of(budget: Budget, caller: Caller, tag: str) -> str:
+    """Callers whose key does not say count together. `tag` is what the request says of itself, for a label that the key does not have."""
+    if budget.per.startswith("tag:"):
+        return caller.labels.get(budget.per[4:]) or tag
+    known = {"all": "", "key": caller.key_id, "agent": caller.agent, "team": caller.team, "user": caller.user, "session": caller.session}
+    return known[budget.per] or ""
+
+
+async def reserve(visit: Visit, request: Request) -> None:
+    """Raises GatewayError when a hard budget has no room for it, or nobody can tell."""
+    budgets = visit.gateway.settings.budgets
+    if not budgets or request.operation not in COSTLY:
+        return
+    claims = [claim for budget in budgets if (claim := _claim(visit, request, budget)) is not None]
+    if not claims:
+        return
+    _name(visit, claims)
+    lease = secrets.randbits(62)
+    try:
+        found = await visit.gateway.ask(_reserved, visit.gateway.limits, claims, visit.x.caller, lease)
+    except GatewayError as error:
+        _let_soft_pass(visit, claims, error)
+        return
+    if not found.taking.taken:
+        raise _refusal(visit, claims, found)
+    _hold(visit, claims, found, lease)
+    await _warn(visit, claims, found)
+
+
+def _claim(visit: Visit, request: Request, budget: Budget) -> Claim | None:
+    x = visit.x
+    caller = x.caller
+    if not budget.concerns(caller.agent, caller.team, caller.user, caller.key_id, request.model, x.route):
+        return None
+    return Claim(budget, subject_of(budget, caller, _tag(visit, budget)), _worst(visit, request, budget))
+
+
+def _tag(visit: Visit, budget: Budget) -> str:
+    """What the request says of itself."""
+    header = f"x-tollhouse-tag-{budget.per.removeprefix('tag:').lower()}"
+    return identify.label(visit.incoming.named.get(header), 100) if budget.per.startswith("tag:") else ""
+
+
+def _name(visit: Visit, claims: Sequence[Claim]) -> None:
+    known = visit.x.budgets
+    known += [name for claim in claims if (name := f"{claim.budget.id}={claim.subject}") not in known]
+
+
+def _worst(visit: Visit, request: Request, budget: Budget) -> int:
+    """How much one request can take at the most. Raises GatewayError where a hard budget cannot know."""
+    if budget.of in ("requests", "calls"):
+        return 1
+    if budget.action == "soft":
+        return 0
+    provider, prices = visit.book.provider, visit.gateway.prices
+    reads, writes = prices.bounds(provider, request.model)
+    read, written = _most_read(request, reads), 0 if request.operation == "embeddings" else _most_written(request, writes)
+    if read is None or written is None:
+        raise _unbounded(budget, request, "how much of it the model reads" if read is None else "how long its answer may become")
+    if budget.of == "tokens":
+        return read + written
+    cost = prices.worst(provider, request.model, read, written)
+    if cost is None:
+        raise _unbounded(budget, request, "what its model costs")
+    return min(nano(cost), LARGEST)
+
+
+def _most_read(request: Request, reads: int | None) -> int | None:
+    """Bytes are more than tokens, but for what the provider adds by itself."""
+    fetched = request.continues or request.server_tools or any(message.media for message in request.messages)
+    if fetched:
+        return reads
+    bound = len(request.body) + PER_MESSAGE * (len(request.messages) + 1) + (PER_TOOLS if request.tools else 0)
+    return bound if reads is None else min(bound, reads)
+
+
+def _most_written(request: Request, writes: int | None) -> int | None:
+    asked = request.max_tokens if request.max_tokens is not None and request.max_tokens >= 0 else None
+    each = asked if writes is None else writes if asked is None else min(asked, writes)
+    return None if each is None else each * request.choices
+
+
+def _unbounded(budget: Budget, request: Request, what: str) -> GatewayError:
+    message = (
+        f"Budget '{budget.id}' ({budget.term}) must know before it lets this request pass {what}, and nothing says so for the model "
+        f"'{identify.label(request.model)}'. Set a limit of tokens in the request, send media and history in it, or give the model a price "
+        "in tollhouse.yaml under prices."
+    )
+    return GatewayError("refused", "budget_unbounded", message, param="model")
+
+
+def _reserved(limits: Limits, claims: Sequence[Claim], caller: Caller, lease: int) -> Outcome:
+    now = limits.steady_us()
+    charges = tuple(claim.charge(caller, now) for claim in claims)
+    taking = limits.take(charges, now, Lease(lease, now + LEASE_US))
+    if taking.taken:
+        return Outcome(taking, charges, now)
+    full = [each for each, spent in zip(charges, taking.spent, strict=True) if not each.fits(spent)]
+    return Outcome(taking, charges, now, tuple(limits.frees_us(each, now) for each in full))
+
+
+def _let_soft_pass(visit: Visit, claims: Sequence[Claim], error: GatewayError) -> None:
+    """A budget that only warns stops nobody because it cannot be counted; one that binds does."""
+    if any(claim.budget.action == "hard" for claim in claims):
+        raise error
+    for claim in claims:
+        visit.x.findings.append(Finding("budget", "not_counted", "warn", claim.budget.id, "the state store could not be asked"))
+
+
+def _hold(visit: Visit, claims: Sequence[Claim], found: Outcome, lease: int) -> None:
+    """A request that asks a model again holds for each time it asks."""
+    held = list(zip(found.charges, found.taking.taken, strict=True))
+    kinds = [str(claim.budget.of) for claim in claims]
+    before, visit.holding = visit.holding, Holding(lease, held, kinds)
+    visit.gateway.leases.add(lease, visit.gateway.limits, visit.gateway.ask)
+    if before is not None:
+        visit.holdings.append(before)
+
+
+def _refusal(visit: Visit, claims: Sequence[Claim], found: Outcome) -> GatewayError:
+    full = [(claim, spent) for claim, each, spent in zip(claims, found.charges, found.taking.spent, strict=True) if not each.fits(spent)]
+    waits = [_wait_us(claim.budget, frees, found.now_us) for (claim, _), frees in zip(full, found.frees_us, strict=True)]
+    for claim, spent in full:
+        visit.x.findings.append(Finding("budget", "hard_limit", "error", claim.budget.id, _standing(claim, spent), "refused"))
+    claim, spent = full[0]
+    if any(wait is None for wait in waits):
+        until = "Waiting frees nothing of it." if claim.amount <= claim.budget.most else "It would not fit into an unused one either."
+        kind, retry = _OVER, None
+    else:
+        longest = max(wait for wait in waits if wait is not None)
+        until = f"There is room again at {_moment(found.now_us + longest).strftime('%Y-%m-%dT%H:%M:%SZ')}."
+        kind, retry = _MANY, max(1, ceil(longest / 1_000_000))
+    message = (
+        f"Budget '{claim.budget.id}' ({claim.budget.term}) {_standing(claim, spent)}. {until} Ask for less (fewer tokens of answer, a "
+        f"shorter prompt), or have an operator raise it or reset it: tollhouse budgets reset {claim.budget.id}"
+    )
+    return GatewayError(kind, "budget_exceeded", message, retry_after=retry)
+
+
+def _standing(claim: Claim, spent: int) -> str:
+    budget = claim.budget
+    return f"allows {budget.shown(budget.most)}, {budget.shown(spent)} are taken, and this request may take {budget.shown(claim.amount)}"
+
+
+def _wait_us(budget: Budget, frees_us: int | None, now_us: int) -> int | None:
+    if frees_us is not None:
+        return max(frees_us - now_us, 0)
+    if budget.window not in ("day", "month"):
+        return None
+    now = _moment(now_us)
+    day = now.replace(hour=0, minute=0, second=0)
+    ends = day + dt.timedelta(days=1) if budget.window == "day" else (day.replace(day=1) + dt.timedelta(days=32)).replace(day=1)
+    return int((ends - now).total_seconds() * 1_000_000)
+
+
+async def _warn(visit: Visit, claims: Sequence[Claim], found: Outcome) -> None:
+    for claim, spent in zip(claims, found.taking.spent, strict=True):
+        budget = claim.budget
+        if budget.action == "soft" and (spent + claim.amount > budget.most or spent >= budget.most > 0):
+            first = await _is_first(visit, claim, found.now_us)
+            code = "soft_limit_reached" if first else "soft_limit"
+            taken = f"allows {budget.shown(budget.most)}, {budget.shown(spent)} were taken before"
+            detail = f"{budget.term}: {taken}; subject '{claim.subject}'"
+            visit.x.findings.append(Finding("budget", code, "warn", budget.id, detail))
+
+
+async def _is_first(visit: Visit, claim: Claim, now_us: int) -> bool:
+    """Once for a budget, a subject and a window, over all workers."""
+    told = msgspec.structs.replace(claim.charge(visit.x.caller, now_us), what="told", amount=1, most=1)
+    try:
+        return bool((await visit.gateway.ask(visit.gateway.limits.take, [told], now_us)).taken)
+    except GatewayError as error:
+        log.error("nobody is told that budget %s is used up: %s", claim.budget.id, error.message)  # noqa: TRY400 - no traceback wanted
+        return False
+
+
+async def settle(visit: Visit) -> None:
+    """Puts what was used in the place of what was held. Shielded: a client that leaves must not leave its worst case behind. Once only."""
+    held, visit.holding = [*visit.holdings, *([visit.holding] if visit.holding else [])], None
+    visit.holdings = []
+    if held:
+        await asyncio.shield(_settle(visit, held))
+
+
+async def _settle(visit: Visit, held: Sequence[Holding]) -> None:
+    gateway = visit.gateway
+    for at, each in enumerate(held):
+        used = [_used(visit, kind, taken.amount, first=at == 0) for kind, (_, taken) in zip(each.kinds, each.taken, strict=True)]
+        try:
+            await gateway.ask(_settled, gateway.limits, each, used)
+        except GatewayError as error:
+            log.error("exchange %s keeps what it held of budgets until its lease ends: %s", visit.x.id, error.message)  # noqa: TRY400
+        finally:
+            gateway.leases.drop(each.lease)
+
+
+def _settled(limits: Limits, held: Holding, used: Sequence[int]) -> None:
+    limits.settle(held.lease, held.taken, used, limits.steady_us())
+
+
+def _used(visit: Visit, kind: str, held: int, *, first: bool) -> int:
+    """The sum over all rounds counts once, with the first of them; requests count each."""
+    x = visit.x
+    if visit.asked is None:
+        return 0
+    if kind == "requests":
+        return 1
+    if kind == "calls":
+        return len(x.calls) if first else 0
+    known = _known(visit, kind)
+    return held if known is None else known if first else 0
+
+
+def _known(visit: Visit, kind: str) -> int | None:
+    x = visit.x
+    if x.answer.usage is None and (x.error_code == "upstream_unreachable" or (x.upstream_status or 0) >= 400):
+        return 0
+    if kind == "tokens":
+        usage = x.answer.usage
+        counts = [getattr(usage, name) for name in TOKENS] if usage is not None else []
+        return sum(count or 0 for count in counts) if usage is not None and usage.input is not None and usage.output is not None else None
+    amount: Decimal | None = visit.book.priced.amount
+    return None if amount is None else min(nano(amount), LARGEST)

@@ -1,0 +1,128 @@
+"""Budgets over worker processes, gateways, kills and the command line."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import sqlite3
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import httpx
+import pytest
+
+from gateway.bench.client import Prompter
+from gateway.demo.stage import RunningGateway, settings_for
+from gateway.rehearsal import RunningRehearsal
+from gateway.rehearsal.script import Turn
+
+SCRIPT = """rehearsal: 1
+scenes:
+- {turns: [{text: done, usage: {input: 100, output: 100}}]}
+"""
+PRICES = {"m": {"input": "1", "output": "1000"}}
+
+
+@pytest.fixture
+def provider():
+    with RunningRehearsal(SCRIPT) as provider:
+        yield provider
+
+
+def budget(**more):
+    return {"id": "b", "per": "all", "of": "requests", "max": 10, "window": "total"} | more
+
+
+def ask(gateway) -> int:
+    body = {"model": "m", "messages": [{"role": "user", "content": "hi"}], "max_tokens": 100}
+    with httpx.Client(timeout=60, trust_env=False) as client:  # a connection of its own: the kernel spreads them over the workers
+        answer = client.post(f"{gateway.base_url}/chat/completions", json=body)
+    assert answer.status_code in (200, 402), answer.text
+    return answer.status_code
+
+
+def test_of_fifty_requests_over_four_workers_exactly_ten_pass_and_people_see_and_reset_it(tmp_path, provider):
+    settings = settings_for(provider.base_url, workers=4, budgets=[budget()])
+    with RunningGateway(tmp_path, settings) as gateway, ThreadPoolExecutor(25) as pool:
+        assert sorted(pool.map(lambda _: ask(gateway), range(50))) == [200] * 10 + [402] * 40
+        rows = gateway.awaited("SELECT slot FROM exchanges WHERE state <> 'open'", 50, seconds=30)
+        assert len({row["slot"] for row in rows}) > 1
+        shown = json.loads(gateway.tollhouse("budgets", "show", "b", "--json"))
+        assert [(each["taken"], each["left"]) for each in shown["subjects"]] == [("10", "0")]
+        assert "b" in gateway.tollhouse("budgets", "list")
+        gateway.tollhouse("budgets", "reset", "b", "--all", "--by", "ada")
+        assert ask(gateway) == 200
+        gateway.awaited("SELECT budget FROM budget_resets WHERE who = 'ada'", 1, seconds=30)
+
+
+def test_money_over_two_gateways_and_one_redis_is_spent_once(tmp_path, provider, own_redis_server):
+    spent = budget(of="money", max="1.01")
+    with ThreadPoolExecutor(25) as pool:
+        folders = [tmp_path / name for name in ("one", "two")]
+        for folder in folders:
+            folder.mkdir()
+        settings = settings_for(provider.base_url, state=own_redis_server.url(), keys="optional", prices=PRICES, budgets=[spent])
+        with RunningGateway(folders[0], settings) as one:
+            (folders[1] / ".tollhouse").mkdir(mode=0o700)
+            (folders[1] / ".tollhouse" / "secret").write_bytes((one.data / "secret").read_bytes())
+            (folders[1] / ".tollhouse" / "secret").chmod(0o600)
+            with RunningGateway(folders[1], settings) as two:
+                codes = list(pool.map(lambda n: ask((one, two)[n % 2]), range(50)))
+                assert (codes.count(200), codes.count(402)) == (10, 40)
+                shown = json.loads(one.tollhouse("budgets", "show", "b", "--json"))["subjects"]
+                both = json.loads(two.tollhouse("budgets", "show", "b", "--json"))["subjects"]
+    assert {each["taken"] for each in shown + both} == {"1.001"}
+
+
+def workers(gateway) -> list[int]:
+    """Processes of the data plane below the supervisor."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError, IndexError):
+            parent = (folder / "stat").read_text().rpartition(")")[2].split()[1]
+            if parent == str(gateway.pid) and b"gateway.worker" in (folder / "cmdline").read_bytes():
+                found.append(int(folder.name))
+    return found
+
+
+def leases(gateway) -> list[int]:
+    with sqlite3.connect(gateway.data / "state.sqlite", timeout=20) as db:
+        return [lease for (lease,) in db.execute("SELECT DISTINCT lease FROM limit_leases")]
+
+
+def test_what_a_killed_worker_held_is_free_when_its_lease_ends(tmp_path):
+    """A lease lasts two minutes: its end is brought near in the store, as time would."""
+    prompter = Prompter((), {})
+    prompter.turns.update({"slow": Turn(text="done", delay_ms=60_000), "m": Turn(text="done")})
+    with RunningRehearsal(prompter) as provider, ThreadPoolExecutor(1) as pool:
+        settings = settings_for(provider.base_url, budgets=[budget(max=1)])
+        with RunningGateway(tmp_path, settings) as gateway:
+            body = {"model": "slow", "messages": [{"role": "user", "content": "hi"}]}
+            url = f"{gateway.base_url}/chat/completions"
+            asking = pool.submit(lambda: httpx.post(url, json=body, timeout=60, trust_env=False))
+            awaited(lambda: len(leases(gateway)) == 1)
+            assert ask(gateway) == 402
+            killed = workers(gateway)
+            assert len(killed) == 1
+            os.kill(killed[0], signal.SIGKILL)
+            with pytest.raises(httpx.HTTPError):
+                asking.result(20)
+            awaited(lambda: [pid for pid in workers(gateway) if pid not in killed] and gateway.ready())
+            assert ask(gateway) == 402
+            with sqlite3.connect(gateway.data / "state.sqlite", timeout=20) as db:
+                db.execute("UPDATE limit_leases SET until_us = until_us - 130000000")
+            assert ask(gateway) == 200
+            assert leases(gateway) == []
+
+
+def awaited(found, seconds: float = 40) -> None:
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        with contextlib.suppress(httpx.HTTPError, sqlite3.OperationalError):
+            if found():
+                return
+        time.sleep(0.1)
+    raise AssertionError("it did not come about")
