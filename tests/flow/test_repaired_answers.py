@@ -158,7 +158,7 @@ def test_several_choices_are_not_written_anew(wires, house, says, provider):
     assert len(provider.received) == 1
 
 
-@pytest.mark.parametrize("answers", [[LONG, SHORT], [LONG]], ids=["repaired", "denied"])
+@pytest.mark.parametrize(("name", "answers"), [*((each, [LONG, SHORT]) for each in NAMES), ("chat", [LONG])])
 def test_a_client_that_waits_gets_signs_of_life(name, answers, wires, start, all_upstreams, provider):
     wire = wires[name]
     at = start({"p.yaml": policy()}, upstreams=all_upstreams, approvals={"keep_alive": 0.1})
