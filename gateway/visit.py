@@ -190,3 +190,5 @@ class Visit:
     """The provider's connection ended."""
     answering: bool = False
     """The head of a streamed answer has left."""
+    begun: bool = False
+    """Something of the answer has left, beyond signs of life: no other can take its place."""

@@ -14,8 +14,8 @@ from gateway.visit import Head, Visit
 EVENT_STREAM = {"content-type": "text/event-stream; charset=utf-8", "cache-control": "no-cache"}
 
 
-async def release(visit: Visit, data: bytes) -> Sequence[Head | bytes]:
-    """What may be sent now of a piece of a stream, after everything that must be on record before it."""
+async def release(visit: Visit, data: bytes, *, sign: bool = False) -> Sequence[Head | bytes]:
+    """What may be sent now of a piece of a stream, after everything that must be on record before it. `sign`: it says nothing."""
     given, data = data, visit.flow.piece(data)
     if not data:
         if given:  # it may leave with what follows
@@ -25,6 +25,7 @@ async def release(visit: Visit, data: bytes) -> Sequence[Head | bytes]:
     await history.keep(visit)
     visit.reserved.settle()
     visit.x.bytes_out += len(data)
+    visit.begun = visit.begun or not sign
     if visit.answering:
         return (data,)
     visit.answering = True

@@ -18,7 +18,7 @@ def look(visit: Visit) -> None:
         return
     asked = frozenset(row.validator for row in x.ran if row.hook == "output" and row.outcome != "not_drawn")
     subject = Subject(x.answer.text, finish=" ".join(x.answer.finish), calls=len(x.calls))
-    before = not visit.answering
+    before = not visit.begun
     for one in visit.gateway.looks.at(subject, asked):
         x.ran.append(_row(one, before=before))
         x.findings += _findings(visit, one)

@@ -77,7 +77,7 @@ class Rounds:
     def give_up(self, error: GatewayError) -> bool:
         """Whether the explanation can still be sent in the place of an answer that the provider broke off."""
         self._given_up = (
-            error.kind in ("upstream", "upstream_timeout") and self._explained is not None and not self._visit.answering
+            error.kind in ("upstream", "upstream_timeout") and self._explained is not None and not self._visit.begun
         )
         if self._given_up:
             self._not_steered(f"the model was asked again, but its answer failed: {error.code}")

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
 from contextlib import aclosing
 
 from gateway import steering
 from gateway.answering.decisions import Decision, decide, delivered, limits, recorded
 from gateway.answering.ending import broken_error
-from gateway.answering.kept_back import END_GRACE_S, KeptBack, kept_back
+from gateway.answering.kept_back import END_GRACE_S, KeptBack
 from gateway.answering.leaving import EVENT_STREAM, final, first_byte, release
 from gateway.answering.rounds import Rounds
-from gateway.answering.screens import output_rules
+from gateway.answering.screens import OutputRules, output_rules
 from gateway.approvals import Question
 from gateway.continuity import keep, keep_early
 from gateway.deadlines import within
@@ -19,6 +19,7 @@ from gateway.dialects import Stream
 from gateway.dialects.events import Said
 from gateway.exchange import Request
 from gateway.holdback import Break, Finishing, Hold, Judge, Judging, Observing, Send, Step, Undecodable
+from gateway.policy.screen import Hit
 from gateway.screening.keys import KeyWatch
 from gateway.upstream.client import ProviderAnswer
 from gateway.visit import Head, Visit
@@ -31,9 +32,14 @@ OPENING_S = 15.0
 
 async def streamed(visit: Visit, request: Request, upstream: ProviderAnswer, rounds: Rounds) -> AsyncGenerator[Head | bytes, None]:
     x, gateway = visit.x, visit.gateway
-    stream, hold, chunks = await _begun(visit, request, upstream)
+    visit.output = rules = output_rules(visit)
+    ahead = KeptBack(visit, request, rules, upstream.chunks())
+    async with aclosing(_signs(visit, ahead)) as parts:
+        async for part in parts:
+            yield part
+    stream, hold = _begun(visit, request, rules, ahead.condemned)
     reacts = x.enforcing and not request.background and (gateway.policies.reacts(x.caller.agent) or steering.repairs(visit))
-    kept = b""
+    kept, chunks = b"", ahead.chunks
     while not _over(visit):
         chunk = await _next(visit, chunks)
         let = await _fed(visit, hold, chunk)
@@ -42,7 +48,7 @@ async def streamed(visit: Visit, request: Request, upstream: ProviderAnswer, rou
                 async for part in parts:
                     yield part
         data, tail = let.data, let.tail
-        if visit.withheld is not None and not visit.answering and (error := steering.error_of(visit)):
+        if visit.withheld is not None and not visit.begun and (error := steering.error_of(visit)):
             raise error
         if visit.provider_left:
             kept = b"".join((kept, data, tail))
@@ -50,7 +56,7 @@ async def streamed(visit: Visit, request: Request, upstream: ProviderAnswer, rou
         if len(kept) + len(tail) > TAIL_BYTES and tail:
             data, kept = kept + data, b""
         kept += tail
-        if reacts and not visit.answering:
+        if reacts and not visit.begun:
             kept += await _reaction(visit, request, hold, chunks)
             if await rounds.begin(request, stream.answer, EVENT_STREAM, visit.opening + data + kept):
                 return
@@ -58,26 +64,35 @@ async def streamed(visit: Visit, request: Request, upstream: ProviderAnswer, rou
         await keep_early(visit)
         for part in await release(visit, data):
             yield part
-    if visit.broken is not None:  # what is kept says that the answer ended well: it does not leave
-        raise broken_error(visit.broken, cut=visit.provider_left)
+    _unbroken(visit)
     await keep(visit)
     x.state = delivered(visit)
     for part in await final(visit, upstream.status, EVENT_STREAM, visit.opening + kept):
         yield part
 
 
-async def _begun(visit: Visit, request: Request, upstream: ProviderAnswer) -> tuple[Stream, Hold, AsyncIterator[bytes]]:
-    """What a stream goes through (its dialect, the hold, and what looks at its words), and the stream itself."""
-    visit.output = rules = output_rules(visit)
-    kept = KeptBack(upstream.chunks())
-    if rules is not None and rules.decides_at_end:
-        kept = await kept_back(visit, request, rules, kept.chunks)
+async def _signs(visit: Visit, ahead: KeptBack) -> AsyncGenerator[Head | bytes, None]:
+    """What a client gets while its answer is kept back."""
+    async with aclosing(ahead.read()) as signs:
+        async for sign in signs:
+            for part in await release(visit, sign, sign=True):
+                yield part
+
+
+def _unbroken(visit: Visit) -> None:
+    """Raises for an answer that broke off: what is kept says that it ended well, so it does not leave."""
+    if visit.broken is not None:
+        raise broken_error(visit.broken, cut=visit.provider_left)
+
+
+def _begun(visit: Visit, request: Request, rules: OutputRules | None, condemned: Sequence[Hit]) -> tuple[Stream, Hold]:
+    """What a stream goes through: its dialect, the hold, and what looks at its words."""
     x, gateway, dialect = visit.x, visit.gateway, visit.incoming.dialect
     visit.provider_left = False
     stream = visit.stream = dialect.stream(request, limits(gateway.settings), enforcing=x.enforcing)
-    visit.screening = rules.streamed(kept.condemned) if rules else None
+    visit.screening = rules.streamed(condemned) if rules else None
     visit.keys = KeyWatch(gateway.redactor, dialect.TEXTS.streamed, always=rules is not None and rules.acts)
-    return stream, Judging(stream) if x.enforcing else Observing(stream), kept.chunks
+    return stream, Judging(stream) if x.enforcing else Observing(stream)
 
 
 def _over(visit: Visit) -> bool:

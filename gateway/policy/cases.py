@@ -98,8 +98,13 @@ def text_judged(policies: PolicySet, case: Case, policy: Policy) -> JudgedText:
     """What becomes of the text of a test."""
     hook, text, tool = _text_of(case)
     one = screen(policies, hook, _sight_of(case, policy, tool))
-    hits = [*one.find(text), *(one.answered(Subject(text)) if hook == "output" else ())]
+    hits = [*one.find(text), *(one.answered(_answer_of(case, text)) if hook == "output" else ())]
     return JudgedText(one.verdict(hits), one.redacted(text, hits), one.seen(text))
+
+
+def _answer_of(case: Case, text: str) -> Subject:
+    ending = case.ending
+    return Subject(text, finish=ending.finish, calls=ending.calls, answer_schema=ending.asked_schema)
 
 
 def _text_of(case: Case) -> tuple[Hook, str, str | None]:

@@ -410,12 +410,21 @@ class AskedFor(Section):
     max_tokens: int = 0
 
 
+class Ending(Section):
+    """How an answer ended, in a test: what validators know beside its words."""
+
+    finish: str = Field("stop", description="Why it ended, in the provider's word.")
+    calls: int = Field(0, ge=0, description="Calls that it proposes.")
+    asked_schema: dict[str, Json] | None = Field(None, description="The JSON Schema that the request asked the answer to have.")
+
+
 class Case(Before):
     """One test of the file: a call or a text, and the verdict it must get."""
 
     name: Annotated[str, StringConstraints(min_length=1, max_length=200)]
     call: CallOf | None = Field(None, description="The call to judge: `{tool: {argument: value}}`.")
     output: str | None = Field(None, description="What the model says, for rules at `output`.")
+    ending: Ending = Field(Ending.model_validate({}), description="Beside `output`: how the answer ended, for validators.")
     request: AskedFor | None = Field(None, description="What is asked of the provider, for rules at `request`: `{text: …}`.")
     result: ResultOf | None = Field(None, description="What a tool answered, for rules at `tool_result`: `{tool: result}`.")
     agent: str | None = Field(None, description="The agent; one that the file applies to when left out.")
@@ -426,6 +435,8 @@ class Case(Before):
         given = [key for key in ("call", "output", "request", "result") if getattr(self, key) is not None]
         if len(given) != 1:
             raise ValueError(f"a test has one of 'call', 'output', 'request' and 'result', not {' and '.join(given) or 'none'}")
+        if self.output is None and "ending" in self.model_fields_set:
+            raise ValueError("'ending' is about answers; it needs 'output'")
         if self.expect.text is not None and self.call is not None:
             raise ValueError("'expect.text' is about texts; of a call, say 'expect.args'")
         if self.expect.args is not None and self.call is None:

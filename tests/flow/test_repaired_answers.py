@@ -1,5 +1,6 @@
 """`effect: repair` over sockets: the model writes its answer anew, and the client sees one."""
 
+import asyncio
 import json
 
 import pytest
@@ -155,6 +156,44 @@ def test_several_choices_are_not_written_anew(wires, house, says, provider):
         said = client.post("/v1/chat/completions", json=body).json()
     assert said["choices"][0]["message"]["content"].startswith("[The answer was withheld")
     assert len(provider.received) == 1
+
+
+@pytest.mark.parametrize(("name", "answers"), [*((each, [LONG, SHORT]) for each in NAMES), ("chat", [LONG])])
+def test_a_client_that_waits_gets_signs_of_life(name, answers, wires, start, all_upstreams, provider):
+    wire = wires[name]
+    at = start({"p.yaml": policy()}, upstreams=all_upstreams, approvals={"keep_alive": 0.1})
+    made = [provider.sse(*wire.stream(each), gap=0.06) for each in answers]
+
+    async def answer(reader, writer, body):
+        await made[min(len(provider.received), len(made)) - 1](reader, writer, body)
+        await asyncio.sleep(0.3)  # and before the next round
+
+    provider.answer = answer
+    text, *_ = wire.ask(at.url, True)
+    assert text == "Brief." if len(answers) == 2 else text.startswith("[The answer was withheld")
+    assert at.ended()[0].exchange.state == ("complete" if len(answers) == 2 else "denied")
+
+
+def test_signs_of_life_come_before_the_first_event(wires, start, all_upstreams, provider):
+    at = start({"p.yaml": policy()}, upstreams=all_upstreams, approvals={"keep_alive": 0.05})
+    provider.answer = provider.sse(*wires["chat"].stream(SHORT), gap=0.2)
+    body = {"model": "gpt-4o-mini", "stream": True, "messages": [{"role": "user", "content": "go"}]}
+    with at.client() as client:
+        got = client.post("/v1/chat/completions", json=body).text
+    assert got.startswith(": keep-alive")
+    assert got.rindex(": keep-alive") < got.index("data:")
+    assert "Brief." in got
+
+
+def test_an_error_that_a_rule_wants_reaches_a_client_that_has_waited(wires, start, all_upstreams, provider):
+    at = start({"p.yaml": policy().replace("explain", "error")}, upstreams=all_upstreams, approvals={"keep_alive": 0.05})
+    provider.answer = provider.sse(*wires["chat"].stream(LONG), gap=0.2)
+    body = {"model": "gpt-4o-mini", "stream": True, "messages": [{"role": "user", "content": "go"}]}
+    with at.client() as client:
+        got = client.post("/v1/chat/completions", json=body).text
+    assert "at most 20 are allowed" in got
+    assert "".join(LONG) not in got
+    assert at.ended()[0].exchange.error_code == "policy_denied"
 
 
 def test_a_shadow_rule_asks_nobody_again(stream, wires, house, says, provider):

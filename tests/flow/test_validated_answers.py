@@ -161,10 +161,11 @@ def test_a_validator_that_cannot_judge_has_not_passed_an_answer_that_left(valida
         assert found(ended) == [(validator, "unevaluated", "none", "r")]
 
 
-def test_errors_that_a_file_ignores_let_the_answer_pass_and_are_no_pass_on_record(asked):
-    (text, *_), ended = asked(rule("raises_whole", "deny, on_error: ignore"), GOOD)
-    assert text == "".join(GOOD)
-    assert told(ended) == [("raises_whole", "7", "r", "unevaluated", True)]
+def test_errors_that_a_file_ignores_let_the_answer_pass_and_are_no_pass_on_record(stream, wires, answer, house):
+    wire, at = wires["chat"], house(rule("raises_whole", "deny, on_error: ignore"))
+    answer(wire, GOOD, stream=stream)
+    assert wire.ask(at.url, stream)[0] == "".join(GOOD)
+    assert told(at.ended()[0]) == [("raises_whole", "7", "r", "unevaluated", True)]
 
 
 def test_an_answer_without_a_word_is_judged_too(asked):

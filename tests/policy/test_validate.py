@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.documents import Section
+from gateway.errors import FileProblems
 from gateway.exchange import Call, Caller, Ran
 from gateway.policy import Facts, Sight, decide, load, run_cases, screen
 from gateway.policy.cases import text_judged
@@ -321,6 +322,25 @@ tests:
     assert ([result.said for result in report.results], report.not_hit) == ([""] * 4, ())
     (policy,) = policies.policies
     assert text_judged(policies, policy.layers[0].tests[2], policy).left == "a BAD one"
+
+
+def test_a_test_says_how_an_answer_ended(monkeypatch):
+    def ended(subject):
+        wrong = subject.finish == "length" or subject.calls or subject.answer_schema == {"type": "object"}
+        return [Seen("ended", "not well")] if wrong else []
+
+    monkeypatch.setitem(VALIDATORS, "ended", one("ended", ended))
+    cases = "".join(
+        f"- {{name: c{n}, output: x, {ending}expect: {{effect: {effect}}}}}\n"
+        for n, (ending, effect) in enumerate([
+            ("", "allow"), ("ending: {finish: length}, ", "deny"), ("ending: {calls: 1}, ", "deny"),
+            ("ending: {asked_schema: {type: object}}, ", "deny"), ("ending: {asked_schema: {}}, ", "allow"),
+        ])
+    )  # fmt: skip
+    text = TOP + "- {id: r, at: output, stream: buffer, validate: [ended]}\ntests:\n" + cases
+    assert [result.said for result in run_cases(load({"p.yaml": text.encode()})).results] == [""] * 5
+    with pytest.raises(FileProblems, match="'ending' is about answers"):
+        load({"p.yaml": (TOP + "tests:\n- {name: c, call: {get: {}}, ending: {calls: 1}, expect: {effect: deny}}\n").encode()})
 
 
 # -- the record -------------------------------------------------------------------------------------------
