@@ -114,12 +114,20 @@ def _files(folder: Path, problems: list[Problem]) -> Iterator[tuple[str, Path]]:
         return
     for path in paths:
         name = path.relative_to(root).as_posix()
-        if not path.resolve().is_relative_to(root):
+        if leaves(path, root):
             problems.append(_whole(name, "a link that leaves the policies folder; copy the file into it"))
         elif path.exists() and not path.is_file():
             problems.append(_whole(name, "a folder or device with the name of a policy file; rename it"))
         else:
             yield name, path
+
+
+def leaves(path: Path, root: Path) -> bool:
+    """Whether a link leads out of the folder, or only to itself."""
+    try:
+        return not path.resolve().is_relative_to(root)
+    except RuntimeError:  # a loop, before Python 3.13
+        return True
 
 
 def _walk(folder: Path, root: Path, problems: list[Problem]) -> Iterator[Path]:

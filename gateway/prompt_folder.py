@@ -19,7 +19,7 @@ from typing import Final
 import msgspec
 
 from gateway.errors import FileProblems, Problem, StartError
-from gateway.policy_folder import git_version
+from gateway.policy_folder import git_version, leaves
 from gateway.prompt import pins
 from gateway.prompt.kept import SUFFIX, VERSION, Kept, read
 from gateway.prompt.library import EMPTY, Library, Move, Moves
@@ -104,7 +104,7 @@ def _read(folder: Path, path: Path) -> Kept:
 
 
 def _text(folder: Path, path: Path) -> bytes:
-    if not path.resolve().is_relative_to(folder.resolve()):
+    if leaves(path, folder.resolve()):
         raise FileProblems([_whole(path.name, "a link that leaves the prompts folder; copy the file into it")])
     try:
         with path.open("rb") as file:

@@ -67,6 +67,8 @@ JOURNAL_RETRY_S = 1.0
 MINUTES_S = 0.5
 EXPIRE_EVERY = 20
 """Rounds of the minutes between two looks for approvals that have expired."""
+PROMPTS_A_RECORD = 32
+"""Each may have 1 MiB; a record may have 64."""
 BACKLOG = 2048
 CYCLES = (20_000, 20, 20)
 """When garbage is looked for: an exchange leaves hardly any cycles, and with Python's own 700 the looking took one part in twenty of a
@@ -211,7 +213,8 @@ class Worker:
         if not prompts.heads:
             return
         try:
-            await self._journal.append(PromptsLoaded(kept_rows(prompts, self._clock.now_us())))
+            rows = kept_rows(prompts, self._clock.now_us())
+            await self._journal.append(*(PromptsLoaded(rows[at : at + PROMPTS_A_RECORD]) for at in range(0, len(rows), PROMPTS_A_RECORD)))
         except JournalUnavailable as e:
             log.error("the prompts %s could not be recorded yet: %s", prompts.hash[:12], e)  # noqa: TRY400 - no traceback wanted
 

@@ -90,6 +90,12 @@ def test_a_list_may_be_longer_than_a_policy(folder):
     assert "larger than 8192 KiB" in problems(folder)[0][1]
 
 
+def test_a_link_to_itself_is_a_problem(folder):
+    written(folder, good_yaml=GOOD)
+    (folder / "loop.yaml").symlink_to(folder / "loop.yaml")
+    assert [file for file, _ in problems(folder)] == ["loop.yaml"]
+
+
 def test_links_inside_the_folder_are_followed(folder):
     written(folder, data__v1__policy_yaml=GOOD)
     (folder / "current.yaml").symlink_to(folder / "data" / "v1" / "policy.yaml")

@@ -7,6 +7,9 @@ from __future__ import annotations
 
 import difflib
 import json
+from collections.abc import Iterator
+from itertools import groupby, pairwise
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -15,43 +18,50 @@ import msgspec
 from gateway.cli.asking import ask
 from gateway.errors import GatewayError
 from gateway.prompt import pins
+from gateway.prompt.comparing import Seen, collapsed
 from gateway.prompt.fingerprint import canonical
 
-_CHANGES = """
-SELECT c.changed_at, c.agent, c.deployed, c.kept_prompt, c.template_before, c.template_hash, c.exchange_id, c.exchanges,
-  before.system AS system_before, now.system AS system, before.tools AS tools_before, now.tools AS tools
-FROM prompt_changes AS c
-LEFT JOIN prompt_versions AS before ON before.hash = c.prompt_before AND before.agent = c.agent
-LEFT JOIN prompt_versions AS now ON now.hash = c.prompt_hash AND now.agent = c.agent
-WHERE c.agent LIKE $agent ORDER BY c.changed_at DESC
+_TEMPLATES = """
+SELECT t.agent, t.template_hash, epoch_us(t.first_seen) AS first_us, epoch_us(t.last_seen) AS last_us, t.first_seen AS changed_at,
+  t.first_exchange AS exchange_id, t.exchanges, t.versions, t.deployed, t.kept_prompt, v.system, v.tools
+FROM prompt_templates AS t LEFT JOIN prompt_versions AS v ON v.hash = t.first_prompt_hash AND v.agent = t.agent
+WHERE t.agent LIKE $agent ORDER BY t.agent, t.first_seen, t.template_hash
 """
 _LATEST = """
 SELECT t.template_hash, v.tools
 FROM prompt_templates AS t LEFT JOIN prompt_versions AS v ON v.hash = t.last_prompt_hash AND v.agent = t.agent
 WHERE t.agent = $agent ORDER BY t.last_seen DESC
 """
-MOST = 200
+MOST = 10_000
 
 
 def changes(data: Path, agent: str) -> list[dict[str, Any]]:
-    """Newest first, each with the lines that differ."""
-    answer = ask(data, _CHANGES, MOST, {"agent": agent})
+    """Newest first, each with the lines that differ. Templates that differ by what several users have at once count as one."""
+    answer = ask(data, _TEMPLATES, MOST, {"agent": agent})
     rows = [dict(zip(answer.columns, row, strict=True)) for row in answer.rows]
-    return [{**_facts(row), "diff": _differing(row)} for row in rows]
+    found = [change for _, mine in groupby(rows, key=itemgetter("agent")) for change in _of_one_agent(list(mine))]
+    return sorted(found, key=itemgetter("changed_at"), reverse=True)
 
 
-def _facts(row: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in row.items() if name not in ("system", "system_before", "tools", "tools_before")}
+def _of_one_agent(rows: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    systems = collapsed([Seen(row["system"] or "", row["first_us"], row["last_us"]) for row in rows])
+    texts = [_lines(system, row) for system, row in zip(systems, rows, strict=True)]
+    known = {tuple(texts[0])}
+    for (before, old), (now, new) in pairwise(zip(rows, texts, strict=True)):
+        if tuple(new) not in known:
+            known.add(tuple(new))
+            facts = {name: now[name] for name in ("changed_at", "agent", "deployed", "kept_prompt", "template_hash", "exchange_id")}
+            yield {**facts, "template_before": before["template_hash"], "diff": _differing(old, new)}
 
 
-def _differing(row: dict[str, Any]) -> list[str]:
-    before, now = (_lines(row[f"system{when}"], row[f"tools{when}"]) for when in ("_before", ""))
+def _differing(before: list[str], now: list[str]) -> list[str]:
     return [line for line in difflib.unified_diff(before, now, lineterm="", n=0) if not line.startswith(("---", "+++", "@@"))]
 
 
-def _lines(system: str | None, tools: str | None) -> list[str]:
-    """One line for each of the prompt, and for each tool."""
-    return [*(system or "").splitlines(), *(json.dumps(tool, sort_keys=True, ensure_ascii=False) for tool in _tools(tools))]
+def _lines(system: str, row: dict[str, Any]) -> list[str]:
+    """One line for each of the prompt, and for each tool. Where no text is on record the template is told by its hash."""
+    legible = [*system.splitlines(), *(json.dumps(tool, sort_keys=True, ensure_ascii=False) for tool in _tools(row["tools"]))]
+    return legible if row["system"] is not None else [f"[no text on record: {row['template_hash']}]"]
 
 
 def _tools(tools: str | None) -> list[Any]:

@@ -37,6 +37,8 @@ def lines(found: dict[str, Any]) -> list[str]:
     """As people read it: from top to bottom in the order in which it happened."""
     row = found["exchange"]
     told = [f"exchange {row['id']}  {row['started_at']}", *(f"  {name:14} {row[name]}" for name in _BRIEF if row[name] is not None)]
+    if found["rendered"]:
+        told.append(f"prompt {found['rendered']['name']}@{found['rendered']['version'][:12]} {found['rendered']['variables']}")
     for each in found["messages"]:
         told += [f"{each['role']}:", *_indented(each["body"])]
     if found["answer"]:

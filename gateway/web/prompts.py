@@ -17,7 +17,7 @@ from starlette.responses import Response
 
 from gateway import prompt_folder
 from gateway.errors import GatewayError, JournalUnavailable, StartError
-from gateway.prompt.kept import label_problem
+from gateway.prompt.kept import SUFFIX, label_problem
 from gateway.prompt.library import Library, Move, Named
 from gateway.trace.record import MovedRow, PromptMoved
 from gateway.web.answers import NAME_LENGTH, Write, error_answer, json_answer, line, refusal, strict
@@ -57,7 +57,7 @@ class PromptsDesk:
             return refusal(error)
 
     async def _moved(self, name: str, wanted: Wanted) -> Response:
-        prompts = await asyncio.to_thread(self._prompts)
+        prompts = await asyncio.to_thread(self._prompts, name)
         move = _move(prompts, name, wanted)
         row = MovedRow(self._new_id(), self._now_us(), name, wanted.label, move.version, move.before or None, wanted.by, wanted.why)
         await self._write(PromptMoved(row))
@@ -65,10 +65,14 @@ class PromptsDesk:
         await asyncio.to_thread(prompt_folder.write_moves, self._data, {**prompts.moves, name: of_prompt})
         return json_answer(msgspec.structs.asdict(row))
 
-    def _prompts(self) -> Library:
+    def _prompts(self, name: str) -> Library:
         if self._folder is None:
             raise ValueError("no folder of prompts is served; name one by 'prompts' in tollhouse.yaml and start the gateway anew")
-        return prompt_folder.library(self._folder, self._data, prompt_folder.look(self._folder))
+        found = prompt_folder.look(self._folder)
+        for problem in found.problems:
+            if problem.file == name + SUFFIX:
+                raise ValueError(f"the file cannot be used as it stands; mend it first ('tollhouse prompts check'): {problem}")
+        return prompt_folder.library(self._folder, self._data, found)
 
 
 def _move(prompts: Library, name: str, wanted: Wanted) -> Move:

@@ -139,6 +139,12 @@ def test_a_change_nobody_deployed_is_told_line_by_line_and_a_pinned_agent_is_ref
     assert "NOBODY DEPLOYED THIS" in tollhouse(gateway, "changes", "--agent", "coder")
     with pytest.raises(StartError):
         tollhouse(gateway, "changes", "--undeployed")
+    for name in ("Ann", "Bob Smith", "Cleo", "Ann"):
+        assert bring(gateway, f"Be kind.\nYou talk to {name} today.", "Looks.", key).status_code == 200
+    gateway.awaited("SELECT 1 FROM prompt_templates WHERE agent = 'coder'", 5)
+    newest, *_ = told = json.loads(tollhouse(gateway, "changes", "--agent", "coder", "--json"))
+    assert len(told) == 2
+    assert "+You talk to … today." in newest["diff"]
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from starlette.applications import Starlette
 from starlette.routing import Route
 
 from gateway.errors import GatewayError, JournalUnavailable
-from gateway.exchange import Answer, Call, Caller, Exchange, Message, Request, Verdict
+from gateway.exchange import Answer, Call, Caller, Exchange, Message, Rendered, Request, Verdict
 from gateway.prompt.fingerprint import fingerprint
 from gateway.sealing import CannotOpen
 from gateway.state import Approval, Bindings
@@ -73,7 +73,8 @@ class House:
         response, answered = self.scribe.response_message(x, NOW_US)
         call = self.scribe.call(x, *x.calls[0], decision=f"dec_{n}", decided_us=NOW_US, judged_us=1)
         row = self.scribe.exchange(x, provider="openai", durability="commit", priced=Priced(), links=Links(addresses, response))
-        return Ended(row, (call,), (), messages + answered, self.scribe.prompt(x, found, NOW_US))
+        x.rendered = Rendered("support", "4be1c09d", "production", {"shop": "at Eve's"})
+        return Ended(row, (call,), (), messages + answered, self.scribe.prompt(x, found, NOW_US), rendered=self.scribe.rendered(x))
 
     def apply(self, record: Any) -> None:
         self._at += 100
@@ -141,8 +142,10 @@ def test_an_exchange_is_shown_whole_and_opened(house):
     assert [each["body"] for each in told["messages"]] == ['{"role":"system","content":"be kind"}', '{"role":"user","content":"my word"}']
     assert '"content":"hello"' in told["answer"]["body"]
     assert told["prompt"]["system"] == "be kind"
+    assert (told["rendered"]["name"], told["rendered"]["variables"]) == ("support", '{"shop":"at Eve\'s"}')
     assert (told["calls"][0]["arguments"], told["exchange"]["input_preview"]) == ('{"to":"Eve"}', "my word")
-    sealed = house.ledger.query("SELECT body FROM messages", 10).rows + house.ledger.query("SELECT arguments FROM calls", 10).rows
+    columns = (("body", "messages"), ("arguments", "calls"), ("variables", "prompts_rendered"))
+    sealed = [row for column, table in columns for row in house.ledger.query(f"SELECT {column} FROM {table}", 10).rows]
     assert all(text.startswith("enc:1:") for (text,) in sealed)
     assert "Eve" not in repr(house.ledger.query("SELECT * FROM calls", 10))
 
