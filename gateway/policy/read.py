@@ -6,7 +6,7 @@ All of it looks at the same parsed document, so one pass reports every problem o
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -19,8 +19,10 @@ from gateway.policy.hooks import SEES
 from gateway.policy.limits import Cap
 from gateway.policy.model import DetectUrls, Limit, PolicyFile, Rule
 from gateway.policy.policy_set import Guard, Layer
+from gateway.policy.validating import uses
 from gateway.policy.wording import unknown_placeholders
 from gateway.validators.detectors import DETECTORS, Detector, urls
+from gateway.validators.use import Use
 
 
 @dataclass(frozen=True)
@@ -48,9 +50,17 @@ def read(document: Document, files: Mapping[str, bytes]) -> PolicyDocument:
     problems += coded("TH106", _repeated_ids(document, model))
     problems += coded("TH104", _placeholders(document, model, values))
     problems += coded("TH102", _unbuffered(model, document, conditions))
+    validators, misused = _validators(model, document)
+    problems += coded("TH102", misused)
     if problems:
         raise FileProblems(problems)
-    return PolicyDocument(document, model, _layer(document, model, conditions, values), var_files)
+    return PolicyDocument(document, model, _layer(document, model, conditions, values, validators), var_files)
+
+
+def _validators(model: PolicyFile, document: Document) -> tuple[list[tuple[Use, ...]], list[Problem]]:
+    """By rule, and what is wrong with them."""
+    problems: list[Problem] = []
+    return [uses(rule, ("rules", i), document, problems) for i, rule in enumerate(model.rules)], problems
 
 
 def _with_yaml_code(problems: Iterable[Problem], document: Document) -> list[Problem]:
@@ -144,9 +154,14 @@ def _unbuffered(model: PolicyFile, document: Document, conditions: Mapping[int, 
     """A condition that reads all of an answer cannot be evaluated while the answer streams."""
     for i, rule in enumerate(model.rules):
         condition = conditions.get(i)
-        if rule.at == "output" and rule.stream is None and condition and any(path[0] == "text" for _, path in condition.names):
+        if rule.at == "output" and not _kept_back(rule) and condition and any(path[0] == "text" for _, path in condition.names):
             said = "this condition looks at the whole answer, so streams must be kept back for it; add 'stream: buffer', or use 'detect'"
             yield document.problem(("rules", i, "when" if rule.when is not None else "require"), said, key=True)
+
+
+def _kept_back(rule: Rule) -> bool:
+    """Whether a streamed answer is whole before the rule looks at it."""
+    return rule.stream == "buffer" or rule.effect == "repair"
 
 
 def restrictions(model: PolicyFile) -> Iterator[tuple[tuple[str, int], Rule | Limit]]:
@@ -236,7 +251,11 @@ def _size(values: Mapping[str, Any]) -> Size:
 
 
 def _layer(
-    document: Document, model: PolicyFile, conditions: Mapping[int, Condition], values: Mapping[str, Any]
+    document: Document,
+    model: PolicyFile,
+    conditions: Mapping[int, Condition],
+    values: Mapping[str, Any],
+    validators: Sequence[tuple[Use, ...]],
 ) -> Layer:
     grants = None
     if model.allow is not None:
@@ -250,7 +269,7 @@ def _layer(
         default_line=document.place(("default",) if model.default else ("allow",), key=True).line,
         grants=grants,
         guards=tuple(
-            _guard(rule, conditions.get(i), document.place(("rules", i)).line) for i, rule in enumerate(model.rules)
+            _guard(rule, conditions.get(i), document.place(("rules", i)).line, validators[i]) for i, rule in enumerate(model.rules)
         ),
         caps=tuple(_cap(limit, model.id, document.place(("limits", i)).line) for i, limit in enumerate(model.limits)),
         vars=values,
@@ -264,7 +283,7 @@ def _layer(
     )
 
 
-def _guard(rule: Rule, condition: Condition | None, line: int) -> Guard:
+def _guard(rule: Rule, condition: Condition | None, line: int, validators: tuple[Use, ...]) -> Guard:
     return Guard(
         id=rule.id,
         line=line,
@@ -279,7 +298,10 @@ def _guard(rule: Rule, condition: Condition | None, line: int) -> Guard:
         on_deny=rule.on_deny,
         at=rule.at,
         detectors=tuple(map(_detector, rule.detect or ())),
-        buffers=rule.stream == "buffer",
+        buffers=_kept_back(rule),
+        uses=validators,
+        sample=float(rule.sample.removesuffix("%")) / 100 if rule.sample else None,
+        rounds=(rule.rounds or 1) if rule.effect == "repair" else 0,
     )
 
 
