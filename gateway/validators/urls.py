@@ -135,4 +135,4 @@ def _encoded(run: bytes, picture: bool) -> bool:
     return looks_random(run) and not _WORDS.fullmatch(run) and (picture or not _IDENTIFIER.fullmatch(run))
 
 
-URLS = Validator("urls", "1", Urls, _made, spans=True)
+URLS = Validator("urls", "1", Urls, _made, spans=True, most=MAX_TEXT)
