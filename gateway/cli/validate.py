@@ -1,14 +1,15 @@
 """`tollhouse validate`: what validators say of a text, from the command line, without a gateway.
 
-The same validators with the same options as behind `validate:` in a rule, so that a rule can be tried on a text before it is written, or a
-text of the book beside it. What a rule would do about it (deny, repair, redact) is `tollhouse policy eval`'s to say.
+The same validators with the same options as behind `validate:` in a rule: a rule can be tried on a text before it is written, and the
+validators of a policy on a text of the book. Conditions, `sample` and what a rule would do about it (deny, repair, redact) are not looked
+at: that is for `tollhouse policy eval`.
 """
 
 from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
@@ -16,27 +17,33 @@ import msgspec
 import typer
 
 from gateway import documents
+from gateway.cli.policy_files import files_at, loaded
 from gateway.cli.visible import visible
 from gateway.errors import FileProblems
+from gateway.exchange import Hook
 from gateway.validators.installed import known, named
-from gateway.validators.validator import Check, Seen, Subject, Unjudged, Validator
+from gateway.validators.use import Said, Use
+from gateway.validators.validator import Seen, Subject, Validator
 
 FINDINGS = 1
 _PAIR = re.compile(r"(?:^|,)\s*([a-z_]+)=")
 
 
-class Asked(NamedTuple):
-    validator: Validator
-    check: Check
-
-
 class Told(NamedTuple):
     """What one validator says of the text."""
 
+    rule: str
+    """Whose it is; empty for those of the command line."""
     validator: Validator
-    seen: Sequence[Seen]
-    problem: str = ""
-    """Why it cannot tell."""
+    said: Said
+
+    @property
+    def name(self) -> str:
+        return f"{self.rule}: {self.validator.name}" if self.rule else self.validator.name
+
+    @property
+    def counts(self) -> bool:
+        return bool(self.said.problem or self.said.hits)
 
 
 def validate(
@@ -45,6 +52,8 @@ def validate(
         list[str] | None,
         typer.Option("--with", help="A validator with its options: length:max=100, 'language:allow=[en, de]'. Repeatable."),
     ] = None,
+    policy: Annotated[Path | None, typer.Option("--policy", help="A policy file or folder: asks the validators of its rules.")] = None,
+    at: Annotated[Hook, typer.Option("--at", help="With --policy: which rules; what the text is.")] = "output",
     schema: Annotated[Path | None, typer.Option("--schema", help="A file with the JSON Schema that the answer was asked to have.")] = None,
     result: Annotated[list[Path] | None, typer.Option("--result", help="A file with what a tool returned before. Repeatable.")] = None,
     said: Annotated[list[str] | None, typer.Option("--said", help="What the user said before. Repeatable.")] = None,
@@ -56,26 +65,45 @@ def validate(
     if shown:
         typer.echo("\n".join(_listed(known())))
         return
-    if not wanted:
+    asked = [*(("", _asked(one)) for one in wanted or ()), *_of_rules(policy, at)]
+    if not asked:
         raise typer.BadParameter("name a validator with --with, such as --with length:max=100; --list shows them", param_hint="--with")
-    asked = [_asked(one) for one in wanted]
     before = [_read(str(path)) for path in result or ()]
     answer_schema = None if schema is None else _schema(schema)
     text = _read(file)
-    told = [_told(one, Subject(text, finish=finish, answer_schema=answer_schema, results=before, said=said or ())) for one in asked]
-    passed = not any(_counts(one) for one in told)
+    about = Subject(text, hook=at, finish=finish, answer_schema=answer_schema, results=before, said=said or ())
+    told = [Told(rule, use.validator, use.look(about)) for rule, use in asked]
+    passed = not any(one.counts for one in told)
     typer.echo(_as_json(file, text, told, passed) if json else "\n".join(_lines(file, text, told)))
     if not passed:
         raise typer.Exit(FINDINGS)
 
 
-def _asked(written: str) -> Asked:
+def _of_rules(policy: Path | None, hook: Hook) -> Iterator[tuple[str, Use]]:
+    """The validators of the rules of a hook, whatever else these ask for. Raises FileProblems."""
+    if policy is None:
+        return
+    found = [
+        (f"{layer.policy}/{guard.id}", use)
+        for one in loaded(files_at(policy), policy).policies
+        for layer in one.layers
+        for guard in layer.guards
+        if guard.at == hook
+        for use in guard.uses
+    ]
+    if not found:
+        told = f"{policy} has no rule with 'at: {hook}' and 'validate'; name another --at, or --with"
+        raise typer.BadParameter(told, param_hint="--policy")
+    yield from found
+
+
+def _asked(written: str) -> Use:
     """`NAME`, `NAME:key=value,key=value` or `NAME:{key: value}`; values as a policy file has them."""
     name, _, options = written.partition(":")
     try:
         validator = named(name.strip())
         made = documents.load(_as_yaml(options).encode(), f"--with {name}", validator.options)
-        return Asked(validator, validator.make(made))
+        return Use(validator, validator.make(made))
     except FileProblems as error:
         told = "; ".join(f"{problem.message} (in {problem.source})" for problem in error.problems)
         raise typer.BadParameter(f"{name}: {told}", param_hint="--with") from None
@@ -109,26 +137,13 @@ def _schema(path: Path) -> Any:
         raise typer.BadParameter(f"{path} is not JSON ({error})", param_hint="--schema") from None
 
 
-def _told(asked: Asked, subject: Subject) -> Told:
-    try:
-        return Told(asked.validator, tuple(asked.check(subject)))
-    except Unjudged as error:
-        return Told(asked.validator, (), str(error))
-    except Exception as error:  # noqa: BLE001 - one that fails has not judged, as behind the gate
-        return Told(asked.validator, (), f"it failed ({type(error).__name__})")
-
-
-def _counts(told: Told) -> bool:
-    return bool(told.problem) or any(one.severity != "info" for one in told.seen)
-
-
 def _lines(file: str, text: str, told: Sequence[Told]) -> list[str]:
     lines = []
     for one in told:
-        if one.problem:
-            lines.append(f"{visible(file)}: unjudged: {one.validator.name}: {visible(one.problem)}")
-        lines += [f"{visible(file)}:{_place(text, each)}: {one.validator.name}: {visible(_said(each))}" for each in one.seen]
-    passed = [one.validator.name for one in told if not _counts(one)]
+        if one.said.problem:
+            lines.append(f"{visible(file)}: unjudged: {one.name}: {visible(one.said.problem)}")
+        lines += [f"{visible(file)}:{_place(text, each)}: {one.name}: {visible(_said(each))}" for each in one.said.seen]
+    passed = [one.name for one in told if not one.counts]
     return [*lines, *([f"passed: {', '.join(passed)}"] if passed else ())]
 
 
@@ -147,9 +162,10 @@ def _as_json(file: str, text: str, told: Sequence[Told], passed: bool) -> str:
         {
             "name": one.validator.name,
             "version": one.validator.version,
-            "outcome": "unjudged" if one.problem else "failed" if _counts(one) else "passed",
-            "problem": one.problem,
-            "seen": [each._asdict() for each in one.seen],
+            "rule": one.rule,
+            "outcome": "unjudged" if one.said.problem else "failed" if one.counts else "passed",
+            "problem": one.said.problem,
+            "seen": [each._asdict() for each in one.said.seen],
         }
         for one in told
     ]

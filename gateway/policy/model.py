@@ -18,6 +18,7 @@ from gateway.exchange import Hook, Json, OnDeny
 from gateway.policy.amounts import LARGEST, exact
 from gateway.validators import VALIDATORS
 from gateway.validators.detectors import DETECTORS
+from gateway.validators.installed import named
 
 
 def _form(pattern: str, said: str) -> tuple[AfterValidator, WithJsonSchema]:
@@ -141,12 +142,8 @@ ARGUMENT: Final = "argument"
 
 
 def _validator(name: str) -> str:
-    if name not in VALIDATORS:
-        raise ValueError(f"names no validator: '{name}'{nearest(name, VALIDATORS) or _ALL_VALIDATORS}")
+    named(name)
     return name
-
-
-_ALL_VALIDATORS: Final = f"; there are {', '.join(sorted(VALIDATORS))}"
 
 
 class _Options:

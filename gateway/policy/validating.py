@@ -14,7 +14,7 @@ from gateway.documents import Document, Path, check
 from gateway.errors import FileProblems, Problem
 from gateway.exchange import Hook
 from gateway.policy.model import ARGUMENT, Rule
-from gateway.validators import VALIDATORS
+from gateway.validators.installed import named
 from gateway.validators.use import Use
 from gateway.validators.validator import Validator
 
@@ -25,7 +25,7 @@ def uses(rule: Rule, at: Path, document: Document, problems: list[Problem]) -> t
     for i, said in enumerate(rule.checks or ()):
         place = (*at, "validate", i)
         name = said if isinstance(said, str) else next(iter(said))
-        validator = VALIDATORS[name]
+        validator = named(name)
         misplaced = list(_misplaced(rule, validator))
         problems += (document.problem(place, each, key=True) for each in misplaced)
         use = _use(validator, rule.at, place, document, problems)

@@ -33,8 +33,13 @@ def named(name: str) -> Validator:
     if not given:
         others = sorted({*VALIDATORS, *_given()})
         offer = nearest(name, others) or f"; there are {', '.join(others)}"
-        raise ValueError(f"'{name}' names no validator{offer} (installed packages add theirs as entry points, group {GROUP})")
+        raise ValueError(f"names no validator: '{name}'{offer}")
     return _loaded(given[0])
+
+
+def is_given(name: str) -> bool:
+    """Whether anybody gives a validator of this name; it may still be one that cannot be used."""
+    return name in VALIDATORS or name in _given()
 
 
 def known() -> dict[str, Validator]:

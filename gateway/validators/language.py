@@ -188,4 +188,4 @@ def _whole(text: _Piece, paragraphs: Sequence[_Piece], options: Language) -> Ite
     yield from _foreign([text], options.allow)
 
 
-LANGUAGE = Validator("language", "1", Language, _made, hooks=frozenset({"output", "tool_result"}), spans=True)
+LANGUAGE = Validator("language", "1", Language, _made, hooks=frozenset({"output", "tool_result"}), spans=True, most=MAX_TEXT)

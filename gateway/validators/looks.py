@@ -14,6 +14,7 @@ from pydantic import ValidationError
 from gateway.documents import nearest
 from gateway.validators import VALIDATORS
 from gateway.validators.detectors import DETECTORS, VERSION, Detector, folded, hinted
+from gateway.validators.installed import is_given, named
 from gateway.validators.use import Said, Use
 from gateway.validators.validator import Seen, Subject
 
@@ -63,10 +64,10 @@ def looks(names: Iterable[str]) -> Looks:
 
 
 def _use(name: str) -> Use:
-    if name not in VALIDATORS:
+    if not is_given(name):
         known = sorted({*DETECTORS, *VALIDATORS})
         raise ValueError(f"'{name}' is no detector and no validator{nearest(name, known) or '; there are ' + ', '.join(known)}")
-    validator = VALIDATORS[name]
+    validator = named(name)
     if "output" not in validator.hooks:
         raise ValueError(f"'{name}' does not look at answers")
     try:

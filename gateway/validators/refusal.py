@@ -27,19 +27,18 @@ _SOFT: Final = (
     r"|(?:however|but|though|and|that said))[,.!:;—–-]*\s*"
 )
 _CANNOT: Final = (
-    r"(?:i|we)(?: \w+)? ?(?:can(?:not|['’]?t| not)|won['’]?t|will not|am (?:not able|unable) to"
-    r"|['’]m (?:not able|unable) to|are unable to"
-    r"|(?:must|have to|need to|['’]ll have to) (?:respectfully |politely )?(?:decline|refuse)|['’]m not comfortable"
-    r"|do(?:n['’]?t| not) feel comfortable"
-    r"|am programmed not to|['’]m not going to|am not going to)"
+    r"(?:i|we)(?: (?:really|simply|just|personally|currently))? ?(?:can(?:not|['’]?t| not)|won['’]?t|will not|am (?:not able|unable) to"
+    r"|['’]m (?:not able|unable|not going) to|are unable to|do(?:n['’]?t| not) feel comfortable|['’]m not comfortable"
+    r"|am programmed not to|am not going to)"
 )
+_DECLINE: Final = r"(?:i|we) (?:must|have to|need to|will have to|['’]ll have to) (?:respectfully |politely )?(?:decline|refuse)\b"
 _HELP: Final = (
-    r"(?:\s+\w+){0,2}?\s*(?:$|[.,!]|\b(?:help|helping|assist|assisting|provid\w+|comply|fulfil\w*|do (?:that|this|so)|continue"
-    r"|creat\w+|generat\w+|writ\w+|answer\w*|engag\w+|discuss\w*|shar\w+|support|give|offer"
-    r"|participate|complete|process|respond|to|with|your|the|this|that)\b)"
+    r"(?: (?:be able to|in good conscience|\w+ly))*(?:$|[.!]|,? in good conscience\b|(?: do)?\s+(?:that|this|so)[.,!]"
+    r"|\s+(?:help|assist)(?:ing)?(?:$|[.,!;]|\s+(?:[ac-z]|b[^u]))"
+    r"|\s+(?:provid|comply|fulfil|continu|creat|generat|writ|answer|engag|discuss|shar|support|giv|offer|participat|produc|respond)\w*\b)"
 )
 _PHRASES: Final[dict[str, str]] = {
-    "en": rf"(?:{_SOFT}){{0,4}}(?:{_CANNOT}{_HELP}"
+    "en": rf"(?:{_SOFT}){{0,4}}(?:{_CANNOT}{_HELP}|{_DECLINE}"
     r"|(?:i['’]?m|i am) (?:sorry|afraid)[,.]? (?:but )?(?:that['’]?s|this is) (?:not )?(?:something )?i)",
     "de": r"(?:(?:es tut mir (?:\w+ )?leid|tut mir leid|leider|entschuldigung|ich bedauere)[,.]?\s*(?:aber )?){0,3}"
     r"(?:(?:dabei|damit|hierbei|das) )?(?:ich )?(?:kann|darf|werde) (?:ich )?(?:\w+ ){0,4}nicht\b",

@@ -34,7 +34,7 @@ class Repetition(Section):
     """Without options: five times, over at least 200 characters."""
 
     times: int = Field(5, ge=2, le=1000, description="How often a unit stands there, one after the other, for it to be a loop.")
-    characters: int = Field(200, ge=1, description="Over how many characters a loop goes at least.")
+    characters: int = Field(200, ge=1, le=10_000, description="Over how many characters a loop goes at least.")
     same_line: int | None = Field(None, ge=1, description="How often one line may stand in the text, wherever. Default: any.")
     code: bool = Field(False, description="Look into fenced blocks as well.")
 
@@ -102,9 +102,14 @@ def _counts(loop: _Loop, options: Repetition) -> bool:
 
 
 def _of_characters(text: str, options: Repetition) -> _Loop | None:
-    pattern = re.compile(rf"(\S[^\n]{{0,{MAX_CHARACTERS - 1}}}?)\1{{{options.times - 1},}}")
-    loops = (_Loop(found.start(), found.end(), found[1]) for found in pattern.finditer(text))
-    return next((loop for loop in loops if _counts(loop, options)), None)
+    """Only where nothing separates words: the others have been compared as words."""
+    pattern = re.compile(rf"(\S{{1,{MAX_CHARACTERS}}}?)\1{{{options.times - 1},}}")
+    for run in re.finditer(rf"\S{{{options.characters},}}", text):
+        for found in pattern.finditer(run[0]):
+            loop = _Loop(run.start() + found.start(), run.start() + found.end(), found[1])
+            if _counts(loop, options):
+                return loop
+    return None
 
 
 def _same_lines(text: str, most: int | None) -> Iterator[Seen]:

@@ -125,7 +125,7 @@ def _parsed(grammar: _Grammar, sql: str) -> tuple[list[Any], bool] | None:
     except Exception:  # noqa: BLE001 - whatever the library stumbles over (RecursionError too) does not parse
         return None
     commented = bool(sql.strip()) and (not tokens or any(token.comments for token in tokens))
-    return [one for one in found if one is not None], commented
+    return [one for one in found if one is not None and not isinstance(one, grammar.exp.Semicolon)], commented
 
 
 def _bounded(parser: Any, steps: int) -> Any:
@@ -150,7 +150,7 @@ def _doing(grammar: _Grammar, statement: Any) -> Iterator[tuple[str, str]]:
     for node in statement.walk():
         if grammar.options.read_only and _stores(exp, node):
             yield "writes", "a query writes, locks or stores something; only reading is allowed"
-        if isinstance(node, exp.Table):
+        if isinstance(node, (exp.Table, exp.Lateral)):
             yield from _table(grammar, node)
         elif isinstance(node, exp.Func):
             yield from _function(grammar, node)
@@ -169,8 +169,11 @@ def _function(grammar: _Grammar, node: Any) -> Iterator[tuple[str, str]]:
 
 
 def _table(grammar: _Grammar, node: Any) -> Iterator[tuple[str, str]]:
-    if not isinstance(node.this, grammar.exp.Identifier):
-        return  # a function in the place of a table is looked at as a function
+    if _is_computed(grammar.exp, node):
+        return  # a function or query in the place of a table is looked at by itself
+    if not isinstance(node, grammar.exp.Table) or not isinstance(node.this, grammar.exp.Identifier):
+        yield "table", "a table is not called by its name (a stage, a variable, IDENTIFIER, LATERAL with a name); write its name"
+        return
     parts = tuple(_name(grammar, part) for part in node.parts)
     if len(parts) == 1 and _is_defined(grammar, node, parts[0]):
         return
@@ -178,6 +181,10 @@ def _table(grammar: _Grammar, node: Any) -> Iterator[tuple[str, str]]:
         yield "file", "a file is read in the place of a table"
     if grammar.tables is not None and not any(_covers(allowed, parts) for allowed in grammar.tables):
         yield "table", f"a table is named that is not allowed; allowed are {', '.join(grammar.options.tables or ()) or 'none'}"
+
+
+def _is_computed(exp: Any, node: Any) -> bool:
+    return isinstance(node.this, (exp.Func, exp.Subquery)) and not isinstance(node.this, exp.DynamicIdentifier)
 
 
 def _covers(allowed: Sequence[str], parts: Sequence[str]) -> bool:

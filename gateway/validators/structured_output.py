@@ -118,4 +118,4 @@ def _shown(says: Any) -> str:
     return written if len(written) <= _SHOWN else f"{written[:_SHOWN]}…"
 
 
-STRUCTURED_OUTPUT = Validator("structured_output", "1", StructuredOutput, _made, hooks=frozenset({"output"}))
+STRUCTURED_OUTPUT = Validator("structured_output", "1", StructuredOutput, _made, hooks=frozenset({"output"}), most=MAX_TEXT)

@@ -34,8 +34,10 @@ LONGEST_PICTURE: Final = 150
 _HOST: Final = re.compile(r"(?:\*\.)?[a-z0-9](?:[a-z0-9-]*[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]*[a-z0-9])?)*", re.IGNORECASE)
 _EVERY: Final = urls(())
 _PICTURE: Final = compiled(
-    rb"(?i)(?:!\[[^\n]{0,300}?\]\(|<(?:img|source|video|audio|iframe|embed|object)\b[^>]{0,300}?(?:src|data|poster)=)[\t \"'<]*"
+    rb"(?i)(?:!\[[^\n]{0,300}?\]\(|\burl\(|<[a-z]{1,20}\b[^>]{0,300}?\b(?:srcset|src|data|poster|background)="
+    rb"|<(?:link|image|use|base)\b[^>]{0,300}?\bhref=)[\t \"'<]*"
 )
+"""Where what follows is loaded without a click."""
 _REFERENCE: Final = compiled(rb"(?m)^ {0,3}\[[^\]\n]{1,300}\]:[\t ]*<?")
 _TARGET: Final = compiled(rb"(?im)(?:\]\(|^ {0,3}\[[^\]\n]{1,300}\]:|\b(?:href|src|action|data|poster)=)[\t ]*[\"'<]?([^\s\"'<>()]+)")
 _SCHEME: Final = re.compile(rb"[\x00-\x20]*([a-z][a-z0-9+.-]{0,30}):", re.IGNORECASE)
@@ -135,4 +137,4 @@ def _encoded(run: bytes, picture: bool) -> bool:
     return looks_random(run) and not _WORDS.fullmatch(run) and (picture or not _IDENTIFIER.fullmatch(run))
 
 
-URLS = Validator("urls", "1", Urls, _made, spans=True)
+URLS = Validator("urls", "1", Urls, _made, spans=True, most=MAX_TEXT)

@@ -15,6 +15,7 @@ import typer
 from typer.testing import CliRunner
 
 from gateway.cli.validate import validate
+from gateway.errors import FileProblems
 from gateway.validators import VALIDATORS, installed
 from gateway.validators.validator import Seen
 
@@ -105,6 +106,37 @@ def test_what_cannot_be_asked_is_a_mistake_of_usage(run, options, said):
     assert said in " ".join(done.stderr.replace("│", " ").split())
 
 
+POLICY = """policy: 1
+id: notes
+agents: ['*']
+allow: [search]
+rules:
+- {id: brief, at: output, effect: warn, when: "false", validate: [{length: {max: 5}}, empty]}
+- {id: pages, at: tool_result, tools: [search], effect: warn, validate: [{length: {max: 9}}]}
+- {id: cards, at: output, detect: [card], effect: redact}
+"""
+
+
+def test_the_validators_of_a_policys_rules_are_asked(run, tmp_path):
+    (tmp_path / "p.yaml").write_text(POLICY)
+    done = run("Hello you", "--policy", str(tmp_path / "p.yaml"), "--with", "urls")
+    assert done.exit_code == 1
+    assert done.stdout.splitlines() == [
+        f"{tmp_path}/answer.txt:1:1: notes/brief: length: error: the text has 9 characters; at most 5 are allowed [too_long]",
+        "passed: urls, notes/brief: empty",
+    ]
+    shown = json.loads(run("Hello you", "--policy", str(tmp_path), "--at", "tool_result", "--json").stdout)
+    assert [(one["rule"], one["name"], one["outcome"]) for one in shown["validators"]] == [("notes/pages", "length", "passed")]
+
+
+def test_a_policy_without_such_a_rule_is_no_pass(run, tmp_path):
+    (tmp_path / "p.yaml").write_text(POLICY)
+    done = run("Hello", "--policy", str(tmp_path / "p.yaml"), "--at", "tool_call")
+    assert (done.exit_code, "has no rule with 'at: tool_call'" in done.stderr) == (2, True)
+    (tmp_path / "p.yaml").write_text("policy: 2\n")
+    assert isinstance(run("Hello", "--policy", str(tmp_path / "p.yaml")).exception, FileProblems)
+
+
 def test_a_text_that_is_not_utf8_is_refused(run):
     done = run(b"ab\xff", "--with", "empty")
     assert (done.exit_code, "not UTF-8 (byte 2)" in done.stderr) == (2, True)
@@ -116,7 +148,7 @@ def test_a_validator_that_fails_has_not_judged(run, monkeypatch):
 
     monkeypatch.setitem(VALIDATORS, "empty", VALIDATORS["empty"]._replace(make=lambda options: broken))
     done = run("text", "--with", "empty")
-    assert (done.exit_code, "unjudged: empty: it failed (RuntimeError)" in done.stdout) == (1, True)
+    assert (done.exit_code, "unjudged: empty: empty failed (RuntimeError)" in done.stdout) == (1, True)
 
 
 def test_what_is_only_told_does_not_fail_and_a_score_is_shown(run, monkeypatch):

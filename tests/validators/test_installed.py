@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from gateway.errors import FileProblems
+from gateway.policy import load
 from gateway.validators import VALIDATORS, installed
 from gateway.validators.installed import named
 from gateway.validators.validator import Subject
@@ -105,6 +107,24 @@ def test_a_name_that_nobody_has_is_told_with_the_nearest_one(tmp_path, monkeypat
     for wrong, offer in (("lenght", "did you mean 'length'"), ("polit", "did you mean 'polite'"), ("zzz", "there are code, ")):
         with pytest.raises(ValueError, match=offer):
             named(wrong)
+        assert not installed.is_given(wrong)
+    assert installed.is_given("polite")
+    assert installed.is_given("length")
+
+
+RULE = "policy: 1\nid: p\nagents: ['*']\nallow: ['*']\nrules:\n- {id: a, at: output, effect: warn, validate: [{NAME: {word: kindly}}]}\n"
+
+
+def test_a_rule_names_it_with_its_options_and_is_refused_where_it_cannot_be_used(tmp_path, monkeypatch):
+    installed._given.cache_clear()
+    install(tmp_path, monkeypatch, "own_validators", "polite = own_validators:POLITE", "broken = own_validators:GONE")
+    [guard] = load({"p.yaml": RULE.replace("NAME", "polite").encode()}).policies[0].layers[0].guards
+    assert [one.code for one in guard.uses[0].look(Subject("do it")).seen] == ["impolite"]
+    assert guard.uses[0].look(Subject("kindly do it")).seen == ()
+    with pytest.raises(FileProblems, match=r"p.yaml:6:.*'broken' of the package own_validators 1.0 cannot be loaded"):
+        load({"p.yaml": RULE.replace("NAME", "broken").encode()})
+    with pytest.raises(FileProblems, match=r"'polite': unknown key 'wort'; did you mean 'word'"):
+        load({"p.yaml": RULE.replace("NAME", "polite").replace("word", "wort").encode()})
 
 
 def test_all_of_them_are_known_with_those_of_packages(tmp_path, monkeypatch):
