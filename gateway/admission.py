@@ -29,6 +29,7 @@ async def admit(visit: Visit, request: Request) -> None:
         holds_secret=visit.gateway.redactor.finds,
         address=visit.gateway.scribe.address,
         meter=visit.reserved,
+        exchange=x.id,
     )
     if policies.observing:
         x.unevaluated.append("no_policy")

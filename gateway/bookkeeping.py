@@ -14,6 +14,7 @@ from gateway.cost import SEARCH, PriceTable
 from gateway.errors import JournalUnavailable
 from gateway.exchange import Call, Exchange, Verdict
 from gateway.journal import Journal
+from gateway.policy.running import worst
 from gateway.prompt.fingerprint import Fingerprint
 from gateway.trace.record import CallRow, Decided, Ended, ExchangeRow, MessageRow, Opened, PromptRow
 from gateway.trace.rows import Links, Priced, Scribe
@@ -89,7 +90,8 @@ class Bookkeeping:
         row = self._row(self._price(), Links(addresses, response))
         prompt = self._prompt() if self._opening is None else None
         heard = self._scribe.heard(self._x, self._clock.now_us())
-        ended = Ended(row, tuple(self._calls), self._scribe.findings(self._x), messages + answered, prompt, heard)
+        ran = tuple(worst(self._x.ran))
+        ended = Ended(row, tuple(self._calls), self._scribe.findings(self._x), messages + answered, prompt, heard, ran)
         try:
             await self._journal.append(*self._line, ended)
         except JournalUnavailable:

@@ -360,6 +360,13 @@ class Settings(_Strict):
             "metadata = sizes and hashes; a key can have its own (tollhouse keys create --store)"
         ),
     ] = "redacted"
+    looked_at: Annotated[
+        list[str] | None,
+        Field(
+            description="what every answer is looked through for where no rule says otherwise; told in the book, never withheld: detectors "
+            "(secret, card, iban, …) and validators that need no options. Default: secret, card, iban; [] = nothing"
+        ),
+    ] = None
     encryption: Annotated[Encryption | None, Field(description="encrypts what is kept of content; none = it lies in clear text")] = None
     state: Annotated[
         str | StateStore,

@@ -67,6 +67,16 @@ class Document:
         """The same file with another value at its places."""
         return Document(self._source, value, self.problems, self._nodes, self._keys)
 
+    def part(self, path: Path) -> Document:
+        """What stands at a path, as a document of its own, each value in its place in the file."""
+        value = self.value
+        for step in path:
+            value = value[step]
+        below = len(path)
+        nodes = {place[below:]: node for place, node in self._nodes.items() if place[:below] == path}
+        keys = {place[below:]: node for place, node in self._keys.items() if place[:below] == path and len(place) > below}
+        return Document(self._source, value, (), nodes, keys)
+
     def place(self, path: Path, *, key: bool = False) -> Place:
         """Where the value (or its key) stands; of something absent: where its nearest parent stands."""
         return self._source.place(self._offset(path, key))

@@ -14,8 +14,9 @@ from msgspec import Struct, field
 Json = Any
 """A parsed JSON value: None, bool, int, float, str, list or dict with str keys."""
 
-Effect = Literal["allow", "warn", "redact", "ask", "deny", "unevaluated"]
-"""What judgement came to. Restrictiveness: deny > ask > redact > warn > allow; `unevaluated` is never a pass."""
+Effect = Literal["allow", "warn", "redact", "ask", "repair", "deny", "unevaluated"]
+"""What judgement came to. Restrictiveness: deny > repair > ask > redact > warn > allow; `unevaluated` is never a pass. `repair` is a denial
+of an answer that the model may write anew."""
 
 Hook = Literal["tool_call", "tool_result", "request", "output"]
 """Where rules judge: a proposed call, what a tool answered, what is asked of the model, what it says."""
@@ -237,6 +238,31 @@ class RuleHit(Struct, frozen=True):
     """Whoever approves must be another person than the one on whose behalf the agent asks."""
 
 
+Outcome = Literal["passed", "hit", "unevaluated", "not_drawn"]
+
+
+class Ran(Struct, frozen=True, omit_defaults=True):
+    """That a validator was asked about the texts of an exchange, and what came of it: one for each rule that names it, and hook."""
+
+    validator: str
+    version: str
+    hook: Hook = "output"
+    policy: str = ""
+    rule: str = "default"
+    """`default`: no rule, the gateway's own look at every answer."""
+    effect: Effect = "warn"
+    mode: Literal["enforce", "shadow"] = "enforce"
+    outcome: Outcome = "passed"
+    """The worst of its looks. `not_drawn`: it did not look."""
+    before: bool = True
+    """Whether it had looked before the first byte of the text left."""
+    looks: int = 1
+    seen: int = 0
+    """Things that hit."""
+    score: float | None = None
+    """The lowest."""
+
+
 class Verdict(Struct, frozen=True):
     """The judgement over one call."""
 
@@ -259,9 +285,16 @@ class Verdict(Struct, frozen=True):
     """Id of the approval, where a person was asked."""
     decided_by: str = ""
     """The person who approved or denied."""
+    findings: tuple[Finding, ...] = ()
+    """What validators of rules saw."""
+    ran: tuple[Ran, ...] = ()
+    """Which validators of rules were asked."""
 
 
-class Finding(Struct, frozen=True):
+Action = Literal["none", "stripped", "redacted", "denied", "refused", "repaired"]
+
+
+class Finding(Struct, frozen=True, omit_defaults=True):
     """What a validator or a strict parser saw."""
 
     validator: str
@@ -271,7 +304,18 @@ class Finding(Struct, frozen=True):
     """Where: `tool_calls[0].arguments`, `choices[0].message.Tool_Calls`, …"""
     detail: str
     """What was wrong; never a secret, never the value itself."""
-    action: Literal["none", "stripped", "redacted", "denied", "refused"] = "none"
+    action: Action = "none"
+    version: str = ""
+    """Of the validator."""
+    policy: str = ""
+    rule: str = ""
+    """The rule that asked; empty where none did."""
+    span_hash: str = ""
+    """Content address of the words that it is about, where they are some of the text."""
+    score: float | None = None
+
+
+Done = Literal["none", "redacted", "refused", "denied", "repaired"]
 
 
 class Heard(Struct, frozen=True):
@@ -283,7 +327,7 @@ class Heard(Struct, frozen=True):
     hit: RuleHit
     detector: str = ""
     """What found it; empty where only a condition spoke."""
-    action: Literal["none", "redacted", "refused", "denied"] = "none"
+    action: Done = "none"
     original: str = ""
     """Content address of the text as it was, never the text."""
 
@@ -407,6 +451,7 @@ class Exchange(Struct):
     findings: list[Finding] = field(default_factory=list)
     heard: list[Heard] = field(default_factory=list)
     """What rules said of texts, each rule once for each text."""
+    ran: list[Ran] = field(default_factory=list)
     unevaluated: list[str] = field(default_factory=list)
     """Why parts of the exchange were not judged (observe mode only)."""
     bytes_out: int = 0

@@ -13,14 +13,15 @@ Before it, the request was decoded; behind it, calls are judged by a conversatio
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Literal
 
 import msgspec
 from msgspec import Struct
 
 from gateway.errors import GatewayError
-from gateway.exchange import Finding, Heard, Hook, Json, Operation, Request
-from gateway.judge import session_facts
+from gateway.exchange import Finding, Heard, Hook, Json, Operation, Ran, Request
+from gateway.judge import about, session_facts
 from gateway.policy import Conversation, Hit, Screen, Sight, screen
 from gateway.policy.policy_set import RANK
 from gateway.policy.provenance import paired
@@ -56,7 +57,9 @@ def screened(visit: Visit, request: Request, read: Callable[[bytes], Request]) -
     policies, agent = visit.gateway.policies, visit.x.caller.agent
     if request.operation == "pass_through" or not any(policies.watches(agent, hook).guards for hook in ("request", "tool_result")):
         return request
-    looked = list(_looked(visit, request))
+    screens = _Screens(visit, request)
+    looked = list(_looked(screens, request))
+    visit.x.ran += screens.ran()
     refusing = [each for each in looked if _effect(each) == "deny"]
     if refusing:
         _record(visit, [*(each for each in looked if each.text.new or each in refusing)], "refused")
@@ -82,7 +85,7 @@ def _unclean(visit: Visit, looked: Sequence[Looked], before: Request, after: Req
     for old, new in zip(texts(before), texts(after), strict=True):
         if new.text != wanted.get(old, old.text):
             return next((each for each in looked if each.text == old), looked[0])
-    return next((each for each in _looked(visit, after) if _effect(each) in ("redact", "deny")), None)
+    return next((each for each in _looked(_Screens(visit, after), after) if _effect(each) in ("redact", "deny")), None)
 
 
 def texts(request: Request) -> Iterator[Text]:
@@ -103,8 +106,7 @@ def texts(request: Request) -> Iterator[Text]:
         yield Text("request", "request", "")
 
 
-def _looked(visit: Visit, request: Request) -> Iterator[Looked]:
-    screens = _Screens(visit, request)
+def _looked(screens: _Screens, request: Request) -> Iterator[Looked]:
     for text in texts(request):
         one = screens.of(text.hook, text.call_id, text.tool)
         if not one.idle and (hits := one.find(text.text)):
@@ -124,6 +126,8 @@ class _Screens:
             conversation=Conversation(request.messages, visit.gateway.reading, whole=not request.continues),
             request=_facts(request),
             now_us=visit.gateway.clock.now_us(),
+            exchange=visit.x.id,
+            about=partial(about, request, "tool_result"),
         )
         self._made: dict[tuple[Hook, str, str | None], Screen] = {}
 
@@ -133,6 +137,10 @@ class _Screens:
             sight = msgspec.structs.replace(self._sight, call_id=call_id, tool=tool)
             made = self._made[hook, call_id, tool] = screen(self._policies, hook, sight)
         return made
+
+    def ran(self) -> Sequence[Ran]:
+        """Which validators have looked."""
+        return [row for made in self._made.values() for row in made.ran]
 
 
 def _facts(request: Request) -> dict[str, Json]:
@@ -183,6 +191,18 @@ def _record(visit: Visit, looked: Sequence[Looked], done: Literal["none", "redac
             action = done if acts and (done == "refused" or effect == "redact") else "none"
             if len(visit.x.heard) < _MOST_HEARD:
                 visit.x.heard.append(Heard(each.text.hook, each.text.path, hit.rule_hit(), hit.detector, action, address))
+        _record_findings(visit, each, done)
+
+
+def _record_findings(visit: Visit, looked: Looked, done: Literal["none", "redacted", "refused"]) -> None:
+    """What validators said; of the words that it is about, their address."""
+    text, effect = looked.text.text, _effect(looked)
+    for hit in looked.hits:
+        acts = hit.counts and hit.effect == effect and effect in ("redact", "deny")
+        words = "" if hit.whole else visit.gateway.scribe.address(text[hit.start : hit.end].encode("utf-8", "surrogatepass"))
+        finding = hit.finding(looked.text.path, done if acts else "none", words)
+        if finding is not None and len(visit.x.findings) < _MOST_HEARD:
+            visit.x.findings.append(finding)
 
 
 def _count_old(visit: Visit, looked: Sequence[Looked]) -> None:

@@ -17,6 +17,7 @@ from gateway.prompt.library import Library
 from gateway.state import Approvals, Belongings, Issued, Keys, Limits, Sessions
 from gateway.state.asking import Asking, InThreads, at_once
 from gateway.state.embedded import DATA_KEYS_FILE, Embedded
+from gateway.validators.looks import USUAL, Looks, looks
 from gateway.vault import Master, TenantVault
 
 if TYPE_CHECKING:  # a client's library that one machine alone does not need
@@ -123,6 +124,14 @@ def load_policies(settings: Settings) -> PolicySet:
             "Write one ('tollhouse init' makes a first one), or take 'policies' out of the settings to observe only."
         )
     return policies
+
+
+def default_looks(settings: Settings) -> Looks:
+    """What every answer is looked through for. Raises StartError for a name that nothing has."""
+    try:
+        return looks(USUAL if settings.looked_at is None else settings.looked_at)
+    except ValueError as error:
+        raise StartError(f"the settings cannot be used: in 'looked_at', {error}") from None
 
 
 def load_prompts(settings: Settings) -> Library:

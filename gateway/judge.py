@@ -14,9 +14,10 @@ import msgspec
 from msgspec import Struct, field
 
 from gateway.dialects import strict_json
-from gateway.exchange import Call, Caller, Finding, Json, Request, ServerTool, Tool, Verdict
+from gateway.exchange import Call, Caller, Finding, Hook, Json, Request, ServerTool, Tool, Verdict
 from gateway.policy import Conversation, Facts, Meter, NoMeter, NotRedactable, PolicySet, decide, evaluate
 from gateway.validators import json_schema
+from gateway.validators.validator import Subject
 
 PROBLEMS = {
     "dup_key": "its arguments hold one key twice",
@@ -64,6 +65,8 @@ class Court(Struct, frozen=True):
     """Content address of a tool's schema: what conditions see as `call.schema`."""
     conversation: Conversation
     meter: Meter = field(default_factory=NoMeter)
+    exchange: str = ""
+    """Its id."""
 
     @property
     def enforcing(self) -> bool:
@@ -97,8 +100,8 @@ def judge(court: Court, call: Call, now_us: int, *, approved: bool = False) -> J
         return found
     decided = decide(court.policies, _facts(court, call, tool, now_us, approved=approved), partial(_rewritten, court, tool))
     if decided.call is call:
-        return Judged(decided.verdict)
-    return Judged(decided.verdict, (_redacted(court, call),), decided.call)
+        return Judged(decided.verdict, decided.verdict.findings)
+    return Judged(decided.verdict, (_redacted(court, call), *decided.verdict.findings), decided.call)
 
 
 def _rewritten(court: Court, tool: Tool | None, call: Call, args: Mapping[str, Json]) -> Call:
@@ -129,6 +132,19 @@ def _facts(court: Court, call: Call, tool: Tool | None, now_us: int, *, approved
         meter=court.meter,
         now_us=now_us,
         approved=approved,
+        exchange=court.exchange,
+        about=partial(about, court.request, "tool_call"),
+    )
+
+
+def about(request: Request, hook: Hook) -> Subject:
+    """What validators know of an exchange beside the text: tools, results and what users said."""
+    return Subject(
+        "",
+        hook,
+        tools={tool.name: tool.raw for tool in request.tools},
+        results=[text for message in request.messages for _, text in message.results],
+        said=[message.text for message in request.messages if message.role == "user"],
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import msgspec
 
@@ -15,7 +16,7 @@ from gateway.cost import PriceTable
 from gateway.dialects import Dialect, Stream
 from gateway.dialects.events import Broken
 from gateway.errors import GatewayError
-from gateway.exchange import Call, Endpoint, EndState, Exchange, Owed, Request, Verdict
+from gateway.exchange import Call, Endpoint, EndState, Exchange, Finding, Owed, Request, Verdict
 from gateway.journal import Journal
 from gateway.judge import Court
 from gateway.policy import PolicySet, Reading, Told
@@ -31,6 +32,7 @@ from gateway.trace.redact import Flow, Redactor
 from gateway.trace.rows import Scribe
 from gateway.upstream.client import ProviderAnswer, UpstreamClient
 from gateway.upstream.routing import Routes
+from gateway.validators.looks import NO_LOOKS, Looks
 from gateway.waiting import WaitingRoom
 
 
@@ -61,6 +63,8 @@ class Gateway:
     """Why the state store cannot be used now."""
     reading: Reading = field(default_factory=Reading)
     """Messages that conditions have asked about, each read once."""
+    looks: Looks = NO_LOOKS
+    """What every answer is looked through for."""
     draining: bool = False
 
     @property
@@ -101,6 +105,18 @@ class Withheld(msgspec.Struct, frozen=True):
     verdict: Verdict
     text: str
     """What the client is told in their place."""
+    finding: Finding
+    rounds: int = 0
+    """How often the model may be asked to write the answer anew."""
+    failed: tuple[str, ...] = ()
+    """What it did not meet, for the model."""
+
+
+class Looking(Protocol):
+    """What looks at the answer that is running."""
+
+    def finish(self, *, complete: bool) -> None:
+        """Nothing follows. `complete`: it was all there."""
 
 
 class Head(msgspec.Struct, frozen=True):
@@ -152,6 +168,9 @@ class Visit:
     """A denial of this answer has stopped the session."""
     screening: Screening[Hit] | Watching[Hit] | None = None
     """What looks at the words of the running stream; None where no rule does."""
+    output: Looking | None = None
+    repaired: int = 0
+    """Rounds in which the model was asked to write its answer anew."""
     keys: KeyWatch | None = None
     """What keeps the gateway's own secrets out of the words of the running stream."""
     withheld: Withheld | None = None

@@ -31,6 +31,7 @@ from gateway.errors import FileProblems, GatewayError, JournalUnavailable, Start
 from gateway.front import front
 from gateway.installation import (
     address_key,
+    default_looks,
     durability,
     how_to_ask,
     load_policies,
@@ -112,6 +113,7 @@ def assemble(
         scribe=Scribe(address_key(settings), redactor, seen, detect=everything, vault=open_vault(settings)),
         redactor=redactor,
         prompts=prompts,
+        looks=default_looks(settings),
         clock=clock,
         ask=how_to_ask(settings),
         state_problem=state_problem(settings),

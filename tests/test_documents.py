@@ -311,3 +311,12 @@ def test_a_line_too_long_to_show_is_not_quoted():
 )
 def test_the_nearest_name_is_offered(name, known, offer):
     assert nearest(name, known) == offer
+
+
+def test_a_part_of_a_document_keeps_the_places_of_the_file():
+    document = parse(b"top:\n- {a: 1, b: {c: x}}\n- other\n", "f.yaml")
+    part = document.part(("top", 0))
+    assert part.value == {"a": 1, "b": {"c": "x"}}
+    assert part.place(("b", "c")) == document.place(("top", 0, "b", "c"))
+    assert part.problem(("b",), "wrong", key=True) == document.problem(("top", 0, "b"), "wrong", key=True)
+    assert part.problem(("absent",), "wrong") == document.problem(("top", 0), "wrong")

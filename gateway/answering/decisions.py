@@ -60,6 +60,7 @@ async def recorded(visit: Visit, made: Decision | Question) -> Settled:
     call, verdict = made.call, made.judged.verdict
     visit.x.calls.append((call, verdict))
     visit.x.findings.extend(made.judged.findings)
+    visit.x.ran.extend(verdict.ran)
     visit.book.decided(call, verdict, made.judged_us, made.decision)
     if verdict.released:
         visit.round.append((call, verdict, ""))

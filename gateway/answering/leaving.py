@@ -8,7 +8,7 @@ from collections.abc import AsyncGenerator, Mapping, Sequence
 import msgspec
 
 from gateway import history, steering
-from gateway.validators import text_calls
+from gateway.answering.looking import look
 from gateway.visit import Head, Visit
 
 EVENT_STREAM = {"content-type": "text/event-stream; charset=utf-8", "cache-control": "no-cache"}
@@ -94,6 +94,8 @@ def lasted(visit: Visit) -> None:
     last = visit.x.answer.usage
     visit.x.rounds = (*visit.x.earlier, last)
     visit.x.answer = msgspec.structs.replace(visit.x.answer, usage=steering.total(last, visit.x.earlier))
-    if visit.x.request is not None and visit.x.answer.text:
-        visit.x.findings.extend(text_calls.check(visit.x.answer.text, (tool.name for tool in visit.x.request.tools)))
+    if visit.output is not None:
+        visit.output.finish(complete=visit.x.state in ("complete", "denied") and visit.x.error_code is None)
+        visit.output = None
+    look(visit)
     visit.x.duration_us = visit.gateway.clock.mono_us() - visit.started

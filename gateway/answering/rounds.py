@@ -19,7 +19,7 @@ from gateway.continuity import keep
 from gateway.errors import GatewayError
 from gateway.exchange import Answer, Finding, Owed, Request
 from gateway.upstream.client import ProviderAnswer
-from gateway.visit import Head, Visit
+from gateway.visit import Head, Looking, Visit, Withheld
 
 
 class Explained(NamedTuple):
@@ -29,6 +29,8 @@ class Explained(NamedTuple):
     headers: Mapping[str, str]
     data: bytes
     owed: tuple[Owed, ...]
+    withheld: Withheld | None
+    output: Looking | None
 
 
 class Rounds:
@@ -60,7 +62,7 @@ class Rounds:
             self._not_steered(problem)
             visit.x.upstream_status = first_status
             return False
-        self._explained = Explained(_as_it_would_leave(visit, said), headers, data, tuple(visit.owed))
+        self._explained = Explained(_as_it_would_leave(visit, said), headers, data, tuple(visit.owed), visit.withheld, visit.output)
         steering.begin_round(visit, said)
         self.next = asked, upstream
         return True
@@ -82,7 +84,8 @@ class Rounds:
         await give_back(visit)
         visit.issued.clear()
         visit.flow = visit.gateway.redactor.flow()
-        steering.return_to(visit, explained.answer, explained.owed)
+        steering.return_to(visit, explained.answer, explained.owed, explained.withheld)
+        visit.output = explained.output
         await keep(visit)
         visit.x.state = delivered(visit)
         async for part in final(visit, 200, explained.headers, explained.data):

@@ -8,6 +8,7 @@ from contextlib import aclosing
 from gateway import steering
 from gateway.answering.decisions import Decision, decide, delivered, limits, recorded
 from gateway.answering.ending import broken_error
+from gateway.answering.kept_back import END_GRACE_S, KeptBack, kept_back
 from gateway.answering.leaving import EVENT_STREAM, final, first_byte, release
 from gateway.answering.rounds import Rounds
 from gateway.answering.screens import output_rules
@@ -24,17 +25,15 @@ from gateway.visit import Head, Visit
 
 TAIL_BYTES = 64 * 1024
 """How much of an answer waits behind its finish for the provider to end; beyond it only the newest piece does."""
-END_GRACE_S = 5.0
-"""How long a provider may take between the finish of its answer and the end of its stream."""
 OPENING_S = 15.0
 """How long an answer that says nothing is kept from beginning; clients give up on one that never begins."""
 
 
 async def streamed(visit: Visit, request: Request, upstream: ProviderAnswer, rounds: Rounds) -> AsyncGenerator[Head | bytes, None]:
     x, gateway = visit.x, visit.gateway
-    stream, hold = _begun(visit, request)
-    reacts = x.enforcing and not request.background and gateway.policies.reacts(x.caller.agent)
-    kept, chunks = b"", upstream.chunks()
+    stream, hold, chunks = await _begun(visit, request, upstream)
+    reacts = x.enforcing and not request.background and (gateway.policies.reacts(x.caller.agent) or steering.repairs(visit))
+    kept = b""
     while not _over(visit):
         chunk = await _next(visit, chunks)
         let = await _fed(visit, hold, chunk)
@@ -67,15 +66,18 @@ async def streamed(visit: Visit, request: Request, upstream: ProviderAnswer, rou
         yield part
 
 
-def _begun(visit: Visit, request: Request) -> tuple[Stream, Hold]:
-    """What a stream goes through: its dialect, the hold, and what looks at its words."""
+async def _begun(visit: Visit, request: Request, upstream: ProviderAnswer) -> tuple[Stream, Hold, AsyncIterator[bytes]]:
+    """What a stream goes through (its dialect, the hold, and what looks at its words), and the stream itself."""
+    visit.output = rules = output_rules(visit)
+    kept = KeptBack(upstream.chunks())
+    if rules is not None and rules.decides_at_end:
+        kept = await kept_back(visit, request, rules, kept.chunks)
     x, gateway, dialect = visit.x, visit.gateway, visit.incoming.dialect
     visit.provider_left = False
     stream = visit.stream = dialect.stream(request, limits(gateway.settings), enforcing=x.enforcing)
-    rules = output_rules(visit)
-    visit.screening = rules.streamed() if rules else None
+    visit.screening = rules.streamed(kept.condemned) if rules else None
     visit.keys = KeyWatch(gateway.redactor, dialect.TEXTS.streamed, always=rules is not None and rules.acts)
-    return stream, Judging(stream) if x.enforcing else Observing(stream)
+    return stream, Judging(stream) if x.enforcing else Observing(stream), kept.chunks
 
 
 def _over(visit: Visit) -> bool:

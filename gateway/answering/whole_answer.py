@@ -32,7 +32,8 @@ async def whole(visit: Visit, request: Request, upstream: ProviderAnswer, rounds
     x.answer = found.answer
     x.findings.extend(found.findings if x.enforcing else map(_only_seen, found.findings))
     rules = output_rules(visit)
-    denied = rules.looked_at(found.body) if rules else ()
+    visit.output = rules
+    denied = rules.looked_at(found.body, found.answer, len(found.calls)) if rules else ()
     if rules and denied:
         rules.explain(denied)
     data = await _judged(visit, found) if x.enforcing else await _observed(visit, found)

@@ -17,7 +17,7 @@ from gateway.dialects.events import Ended, Event, Limits, WholeAnswer, WireError
 from gateway.dialects.request_texts import Change
 from gateway.dialects.texts import Texts
 from gateway.errors import GatewayError
-from gateway.exchange import Answer, Call, Endpoint, Finding, Instruction, Owed, Request
+from gateway.exchange import Answer, Call, Endpoint, Finding, Instruction, Json, Owed, Request
 
 
 class Stream(Protocol):
@@ -77,6 +77,13 @@ class Dialect(Protocol):
     def upstream_body(self, request: Request, owed: Sequence[Owed] = ()) -> bytes:
         """The bytes for the provider: the client's own, changed only where usage must be asked for and where a provider that keeps the
         conversation waits for results: each `owed` call gets one that says it was withheld, before anything new."""
+
+    def answer_schema(self, request: Request) -> Json:
+        """The JSON Schema that the request asks its answer to have; None where it asks for none."""
+
+    def repaired(self, request: Request, answer: Answer, said: str) -> bytes | None:
+        """The body that asks for another answer: the one that was given, and `said` to the model about it. None where that cannot be
+        asked."""
 
     def steered(self, request: Request, answer: Answer, refused: Sequence[tuple[Call, str]]) -> bytes | None:
         """The request again, with the model's turn and for each of its calls the answer that it was refused and why. None where this

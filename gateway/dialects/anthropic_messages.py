@@ -12,11 +12,12 @@ from collections.abc import Collection, Mapping, Sequence
 import msgspec
 
 from gateway.dialects import anthropic_messages_texts, hiding, plain, routes
+from gateway.dialects.answer_schema import of_messages as answer_schema
 from gateway.dialects.anthropic_messages_errors import error_answer
 from gateway.dialects.anthropic_messages_prompted import prompted as prompted
 from gateway.dialects.anthropic_messages_request import decode_request as read_request
 from gateway.dialects.anthropic_messages_request_texts import with_texts as with_texts
-from gateway.dialects.anthropic_messages_steered import steered
+from gateway.dialects.anthropic_messages_steered import repaired, steered
 from gateway.dialects.anthropic_messages_stream import MessagesStream
 from gateway.dialects.anthropic_messages_whole import decode_answer, encode_answer
 from gateway.dialects.events import Limits
@@ -29,6 +30,7 @@ __all__ = [
     "NAME",
     "PROVIDER",
     "SERVES",
+    "answer_schema",
     "auth_headers",
     "decode_answer",
     "decode_plain",
@@ -36,6 +38,7 @@ __all__ = [
     "encode_answer",
     "endpoints",
     "error_answer",
+    "repaired",
     "steered",
     "stream",
     "upstream_body",

@@ -1,4 +1,5 @@
-"""The request again, after calls that were refused: the model's turn, and for each call an answer that says so."""
+"""The request again, after calls that were refused (the model's turn, and for each call an answer that says so), or after an answer that
+must be written anew."""
 
 from __future__ import annotations
 
@@ -25,6 +26,16 @@ def steered(request: Request, answer: Answer, refused: Sequence[tuple[Call, str]
     said += [{"type": "tool_use", "id": call.id, "name": call.name, "input": call.args} for call, _ in refused]
     told = [{"type": "tool_result", "tool_use_id": call.id, "is_error": True, "content": text} for call, text in refused]
     added = [msgspec.Raw(strict_json.encode(turn)) for turn in ({"role": "assistant", "content": said}, {"role": "user", "content": told})]
+    return msgspec.json.encode({**fields, "messages": [*_messages(fields["messages"]), *added]})
+
+
+def repaired(request: Request, answer: Answer, said: str) -> bytes:
+    """The request again, with the answer that was given and what is wrong with it."""
+    fields = _fields(request.body)
+    given = answer.text.rstrip()  # the model's turn may not end with a space, nor be empty
+    turns: list[Json] = [{"role": "assistant", "content": given}] if given else []
+    turns.append({"role": "user", "content": said})
+    added = [msgspec.Raw(strict_json.encode(turn)) for turn in turns]
     return msgspec.json.encode({**fields, "messages": [*_messages(fields["messages"]), *added]})
 
 

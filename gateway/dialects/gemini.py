@@ -17,11 +17,13 @@ from gateway.dialects import gemini_request as requests
 from gateway.dialects import gemini_shape as shape
 from gateway.dialects import gemini_texts, plain
 from gateway.dialects import gemini_whole as wholes
+from gateway.dialects.answer_schema import of_gemini
 from gateway.dialects.events import AS_PROPOSED, Limits, WholeAnswer, WireError
 from gateway.dialects.gemini_errors import wire_error
 from gateway.dialects.gemini_hiding import without_tools as hidden
 from gateway.dialects.gemini_prompted import prompted as prompted
 from gateway.dialects.gemini_request_texts import with_texts as with_texts
+from gateway.dialects.gemini_steered import repaired as repaired
 from gateway.dialects.gemini_steered import steered as steered
 from gateway.dialects.gemini_stream import GeminiStream
 from gateway.dialects.texts import Texts
@@ -29,6 +31,7 @@ from gateway.errors import GatewayError
 from gateway.exchange import Answer, Call, Endpoint, Operation, Owed, Request, Usage
 
 NAME = requests.NAME
+answer_schema = of_gemini
 PROVIDER = "gcp.gemini"
 SERVES = (
     "POST /v1beta/models/{model}:generateContent",

@@ -1,4 +1,5 @@
-"""The request again, after calls that were refused: the model's turn, and for each call an answer that says so."""
+"""The request again, after calls that were refused (the model's turn, and for each call an answer that says so), or after an answer that
+must be written anew."""
 
 from __future__ import annotations
 
@@ -27,6 +28,19 @@ def steered(request: Request, answer: Answer, refused: Sequence[tuple[Call, str]
     given = tree.get("contents")
     before = given if isinstance(given, list) else [given]
     contents = [*before, {"role": "model", "parts": said}, {"role": "user", "parts": told}]
+    return msgspec.json.encode({**fields, "contents": msgspec.Raw(strict_json.encode(contents))})
+
+
+def repaired(request: Request, answer: Answer, said: str) -> bytes | None:
+    """The request again, with the answer that was given and what is wrong with it. None for several candidates."""
+    fields = _fields(request.body)
+    tree = shape.spelled(msgspec.json.decode(request.body), "")
+    if shape.spelled(tree.get("generationConfig") or {}, "generationConfig").get("candidateCount") not in (None, 1):
+        return None
+    given = tree.get("contents")
+    contents: list[Json] = [*(given if isinstance(given, list) else [given])]
+    contents += [{"role": "model", "parts": [{"text": answer.text}]}] if answer.text else []
+    contents.append({"role": "user", "parts": [{"text": said}]})
     return msgspec.json.encode({**fields, "contents": msgspec.Raw(strict_json.encode(contents))})
 
 

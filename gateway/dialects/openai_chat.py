@@ -15,10 +15,12 @@ from collections.abc import Collection, Mapping, Sequence
 from gateway.dialects import hiding, openai_chat_texts, plain, routes
 from gateway.dialects import openai_chat_request as requests
 from gateway.dialects import openai_chat_whole as wholes
+from gateway.dialects.answer_schema import of_chat
 from gateway.dialects.events import AS_PROPOSED, Limits, WholeAnswer, WireError
 from gateway.dialects.openai_chat_errors import wire_error
 from gateway.dialects.openai_chat_prompted import prompted as prompted
 from gateway.dialects.openai_chat_request_texts import with_texts as with_texts
+from gateway.dialects.openai_chat_steered import repaired as repaired
 from gateway.dialects.openai_chat_steered import steered as steered
 from gateway.dialects.openai_chat_stream import ChatStream
 from gateway.dialects.texts import Texts
@@ -26,6 +28,7 @@ from gateway.errors import GatewayError
 from gateway.exchange import Answer, Call, Endpoint, Json, Owed, Request
 
 NAME = "openai.chat"
+answer_schema = of_chat
 PROVIDER = "openai"
 SERVES = ("POST /v1/chat/completions", "POST /v1/embeddings", "GET /v1/models")
 KEEP_ALIVE = b": keep-alive\n\n"

@@ -1,4 +1,5 @@
-"""The request again, after calls that were refused: the model's turn, and for each call an answer that says so."""
+"""The request again, after calls that were refused (the model's turn, and for each call an answer that says so), or after an answer that
+must be written anew."""
 
 from __future__ import annotations
 
@@ -21,6 +22,16 @@ def steered(request: Request, answer: Answer, refused: Sequence[tuple[Call, str]
     turn = {"role": "assistant", "content": answer.text or None, "tool_calls": [_proposed(call) for call, _ in refused]}
     results = [{"role": "tool", "tool_call_id": call.id, "content": text} for call, text in refused]
     added = [msgspec.Raw(strict_json.encode(message)) for message in (turn, *results)]
+    return msgspec.json.encode({**fields, "messages": [*_messages(fields["messages"]), *added]})
+
+
+def repaired(request: Request, answer: Answer, said: str) -> bytes | None:
+    """The request again, with the answer that was given and what is wrong with it. None for several choices."""
+    fields = _fields(request.body)
+    if "n" in fields and msgspec.json.decode(fields["n"]) not in (None, 1):
+        return None
+    turns = ({"role": "assistant", "content": answer.text}, {"role": "user", "content": said})
+    added = [msgspec.Raw(strict_json.encode(message)) for message in turns]
     return msgspec.json.encode({**fields, "messages": [*_messages(fields["messages"]), *added]})
 
 

@@ -18,6 +18,7 @@ from gateway.dialects import hiding, openai_responses_texts, plain
 from gateway.dialects import openai_responses_items as items
 from gateway.dialects import openai_responses_owed as owing
 from gateway.dialects import openai_responses_whole as wholes
+from gateway.dialects.answer_schema import of_responses
 from gateway.dialects.events import AS_PROPOSED, Limits, WholeAnswer, WireError
 from gateway.dialects.openai_chat import auth_headers as auth_headers
 from gateway.dialects.openai_chat_errors import wire_error
@@ -26,12 +27,14 @@ from gateway.dialects.openai_responses_prompted import prompted as prompted
 from gateway.dialects.openai_responses_request import NAME
 from gateway.dialects.openai_responses_request import decode_request as _decode
 from gateway.dialects.openai_responses_request_texts import with_texts as with_texts
+from gateway.dialects.openai_responses_steered import repaired as repaired
 from gateway.dialects.openai_responses_steered import steered as steered
 from gateway.dialects.openai_responses_stream import ResponsesStream
 from gateway.dialects.texts import Texts
 from gateway.errors import GatewayError
 from gateway.exchange import Answer, Call, Endpoint, Json, Operation, Owed, Request, Stored, StoredKind
 
+answer_schema = of_responses
 PROVIDER = "openai"
 SERVES = (
     "POST /v1/responses",

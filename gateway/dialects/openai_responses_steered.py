@@ -1,4 +1,5 @@
-"""The request again, after calls that were refused: the model's turn, and for each call an answer that says so.
+"""The request again, after calls that were refused (the model's turn, and for each call an answer that says so), or after an answer that
+must be written anew.
 
 Where the provider keeps the response it is built upon, so that its reasoning and its calls stand in the conversation as they were; where it
 keeps nothing, the calls are repeated."""
@@ -31,6 +32,22 @@ def steered(request: Request, answer: Answer, refused: Sequence[tuple[Call, str]
     before = [{"type": "message", "role": "user", "content": given}] if isinstance(given, str) else list(given)
     spoken = [{"role": "assistant", "content": answer.text}] if answer.text else []
     return _with(fields, [*before, *spoken, *(_proposed(call) for call, _ in refused), *told])
+
+
+def repaired(request: Request, answer: Answer, said: str) -> bytes | None:
+    """The request again, with the answer that was given and what is wrong with it."""
+    if request.background:
+        return None
+    fields = _fields(request.body)
+    told: list[Json] = [{"role": "user", "content": said}]
+    if "conversation" in fields and msgspec.json.decode(fields["conversation"]) is not None:
+        return _with(fields, told)
+    if request.stores and answer.id:
+        return _with({**fields, "previous_response_id": msgspec.Raw(strict_json.encode(answer.id))}, told)
+    given = msgspec.json.decode(fields["input"])
+    before = [{"type": "message", "role": "user", "content": given}] if isinstance(given, str) else list(given)
+    spoken = [{"role": "assistant", "content": answer.text}] if answer.text else []
+    return _with(fields, [*before, *spoken, *told])
 
 
 _RESULTS = {"function_call": "function_call_output", "custom_tool_call": "custom_tool_call_output"}

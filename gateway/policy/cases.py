@@ -23,6 +23,7 @@ from gateway.policy.policy_set import Layer, Policy, PolicySet
 from gateway.policy.provenance import Conversation, Told
 from gateway.policy.redaction import decide
 from gateway.policy.screen import Sight, screen
+from gateway.validators.validator import Subject
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +98,7 @@ def text_judged(policies: PolicySet, case: Case, policy: Policy) -> JudgedText:
     """What becomes of the text of a test."""
     hook, text, tool = _text_of(case)
     one = screen(policies, hook, _sight_of(case, policy, tool))
-    hits = one.find(text)
+    hits = [*one.find(text), *(one.answered(Subject(text)) if hook == "output" else ())]
     return JudgedText(one.verdict(hits), one.redacted(text, hits), one.seen(text))
 
 
@@ -144,7 +145,7 @@ def _as_tested(policy: Policy) -> Policy:
 
 
 def _enforced(layer: Layer) -> Layer:
-    guards = tuple(replace(guard, mode="enforce") for guard in layer.guards)
+    guards = tuple(replace(guard, mode="enforce", sample=None) for guard in layer.guards)
     return replace(layer, mode="enforce", guards=guards, caps=tuple(replace(cap, mode="enforce") for cap in layer.caps))
 
 

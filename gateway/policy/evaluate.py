@@ -6,6 +6,7 @@
    named.
 3. A guard whose condition cannot be evaluated has hit, unless its file says `on_error: ignore`. A condition that
    could see only a part of a text (`Scope.cut_short`) has hit whatever the file says. A detector that fails has hit, and denies.
+   A validator that fails or cannot tell has hit as well, unless `on_error: ignore`, and is on record as `unevaluated`.
 4. Shadow hits never change what is released; `would` says what they would have come to.
 5. Limits are asked last, because what no rule withholds takes from them (`limits`).
 6. A call without one reading (`call.problem`, `call.args` None) is denied like by a guard of every policy.
@@ -15,22 +16,26 @@ Pure: time and what limits have counted come in with the facts, and the same fac
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property, partial
 from typing import Any, Final
 
+import msgspec
 from msgspec import Struct, field
 
-from gateway.exchange import Call, Caller, Effect, RuleHit, Verdict
+from gateway.exchange import Action, Call, Caller, Effect, Finding, RuleHit, Verdict
 from gateway.policy.expressions import MAX_COST, CannotTell, Condition, Size, activation
 from gateway.policy.functions import texts_of
 from gateway.policy.limits import Meter, NoMeter, refusals
 from gateway.policy.looked import Looked
-from gateway.policy.policy_set import RANK, Guard, Layer, Plan, PolicySet
+from gateway.policy.policy_set import RANK, Guard, Layer, Plan, PolicySet, Watch
 from gateway.policy.provenance import NOTHING, Conversation, View, looking_at
+from gateway.policy.running import Running, findings
 from gateway.policy.scene import bystanders, holds_zero, widest
 from gateway.policy.wording import clean_name, filled, one_line
 from gateway.validators.detectors import Detector
+from gateway.validators.use import Said, Use, drawn
+from gateway.validators.validator import Subject
 
 
 class Facts(Struct, frozen=True):
@@ -51,6 +56,10 @@ class Facts(Struct, frozen=True):
     """A person has approved the call: what only asks does not keep it from passing, and it takes what limits count."""
     meter: Meter = field(default_factory=NoMeter)
     """Who counts for limits."""
+    exchange: str = ""
+    """Its id, by which rules with `sample` are drawn."""
+    about: Callable[[], Subject] = Subject
+    """What validators know beside the arguments."""
 
 
 def evaluate(policies: PolicySet, facts: Facts) -> Verdict:
@@ -77,7 +86,10 @@ def _judged(policies: PolicySet, facts: Facts) -> Verdict:
         hits = [*plan.hits, *_guard_hits(plan, scope, _answers(policies, plan, scope))]
         if plan.caps:
             hits += _limit_hits(plan, scope, facts, passes=_passes(hits, facts.approved))
-    return _decided(hits, call, plan)
+    verdict = _decided(hits, call, plan)
+    if scope.running.asked:
+        verdict = msgspec.structs.replace(verdict, findings=tuple(scope.findings), ran=tuple(scope.running.rows()))
+    return verdict
 
 
 def _unreadable(call: Call, enforcing: bool) -> Verdict:
@@ -99,8 +111,10 @@ class Scope:
     """The variables of one evaluation; each layer adds its own vars. Built when a condition asks for them."""
 
     def __init__(self, facts: Facts) -> None:
-        self._facts = facts
+        self.facts = facts
         self._activations: dict[str, Any] = {}
+        self.running = Running("tool_call")
+        self.findings: list[Finding] = []
 
     def activation(self, layer: Layer) -> Any:
         found = self._activations.get(layer.file)
@@ -112,12 +126,12 @@ class Scope:
         own = Size(max(self._size.text, layer.size.text), max(self._size.items, layer.size.items))
         if not condition.remembers:
             return own
-        calls, told = self._facts.conversation.most
+        calls, told = self.facts.conversation.most
         return own._replace(calls=calls, told=told)
 
     @cached_property
     def variables(self) -> dict[str, Any]:
-        facts = self._facts
+        facts = self.facts
         call = facts.call
         return {
             "args": call.args,
@@ -140,8 +154,18 @@ class Scope:
             raise _Unsearched(f"the arguments could not be searched ({type(error).__name__})") from None
 
     @cached_property
+    def about(self) -> Subject:
+        return msgspec.structs.replace(self.facts.about(), now_us=self.facts.now_us)
+
+    def tell(self, watch: Watch, use: Use, said: Said) -> None:
+        """Puts on record what a validator said of the call."""
+        self.running.looked(watch, use, said)
+        action: Action = "denied" if watch.guard.effect == "deny" and watch.mode == "enforce" else "none"
+        self.findings += findings(watch, use, said, f"calls[{self.facts.call.index}]", action)
+
+    @cached_property
     def _texts(self) -> list[Looked]:
-        return [Looked(text) for text in texts_of(self._facts.call.args)]
+        return [Looked(text) for text in texts_of(self.facts.call.args)]
 
     @cached_property
     def cut_short(self) -> bool:
@@ -150,8 +174,8 @@ class Scope:
 
     @cached_property
     def _size(self) -> Size:
-        listed = max((len(v) for v in self._facts.session.values() if isinstance(v, (list, tuple))), default=0)
-        return Size(len(self._facts.call.arguments), max(widest(self._facts.call.args), listed))
+        listed = max((len(v) for v in self.facts.session.values() if isinstance(v, (list, tuple))), default=0)
+        return Size(len(self.facts.call.arguments), max(widest(self.facts.call.args), listed))
 
 
 # -- guards -----------------------------------------------------------------------------------------------
@@ -177,14 +201,49 @@ def _guard_hits(plan: Plan, scope: Scope, answers: Mapping[Condition, bool]) -> 
             effect: Effect = "allow" if ignored else "deny" if isinstance(error, _Unsearched) else guard.effect
             yield RuleHit(layer.policy, guard.id, effect, mode, True, _failed(guard, error), guard.line, guard.four_eyes)
             continue
+        asked = list(_validated(Watch(layer, guard, mode), scope, answer)) if guard.uses else []
+        yield from () if hit else asked
         if hit:
             said = _said(layer, guard.message, scope)
             yield RuleHit(layer.policy, guard.id, guard.effect, mode, False, said, guard.line, guard.four_eyes)
 
 
+def _validated(watch: Watch, scope: Scope, answer: bool | None) -> Iterator[RuleHit]:
+    """What the validators of a rule say of the call, once its condition holds."""
+    layer, guard, mode = watch
+    if guard.sample is not None and not drawn(guard.sample, scope.facts.exchange, guard.id):
+        scope.running.not_drawn(watch)
+        return
+    try:
+        if not _holds(layer, guard, scope, answer):
+            return
+        said = {use: use.look_at_call(scope.facts.call.args or {}, scope.facts.call.arguments, scope.about) for use in guard.uses}
+        ignored = guard.ignore_errors
+    except CannotTell as error:
+        said, ignored = dict.fromkeys(guard.uses, Said(problem=str(error))), guard.ignore_errors and not scope.cut_short
+    for use, each in said.items():
+        scope.tell(watch, use, each)
+    seen = [one_line(f"{use.name}: {one.detail or one.code}", 300) for use, each in said.items() for one in each.hits]
+    failed = [each.problem for each in said.values() if each.problem]
+    if seen:
+        message = _said(layer, guard.message, scope) or seen[0]
+        yield RuleHit(layer.policy, guard.id, guard.effect, mode, False, message, guard.line, guard.four_eyes)
+    elif failed:
+        effect: Effect = "allow" if ignored else guard.effect
+        message = one_line(f"Rule {guard.id} could not be evaluated: {failed[0]}", 200)
+        yield RuleHit(layer.policy, guard.id, effect, mode, True, message, guard.line, guard.four_eyes)
+
+
 def _has_hit(layer: Layer, guard: Guard, scope: Scope, answer: bool | None) -> bool:
+    """For its condition and its detectors; validators are asked apart."""
+    if guard.uses and not guard.detectors:
+        return False
     if guard.detectors and not scope.finds(guard.detectors):
         return False
+    return _holds(layer, guard, scope, answer)
+
+
+def _holds(layer: Layer, guard: Guard, scope: Scope, answer: bool | None) -> bool:
     if guard.condition is None:
         return True
     if answer is not None:

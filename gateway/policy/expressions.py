@@ -107,7 +107,7 @@ def _overloads(name: str, function: Function) -> list[Any]:
 
 
 _VARIABLE_TYPES: Final[Mapping[str, Any]] = {
-    **dict.fromkeys(("args", "call", "caller", "session", "vars", "result", "request"), _TYPES_BY_NAME["TABLE"]),
+    **dict.fromkeys(("args", "call", "caller", "session", "vars", "result", "request", "prompt"), _TYPES_BY_NAME["TABLE"]),
     **dict.fromkeys(("model", "text"), cel.Type.STRING),
     "now": cel.Type.TIMESTAMP,
 }

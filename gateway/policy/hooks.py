@@ -16,15 +16,16 @@ SEES: Final[Mapping[Hook, tuple[str, ...]]] = {
     "tool_call": ("args", "call", *_WHO),
     "tool_result": ("result", "text", "call", *_WHO),
     "request": ("request", "text", *_WHO),
-    "output": ("text", *_WHO),
+    "output": ("text", "prompt", *_WHO),
 }
 """The variables of each hook."""
-VARIABLES: Final = ("args", "call", *_WHO, "text", "result", "request")
+VARIABLES: Final = ("args", "call", *_WHO, "text", "result", "request", "prompt")
 
 _CALL: Final = ("id", "name", "type", "index", "dialect", "schema_hash")
 _FIELDS: Final[Mapping[str, tuple[str, ...]]] = {
     "caller": ("agent", "team", "user", "key", "labels", "client"),
     "session": ("id", "source", "messages", "calls", "tools"),
+    "prompt": ("hash",),
     "request": ("dialect", "tools", "messages", "characters", "last_user", "media", "stream", "max_tokens"),
 }
 

@@ -109,7 +109,7 @@ def _both_cover(grant: str, tools: str) -> bool:
 
 def _always_denied(file: File) -> Iterator[Problem]:
     for i, guard in enumerate(file.layer.guards):
-        if guard.condition is not None or guard.detectors or guard.effect != "deny" or guard.mode == "shadow":
+        if guard.condition is not None or guard.looks or guard.effect != "deny" or guard.mode == "shadow":
             continue
         for tool, policy, line in _exact_grants(file, guard):
             said = f"rule {guard.id} denies every call of {tool}, which policy {policy} grants in line {line}"

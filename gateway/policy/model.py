@@ -16,6 +16,7 @@ from pydantic import AfterValidator, Discriminator, Field, StringConstraints, Ta
 from gateway.documents import Section, nearest
 from gateway.exchange import Hook, Json, OnDeny
 from gateway.policy.amounts import LARGEST, exact
+from gateway.validators import VALIDATORS
 from gateway.validators.detectors import DETECTORS
 
 
@@ -90,7 +91,7 @@ def _refuse_until(until: str | None, mode: Mode) -> None:
 
 
 Default = Literal["deny", "ask", "allow"]
-GuardEffect = Literal["deny", "ask", "redact", "warn"]
+GuardEffect = Literal["deny", "ask", "redact", "repair", "warn"]
 Per = Literal["session", "agent", "user", "key"]
 
 
@@ -108,6 +109,12 @@ def _detector(name: str) -> str:
             raise ValueError("needs the hosts that may stay: {urls: {allow: [example.com]}}")
         raise ValueError(f"names no detector: '{name}'{nearest(name, DETECTORS) or _ALL_DETECTORS}")
     return name
+
+
+Share = Annotated[
+    str,
+    *_form(r"(100|[1-9]?[0-9](\.[0-9]{1,4})?)%", "must be a share of the exchanges, like 10% or 0.5%"),
+]
 
 
 class Urls(Section):
@@ -129,6 +136,61 @@ Detect = Annotated[
 ]
 
 
+ARGUMENT: Final = "argument"
+"""Of a validator at `tool_call`: the argument that it looks at. Said among its options and no option of its own."""
+
+
+def _validator(name: str) -> str:
+    if name not in VALIDATORS:
+        raise ValueError(f"names no validator: '{name}'{nearest(name, VALIDATORS) or _ALL_VALIDATORS}")
+    return name
+
+
+_ALL_VALIDATORS: Final = f"; there are {', '.join(sorted(VALIDATORS))}"
+
+
+class _Options:
+    """The options of each validator, as editors show them. What a file says of them is checked when it is read, with its place."""
+
+    def __get_pydantic_json_schema__(self, core: Any, handler: Any) -> dict[str, Any]:
+        options = {name: _inlined(one.options.model_json_schema()) for name, one in sorted(VALIDATORS.items())}
+        for one in options.values():
+            one.setdefault("properties", {}).setdefault(ARGUMENT, _ARGUMENT_SCHEMA)
+        return {"type": "object", "properties": options, "additionalProperties": False, "minProperties": 1, "maxProperties": 1}
+
+
+_ARGUMENT_SCHEMA: Final = {
+    "type": "string",
+    "pattern": r"^[^.]+(\.[^.]+)*$",
+    "description": "With `at: tool_call`: the argument to look at, like query or body.text.",
+}
+
+
+def _inlined(schema: dict[str, Any]) -> dict[str, Any]:
+    """Without `$defs`, whose names would clash."""
+    known = schema.pop("$defs", {})
+
+    def part(value: Any) -> Any:
+        if isinstance(value, list):
+            return [part(one) for one in value]
+        if not isinstance(value, dict):
+            return value
+        if "$ref" in value:
+            return part(known[value["$ref"].rsplit("/", 1)[-1]])
+        return {key: part(one) for key, one in value.items()}
+
+    inlined: dict[str, Any] = part(schema)
+    return inlined
+
+
+ValidatorName = Annotated[str, AfterValidator(_validator), WithJsonSchema({"type": "string", "enum": sorted(VALIDATORS)})]
+ValidatorWith = Annotated[dict[ValidatorName, dict[str, Json] | None], Field(min_length=1, max_length=1), _Options()]
+Validate = Annotated[
+    Annotated[ValidatorName, Tag("name")] | Annotated[ValidatorWith, Tag("options")],
+    Discriminator(lambda said: "options" if isinstance(said, dict) else "name"),
+]
+
+
 class Rule(Section):
     """A guard: it can only restrict."""
 
@@ -141,6 +203,9 @@ class Rule(Section):
             "at": ("on",),
             "tools": ("tool",),
             "detect": ("detectors", "find"),
+            "validate": ("validators", "validator", "check"),
+            "sample": ("sampling", "rate"),
+            "rounds": ("retries", "reasks"),
             "id": ("name",),
             "message": ("reason",),
         }.items()
@@ -159,6 +224,18 @@ class Rule(Section):
     detect: list[Detect] | None = Field(
         None, min_length=1, description="The rule hits where one of these finds something (and its condition, if it has one, holds)."
     )
+    checks: list[Validate] | None = Field(
+        None,
+        alias="validate",
+        min_length=1,
+        description="The rule hits where one of these validators sees something, or cannot tell. At `output`, `tool_result`, `tool_call`.",
+    )
+    sample: Share | None = Field(
+        None, description="With `validate` and `effect: warn`: the share of exchanges that are looked at, like `10%`."
+    )
+    rounds: Annotated[int, Field(ge=1, le=3)] | None = Field(
+        None, description="With `effect: repair`: how often the model is asked to write its answer anew; 1 when left out."
+    )
     when: str | None = Field(None, description="CEL condition: the rule hits when it is true.")
     require: str | None = Field(None, description="CEL condition: the rule hits when it is false.")
     effect: GuardEffect = Field("deny", description="What a hit asks for; the most restrictive hit decides.")
@@ -176,15 +253,23 @@ class Rule(Section):
     on_deny: OnDeny | None = Field(None, description="What the agent gets in place of a denied call; the file's when left out.")
     stream: Literal["buffer"] | None = Field(
         None,
-        description="With `at: output`: streamed answers are kept back until they are whole, for conditions that read `text`.",
+        description="With `at: output`: streamed answers are kept back until they are whole, for conditions that read `text` and for "
+        "validators that must see a whole answer.",
     )
 
     @model_validator(mode="after")
     def _fits_together(self) -> Rule:
         if self.when is not None and self.require is not None:
             raise ValueError("a rule has 'when' or 'require', not both; write two rules")
-        if self.effect == "redact" and self.detect is None:
+        if self.effect == "redact" and self.detect is None and self.checks is None:
             raise ValueError("'effect: redact' replaces what a detector finds; say what with 'detect: [card]', or deny")
+        if self.rounds is not None and self.effect != "repair":
+            raise ValueError("'rounds' is about answers that the model writes anew; it needs 'effect: repair'")
+        if self.sample is not None and (self.checks is None or self.detect is not None or self.effect != "warn"):
+            raise ValueError(
+                "'sample' leaves exchanges unlooked at, so it needs 'validate' (without 'detect') and 'effect: warn'; "
+                "what denies, redacts or repairs looks at every one"
+            )
         _four_eyes_ask(self.four_eyes, self.effect)
         return self
 
@@ -192,12 +277,18 @@ class Rule(Section):
     def _fits_its_hook(self) -> Rule:
         if self.stream is not None and self.at != "output":
             raise ValueError("'stream' is about answers; it needs 'at: output'")
+        if self.effect == "repair" and (self.at != "output" or self.checks is None or self.detect is not None):
+            raise ValueError("'effect: repair' is about answers that a validator does not pass; it needs 'at: output' and 'validate' alone")
+        if self.checks is not None and self.at == "request":
+            raise ValueError("validators look at 'output', 'tool_result' and 'tool_call'; at 'request' use 'detect' or 'when'")
         if self.at == "tool_call":
+            if self.effect == "redact" and self.checks is not None:
+                raise ValueError("in calls only what detectors find can be replaced; use 'detect', or deny")
             return self
         if self.effect == "ask":
             raise ValueError(f"nobody can be asked at '{self.at}'; use deny, redact or warn, or ask about the call (at: tool_call)")
-        if self.detect is None and self.when is None and self.require is None:
-            raise ValueError(f"a rule at '{self.at}' needs 'detect', 'when' or 'require'; without one it would hit everything")
+        if (self.detect, self.checks, self.when, self.require) == (None, None, None, None):
+            raise ValueError(f"a rule at '{self.at}' needs 'detect', 'validate', 'when' or 'require'; without one it would hit everything")
         if self.at != "tool_result" and "tools" in self.model_fields_set:
             raise ValueError(f"there is no tool at '{self.at}'; remove 'tools'")
         if self.on_deny == "steer" or (self.on_deny is not None and self.at != "output"):
@@ -282,7 +373,7 @@ class CallerOfTest(Section):
 class Expectation(Section):
     """What a test expects."""
 
-    effect: Literal["allow", "warn", "redact", "ask", "deny"]
+    effect: Literal["allow", "warn", "redact", "repair", "ask", "deny"]
     rule: str | None = Field(
         None,
         description="A rule that must have hit; `default`: nothing granted the call, `allow`: granted.",

@@ -19,6 +19,7 @@ from gateway.policy.limits import Cap, Entry
 from gateway.policy.looked import Memory
 from gateway.policy.model import Case, Default, GuardEffect, Mode
 from gateway.validators.detectors import Detector
+from gateway.validators.use import Use
 
 _CACHED: Final = 4096
 """Entries of a cache before it is emptied."""
@@ -34,8 +35,9 @@ RANK: Final[Mapping[Effect, int]] = {
     "warn": 1,
     "redact": 2,
     "ask": 3,
-    "deny": 4,
-    "unevaluated": 5,
+    "repair": 4,
+    "deny": 5,
+    "unevaluated": 6,
 }
 
 
@@ -61,6 +63,17 @@ class Guard:
     """One of them must find something, beside the condition."""
     buffers: bool = False
     """Streamed answers are kept back until they are whole."""
+    uses: tuple[Use, ...] = ()
+    """Validators: one of them must see something, or a detector find something."""
+    sample: float | None = None
+    """The share of exchanges in which it is asked."""
+    rounds: int = 0
+    """How often the model is asked to write its answer anew."""
+
+    @property
+    def looks(self) -> bool:
+        """Whether it hits only what it sees in a text."""
+        return bool(self.detectors or self.uses)
 
     def concerns(self, tool: str) -> bool:
         return any(matches(glob, tool) for glob in self.tools)

@@ -6,7 +6,7 @@ All of it looks at the same parsed document, so one pass reports every problem o
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -19,8 +19,10 @@ from gateway.policy.hooks import SEES
 from gateway.policy.limits import Cap
 from gateway.policy.model import DetectUrls, Limit, PolicyFile, Rule
 from gateway.policy.policy_set import Guard, Layer
+from gateway.policy.validating import uses
 from gateway.policy.wording import unknown_placeholders
 from gateway.validators.detectors import DETECTORS, Detector, urls
+from gateway.validators.use import Use
 
 
 @dataclass(frozen=True)
@@ -31,7 +33,7 @@ class PolicyDocument:
     model: PolicyFile
     layer: Layer
     var_files: tuple[str, ...]
-    """Paths of the lists that its vars were read from."""
+    """Paths of the lists that its vars and validators were made from."""
 
 
 def read(document: Document, files: Mapping[str, bytes]) -> PolicyDocument:
@@ -48,9 +50,36 @@ def read(document: Document, files: Mapping[str, bytes]) -> PolicyDocument:
     problems += coded("TH106", _repeated_ids(document, model))
     problems += coded("TH104", _placeholders(document, model, values))
     problems += coded("TH102", _unbuffered(model, document, conditions))
+    lists = _Lists(document.file, files)
+    validators, misused = _validators(model, document, lists)
+    problems += coded("TH102", misused)
     if problems:
         raise FileProblems(problems)
-    return PolicyDocument(document, model, _layer(document, model, conditions, values), var_files)
+    return PolicyDocument(document, model, _layer(document, model, conditions, values, validators), (*var_files, *lists.paths))
+
+
+class _Lists:
+    """The files of the folder as one document names them; knows which were asked for."""
+
+    def __init__(self, file: str, files: Mapping[str, bytes]) -> None:
+        self._file = file
+        self._files = files
+        self.paths: list[str] = []
+
+    def contents(self, names: Sequence[str]) -> dict[str, bytes]:
+        """Raises ValueError when one is not there."""
+        found = {name: beside(self._file, name) for name in names}
+        for name, path in found.items():
+            if path not in self._files:
+                raise ValueError(f"no file '{name}' in the policies folder{nearest(path, self._files)}")
+        self.paths += found.values()
+        return {name: self._files[path] for name, path in found.items()}
+
+
+def _validators(model: PolicyFile, document: Document, lists: _Lists) -> tuple[list[tuple[Use, ...]], list[Problem]]:
+    """By rule, and what is wrong with them."""
+    problems: list[Problem] = []
+    return [uses(rule, ("rules", i), document, lists.contents, problems) for i, rule in enumerate(model.rules)], problems
 
 
 def _with_yaml_code(problems: Iterable[Problem], document: Document) -> list[Problem]:
@@ -144,9 +173,14 @@ def _unbuffered(model: PolicyFile, document: Document, conditions: Mapping[int, 
     """A condition that reads all of an answer cannot be evaluated while the answer streams."""
     for i, rule in enumerate(model.rules):
         condition = conditions.get(i)
-        if rule.at == "output" and rule.stream is None and condition and any(path[0] == "text" for _, path in condition.names):
+        if rule.at == "output" and not _kept_back(rule) and condition and any(path[0] == "text" for _, path in condition.names):
             said = "this condition looks at the whole answer, so streams must be kept back for it; add 'stream: buffer', or use 'detect'"
             yield document.problem(("rules", i, "when" if rule.when is not None else "require"), said, key=True)
+
+
+def _kept_back(rule: Rule) -> bool:
+    """Whether a streamed answer is whole before the rule looks at it."""
+    return rule.stream == "buffer" or rule.effect == "repair"
 
 
 def restrictions(model: PolicyFile) -> Iterator[tuple[tuple[str, int], Rule | Limit]]:
@@ -236,7 +270,11 @@ def _size(values: Mapping[str, Any]) -> Size:
 
 
 def _layer(
-    document: Document, model: PolicyFile, conditions: Mapping[int, Condition], values: Mapping[str, Any]
+    document: Document,
+    model: PolicyFile,
+    conditions: Mapping[int, Condition],
+    values: Mapping[str, Any],
+    validators: Sequence[tuple[Use, ...]],
 ) -> Layer:
     grants = None
     if model.allow is not None:
@@ -250,7 +288,7 @@ def _layer(
         default_line=document.place(("default",) if model.default else ("allow",), key=True).line,
         grants=grants,
         guards=tuple(
-            _guard(rule, conditions.get(i), document.place(("rules", i)).line) for i, rule in enumerate(model.rules)
+            _guard(rule, conditions.get(i), document.place(("rules", i)).line, validators[i]) for i, rule in enumerate(model.rules)
         ),
         caps=tuple(_cap(limit, model.id, document.place(("limits", i)).line) for i, limit in enumerate(model.limits)),
         vars=values,
@@ -264,7 +302,7 @@ def _layer(
     )
 
 
-def _guard(rule: Rule, condition: Condition | None, line: int) -> Guard:
+def _guard(rule: Rule, condition: Condition | None, line: int, validators: tuple[Use, ...]) -> Guard:
     return Guard(
         id=rule.id,
         line=line,
@@ -279,7 +317,10 @@ def _guard(rule: Rule, condition: Condition | None, line: int) -> Guard:
         on_deny=rule.on_deny,
         at=rule.at,
         detectors=tuple(map(_detector, rule.detect or ())),
-        buffers=rule.stream == "buffer",
+        buffers=_kept_back(rule),
+        uses=validators,
+        sample=float(rule.sample.removesuffix("%")) / 100 if rule.sample else None,
+        rounds=(rule.rounds or 1) if rule.effect == "repair" else 0,
     )
 
 

@@ -10,27 +10,34 @@ For the hooks where nothing is proposed but said: `output`, `request`, `tool_res
    pieces (`textwindow`): a hit that goes on to the end of the text so far may go on, any other ends where it does. A hit without a detector
    is about the text as such.
 4. What is taken out is replaced by the detector's name in brackets. Hits that overlap are taken out together, under the name of the first.
+5. A validator is asked where the rule's condition holds. At `output` one that must see all of an answer is asked once, when it has ended
+   (`answered`), about what the model said; the others look at every text, as detectors do. `ran` says which were asked, and what came of
+   it: what failed, or could not tell, is `unevaluated` and a hit, and never passed.
 
 Where the texts stand (in a request's body, in a stream's events) is for those who know dialects.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Any, Final, Literal
 
 import msgspec
 from msgspec import Struct, field
 
-from gateway.exchange import Caller, Effect, Hook, Json, OnDeny, RuleHit, Verdict
+from gateway.exchange import Action, Caller, Effect, Finding, Hook, Json, OnDeny, Ran, RuleHit, Verdict
 from gateway.policy.expressions import CannotTell, Condition, Size, activation
 from gateway.policy.hooks import SEES
 from gateway.policy.looked import Looked, without
-from gateway.policy.policy_set import RANK, PolicySet, Watch, Watches
+from gateway.policy.policy_set import RANK, Guard, PolicySet, Watch, Watches
 from gateway.policy.provenance import NOTHING, Conversation, View, looking_at, object_of
+from gateway.policy.running import Running
 from gateway.policy.scene import bystanders, holds_zero, widest
 from gateway.policy.wording import filled, one_line
+from gateway.validators.use import Said, Use, drawn
+from gateway.validators.validator import Seen, Subject
 
 _OF_THE_TEXT: Final = frozenset({"text", "result"})
 """Variables that are another with each text."""
@@ -53,6 +60,12 @@ class Sight(Struct, frozen=True):
     tool: str | None = None
     """At `tool_result`: whose result the text is. None: nobody knows, so that the rules of every tool are asked."""
     now_us: int = 0
+    exchange: str = ""
+    """Its id, by which rules with `sample` are drawn."""
+    prompt: str = ""
+    """At `output`: hash of the prompt version."""
+    about: Callable[[], Subject] = Subject
+    """What validators know beside the text."""
 
 
 class Hit(Struct, frozen=True):
@@ -71,10 +84,27 @@ class Hit(Struct, frozen=True):
     message: str = ""
     line: int = 0
     on_deny: OnDeny = "explain"
+    seen: Seen | None = None
+    """What a validator said."""
+    version: str = ""
+    """Of the validator."""
+    whole: bool = True
+    """About the text as such, not about a place in it."""
+    rounds: int = 0
+    """How often the model may be asked to write the answer anew."""
 
     @property
     def counts(self) -> bool:
         return self.mode == "enforce"
+
+    def finding(self, path: str, action: Action, span_hash: str = "") -> Finding | None:
+        """What a validator said, for the record; None where none did."""
+        if not self.version:
+            return None
+        seen = self.seen or Seen("unevaluated", self.message)
+        where, said = f"{path}.{seen.path}" if seen.path else path, one_line(seen.detail, 300)
+        by = (self.version, self.policy, self.rule, span_hash, seen.score)
+        return Finding(self.detector, seen.code, seen.severity, where, said, action, *by)
 
     def rule_hit(self) -> RuleHit:
         return RuleHit(self.policy, self.rule, self.effect, self.mode, self.error, self.message, self.line)
@@ -89,6 +119,7 @@ class Screen:
         self._asked = tuple(watch for watch in watches.guards if _concerns(watch, sight.tool))
         self._constant: dict[int, bool | CannotTell] = {}
         """What conditions say that do not look at the text, by their place among those asked."""
+        self._running = Running(hook)
 
     @property
     def idle(self) -> bool:
@@ -98,17 +129,45 @@ class Screen:
     @property
     def acts(self) -> bool:
         """A rule in force can change a text or refuse it."""
-        return any(watch.mode == "enforce" and watch.guard.effect in ("deny", "redact") for watch in self._asked)
+        return any(watch.mode == "enforce" and watch.guard.effect in ("deny", "redact", "repair") for watch in self._asked)
+
+    @property
+    def looks_at_end(self) -> bool:
+        """A validator must see all of an answer."""
+        return any(self._late(watch.guard) for watch in self._asked)
+
+    @property
+    def decides_at_end(self) -> bool:
+        """A rule in force can withhold an answer for what is seen only when it has ended."""
+        return any(w.mode == "enforce" and w.guard.effect in ("deny", "repair") and self._late(w.guard) for w in self._asked)
 
     @property
     def buffers(self) -> bool:
         """A rule wants an answer to be whole before it looks at it."""
-        return any(watch.guard.buffers for watch in self._asked)
+        return any(watch.guard.buffers and not self._only_late(watch.guard) for watch in self._asked)
+
+    @property
+    def heard(self) -> bool:
+        """Whether whatever looks at every text has looked at one."""
+        searched = all(map(self._running.searched, self._asked))
+        return searched and all(self._running.has(watch, use) for watch in self._asked for use in self._early(watch.guard))
+
+    def is_late(self, row: Ran) -> bool:
+        """Whether what the row is about was asked when the answer had ended."""
+        guards = [w.guard for w in self._asked if (w.layer.policy, w.guard.id) == (row.policy, row.rule)]
+        return any(use.name == row.validator for guard in guards for use in self._late(guard))
+
+    @property
+    def ran(self) -> Sequence[Ran]:
+        """Which validators were asked so far."""
+        return self._running.rows()
 
     @cached_property
     def look_back(self) -> int:
         """Whether something begins at a place is told by so many characters to either side of it."""
-        return max((one.longest for watch in self._asked for one in watch.guard.detectors), default=0)
+        detectors = [one.longest for watch in self._asked for one in watch.guard.detectors]
+        validators = [use.validator.look_back for watch in self._asked for use in self._early(watch.guard)]
+        return max((*detectors, *validators), default=0)
 
     def find(self, text: str) -> list[Hit]:
         """All hits in the text, those that begin first before the others, of those the longest first."""
@@ -117,8 +176,27 @@ class Screen:
             again = self.hook in _SAID_AGAIN
             looked = Looked(text, self._watches.memory if again else None, whole=again)
             for place, watch in enumerate(self._asked):
-                hits += self._hits(place, watch, looked)
+                found = list(self._hits(place, watch, looked))
+                if watch.guard.detectors and not again:
+                    self._running.found(watch, Counter(hit.detector for hit in found), failed=any(hit.error for hit in found))
+                hits += found
+                if watch.guard.uses:
+                    hits += self._seen_by(place, watch, looked, self._about, self._early(watch.guard))
         return sorted(hits, key=lambda hit: (hit.start, -hit.end, -RANK[hit.effect]))
+
+    def answered(self, about: Subject) -> list[Hit]:
+        """What those say that must see all of an answer; `about` is the answer when it has ended."""
+        hits: list[Hit] = []
+        with looking_at(View(self._sight.conversation, self._watches.labels)):
+            looked = Looked(about.text)
+            for place, watch in enumerate(self._asked):
+                hits += self._seen_by(place, watch, looked, about, self._late(watch.guard))
+        return hits
+
+    def unheard(self, why: str) -> list[Hit]:
+        """The same where nobody knows what the answer was: those have not passed."""
+        late = [(watch, use) for watch in self._asked for use in self._late(watch.guard)]
+        return [self._told(watch, use, Said(problem=why), Looked("")) for watch, use in late]
 
     def redacted(self, text: str, hits: Iterable[Hit]) -> str:
         """The text without what hits of effect `redact` found in it."""
@@ -137,7 +215,7 @@ class Screen:
             return Verdict("allow", True, "shadow" if would else "passed", "No rule in force speaks against it.", said, would)
         return Verdict(
             effect=effect,
-            released=effect != "deny",
+            released=effect not in ("deny", "repair"),
             code="policy_error" if deciding.error else "rule",
             reason=_reason(deciding, self.hook),
             hits=said,
@@ -156,6 +234,8 @@ class Screen:
 
     def _hits(self, place: int, watch: Watch, looked: Looked) -> Iterator[Hit]:
         guard = watch.guard
+        if guard.uses and not guard.detectors:
+            return
         try:
             spans = list(looked.spans(guard.detectors)) if guard.detectors else [(0, len(looked.text), "")]
         except Exception as error:  # noqa: BLE001 - whatever fails while looking, the text is not passed on
@@ -179,11 +259,73 @@ class Screen:
     def _hit(self, watch: Watch, span: tuple[int, int, str], *, message: str, error: bool = False) -> Hit:
         layer, guard, mode = watch
         on_deny = self._watches.on_deny.get((layer.policy, guard.id), "explain")
-        return Hit(*span, layer.policy, guard.id, guard.effect, mode, error, message, guard.line, on_deny)
+        whole = not span[2]
+        return Hit(*span, layer.policy, guard.id, guard.effect, mode, error, message, guard.line, on_deny, whole=whole, rounds=guard.rounds)
 
     def _failed(self, watch: Watch, looked: Looked, said: str, effect: Effect) -> Hit:
         hit = self._hit(watch, (0, len(looked.text), ""), error=True, message=_unknown(watch, said))
         return msgspec.structs.replace(hit, effect=effect)
+
+    # -- validators ----------------------------------------------------------------------------------------
+
+    def _early(self, guard: Guard) -> Sequence[Use]:
+        """Those that look at every text."""
+        if self.hook != "output":
+            return guard.uses
+        return [use for use in guard.uses if not _must_see_all(guard, use)]
+
+    def _late(self, guard: Guard) -> Sequence[Use]:
+        """Those that look at an answer that has ended."""
+        return [use for use in guard.uses if _must_see_all(guard, use)] if self.hook == "output" else ()
+
+    def _only_late(self, guard: Guard) -> bool:
+        return bool(guard.uses) and not guard.detectors and not self._early(guard)
+
+    def _seen_by(self, place: int, watch: Watch, looked: Looked, about: Subject, uses: Sequence[Use]) -> Iterator[Hit]:
+        guard = watch.guard
+        if not uses:
+            return
+        if guard.sample is not None and not drawn(guard.sample, self._sight.exchange, guard.id):
+            self._running.not_drawn(watch)
+            return
+        try:
+            holds = self._holds(place, watch, looked)
+        except CannotTell as error:
+            yield from (self._told(watch, use, Said(problem=str(error)), looked, cut=isinstance(error, _CutShort)) for use in uses)
+            return
+        if not holds:
+            return
+        subject = msgspec.structs.replace(about, text=looked.text, hook=self.hook, now_us=self._sight.now_us)
+        for use in uses:
+            said = use.look(subject)
+            if said.problem:
+                yield self._told(watch, use, said, looked)
+            else:
+                self._running.looked(watch, use, said)
+                yield from (self._saw(watch, use, one, looked) for one in said.hits)
+
+    @cached_property
+    def _about(self) -> Subject:
+        return self._sight.about()
+
+    def _told(self, watch: Watch, use: Use, said: Said, looked: Looked, *, cut: bool = False) -> Hit:
+        """A validator that could not tell: there is nothing to take out, and nothing to write anew."""
+        self._running.looked(watch, use, said)
+        guard = watch.guard
+        effect: Effect = "deny" if guard.effect in ("redact", "repair") else guard.effect
+        message = _unknown(watch, said.problem)
+        hit = self._hit(watch, (0, len(looked.text), use.name), message=message, error=True)
+        ignored = guard.ignore_errors and not cut
+        return msgspec.structs.replace(hit, effect="allow" if ignored else effect, version=use.validator.version, whole=True)
+
+    def _saw(self, watch: Watch, use: Use, seen: Seen, looked: Looked) -> Hit:
+        guard = watch.guard
+        placed = use.validator.spans and seen.end > seen.start
+        span = (seen.start, seen.end) if placed else (0, len(looked.text))
+        message = filled(guard.message, self._variables(watch, looked)) if guard.message else ""
+        hit = self._hit(watch, (*span, use.name), message=message)
+        effect: Effect = "deny" if guard.effect == "redact" and not placed else guard.effect
+        return msgspec.structs.replace(hit, effect=effect, seen=seen, version=use.validator.version, whole=not placed)
 
     def _holds(self, place: int, watch: Watch, looked: Looked) -> bool:
         """Whether the rule's condition is fulfilled, in the rule's own sense of it."""
@@ -219,7 +361,7 @@ class Screen:
     def _visible(self, looked: Looked) -> dict[str, Any]:
         seen = self._seen
         result = _object(looked.text) if self.hook == "tool_result" else {}
-        return {**seen, "text": looked.text, "result": result}
+        return {**seen, "text": looked.text, "result": result, "prompt": {"hash": self._sight.prompt}}
 
     @cached_property
     def _seen(self) -> dict[str, Any]:
@@ -245,6 +387,13 @@ def _object(text: str) -> dict[str, Json]:
     return object_of(text)
 
 
+def _must_see_all(guard: Guard, use: Use) -> bool:
+    """Whether a validator is asked about an answer that has ended. An answer is written anew only for what was seen in all of it."""
+    if guard.effect == "repair":
+        return True
+    return not use.validator.pieces and not (use.validator.spans and guard.effect == "redact")
+
+
 def _concerns(watch: Watch, tool: str | None) -> bool:
     return tool is None or watch.guard.concerns(tool)
 
@@ -260,13 +409,20 @@ _SUBJECTS: Final[Mapping[Hook, str]] = {
     "tool_result": "this result of a tool",
     "tool_call": "this call",
 }
-_VERBS: Final[Mapping[Effect, str]] = {"deny": "forbids", "redact": "takes something out of", "warn": "warns about"}
+_VERBS: Final[Mapping[Effect, str]] = {
+    "deny": "forbids",
+    "repair": "wants another one in the place of",
+    "redact": "takes something out of",
+    "warn": "warns about",
+}
 
 
 def _reason(hit: Hit, hook: Hook) -> str:
     if hit.message:
         return hit.message if hit.message.endswith((".", "!", "?", "…")) else f"{hit.message}."
     found = f" ({hit.detector} found)" if hit.detector else ""
+    if hit.seen is not None and hit.seen.detail:
+        found = f" ({hit.detector}: {one_line(hit.seen.detail, 200)})"
     return f"Rule {hit.rule} of policy {hit.policy} {_VERBS[hit.effect]} {_SUBJECTS[hook]}{found}."
 
 

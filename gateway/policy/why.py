@@ -70,6 +70,7 @@ def _layer(policies: PolicySet, policy: str) -> Layer | None:
 
 def _written(guard: Guard) -> str:
     parts = [f"detect: {', '.join(one.name for one in guard.detectors)}"] if guard.detectors else []
+    parts += [f"validate: {', '.join(use.name for use in guard.uses)}"] if guard.uses else []
     if guard.condition is not None:
         parts.append(f"{'when' if guard.hits_when else 'require'}: {guard.condition.source.strip()}")
     return "; ".join(parts)
@@ -77,10 +78,12 @@ def _written(guard: Guard) -> str:
 
 def _passes(guard: Guard, hit: RuleHit) -> str:
     where = "arguments" if guard.at == "tool_call" else "a text"
-    nothing = f"{where} without {' or '.join(one.name for one in guard.detectors)}" if guard.detectors else ""
+    nothing = [f"{where} without {' or '.join(one.name for one in guard.detectors)}"] if guard.detectors else []
+    nothing += [f"{where} that {' and '.join(use.name for use in guard.uses)} can judge and find in order"] if guard.uses else []
+    without = " and ".join(nothing)
     if guard.condition is None:
-        return nothing or "nothing: the rule has no condition and hits every call of its tools"
-    wanted = " or ".join(filter(None, (nothing, f"the condition being {'false' if guard.hits_when else 'true'}")))
+        return without or "nothing: the rule has no condition and hits every call of its tools"
+    wanted = " or ".join(filter(None, (without, f"the condition being {'false' if guard.hits_when else 'true'}")))
     return f"a call for which it can be evaluated, and {wanted}" if hit.error else wanted
 
 

@@ -7,7 +7,8 @@ Events leave as they came, to the byte, unless words in them were changed.
 2. A text that another one of its lane has followed for a look-back has ended, until it goes on.
 3. Words that a signature covers wait for their end, and cannot be replaced: where that is asked for, the answer ends before them.
 4. Once the answer is denied nothing more of it leaves but that it ended well and what it cost.
-5. Where nothing can be replaced or stopped (`Watching`), the words are heard and nothing is delayed.
+5. An answer that is known to end before it begins (`condemned`) ends before its first word, or where it would have ended without one.
+6. Where nothing can be replaced or stopped (`Watching`), the words are heard and nothing is delayed.
 
 Pure.
 """
@@ -106,10 +107,11 @@ class Screening(Generic[H]):
         explain: Callable[[Sequence[H]], str],
         note: Callable[[H, str], None],
         before: Mapping[Channel, str] = NOTHING_BEFORE,
+        condemned: Sequence[H] = (),
     ) -> None:
         """`explain` says why the rest is withheld; `note` is told of each hit and of the words it is about; `before` is how texts ended
         that have left already."""
-        self._before = before
+        self._before, self._condemned = before, tuple(condemned)
         self._screen, self._retelling, self._explain, self._note = screen, retelling, explain, note
         self._signed: AnswerScreen[H] = screen if screen.rewrites_signed else Unchangeable(screen)
         self._parser = sse.SseParser(_EVENT_BYTES, _EVENTS)
@@ -161,6 +163,9 @@ class Screening(Generic[H]):
         if self.denied:
             return self._rest(tree, event.event)
         frame: _Frame[H] = _Frame(event.raw, event.event, tree, self._retelling.read(tree))
+        if self._condemned and _says_or_ends(frame):
+            frame.stopping = self._condemned
+            return self._deny(frame)
         if frame.told.lane is None:
             before = self.settle() if frame.told.closes else b""
             self._hear(frame, None)
@@ -287,6 +292,11 @@ class Screening(Generic[H]):
         self._retelling.adjust(tree)
         self._retelling.left(tree)
         return written((name, tree))
+
+
+def _says_or_ends(frame: _Frame[H]) -> bool:
+    told = frame.told
+    return told.ends or told.closes or any(slot.holder[slot.key] for slot in told.slots)
 
 
 class Watching(Generic[H]):

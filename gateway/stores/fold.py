@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct, field
 
+from gateway.exchange import Finding, Ran
 from gateway.trace.record import (
     ApprovalChanged,
     ApprovalRow,
@@ -77,7 +78,8 @@ COLUMNS: dict[str, tuple[str, ...]] = {
         "exchange_id", "decision_id", "decided_at", "policy", "rule", "effect", "mode", "error", "message", "line",
         "hook", "path", "detector", "action", "original",
     ),
-    "findings": ("exchange_id", "started_at", "validator", "code", "severity", "path", "detail", "action"),
+    "findings": ("exchange_id", "started_at", *names_of(Finding)),
+    "validations": ("exchange_id", "started_at", "agent", *names_of(Ran)),
     "policy_loads": ("hash", "loaded_at", "git", "run", "slot", "boot"),
     "policy_files": ("hash", "path", "text"),
     "policy_rules_loaded": ("hash", *names_of(RuleRow)),
@@ -143,6 +145,7 @@ def _take(step: Step, segment: Segment, record: Told) -> None:
             _calls(step, calls)
             step.add("findings", _findings(record))
             step.add("rule_hits", map(_heard, record.heard))
+            step.add("validations", _validations(record))
         case PolicyLoaded(policy):
             step.add("policy_loads", [(policy.hash, policy.loaded_us, policy.git, *origin)])
             step.add("policy_files", ((policy.hash, path, text) for path, text in policy.files))
@@ -183,4 +186,10 @@ def _heard(row: HeardRow) -> Row:
 def _findings(record: Ended) -> Iterator[Row]:
     for each in record.findings:
         at = (record.exchange.id, record.exchange.started_us)
-        yield (*at, each.validator, each.code, each.severity, each.path, each.detail, each.action)
+        told = (each.validator, each.code, each.severity, each.path, each.detail, each.action)
+        yield (*at, *told, each.version or None, each.policy or None, each.rule or None, each.span_hash or None, each.score)
+
+
+def _validations(record: Ended) -> Iterator[Row]:
+    exchange = record.exchange
+    yield from ((exchange.id, exchange.started_us, exchange.agent, *msgspec.structs.astuple(each)) for each in record.ran)

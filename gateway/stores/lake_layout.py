@@ -35,7 +35,8 @@ OF_ONE_NODE = frozenset({OPENED, OFFSETS, "boots"})
 """Tables whose rows say which book wrote them: it must find its own again."""
 DAYS = {
     "exchanges_ended": "started_at", OPENED: "started_at", INTERRUPTED: "started_at", "calls": "decided_at", "rule_hits": "decided_at",
-    "findings": "started_at", "message_bodies": "first_seen", "media_found": "first_seen", "prompt_bodies": "first_seen",
+    "findings": "started_at", "validations": "started_at", "message_bodies": "first_seen", "media_found": "first_seen",
+    "prompt_bodies": "first_seen",
 }  # fmt: skip
 """Tables whose rows are filed by day, and by the day of what."""
 

@@ -16,7 +16,7 @@ from __future__ import annotations
 import msgspec
 from msgspec import Struct
 
-from gateway.exchange import EndState, Finding, RuleHit
+from gateway.exchange import EndState, Finding, Ran, RuleHit
 from gateway.trace.bodies import Splitter
 from gateway.trace.frames import Parts
 
@@ -402,6 +402,8 @@ class Ended(Struct, frozen=True, tag="ended"):
     messages: tuple[MessageRow, ...] = ()
     prompt: PromptRow | None = None
     heard: tuple[HeardRow, ...] = ()
+    ran: tuple[Ran, ...] = ()
+    """Validators that were asked: rows of `validations`."""
 
 
 class PolicyLoaded(Struct, frozen=True, tag="policy"):

@@ -13,6 +13,7 @@ from gateway.validators.detectors.folding import folded
 from gateway.validators.detectors.text_call import written
 
 SUSPECT = "text_call"
+VERSION = "1"
 
 
 def check(text: str, tools: Iterable[str]) -> tuple[Finding, ...]:

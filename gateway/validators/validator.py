@@ -3,7 +3,9 @@
 1. It says where and what, never the value: what it sees is stored, shown and sent on more widely than the text.
 2. It says nothing (an empty list) only when it has looked and everything is in order. What it cannot judge it raises as `Unjudged`; that,
    and anything else it raises, is recorded as `unevaluated` and counts as a hit where the rule is in force.
-3. Its time is bounded by its input: a text, or options, that would cost more are `Unjudged`.
+3. Its time is bounded by its input: a text, or options, that would cost more are `Unjudged`. Nothing can end a check that does not return,
+   so it is the validator's to keep; the gateway keeps texts longer than `most` from it, and reads no more than `MOST_SEEN` of what it says.
+4. What it sees hits, but for severity `info`: that is only told, as the score of a text that is in order.
 
 To add one, write a file with a `Validator` and put it into `VALIDATORS`; from another package, name it as an entry point
 (group `tollhouse.validators`).
@@ -46,7 +48,7 @@ class Seen(NamedTuple):
 class Subject(Struct, frozen=True):
     """A text, and what was known when it was said."""
 
-    text: str
+    text: str = ""
     hook: Hook = "output"
     path: str = ""
     """Where it stands: `choices[0].message.content`, `arguments.query`."""
@@ -100,6 +102,10 @@ class Validator(NamedTuple):
     """What it sees has `start` and `end`, so that a rule can take it out (`effect: redact`)."""
     files: Files | None = None
     """Where options may name files. `make` makes it without any, and refuses options that name some."""
+    most: int = 256 * 1024
+    """Characters of the longest text that it is asked about; a longer one is `unevaluated`."""
 
 
 NOTHING_SEEN: Final[tuple[Seen, ...]] = ()
+MOST_SEEN: Final = 1000
+"""Of one text. Who sees more has not judged it."""

@@ -33,6 +33,7 @@ VIEWS = {
     "calls": "decided_at",
     "rule_hits": "decided_at",
     "findings": "started_at",
+    "validations": "started_at",
     "approvals": "created_at",
     "feedback": "given_at",
     "messages": "first_seen",

@@ -151,3 +151,49 @@ def test_a_model_that_thought_wants_its_own_thoughts_back_and_is_not_asked_again
 def test_thinking_that_is_switched_off_is_no_thinking() -> None:
     assert steered("anthropic.messages", call("anthropic.messages"), thinking={"type": "disabled"}) is not None
     assert steered("anthropic.messages", call("anthropic.messages"), thinking={"type": "adaptive"}) is None
+
+
+# -- an answer that must be written anew ------------------------------------------------------------------
+
+
+def anew(dialect: str, text: str = "too long", stores: Any = None, background: bool = False, **more: Any) -> Any:
+    asked = json.dumps(BODIES[dialect] | more).encode()
+    request = Request(dialect, "m", False, (), (), asked, stores=stores, background=background)
+    found = DIALECTS[dialect].repaired(request, Answer(id="resp_1", text=text), "Make it short.")
+    return None if found is None else json.loads(found)
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_the_model_is_told_of_its_answer_and_what_it_does_not_meet(dialect: str) -> None:
+    again = anew(dialect, user="u")
+    told = json.dumps(again)
+    assert told.index('"go"') < told.index('"too long"') < told.index('"Make it short."')
+    assert again["user"] == "u"
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_an_answer_without_words_is_told_of_too(dialect: str) -> None:
+    turns = next(value for key, value in anew(dialect, text="").items() if key in ("messages", "input", "contents"))
+    assert "Make it short." in json.dumps(turns[-1])
+    assert len(turns) == (3 if dialect == "openai.chat" else 2)
+
+
+@pytest.mark.parametrize(("dialect", "more"), [("openai.chat", {"n": 2}), ("google.gemini", {"generationConfig": {"candidateCount": 2}})])
+def test_of_several_answers_none_is_written_anew(dialect: str, more: dict[str, Any]) -> None:
+    assert anew(dialect, **more) is None
+
+
+def test_gemini_contents_may_be_one_or_a_list() -> None:
+    many = anew("google.gemini", contents=[BODIES["google.gemini"]["contents"]])
+    assert many["contents"] == anew("google.gemini")["contents"]
+
+
+def test_a_response_that_the_provider_keeps_is_built_upon() -> None:
+    asked = [{"role": "user", "content": "Make it short."}]
+    kept = anew("openai.responses", stores="response", store=True)
+    assert (kept["previous_response_id"], kept["input"]) == ("resp_1", asked)
+    held = anew("openai.responses", conversation="conv_1")
+    assert (held["input"], "previous_response_id" in held) == (asked, False)
+    listed = anew("openai.responses", input=[{"role": "user", "content": "go"}])
+    assert len(listed["input"]) == 3
+    assert anew("openai.responses", background=True) is None

@@ -5,13 +5,16 @@ from pathlib import Path
 
 import jsonschema_rs
 import pytest
+from pydantic import Field
 
-from gateway.documents import parse
+from gateway.documents import Section, parse
 from gateway.errors import FileProblems
 from gateway.policy import load
 from gateway.policy.model import PolicyFile, Rule
 from gateway.policy.schema import FILE_NAME, policy_schema
 from gateway.shipped import folder
+from gateway.validators import VALIDATORS
+from gateway.validators.validator import Validator
 
 SCHEMA = policy_schema()
 ERRORS = Path(__file__).parent / "errors"
@@ -48,6 +51,8 @@ def shape_problems():
 BEYOND_A_SCHEMA = {
     *("rule_both_conditions", "no_policy_key", "four_eyes_without_ask", "until_without_shadow"),
     *("at_output_ask", "at_output_empty", "at_output_whole_text", "at_request_tools", "at_result_steer"),
+    *("validate_argument", "validate_no_options", "validate_redact", "validate_redact_call", "validate_repair", "validate_request"),
+    *("validate_rounds_of_nothing", "validate_sample", "validate_stream"),
     *("redact_nothing", "stream_at_call", "test_of_nothing", "test_of_two_things", "test_call_text", "test_text_args"),
 }
 
@@ -55,6 +60,22 @@ BEYOND_A_SCHEMA = {
 @pytest.mark.parametrize("path", [p for p in shape_problems() if p.stem not in BEYOND_A_SCHEMA], ids=lambda p: p.stem)
 def test_a_mistake_of_shape_is_seen_by_the_schema_too(path):
     assert not valid(path.read_bytes())
+
+
+def test_options_of_validators_are_shown_where_they_are_used(monkeypatch):
+    class Inner(Section):
+        size: int = Field(3, description="How large.")
+
+    class Outer(Section):
+        parts: list[Inner] = Field([], description="Parts.")
+
+    monkeypatch.setitem(VALIDATORS, "nested", Validator("nested", "1", Outer, lambda options: lambda subject: []))
+    made = policy_schema()["$defs"]["Rule"]["properties"]["validate"]
+    (options,) = [one for one in made["anyOf"][0]["items"]["oneOf"] if one["type"] == "object"]
+    nested = options["properties"]["nested"]["properties"]
+    assert nested["parts"]["items"]["properties"]["size"]["description"] == "How large."
+    assert nested["argument"]["type"] == "string"
+    assert "$ref" not in json.dumps(options)
 
 
 def test_every_key_has_a_description_or_speaks_for_itself():

@@ -15,7 +15,7 @@ import duckdb
 import msgspec
 import pytest
 
-from gateway.exchange import Finding, RuleHit
+from gateway.exchange import Finding, Ran, RuleHit
 from gateway.ledger_place import LakePlace
 from gateway.stores import Batch
 from gateway.stores.duckdb import Ledger
@@ -80,7 +80,8 @@ class Make:
 
     def ended(self, key: int, *, calls: Sequence[CallRow] = (), **more: Any) -> Ended:
         row = self.exchange(key, **{"state": "complete", "cost": "0.000012345", **more})
-        return Ended(row, tuple(calls), (Finding("strict_json", "dup_key", "error", "$", "twice"),), (self.message(key),))
+        finding = Finding("strict_json", "dup_key", "error", "$", "twice")
+        return Ended(row, tuple(calls), (finding,), (self.message(key),), ran=(Ran("length", "1", policy="bank", rule="short"),))
 
     def message(self, key: int) -> MessageRow:
         return MessageRow(f"{key:032x}", "user", f"body {key}", START_US + key)

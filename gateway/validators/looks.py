@@ -1,0 +1,95 @@
+"""What every answer is looked through for where no rule asks: a few validators and detectors that need no options, and never withhold.
+
+Their order of cost is what counts: the text is folded once, and a detector looks only where its hint says that there could be something,
+which in most answers is nowhere. Not a policy: what is found is told, and it is for rules to act.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Final, NamedTuple
+
+from pydantic import ValidationError
+
+from gateway.documents import nearest
+from gateway.validators import VALIDATORS
+from gateway.validators.detectors import DETECTORS, VERSION, Detector, folded, hinted
+from gateway.validators.use import Said, Use
+from gateway.validators.validator import Seen, Subject
+
+USUAL: Final = ("secret", "card", "iban")
+MOST_TEXT: Final = 256 * 1024
+"""Characters of the longest answer that detectors look through here; a longer one is `unevaluated`."""
+_MOST_SEEN: Final = 20
+
+
+class Look(NamedTuple):
+    """What one of them said."""
+
+    name: str
+    version: str
+    said: Said
+
+
+class Looks(NamedTuple):
+    """Those of one installation."""
+
+    detectors: tuple[Detector, ...] = ()
+    uses: tuple[Use, ...] = ()
+
+    def at(self, subject: Subject, but: frozenset[str]) -> Iterator[Look]:
+        """What they say of an answer; `but` names those that rules have asked already."""
+        detectors = [one for one in self.detectors if one.name not in but]
+        if detectors:
+            yield from _found(detectors, subject.text)
+        for use in self.uses:
+            if use.name not in but:
+                yield Look(use.name, use.validator.version, use.look(subject))
+
+
+NO_LOOKS: Final = Looks()
+
+
+def looks(names: Iterable[str]) -> Looks:
+    """Raises ValueError, in words for who wrote the settings."""
+    detectors: list[Detector] = []
+    uses: list[Use] = []
+    for name in dict.fromkeys(names):
+        if name in DETECTORS:
+            detectors.append(DETECTORS[name])
+        else:
+            uses.append(_use(name))
+    return Looks(tuple(detectors), tuple(uses))
+
+
+def _use(name: str) -> Use:
+    if name not in VALIDATORS:
+        known = sorted({*DETECTORS, *VALIDATORS})
+        raise ValueError(f"'{name}' is no detector and no validator{nearest(name, known) or '; there are ' + ', '.join(known)}")
+    validator = VALIDATORS[name]
+    if "output" not in validator.hooks:
+        raise ValueError(f"'{name}' does not look at answers")
+    try:
+        return Use(validator, validator.make(validator.options()))
+    except (ValidationError, ValueError):
+        raise ValueError(f"'{name}' needs options, which only a rule can give (validate: [{{{name}: …}}])") from None
+
+
+def _found(detectors: Sequence[Detector], text: str) -> Iterator[Look]:
+    if len(text) > MOST_TEXT:
+        problem = f"the text has {len(text)} characters; at most {MOST_TEXT} are looked through"
+        yield from (Look(one.name, VERSION, Said(problem=problem)) for one in detectors)
+        return
+    plain = folded(text)
+    hints = {id(one) for one in hinted(plain)} if text else frozenset()
+    for one in detectors:
+        yield Look(one.name, VERSION, _seen(one, plain) if id(one) in hints else Said())
+
+
+def _seen(detector: Detector, plain: bytes) -> Said:
+    try:
+        spans = list(detector.spans(plain))
+    except Exception as error:  # noqa: BLE001 - whatever fails while looking, nothing is known
+        return Said(problem=f"{detector.name} failed ({type(error).__name__})")
+    seen = [Seen("found", f"the answer holds what looks like a {detector.name}", start=a, end=b, severity="warn") for a, b in spans]
+    return Said(tuple(seen[:_MOST_SEEN]))

@@ -1,0 +1,165 @@
+"""`effect: repair` over sockets: the model writes its answer anew, and the client sees one."""
+
+import json
+
+import pytest
+
+NAMES = ("chat", "messages", "responses", "gemini")
+RULES = "- {id: brief, at: output, effect: repair, ROUNDS validate: [{length: {max: 20}}]}\n"
+LONG = ["This answer has more ", "words than it may have."]
+SHORT = ["Brief."]
+
+
+def policy(rounds="", more=""):
+    top = "policy: 1\nid: p\nagents: ['*']\nallow: [get]\non_deny: explain\nrules:\n"
+    return top + RULES.replace("ROUNDS", rounds) + more
+
+
+@pytest.fixture(params=NAMES)
+def name(request):
+    return request.param
+
+
+@pytest.fixture(params=[False, True], ids=["whole", "stream"])
+def stream(request):
+    return request.param
+
+
+@pytest.fixture
+def house(start, all_upstreams):
+    return lambda text: start({"p.yaml": text}, upstreams=all_upstreams)
+
+
+@pytest.fixture
+def says(provider):
+    """`says(wire, [pieces, ...], stream)`: what the provider answers, one after the other; the last one again and again."""
+
+    def begin(wire, answers, stream, call=False):
+        made = [provider.sse(*wire.stream(each, call)) if stream else provider.json(wire.whole("".join(each), call)) for each in answers]
+
+        async def answer(reader, writer, body):
+            await made[min(len(provider.received), len(made)) - 1](reader, writer, body)
+
+        provider.answer = answer
+
+    return begin
+
+
+def told(body):
+    """What the model was told last, in any dialect."""
+    tree = json.loads(body)
+    turns = tree.get("messages") or tree.get("contents") or tree["input"]
+    return json.dumps(turns[-1])
+
+
+def repaired(ended):
+    return [(one.rule, one.action) for one in ended.findings if one.code == "repaired"]
+
+
+def test_a_client_sees_the_answer_that_was_written_anew(name, stream, wires, house, says, provider):
+    wire, at = wires[name], house(policy())
+    says(wire, [LONG, SHORT], stream)
+    text, calls, _, tokens = wire.ask(at.url, stream)
+    assert (text, calls, tokens) == ("Brief.", [], 5)
+    first, second = (body for _, body in provider.received)
+    assert "at most 20 are allowed" in told(second)
+    assert "".join(LONG) in second.decode()
+    assert "".join(LONG) not in first.decode()
+    ended = at.ended()[0]
+    assert (ended.exchange.state, ended.exchange.output_preview) == ("complete", "Brief.")
+    assert (ended.exchange.input_tokens, ended.exchange.output_tokens) == (20, 10)
+    assert repaired(ended) == [("brief", "repaired")]
+    assert [(one.code, one.action) for one in ended.findings if one.validator == "length"] == [("too_long", "repaired")]
+    assert "withheld" not in {one.code for one in ended.findings}
+    assert [(row.outcome, row.before) for row in ended.ran if row.rule == "brief"] == [("passed", True)]
+
+
+@pytest.mark.parametrize("rounds", [1, 3])
+def test_what_does_not_pass_after_so_many_rounds_is_denied(rounds, stream, wires, house, says, provider):
+    wire, at = wires["chat"], house(policy(f"rounds: {rounds},"))
+    says(wire, [LONG], stream)
+    text, *_, tokens = wire.ask(at.url, stream)
+    assert text.startswith("[The answer was withheld")
+    assert "at most 20 are allowed" in text
+    assert (len(provider.received), tokens) == (rounds + 1, 5)
+    ended = at.ended()[0]
+    assert ended.exchange.state == "denied"
+    assert ended.exchange.output_tokens == 5 * (rounds + 1)
+    assert repaired(ended) == [("brief", "repaired")] * rounds
+    assert [one.action for one in ended.findings if one.code == "too_long"] == ["repaired"] * rounds + ["denied"]
+    assert [one.rule for one in ended.findings if one.code == "withheld"] == ["brief"]
+    assert [(row.outcome, row.seen) for row in ended.ran if row.rule == "brief"] == [("hit", 1)]
+
+
+def test_a_denial_by_another_rule_is_not_repaired(stream, wires, house, says, provider):
+    more = "- {id: no, at: output, stream: buffer, validate: [{length: {max: 10}}]}\n"
+    wire, at = wires["chat"], house(policy(more=more))
+    says(wire, [LONG, SHORT], stream)
+    text, *_ = wire.ask(at.url, stream)
+    assert "rule no" in text
+    assert len(provider.received) == 1
+
+
+def test_calls_beside_an_answer_that_does_not_pass_are_not_delivered(name, wires, house, says, provider):
+    wire, at = wires[name], house(policy())
+    says(wire, [LONG, SHORT], True, call=True)
+    text, calls, *_ = wire.ask(at.url, True)
+    assert (text, calls) == ("Brief.", ["get"])
+    assert "at most 20 are allowed" in provider.received[1][1].decode()
+    codes = [call.code for record in at.records() for call in ([record.call] if hasattr(record, "call") else getattr(record, "calls", ()))]
+    assert codes == ["answer_withheld", "granted"]
+
+
+def test_a_round_that_comes_to_nothing_leaves_the_denial(stream, wires, house, says, provider):
+    wire, at = wires["chat"], house(policy())
+    says(wire, [LONG], stream)
+    first = provider.answer
+
+    async def answer(reader, writer, body):
+        if len(provider.received) == 1:
+            await first(reader, writer, body)
+        else:
+            await provider.raw(b"{}", "500 Internal Server Error")(reader, writer, body)
+
+    provider.answer = answer
+    text, *_ = wire.ask(at.url, stream)
+    assert text.startswith("[The answer was withheld")
+    ended = at.ended()[0]
+    assert ended.exchange.state == "denied"
+    assert "not_steered" in {one.code for one in ended.findings}
+
+
+def test_a_round_whose_answer_breaks_leaves_the_denial(stream, wires, house, says, provider):
+    wire, at = wires["chat"], house(policy())
+    says(wire, [LONG], stream)
+    first = provider.answer
+
+    async def answer(reader, writer, body):
+        broken = provider.sse(*wire.stream(SHORT)[:2], end=False) if stream else provider.raw(b"{")
+        await (first if len(provider.received) == 1 else broken)(reader, writer, body)
+
+    provider.answer = answer
+    text, *_ = wire.ask(at.url, stream)
+    assert text.startswith("[The answer was withheld")
+    ended = at.ended()[0]
+    assert ended.exchange.state == "denied"
+    assert [one.rule for one in ended.findings if one.code == "withheld"] == ["brief"]
+    assert [row.outcome for row in ended.ran if row.rule == "brief"] == ["hit"]
+
+
+def test_several_choices_are_not_written_anew(wires, house, says, provider):
+    wire, at = wires["chat"], house(policy())
+    says(wire, [LONG], False)
+    body = {"model": "gpt-4o-mini", "n": 2, "messages": [{"role": "user", "content": "go"}]}
+    with at.client() as client:
+        said = client.post("/v1/chat/completions", json=body).json()
+    assert said["choices"][0]["message"]["content"].startswith("[The answer was withheld")
+    assert len(provider.received) == 1
+
+
+def test_a_shadow_rule_asks_nobody_again(stream, wires, house, says, provider):
+    wire, at = wires["chat"], house(policy("mode: shadow, until: 2099-01-01,"))
+    says(wire, [LONG], stream)
+    assert wire.ask(at.url, stream)[0] == "".join(LONG)
+    assert len(provider.received) == 1
+    assert [(row.outcome, row.effect, row.mode) for row in at.ended()[0].ran if row.rule == "brief"] == [("hit", "repair", "shadow")]

@@ -1,0 +1,85 @@
+"""What validators did, asked of the ledger: quality, coverage and what they measure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gateway.exchange import Finding, Ran
+from gateway.shipped import folder
+from gateway.stores.duckdb import Ledger
+from gateway.trace.record import Ended
+
+
+def ran(validator: str = "length", **more: Any) -> Ran:
+    return Ran(validator, "1", **{"policy": "bank", "rule": "short", "effect": "deny", **more})
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Iterator[Ledger]:
+    opened = Ledger(tmp_path / "ledger.duckdb")
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def asked(ledger: Any, make: Any) -> Any:
+    """`asked([(row, ...), ...])` records one exchange for each, and returns a function that asks SQL."""
+
+    def begin(exchanges: Any, **more: Any) -> Any:
+        segment = make.segment()
+        records = [make.booted(segment)]
+        records += [Ended(make.exchange(n, state="complete", **more), ran=tuple(rows)) for n, rows in enumerate(exchanges)]
+        ledger.apply([make.batch(segment, records)])
+        return lambda sql: [list(row) for row in ledger.query(sql, 100).rows]
+
+    return begin
+
+
+def test_quality_is_the_share_of_answers_that_every_blocking_validator_passed(asked: Any) -> None:
+    ask = asked([
+        (ran(), ran("other")),
+        (ran(), ran("other", outcome="hit")),
+        (ran(outcome="unevaluated"),),
+        (ran(effect="repair"),),
+        (ran(effect="warn", outcome="hit"),),  # none of the others could have withheld the answer
+        (ran(mode="shadow", outcome="hit"),),
+        (ran(hook="tool_result", outcome="hit"),),
+        (ran(outcome="not_drawn"),),
+        (),
+    ])  # fmt: skip
+    assert ask("SELECT agent, controlled, met, unevaluated, quality FROM quality") == [["coder", 4, 2, 1, 0.5]]
+
+
+def test_coverage_counts_what_was_looked_at_before_it_left(asked: Any) -> None:
+    ask = asked([(ran(),), (ran(outcome="hit"),), (ran(before=False),), (ran(outcome="unevaluated"),), (ran(outcome="not_drawn"),), ()])
+    found = ask("SELECT validator, outputs, before, after, unevaluated, coverage FROM quality_control_coverage")
+    assert found == [["length", 6, 2, 1, 1, 0.3333]]
+
+
+def test_what_is_no_answer_is_no_output(asked: Any) -> None:
+    ask = asked([(ran(),)], operation="embeddings")
+    assert ask("SELECT count(*) FROM quality_control_coverage") == [[0]]
+
+
+def test_scores_have_a_mean_and_quantiles(asked: Any) -> None:
+    ask = asked([(ran(score=score, effect="warn"),) for score in (0.0, 0.5, 1.0)] + [(ran(),)])
+    assert ask("SELECT measured, mean, p50 FROM alignment") == [[3, 0.5, 0.5]]
+
+
+def test_a_finding_says_which_rule_asked_and_never_the_words(ledger: Any, make: Any) -> None:
+    segment = make.segment()
+    found = Finding("card", "found", "error", "answer", "a card", "denied", "1", "bank", "no-cards", "ab" * 16, 0.5)
+    ledger.apply([make.batch(segment, [make.booted(segment), Ended(make.exchange(1), findings=(found,))])])
+    rows = ledger.query("SELECT validator, code, action, version, policy, rule, span_hash, score FROM findings", 10).rows
+    assert [list(row) for row in rows] == [["card", "found", "denied", "1", "bank", "no-cards", "ab" * 16, 0.5]]
+
+
+@pytest.mark.parametrize("name", ["quality", "quality_control_coverage", "alignment"])
+def test_each_saved_query_answers(asked: Any, name: str) -> None:
+    ask = asked([(ran(score=0.5),)])
+    sql = (folder("traces") / "queries" / f"{name}.sql").read_text().replace("$days", "36500").replace("$agent", "'%'")
+    assert len(ask(sql)) == 1
