@@ -135,7 +135,8 @@ def _size(count: int, rate: float) -> tuple[int, int]:
 def _places(name: str, salt: bytes, bits: int, probes: int) -> Iterator[int]:
     """Enhanced double hashing (Dillinger and Manolios 2004): as good as independent hashes."""
     x, y = _HALVES.unpack(hashlib.blake2b(name.encode(), key=salt, digest_size=_HALVES.size).digest())
+    x, y = x % bits, y % bits
     for i in range(probes):
-        yield x % bits
-        x += y
+        yield x
+        x = (x + y) % bits
         y += i
