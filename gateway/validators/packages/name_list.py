@@ -34,6 +34,8 @@ MAX_BYTES: Final = 64 * 1024 * 1024
 _HASH_BYTES: Final = 32
 _LENGTH: Final = struct.Struct(">I")
 _HALVES: Final = struct.Struct(">QQ")
+_ROOM: Final = 1.03
+"""Two hashes stand for all probes, which costs up to a third in the rate; this gives it back."""
 _MAX_FILLED: Final = 0.55
 """A filter of the right size is half full."""
 
@@ -127,7 +129,7 @@ def _check(header: Header, salt: bytes, bits: bytes) -> None:
 
 def _size(count: int, rate: float) -> tuple[int, int]:
     """Bits, a multiple of 8, and probes (Bloom 1970: m = -n ln p / ln² 2, k = m/n ln 2)."""
-    bits = math.ceil(-count * math.log(rate) / math.log(2) ** 2)
+    bits = math.ceil(-count * math.log(rate) / math.log(2) ** 2 * _ROOM)
     probes = max(1, round(bits / count * math.log(2)))
     return max(64, -(-bits // 8) * 8), probes
 
