@@ -1,4 +1,4 @@
-"""A dated list of names as a Bloom filter: all names of an index in three and a half bytes each.
+"""A dated list of names as a Bloom filter: all names of an index in less than four bytes each.
 
 A name that is in the list is always found; one that is not is taken for known once in `1/rate` tries (a million when nothing else is
 asked). Attackers choose names, so the hashes are keyed with a salt of the file's own: which wrong names pass is not to be told without it.
