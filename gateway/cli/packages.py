@@ -38,7 +38,7 @@ def build(
     rate: Annotated[float, typer.Option(help="How many of the names that are not in the list pass as known.")] = 1e-6,
     made: Annotated[str | None, typer.Option("--date", help="The day of the names, like 2026-11-20; today when left out.")] = None,
 ) -> None:
-    """Make a dated list of all names of an index: three and a half bytes a name."""
+    """Make a dated list of all names of an index: less than four bytes a name."""
     kind = _ecosystem(ecosystem)
     day = _day(made)
     texts = list(_lines(_text(names), kind, str(names)))

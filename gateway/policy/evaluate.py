@@ -155,7 +155,7 @@ class Scope:
 
     @cached_property
     def about(self) -> Subject:
-        return self.facts.about()
+        return msgspec.structs.replace(self.facts.about(), now_us=self.facts.now_us)
 
     def tell(self, watch: Watch, use: Use, said: Said) -> None:
         """Puts on record what a validator said of the call."""

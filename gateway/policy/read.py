@@ -33,7 +33,7 @@ class PolicyDocument:
     model: PolicyFile
     layer: Layer
     var_files: tuple[str, ...]
-    """Paths of the lists that its vars were read from."""
+    """Paths of the lists that its vars and validators were made from."""
 
 
 def read(document: Document, files: Mapping[str, bytes]) -> PolicyDocument:
@@ -50,17 +50,36 @@ def read(document: Document, files: Mapping[str, bytes]) -> PolicyDocument:
     problems += coded("TH106", _repeated_ids(document, model))
     problems += coded("TH104", _placeholders(document, model, values))
     problems += coded("TH102", _unbuffered(model, document, conditions))
-    validators, misused = _validators(model, document)
+    lists = _Lists(document.file, files)
+    validators, misused = _validators(model, document, lists)
     problems += coded("TH102", misused)
     if problems:
         raise FileProblems(problems)
-    return PolicyDocument(document, model, _layer(document, model, conditions, values, validators), var_files)
+    return PolicyDocument(document, model, _layer(document, model, conditions, values, validators), (*var_files, *lists.paths))
 
 
-def _validators(model: PolicyFile, document: Document) -> tuple[list[tuple[Use, ...]], list[Problem]]:
+class _Lists:
+    """The files of the folder as one document names them; knows which were asked for."""
+
+    def __init__(self, file: str, files: Mapping[str, bytes]) -> None:
+        self._file = file
+        self._files = files
+        self.paths: list[str] = []
+
+    def contents(self, names: Sequence[str]) -> dict[str, bytes]:
+        """Raises ValueError when one is not there."""
+        found = {name: beside(self._file, name) for name in names}
+        for name, path in found.items():
+            if path not in self._files:
+                raise ValueError(f"no file '{name}' in the policies folder{nearest(path, self._files)}")
+        self.paths += found.values()
+        return {name: self._files[path] for name, path in found.items()}
+
+
+def _validators(model: PolicyFile, document: Document, lists: _Lists) -> tuple[list[tuple[Use, ...]], list[Problem]]:
     """By rule, and what is wrong with them."""
     problems: list[Problem] = []
-    return [uses(rule, ("rules", i), document, problems) for i, rule in enumerate(model.rules)], problems
+    return [uses(rule, ("rules", i), document, lists.contents, problems) for i, rule in enumerate(model.rules)], problems
 
 
 def _with_yaml_code(problems: Iterable[Problem], document: Document) -> list[Problem]:

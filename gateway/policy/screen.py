@@ -295,7 +295,7 @@ class Screen:
             return
         if not holds:
             return
-        subject = msgspec.structs.replace(about, text=looked.text, hook=self.hook)
+        subject = msgspec.structs.replace(about, text=looked.text, hook=self.hook, now_us=self._sight.now_us)
         for use in uses:
             said = use.look(subject)
             if said.problem:

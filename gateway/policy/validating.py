@@ -6,20 +6,23 @@ problem names the validator and what to write instead.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from gateway.documents import Document, Path, check
+from gateway.documents import Document, Path, Section, check
 from gateway.errors import FileProblems, Problem
 from gateway.exchange import Hook
 from gateway.policy.model import ARGUMENT, Rule
 from gateway.validators.installed import named
 from gateway.validators.use import Use
-from gateway.validators.validator import Validator
+from gateway.validators.validator import Check, Validator
+
+Contents = Callable[[Sequence[str]], Mapping[str, bytes]]
+"""The files that a document names, by those names. Raises ValueError when one is not there."""
 
 
-def uses(rule: Rule, at: Path, document: Document, problems: list[Problem]) -> tuple[Use, ...]:
+def uses(rule: Rule, at: Path, document: Document, contents: Contents, problems: list[Problem]) -> tuple[Use, ...]:
     """The validators of the rule at `at`; what is wrong with them joins the problems."""
     found = []
     for i, said in enumerate(rule.checks or ()):
@@ -28,7 +31,7 @@ def uses(rule: Rule, at: Path, document: Document, problems: list[Problem]) -> t
         validator = named(name)
         misplaced = list(_misplaced(rule, validator))
         problems += (document.problem(place, each, key=True) for each in misplaced)
-        use = _use(validator, rule.at, place, document, problems)
+        use = _use(validator, rule.at, place, document, contents, problems)
         if use is not None:
             found.append(use)
     return tuple(found)
@@ -49,7 +52,9 @@ def _misplaced(rule: Rule, validator: Validator) -> Iterator[str]:
         )
 
 
-def _use(validator: Validator, hook: Hook, place: Path, document: Document, problems: list[Problem]) -> Use | None:
+def _use(
+    validator: Validator, hook: Hook, place: Path, document: Document, contents: Contents, problems: list[Problem]
+) -> Use | None:
     """None where the options are wrong."""
     said = _value(document, place)
     path = (*place, validator.name) if isinstance(said, dict) else place
@@ -62,12 +67,18 @@ def _use(validator: Validator, hook: Hook, place: Path, document: Document, prob
             return None
     try:
         checked = check(document.part(path).with_value(options), validator.options)
-        return Use(validator, validator.make(checked), argument)
+        return Use(validator, _made(validator, checked, contents), argument)
     except FileProblems as error:
         problems += (_about(validator, each) for each in error.problems)
     except ValueError as error:
         problems.append(document.problem(path, f"'{validator.name}': {error}", key=True))
     return None
+
+
+def _made(validator: Validator, options: Section, contents: Contents) -> Check:
+    if validator.files is None:
+        return validator.make(options)
+    return validator.files.make(options, contents(validator.files.named(options)))
 
 
 def _about(validator: Validator, problem: Problem) -> Problem:

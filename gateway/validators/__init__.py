@@ -19,6 +19,7 @@ from gateway.validators.empty import EMPTY
 from gateway.validators.grounded import GROUNDED
 from gateway.validators.language import LANGUAGE
 from gateway.validators.length import LENGTH
+from gateway.validators.packages import PACKAGES
 from gateway.validators.refusal import REFUSAL
 from gateway.validators.regex import REGEX
 from gateway.validators.repetition import REPETITION
@@ -34,6 +35,7 @@ _ALL: Final = (
     GROUNDED,
     LANGUAGE,
     LENGTH,
+    PACKAGES,
     REFUSAL,
     REGEX,
     REPETITION,

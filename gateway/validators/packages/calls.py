@@ -1,6 +1,6 @@
 """What a call's arguments would install: commands, files that are written, edits, patches, code; by the names that tools give to them.
 
-Arguments under other names are looked at as well, where they begin like an install command. A tool that takes names of packages as such
+Arguments under other names are looked at as well, as far as they read as commands. A tool that takes names of packages as such
 needs a rule that says so (`form: pip`), for nothing in the call does.
 """
 
@@ -13,7 +13,7 @@ from gateway.exchange import Json
 from gateway.validators.packages.commands import argv, command
 from gateway.validators.packages.fragments import Line, part
 from gateway.validators.packages.installers import begins
-from gateway.validators.packages.manifests import whole
+from gateway.validators.packages.manifests import is_lock_file, manifest, whole
 from gateway.validators.packages.patches import is_patch, patched
 from gateway.validators.packages.scripts import python, script
 from gateway.validators.packages.wanted import Wanted
@@ -46,7 +46,8 @@ def _object(args: Mapping[str, Json], path: str, at: str, depth: int) -> Iterato
     if depth > MAX_DEPTH:
         yield At(at, None, "the arguments are nested too deeply")
         return
-    path = next((str(args[key]) for key in _PATHS if isinstance(args.get(key), str)), path)
+    paths = [str(args[key]) for key in _PATHS if isinstance(args.get(key), str)]
+    path = next((one for one in paths if manifest(one) or is_lock_file(one)), paths[0] if paths else path)
     for key, value in args.items():
         here = f"{at}.{key}" if key.isidentifier() and len(key) < 40 else at
         if isinstance(value, str):
@@ -94,7 +95,15 @@ def _text(key: str, text: str, path: str) -> Iterator[Wanted]:
         return part(path, [Line(line) for line in text.splitlines()])
     if key in _CODE:
         return _code(text)
-    return script(text) if begins(text) else iter(())
+    return script(text) if begins(text) else _perhaps(text)
+
+
+def _perhaps(text: str) -> Iterator[Wanted]:
+    """Words that may be prose: what does not read as commands is none."""
+    try:
+        yield from list(script(text))
+    except ValueError:
+        return
 
 
 def _code(text: str) -> Iterator[Wanted]:

@@ -230,7 +230,8 @@ RUNNERS: Final = frozenset((
     *("docker", "podman", "nerdctl", "buildah", "kubectl", "oc", "ssh", "firejail", "bwrap", "proot", "chroot", "unshare", "nix-shell"),
     *("uv", "poetry", "pdm", "pipenv", "hatch", "rye", "conda", "mamba", "micromamba", "bundle", "pnpm", "yarn", "npm", "npx", "bunx"),
     *("corepack", "asdf", "mise", "rtx", "pyenv", "rbenv", "direnv", "dotenv", "op", "doppler", "tini", "dumb-init", "entr", "script"),
-    *("su", "runuser", "pkexec", "gosu", "su-exec", "fakeroot", "systemd-run", "start-stop-daemon", "parallel", "watch", "flock"),
+    *("sudo", "doas", "su", "runuser", "pkexec", "gosu", "su-exec", "fakeroot", "systemd-run", "start-stop-daemon", "parallel"),
+    *("watch", "flock"),
     *("strace", "ltrace", "caffeinate", "proxychains", "proxychains4", "torsocks", "tsocks", "taskset", "numactl", "chrt", "setarch"),
 ))  # fmt: skip
 """Programs that run the command behind their own words. Where it begins is not looked up: an install command anywhere behind them

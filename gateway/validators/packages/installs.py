@@ -38,7 +38,7 @@ def of_words(words: Sequence[Word]) -> Iterator[Wanted]:
     """What one program would install, also when it stands behind a program that runs others."""
     if not words or not words[0].fixed:
         return
-    name = words[0].text.rpartition("/")[2].removesuffix(".exe")
+    name = words[0].text.rpartition("/")[2].lower().removesuffix(".exe")
     if _PYTHON.fullmatch(name):
         name, words = _module(words)
     yield from _by_name(name, words)
@@ -50,6 +50,8 @@ def _by_name(name: str, words: Sequence[Word]) -> Iterator[Wanted]:
     for way in ways(name):
         behind = _behind(words[1:], way)
         if behind is not None:
+            unsure = [word for word in words[1 : len(words) - len(behind)] if not word.fixed and not word.text.startswith("-")]
+            yield from (Wanted(way.ecosystem, "dynamic", word.text) for word in unsure)
             yield from _Reading(way, behind).packages()
             return
 
@@ -191,7 +193,7 @@ class _Reading:
             for one in value.text.split(",") if self.way.ecosystem == "pip" and "[" not in value.text else [value.text]:
                 yield self._package(Word(one, value.fixed))
         elif role in ("index", "file", "direct"):
-            yield Wanted(self.way.ecosystem, role, value.text)
+            yield Wanted(self.way.ecosystem, role if value.fixed or not value.text else "dynamic", value.text)
 
     def _package(self, word: Word) -> Wanted:
         if not word.fixed:

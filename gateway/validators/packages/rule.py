@@ -181,4 +181,4 @@ def _alone(options: Packages) -> Check:
     return _made(options, {})
 
 
-PACKAGES = Validator("packages", "1", Packages, _alone, files=Files(lambda options: options.known, _made))
+PACKAGES = Validator("packages", "1", Packages, _alone, most=MAX_TEXT, files=Files(lambda options: options.known, _made))

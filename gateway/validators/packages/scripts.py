@@ -157,7 +157,9 @@ def python(text: str) -> Iterator[Wanted]:
         if isinstance(node, ast.Constant) and isinstance(node.value, str) and begins(node.value):
             yield from script(node.value)
         elif isinstance(node, (ast.List, ast.Tuple)):
-            yield from of_words([_word(item) for item in node.elts])
+            said = [_word(item) for item in node.elts]
+            to_pip = bool(said) and said[0] == shell.Word("install")  # pip.main(["install", …])
+            yield from of_words([shell.Word("pip"), *said] if to_pip else said)
 
 
 def syntax(text: str) -> ast.Module:

@@ -172,7 +172,11 @@ INSTALLS = {
     "pip install {a,b}": ["pip:!dynamic:{a,b}"],
     "pip install $(cat names)": ["pip:!dynamic:$(cat names)"],
     "pip install -": ["pip:!dynamic:-"],
-    "npm $CMD evil": ["npm:evil"],
+    "npm $CMD evil": ["npm:!dynamic:$CMD", "npm:evil"],
+    "p() { pip \"$@\"; }; p install evil": ["pip:!dynamic:$@"],
+    "PIP install a": ["pip:a"],
+    "sudo -s 'pip install a'": ["pip:a"],
+    "pip install -r $X": ["pip:!dynamic:$X"],
     "echo a | xargs pip install": ["pip:!dynamic:(input)"],
     # somewhere inside
     "cd app && pip install a": ["pip:a"],
