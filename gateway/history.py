@@ -122,7 +122,7 @@ def _beginning(visit: Visit, request: Request) -> bytes | None:
     if request.operation != "chat" or request.continues:
         return None
     first = next((message.text for message in request.messages if message.role == "user" and message.text), None)
-    return None if first is None else _digest("begun", visit.x.caller.session, first)
+    return None if first is None else _digest("begun", visit.x.caller.session, _brief(first))
 
 
 def _claims(request: Request) -> Iterator[_Claim]:
@@ -164,6 +164,11 @@ _short_call = lru_cache(maxsize=16_384)(_call)
 @lru_cache(maxsize=16_384)
 def _of_id(call_id: str) -> bytes:
     return _digest("id", call_id)
+
+
+def _brief(text: str) -> str:
+    """A long text by its hash: written as JSON first, it would keep all others waiting."""
+    return text if len(text) <= SHORT else hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def _digest(*parts: str) -> bytes:

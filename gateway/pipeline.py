@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
 from functools import partial
 
@@ -24,6 +24,7 @@ from gateway.errors import ClientGone, GatewayError, JournalUnavailable
 from gateway.exchange import Caller, Endpoint, Exchange, Finding, Request
 from gateway.inbound import screened
 from gateway.prompt.fingerprint import fingerprint
+from gateway.reading import read
 from gateway.state.asking import at_once
 from gateway.state.reservations import Reservations
 from gateway.stopping import refuse_stopped
@@ -47,7 +48,7 @@ async def relay(gateway: Gateway, incoming: Incoming) -> AsyncGenerator[Head | b
     try:
         await _identify(visit)  # who asks; a caller without a right to be here costs no body
         body = await _receive(visit)  # the bytes, within limits
-        request = _decode(visit, body)  # one meaning, or refused
+        request = await _decode(visit, body)  # one meaning, or refused
         await refuse_stopped(visit)  # a session that a denial has stopped
         request = await recall(visit, request)  # what the provider keeps for it is this caller's own
         await history.verify(visit, request)  # what it tells of earlier calls happened
@@ -132,22 +133,32 @@ async def _receive(visit: Visit) -> bytes:
     return body
 
 
-def _decode(visit: Visit, body: bytes) -> Request:
+async def _decode(visit: Visit, body: bytes) -> Request:
     x, headers = visit.x, visit.incoming.named
     if "content-encoding" in headers and _encoded(visit.incoming):
         raise GatewayError(
             "bad_request", "content_encoding", "Send the request body uncompressed (without content-encoding)."
         )
-    endpoint = _endpoint(visit)
-    if endpoint.operation == "pass_through":
-        request = Request(x.dialect, "", stream=False, messages=(), tools=(), body=body, operation=endpoint.operation)
+    limits, key = visit.gateway.settings.limits, x.caller.key_id
+    if _endpoint(visit).operation == "pass_through":
+        request = _not_read(visit, body)
+        session, source = identify.session(headers, request, key)
     else:
-        request = _reader(visit)(body)
-    _refuse_crowds(request)
-    session, source = identify.session(headers, request, x.caller.key_id)
+        reader = _reader(visit)
+        request, (session, source) = await read(body, limits, lambda body: _known_by(headers, reader(body), key))
     x.caller = msgspec.structs.replace(x.caller, session=session, session_source=source)
     x.request = request
     return request
+
+
+def _not_read(visit: Visit, body: bytes) -> Request:
+    return Request(visit.x.dialect, "", stream=False, messages=(), tools=(), body=body, operation="pass_through")
+
+
+def _known_by(headers: Mapping[str, str], request: Request, key_id: str | None) -> tuple[Request, tuple[str, str]]:
+    """A request and its session, which may be worked out from all its words."""
+    _refuse_crowds(request)
+    return request, identify.session(headers, request, key_id)
 
 
 def _encoded(incoming: Incoming) -> bool:
