@@ -392,7 +392,8 @@ class Settings(_Strict):
     prices: Annotated[
         dict[str, dict[str, str]],
         Field(
-            description="price overrides: model -> {input, output, cache_read, cache_write: USD per million tokens, as text}"
+            description="price overrides: model -> {input, output, cache_read, …: USD per million tokens, as text; input_above_200k for "
+            "long prompts, input@flex for a service tier; web_search: USD per thousand searches}"
         ),
     ] = Field(default_factory=dict)
     limits: Limits = Field(default_factory=Limits)

@@ -24,6 +24,7 @@ from gateway.errors import ClientGone, GatewayError, JournalUnavailable
 from gateway.exchange import Caller, Endpoint, Exchange, Finding, Request
 from gateway.inbound import screened
 from gateway.prompt.fingerprint import fingerprint
+from gateway.prompting import prompted
 from gateway.reading import read
 from gateway.state.asking import at_once
 from gateway.state.reservations import Reservations
@@ -139,13 +140,17 @@ async def _decode(visit: Visit, body: bytes) -> Request:
         raise GatewayError(
             "bad_request", "content_encoding", "Send the request body uncompressed (without content-encoding)."
         )
-    limits, key = visit.gateway.settings.limits, x.caller.key_id
-    if _endpoint(visit).operation == "pass_through":
+    key, operation = x.caller.key_id, _endpoint(visit).operation
+    if operation == "pass_through":
         request = _not_read(visit, body)
         session, source = identify.session(headers, request, key)
     else:
         reader = _reader(visit)
-        request, (session, source) = await read(body, limits, lambda body: _known_by(headers, reader(body), key))
+
+        def decode(raw: bytes) -> tuple[Request, tuple[str, str]]:
+            return _known_by(headers, reader(prompted(visit, operation, raw)), key)
+
+        request, (session, source) = await read(body, visit.gateway.settings.limits, decode)
     x.caller = msgspec.structs.replace(x.caller, session=session, session_source=source)
     x.request = request
     return request
