@@ -197,6 +197,8 @@ class Limits(_Strict):
     """Bounds on what clients and providers may send."""
 
     body_bytes: Annotated[int, Field(gt=0, description="request body")] = 32 * 1024 * 1024
+    objects: Annotated[int, Field(gt=0, description="arrays, objects and members in a request body over 128 KiB")] = 100_000
+    values: Annotated[int, Field(gt=0, description="values in a request body over 128 KiB")] = 500_000
     answer_bytes: Annotated[int, Field(gt=0, description="whole (not streamed) answer")] = 32 * 1024 * 1024
     header_bytes: Annotated[int, Field(gt=0, description="all request headers together")] = 32 * 1024
     headers: Annotated[int, Field(gt=0, description="number of request headers")] = 100

@@ -128,7 +128,7 @@ def _beginning(visit: Visit, request: Request) -> bytes | None:
 
 
 def _begun(session: str, first: str) -> bytes:
-    return _digest("begun", session, first)
+    return _digest("begun", session, _brief(first))
 
 
 _short_beginning = lru_cache(maxsize=1024)(_begun)
@@ -174,6 +174,11 @@ _short_call = lru_cache(maxsize=16_384)(_call)
 @lru_cache(maxsize=16_384)
 def _of_id(call_id: str) -> bytes:
     return _digest("id", call_id)
+
+
+def _brief(text: str) -> str:
+    """A long text by its hash: written as JSON first, it would keep all others waiting."""
+    return text if len(text) <= SHORT else hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def _digest(*parts: str) -> bytes:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
 from functools import partial
 
@@ -25,6 +25,7 @@ from gateway.exchange import Caller, Endpoint, Exchange, Finding, Request
 from gateway.inbound import screened
 from gateway.prompt.fingerprint import fingerprint
 from gateway.prompting import compare, prompted
+from gateway.reading import read
 from gateway.spending import reserve
 from gateway.state.asking import at_once
 from gateway.state.reservations import Reservations
@@ -49,7 +50,7 @@ async def relay(gateway: Gateway, incoming: Incoming) -> AsyncGenerator[Head | b
     try:
         await _identify(visit)  # who asks; a caller without a right to be here costs no body
         body = await _receive(visit)  # the bytes, within limits
-        request = _decode(visit, body)  # one meaning, or refused
+        request = await _decode(visit, body)  # one meaning, or refused
         await refuse_stopped(visit)  # a session that a denial has stopped
         request = await recall(visit, request)  # what the provider keeps for it is this caller's own
         await history.verify(visit, request)  # what it tells of earlier calls happened
@@ -137,22 +138,36 @@ async def _receive(visit: Visit) -> bytes:
     return body
 
 
-def _decode(visit: Visit, body: bytes) -> Request:
+async def _decode(visit: Visit, body: bytes) -> Request:
     x, headers = visit.x, visit.incoming.named
     if "content-encoding" in headers and _encoded(visit.incoming):
         raise GatewayError(
             "bad_request", "content_encoding", "Send the request body uncompressed (without content-encoding)."
         )
-    endpoint = _endpoint(visit)
-    if endpoint.operation == "pass_through":
-        request = Request(x.dialect, "", stream=False, messages=(), tools=(), body=body, operation=endpoint.operation)
+    key, operation = x.caller.key_id, _endpoint(visit).operation
+    if operation == "pass_through":
+        request = _not_read(visit, body)
+        session, source = identify.session(headers, request, key)
     else:
-        request = _reader(visit)(prompted(visit, endpoint.operation, body))
-    _refuse_crowds(request)
-    session, source = identify.session(headers, request, x.caller.key_id)
+        reader = _reader(visit)
+
+        def decode(raw: bytes) -> tuple[Request, tuple[str, str]]:
+            return _known_by(headers, reader(prompted(visit, operation, raw)), key)
+
+        request, (session, source) = await read(body, visit.gateway.settings.limits, decode)
     x.caller = msgspec.structs.replace(x.caller, session=session, session_source=source)
     x.request = request
     return request
+
+
+def _not_read(visit: Visit, body: bytes) -> Request:
+    return Request(visit.x.dialect, "", stream=False, messages=(), tools=(), body=body, operation="pass_through")
+
+
+def _known_by(headers: Mapping[str, str], request: Request, key_id: str | None) -> tuple[Request, tuple[str, str]]:
+    """A request and its session, which may be worked out from all its words."""
+    _refuse_crowds(request)
+    return request, identify.session(headers, request, key_id)
 
 
 def _encoded(incoming: Incoming) -> bool:

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import argparse
 import json
+import shutil
 import signal
 import statistics
+import subprocess
 import sys
 import tempfile
 import time
@@ -18,13 +20,17 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from tests.bench import measure, processes, report
+from tests.bench import measure, plots, processes, report
 from tests.bench.peers import tollhouse
 from tests.bench.peers.subject import Subject
 
 EVENTS_PER_S = 1000
 """Of all streams together, however many there are."""
 HELD_S = 5.0
+MORE = 4000
+"""Exchanges applied to a ledger that is there, to see what each costs the book."""
+AT_ONCE = 1_000_000
+"""More are made by copying these (`ledger_times.py`)."""
 Figures = dict[str, float]
 
 
@@ -78,10 +84,32 @@ def _ticking(subject: Subject, streams: int) -> Figures:
         return used | {"workers_mib": processes.resident_mib(roles["workers"])}
 
 
+@contextmanager
+def _ledger(folder: Path, _: int, rows: int, __: float) -> Iterator[Callable[[], Figures]]:
+    """A ledger is made once for all rounds; what is measured makes it a little larger each time."""
+    yield lambda: _beside(folder.parent / f"ledger-of-{rows}", rows)
+
+
+def _beside(data: Path, rows: int) -> Figures:
+    if rows == 0:
+        shutil.rmtree(data, ignore_errors=True)
+    made = (data / "ledger.duckdb").exists()
+    line = ["--keep", str(data), "--exchanges", str(min(rows or MORE, AT_ONCE)), "--times", str(1 if made else max(1, rows // AT_ONCE))]
+    line += ["--more", str(MORE if rows else 0), "--json"]
+    done = subprocess.run([sys.executable, str(Path(__file__).with_name("ledger.py")), *line], capture_output=True, text=True, check=False)
+    if done.returncode not in (0, 1):  # 1: a target is missed, which is not what is asked here
+        raise RuntimeError(f"ledger.py failed: {done.stderr[-2000:]}")
+    found = json.loads(done.stdout)
+    taken = sorted(seen["ms"] for seen in found["standing"][-1]["queries"].values())
+    applied = found["more" if rows else "intake"]
+    return {"book_us": 1e6 / applied["per_cpu_s"], "query_ms": statistics.median(taken), "slowest_ms": taken[-1]}
+
+
 CURVES = {
     "conversation": Curve("a request's size", "KB", (1, 4, 16, 60, 120, 240, 400), "request", _conversation),
     "rules": Curve("guards, on a call", "guards", (1, 5, 20, 100, 500), "request", _rules),
     "workers": Curve("workers", "workers", (1, 2), "request", _workers),
+    "ledger": Curve("exchanges in the ledger", "exchanges", (0, 10_000, 100_000, 1_000_000, 10_000_000), "exchange", _ledger),
     "streams": Curve("streams open at once", "streams", (1, 10, 100, 1000, 10_000), "event", _streams),
 }
 
@@ -117,6 +145,14 @@ def say(line: str) -> None:
 
 
 BAR = 40
+SHOWN = {
+    "workers_us": "workers µs",
+    "book_us": "book µs",
+    "per_s": "per s",
+    "workers_mib": "workers MiB",
+    "query_ms": "saved queries ms",
+    "slowest_ms": "slowest of them",
+}
 
 
 def text(found: dict[str, dict[int, Figures]]) -> str:
@@ -124,11 +160,12 @@ def text(found: dict[str, dict[int, Figures]]) -> str:
 
 
 def _table(curve: Curve, points: dict[int, Figures]) -> str:
-    head = (curve.what, f"workers µs/{curve.per}", "book µs", "per s", "workers MiB", "workers' µs")
-    most = max(figures["workers_us"] for figures in points.values()) or 1.0
-    shown = ("workers_us", "book_us", "per_s", "workers_mib")
+    """With a bar for the first figure of the curve."""
+    kept = [key for key in SHOWN if any(key in figures for figures in points.values())]
+    most = max((figures[kept[0]] for figures in points.values()), default=0.0) or 1.0
+    head = (f"{curve.what} (per {curve.per})", *(SHOWN[key] for key in kept), SHOWN[kept[0]])
     rows = [
-        (f"{point} {curve.unit}", *map(figures.get, shown), _bar(figures["workers_us"] / most)) for point, figures in points.items()
+        (f"{point} {curve.unit}", *map(figures.get, kept), _bar(figures[kept[0]] / most)) for point, figures in points.items()
     ]
     return report.table(head, rows)
 
@@ -138,30 +175,25 @@ def _bar(share: float) -> str:
 
 
 def plot(found: dict[str, dict[int, Figures]], file: Path) -> None:
-    """One picture of all curves. Raises ModuleNotFoundError without matplotlib."""
-    from matplotlib.figure import Figure
-
-    picture = Figure(figsize=(5 * len(found), 4), layout="constrained")
-    for at, (name, points) in enumerate(found.items(), start=1):
-        axes = picture.add_subplot(1, len(found), at)
-        for role in ("workers_us", "book_us"):
-            axes.plot(list(points), [figures[role] for figures in points.values()], marker="o", label=role.removesuffix("_us"))
-        axes.set(title=CURVES[name].what, xlabel=CURVES[name].unit, ylabel=f"CPU µs per {CURVES[name].per}", ylim=(0, None))
-        if len(points) > 2:
-            axes.set_xscale("log")
-        axes.legend()
-    picture.savefig(file)
+    """One picture of all curves, as SVG."""
+    panels = []
+    for name, points in found.items():
+        curve = CURVES[name]
+        drawn = [key for key in ("workers_us", "book_us") if any(key in figures for figures in points.values())]
+        lines = {SHOWN[key]: [(point, figures[key]) for point, figures in points.items()] for key in drawn}
+        panels.append(plots.Panel(curve.what, curve.unit, f"CPU µs per {curve.per}", lines))
+    file.write_text(plots.svg(panels))
 
 
 def arguments() -> argparse.Namespace:
-    described = "Measure how the gateway's price grows with conversations, rules, workers and streams. Linux."
+    described = "Measure how the gateway's price grows with conversations, rules, workers, streams and the ledger. Linux."
     asked = argparse.ArgumentParser(prog="python -m tests.bench.curves", description=described)
     asked.add_argument("curves", nargs="*", metavar="CURVE", help=f"which, of {', '.join(CURVES)} (default: all)")
     asked.add_argument("--rounds", type=int, default=3, help="medians are taken over so many (default 3)")
     asked.add_argument("--seconds", type=float, default=3.0, help="of each run (default 3)")
-    asked.add_argument("--most", type=int, default=10_000, help="leave out points above this one (default 10000)")
+    asked.add_argument("--most", type=int, default=10_000, help="leave out points above this one (default 10000; a ledger: 10000000)")
     asked.add_argument("--json", metavar="FILE", help="write the figures there as JSON; - prints them instead of the tables")
-    asked.add_argument("--plot", type=Path, metavar="FILE", help="draw them (.svg, .png, .pdf; needs matplotlib)")
+    asked.add_argument("--plot", type=Path, metavar="FILE", help="draw them there, as SVG")
     given = asked.parse_args()
     if unknown := set(given.curves) - set(CURVES):
         asked.error(f"no such curve: {', '.join(sorted(unknown))}; there are {', '.join(CURVES)}")

@@ -93,7 +93,7 @@ def rss() -> int:
 def intake(data: Path, exchanges: int, turn_bytes: int) -> dict[str, Any]:
     """Applies that many, forgetting segments that are done with so that the disk holds."""
     journal = data / "journal"
-    journal.mkdir(parents=True)
+    journal.mkdir(parents=True, exist_ok=True)
     writer = Writer(journal, exchanges, turn_bytes)
     book = Book(journal, lambda: Timed(data / "ledger.duckdb"))
     wall = cpu = 0.0
@@ -175,7 +175,7 @@ def standing(data: Path) -> dict[str, Any]:
     return found
 
 
-def figures(data: Path, exchanges: int, turn_bytes: int, times: int) -> dict[str, Any]:
+def figures(data: Path, exchanges: int, turn_bytes: int, times: int, more: int = 0) -> dict[str, Any]:
     found: dict[str, Any] = {"machine": [machine()]}
     if not (data / "ledger.duckdb").exists():
         found["intake"] = intake(data, exchanges, turn_bytes)
@@ -183,6 +183,8 @@ def figures(data: Path, exchanges: int, turn_bytes: int, times: int) -> dict[str
     if times > 1:
         subprocess.run([sys.executable, str(Path(__file__).with_name("ledger_times.py")), str(data), str(times)], check=True)
         found["standing"].append(standing(data))
+    if more:
+        found["more"] = intake(data, more, turn_bytes)
     found["machine"].append(machine())
     return found
 
@@ -213,12 +215,13 @@ def main() -> int:
     asked.add_argument("--exchanges", type=int, default=50_000)
     asked.add_argument("--turn-bytes", type=int, default=400, help="mean of what a turn adds; 400 makes requests of 14 KB, 8000 of 160 KB")
     asked.add_argument("--times", type=int, default=1, help="make that many ledgers of one and ask again; at most 10")
+    asked.add_argument("--more", type=int, default=0, help="at the end, apply so many more and time that")
     asked.add_argument("--keep", type=Path, help="keep the data here; what is here already is asked and not written")
     asked.add_argument("--json", action="store_true", help="print JSON")
     given = asked.parse_args()
     data = given.keep or Path(tempfile.mkdtemp(prefix="ledger-bench-"))
     try:
-        found = figures(data, given.exchanges, given.turn_bytes, given.times)
+        found = figures(data, given.exchanges, given.turn_bytes, given.times, given.more)
     finally:
         if given.keep is None:
             shutil.rmtree(data)

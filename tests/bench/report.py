@@ -64,14 +64,14 @@ def _shown(cell: object) -> str:
 
 
 def text(report: dict[str, Any]) -> str:
-    parts = [_machine(report["environment"]), *(_scenario(name, seen) for name, seen in report["scenarios"].items())]
+    parts = [machine(report["environment"]), *(_scenario(name, seen) for name, seen in report["scenarios"].items())]
     parts += [_standing(report), _per_core(report), *((_targets(report), _ratios(report)) if OURS in report["cold"] else ())]
     parts += ["measured: " + ", ".join(f"{name} ({source})" for name, source in report["peers"].items())]
     parts += ["\n".join(f"{name} is left out: {why}" for name, why in report["absent"].items())]
     return "\n\n".join(part for part in parts if part)
 
 
-def _machine(seen: dict[str, Any]) -> str:
+def machine(seen: dict[str, Any]) -> str:
     libraries = ", ".join(f"{name} {number}" for name, number in seen["libraries"].items())
     busy = f"load {seen['load_before']} before, {seen.get('load_after', '?')} after"
     return f"{seen['cores']} × {seen['cpu']}, Linux {seen['kernel']}, Python {seen['python']}, commit {seen['commit']}\n{libraries}\n{busy}"

@@ -4,6 +4,7 @@ import http.server
 import importlib.util
 import json
 import os
+import shutil
 import subprocess
 import sys
 import threading
@@ -12,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from gateway.errors import StartError
-from tests.bench.peers.installing import FromPypi
+from tests.bench.peers import installing
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -106,11 +107,12 @@ def test_what_cannot_be_had_is_not_taken_for_installed(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_package_that_a_registry_does_not_give_is_told_by_the_command_that_failed(tmp_path, monkeypatch):
+def test_a_package_that_cannot_be_installed_is_told_by_the_command_that_failed(tmp_path, monkeypatch):
     monkeypatch.setenv("TOLLHOUSE_BENCH_PEERS", str(tmp_path))
-    with pytest.raises(StartError, match=r"pip install --quiet .*nothing-here' ended with code 1"):
-        FromPypi("nothing", f"{tmp_path}/nothing-here", "nothing").install()
-    assert FromPypi("nothing", "nothing", "nothing").absent() == "not installed; python -m tests.bench --install nothing"
+    monkeypatch.setattr(installing.sys, "executable", shutil.which("false"))
+    with pytest.raises(StartError, match=r"false -m venv .*nothing' ended with code 1"):
+        installing.FromPypi("nothing", "nothing", "nothing").install()
+    assert installing.FromPypi("nothing", "nothing", "nothing").absent() == "not installed; python -m tests.bench --install nothing"
 
 
 # -- targets ----------------------------------------------------------------------------------------------

@@ -63,3 +63,14 @@ def test_a_copied_exchange_has_copied_messages(kept: tuple[Path, dict[str, Any]]
         assert said
         assert all(part[6] for part in said), key
     ledger.close()
+
+
+def test_more_is_applied_to_a_ledger_that_is_there_and_timed(kept: tuple[Path, dict[str, Any]]) -> None:
+    folder, _ = kept
+    found = json.loads(run("--keep", str(folder), "--more", "50", "--json").stdout)
+    assert "intake" not in found
+    assert found["more"]["made"] == 50
+    assert found["more"]["per_cpu_s"] > 0
+    ledger = Ledger(folder / "ledger.duckdb")
+    assert ledger.query("SELECT count(*) FROM exchanges", 1).rows[0][0] == 950
+    ledger.close()
