@@ -32,7 +32,7 @@ def test_what_has_a_form_is_found_in_every_place(secrets, kind):
     assert [(one.place, one.secret) for one in secrets[kind].missed] == []
 
 
-@pytest.mark.parametrize("name", planted.PERSONAL)
+@pytest.mark.parametrize("name", detectors.KINDS)
 def test_of_planted_personal_data_at_least_95_in_100_are_found(name):
     [found] = detectors.recall([one for one in planted.personal(seed=1) if one.kind == name], name).values()
     assert found.planted >= 300
