@@ -159,6 +159,7 @@ KEYS: Mapping[str, tuple[str, ...]] = {
     "stytch": ("secret-live-<w32>=", "secret-test-<w32>="),
     "age": ("AGE-SECRET-KEY-1<u58>",),
     "web_token": ("<jwt>",),
+    "web_token_long": ("eyJhbGciOi<w400>.eyJ<w200>.<w86>", "eyJlbmMiOi<w150>.<w60>.<w16>.<w300>.<w22>"),
     "grafana": ("glc_<b80>==",),
     "grafana_service": ("glsa_<a32>_<h8>",),
     "grafana_old": ("eyJrIjoi<a80>=",),

@@ -102,6 +102,14 @@ def test_the_table_of_forms_is_in_order(name):
     assert form.count(b"(") == form.count(b"(?:"), "groups cost time"
 
 
+@pytest.mark.parametrize("name", FORMS)
+def test_only_the_end_of_a_form_is_open(name):
+    """Otherwise a stream would let the beginning of a key go before it shows that it is one."""
+    _, *opened = re.split(rb"\{[0-9]+,\}|(?<!\\)[+*](?![^\[]*\])", FORMS[name])
+    ends = rb"(?:=\{0,[0-9]\}|\\b|\)[*?]?|\(\?:-X\)\?|\(\?:\\\.\[A-Za-z0-9_-\])*"
+    assert [rest for rest in opened if not re.fullmatch(ends, rest)] == []
+
+
 def test_a_marked_key_is_found_around_its_mark():
     key = "Ab3" * 17 + "x" + "JQQJ99" + "aB1" * 8 + "xy"
     assert found("secret", f"key {key} here") == [key]
