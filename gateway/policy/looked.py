@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 from typing import Final, TypeAlias
 
-from gateway.validators.detectors import Detector, Span, WrittenOut, escaped, folded
+from gateway.validators.detectors import DETECTORS, Detector, Span, WrittenOut, escaped, folded, hinted
 
 _REMEMBERED: Final = 20_000
 """Texts; what is found in one is a few numbers."""
@@ -55,6 +55,13 @@ class Looked:
         plain = WrittenOut(self.text)
         return plain, folded(plain.text)
 
+    @cached_property
+    def _hinted(self) -> Sequence[Detector]:
+        return hinted(self.folded)
+
+    def _may_find(self, detector: Detector) -> bool:
+        return DETECTORS.get(detector.name) is not detector or detector in self._hinted
+
     def spans(self, detectors: Iterable[Detector]) -> Iterator[tuple[int, int, str]]:
         for detector in detectors:
             yield from ((start, end, detector.name) for start, end in self._spans(detector))
@@ -62,7 +69,7 @@ class Looked:
     def _spans(self, detector: Detector) -> Sequence[Span]:
         found = self._found.get(id(detector))
         if found is None:
-            found = tuple(detector.spans(self.folded))
+            found = tuple(detector.spans(self.folded)) if self._may_find(detector) else ()
             if self._written_out is not None:
                 plain, read = self._written_out
                 found = tuple(sorted({*found, *plain.placed(detector.spans(read))}))

@@ -17,7 +17,7 @@ from gateway.documents import Section, nearest
 from gateway.exchange import Hook, Json, OnDeny
 from gateway.policy.amounts import LARGEST, exact
 from gateway.validators import VALIDATORS
-from gateway.validators.detectors import DETECTORS
+from gateway.validators.detectors import DETECTORS, NUMBERS
 from gateway.validators.installed import named
 
 
@@ -101,13 +101,19 @@ Host = Annotated[
 ]
 
 
-_ALL_DETECTORS: Final = f"; there are {', '.join(sorted(DETECTORS))} and urls"
+_ALL_DETECTORS: Final = f"; there are {', '.join(sorted(DETECTORS))} urls and national_id"
+
+
+_MORE_THAN_A_NAME: Final = {
+    "urls": "needs the hosts that may stay: {urls: {allow: [example.com]}}",
+    "national_id": "needs the countries whose numbers are meant: {national_id: {countries: [de, fr]}}",
+}
 
 
 def _detector(name: str) -> str:
     if name not in DETECTORS:
-        if name == "urls":
-            raise ValueError("needs the hosts that may stay: {urls: {allow: [example.com]}}")
+        if name in _MORE_THAN_A_NAME:
+            raise ValueError(_MORE_THAN_A_NAME[name])
         raise ValueError(f"names no detector: '{name}'{nearest(name, DETECTORS) or _ALL_DETECTORS}")
     return name
 
@@ -130,10 +136,37 @@ class DetectUrls(Section):
     urls: Urls = Field(description="Addresses that lead to other hosts than these.")
 
 
+def _country(code: str) -> str:
+    if code not in NUMBERS:
+        raise ValueError(f"names no country whose numbers are known: '{code}'; there are {', '.join(NUMBERS)}")
+    return code
+
+
+Country = Annotated[str, AfterValidator(_country), WithJsonSchema({"type": "string", "enum": sorted(NUMBERS)})]
+
+
+class NationalId(Section):
+    """Numbers that states give to people."""
+
+    countries: list[Country] = Field(min_length=1, description="Whose numbers are looked for: two small letters each (ISO 3166).")
+
+
+class DetectNationalId(Section):
+    """A detector that needs more than its name."""
+
+    national_id: NationalId = Field(description="Numbers that these countries give to people, with right check digits.")
+
+
+def _kind_of_detector(said: object) -> str:
+    if not isinstance(said, dict):
+        return "name"
+    return "national_id" if "national_id" in said else "urls"
+
+
 DetectorName = Annotated[str, AfterValidator(_detector), WithJsonSchema({"type": "string", "enum": sorted(DETECTORS)})]
 Detect = Annotated[
-    Annotated[DetectorName, Tag("name")] | Annotated[DetectUrls, Tag("urls")],
-    Discriminator(lambda said: "urls" if isinstance(said, dict) else "name"),
+    Annotated[DetectorName, Tag("name")] | Annotated[DetectUrls, Tag("urls")] | Annotated[DetectNationalId, Tag("national_id")],
+    Discriminator(_kind_of_detector),
 ]
 
 

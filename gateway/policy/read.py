@@ -17,11 +17,11 @@ from gateway.policy.amounts import millionths
 from gateway.policy.expressions import Condition, Size, compile_condition
 from gateway.policy.hooks import SEES
 from gateway.policy.limits import Cap
-from gateway.policy.model import DetectUrls, Limit, PolicyFile, Rule
+from gateway.policy.model import DetectNationalId, DetectUrls, Limit, PolicyFile, Rule
 from gateway.policy.policy_set import Guard, Layer
 from gateway.policy.validating import uses
 from gateway.policy.wording import unknown_placeholders
-from gateway.validators.detectors import DETECTORS, Detector, urls
+from gateway.validators.detectors import DETECTORS, Detector, national_ids, urls
 from gateway.validators.use import Use
 
 
@@ -324,8 +324,10 @@ def _guard(rule: Rule, condition: Condition | None, line: int, validators: tuple
     )
 
 
-def _detector(said: str | DetectUrls) -> Detector:
-    return DETECTORS[said] if isinstance(said, str) else urls(said.urls.allow)
+def _detector(said: str | DetectUrls | DetectNationalId) -> Detector:
+    if isinstance(said, str):
+        return DETECTORS[said]
+    return urls(said.urls.allow) if isinstance(said, DetectUrls) else national_ids(said.national_id.countries)
 
 
 _SECONDS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86400}

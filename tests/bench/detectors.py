@@ -20,13 +20,14 @@ from pathlib import Path
 from typing import NamedTuple
 
 from gateway.policy.looked import without
-from gateway.validators.detectors import DETECTORS, Detector, folded, hinted
+from gateway.validators.detectors import DETECTORS, NUMBERS, Detector, folded, hinted, national_ids
 from tests.bench import planted
 from tests.bench.planted import Planted
 
 WRITTEN = (".py", ".md", ".rst", ".txt")
 LICENCES = ("LICENSE", "LICENCE", "COPYING", "NOTICE", "copyright", "README", "changelog")
 MEASURED = ("secret", *planted.PERSONAL)
+KINDS = (*planted.PERSONAL, *(f"national_id: {country}" for country in planted.NATIONAL))
 LARGEST = 500_000
 """Bytes of a file that is read; a larger one is a table."""
 _TELLING = 8
@@ -36,9 +37,10 @@ _ENDS = re.compile(r"[a-z]{2}|com|org|net|edu|gov|mil|int|info|biz|name|dev|app|
 
 
 def redacted(text: str, name: str) -> str:
-    """The text without what one detector finds, as a policy's `redact` leaves it."""
+    """The text without what one detector finds, as a policy's `redact` leaves it; `national_id: de` is that of one country."""
     read = folded(text)
-    found = [one for one in hinted(read) if one.name == name]
+    kind, _, country = name.partition(": ")
+    found = [national_ids([country])] if country else [one for one in hinted(read) if one.name == kind]
     return without(text, ((start, end, name) for one in found for start, end in one.spans(read)))
 
 
@@ -114,6 +116,13 @@ def false_finds(paths: Iterable[Path], names: Sequence[str] = MEASURED) -> False
     return FalseFinds(files, characters, time.perf_counter() - began, dict(found))
 
 
+def false_states(paths: Iterable[Path]) -> Counter[str]:
+    """In how many files a number was found that a country could have given out."""
+    by_country = {country: national_ids([country]) for country in NUMBERS}
+    texts = (folded(path.read_text(errors="replace")) for path in paths)
+    return Counter(country for text in texts for country, one in by_country.items() if any(one.spans(text)))
+
+
 def _false(text: str, names: Sequence[str]) -> Iterator[tuple[str, list[str]]]:
     read = folded(text)
     for one in hinted(read):
@@ -168,18 +177,22 @@ def main() -> None:
     given = asked.parse_args()
     say = sys.stdout.write
     secret = recall(planted.secrets(given.seed), "secret")
-    people = {kind: found for name in planted.PERSONAL for kind, found in recall(_of(name, given.seed), name).items()}
+    people = {kind: found for name in KINDS for kind, found in recall(_of(name, given.seed), name).items()}
     say(f"{'planted':34}{'in all':>8}{'missed':>8}{'recall':>9}\n")
     for kind, found in {**secret, "= secrets": together(secret.values()), **people, "= personal data": together(people.values())}.items():
         say(f"{kind:34}{found.planted:8}{len(found.missed):8}{found.share:9.4f}\n")
         say("".join(f"    {one.place}: {one.secret!r}\n" for one in found.missed if given.show))
-    false = false_finds(ordinary_files(given.files, given.seed))
+    paths = ordinary_files(given.files, given.seed)
+    false, states = false_finds(paths), false_states(paths)
     say(f"\n{false.files} ordinary files of {false.characters / 1e6:.1f} million characters, {false.seconds:.1f} s")
     say(f" ({false.seconds / false.characters * 1e9:.0f} µs per KB); in {false.share:.2%} something was found:\n")
     for name in MEASURED:
         hits = false.found.get(name, [])
         say(f"{name:34}{len(hits) * 1000 / false.files:8.2f} per 1,000 files\n")
         say("".join(f"    {path}: {[word[:60] for word in words[:3]]}\n" for path, words in hits if given.show))
+    for country in NUMBERS:
+        hits = states.get(country, 0)
+        say(f"{'national_id: ' + country:34}{hits * 1000 / false.files:8.2f} per 1,000 files, where a rule asks for it\n")
     say("\nµs for 2 KB, each detector searching / only those hinted at:\n")
     for label, text in (("plain words", PLAIN), ("with numbers, addresses and keys", TALK)):
         piece = (text * 30)[:2048]

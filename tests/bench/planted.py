@@ -159,6 +159,7 @@ KEYS: Mapping[str, tuple[str, ...]] = {
     "stytch": ("secret-live-<w32>=", "secret-test-<w32>="),
     "age": ("AGE-SECRET-KEY-1<u58>",),
     "web_token": ("<jwt>",),
+    "web_token_long": ("eyJhbGciOi<w400>.eyJ<w200>.<w86>", "eyJlbmMiOi<w150>.<w60>.<w16>.<w300>.<w22>"),
     "grafana": ("glc_<b80>==",),
     "grafana_service": ("glsa_<a32>_<h8>",),
     "grafana_old": ("eyJrIjoi<a80>=",),
@@ -435,6 +436,87 @@ def ssn(seed: random.Random) -> str:
     return f"{area:03}{joint}{seed.randint(1, 99):02}{joint}{seed.randint(1, 9999):04}"
 
 
+def _with(seed: random.Random, template: str, check: Callable[[str], str | None]) -> str:
+    """A number of this form whose check can be written: some cannot (a rest of ten), and then another one is drawn."""
+    while True:
+        number = made(template, seed)
+        whole = check(number)
+        if whole is not None:
+            return whole
+
+
+def _day(seed: random.Random) -> str:
+    return f"{seed.randint(0, 99):02}{seed.randint(1, 12):02}{seed.randint(1, 28):02}"
+
+
+def _sum(number: str, weights: str) -> int:
+    return sum(int(digit) * int(weight) for digit, weight in zip(number, weights, strict=True))
+
+
+def bsn(seed: random.Random) -> str:
+    def check(first: str) -> str | None:
+        rest = _sum(first, "98765432") % 11
+        return f"{first}{rest}" if rest < 10 else None
+
+    return _with(seed, "<d8>", check)
+
+
+def cpf(seed: random.Random) -> str:
+    first = made("<d9>", seed)
+    for weights in (range(10, 1, -1), range(11, 1, -1)):
+        first += str(sum(int(digit) * weight for digit, weight in zip(first, weights, strict=True)) * 10 % 11 % 10)
+    return seed.choice([first, f"{first[:3]}.{first[3:6]}.{first[6:9]}-{first[9:]}"])
+
+
+def pesel(seed: random.Random) -> str:
+    first = _day(seed) + made("<d4>", seed)
+    return first + str(-_sum(first, "1379137913") % 10)
+
+
+def personnummer(seed: random.Random) -> str:
+    day, serial = _day(seed), made("<d3>", seed)
+    return f"{day}{seed.choice(['-', ''])}{serial}{luhn_digit(day + serial)}"
+
+
+def dni(seed: random.Random) -> str:
+    number = made("<d8>", seed)
+    return f"{number}{seed.choice(['', '-'])}{'TRWAGMYFPDXBNJZSQVHLCKE'[int(number) % 23]}"
+
+
+def nir(seed: random.Random) -> str:
+    first = f"{seed.choice('12')}{seed.randint(0, 99):02}{seed.randint(1, 12):02}{seed.randint(1, 95):02}{made('<d6>', seed)}"
+    whole = f"{first}{97 - int(first) % 97:02}"
+    return seed.choice([whole, " ".join(_grouped(whole, (1, 2, 2, 2, 3, 3, 2)))])
+
+
+def tax_id(seed: random.Random) -> str:
+    """Germany's: one digit of the first ten comes twice."""
+    digits = seed.sample("0123456789", 9)
+    digits.insert(seed.randint(0, 9), seed.choice(digits))
+    first = "".join(digits)
+    if first[0] == "0":
+        return tax_id(seed)
+    whole = first + next(check for check in "0123456789" if _iso_7064(first + check))
+    return seed.choice([whole, " ".join(_grouped(whole, (2, 3, 3, 3)))])
+
+
+def _iso_7064(number: str) -> bool:
+    product = 10
+    for digit in number[:-1]:
+        product = (int(digit) + product) % 10 or 10
+        product = product * 2 % 11
+    return (product + int(number[-1])) % 10 == 1
+
+
+def nino(seed: random.Random) -> str:
+    first = made(f"{seed.choice(['AB', 'JG', 'WK', 'ZR'])}<d6>", seed) + seed.choice("ABCD")
+    return seed.choice([first, " ".join(_grouped(first, (2, 2, 2, 2, 1)))])
+
+
+NATIONAL: Mapping[str, Callable[[random.Random], str]] = {
+    "br": cpf, "de": tax_id, "es": dni, "fr": nir, "gb": nino, "nl": bsn, "pl": pesel, "se": personnummer,
+}
+"""Numbers of states, by ISO 3166's code. Those of other countries are in the detector's own tests."""
 PERSONAL: Mapping[str, Callable[[random.Random], str]] = {"card": card, "iban": iban, "email": email, "phone": phone, "ssn": ssn}
 
 
@@ -442,4 +524,5 @@ def personal(seed: int = 1, each: int = 20) -> list[Planted]:
     """So many of each kind in each place where they can stand; in an address, spaces would be written as signs."""
     own = random.Random(seed)
     places = {place: around for place, around in AROUND.items() if "address" not in place}
-    return [_in(kind, place, around, make(own)) for kind, make in PERSONAL.items() for place, around in places.items() for _ in range(each)]
+    kinds = {**PERSONAL, **{f"national_id: {country}": make for country, make in NATIONAL.items()}}
+    return [_in(kind, place, around, make(own)) for kind, make in kinds.items() for place, around in places.items() for _ in range(each)]

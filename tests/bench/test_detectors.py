@@ -4,6 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from gateway.trace.pens import everything, pens
+from gateway.trace.redact import Redactor
 from gateway.validators.detectors.secret_forms import FORMS, MARKED
 from tests.bench import detectors, planted
 from tests.bench.planted import Planted
@@ -32,11 +34,19 @@ def test_what_has_a_form_is_found_in_every_place(secrets, kind):
     assert [(one.place, one.secret) for one in secrets[kind].missed] == []
 
 
-@pytest.mark.parametrize("name", planted.PERSONAL)
+@pytest.mark.parametrize("name", detectors.KINDS)
 def test_of_planted_personal_data_at_least_95_in_100_are_found(name):
     [found] = detectors.recall([one for one in planted.personal(seed=1) if one.kind == name], name).values()
     assert found.planted >= 300
     assert found.share >= 0.95, [(one.place, one.secret) for one in found.missed]
+
+
+@pytest.mark.parametrize("mode", ["redacted", "metadata"])
+def test_what_is_stored_without_secrets_holds_none_of_those_that_have_a_form(mode):
+    pen = pens(Redactor([]), everything, b"k" * 32)[mode]
+    items = [one for one in planted.secrets(seed=3) if not one.kind.startswith("named: ")]
+    ways = (pen.body, pen.label, pen.name, pen.told) if mode == "metadata" else (pen.body, pen.told)
+    assert [(one.kind, one.place) for one in items for way in ways if detectors.leaks(one, way(one.text))] == []
 
 
 def test_in_hardly_any_file_of_installed_packages_something_is_found():

@@ -82,3 +82,18 @@ def test_a_piece_of_a_stream_is_read_as_it_stands():
     text = f"so {escape(CARD, [True] * 16)}"
     assert list(Looked(text, whole=False).spans([DETECTORS["card"]])) == []
     assert [text[start:end] for start, end, _ in Looked(text).spans([DETECTORS["card"]])] == [text[3:]]
+
+
+PARTS = ["4111 1111 1111 1111", "me@example.com", "DE89 3704 0044 0532 0130 00", "+49 30 1234567", "078-05-1120", "sk-" + "aB1" * 12]
+PARTS += ["password: hU7!kd93Kd0s", "plain words ", "\n", "é ", "12 ", '{"name": "f", "arguments": {}}']
+
+
+@given(st.lists(st.sampled_from(PARTS), max_size=6).map("".join))
+def test_what_is_not_hinted_at_would_not_have_been_found(text):
+    detectors = list(DETECTORS.values())
+    assert list(Looked(text).spans(detectors)) == [(*span, one.name) for one in detectors for span in one.find(text)]
+
+
+def test_a_detector_that_gives_no_hints_always_looks():
+    own = DETECTORS["card"]._replace(spans=lambda text: [(0, 1)])
+    assert list(Looked("nothing").spans([own, DETECTORS["card"]])) == [(0, 1, "card")]

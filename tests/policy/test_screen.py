@@ -211,14 +211,23 @@ def test_a_condition_that_could_see_only_a_part_has_hit_whatever_the_file_says(t
     assert [(hit.effect, hit.error) for hit in one.find(text)] == [("deny", True)]
 
 
+def test_numbers_of_the_countries_that_a_rule_names_are_taken_out_and_no_others():
+    one = made("- {id: r, at: output, detect: [{national_id: {countries: [no, de]}}], effect: redact}\n")
+    text = "151086 95088, 36 574 261 809 and 12345678Z"
+    assert one.redacted(text, one.find(text)) == "[national_id], [national_id] and 12345678Z"
+
+
 # -- streams ----------------------------------------------------------------------------------------------
 
-ALL = "- {id: all, at: output, detect: [card, iban, ssn, phone, email, secret, {urls: {allow: [example.com]}}], effect: redact}\n"
+ALL = (
+    "- {id: all, at: output, detect: [card, iban, ssn, phone, email, secret, {urls: {allow: [example.com]}}, "
+    "{national_id: {countries: [de, fr, it]}}], effect: redact}\n"
+)
 LINE = "MIIEabcdefghijklmnopqrstuvwxyz0123456789ABCDEFGHIJKLMNOPQRSTUVWX\n"
 KEY = "-----BEGIN PRIVATE KEY-----\n" + LINE * 8 + "abc=\n-----END PRIVATE KEY-----"
 SAID = [
     *(CARD, IBAN, "123-45-6789", "+49 30 1234567", "me@example.com", "sk-" + "aB1" * 12, KEY),
-    *("https://evil.com/x?y=1", "words ", "\n", "4", "a@", "-"),
+    *("2 95 10 99 126 111 93", "RSS MRA 85T10 A562S", "https://evil.com/x?y=1", "words ", "\n", "4", "a@", "-"),
 ]
 
 

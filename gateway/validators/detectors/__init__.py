@@ -17,6 +17,7 @@ from gateway.validators.detectors.escapes import WrittenOut, escaped
 from gateway.validators.detectors.folding import folded
 from gateway.validators.detectors.iban import IBAN
 from gateway.validators.detectors.matching import Detector, Span, compiled
+from gateway.validators.detectors.national_ids import NUMBERS, national_ids
 from gateway.validators.detectors.phone import PHONE
 from gateway.validators.detectors.secret import SECRET
 from gateway.validators.detectors.ssn import SSN
@@ -24,7 +25,7 @@ from gateway.validators.detectors.text_call import TEXT_CALL
 from gateway.validators.detectors.urls import urls
 
 DETECTORS: Final[Mapping[str, Detector]] = {one.name: one for one in (CARD, EMAIL, IBAN, PHONE, SECRET, SSN, TEXT_CALL)}
-"""Those that need nothing said beside their name; `urls` is made with the hosts that it lets pass."""
+"""Those that need nothing said beside their name; `urls` is made with the hosts that it lets pass, `national_ids` with countries."""
 
 VERSION: Final = "1"
 """Recorded with what they find; raised when one would find something else in the same text."""
@@ -41,4 +42,4 @@ def hinted(text: bytes) -> Sequence[Detector]:
     return [one for one, hint in _EACH if hint.search(text)] if _ANY.search(text) else ()
 
 
-__all__ = ["DETECTORS", "VERSION", "Detector", "Span", "WrittenOut", "escaped", "folded", "hinted", "urls"]
+__all__ = ["DETECTORS", "NUMBERS", "VERSION", "Detector", "Span", "WrittenOut", "escaped", "folded", "hinted", "national_ids", "urls"]

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import Final
+from functools import lru_cache
+from typing import Any, Final
 
 from gateway.validators.detectors.matching import Detector, Span, compiled, each, runs
 from gateway.validators.detectors.secret_forms import FORMS, MARKED
@@ -31,7 +32,7 @@ _BEGINNINGS: Final = compiled(_BEGINNING)
 _FORMS: Final = compiled(b"|".join(b"(?:%b)" % form for form in FORMS.values()))
 _MARK: Final = b"|".join(mark for mark, _, _ in MARKED.values())
 _MARKS: Final = compiled(_MARK)
-_AROUND: Final = tuple((before, compiled(form)) for _, before, form in MARKED.values())
+_AROUND: Final = tuple((compiled(mark), before, compiled(form)) for mark, before, form in MARKED.values())
 _PRIVATE_KEY: Final = compiled(
     rb"-----BEGIN [A-Z0-9 ]{0,30}PRIVATE KEY(?: BLOCK)?-----"
     rb"(?:\s+|\\+[nrt]|[A-Za-z0-9+/=]{16,}|(?:Proc-Type|DEK-Info|Version|Comment): [^\r\n\\]{0,100})*"
@@ -72,11 +73,17 @@ def _given_out(key: bytes) -> bool:
 
 def _marked(text: bytes) -> Iterator[Span]:
     for mark in each(_MARKS, text):
-        for before, form in _AROUND:
-            start = mark.start() - before
-            whole = form.match(text[start : start + _LONGEST_MARKED]) if start >= 0 else None
-            if whole and _given_out(whole[0]):
-                yield start, start + whole.end()
+        before, form = _around(mark[0])
+        start = mark.start() - before
+        whole = form.match(text[start : start + _LONGEST_MARKED]) if start >= 0 else None
+        if whole and _given_out(whole[0]):
+            yield start, start + whole.end()
+
+
+@lru_cache(maxsize=4096)
+def _around(found: bytes) -> tuple[int, Any]:
+    """How far before a mark its key begins, and its form."""
+    return next((before, form) for mark, before, form in _AROUND if mark.fullmatch(found))
 
 
 _LONGEST_MARKED: Final = 96

@@ -1,7 +1,8 @@
 """The forms in which providers give out their keys: a table of what their documentation shows, one line each.
 
 A form is known by its beginning (or by a mark that its provider puts into every key) and taken to where its characters end; the lengths
-are the least that were ever given out, because keys grow. What has no form of its own (forty hexadecimal digits, a bare UUID) is not here:
+are the least that were ever given out, because keys grow. Only the end of a form is open: that a key begins somewhere must be told by what
+stands within `Detector.longest` of it. What has no form of its own (forty hexadecimal digits, a bare UUID) is not here:
 that is found by the name it is called by (`secret_names`).
 """
 
@@ -36,7 +37,7 @@ MODELS: Final = {  # providers of models and what agents are built with
     "firecrawl": rb"fc-[0-9a-f]{32}",
     "jina": rb"jina_[A-Za-z0-9_-]{50,}",
     "pinecone": rb"pcsk_[A-Za-z0-9]{5,8}_[A-Za-z0-9]{50,}",
-    "voyage": rb"pa-[A-Za-z0-9_-]{43}\b",
+    "voyage": rb"pa-[A-Za-z0-9_-]{43}",
     "e2b": rb"e2b_[0-9a-f]{40}",
     "cursor": rb"key_[0-9a-f]{64}",
     "friendli": rb"flp_[A-Za-z0-9]{46}",
@@ -56,8 +57,8 @@ CLOUDS: Final = {  # who rents machines, storage, databases and names
     "tencent": rb"AKID[A-Za-z0-9]{32}\b",
     "volcengine": rb"AKLT[A-Za-z0-9]{42,48}\b",
     "yandex_api": rb"AQVN[A-Za-z0-9_-]{35,38}",
-    "yandex_static": rb"YC[A-Za-z0-9_-]{38}\b",
-    "yandex_iam": rb"t1\.[A-Za-z0-9_-]{20,}={0,2}\.[A-Za-z0-9_-]{86}={0,2}",
+    "yandex_static": rb"YC[A-Za-z0-9_-]{38}",
+    "yandex_iam": rb"t1\.[A-Za-z0-9_-]{20,180}={0,2}\.[A-Za-z0-9_-]{86}={0,2}",
     "digitalocean": rb"do[opr]_v1_[0-9a-f]{64}",
     "heroku": rb"HRKU-[A-Za-z0-9_-]{36,}",
     "cloudflare_origin": rb"v1\.0-[0-9a-f]{24}-[0-9a-f]{146}",
@@ -118,7 +119,8 @@ VAULTS: Final = {  # keepers of secrets and of identities
     "okta": rb"SSWS 00[A-Za-z0-9_-]{40}",
     "stytch": rb"secret-(?:live|test)-[A-Za-z0-9_=-]{32,}",
     "age": rb"AGE-(?:SECRET-KEY|PLUGIN-[A-Z0-9]{1,20})-1[A-Z0-9]{50,}",
-    "web_token": rb"eyJ[A-Za-z0-9_-]{10,}\.eyJ[A-Za-z0-9_-]{10,}(?:\.[A-Za-z0-9_-]+)?",
+    "web_token": rb"eyJ[A-Za-z0-9_-]{10,200}\.eyJ[A-Za-z0-9_-]{10,}(?:\.[A-Za-z0-9_-]+)?",
+    "web_token_long": rb"eyJ(?:hbGciOi|0eXAiOi|raWQiOi|4NX|lbmMiOi)[A-Za-z0-9_-]{80,}(?:\.[A-Za-z0-9_-]+)*",
 }
 WATCHERS: Final = {  # monitoring, logs, errors, flags, analytics
     "grafana": rb"glc_[A-Za-z0-9+/]{32,}={0,3}",
@@ -139,7 +141,7 @@ WATCHERS: Final = {  # monitoring, logs, errors, flags, analytics
 MAIL: Final = {  # who carries messages
     "slack": rb"xox[abeoprs]-[A-Za-z0-9-]{10,}",
     "slack_refresh": rb"xoxe\.xox[bp]-[A-Za-z0-9-]{20,}",
-    "slack_app": rb"xapp-[0-9]-[A-Z0-9]{5,}-[0-9]{8,}-[0-9a-f]{32,}",
+    "slack_app": rb"xapp-[0-9]-[A-Z0-9]{5,20}-[0-9]{8,20}-[0-9a-f]{32,}",
     "slack_workflow": rb"xwfp-[A-Za-z0-9-]{20,}",
     "slack_webhook": rb"hooks\.slack\.com/(?:services|workflows|triggers)/[A-Za-z0-9/_-]{20,}",
     "discord": rb"(?:[MNO][DTjz][AEIMQUYcgk][wxyz0-5]){2}[A-Za-z0-9_-]{15,20}\.[A-Za-z0-9_-]{6}\.[A-Za-z0-9_-]{27,40}",
@@ -167,7 +169,7 @@ SHOPS: Final = {  # payments, shipping, shops
     "flutterwave": rb"FLWSECK(?:_TEST)?-[0-9a-zA-Z]{12,}(?:-X)?",
     "mollie": rb"(?:live|test|access)_[A-Za-z0-9]{30}\b",
     "lob": rb"(?:live|test)_(?:pub_)?[0-9a-f]{31,35}\b",
-    "gocardless": rb"(?:live|sandbox)_[A-Za-z0-9_-]{40}\b",
+    "gocardless": rb"(?:live|sandbox)_[A-Za-z0-9_-]{40}",
     "duffel": rb"duffel_(?:test|live)_[A-Za-z0-9_=-]{43,}",
     "easypost": rb"EZ[AT]K[A-Za-z0-9]{54}",
     "shippo": rb"shippo_(?:live|test)_[0-9a-f]{40}",
@@ -187,7 +189,7 @@ WORK: Final = {  # where people plan, write and draw
     "contentful": rb"CFPAT-[A-Za-z0-9_-]{43}",
     "dropbox": rb"sl\.(?:u\.)?[A-Za-z0-9_-]{120,}",
     "frameio": rb"fio-u-[A-Za-z0-9_=-]{64}",
-    "mapbox": rb"sk\.eyJ1[A-Za-z0-9_-]{20,}\.[A-Za-z0-9_-]{20,}",
+    "mapbox": rb"sk\.eyJ1[A-Za-z0-9_-]{20,200}\.[A-Za-z0-9_-]{20,}",
     "intercom": rb"dG9r[A-Za-z0-9+/]{50,}={0,2}",
     "adobe": rb"p8e-[A-Za-z0-9]{32}\b",
     "settlemint": rb"sm_[aps]at_[A-Za-z0-9]{16,}",

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.validators.detectors import DETECTORS, folded, hinted, urls
+from gateway.validators.detectors import DETECTORS, NUMBERS, folded, hinted, national_ids, urls
 from gateway.validators.detectors.card import luhn
 from gateway.validators.detectors.folding import LETTER, OTHER, _Table
 from gateway.validators.detectors.matching import compiled
@@ -102,6 +102,14 @@ def test_the_table_of_forms_is_in_order(name):
     assert form.count(b"(") == form.count(b"(?:"), "groups cost time"
 
 
+@pytest.mark.parametrize("name", FORMS)
+def test_only_the_end_of_a_form_is_open(name):
+    """Otherwise a stream would let the beginning of a key go before it shows that it is one."""
+    _, *opened = re.split(rb"\{[0-9]+,\}|(?<!\\)[+*](?![^\[]*\])", FORMS[name])
+    ends = rb"(?:=\{0,[0-9]\}|\\b|\)[*?]?|\(\?:-X\)\?|\(\?:\\\.\[A-Za-z0-9_-\])*"
+    assert [rest for rest in opened if not re.fullmatch(ends, rest)] == []
+
+
 def test_a_marked_key_is_found_around_its_mark():
     key = "Ab3" * 17 + "x" + "JQQJ99" + "aB1" * 8 + "xy"
     assert found("secret", f"key {key} here") == [key]
@@ -160,9 +168,10 @@ def test_letters_and_signs_that_ascii_lacks_are_told_apart():
 
 # -- finding is local: the ground on which streams are looked through piece by piece ----------------------
 
-ALL = [*DETECTORS.values(), urls(["example.com"])]
+ALL = [*DETECTORS.values(), urls(["example.com"]), national_ids(list(NUMBERS))]
+OF_STATES = ["2 95 10 99 126 111 93", "RSS MRA 85T10 A562S", "198112189876", "756.1234.5678.97", "85.07.30-033.28", "AB 12 34 56 C"]
 PIECES = st.lists(
-    st.sampled_from([text for texts in (*FOUND.values(), *LEFT_ALONE.values(), ELSEWHERE) for text in texts])
+    st.sampled_from([text for texts in (*FOUND.values(), *LEFT_ALONE.values(), ELSEWHERE, OF_STATES) for text in texts])
     | st.text("4 1-0.+@a/:=\n", max_size=12)
     | st.text(max_size=3),
     max_size=8,
@@ -196,6 +205,7 @@ STRANGE = {
     *("4111 " * 4000, "4" * 20_000, "a@" * 10_000, "+1" * 10_000),
     *("DE89 " * 4000, "030 123 " * 2500, "token=" * 3500, "sk-ant-abc-" * 2000),
     *("-----BEGIN PRIVATE KEY-----" * 800, "http://" * 3000, "é1" * 10_000, "123-45-" * 3000, "eyJ" * 7000, "x" * 20_000),
+    *(":AA" * 7000, "1//0" * 5000, "-u a:" * 4000, "a://b:" * 3500, "%3D" * 7000, "Q~" * 10_000, "hf_" * 7000),
 }
 
 
@@ -213,9 +223,9 @@ def test_a_text_with_few_digits_is_searched_as_one_with_many(detector, text):
 @pytest.mark.parametrize("detector", ALL, ids=lambda one: one.name)
 def test_strange_texts_take_no_time_that_hurts(detector):
     for text in STRANGE:
-        began = time.perf_counter()
+        began = time.thread_time()
         detector.find(text)
-        assert time.perf_counter() - began < 1.0
+        assert time.thread_time() - began < 1.0
 
 
 # -- what a hint does not see, its detector does not find ----------------------------------------------------
