@@ -7,9 +7,10 @@ until `settle`, so that several decisions share one group commit; nothing that d
 from __future__ import annotations
 
 import asyncio
+from decimal import Decimal
 
 from gateway.clock import Clock
-from gateway.cost import PriceTable
+from gateway.cost import SEARCH, PriceTable
 from gateway.errors import JournalUnavailable
 from gateway.exchange import Call, Exchange, Verdict
 from gateway.journal import Journal
@@ -131,16 +132,24 @@ class Bookkeeping:
         )
 
     def _price(self) -> Priced:
+        """What all rounds of the exchange cost, each at its own price."""
         x = self._x
-        model, usage = x.answer.model or (x.request.model if x.request else None), x.answer.usage
-        if model is None or usage is None:
+        models, rounds = (x.answer.model, x.request.model if x.request else None), x.rounds or (x.answer.usage,)
+        if not any(models) or x.answer.usage is None:
             return Priced()
-        cost = self._prices.cost(self._provider, model, usage)
-        if cost is None and x.request is not None and x.request.model != model:
-            cost = self._prices.cost(self._provider, x.request.model, usage)
-        if cost is None:
-            return Priced(version=self._prices.version)
-        return Priced(cost.amount, self._prices.version, cost.model)
+        costs = [self._prices.cost_of_either(self._provider, models, each) for each in rounds if each is not None]
+        unpriced = tuple(sorted({name for cost in costs for name in cost.unpriced} | self._uncounted()))
+        amount = None if unpriced else sum((cost.amount or Decimal(0) for cost in costs), Decimal(0))
+        return Priced(amount, self._prices.version, costs[0].model, unpriced, len(rounds))
+
+    def _uncounted(self) -> set[str]:
+        """Searches are charged one by one, and Chat Completions do not say how many there were."""
+        request, usage = self._x.request, self._x.answer.usage
+        searched = request is not None and request.dialect == "openai.chat" and any(t.name in SEARCHES for t in request.server_tools)
+        return {SEARCH} if searched and usage is not None and usage.searches is None else set()
+
+
+SEARCHES = frozenset({"openai.web_search"})
 
 
 def _retrieved(task: asyncio.Task[None]) -> None:

@@ -2,7 +2,7 @@
 
 The table is litellm's JSON (one object per model, USD per token). An entry is read only when its model is first asked for, so loading costs
 a few milliseconds. Where anything needed is unknown (model, a price, the usage) the answer is None, never zero: an unpriced exchange must
-stay visible as one. Prices for batch, priority or flex tiers are not used: a request does not say reliably which tier served it.
+stay visible as one, and names what had no price. A service tier counts as the answer states it, never as the request asked for it.
 
 Pure: the bytes come from `gateway/prices.py`.
 """
@@ -11,15 +11,15 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from decimal import Decimal, InvalidOperation
 
 import msgspec
 from msgspec import Raw, Struct
 
-from gateway.exchange import Usage
+from gateway.exchange import TOKENS, Usage
 
-PER_MILLION = Decimal(1_000_000)
+PER_THOUSAND, PER_MILLION = Decimal(1_000), Decimal(1_000_000)
 
 _FIELDS = {
     "input": "input_cost_per_token",
@@ -28,32 +28,60 @@ _FIELDS = {
     "cache_write_1h": "cache_creation_input_token_cost_above_1hr",
     "output": "output_cost_per_token",
     "reasoning": "output_cost_per_reasoning_token",
+    "audio_input": "input_cost_per_audio_token",
+    "audio_cache_read": "cache_read_input_audio_token_cost",
+    "image_input": "input_cost_per_image_token",
+    "audio_output": "output_cost_per_audio_token",
+    "image_output": "output_cost_per_image_token",
 }
 """Our classes of tokens and the table's names for their prices. Overrides use the left side."""
+_LIKE = {"reasoning": "output", "image_input": "input"}
+"""Classes that cost what another one costs where they have no price of their own: providers say so of these two. Sound never does."""
+_TIERS = {"batches": "batch", "priority": "priority", "flex": "flex", "ultrafast": "ultrafast"}
+"""The table's endings, and the service tiers as answers state them."""
+_READ = ("input", "cache_read", "cache_write", "cache_write_1h", "audio_input", "audio_cache_read", "image_input")
+"""Classes of the prompt, whose length chooses the price."""
+SEARCH = "web_search"
+TERMS = ("us", "fast")
+"""What answers say beside their counts that has a price in the table (`provider_specific_entry`): where they were computed, how fast."""
 _VENDORS = {"gcp.gemini": "gemini"}
 """OpenTelemetry's names of providers where the table has others before its slash."""
-_TIER = re.compile(r"(.+)_above_(\d+)k_tokens")
+_NAME = re.compile(rf"(.+?)(?:_above_(\d+)k_tokens)?(?:_({'|'.join(_TIERS)}))?")
+_OVERRIDE = re.compile(r"([a-z_0-9]+?)(?:_above_(\d+)k)?(?:@([a-z0-9_-]+))?")
 _DATED = re.compile(r"(.+?)[-@](?:\d{4}-\d{2}-\d{2}|\d{8})")
 
 _index = msgspec.json.Decoder(dict[str, Raw]).decode
 
 
 class Cost(Struct, frozen=True):
-    """An exact amount, and how it was come by."""
+    """An exact amount, how it was come by, and what stands in its way where there is none."""
 
-    amount: Decimal
-    """USD."""
-    model: str
-    """The price table's own key that was used."""
+    amount: Decimal | None
+    """USD; None as soon as one part of it has no known price."""
+    model: str | None
+    """The price table's own key that was used; None when it knows no such model."""
+    unpriced: tuple[str, ...] = ()
+    """What has no known price: `model`, `usage`, a class of tokens (`cache_read`, `cache_read@flex`), `web_search`, a term, a fee."""
 
 
 class _Prices(Struct, frozen=True):
-    """Prices of one model: class of tokens → [(prompt tokens above which it holds, USD per token)], the highest tier first."""
+    """Prices of one model."""
 
-    tiers: Mapping[str, tuple[tuple[int, Decimal], ...]]
+    steps: Mapping[tuple[str, str], tuple[tuple[int, Decimal], ...]]
+    """(class of tokens, service tier) → [(prompt tokens above which it holds, USD per token)], the highest step first."""
+    search: Decimal | None = None
+    """USD for one web search."""
+    by_request: bool = False
+    """Searches of one request are charged once."""
+    terms: Mapping[str, Decimal] = {}
+    """By what all tokens are multiplied: `us`, `fast`."""
 
-    def of(self, kind: str, prompt_tokens: int) -> Decimal | None:
-        return next((price for above, price in self.tiers.get(kind, ()) if prompt_tokens > above), None)
+    def of(self, kind: str, tier: str, prompt_tokens: int) -> Decimal | None:
+        """A tier must name a price for the very step that the standard one has: one for short prompts says nothing of long ones."""
+        above = next((above for above, _ in self.steps.get((kind, ""), ()) if prompt_tokens > above), None)
+        found = dict(self.steps.get((kind, tier), ())).get(-1 if above is None else above)
+        like = _LIKE.get(kind)
+        return self.of(like, tier, prompt_tokens) if found is None and like else found
 
 
 class PriceTable:
@@ -77,16 +105,21 @@ class PriceTable:
         own = {model: _override(model, prices) for model, prices in (overrides or {}).items()}
         return cls(entries, own, _version(data, overrides or {}, release))
 
-    def cost(self, provider: str, model: str, usage: Usage) -> Cost | None:
-        """None when the model, a price that is needed, or the usage is not known."""
-        if usage.input is None or usage.output is None:
-            return None
+    def cost(self, provider: str, model: str, usage: Usage) -> Cost:
+        """What one answer cost. Its amount is None when the model, a price that is needed, or the usage is not known."""
         found = self._find(provider, model)
         if found is None:
-            return None
+            return Cost(None, None, ("model",))
         key, prices = found
-        amount = _total(prices, usage)
-        return None if amount is None else Cost(amount, key)
+        if usage.input is None or usage.output is None:
+            return Cost(None, key, ("usage",))
+        amount, unpriced = _total(prices, usage)
+        return Cost(None if unpriced else amount, key, unpriced)
+
+    def cost_of_either(self, provider: str, models: Sequence[str | None], usage: Usage) -> Cost:
+        """By the first of these names that the table knows: the model that answered, then the one that was asked for."""
+        costs = [self.cost(provider, model, usage) for model in dict.fromkeys(models) if model]
+        return next((cost for cost in costs if cost.model is not None), Cost(None, None, ("model",)))
 
     def _find(self, provider: str, model: str) -> tuple[str, _Prices] | None:
         dated = _DATED.fullmatch(model)
@@ -107,31 +140,64 @@ class PriceTable:
         return self._known[key]
 
 
-def _total(prices: _Prices, usage: Usage) -> Decimal | None:
-    counts = {kind: getattr(usage, kind) or 0 for kind in _FIELDS}
-    prompt = counts["input"] + counts["cache_read"] + counts["cache_write"] + counts["cache_write_1h"]
-    amount = Decimal(0)
-    for kind, tokens in counts.items():
-        price = prices.of(kind, prompt)
-        if price is None and kind == "reasoning":
-            price = prices.of("output", prompt)
+def _total(prices: _Prices, usage: Usage) -> tuple[Decimal, tuple[str, ...]]:
+    """(USD of what has a price, names of what has none)."""
+    prompt = sum(getattr(usage, kind) or 0 for kind in _READ)
+    amount, unpriced = Decimal(0), list(usage.fees)
+    for kind in TOKENS:
+        tokens, price = getattr(usage, kind) or 0, prices.of(kind, usage.tier, prompt)
         if tokens and price is None:
-            return None
+            unpriced.append(f"{kind}@{usage.tier}" if usage.tier else kind)
         amount += tokens * (price or 0)
-    return amount
+    for term in usage.terms:
+        if term not in prices.terms:
+            unpriced.append(term)
+        amount *= prices.terms.get(term, 1)
+    return amount + _searched(prices, usage.searches or 0, unpriced), tuple(unpriced)
+
+
+def _searched(prices: _Prices, searches: int, unpriced: list[str]) -> Decimal:
+    if searches and prices.search is None:
+        unpriced.append(SEARCH)
+    return (prices.search or Decimal(0)) * (min(searches, 1) if prices.by_request else searches)
 
 
 def _read(raw: Raw) -> _Prices:
     """A price that is not a plain, non-negative number is left out: what needs it is then unpriced."""
     kinds = {name: kind for kind, name in _FIELDS.items()}
-    tiers: dict[str, list[tuple[int, Decimal]]] = {}
-    for name, value in _fields(raw).items():
-        tier = _TIER.fullmatch(name)
-        kind = kinds.get(tier[1] if tier else name)
+    steps: dict[tuple[str, str], list[tuple[int, Decimal]]] = {}
+    fields = _fields(raw)
+    for name, value in fields.items():
+        found = _NAME.fullmatch(name)
+        kind = kinds.get(found[1]) if found else None
         price = _number(bytes(value).decode()) if kind else None
-        if kind and price is not None:
-            tiers.setdefault(kind, []).append((int(tier[2]) * 1000 if tier else -1, price))
-    return _Prices({kind: tuple(sorted(found, reverse=True)) for kind, found in tiers.items()})
+        if found and kind and price is not None:
+            steps.setdefault((kind, _TIERS.get(found[3], "")), []).append((int(found[2]) * 1000 if found[2] else -1, price))
+    by_request = _text(fields.get("litellm_provider")).startswith(_GOOGLE) and _text(fields.get("web_search_billing_unit")) != "per_query"
+    terms = _numbers(fields.get("provider_specific_entry"))
+    return _Prices(_highest_first(steps), _search_price(fields), by_request, {name: terms[name] for name in TERMS if name in terms})
+
+
+_GOOGLE = ("gemini", "vertex_ai")
+
+
+def _search_price(fields: Mapping[str, Raw]) -> Decimal | None:
+    """One for all sizes of the search's context: which of them was asked for, no answer says."""
+    sizes = set(_numbers(fields.get("search_context_cost_per_query")).values())
+    return sizes.pop() if len(sizes) == 1 else None
+
+
+def _numbers(raw: Raw | None) -> dict[str, Decimal]:
+    found = {name: _number(bytes(value).decode()) for name, value in _fields(raw or Raw(b"{}")).items()}
+    return {name: number for name, number in found.items() if number is not None}
+
+
+def _text(raw: Raw | None) -> str:
+    return bytes(raw or b"").decode().strip('"')
+
+
+def _highest_first(steps: Mapping[tuple[str, str], list[tuple[int, Decimal]]]) -> dict[tuple[str, str], tuple[tuple[int, Decimal], ...]]:
+    return {key: tuple(sorted(found, reverse=True)) for key, found in steps.items()}
 
 
 def _fields(raw: Raw) -> dict[str, Raw]:
@@ -150,16 +216,21 @@ def _number(text: str) -> Decimal | None:
 
 
 def _override(model: str, prices: Mapping[str, str]) -> _Prices:
-    tiers: dict[str, tuple[tuple[int, Decimal], ...]] = {}
-    for kind, text in prices.items():
-        price = _number(text)
-        if kind not in _FIELDS or price is None:
+    steps: dict[tuple[str, str], list[tuple[int, Decimal]]] = {}
+    search = None
+    for name, text in prices.items():
+        found, price = _OVERRIDE.fullmatch(name), _number(text)
+        if price is None or not (found and (found[1] in _FIELDS or name == SEARCH)):
             raise ValueError(
-                f"price override for '{model}': '{kind}: {text}' is not understood; "
-                f"write one of {', '.join(_FIELDS)} with USD per million tokens, like input: \"2.50\""
+                f"price override for '{model}': '{name}: {text}' is not understood; "
+                f"write one of {', '.join(_FIELDS)} with USD per million tokens, like input: \"2.50\"; "
+                f"input_above_200k for long prompts, input@flex for a service tier, or {SEARCH} with USD per thousand searches"
             )
-        tiers[kind] = ((-1, price / PER_MILLION),)
-    return _Prices(tiers)
+        if name == SEARCH:
+            search = price / PER_THOUSAND
+        else:
+            steps.setdefault((found[1], found[3] or ""), []).append((int(found[2]) * 1000 if found[2] else -1, price / PER_MILLION))
+    return _Prices(_highest_first(steps), search)
 
 
 def _version(data: bytes, overrides: Mapping[str, Mapping[str, str]], release: str) -> str:

@@ -304,6 +304,27 @@ class Usage(Struct, frozen=True):
     output: int | None = None
     """Tokens written, reasoning left out."""
     reasoning: int | None = None
+    audio_input: int | None = None
+    """Sound read at the full price."""
+    audio_cache_read: int | None = None
+    image_input: int | None = None
+    audio_output: int | None = None
+    image_output: int | None = None
+    searches: int | None = None
+    """Web searches that the provider ran and charges one by one. Not tokens."""
+    tier: str = ""
+    """Service tier as the answer states it (`batch`, `flex`, `priority`, …); empty = the provider's standard one, or it does not say."""
+    terms: tuple[str, ...] = ()
+    """What else the answer says that changes its price: where it was computed (`us`), how fast (`fast`)."""
+    fees: tuple[str, ...] = ()
+    """Services the provider ran that it charges for by other measures than tokens and searches: `file_search`, `code_interpreter`."""
+
+
+TOKENS = (
+    "input", "cache_read", "cache_write", "cache_write_1h", "output", "reasoning",
+    "audio_input", "audio_cache_read", "image_input", "audio_output", "image_output",
+)  # fmt: skip
+"""The classes of `Usage` that count tokens."""
 
 
 class Answer(Struct, frozen=True):
@@ -320,6 +341,30 @@ class Answer(Struct, frozen=True):
     """All text the model wrote, thinking left out."""
     items: dict[str, str] = field(default_factory=dict)
     """What a provider keeps of this answer one by one: ids, each with the gateway's own text where the provider does not know the item."""
+
+
+class Instruction(Struct, frozen=True):
+    """What a kept prompt puts into a request, for each dialect to write in its own form."""
+
+    text: str
+    """The system prompt."""
+    model: str | None = None
+    """Where the request names none."""
+    parameters: Mapping[str, Json] = field(default_factory=dict)
+    """Where the request says nothing: `temperature`, `top_p`, `max_tokens`, `stop`."""
+
+
+class Rendered(Struct, frozen=True):
+    """Which kept prompt a request was filled with."""
+
+    name: str
+    version: str
+    label: str
+    """By which it was named, if it was."""
+    variables: Mapping[str, Json]
+    """All of them, with defaults."""
+    text_hash: str
+    """SHA-256 of the text it came to."""
 
 
 class Exchange(Struct):
@@ -348,6 +393,7 @@ class Exchange(Struct):
     error_code: str | None = None
     error_message: str | None = None
     prompt_hash: str | None = None
+    rendered: Rendered | None = None
     policy_hash: str = ""
     policy_git: str | None = None
     enforcing: bool = False
@@ -355,6 +401,8 @@ class Exchange(Struct):
     answer: Answer = field(default_factory=Answer)
     earlier: list[Usage | None] = field(default_factory=list)
     """What answers cost that the client never saw: the model was asked again."""
+    rounds: tuple[Usage | None, ...] = ()
+    """What each answer took, once all are known: each has its own price, because long prompts cost more."""
     calls: list[tuple[Call, Verdict]] = field(default_factory=list)
     findings: list[Finding] = field(default_factory=list)
     heard: list[Heard] = field(default_factory=list)

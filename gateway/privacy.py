@@ -1,4 +1,4 @@
-"""The rooms of the admin plane in which content is read, erased and judged by people: put together from the settings of an installation."""
+"""The rooms of the admin plane in which people read, erase and judge content and revise costs, as the settings have them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
-from gateway import clock
+from gateway import clock, prices
 from gateway.config import Settings
 from gateway.installation import address_key, open_vault
 from gateway.state import Approvals
@@ -20,6 +20,7 @@ from gateway.web.content import ContentDesk, Open, Reader
 from gateway.web.erasure import ErasureDesk
 from gateway.web.export import ExportDesk
 from gateway.web.feedback import FeedbackDesk
+from gateway.web.repricing import RepricingDesk
 
 
 class Ledger(Protocol):
@@ -40,12 +41,14 @@ def rooms(settings: Settings, data: Path, book: Ledger, approvals: Approvals) ->
     content = ContentDesk(reader, book.write, at, new)
     erasure = ErasureDesk(vault.keys if vault else None, approvals, book.write, at, new)
     export = ExportDesk(book.arrow, reader, book.write, at, new)
+    repricing = RepricingDesk(book.fetch, book.write, lambda: prices.load(settings.prices), at, new)
     feedback = FeedbackDesk(book.fetch, book.write, scribe, reader, at, new)
     return [
         Room("GET", "/exchanges/{id}", content.exchange),
         Room("GET", "/export/{what}", export.rows),
         Room("POST", "/dataset", export.dataset),
         Room("POST", "/erase", erasure.erase),
+        Room("POST", "/reprice", repricing.reprice),
         Room("GET", "/feedback", feedback.listed),
         Room("POST", "/feedback", feedback.said),
         Room("POST", "/feedback/own", feedback.own),

@@ -9,8 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import msgspec
+
 from gateway.errors import GatewayError
-from gateway.exchange import Answer, Call, Finding, OnDeny, Owed, Request, Usage, Verdict
+from gateway.exchange import TOKENS, Answer, Call, Finding, OnDeny, Owed, Request, Usage, Verdict
 from gateway.visit import Visit
 
 MOST_ROUNDS = 2
@@ -80,7 +82,8 @@ def total(last: Usage | None, earlier: list[Usage | None]) -> Usage | None:
     if not earlier or last is None or None in earlier:
         return None if earlier else last
     rounds = [last, *(usage for usage in earlier if usage is not None)]
-    return Usage(**{name: _sum([getattr(usage, name) for usage in rounds]) for name in Usage.__struct_fields__})
+    counts = {name: _sum([getattr(usage, name) for usage in rounds]) for name in (*TOKENS, "searches")}
+    return msgspec.structs.replace(last, **counts, fees=tuple(sorted({fee for usage in rounds for fee in usage.fees})))
 
 
 def _sum(counts: list[int | None]) -> int | None:

@@ -160,7 +160,7 @@ def test_an_opening_nobody_waited_for_is_no_complaint():
         ("m", "m-unknown", Usage(input=10, output=1), "0.020", "m"),
         ("alias", "m", Usage(input=10, output=1), "0.020", "m"),
         ("nobody", "nobody", Usage(input=10, output=1), None, None),
-        ("m", "m", Usage(), None, None),
+        ("m", "m", Usage(), None, "m"),
         ("m", "m", None, None, None),
         ("m", None, Usage(input=10, output=1), "0.020", "m"),
     ],

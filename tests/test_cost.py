@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from gateway import prices
 from gateway.cost import PriceTable
 from gateway.errors import StartError
-from gateway.exchange import Usage
+from gateway.exchange import TOKENS, Usage
 
 TABLE = b"""{
   "sample_spec": {"input_cost_per_token": "set to the price", "litellm_provider": "one of ..."},
@@ -32,8 +32,7 @@ TABLE = b"""{
 
 
 def amount(model: str, usage: Usage, provider: str = "openai") -> Decimal | None:
-    found = PriceTable.from_json(TABLE).cost(provider, model, usage)
-    return found.amount if found else None
+    return PriceTable.from_json(TABLE).cost(provider, model, usage).amount
 
 
 def test_every_class_of_tokens_has_its_own_price() -> None:
@@ -106,13 +105,13 @@ def test_a_free_model_costs_zero() -> None:
 )
 def test_a_model_is_looked_up_as_written_then_with_its_provider_then_undated(model: str, key: str | None) -> None:
     found = PriceTable.from_json(TABLE).cost("openai", model, Usage(input=1, output=1))
-    assert (found.model if found else None) == key
+    assert found.model == key
 
 
 def test_an_override_wins_and_is_per_million_tokens() -> None:
     table = PriceTable.from_json(TABLE, {"plain": {"input": "2", "output": "8"}, "mine": {"input": "1.5", "output": "0"}})
-    assert table.cost("openai", "plain", Usage(input=1_000_000, output=1)).amount == Decimal("2.000008")  # type: ignore[union-attr]
-    assert table.cost("openai", "mine", Usage(input=2, output=9)).amount == Decimal("0.000003")  # type: ignore[union-attr]
+    assert table.cost("openai", "plain", Usage(input=1_000_000, output=1)).amount == Decimal("2.000008")
+    assert table.cost("openai", "mine", Usage(input=2, output=9)).amount == Decimal("0.000003")
 
 
 @pytest.mark.parametrize("override", [{"imput": "1"}, {"input": "cheap"}, {"input": "NaN"}, {"input": "-1"}])
@@ -142,7 +141,7 @@ COUNT = st.integers(0, 10**7)
 
 @given(st.builds(Usage, COUNT, COUNT, COUNT, COUNT, COUNT, COUNT), st.integers(1, 9))
 def test_cost_is_linear_in_tokens_within_a_tier(usage: Usage, times: int) -> None:
-    more = Usage(*(getattr(usage, name) * times for name in Usage.__struct_fields__))
+    more = Usage(**{name: (getattr(usage, name) or 0) * times for name in TOKENS})
     one, many = amount("full", usage), amount("full", more)
     assert one is not None
     assert many == one * times
@@ -154,15 +153,15 @@ def test_the_installed_table_is_found_without_importing_litellm() -> None:
     assert ("litellm" in sys.modules) == before
     assert table.version.startswith("litellm 1.")
     found = table.cost("openai", "gpt-4o", Usage(input=1000, output=100))
-    assert found is not None
+    assert found.amount is not None
     assert found.amount > 0
 
 
 def test_without_litellm_only_the_overrides_are_known(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(prices.importlib.util, "find_spec", lambda _name: None)
     table = prices.load({"mine": {"input": "1", "output": "1"}})
-    assert table.cost("openai", "mine", Usage(input=1, output=1)) is not None
-    assert table.cost("openai", "gpt-4o", Usage(input=1, output=1)) is None
+    assert table.cost("openai", "mine", Usage(input=1, output=1)).amount == Decimal("0.000002")
+    assert table.cost("openai", "gpt-4o", Usage(input=1, output=1)).unpriced == ("model",)
     assert "no price table" in table.version
 
 
@@ -172,3 +171,107 @@ def test_an_unreadable_table_stops_the_start(monkeypatch: pytest.MonkeyPatch, tm
     monkeypatch.setattr(prices, "price_file", lambda: bad)
     with pytest.raises(StartError, match="price table"):
         prices.load()
+
+
+CLASSES = b"""{
+  "all": {"input_cost_per_token": 1e-06, "output_cost_per_token": 2e-06, "input_cost_per_audio_token": 5e-06,
+    "cache_read_input_audio_token_cost": 3e-06, "output_cost_per_audio_token": 7e-06, "output_cost_per_image_token": 9e-06,
+    "input_cost_per_image_token": 4e-06, "input_cost_per_token_flex": 5e-07, "output_cost_per_token_flex": 1e-06,
+    "input_cost_per_token_above_200k_tokens": 3e-06, "input_cost_per_token_priority": 6e-06, "output_cost_per_token_priority": 8e-06,
+    "input_cost_per_token_above_200k_tokens_priority": 1.1e-05, "input_cost_per_token_batches": 2.5e-07, "output_cost_per_token_batches": 0,
+    "search_context_cost_per_query": {"search_context_size_low": 0.01, "search_context_size_high": 0.01},
+    "provider_specific_entry": {"us": 1.1, "fast": 2.0, "bedrock_invocation_schema": "x"}},
+  "asked": {"input_cost_per_token": 1, "output_cost_per_token": 1, "litellm_provider": "gemini",
+    "search_context_cost_per_query": {"search_context_size_low": 0.035}},
+  "queried": {"input_cost_per_token": 1, "output_cost_per_token": 1, "litellm_provider": "gemini", "web_search_billing_unit": "per_query",
+    "search_context_cost_per_query": {"search_context_size_low": 0.014}},
+  "sized": {"input_cost_per_token": 1, "output_cost_per_token": 1,
+    "search_context_cost_per_query": {"search_context_size_low": 0.01, "search_context_size_high": 0.02}}
+}"""
+
+
+def priced(model: str, usage: Usage) -> tuple[Decimal | None, tuple[str, ...]]:
+    found = PriceTable.from_json(CLASSES).cost("openai", model, usage)
+    return found.amount, found.unpriced
+
+
+@pytest.mark.parametrize(
+    ("usage", "sums"),
+    [
+        (Usage(input=0, output=0, audio_input=2), "2 * 0.000005"),
+        (Usage(input=0, output=0, audio_cache_read=2), "2 * 0.000003"),
+        (Usage(input=0, output=0, audio_output=2), "2 * 0.000007"),
+        (Usage(input=0, output=0, image_input=2), "2 * 0.000004"),
+        (Usage(input=0, output=0, image_output=2), "2 * 0.000009"),
+        (Usage(input=3, output=5, tier="flex"), "3 * 0.0000005 + 5 * 0.000001"),
+        (Usage(input=3, output=5, tier="priority"), "3 * 0.000006 + 5 * 0.000008"),
+        (Usage(input=3, output=5, tier="batch"), "3 * 0.00000025"),
+        (Usage(input=3, output=5, reasoning=7, tier="flex"), "3 * 0.0000005 + 12 * 0.000001"),
+        (Usage(input=200_001, output=0, tier="priority"), "200001 * 0.000011"),
+        (Usage(input=3, output=5, searches=2), "3 * 0.000001 + 5 * 0.000002 + 2 * 0.01"),
+        (Usage(input=10, output=0, terms=("us",)), "10 * 0.000001 * 1.1"),
+        (Usage(input=10, output=0, terms=("us", "fast"), searches=1), "10 * 0.000001 * 1.1 * 2 + 0.01"),
+    ],
+)
+def test_what_providers_charge_for_is_charged(usage: Usage, sums: str) -> None:
+    assert priced("all", usage) == (by_hand(sums), ())
+
+
+def by_hand(sums: str) -> Decimal:
+    return sum((_product(term) for term in sums.split(" + ")), Decimal(0))
+
+
+def _product(term: str) -> Decimal:
+    product = Decimal(1)
+    for factor in term.split(" * "):
+        product *= Decimal(factor)
+    return product
+
+
+@pytest.mark.parametrize(
+    ("model", "usage", "names"),
+    [
+        ("all", Usage(input=1, output=1, tier="scale"), ("input@scale", "output@scale")),
+        ("all", Usage(input=200_001, output=0, tier="flex"), ("input@flex",)),
+        ("all", Usage(input=1, cache_read=1, output=0, tier="flex"), ("cache_read@flex",)),
+        ("all", Usage(input=1, output=1, fees=("file_search",)), ("file_search",)),
+        ("all", Usage(input=1, output=1, terms=("eu",)), ("eu",)),
+        ("sized", Usage(input=1, output=1, searches=1), ("web_search",)),
+        ("sized", Usage(input=1, output=1, audio_input=1), ("audio_input",)),
+        ("sized", Usage(input=1, output=1, image_output=1), ("image_output",)),
+        ("sized", Usage(input=None, output=1), ("usage",)),
+        ("unheard-of", Usage(input=1, output=1), ("model",)),
+    ],
+)
+def test_what_has_no_price_is_named_and_nothing_is_guessed(model: str, usage: Usage, names: tuple[str, ...]) -> None:
+    assert priced(model, usage) == (None, names)
+
+
+def test_an_image_costs_what_text_costs_where_it_has_no_price_of_its_own() -> None:
+    assert priced("sized", Usage(input=1, output=0, image_input=2)) == (Decimal(3), ())
+
+
+def test_searches_are_charged_by_the_request_or_by_the_query_as_the_table_says() -> None:
+    assert priced("asked", Usage(input=0, output=0, searches=3)) == (Decimal("0.035"), ())
+    assert priced("queried", Usage(input=0, output=0, searches=3)) == (Decimal("0.042"), ())
+
+
+def test_overrides_name_every_class_step_tier_and_searches() -> None:
+    own = {"mine": {"input": "1", "input_above_200k": "2", "input@flex": "0.5", "output": "0", "output@flex": "0", "audio_input": "9",
+                    "web_search": "10"}}  # fmt: skip
+    table = PriceTable.from_json(b"{}", own)
+
+    def of(**counts: object) -> Decimal | None:
+        return table.cost("x", "mine", Usage(output=0, **counts)).amount  # type: ignore[arg-type]
+
+    assert of(input=1_000) == Decimal("0.001")
+    assert of(input=200_001) == Decimal("0.400002")
+    assert of(input=1_000, tier="flex") == Decimal("0.0005")
+    assert of(input=0, audio_input=1_000) == Decimal("0.009")
+    assert of(input=0, searches=2) == Decimal("0.02")
+
+
+@pytest.mark.parametrize("name", ["web_search@flex", "input_above_k", "input@", "Input", "input_above_200k_"])
+def test_an_override_that_is_almost_one_is_refused(name: str) -> None:
+    with pytest.raises(ValueError, match="is not understood"):
+        PriceTable.from_json(b"{}", {"m": {name: "1"}})

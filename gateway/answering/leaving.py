@@ -89,7 +89,9 @@ def lasted(visit: Visit) -> None:
         if visit.screening is not None and visit.screening.differs:
             visit.x.answer = msgspec.structs.replace(visit.x.answer, text=visit.screening.text)
     _forget_paid(visit)
-    visit.x.answer = msgspec.structs.replace(visit.x.answer, usage=steering.total(visit.x.answer.usage, visit.x.earlier))
+    last = visit.x.answer.usage
+    visit.x.rounds = (*visit.x.earlier, last)
+    visit.x.answer = msgspec.structs.replace(visit.x.answer, usage=steering.total(last, visit.x.earlier))
     if visit.x.request is not None and visit.x.answer.text:
         visit.x.findings.extend(text_calls.check(visit.x.answer.text, (tool.name for tool in visit.x.request.tools)))
     visit.x.duration_us = visit.gateway.clock.mono_us() - visit.started

@@ -48,6 +48,7 @@ VERBS: dict[str, Verb] = {
     "sql": Verb("gateway.cli.sql:sql", "Ask the book a question in SQL, read-only."),
     "snapshot": Verb("gateway.cli.snapshot:snapshot", "Copy the book into a file that other tools can open."),
     "queries": Verb("gateway.cli.queries:queries", "List the saved questions."),
+    "reprice": Verb("gateway.cli.reprice:reprice", "Price exchanges again under the prices of now."),
     "rebuild": Verb("gateway.cli.rebuild:rebuild", "Build the ledger again from the journal."),
     "tail": Verb("gateway.cli.tail:tail", "Follow exchanges and decisions as they happen."),
     "verify": Verb("gateway.cli.verify:verify", "Check that the journal is what was written."),

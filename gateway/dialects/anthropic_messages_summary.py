@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from gateway.dialects import strict_json
+from gateway.dialects.openai_chat_shape import tier_of
 from gateway.exchange import Answer, Json, Usage
 
 MAX_TEXT = 256 * 1024
@@ -73,7 +74,14 @@ def _disjoint(usage: Mapping[str, Json]) -> Usage:
         cache_write_1h=hour,
         output=output if output is None or thinking is None else output - thinking,
         reasoning=thinking,
+        searches=_count(served, "web_search_requests") if isinstance(served := usage.get("server_tool_use"), dict) else None,
+        tier=tier_of(usage.get("service_tier")),
+        terms=tuple(said for name in ("inference_geo", "speed") if (said := usage.get(name)) in TERMS),
     )
+
+
+TERMS = ("us", "fast")
+"""Where and how fast the answer was computed, where that has a price of its own."""
 
 
 def _write_split(usage: Mapping[str, Json]) -> tuple[int | None, int | None]:

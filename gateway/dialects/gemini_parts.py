@@ -166,6 +166,10 @@ class Candidate(Struct):
         return reason if isinstance(reason, str) and reason else None
 
     @property
+    def queries(self) -> frozenset[str]:
+        return shape.queries_of(self.rest.get("groundingMetadata"))
+
+    @property
     def cut(self) -> bool:
         """Whether a call in it may not be whole."""
         return bool(self.calls) and self.finish is not None and self.finish not in shape.WHOLE_CALLS

@@ -11,7 +11,7 @@ import re
 from collections.abc import Mapping
 
 from gateway.dialects.fields import FieldTable
-from gateway.dialects.openai_chat_shape import count_of, rest_of
+from gateway.dialects.openai_chat_shape import count_of, rest_of, tier_of
 from gateway.dialects.proposals import clipped
 from gateway.errors import GatewayError
 from gateway.exchange import Json, Usage
@@ -123,16 +123,44 @@ def odd_detail(part: Json) -> str:
     return f"a part of an unknown kind ({names})"
 
 
-def read_usage(raw: Json) -> Usage | None:
-    """Google counts cached tokens within the prompt, and thoughts apart from the candidates."""
+def read_usage(raw: Json, searches: int | None = None) -> Usage | None:
+    """Google counts cached tokens within the prompt, and thoughts apart from the candidates; details split each count by modality."""
     if not isinstance(raw, dict):
         return None
     prompt, cached = count_of(raw, "promptTokenCount"), count_of(raw, "cachedContentTokenCount")
-    tools = count_of(raw, "toolUsePromptTokenCount")
-    given = rest_of(prompt, cached)
+    tools, read, kept = count_of(raw, "toolUsePromptTokenCount"), raw.get("promptTokensDetails"), raw.get("cacheTokensDetails")
+    kept_sound, sound = _modality(kept, "AUDIO"), _modality(read, "AUDIO")
+    fresh_sound = rest_of(sound, kept_sound)
+    image = rest_of(_modality(read, "IMAGE"), _modality(kept, "IMAGE"))
+    given = rest_of(prompt, cached, fresh_sound, image) if kept is not None or not (sound and cached) else None
+    written = count_of(raw, "candidatesTokenCount") if "candidatesTokenCount" in raw else (0 if prompt is not None else None)
+    spoken, drawn = (_modality(raw.get("candidatesTokensDetails"), kind) for kind in ("AUDIO", "IMAGE"))
     return Usage(
         input=given if given is None or tools is None else given + tools,
-        cache_read=cached,
-        output=count_of(raw, "candidatesTokenCount") if "candidatesTokenCount" in raw else (0 if prompt is not None else None),
+        cache_read=rest_of(cached, kept_sound),
+        output=rest_of(written, spoken, drawn),
         reasoning=count_of(raw, "thoughtsTokenCount"),
+        audio_input=fresh_sound,
+        audio_cache_read=kept_sound,
+        image_input=image,
+        audio_output=spoken,
+        image_output=drawn,
+        searches=searches,
+        tier=tier_of(raw.get("serviceTier")) or tier_of(raw.get("trafficType")).removeprefix("on_demand_"),
     )
+
+
+def _modality(details: Json, kind: str) -> int | None:
+    """How many tokens of one kind; None when nothing is said of it."""
+    found = [count_of(each, "tokenCount") for each in details if _is_of(each, kind)] if isinstance(details, list) else []
+    return found[0] if len(found) == 1 else None
+
+
+def _is_of(detail: Json, kind: str) -> bool:
+    return isinstance(detail, dict) and detail.get("modality") == kind
+
+
+def queries_of(grounding: Json) -> frozenset[str]:
+    """What was searched on the web for a candidate's words, as its grounding metadata names it. An empty query is not charged."""
+    queries = grounding.get("webSearchQueries") if isinstance(grounding, dict) else None
+    return frozenset(query for query in queries if isinstance(query, str) and query) if isinstance(queries, list) else frozenset()

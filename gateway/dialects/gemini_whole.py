@@ -40,7 +40,8 @@ def decode_answer(dialect: str, body: bytes, allowed: frozenset[str], limits: Li
     parts.finally_judged(listed)
     calls = tuple(call for candidate in listed for call in candidate.calls)
     finish = tuple(candidate.finish for candidate in listed if candidate.finish)
-    answer = answer_of(found, finish, "".join(candidate.text() for candidate in listed)[:MOST_TEXT])
+    searches = len({(candidate.index, query) for candidate in listed for query in candidate.queries})
+    answer = answer_of(found, finish, "".join(candidate.text() for candidate in listed)[:MOST_TEXT], searches)
     cut = any(candidate.cut for candidate in listed)
     broken = Broken("truncated", "the answer was cut while a call was being proposed") if cut else None
     return WholeAnswer(answer, calls, body, _Tree(found, top, tuple(listed)), tuple(reader.sieve.findings), broken)

@@ -149,21 +149,48 @@ def words(message: Mapping[str, Json]) -> str:
     return (content or "") + (message.get("refusal") or "")
 
 
-def read_usage(raw: Json) -> Usage | None:
+def read_usage(raw: Json, tier: Json = None) -> Usage | None:
     """OpenAI's counts contain each other; ours do not. A count that cannot be (negative, not an integer, part over whole) is None."""
     if not isinstance(raw, dict):
         return None
-    prompt, completion = count_of(raw, "prompt_tokens"), count_of(raw, "completion_tokens")
-    cached = count_of(raw.get("prompt_tokens_details"), "cached_tokens")
-    written = count_of(raw.get("prompt_tokens_details"), "cache_write_tokens")
-    reasoning = count_of(raw.get("completion_tokens_details"), "reasoning_tokens")
+    return disjoint(
+        count_of(raw, "prompt_tokens"), raw.get("prompt_tokens_details"),
+        count_of(raw, "completion_tokens"), raw.get("completion_tokens_details"), tier,
+    )  # fmt: skip
+
+
+def disjoint(given: int | None, read: Json, written: int | None, wrote: Json, tier: Json = None) -> Usage:
+    """`read` and `wrote` are the details of what was given and written. Where sound was read and something was cached, and it is not said
+    whether that was the sound, nobody knows what was read at which price."""
+    cached, stored = count_of(read, "cached_tokens"), count_of(read, "cache_write_tokens")
+    sound, image = count_of(read, "audio_tokens"), count_of(read, "image_tokens")
+    kept = read.get("cached_tokens_details") if isinstance(read, dict) else None
+    kept_sound = count_of(kept, "audio_tokens")
+    reasoning, spoken, drawn = (count_of(wrote, f"{kind}_tokens") for kind in ("reasoning", "audio", "image"))
+    fresh_sound = rest_of(sound, kept_sound)
+    known = not (sound and cached) or isinstance(kept, dict)
     return Usage(
-        input=rest_of(prompt, cached, written),
-        cache_read=cached,
-        cache_write=written,
-        output=rest_of(completion, reasoning),
+        input=rest_of(given, cached, stored, fresh_sound, image) if known else None,
+        cache_read=rest_of(cached, kept_sound),
+        cache_write=stored,
+        output=rest_of(written, reasoning, spoken, drawn),
         reasoning=reasoning,
+        audio_input=fresh_sound,
+        audio_cache_read=kept_sound,
+        image_input=image,
+        audio_output=spoken,
+        image_output=drawn,
+        tier=tier_of(tier),
     )
+
+
+def tier_of(said: Json) -> str:
+    """A service tier as an answer states it, in small letters; the provider's standard one is empty."""
+    tier = clipped(said, 40).lower() if isinstance(said, str) else ""
+    return "" if tier in STANDARD_TIERS else tier
+
+
+STANDARD_TIERS = frozenset({"default", "standard", "on_demand", "unspecified", "service_tier_unspecified", "traffic_type_unspecified"})
 
 
 def usage_bytes(data: bytes) -> bytes:

@@ -65,6 +65,7 @@ class ChatStream:
         self._over = False
         self._usage: Usage | None = None
         self._usage_raw: bytes | None = None
+        self._tier: Json = None
         self._texts: list[str] = []
         self._text_room = shape.MOST_TEXT
         self.spoken = False
@@ -271,10 +272,10 @@ class ChatStream:
 
     def _note_usage(self, tree: Mapping[str, Json], data: bytes) -> bool:
         """Remembers the usage block, if there is one; True when the client must not see it."""
-        usage = tree.get("usage")
+        usage, self._tier = tree.get("usage"), tree.get("service_tier") or self._tier
         if usage is None:
             return False
-        self._usage = shape.read_usage(usage)
+        self._usage = shape.read_usage(usage, self._tier)
         self._usage_raw = shape.usage_bytes(data)
         return not self._wants_usage
 

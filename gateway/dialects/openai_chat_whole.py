@@ -123,7 +123,7 @@ def _answer(body: bytes, found: Mapping[str, Json], choices: list[_Choice]) -> A
         id=answer_id if isinstance(answer_id, str) else None,
         model=model if isinstance(model, str) else None,
         finish=tuple(reason for choice in choices if (reason := choice.rest.get("finish_reason"))),
-        usage=shape.read_usage(usage),
+        usage=shape.read_usage(usage, found.get("service_tier")),
         usage_raw=None if usage is None else shape.usage_bytes(body),
         text="".join(shape.words(choice.message) for choice in choices)[: shape.MOST_TEXT],
     )

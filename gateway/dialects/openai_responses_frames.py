@@ -284,7 +284,7 @@ def answer_of(response: Mapping[str, Json], text: str, kept: Mapping[str, str]) 
         id=answer_id if isinstance(answer_id, str) else None,
         model=model if isinstance(model, str) else None,
         finish=(finish,) if isinstance(finish, str) else (),
-        usage=shape.read_usage(usage),
+        usage=shape.read_usage(response),
         usage_raw=None if usage is None else strict_json.encode(usage),
         text=text,
         items=dict(kept),

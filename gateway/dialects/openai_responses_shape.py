@@ -9,7 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from gateway.dialects.openai_chat_shape import count_of, rest_of
+import msgspec
+
+from gateway.dialects.openai_chat_shape import count_of, disjoint
 from gateway.exchange import Json, Usage
 
 RESPONSE_KEYS = frozenset({
@@ -157,18 +159,27 @@ def item_keys(kind: Json) -> frozenset[str] | None:
     return service[1] if service else CALL_ITEMS.get(kind) or PLAIN_ITEMS.get(kind)
 
 
-def read_usage(raw: Json) -> Usage | None:
-    """OpenAI's counts contain each other; ours do not. A count that cannot be is None."""
+def read_usage(response: Mapping[str, Json]) -> Usage | None:
+    """OpenAI's counts contain each other; ours do not. A count that cannot be is None. Services are counted by the items they leave."""
+    raw = response.get("usage")
     if not isinstance(raw, dict):
         return None
-    given, written = count_of(raw, "input_tokens"), count_of(raw, "output_tokens")
-    cached = count_of(raw.get("input_tokens_details"), "cached_tokens")
-    stored = count_of(raw.get("input_tokens_details"), "cache_write_tokens")
-    reasoning = count_of(raw.get("output_tokens_details"), "reasoning_tokens")
-    return Usage(
-        input=rest_of(given, cached, stored),
-        cache_read=cached,
-        cache_write=stored,
-        output=rest_of(written, reasoning),
-        reasoning=reasoning,
-    )
+    used = disjoint(
+        count_of(raw, "input_tokens"), raw.get("input_tokens_details"),
+        count_of(raw, "output_tokens"), raw.get("output_tokens_details"), response.get("service_tier"),
+    )  # fmt: skip
+    output = response.get("output")
+    kinds = [_service(item) for item in output] if isinstance(output, list) else []
+    fees = tuple(sorted({FEES[kind] for kind in kinds if kind in FEES}))
+    return msgspec.structs.replace(used, searches=kinds.count("web_search_call") or None, fees=fees)
+
+
+FEES = {"file_search_call": "file_search", "code_interpreter_call": "code_interpreter", "image_generation_call": "image_generation"}
+"""Services charged by other measures than tokens: by the call, by the container, by the picture."""
+
+
+def _service(item: Json) -> str:
+    """What is charged for: of web searches the search alone, not the page opened after it."""
+    kind, action = (item.get("type"), item.get("action")) if isinstance(item, dict) else ("", None)
+    looked = isinstance(action, dict) and action.get("type") in ("open_page", "find", "find_in_page")
+    return kind if isinstance(kind, str) and not (kind == "web_search_call" and looked) else ""

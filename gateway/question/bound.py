@@ -22,6 +22,8 @@ from gateway.stores.sql_guard import COMPUTING
 ORDERED = frozenset({"TIMESTAMP", "BIGINT"})
 THROUGH = {"exchanges": ("exchanges_ended", "exchanges_open"), "open_exchanges": ("exchanges_open",)}
 """Views whose columns are those of their base tables; a base table is its own."""
+BESIDE = frozenset({"cost_revisions"})
+"""Read along with them: it takes no row away and adds none, and money is no order that is looked for here."""
 _MOST_ROWS = 10_000
 _WORTH = 4
 """Columns that must be saved for the second way to the ledger to pay."""
@@ -67,7 +69,7 @@ def is_worth_it(wanted: Sequence[Need], bound: Bound, first: Sequence[Need]) -> 
     columns = {need.table: len(need.columns) for need in first}
     return all(len(need.columns) >= columns.get(need.table, 0) + _WORTH for need in wanted) and {
         need.table for need in wanted
-    } == set(bound.tables)
+    } - BESIDE == set(bound.tables)
 
 
 def _last_place(node: Mapping[str, Any]) -> int | None:

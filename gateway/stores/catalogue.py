@@ -14,7 +14,7 @@ PLAIN: dict[str, Any] = {
     "autoload_known_extensions": False,
     "allow_community_extensions": False,
 }
-PUBLIC_TABLES = frozenset({"calls", "rule_hits", "findings", "boots", "journal_offsets", "questions"})
+PUBLIC_TABLES = frozenset({"calls", "rule_hits", "findings", "boots", "journal_offsets", "questions", "cost_revisions"})
 """Base tables that are as they should be seen; the others are seen through views."""
 
 

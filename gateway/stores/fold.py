@@ -20,6 +20,7 @@ from gateway.trace.record import (
     Booted,
     CallRow,
     ContentRead,
+    CostsRevised,
     Decided,
     Ended,
     Erased,
@@ -32,6 +33,7 @@ from gateway.trace.record import (
     PolicyLoaded,
     ReadRow,
     Record,
+    RevisedRow,
     RuleRow,
     SessionChanged,
     SessionRow,
@@ -86,6 +88,7 @@ COLUMNS: dict[str, tuple[str, ...]] = {
     "erasures_told": _timed(ErasureRow, "erased_at"),
     "feedback_told": _timed(FeedbackRow, "given_at"),
     "session_changes": names_of(SessionRow),
+    "cost_revisions": ("revision", "revised_at", "who", *names_of(RevisedRow)),
 }  # fmt: skip
 """The ledger's tables of facts and the order of values in their rows; those of content are in `bodies.py`."""
 
@@ -121,7 +124,9 @@ def fold(parts: Iterable[tuple[Segment, Iterable[Record]]]) -> list[Step]:
     return [step for step in steps if step.count]
 
 
-Told = Opened | Decided | Ended | PolicyLoaded | ApprovalChanged | ContentRead | Erased | FeedbackGiven | SessionChanged | Asked
+Told = (
+    Opened | Decided | Ended | PolicyLoaded | ApprovalChanged | ContentRead | Erased | FeedbackGiven | SessionChanged | Asked | CostsRevised
+)
 
 
 def _take(step: Step, segment: Segment, record: Told) -> None:
@@ -154,6 +159,8 @@ def _take(step: Step, segment: Segment, record: Told) -> None:
             step.add("feedback_told", [msgspec.structs.astuple(feedback)])
         case SessionChanged(session):
             step.add("session_changes", [msgspec.structs.astuple(session)])
+        case CostsRevised(revision, at_us, who, costs):
+            step.add("cost_revisions", ((revision, at_us, who, *msgspec.structs.astuple(each)) for each in costs))
 
 
 def _calls(step: Step, calls: tuple[CallRow, ...]) -> None:

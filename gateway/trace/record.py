@@ -94,6 +94,21 @@ class ExchangeRow(Struct, frozen=True, omit_defaults=True):
     """Of the trace that the client's `traceparent` belongs to (W3C Trace Context), 32 hex digits."""
     storing: str = "redacted"
     """What was kept of content: full | redacted | metadata."""
+    audio_input_tokens: int | None = None
+    audio_cache_read_tokens: int | None = None
+    image_input_tokens: int | None = None
+    audio_output_tokens: int | None = None
+    image_output_tokens: int | None = None
+    web_searches: int | None = None
+    """Searches of the web that the provider ran and charges one by one."""
+    service_tier: str | None = None
+    """As the answer states it; None = the provider's standard one."""
+    price_terms: tuple[str, ...] = ()
+    """What else changes the price: `us`, `fast`; and services charged by other measures: `file_search`."""
+    not_priced: tuple[str, ...] = ()
+    """Why there is no cost: what of the answer has no known price."""
+    rounds: int = 1
+    """Answers of the provider behind it: more than one where the model was asked again."""
 
 
 class CallRow(Struct, frozen=True, omit_defaults=True):
@@ -315,6 +330,25 @@ class ErasureRow(Struct, frozen=True, omit_defaults=True):
     """Ids of the data keys; what names one of them (`enc:1:<id>:…`) cannot be read any more."""
 
 
+class RevisedRow(Struct, frozen=True, omit_defaults=True):
+    """What an exchange costs under later prices: a row of `cost_revisions`. It says what it needs of the exchange, so that it can be
+    applied before it."""
+
+    exchange_id: str
+    started_us: int
+    agent: str
+    team: str | None = None
+    provider: str = ""
+    model: str | None = None
+    prompt_hash: str | None = None
+    recorded_cost: str | None = None
+    """As the exchange was recorded; decimal USD."""
+    cost: str | None = None
+    price_version: str | None = None
+    price_model: str | None = None
+    not_priced: tuple[str, ...] = ()
+
+
 class FeedbackRow(Struct, frozen=True, omit_defaults=True):
     """What somebody says about an exchange, a decision or a session: a row of `feedback`."""
 
@@ -398,7 +432,19 @@ class FeedbackGiven(Struct, frozen=True, tag="feedback"):
     feedback: FeedbackRow
 
 
-Record = Booted | Opened | Decided | Ended | PolicyLoaded | ApprovalChanged | ContentRead | Erased | FeedbackGiven | SessionChanged | Asked
+class CostsRevised(Struct, frozen=True, tag="costs"):
+    """Some of what one revision changed; all its records have the same `revision` and time."""
+
+    revision: str
+    revised_us: int
+    who: str
+    costs: tuple[RevisedRow, ...]
+
+
+Record = (
+    Booted | Opened | Decided | Ended | PolicyLoaded | ApprovalChanged | ContentRead | Erased | FeedbackGiven | SessionChanged | Asked
+    | CostsRevised
+)  # fmt: skip
 
 BODIES: dict[type[Struct], tuple[str, ...]] = {
     ExchangeRow: ("error_message", "input_preview", "output_preview"),

@@ -45,6 +45,9 @@ class Priced(Struct, frozen=True):
     amount: Decimal | None = None
     version: str | None = None
     model: str | None = None
+    unpriced: tuple[str, ...] = ()
+    rounds: int = 1
+    """Answers of the provider behind it."""
 
 
 class Seen:
@@ -365,6 +368,16 @@ class Scribe:
             upstream_dialect=x.translated or None,
             dropped_fields=tuple(map(pen.name, x.dropped)),
             storing=x.storing,
+            audio_input_tokens=usage.audio_input if usage else None,
+            audio_cache_read_tokens=usage.audio_cache_read if usage else None,
+            image_input_tokens=usage.image_input if usage else None,
+            audio_output_tokens=usage.audio_output if usage else None,
+            image_output_tokens=usage.image_output if usage else None,
+            web_searches=usage.searches if usage else None,
+            service_tier=_or_none(pen.name, usage.tier or None if usage else None),
+            price_terms=(*usage.terms, *usage.fees) if usage else (),
+            not_priced=tuple(map(pen.name, priced.unpriced)),
+            rounds=priced.rounds,
         )
 
 
