@@ -178,6 +178,8 @@ class _Visitor:
         self._left = False
         self._announced = 0
         self._started = False
+        self._left_to_send = -1
+        """Of a body whose length the head says; below 0 where it does not."""
         self._task: asyncio.Task[Any] | None = None
 
     def expect(self, headers: Mapping[str, str]) -> None:
@@ -190,7 +192,7 @@ class _Visitor:
             async with aclosing(relay(self._gateway, incoming)) as parts:
                 async for part in parts:
                     await self._pass_on(part)
-            if self._started:
+            if self._started and self._left_to_send != 0:
                 await self._send({"type": "http.response.body", "body": b"", "more_body": False})
         except asyncio.CancelledError:
             if incoming.gone == "client_gone" and self._left:
@@ -237,9 +239,11 @@ class _Visitor:
         if isinstance(part, Head):
             self._started = True
             headers = [(name.encode("latin-1"), _safe(value)) for name, value in part.headers.items()]
+            self._left_to_send = int(part.headers.get("content-length", -1)) or -1
             message = {"type": "http.response.start", "status": part.status, "headers": headers}
         else:
-            message = {"type": "http.response.body", "body": part, "more_body": True}
+            self._left_to_send -= len(part)
+            message = {"type": "http.response.body", "body": part, "more_body": self._left_to_send != 0}
         await within(self._timeouts.write, self._send(message))
 
 

@@ -104,6 +104,8 @@ class ChatStream:
             if self._around is not None and not self._done:
                 run, at = self._run(chunk, at, self._around)
                 yield from run
+                if at == len(chunk):
+                    return
             if (plain := self._parser.plain(chunk, at)) is None:
                 break
             at += len(plain.raw)

@@ -633,9 +633,14 @@ def test_a_client_that_leaves_before_its_body_is_whole_is_on_record(start, provi
 def test_a_shutdown_ends_open_streams_with_an_error_and_a_record(start, provider, wire):
     gateway = start(ENFORCE)
     provider.answer = provider.sse(*wire.frames(GOOD)[:3], hang=True)
-    threading.Timer(
-        0.4, lambda: gateway.loop.call_soon_threadsafe(lambda: (gateway.plane.drain(), gateway.plane.interrupt()))
-    ).start()
+
+    def stop() -> None:
+        while not provider.received:
+            time.sleep(0.01)
+        time.sleep(0.4)
+        gateway.loop.call_soon_threadsafe(lambda: (gateway.plane.drain(), gateway.plane.interrupt()))
+
+    threading.Thread(target=stop).start()
     answer = post(gateway, wire, wire.request(True))
     assert b"Look." in answer.content
     assert b"stopped" in answer.content
