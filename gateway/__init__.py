@@ -18,6 +18,7 @@ The way of a request (`pipeline.relay` is this table):
 
     receive            app, front, turn    exact path → dialect; limits and time-outs (`turned_away`: what was no request is on record)
     identify           identify, state     key → caller, session
+    fill in            prompting, prompt   a kept prompt that the request names, rendered into its system place
     decode             dialects            strictly: one meaning or refused
     stopped?           stopping, state     a session that a denial has stopped is refused
     recall             continuity, state   what the provider keeps for it is this caller's own

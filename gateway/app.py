@@ -43,6 +43,7 @@ class DataPlane:
     def __init__(self, gateway: Gateway, *, slot: int = 0) -> None:
         self.gateway = gateway
         self.policy_problems: tuple[Problem, ...] = ()
+        self.prompt_problems: tuple[Problem, ...] = ()
         self.slot = slot
         self.turned_away = TurnedAway(lambda: self.gateway)
         self._active: dict[asyncio.Task[Any], Incoming] = {}
@@ -148,6 +149,13 @@ class DataPlane:
                 "problems": [f"{p.file}:{p.line}:{p.column}: {p.message}" for p in self.policy_problems],
             },
             "policy_stale": bool(self.policy_problems),
+            "prompts": {
+                "hash": gateway.prompts.hash,
+                "git": gateway.prompts.git,
+                "count": len(gateway.prompts.heads),
+                "stale": bool(self.prompt_problems),
+                "problems": [f"{p.file}:{p.line}:{p.column}: {p.message}" for p in self.prompt_problems],
+            },
             "journal": {
                 "healthy": gateway.journal.healthy,
                 "problem": gateway.journal.problem,

@@ -342,6 +342,7 @@ class Settings(_Strict):
         ),
     ] = EMBEDDED
     policies: Annotated[str | None, Field(description="folder with policy files; none = observe only")] = None
+    prompts: Annotated[str | None, Field(description="folder with kept prompts (<name>.md) that requests can name; none = none")] = None
     queries: Annotated[str | None, Field(description="folder with saved SQL questions of your own (*.sql), beside the shipped ones")] = None
     keys: Annotated[
         Literal["auto", "required", "optional"],
@@ -524,14 +525,14 @@ def _from_environment(environment: Mapping[str, str]) -> dict[str, Any]:
 def _overrides(environment: Mapping[str, str], flags: Mapping[str, Any]) -> dict[str, Any]:
     named = {
         name: environment.get(f"TOLLHOUSE_{name.upper()}")
-        for name in ("listen", "admin", "data", "ledger", "policies", "keys", "durability", "storing", "state")
+        for name in ("listen", "admin", "data", "ledger", "policies", "prompts", "keys", "durability", "storing", "state")
     }
     found: dict[str, Any] = {k: v for k, v in named.items() if v}
     workers = environment.get("TOLLHOUSE_WORKERS")
     if workers:
         found["workers"] = int(workers) if workers.isdigit() else workers
     found |= {k: v for k, v in flags.items() if v is not None}
-    return found | {k: str(Path(found[k]).expanduser().absolute()) for k in ("data", "policies") if k in found}
+    return found | {k: str(Path(found[k]).expanduser().absolute()) for k in ("data", "policies", "prompts") if k in found}
 
 
 def _merge(settings: Settings, changes: Mapping[str, Any]) -> Settings:
@@ -548,8 +549,9 @@ def _resolved(settings: Settings, folder: Path) -> Settings:
         return str((folder / Path(text).expanduser()).absolute())
 
     policies = absolute(settings.policies) if settings.policies else None
+    prompts = absolute(settings.prompts) if settings.prompts else None
     queries = absolute(settings.queries) if settings.queries else None
-    paths: dict[str, Any] = {"data": absolute(settings.data), "policies": policies, "queries": queries}
+    paths: dict[str, Any] = {"data": absolute(settings.data), "policies": policies, "prompts": prompts, "queries": queries}
     if isinstance(settings.state, StateStore) and settings.state.ca:
         paths["state"] = settings.state.model_copy(update={"ca": absolute(settings.state.ca)})
     return settings.model_copy(update=paths)

@@ -345,6 +345,30 @@ class Answer(Struct, frozen=True):
     """What a provider keeps of this answer one by one: ids, each with the gateway's own text where the provider does not know the item."""
 
 
+class Instruction(Struct, frozen=True):
+    """What a kept prompt puts into a request, for each dialect to write in its own form."""
+
+    text: str
+    """The system prompt."""
+    model: str | None = None
+    """Where the request names none."""
+    parameters: Mapping[str, Json] = field(default_factory=dict)
+    """Where the request says nothing: `temperature`, `top_p`, `max_tokens`, `stop`."""
+
+
+class Rendered(Struct, frozen=True):
+    """Which kept prompt a request was filled with."""
+
+    name: str
+    version: str
+    label: str
+    """By which it was named, if it was."""
+    variables: Mapping[str, Json]
+    """All of them, with defaults."""
+    text_hash: str
+    """SHA-256 of the text it came to."""
+
+
 class Exchange(Struct):
     """One request and its answer. Mutable; only the pipeline writes it. Times: wall in µs since 1970 UTC, spans in µs."""
 
@@ -371,6 +395,7 @@ class Exchange(Struct):
     error_code: str | None = None
     error_message: str | None = None
     prompt_hash: str | None = None
+    rendered: Rendered | None = None
     policy_hash: str = ""
     policy_git: str | None = None
     enforcing: bool = False

@@ -7,11 +7,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from gateway import secret
+from gateway import prompt_folder, secret
 from gateway.config import Settings, is_loopback
 from gateway.errors import StartError
 from gateway.policy import EMPTY, PolicySet
 from gateway.policy_folder import load_folder
+from gateway.prompt.library import EMPTY as NO_PROMPTS
+from gateway.prompt.library import Library
 from gateway.state import Approvals, Belongings, Issued, Keys, Limits, Sessions
 from gateway.state.asking import Asking, InThreads, at_once
 from gateway.state.embedded import DATA_KEYS_FILE, Embedded
@@ -121,6 +123,11 @@ def load_policies(settings: Settings) -> PolicySet:
             "Write one ('tollhouse init' makes a first one), or take 'policies' out of the settings to observe only."
         )
     return policies
+
+
+def load_prompts(settings: Settings) -> Library:
+    """The kept prompts of the folder that the settings name. Raises FileProblems or StartError."""
+    return NO_PROMPTS if settings.prompts is None else prompt_folder.load_folder(Path(settings.prompts), settings.data_path)
 
 
 def _stores(settings: Settings) -> Embedded | Remote:

@@ -1,8 +1,7 @@
 """The journal: append-only segment files, the truth that the ledger is derived from. One writer per worker process.
 
 1. `append` returns when its records are durable under the mode, or raises `JournalUnavailable`; there is no third outcome.
-   `commit`: written and fdatasync'ed. A thread takes everything queued, writes it at once, syncs once, then wakes all who wait.
-   Whoever appends alone is synced at once; while several do, a group gathers for up to `GATHER_S`.
+   `commit`: written and fdatasync'ed, in groups (`group_commit`): one write and one sync for all who append at a time.
    `interval`: written to the file (survives kill -9, not a power cut); the thread syncs every 200 ms.
 2. Records lie in the file in the order of the append calls. A record that was not acknowledged is not in the file, as far as the disk
    lets us take it back: after a short write the file is cut to its last acknowledged length.
@@ -28,9 +27,10 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from gateway.errors import JournalUnavailable
+from gateway.group_commit import GroupCommit
 from gateway.trace import frames, record
 from gateway.trace.frames import Parts
 from gateway.trace.record import Record
@@ -41,7 +41,7 @@ Durability = Literal["commit", "interval"]
 SYNC_EVERY_S = 0.2
 GATHER_S = 0.004
 """While several appends come at a time, a group is begun no sooner after the one before it. A sync costs some 80 µs of CPU whatever it
-syncs, and each time the thread runs the event loop has to stop; whoever appends alone waits for the disk and for nothing else."""
+syncs."""
 SIZE_CHECK_EVERY_S = 1.0
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 
@@ -88,15 +88,12 @@ class _OpenSegment:
         self.trusted = self.trusted and trust
 
 
-class _Waiter:
-    """Records of one append, and who waits for them."""
+class _Chained(NamedTuple):
+    """Records framed, behind the one whose hash is `before`."""
 
-    __slots__ = ("future", "payloads", "size")
-
-    def __init__(self, payloads: Sequence[Parts], size: int, future: asyncio.Future[None]) -> None:
-        self.payloads = payloads
-        self.size = size
-        self.future = future
+    before: bytes
+    raw: bytes
+    head: bytes
 
 
 class Journal:
@@ -124,19 +121,17 @@ class Journal:
         self._directory = directory
         self._next = Segment(run, slot, boot, 0)
         self._first, self._clean = first, clean
-        self._max_segment, self._max_total, self._max_queued = max_segment_bytes, max_total_bytes, max_queued_bytes
+        self._max_segment, self._max_total = max_segment_bytes, max_total_bytes
         self._max_segment_s = max_segment_s
         self._head = frames.GENESIS
         self._segment: _OpenSegment | None = None
         self._left: deque[_OpenSegment] = deque()
-        self._queue: deque[_Waiter] = deque()
-        self._queued_bytes = 0
+        self._groups = GroupCommit(self._chained, self._commit, gather=GATHER_S, most=max_queued_bytes)
         self._checked_at = -SIZE_CHECK_EVERY_S
         self._total = 0
-        self._closing = self._idle = False
-        self._changed = threading.Condition()
+        self._closing = threading.Event()
         self._files = threading.Lock()
-        self._thread: threading.Thread | None = None
+        self._syncing: threading.Thread | None = None
         with contextlib.suppress(JournalUnavailable):  # a full disk at the start is the first append's problem, said in `problem`
             self._start_segment()
 
@@ -150,29 +145,28 @@ class Journal:
         sizes = [payload.size for payload in payloads]
         if max(sizes, default=0) > frames.MAX_PAYLOAD:
             raise JournalUnavailable(f"a record is over {frames.MAX_PAYLOAD} bytes; lower the limit for request bodies")
-        if self._closing:
+        if self._closing.is_set():
             raise JournalUnavailable("the journal is closed; the gateway is stopping")
         if self.durability == "interval":
             with self._files:
-                self._write(payloads)
-            self._run_thread(self._sync_now_and_then)
+                self._write(payloads, self._chained(payloads))
+            self._sync_in_time()
             return
-        await self._enqueue(payloads, sum(sizes))
+        await self._groups.add(payloads, sum(sizes))
 
     async def turn_over(self) -> None:
         """Closes a segment that is old and holds records, and begins the next. A failure is said in `problem`, as an append's is."""
-        if self._closing:
+        if self._closing.is_set():
             return
         with contextlib.suppress(JournalUnavailable):
             await asyncio.to_thread(self._turn_over)
 
     async def close(self) -> None:
         """Waits until everything queued is written, syncs and lets go of the file."""
-        self._closing = True
-        with self._changed:
-            self._changed.notify()
-        if self._thread is not None:
-            await asyncio.to_thread(self._thread.join)
+        self._closing.set()
+        await self._groups.close()
+        if self._syncing is not None:
+            await asyncio.to_thread(self._syncing.join)
         with self._files:
             self._leave_segment()
             self._let_go()
@@ -189,56 +183,25 @@ class Journal:
     def _old(self, segment: _OpenSegment) -> bool:
         return time.monotonic() - segment.began >= self._max_segment_s
 
-    async def _enqueue(self, payloads: Sequence[Parts], size: int) -> None:
-        if self._queued_bytes + size > self._max_queued:
-            raise JournalUnavailable(f"{self._queued_bytes} bytes wait for a slow disk; retry, or give the journal a faster one")
-        waiter = _Waiter(payloads, size, asyncio.get_running_loop().create_future())
-        with self._changed:
-            self._queue.append(waiter)
-            self._queued_bytes += size
-            if self._idle:
-                self._idle = False
-                self._changed.notify()
-        self._run_thread(self._commit_groups)
-        await waiter.future
+    def _chained(self, payloads: Sequence[Parts]) -> _Chained:
+        before = head = self._head
+        parts: list[bytes] = []
+        for payload in payloads:
+            raw, head = frames.frame(head, payload)
+            parts.append(raw)
+        return _Chained(before, b"".join(parts), head)
 
-    def _run_thread(self, work: Callable[[], None]) -> None:
-        if self._thread is None:
-            self._thread = threading.Thread(target=work, name="journal", daemon=True)
-            self._thread.start()
+    def _commit(self, payloads: Sequence[Parts], chained: _Chained) -> None:
+        with self._files:
+            self._write(payloads, chained)
 
-    def _commit_groups(self) -> None:
-        while True:
-            with self._changed:
-                while not self._queue:
-                    if self._closing:
-                        return
-                    self._idle = True
-                    self._changed.wait()
-                self._idle = False
-                group = list(self._queue)
-                self._queue.clear()
-            began = time.monotonic()
-            problem = self._commit(group)
-            with self._changed:
-                self._queued_bytes -= sum(waiter.size for waiter in group)
-                several = len(group) > 1 or bool(self._queue)
-            _wake(group, problem)
-            if several and not self._closing:
-                time.sleep(max(0.0, GATHER_S - (time.monotonic() - began)))
-
-    def _commit(self, group: Sequence[_Waiter]) -> str | None:
-        try:
-            with self._files:
-                self._write([payload for waiter in group for payload in waiter.payloads])
-        except JournalUnavailable as unavailable:
-            return str(unavailable)
-        return None
+    def _sync_in_time(self) -> None:
+        if self._syncing is None:
+            self._syncing = threading.Thread(target=self._sync_now_and_then, name="journal", daemon=True)
+            self._syncing.start()
 
     def _sync_now_and_then(self) -> None:
-        while not self._closing:
-            with self._changed:
-                self._changed.wait(SYNC_EVERY_S)
+        while not self._closing.wait(SYNC_EVERY_S):
             self._let_go()
             segment = self._segment
             if segment is not None:
@@ -263,8 +226,9 @@ class Journal:
             self._sync_later(segment)
             segment.close()
 
-    def _write(self, payloads: Sequence[Parts]) -> None:
-        """Frames and writes, in `commit` mode syncs too. Acknowledged exactly when it returns."""
+    def _write(self, payloads: Sequence[Parts], chained: _Chained) -> None:
+        """Writes, in `commit` mode syncs too; what is no longer chained to the last record is chained anew. Acknowledged exactly when it
+        returns."""
         self._refuse_over_cap()
         segment = self._segment
         if segment is None or not segment.trusted or segment.size >= self._max_segment or self._old(segment):
@@ -272,9 +236,10 @@ class Journal:
         segment = self._segment
         if segment is None:  # _start_segment raises otherwise; said for the type checker
             raise JournalUnavailable("no journal segment is open")
-        raw, head = _chain(self._head, payloads)
-        self._put(segment, raw)
-        self._head = head
+        if chained.before != self._head:  # another segment has begun meanwhile
+            chained = self._chained(payloads)
+        self._put(segment, chained.raw)
+        self._head = chained.head
         self.problem = None
 
     def _put(self, segment: _OpenSegment, raw: bytes) -> None:
@@ -291,14 +256,14 @@ class Journal:
         self._leave_segment()
         path = self._directory / self._next.name
         self._next = self._next._replace(seq=self._next.seq + 1)
-        raw, head = _chain(self._head, [record.encode(self._first())])
+        first = self._chained([record.encode(self._first())])
         try:
             self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
             segment = _OpenSegment(path)
         except OSError as error:
             raise self._unavailable("start a journal segment", path, error) from error
         try:
-            self._put(segment, raw)
+            self._put(segment, first.raw)
             _sync_directory(self._directory)
         except (OSError, JournalUnavailable) as error:
             segment.close()
@@ -306,7 +271,7 @@ class Journal:
                 path.unlink()
             raise self._unavailable("start a journal segment", path, error) from error
         segment.first = segment.size
-        self._segment, self._head, self.problem = segment, head, None
+        self._segment, self._head, self.problem = segment, first.head, None
 
     def _leave_segment(self) -> None:
         segment, self._segment = self._segment, None
@@ -315,7 +280,7 @@ class Journal:
                 segment.dirty = True
                 self._sync_later(segment)
             self._left.append(segment)
-        if self._thread is None or self.durability == "commit":
+        if self._syncing is None or self.durability == "commit":
             self._let_go()
 
     def _refuse_over_cap(self) -> None:
@@ -334,33 +299,6 @@ class Journal:
     def _unavailable(self, doing: str, path: Path, error: Exception) -> JournalUnavailable:
         self.problem = _say(doing, path, error)
         return JournalUnavailable(self.problem)
-
-
-def _chain(head: bytes, payloads: Sequence[Parts]) -> tuple[bytes, bytes]:
-    parts: list[bytes] = []
-    for payload in payloads:
-        raw, head = frames.frame(head, payload)
-        parts.append(raw)
-    return b"".join(parts), head
-
-
-def _wake(group: Sequence[_Waiter], problem: str | None) -> None:
-    """One call into each waiting event loop (there is one, but for tests), whatever the size of the group."""
-    loops = {waiter.future.get_loop() for waiter in group}
-    for loop in loops:
-        mine = [waiter.future for waiter in group if waiter.future.get_loop() is loop]
-        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
-            loop.call_soon_threadsafe(_resolve, mine, problem)
-
-
-def _resolve(futures: Sequence[asyncio.Future[None]], problem: str | None) -> None:
-    for future in futures:
-        if future.done():  # the request was cancelled while it waited
-            continue
-        if problem is None:
-            future.set_result(None)
-        else:
-            future.set_exception(JournalUnavailable(problem))
 
 
 def _sync_directory(directory: Path) -> None:

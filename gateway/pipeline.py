@@ -24,6 +24,7 @@ from gateway.errors import ClientGone, GatewayError, JournalUnavailable
 from gateway.exchange import Caller, Endpoint, Exchange, Finding, Request
 from gateway.inbound import screened
 from gateway.prompt.fingerprint import fingerprint
+from gateway.prompting import prompted
 from gateway.spending import reserve
 from gateway.state.asking import at_once
 from gateway.state.reservations import Reservations
@@ -144,7 +145,7 @@ def _decode(visit: Visit, body: bytes) -> Request:
     if endpoint.operation == "pass_through":
         request = Request(x.dialect, "", stream=False, messages=(), tools=(), body=body, operation=endpoint.operation)
     else:
-        request = _reader(visit)(body)
+        request = _reader(visit)(prompted(visit, endpoint.operation, body))
     _refuse_crowds(request)
     session, source = identify.session(headers, request, x.caller.key_id)
     x.caller = msgspec.structs.replace(x.caller, session=session, session_source=source)

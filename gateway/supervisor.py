@@ -29,7 +29,15 @@ from dotenv import dotenv_values
 from gateway import clock, config
 from gateway.config import Settings
 from gateway.errors import FileProblems, StartError
-from gateway.installation import durability, load_policies, look_at_state, master_keys, open_keys, provider_keys
+from gateway.installation import (
+    durability,
+    load_policies,
+    load_prompts,
+    look_at_state,
+    master_keys,
+    open_keys,
+    provider_keys,
+)
 from gateway.policy import PolicySet
 
 READY_S = 30.0
@@ -252,6 +260,7 @@ def prepare(file: Path | None, flags: Mapping[str, Any]) -> tuple[Settings, Poli
     master_keys(settings)
     warnings = look_at_state(settings)
     _refuse_open_door(settings)
+    load_prompts(settings)
     return settings, load_policies(settings), warnings
 
 

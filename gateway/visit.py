@@ -21,6 +21,8 @@ from gateway.judge import Court
 from gateway.leases import Holding, Leases
 from gateway.policy import PolicySet, Reading, Told
 from gateway.policy.screen import Hit
+from gateway.prompt.library import EMPTY as NO_PROMPTS
+from gateway.prompt.library import Library
 from gateway.screening.keys import KeyWatch
 from gateway.screening.streamed import Screening, Watching
 from gateway.state import Approvals, Belonging, Belongings, Issued, Keys, Limits, Sessions
@@ -52,6 +54,7 @@ class Gateway:
     sessions: Sessions
     scribe: Scribe
     redactor: Redactor
+    prompts: Library = NO_PROMPTS
     clock: Clock = field(default_factory=Clock)
     ask: Asking = at_once
     """How stores are asked on the way of a request."""

@@ -23,7 +23,7 @@ from pathlib import Path
 import uvicorn
 import uvloop
 
-from gateway import __version__, logs, minutes, prices
+from gateway import __version__, logs, minutes, prices, prompt_folder
 from gateway.app import DataPlane
 from gateway.clock import Clock, uuid7
 from gateway.config import Settings
@@ -34,6 +34,7 @@ from gateway.installation import (
     durability,
     how_to_ask,
     load_policies,
+    load_prompts,
     open_approvals,
     open_belongings,
     open_issued,
@@ -47,6 +48,8 @@ from gateway.installation import (
 from gateway.journal import Journal
 from gateway.policy import PolicySet
 from gateway.policy_folder import Watcher
+from gateway.prompt.library import EMPTY as NO_PROMPTS
+from gateway.prompt.library import Library
 from gateway.trace.pens import everything
 from gateway.trace.record import Booted, PolicyLoaded
 from gateway.trace.redact import Redactor
@@ -86,6 +89,7 @@ def assemble(
     upstream: UpstreamClient,
     clock: Clock,
     seen: Seen | None = None,
+    prompts: Library = NO_PROMPTS,
 ) -> Gateway:
     """A gateway of these parts and what the settings say of the rest."""
     provided = provider_keys(settings)
@@ -107,6 +111,7 @@ def assemble(
         sessions=open_sessions(settings),
         scribe=Scribe(address_key(settings), redactor, seen, detect=everything, vault=open_vault(settings)),
         redactor=redactor,
+        prompts=prompts,
         clock=clock,
         ask=how_to_ask(settings),
         state_problem=state_problem(settings),
@@ -123,6 +128,10 @@ class Worker:
         self._clock = Clock()
         self._policies = load_policies(settings)
         self._watcher = Watcher(Path(settings.policies), self._policies) if settings.policies else None
+        self._prompts = load_prompts(settings)
+        self._prompt_watcher = (
+            prompt_folder.Watcher(Path(settings.prompts), settings.data_path, self._prompts) if settings.prompts else None
+        )
         self._stopping = 0
         self._seen = Seen()
         self.redactor = Redactor(provider_keys(settings).values())
@@ -144,12 +153,13 @@ class Worker:
             max_segment_s=settings.segment_seconds,
         )
         upstream = UpstreamClient(settings.timeouts)
-        gateway = assemble(settings, self._policies, self._journal, upstream, self._clock, self._seen)
+        gateway = assemble(settings, self._policies, self._journal, upstream, self._clock, self._seen, self._prompts)
         self.plane = DataPlane(gateway, slot=self._slot)
         await self._announce(self.plane.gateway.policies)
         self._server = _Server(self._uvicorn())
         address = settings.listen_address
-        tasks = [asyncio.create_task(chore) for chore in (self._watch_policies(), self._heal_journal(), self._write_minutes())]
+        chores = (self._watch_policies(), self._watch_prompts(), self._heal_journal(), self._write_minutes())
+        tasks = [asyncio.create_task(chore) for chore in chores]
         self._listen_to_signals()
         gc.collect()
         gc.freeze()  # what is here stays: looking it all through for cycles would stop every stream for some 20 ms now and then
@@ -209,6 +219,20 @@ class Worker:
                 await self._announce(change.policies)
             self.plane.gateway = replace(self.plane.gateway, policies=change.policies)
             log.info("policies %s in force", self._hash())
+
+    async def _watch_prompts(self) -> None:
+        """Serves changed prompts from the next request on; keeps the last good version, loudly, of one that cannot be used."""
+        while self._prompt_watcher is not None:
+            await asyncio.sleep(POLICY_POLL_S)
+            change = await asyncio.to_thread(self._prompt_watcher.poll)
+            if change is None:
+                continue
+            self.plane.prompt_problems = change.problems
+            if change.problems:
+                log.error("prompts that cannot be used keep their last good version:\n%s", _lines(change.problems))
+            if change.prompts is not None:
+                self.plane.gateway = replace(self.plane.gateway, prompts=change.prompts)
+                log.info("prompts %s served", change.prompts.hash[:12])
 
     async def _heal_journal(self) -> None:
         """Tries a journal that could not be written again: while it is broken the worker is not ready, so no request would try it. Closes

@@ -75,7 +75,7 @@ class Node:
 
 def read(text: bytes, file: str) -> tuple[Source, Node]:
     """Raises FileProblems when the bytes are not one non-empty YAML document."""
-    source = Source(file, _decoded(text, file))
+    source = Source(file, decoded(text, file))
     try:
         return source, _compose(source.text)
     except yaml.YAMLError as error:
@@ -88,7 +88,7 @@ _FORBIDDEN = re.compile(
 """Control characters, line breaks that only some tools see, marks that reorder text on screen."""
 
 
-def _decoded(text: bytes, file: str) -> str:
+def decoded(text: bytes, file: str) -> str:
     if len(text) > MAX_BYTES:
         said = f"the file is larger than {MAX_BYTES // 1024} KiB; split it"
         raise FileProblems([Problem(file, 1, 1, said)])

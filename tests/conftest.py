@@ -23,7 +23,7 @@ from gateway.app import DataPlane
 from gateway.clock import Clock, uuid7
 from gateway.config import Settings
 from gateway.front import front
-from gateway.installation import provider_keys
+from gateway.installation import load_prompts, provider_keys
 from gateway.journal import Journal
 from gateway.policy import EMPTY, load
 from gateway.trace import frames, record
@@ -69,6 +69,15 @@ class Provider:
                 if writer.is_closing():
                     break
         writer.close()
+
+    def heard_all(self) -> None:
+        """Waits until whatever was sent to it by now stands in `received`."""
+
+        async def rounds() -> None:
+            for _ in range(4):
+                await asyncio.sleep(0.001)
+
+        asyncio.run_coroutine_threadsafe(rounds(), self._loop).result(10)
 
     def stop(self) -> None:
         self._loop.call_soon_threadsafe(self._server.close)
@@ -149,7 +158,7 @@ class Running:
         )
         self.journal = journal
         upstream = UpstreamClient(self.settings.timeouts)
-        self.plane = DataPlane(assemble(self.settings, self._policies, journal, upstream, clock))
+        self.plane = DataPlane(assemble(self.settings, self._policies, journal, upstream, clock, prompts=load_prompts(self.settings)))
         sock = socket.socket()
         sock.bind(("127.0.0.1", 0))
         self.url = f"http://127.0.0.1:{sock.getsockname()[1]}"

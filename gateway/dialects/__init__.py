@@ -17,7 +17,7 @@ from gateway.dialects.events import Ended, Event, Limits, WholeAnswer, WireError
 from gateway.dialects.request_texts import Change
 from gateway.dialects.texts import Texts
 from gateway.errors import GatewayError
-from gateway.exchange import Answer, Call, Endpoint, Finding, Owed, Request
+from gateway.exchange import Answer, Call, Endpoint, Finding, Instruction, Owed, Request
 
 
 class Stream(Protocol):
@@ -88,6 +88,10 @@ class Dialect(Protocol):
 
     def with_texts(self, body: bytes, change: Change) -> bytes:
         """A request's body with other words in its messages and in the results of tools: each text is asked about, all else stays."""
+
+    def prompted(self, body: bytes, said: Instruction) -> bytes:
+        """A request's body with a kept prompt in its system place, model and parameters where it has none, and without the field that named
+        the prompt; all else as it came. Raises GatewayError where it has a system prompt of its own. Which prompt is not known here."""
 
     def auth_headers(self, key: str, headers: Mapping[str, str]) -> dict[str, str]:
         """How a provider key travels, given the client's (lower-case) headers."""

@@ -13,6 +13,7 @@ import msgspec
 
 from gateway.dialects import anthropic_messages_texts, hiding, plain, routes
 from gateway.dialects.anthropic_messages_errors import error_answer
+from gateway.dialects.anthropic_messages_prompted import prompted as prompted
 from gateway.dialects.anthropic_messages_request import decode_request as read_request
 from gateway.dialects.anthropic_messages_request_texts import with_texts as with_texts
 from gateway.dialects.anthropic_messages_steered import steered

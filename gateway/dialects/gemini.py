@@ -20,6 +20,7 @@ from gateway.dialects import gemini_whole as wholes
 from gateway.dialects.events import AS_PROPOSED, Limits, WholeAnswer, WireError
 from gateway.dialects.gemini_errors import wire_error
 from gateway.dialects.gemini_hiding import without_tools as hidden
+from gateway.dialects.gemini_prompted import prompted as prompted
 from gateway.dialects.gemini_request_texts import with_texts as with_texts
 from gateway.dialects.gemini_steered import steered as steered
 from gateway.dialects.gemini_stream import GeminiStream

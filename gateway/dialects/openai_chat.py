@@ -17,6 +17,7 @@ from gateway.dialects import openai_chat_request as requests
 from gateway.dialects import openai_chat_whole as wholes
 from gateway.dialects.events import AS_PROPOSED, Limits, WholeAnswer, WireError
 from gateway.dialects.openai_chat_errors import wire_error
+from gateway.dialects.openai_chat_prompted import prompted as prompted
 from gateway.dialects.openai_chat_request_texts import with_texts as with_texts
 from gateway.dialects.openai_chat_steered import steered as steered
 from gateway.dialects.openai_chat_stream import ChatStream

@@ -22,6 +22,7 @@ from gateway.dialects.events import AS_PROPOSED, Limits, WholeAnswer, WireError
 from gateway.dialects.openai_chat import auth_headers as auth_headers
 from gateway.dialects.openai_chat_errors import wire_error
 from gateway.dialects.openai_reading import bad
+from gateway.dialects.openai_responses_prompted import prompted as prompted
 from gateway.dialects.openai_responses_request import NAME
 from gateway.dialects.openai_responses_request import decode_request as _decode
 from gateway.dialects.openai_responses_request_texts import with_texts as with_texts

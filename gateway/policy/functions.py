@@ -14,12 +14,12 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 from urllib.parse import urlsplit
 
+from gateway import shell
 from gateway.exchange import Json
-from gateway.policy.installs import installs
 from gateway.policy.looked import Looked
 from gateway.policy.provenance import Conversation, looked_at, spend
-from gateway.policy.shell import commands
 from gateway.validators.detectors import DETECTORS
+from gateway.validators.packages import installs as packages
 
 MAX_PIECES: Final = 1000
 
@@ -153,6 +153,24 @@ def texts_of(value: Json) -> Iterator[str]:
             yield str(int(current))
         elif current is not None and not isinstance(current, bool):
             yield str(current)
+
+
+# -- about shell commands ---------------------------------------------------------------------------------
+
+_PARSING: Final = 1500
+"""Units of work for each character of a command."""
+
+
+def commands(text: str) -> list[str]:
+    """Names of all programs that the command would run, as written, in order."""
+    spend(_PARSING * len(text))
+    return shell.commands(text)
+
+
+def installs(text: str) -> list[str]:
+    """`<ecosystem>:<name>` of every package that the command would install."""
+    spend(_PARSING * len(text))
+    return packages.installs(text)
 
 
 # -- about the conversation: who said a value, what came before -------------------------------------------

@@ -1,1 +1,5 @@
-"""ENGINE: which version of a prompt an exchange used. So far found prompts: the fingerprint of system prompt and tools."""
+"""ENGINE: which version of a prompt an exchange used.
+
+Kept prompts are files that requests name: `template` (what a template may say), `variables` (what fills it), `kept` (one version of one
+file), `library` (all of them, and where labels point). Found prompts are what agents bring themselves: `fingerprint`.
+"""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 import re
 import time
@@ -21,10 +22,17 @@ def set_aside(path: Path, why: str) -> None:
     files = [file for file in (path, path.with_name(path.name + ".wal")) if file.exists()]
     if not files:
         return
-    mark = f".corrupt-{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}"
+    mark = _free_mark(path)
     log.error("%s cannot be used (%s); it is kept as %s%s and built again from the journal", path, why, path.name, mark)
     for file in files:
         file.rename(file.with_name(file.name + mark))
+
+
+def _free_mark(path: Path) -> str:
+    """One that no file bears: a name that is taken would be taken away from what was set aside before."""
+    mark = f".corrupt-{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}"
+    taken = {file.name.removeprefix(path.name).removeprefix(".wal") for file in path.parent.glob(f"{path.name}*{mark}*")}
+    return next(each for each in itertools.chain([mark], (f"{mark}-{number}" for number in itertools.count(2))) if each not in taken)
 
 
 def what_to_do(path: Path, why: str) -> str:

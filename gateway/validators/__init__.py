@@ -14,7 +14,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
+from gateway.validators.language import LANGUAGE
 from gateway.validators.length import LENGTH
+from gateway.validators.regex import REGEX
+from gateway.validators.structured_output import STRUCTURED_OUTPUT
+from gateway.validators.urls import URLS
 from gateway.validators.validator import Validator
 
-VALIDATORS: Final[Mapping[str, Validator]] = {one.name: one for one in (LENGTH,)}
+VALIDATORS: Final[Mapping[str, Validator]] = {one.name: one for one in (LANGUAGE, LENGTH, REGEX, STRUCTURED_OUTPUT, URLS)}

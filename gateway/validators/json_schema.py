@@ -10,6 +10,8 @@ Schemas come from strangers (tool servers, agents), so one is an input to be dis
    `additionalProperties`, other arguments are findings. A rule looks at `path`; a tool may look at `path `
    or `__proto__`.
 
+`errors` is the same check for other values than arguments (`structured_output`), without rule 3.
+
 Not here: what to do about a finding. `schema` of a tool without a schema: the caller does not ask.
 """
 
@@ -73,10 +75,38 @@ def check(schema: bytes, args: Json) -> tuple[Finding, ...]:
     if steps > MAX_STEPS:
         return (_finding("schema_cost", "arguments", "checking these arguments could take too long"),)
     try:
-        return tuple([*compiled.undeclared(args), *compiled.violations(args, steps)][:MAX_FINDINGS])
+        return tuple([*compiled.undeclared(args), *map(_violation, compiled.errors(args, steps))][:MAX_FINDINGS])
     except Exception as error:  # noqa: BLE001 - numbers or text that the library cannot take
         said = f"the arguments cannot be checked ({type(error).__name__})"
         return (_finding("schema", "arguments", said),)
+
+
+class Wrong(NamedTuple):
+    """One place of a value that does not satisfy a schema."""
+
+    path: Sequence[str | int] = ()
+    keyword: str = ""
+    """Of the schema; empty where a value that is costly to check was not looked at a second time."""
+    says: Any = None
+    """What the schema says at the keyword; of `additionalProperties` and its kind: the names that are too many."""
+
+
+def usable(schema: bytes) -> None:
+    """Raises SchemaError, in words for the author of the schema."""
+    compiled = _compiled(schema)
+    if isinstance(compiled, str):
+        raise SchemaError(compiled)
+
+
+def errors(schema: bytes, value: Json) -> list[Wrong]:
+    """At most MAX_FINDINGS. Raises SchemaError, and CostError where the check could take too long."""
+    compiled = _compiled(schema)
+    if isinstance(compiled, str):
+        raise SchemaError(compiled)
+    steps = compiled.steps(_extent(value))
+    if steps > MAX_STEPS:
+        raise CostError("checking this value could take too long")
+    return list(compiled.errors(value, steps))
 
 
 def _finding(code: str, path: str, detail: str) -> Finding:
@@ -129,14 +159,14 @@ class _Compiled:
         scanned = cost.patterns * extent.text // CHARACTERS_PER_STEP
         return extent.nodes * (cost.visits + cost.backtracking * STEPS_PER_BACKTRACKING) + scanned
 
-    def violations(self, args: Json, steps: int) -> Iterator[Finding]:
-        if self.validator.is_valid(args):
+    def errors(self, value: Json, steps: int) -> Iterator[Wrong]:
+        if self.validator.is_valid(value):
             return
         if steps > MAX_DETAILED:
-            yield _finding("schema", "arguments", "the arguments do not satisfy the declared schema")
+            yield Wrong()
             return
-        for _, error in zip(range(MAX_FINDINGS), self.validator.iter_errors(args), strict=False):
-            yield _violation(error)
+        for _, error in zip(range(MAX_FINDINGS), self.validator.iter_errors(value), strict=False):
+            yield Wrong(error.instance_path, str(error.kind.name), getattr(error.kind, "value", None))
 
     def undeclared(self, args: Json) -> Iterator[Finding]:
         if self.names is None or not isinstance(args, Mapping):
@@ -202,10 +232,11 @@ def _refuse(uri: str) -> Any:
     raise SchemaError("references outside the schema are not followed")
 
 
-def _violation(error: Any) -> Finding:
-    keyword = str(error.kind.name)
-    code = "additional_properties" if keyword == "additionalProperties" else "schema"
-    return _finding(code, _path(error.instance_path), f"does not satisfy '{_plain(keyword)}' of the declared schema")
+def _violation(wrong: Wrong) -> Finding:
+    if not wrong.keyword:
+        return _finding("schema", "arguments", "the arguments do not satisfy the declared schema")
+    code = "additional_properties" if wrong.keyword == "additionalProperties" else "schema"
+    return _finding(code, _path(wrong.path), f"does not satisfy '{_plain(wrong.keyword)}' of the declared schema")
 
 
 _PLAIN = re.compile(r"[^A-Za-z0-9_$/.:,' #()-]+")
@@ -216,12 +247,13 @@ def _plain(text: str) -> str:
     return _PLAIN.sub("", text.split("\n", 1)[0])[:120]
 
 
+def below(parts: Sequence[str | int]) -> str:
+    """`.a[0]`; names that are not plain are not repeated."""
+    return "".join(f"[{p}]" if isinstance(p, int) else f".{p}" if _KEY.fullmatch(p) else ".(unusual name)" for p in parts)
+
+
 def _path(parts: Sequence[str | int]) -> str:
-    """`arguments.a[0]`; names that are not plain are not repeated."""
-    said = "".join(
-        f"[{p}]" if isinstance(p, int) else f".{p}" if _KEY.fullmatch(p) else ".(unusual name)" for p in parts
-    )
-    return f"arguments{said}"
+    return f"arguments{below(parts)}"
 
 
 # -- what the top level declares --------------------------------------------------------------------------

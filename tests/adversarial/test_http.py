@@ -292,6 +292,7 @@ def test_a_changed_request_is_read_as_a_strict_reader_reads_it_or_refused(brief:
     meant = list(bodies(data))
     to_ask = iter([body for target, body in meant if target.partition(b"?")[0] == PATH])
     said = talk(brief.gateway, data, wait=2.0)
+    brief.provider.heard_all()
     assert all(body in to_ask for _, body in brief.provider.received), said.data  # in this order
     assert len(said.statuses) <= len(meant) + 1
     assert said.closed, said.data

@@ -2,7 +2,7 @@
 
 A provider that answers at once, a client that asks at once, and between them, in turns: the gateway (20 guards, five of which ask who
 said a value; journal synced before each answer; the book applying), a bare relay, nginx and other gateways where they are installed.
-`direct` in the tables is the client at the provider itself: the bench's own limit.
+`direct` in the tables is the client at the provider itself: the bench's own limit. `--install` gets the others.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from typing import Any
 
 from gateway.errors import StartError
 from tests.bench import measure, processes, report
-from tests.bench.peers import PEERS
+from tests.bench.peers import OUT_OF_REACH, PEERS, absent
 from tests.bench.targets import regressions
 
 SHORT = ("2 KB", "tool call", "stream, burst", "one at a time")
@@ -27,7 +27,9 @@ SHORT = ("2 KB", "tool call", "stream, burst", "one at a time")
 
 def arguments() -> argparse.Namespace:
     asked = argparse.ArgumentParser(prog="python -m tests.bench", description="Measure what the gateway costs, beside others. Linux.")
-    asked.add_argument("--peers", default=",".join(PEERS), help=f"which, of {', '.join(PEERS)} (default: all that are installed)")
+    named = f"which, of {', '.join(PEERS)} (default: all that are installed)"
+    asked.add_argument("--peers", default=",".join([*PEERS, *OUT_OF_REACH]), help=named)
+    asked.add_argument("--install", metavar="PEERS", help="get these, or all, into a cache of their own (TOLLHOUSE_BENCH_PEERS), and end")
     asked.add_argument("--scenarios", default="", help=f"which, of {', '.join(s.name for s in measure.SCENARIOS)}; separated by ';'")
     asked.add_argument("--rounds", type=int, default=3, help="medians are taken over so many (default 3)")
     asked.add_argument("--seconds", type=float, default=3.0, help="of each run (default 3)")
@@ -36,9 +38,33 @@ def arguments() -> argparse.Namespace:
     asked.add_argument("--keep", metavar="FOLDER", help="run there and keep what the subjects wrote (default: a folder that is deleted)")
     asked.add_argument("--short", action="store_true", help="under a minute, gateway and relay only; fails on gross regressions")
     given = asked.parse_args()
-    if unknown := set(given.peers.split(",")) - set(PEERS):
+    given.install = _packaged() if given.install == "all" else given.install.split(",") if given.install else []
+    if unknown := {*given.peers.split(","), *given.install} - {*PEERS, *OUT_OF_REACH}:
         asked.error(f"no such peer: {', '.join(sorted(unknown))}; there are {', '.join(PEERS)}")
     return _shortened(given) if given.short else given
+
+
+def _packaged() -> list[str]:
+    return [name for name, peer in PEERS.items() if peer.PACKAGE]
+
+
+def installed(names: list[str]) -> int:
+    """Exit code 1 where one cannot be had; the others are got all the same."""
+    missing = 0
+    for name in names:
+        package = PEERS[name].PACKAGE if name in PEERS else None
+        try:
+            if package and not package.path():
+                say(f"getting {name}: {package.source}")
+                package.install()
+        except StartError as error:
+            say(f"{name}: {error}")
+        if reason := absent(name):
+            missing += 1
+            say(f"{name} cannot be had here: {reason}")
+        else:
+            say(f"{name} is here")
+    return int(missing > 0)
 
 
 def _shortened(given: argparse.Namespace) -> argparse.Namespace:
@@ -47,16 +73,18 @@ def _shortened(given: argparse.Namespace) -> argparse.Namespace:
 
 
 def measured(given: argparse.Namespace, folder: Path) -> dict[str, Any]:
-    found: dict[str, Any] = {"environment": report.environment(), "absent": {}, "cold": {}, "idle": {}, "held": {}, "after": {}}
+    found: dict[str, Any] = {"environment": report.environment()}
+    found |= {group: {} for group in ("absent", "peers", "cold", "idle", "held", "after")}
     with ExitStack() as stack:
         port, pid = stack.enter_context(processes.provider())
         subjects = []
         for name in given.peers.split(","):
-            reason = PEERS[name].absent()
+            reason = absent(name)
             if reason:
                 found["absent"][name] = reason
                 continue
             say(f"starting {name}")
+            found["peers"][name] = PEERS[name].PACKAGE.source if PEERS[name].PACKAGE else "of this commit"
             try:
                 subjects.append(stack.enter_context(PEERS[name].running(folder, port)))
             except (TimeoutError, StartError) as error:
@@ -86,6 +114,8 @@ def say(line: str) -> None:
 
 def main() -> int:
     given = arguments()
+    if given.install:
+        return installed(given.install)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # whoever ends the bench ends what it started
     with ExitStack() as stack:
         folder = Path(given.keep) if given.keep else Path(stack.enter_context(tempfile.TemporaryDirectory()))

@@ -20,6 +20,8 @@ import uvloop
 
 from tests.bench import wire
 
+PATIENCE_S = 60
+"""For a first answer; with many requests at once a slow server gives it after the time of the run."""
 _NUMBERS = itertools.count(time.time_ns() // 1000)
 
 
@@ -106,7 +108,7 @@ class Connection(asyncio.Protocol):
 
 
 def request_of(given: argparse.Namespace) -> tuple[bytes, bytes]:
-    body = wire.body(given.kind, given.size)
+    body = wire.body(given.kind, given.size, given.prefix)
     headers = [f"POST {given.path} HTTP/1.1", f"host: {given.host}:{given.port}", "content-type: application/json", *given.header]
     return wire.parted("\r\n".join([*headers, f"content-length: {len(body)}", "", ""]).encode() + body)
 
@@ -122,6 +124,8 @@ async def run(given: argparse.Namespace) -> dict[str, Any]:
         await _held(given, tally)
     else:
         await asyncio.sleep(given.seconds)
+        while not (tally.times or tally.failures or tally.events) and time.perf_counter() - start < PATIENCE_S:
+            await asyncio.sleep(0.05)
     tally.over = True
     figures = tally.figures(time.perf_counter() - start)
     for transport, _ in connections:
@@ -146,6 +150,7 @@ def arguments() -> argparse.Namespace:
     asked.add_argument("--host", default="127.0.0.1")
     asked.add_argument("--port", type=int, required=True)
     asked.add_argument("--path", default=wire.PATH)
+    asked.add_argument("--prefix", default="", help="what the model's name is written behind")
     asked.add_argument("--header", action="append", default=[], help="'name: value'; may be given several times")
     asked.add_argument("--kind", default="plain", help=f"{', '.join(wire.KINDS)}; tick with a number of ms")
     asked.add_argument("--hold", action="store_true", help="open all, say so, and hold them until standard input ends")

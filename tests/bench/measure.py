@@ -49,7 +49,7 @@ def once(subject: Subject, scenario: Scenario, seconds: float) -> Figures:
     """One run: requests per second, times, and CPU µs per request or event of each group of processes."""
     roles = subject.processes()
     before = {role: processes.cpu_seconds(pids) for role, pids in roles.items()}
-    options = {"path": subject.path, "kind": scenario.kind, "size": scenario.size, "connections": scenario.connections, "seconds": seconds}
+    options = {**_asked(subject), "kind": scenario.kind, "size": scenario.size, "connections": scenario.connections, "seconds": seconds}
     seen = processes.load(subject.port, headers=subject.headers, **options)
     if len(roles) > 1:
         processes.settled(subject.everyone)
@@ -58,6 +58,10 @@ def once(subject: Subject, scenario: Scenario, seconds: float) -> Figures:
     figures = {f"{role}_us": spent / units * 1e6 for role, spent in used.items()} | {"cpu_us": sum(used.values()) / units * 1e6}
     figures |= {name: seen[name] for name in ("p50_us", "p99_us") if seen[name] is not None}
     return figures | {"per_s": units / seen["seconds"], "client_us": seen["own_cpu_s"] / units * 1e6}
+
+
+def _asked(subject: Subject) -> dict[str, str]:
+    return {"path": subject.path} | ({"prefix": subject.prefix} if subject.prefix else {})
 
 
 def in_rounds(subjects: Sequence[Subject], scenarios: Iterable[Scenario], rounds: int, seconds: float, say: Say) -> dict[str, Any]:
@@ -90,7 +94,7 @@ def _medians(runs: Sequence[Figures]) -> Figures:
 @contextmanager
 def holding(subject: Subject, streams: int, kind: str = "held") -> Any:
     """Yields how many stand."""
-    options = {"path": subject.path, "kind": kind, "hold": True, "connections": streams, "seconds": 120}
+    options = {**_asked(subject), "kind": kind, "hold": True, "connections": streams, "seconds": 120}
     with processes.running(processes.load_line(subject.port, subject.headers, options)) as process:
         stands = int(process.stdout.readline() or 0)  # type: ignore[union-attr]
         yield stands

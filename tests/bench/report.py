@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.bench.processes import ROOT
-from tests.bench.targets import BOUNDS, OURS, TARGETS, ratio
+from tests.bench.targets import BESIDE, BOUNDS, OURS, RIVALS, TARGETS, per_core, ratio, times
 
 
 def environment() -> dict[str, Any]:
@@ -65,7 +65,8 @@ def _shown(cell: object) -> str:
 
 def text(report: dict[str, Any]) -> str:
     parts = [_machine(report["environment"]), *(_scenario(name, seen) for name, seen in report["scenarios"].items())]
-    parts += [_standing(report), *((_targets(report), _ratios(report)) if OURS in report["cold"] else ())]
+    parts += [_standing(report), _per_core(report), *((_targets(report), _ratios(report)) if OURS in report["cold"] else ())]
+    parts += ["measured: " + ", ".join(f"{name} ({source})" for name, source in report["peers"].items())]
     parts += ["\n".join(f"{name} is left out: {why}" for name, why in report["absent"].items())]
     return "\n\n".join(part for part in parts if part)
 
@@ -96,6 +97,18 @@ def _standing(report: dict[str, Any]) -> str:
         held = (streams.get("streams"), streams.get("mib"), streams.get("kib_each"))
         rows.append((name, cold["seconds"], sum(report["idle"][name].values()), sum(report["after"][name].values()), *held))
     return table(head, rows)
+
+
+def _per_core(report: dict[str, Any]) -> str:
+    """What one core answers in a second, all processes counted, and how much more that is of ours than of each other's."""
+    told = [name for name in BESIDE if name in report["scenarios"]]
+    wanted = {rival.name: f"{rival.least:g}" for rival in RIVALS}
+    head = ("requests/s per core", *told, *(f"ours to it, {name}" for name in told), "wanted")
+    rows = []
+    for subject in report["cold"]:
+        beside = [None if subject == OURS else times(report, name, subject) for name in told]
+        rows.append((subject, *(per_core(report, name, subject) for name in told), *beside, wanted.get(subject)))
+    return table(head, rows) if told else ""
 
 
 def _targets(report: dict[str, Any]) -> str:

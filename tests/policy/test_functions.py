@@ -4,11 +4,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.policy import functions
+from gateway.policy import functions, provenance
 from gateway.policy.functions import (
     FUNCTIONS,
     MAX_PIECES,
+    commands,
     host,
+    installs,
     lower_ascii,
     near,
     normpath,
@@ -197,3 +199,11 @@ def test_more_names_than_can_be_compared_are_refused(monkeypatch):
     monkeypatch.setattr(functions, "MAX_KNOWN", 2)
     with pytest.raises(ValueError, match="more than 2"):
         near("a", ["b", "c", "d"])
+
+
+def test_reading_commands_is_work_that_a_verdict_has_only_so_much_of(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(provenance, "MAX_WORK", 100 * functions._PARSING)
+    with provenance.looking_at(provenance.View()):
+        commands("x" * 60)
+        with pytest.raises(provenance.TooLarge):
+            installs("x" * 60)

@@ -29,13 +29,14 @@ def urls(allow: Sequence[str]) -> Detector:
         for found in runs(_ADDRESS, text):
             start, end = found.span()
             written = text[start:end].rstrip(b".,;:!?*_")
-            if not _allowed(written, hosts):
+            if not leads_to(written, hosts):
                 yield start + (written[:1] in b"(\"'=<"), start + len(written)
 
     return Detector("urls", 130, spans)
 
 
-def _allowed(written: bytes, hosts: tuple[bytes, ...]) -> bool:
+def leads_to(written: bytes, hosts: tuple[bytes, ...]) -> bool:
+    """Whether an address has one of these hosts for every reader. `hosts` in lower case."""
     plain = _PLAIN.fullmatch(written)
     host = plain[1].lower().rstrip(b".") if plain else b""
     return any(host == known or (known[:2] == b"*." and host.endswith(known[1:])) for known in hosts)

@@ -1,11 +1,9 @@
-"""LiteLLM's proxy without a database, one worker. It wants an environment of its own: `python -m venv there`,
-`there/bin/pip install 'litellm[proxy]'`, and TOLLHOUSE_BENCH_LITELLM=there/bin/litellm."""
+"""LiteLLM's proxy without a database, one worker."""
 
 from __future__ import annotations
 
 import os
 import secrets
-import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,17 +12,11 @@ from pathlib import Path
 import yaml
 
 from tests.bench import processes, wire
+from tests.bench.peers.installing import FromPypi
 from tests.bench.peers.subject import Subject, await_port, free_port
 
 NAME = "litellm"
-
-
-def _program() -> str | None:
-    return shutil.which(os.environ.get("TOLLHOUSE_BENCH_LITELLM", ""))
-
-
-def absent() -> str | None:
-    return None if _program() else "TOLLHOUSE_BENCH_LITELLM names no program; pip install 'litellm[proxy]' into an environment of its own"
+PACKAGE = FromPypi(NAME, "litellm[proxy]==1.106.2", "litellm")
 
 
 @contextmanager
@@ -36,7 +28,7 @@ def running(folder: Path, provider_port: int) -> Iterator[Subject]:
     key = f"sk-{secrets.token_hex(24)}"
     (home / "config.yaml").write_text(yaml.safe_dump({"model_list": models, "general_settings": {"master_key": key}}))
     port, started = free_port(), time.monotonic()
-    line = [str(_program()), "--config", str(home / "config.yaml"), "--host", "127.0.0.1", "--port", str(port), "--num_workers", "1"]
+    line = [str(PACKAGE.path()), "--config", str(home / "config.yaml"), "--host", "127.0.0.1", "--port", str(port), "--num_workers", "1"]
     environment = {"PATH": os.environ["PATH"], "HOME": str(home), "LITELLM_MODE": "PRODUCTION", "LITELLM_LOCAL_MODEL_COST_MAP": "True"}
     with processes.running(line, environment=environment, log=home / "log") as process:
         cold = await_port(port, started)

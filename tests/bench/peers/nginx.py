@@ -1,17 +1,18 @@
-"""nginx, passing on everything: the floor for anything that stands in between. Debian: `apt-get install nginx`."""
+"""nginx, passing on everything: the floor for anything that stands in between."""
 
 from __future__ import annotations
 
-import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from tests.bench import processes
+from tests.bench.peers.installing import FromDebian
 from tests.bench.peers.subject import Subject, await_port, free_port
 
 NAME = "nginx"
+PACKAGE = FromDebian(NAME)
 
 CONFIGURATION = """
 worker_processes 1; daemon off; pid {folder}/nginx.pid; error_log {folder}/error.log;
@@ -27,10 +28,6 @@ http {{
 """
 
 
-def absent() -> str | None:
-    return None if shutil.which("nginx") else "no 'nginx' on the PATH; Debian: apt-get install nginx"
-
-
 @contextmanager
 def running(folder: Path, provider_port: int) -> Iterator[Subject]:
     home = folder / NAME
@@ -38,6 +35,6 @@ def running(folder: Path, provider_port: int) -> Iterator[Subject]:
     port = free_port()
     (home / "nginx.conf").write_text(CONFIGURATION.format(folder=home, provider=provider_port, port=port))
     started = time.monotonic()
-    with processes.running(["nginx", "-c", str(home / "nginx.conf"), "-p", str(home)], log=home / "log") as process:
+    with processes.running([str(PACKAGE.path()), "-c", str(home / "nginx.conf"), "-p", str(home)], log=home / "log") as process:
         cold = await_port(port, started)
         yield Subject(NAME, port, lambda: {"workers": processes.tree(process.pid)}, cold_start_s=cold)

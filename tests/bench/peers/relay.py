@@ -20,10 +20,7 @@ from tests.bench import processes
 from tests.bench.peers.subject import Subject, await_port, free_port
 
 NAME = "relay"
-
-
-def absent() -> str | None:
-    return None
+PACKAGE = None
 
 
 @contextmanager

@@ -17,6 +17,8 @@ class Subject:
     processes: Callable[[], dict[str, list[int]]]
     """Process ids by what they do: `workers` answer, the others do the rest."""
     path: str = "/v1/chat/completions"
+    prefix: str = ""
+    """What a model's name is written behind."""
     headers: tuple[str, ...] = ()
     cold_start_s: float = 0.0
 

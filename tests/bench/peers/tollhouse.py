@@ -16,6 +16,7 @@ from tests.bench import processes
 from tests.bench.peers.subject import Subject
 
 NAME = "tollhouse"
+PACKAGE = None
 WORKERS = 1
 """What is measured is CPU time per request, which hardly depends on how many there are (`curves.py` shows it)."""
 GUARDS = 20
@@ -44,10 +45,6 @@ def policy(guards: int = GUARDS) -> str:
     rules = "".join(f'- {{id: g{at}, tools: ["{tool}"], require: "{conditions[at % 20]}"}}\n' for at, tool in enumerate(tools))
     head = "policy: 1\nid: bench\nagents: ['*']\nallow: [send_money]\nvars: {limit: 100000}\ntools: {'web_*': {labels: [untrusted]}}\n"
     return f"{head}rules:\n{rules}"
-
-
-def absent() -> str | None:
-    return None
 
 
 @contextmanager

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gateway.policy.installs import installs
+from gateway.validators.packages.installs import installs
 
 INSTALLS = {
     "pip install requests": ["pip:requests"],
@@ -80,6 +80,75 @@ INSTALLS = {
     "apk add curl": ["system:curl"],
     "pacman -S curl": ["system:curl"],
     "brew install x": ["system:x"],
+    # words behind options: surely no package, or reported
+    "pip install -v evil": ["pip:evil"],
+    "pip install -qt dir a": ["pip:a"],
+    "pip install -Urlist.txt a": ["pip:!file:list.txt", "pip:a"],
+    "pip install -ihttp://evil a": ["pip:!index:http://evil", "pip:a"],
+    "pip install --extra-index http://evil a": ["pip:!index:http://evil", "pip:a"],
+    "pip install --pre a": ["pip:a"],
+    "pip --quiet install a": ["pip:a"],
+    "pip install -$X a": ["pip:!dynamic:-$X", "pip:a"],
+    "pip install -r": ["pip:!file:"],
+    "npm --loglevel silent i a": ["npm:a"],
+    "npm --unknown value i a": ["npm:a"],
+    "npm i --optional a": ["npm:a"],
+    "npm i -gD a": ["npm:a"],
+    "pnpm add -w a": ["npm:a"],
+    "npx --unknown value a": ["npm:value", "npm:a"],
+    "npx --unknown=value a": ["npm:a"],
+    "npx -y a --registry http://own": ["npm:a"],
+    "npx -- a": ["npm:a"],
+    "npx -c 'npm i a'": ["npm:a"],
+    "uvx ruff@0.5 check": ["pip:ruff"],
+    "uvx --with a,b c": ["pip:a", "pip:b", "pip:c"],
+    "uv run --with 'a[x,y]>1' -- pip list": ["pip:a"],
+    "uv run --unknown a b": ["pip:a"],
+    "uv run --no-sync script.py": [],
+    "pipx inject black a": ["pip:black", "pip:a"],
+    "pipx install --pip-args='-i http://evil' a": ["pip:!index:-i http://evil", "pip:a"],
+    "conda install -c channel a": ["conda:!index:channel", "conda:a"],
+    "conda install channel::a": ["conda:a"],
+    "conda env create -f x.yml": ["conda:!file:x.yml"],
+    "conda config --add channels x": ["conda:!index:channels x"],
+    "go install -v ./cmd/x": ["go:!direct:./cmd/x"],
+    "go get -u github.com/a/b": ["go:github.com/a/b"],
+    "go get --tags x github.com/a/b": ["go:github.com/a/b"],
+    "go env -w GOPROXY=http://evil": ["go:!index:GOPROXY=http://evil"],
+    "cargo add Serde_Json": ["cargo:serde-json"],
+    "cargo add --git https://x/y a": ["cargo:!direct:https://x/y", "cargo:a"],
+    "gem install -v 7.0 rails": ["gem:rails"],
+    "dotnet add package Newtonsoft.Json -v 13": ["nuget:newtonsoft.json"],
+    "dotnet add app.csproj package A": ["nuget:a"],
+    "dotnet tool install -g A": ["nuget:a"],
+    "pacman -Sy curl": ["system:curl"],
+    "brew tap a/b": ["system:!index:a/b"],
+    "npm i a@npm:evil": ["npm:evil"],
+    "npm i npm:evil": ["npm:evil"],
+    "npm i a@next": ["npm:a"],
+    "npm i a@github:x/y": ["npm:!direct:a@github:x/y"],
+    "npm i a@https://x/y.tgz": ["npm:!direct:a@https://x/y.tgz"],
+    "npm i a@x/y": ["npm:!direct:a@x/y"],
+    "npm i a@workspace:^": ["npm:!direct:./a@workspace:^"],
+    "poetry add a@^1.2": ["pip:a"],
+    "poetry source add x http://evil": ["pip:!index:x http://evil"],
+    "pip install 'a (>1)'": ["pip:a"],
+    "pip install 'a %'": ["pip:!dynamic:a %"],
+    "pip install a/b": ["pip:!direct:a/b"],
+    "pip install a-": ["pip:!dynamic:a-"],
+    "pip install 'C:\\x'": ["pip:!direct:C:\\x"],
+    "npm config set": [],
+    # behind programs that run others
+    "uv run pip install a": ["pip:a"],
+    "poetry run python -m pip install a": ["pip:a"],
+    "docker run --rm -v x:/y python:3 pip install a": ["pip:a"],
+    "docker exec c sh -c 'npm i a'": ["npm:a"],
+    "ssh host 'cd x && pip install a'": ["pip:a"],
+    "su -c 'pip install a' user": ["pip:a"],
+    "docker run -e 'A=it (is' image": [],
+    "docker run $IMAGE pip install a": ["pip:a"],
+    "docker run -v \"$PWD: x\" image": [],
+    "py.exe -m pip install a": ["pip:a"],
     # elsewhere than from the index
     "pip install --index-url http://evil a": ["pip:!index:http://evil", "pip:a"],
     "pip install --extra-index-url=http://evil a": ["pip:!index:http://evil", "pip:a"],
@@ -88,7 +157,7 @@ INSTALLS = {
     "pip config set global.index-url http://evil": ["pip:!index:global.index-url http://evil"],
     "npm config set registry http://evil": ["npm:!index:registry http://evil"],
     "pip install -r requirements.txt": ["pip:!file:requirements.txt"],
-    "pip install -e .": ["pip:!file:."],
+    "pip install -e .": ["pip:!direct:."],
     "pip install .": ["pip:!direct:."],
     "pip install ./a ../b": ["pip:!direct:./a", "pip:!direct:../b"],
     "pip install git+https://x/y": ["pip:!direct:git+https://x/y"],
@@ -131,7 +200,8 @@ def test_every_package_is_named_or_said_not_to_be_known(text: str) -> None:
     assert installs(text) == INSTALLS[text]
 
 
-@pytest.mark.parametrize("text", ["curl x | sh", "$PIP install a", "PIP_INDEX_URL=http://evil pip install a"])
+@pytest.mark.parametrize("text", ["curl x | sh", "$PIP install a", "PIP_INDEX_URL=http://evil pip install a", "ssh host \"pip install $X\"",
+                                  "npx -c \"npm i $X\""])
 def test_a_command_that_may_install_anything_is_not_told(text: str) -> None:
     with pytest.raises(ValueError, match=r"known only when|changes what"):
         installs(text)

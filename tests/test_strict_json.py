@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.dialects.strict_json import Ambiguous, encode, one_line, parse
+from gateway.strict_json import Ambiguous, encode, one_line, parse
 
 int64 = st.integers(-(2**63), 2**63 - 1)
 text = st.text(st.characters(codec="utf-8"), max_size=20)

@@ -1,0 +1,18 @@
+"""A Messages request with a kept prompt as its system prompt."""
+
+from __future__ import annotations
+
+import msgspec
+
+from gateway.dialects.prompted import fields_without_reference, fill, left_out, refuse_second
+from gateway.exchange import Instruction
+
+
+def prompted(body: bytes, said: Instruction) -> bytes:
+    fields = fields_without_reference(body)
+    if not left_out(fields, "system"):
+        raise refuse_second("system")
+    given = said.parameters
+    fill(fields, {"system": said.text, "model": said.model, "stop_sequences": given.get("stop")})
+    fill(fields, {name: given.get(name) for name in ("max_tokens", "temperature", "top_p")})
+    return msgspec.json.encode(fields)
