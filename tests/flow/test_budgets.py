@@ -249,3 +249,15 @@ def test_a_model_that_is_asked_again_holds_and_counts_each_time(start, provider)
     assert sorted(spent(gateway)[0]) == [2, 20_200_000]
     assert spent(gateway)[1] == 0
     assert gateway.ended(1)[0].exchange.rounds == 2
+
+
+@pytest.mark.parametrize("by_s", [3 * 3600, -3 * 3600, 40 * 86_400])
+@pytest.mark.parametrize("window", ["1h", "day", "month"])
+def test_setting_the_clock_frees_nothing_and_takes_nothing(start, provider, monkeypatch, window, by_s):
+    gateway = start(budgets=[budget(of="requests", max=1, window=window), budget(id="free", of="requests", max=9, window=window)])
+    provider.answer = provider.json(whole())
+    assert ask(gateway).status_code == 200
+    now = time.time_ns
+    monkeypatch.setattr(time, "time_ns", lambda: now() + by_s * 10**9)
+    assert ask(gateway).status_code == 429
+    assert spent(gateway)[0] == [1, 1]
