@@ -26,6 +26,7 @@ The way of a request (`pipeline.relay` is this table):
     screen             inbound, policy     words of users and results of tools: sent, redacted or refused
     admit              admission           what nobody can judge is refused while a policy enforces
     prompt version     prompt              fingerprint of system prompt and tools
+    reserve            spending, state     what it may cost at the most is kept free in its budgets; settled when it has ended
     upstream           upstream            route, connect, stream
     decode the answer  dialects            event by event
     hold and judge     holdback, judge     each call whole; policy and validators; released or replaced

@@ -71,6 +71,7 @@ def _read(settings: Path | None) -> Settings:
 async def _serve(book: Book, data: Path, host: str, port: int, settings: Settings, *, watch_stdin: bool) -> None:
     import uvicorn
 
+    from gateway import budget_news
     from gateway.config import Limits, Timeouts
     from gateway.front import front
     from gateway.installation import open_approvals
@@ -111,6 +112,7 @@ async def _serve(book: Book, data: Path, host: str, port: int, settings: Setting
     reading = asyncio.create_task(asyncio.to_thread(book.run, stop))
     serving = asyncio.create_task(server.serve())
     telling = asyncio.create_task(tell(approvals, hooks, clock.now_us))
+    news = asyncio.create_task(budget_news.tell(book.fetch, hooks, clock.now_us))
     publishing = asyncio.create_task(_publish(book, settings.snapshots.every))
     ageing = asyncio.create_task(book.let_own_age())
     stopping = asyncio.create_task(told.wait())
@@ -119,6 +121,7 @@ async def _serve(book: Book, data: Path, host: str, port: int, settings: Setting
     server.should_exit = True
     stopping.cancel()
     telling.cancel()
+    news.cancel()
     publishing.cancel()
     ageing.cancel()
     await asyncio.gather(reading, serving)

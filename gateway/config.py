@@ -232,7 +232,8 @@ class Webhook(_Strict):
     ] = None
     format: Annotated[Literal["json", "slack"], Field(description="slack = what Slack's incoming webhooks take")] = "json"
     events: Annotated[
-        list[Literal["pending", "approved", "denied", "expired", "used"]], Field(min_length=1, description="which states are told")
+        list[Literal["pending", "approved", "denied", "expired", "used", "budget"]],
+        Field(min_length=1, description="which states are told; budget = that a soft budget is used up, once per window"),
     ] = Field(default_factory=lambda: ["pending"])  # type: ignore[arg-type]
     arguments: Annotated[bool, Field(description="whether the call's arguments are sent along")] = True
 

@@ -135,19 +135,24 @@ class Webhooks:
         return changed < self._now_us() - NEWS_US
 
     async def _send(self, hook: Hook, approval: Approval) -> tuple[str, bool]:
-        """(what went wrong or empty, whether trying again is of no use)."""
-        body = msgspec.json.encode(payload(approval, hook.wants))
-        headers = {"content-type": "application/json", "x-tollhouse-delivery": f"{approval.id}:{approval.change}"}
-        headers |= signature(hook.secret, self._now_us() // 1_000_000, body)
-        try:
-            answer = await self._client.post(hook.url, content=body, headers=headers, timeout=TIMEOUT_S, follow_redirects=False)
-        except httpx.HTTPError as error:
-            return type(error).__name__, False
-        except httpx.InvalidURL:
-            return "its URL cannot be used", True
-        if answer.is_success:
-            return "", True
-        return f"it answered {answer.status_code}", answer.status_code < 500 and answer.status_code not in (408, 425, 429)
+        told = payload(approval, hook.wants)
+        return await send(self._client, hook, f"{approval.id}:{approval.change}", told, self._now_us())
+
+
+async def send(client: httpx.AsyncClient, hook: Hook, delivery: str, told: dict[str, Any], now_us: int) -> tuple[str, bool]:
+    """(what went wrong or empty, whether trying again is of no use)."""
+    body = msgspec.json.encode(told)
+    headers = {"content-type": "application/json", "x-tollhouse-delivery": delivery}
+    headers |= signature(hook.secret, now_us // 1_000_000, body)
+    try:
+        answer = await client.post(hook.url, content=body, headers=headers, timeout=TIMEOUT_S, follow_redirects=False)
+    except httpx.HTTPError as error:
+        return type(error).__name__, False
+    except httpx.InvalidURL:
+        return "its URL cannot be used", True
+    if answer.is_success:
+        return "", True
+    return f"it answered {answer.status_code}", answer.status_code < 500 and answer.status_code not in (408, 425, 429)
 
 
 async def tell(approvals: Approvals, hooks: Sequence[Hook], now_us: Callable[[], int]) -> None:

@@ -217,3 +217,47 @@ def test_without_budgets_the_state_store_is_asked_nothing(start, provider):
     assert store._db.execute("SELECT count(*) FROM limit_accounts").fetchone() == (0,)
     store.close()
     assert gateway.ended(1)[0].exchange.budgets == ()
+
+
+def test_while_the_state_store_is_away_a_hard_budget_refuses_and_a_soft_one_notes_it(start, provider, own_redis_server):
+    provider.answer = provider.json(whole())
+    away = {"state": own_redis_server.url(), "keys": "optional"}
+    hard, soft = (start(**away, budgets=[budget(of="requests", max=5, action=action)]) for action in ("hard", "soft"))
+    assert [ask(hard).status_code, ask(soft).status_code] == [200, 200]
+    own_redis_server.kill()
+    assert ask(hard).status_code == 503
+    assert ask(soft).status_code == 200
+    assert findings(soft, 2) == ["not_counted"]
+
+
+def test_a_model_that_is_asked_again_holds_and_counts_each_time(start, provider):
+    """A denial steers it: what both answers took is counted, and two requests were made."""
+    call = {"id": "c", "type": "function", "function": {"name": "burn", "arguments": "{}"}}
+    message = {"role": "assistant", "content": None, "tool_calls": [call]}
+    first = whole() | {"choices": [{"index": 0, "message": message, "finish_reason": "tool_calls"}]}
+    answers = [provider.json(first), provider.json(whole())]
+
+    async def answer(reader, writer, sent):
+        await answers.pop(0)(reader, writer, sent)
+
+    policy = "policy: 1\nid: p\nagents: ['*']\nallow: [look]\non_deny: steer\n"
+    gateway = start({"p.yaml": policy}, prices=PRICES, budgets=[budget(), budget(id="n", of="requests", max=9)])
+    provider.answer = answer
+    tools = [{"type": "function", "function": {"name": "burn", "parameters": {"type": "object"}}}]
+    assert ask(gateway, tools=tools).status_code == 200
+    assert answers == []
+    assert sorted(spent(gateway)[0]) == [2, 20_200_000]
+    assert spent(gateway)[1] == 0
+    assert gateway.ended(1)[0].exchange.rounds == 2
+
+
+@pytest.mark.parametrize("by_s", [3 * 3600, -3 * 3600, 40 * 86_400])
+@pytest.mark.parametrize("window", ["1h", "day", "month"])
+def test_setting_the_clock_frees_nothing_and_takes_nothing(start, provider, monkeypatch, window, by_s):
+    gateway = start(budgets=[budget(of="requests", max=1, window=window), budget(id="free", of="requests", max=9, window=window)])
+    provider.answer = provider.json(whole())
+    assert ask(gateway).status_code == 200
+    now = time.time_ns
+    monkeypatch.setattr(time, "time_ns", lambda: now() + by_s * 10**9)
+    assert ask(gateway).status_code == 429
+    assert spent(gateway)[0] == [1, 1]

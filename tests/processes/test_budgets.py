@@ -56,6 +56,10 @@ def test_of_fifty_requests_over_four_workers_exactly_ten_pass_and_people_see_and
         gateway.tollhouse("budgets", "reset", "b", "--all", "--by", "ada")
         assert ask(gateway) == 200
         gateway.awaited("SELECT budget FROM budget_resets WHERE who = 'ada'", 1, seconds=30)
+        gateway.awaited("SELECT id FROM exchanges WHERE usage_raw IS NOT NULL", 11, seconds=30)
+        repriced = json.loads(gateway.tollhouse("reprice", "--since", "1d", "--model", "m", "--json"))
+        assert (repriced["looked_at"], repriced["revised"], repriced["dry_run"]) == (11, 0, False)
+        assert "11 exchanges looked at, 0 would be revised" in gateway.tollhouse("reprice", "--since", "1d", "--dry-run")
 
 
 def test_money_over_two_gateways_and_one_redis_is_spent_once(tmp_path, provider, own_redis_server):
