@@ -19,7 +19,20 @@ from pathlib import Path
 
 import msgspec
 
-from gateway.exchange import Answer, Call, Caller, Exchange, Finding, Message, Ran, Request, RuleHit, Tool, Usage, Verdict
+from gateway.exchange import (
+    Answer,
+    Call,
+    Caller,
+    Exchange,
+    Finding,
+    Message,
+    Ran,
+    Request,
+    RuleHit,
+    Tool,
+    Usage,
+    Verdict,
+)
 from gateway.journal import Journal
 from gateway.prompt.fingerprint import fingerprint
 from gateway.trace.record import (
@@ -216,7 +229,8 @@ class Traffic:
         rng = self._rng
         usual = tuple(Ran(name, "1", before=False) for name in ("text_calls", "secret", "card", "iban"))
         score = rng.random()
-        told = Ran("house_style", "1", policy="house", rule="style", effect="deny", outcome="passed" if score > 0.02 else "hit", score=score)
+        outcome = "passed" if score > 0.02 else "hit"
+        told = Ran("house_style", "1", policy="house", rule="style", effect="deny", outcome=outcome, score=score)
         return (*usual, told)
 
     def _talk(self) -> Talk:

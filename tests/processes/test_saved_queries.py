@@ -118,7 +118,7 @@ def promised() -> dict[str, list[str]]:
 def test_there_are_questions_enough_and_all_are_promised(asking: Asking) -> None:
     shipped_ones = {name for name, each in asking.listed().items() if not each["own"]}
     assert shipped_ones == promised().keys()
-    assert FILLED | EMPTY == shipped_ones
+    assert shipped_ones == FILLED | EMPTY
     assert len(shipped_ones) >= 15
 
 
