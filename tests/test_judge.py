@@ -159,7 +159,8 @@ def test_what_cannot_be_written_anew_is_denied(proposed, why):
 
 
 def test_validators_know_what_was_declared_what_was_said_and_what_tools_returned():
-    said = (Message("system", b"", "Be kind."), Message("user", b"", "I have 12."), Message("tool", b"", "", results=(("c1", "total: 4711"),)))
+    result = Message("tool", b"", "", results=(("c1", "total: 4711"),))
+    said = (Message("system", b"", "Be kind."), Message("user", b"", "I have 12."), result)
     subject = about(msgspec.structs.replace(court().request, messages=said), "tool_call")
     assert (subject.hook, subject.said, subject.results) == ("tool_call", ["I have 12."], ["total: 4711"])
     assert subject.tools == {"pay": b"{}", "note": b"{}"}
