@@ -36,6 +36,7 @@ The way of a request (`pipeline.relay` is this table):
     steer              steering            a denial may have the model asked again, while nothing has left
     settle and record  bookkeeping, trace  cost, rows, journal: durable before the bytes they belong to
     respond            answering, dialects encoded from what was judged
+    ask a judge        judging, afterwards a model's opinion of the answer, when it has left and is on record; asked through `relay` itself
 
 Shelves (add a file and a line in the registry): `dialects`, `validators`, `state`, `stores`. Engines: `policy`, `prompt`, `upstream`,
 `screening`, `trace`, `question` (SQL that people send, answered by a process that can reach nothing). Faces: `web`, `cli`, `demo`.

@@ -25,6 +25,7 @@ from gateway.deadlines import within
 from gateway.dialects import DIALECTS, Dialect
 from gateway.errors import ClientGone, GatewayError, Problem
 from gateway.exchange import Endpoint
+from gateway.judging import Judging
 from gateway.pipeline import relay
 from gateway.turn import GONE
 from gateway.turned_away import TurnedAway
@@ -46,6 +47,7 @@ class DataPlane:
         self.prompt_problems: tuple[Problem, ...] = ()
         self.slot = slot
         self.turned_away = TurnedAway(lambda: self.gateway)
+        self.judging = Judging(lambda: self.gateway)
         self._active: dict[asyncio.Task[Any], Incoming] = {}
         self._idle = asyncio.Event()
         self._idle.set()
@@ -81,6 +83,7 @@ class DataPlane:
         """No new exchanges from here on; those under way go on, but none waits for a person any longer."""
         self.gateway.waiting.close()
         self.gateway = replace(self.gateway, draining=True)
+        self.judging.drain()
 
     def interrupt(self) -> None:
         """Ends what is still under way: each client gets an error in its dialect, each exchange its record."""

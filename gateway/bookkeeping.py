@@ -38,6 +38,8 @@ class Bookkeeping:
         self._found: Fingerprint | None = None
         self._addresses: tuple[str, ...] | None = None
         self.ended = False
+        self.recorded = False
+        """Its end is."""
         self.priced = Priced()
         """Once it has ended."""
 
@@ -106,6 +108,7 @@ class Bookkeeping:
         except JournalUnavailable:
             self._forget()
             raise
+        self.recorded = True
 
     async def _opened_or_never(self) -> None:
         """An opening that could not be written is as good as none: the closing record then says it all."""

@@ -263,6 +263,8 @@ class Ran(Struct, frozen=True, omit_defaults=True):
     """Things that hit."""
     score: float | None = None
     """The lowest."""
+    asked: str | None = None
+    """Id of the exchange in which a model was asked, where that is how it looked."""
 
 
 class Verdict(Struct, frozen=True):

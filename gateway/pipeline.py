@@ -16,7 +16,7 @@ import msgspec
 
 from gateway import history, identify
 from gateway.admission import admit
-from gateway.answering import answer, audit_unavailable, close, fail
+from gateway.answering import answer, audit_unavailable, close, fail, hand_over
 from gateway.bookkeeping import Bookkeeping
 from gateway.continuity import owed, recall
 from gateway.entrance import admitted
@@ -89,7 +89,10 @@ async def relay(gateway: Gateway, incoming: Incoming) -> AsyncGenerator[Head | b
         for part in await fail(visit, _fault(x.id)):
             yield part
     finally:
-        await close(visit)
+        try:
+            await close(visit)
+        finally:
+            hand_over(visit)  # what a model shall be asked about the answer, now that it has left
 
 
 def _begin(gateway: Gateway, incoming: Incoming) -> Visit:
@@ -118,9 +121,11 @@ async def _identify(visit: Visit) -> None:
         raise GatewayError(
             "unavailable", "shutting_down", "This gateway is shutting down. Try again shortly.", retry_after=1
         )
-    record = await admitted(gateway, incoming.headers, incoming.query, incoming.dialect.PROVIDER)
     client = x.caller.client
-    if record is None:
+    record = None if incoming.own else await admitted(gateway, incoming.headers, incoming.query, incoming.dialect.PROVIDER)
+    if incoming.own is not None:
+        x.caller, x.storing = incoming.own.caller, incoming.own.storing
+    elif record is None:
         x.caller = Caller(agent="anonymous", client=client)
     else:
         x.caller = Caller(record.agent, record.id, record.team, record.user, record.labels, client=client)

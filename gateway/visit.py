@@ -9,6 +9,7 @@ from typing import Protocol
 
 import msgspec
 
+from gateway.afterwards import Afterwards, Due
 from gateway.bookkeeping import Bookkeeping
 from gateway.clock import Clock
 from gateway.config import Settings
@@ -16,7 +17,7 @@ from gateway.cost import PriceTable
 from gateway.dialects import Dialect, Stream
 from gateway.dialects.events import Broken
 from gateway.errors import GatewayError
-from gateway.exchange import Call, Endpoint, EndState, Exchange, Finding, Owed, Request, Verdict
+from gateway.exchange import Call, Caller, Endpoint, EndState, Exchange, Finding, Owed, Request, Storing, Verdict
 from gateway.journal import Journal
 from gateway.judge import Court
 from gateway.leases import Holding, Leases
@@ -68,6 +69,8 @@ class Gateway:
     """What every answer is looked through for."""
     leases: Leases = field(default_factory=Leases)
     """What running requests hold of budgets."""
+    afterwards: Afterwards = field(default_factory=Afterwards)
+    """Answers about which a model shall be asked when they have left."""
     draining: bool = False
 
     @property
@@ -80,6 +83,14 @@ class Gateway:
         if self.settings.state_place is not None:  # a server that has lost all keys must not open the door
             return True
         return not self.settings.listen_address.loopback or self.keys.any_created()
+
+
+class Own(msgspec.Struct, frozen=True):
+    """The gateway itself asks: nobody has to prove who it is, and no model is asked about the answer."""
+
+    caller: Caller
+    storing: Storing
+    """What is kept of it."""
 
 
 @dataclass(slots=True)
@@ -100,6 +111,8 @@ class Incoming:
     """Set when the server already knows that this cannot be served (wrong path, wrong method, an upgrade)."""
     gone: EndState = "client_gone"
     """What a cancellation means: the server sets `interrupted` when it is shutting down."""
+    own: Own | None = None
+    """Never of a request that came in from outside."""
 
 
 class Withheld(msgspec.Struct, frozen=True):
@@ -176,6 +189,8 @@ class Visit:
     screening: Screening[Hit] | Watching[Hit] | None = None
     """What looks at the words of the running stream; None where no rule does."""
     output: Looking | None = None
+    due: Due | None = None
+    """What a model shall be asked about its answer, when that has left."""
     repaired: int = 0
     """Rounds in which the model was asked to write its answer anew."""
     keys: KeyWatch | None = None

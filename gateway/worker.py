@@ -177,6 +177,7 @@ class Worker:
         finally:
             for task in tasks:
                 task.cancel()
+            await self.plane.judging.close()
             await upstream.close()
             await self.plane.turned_away.close()
             await self._journal.close()

@@ -174,6 +174,7 @@ class Running:
         self.loop = asyncio.get_running_loop()
         self.loop.call_later(0.01, self._check_started)
         await self.server.serve(sockets=[sock])
+        await self.plane.judging.close()
         await upstream.close()
         await self.plane.turned_away.close()
         await journal.close()

@@ -14,6 +14,7 @@ from gateway import identify
 from gateway.answering.ending import audit_unavailable, close, fail
 from gateway.answering.rounds import Rounds
 from gateway.answering.streamed_answer import streamed
+from gateway.answering.to_be_judged import hand_over
 from gateway.answering.unjudged import passed, plain, provider_error
 from gateway.answering.whole_answer import whole
 from gateway.errors import GatewayError
@@ -22,7 +23,7 @@ from gateway.upstream.client import ProviderAnswer
 from gateway.upstream.headers import RESPONSE_HEADERS, matching
 from gateway.visit import Head, Visit
 
-__all__ = ["answer", "audit_unavailable", "close", "fail"]
+__all__ = ["answer", "audit_unavailable", "close", "fail", "hand_over"]
 
 
 async def answer(visit: Visit, request: Request, upstream: ProviderAnswer) -> AsyncGenerator[Head | bytes, None]:

@@ -9,6 +9,7 @@ import msgspec
 
 from gateway import history, spending, steering
 from gateway.answering.looking import look
+from gateway.answering.to_be_judged import plan
 from gateway.visit import Head, Visit
 
 EVENT_STREAM = {"content-type": "text/event-stream; charset=utf-8", "cache-control": "no-cache"}
@@ -98,4 +99,5 @@ def lasted(visit: Visit) -> None:
         visit.output.finish(complete=visit.x.state in ("complete", "denied") and visit.x.error_code is None)
         visit.output = None
     look(visit)
+    plan(visit)
     visit.x.duration_us = visit.gateway.clock.mono_us() - visit.started

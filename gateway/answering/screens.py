@@ -16,7 +16,7 @@ import msgspec
 
 from gateway.dialects.texts import Texts
 from gateway.exchange import Answer, Done, Finding, Heard, Ran, Request
-from gateway.judge import about
+from gateway.judge import Court, about
 from gateway.policy.explain import withheld_text
 from gateway.policy.screen import Hit, Screen, Sight, screen
 from gateway.screening.streamed import Screening, Watching
@@ -193,19 +193,24 @@ def output_rules(visit: Visit) -> OutputRules | None:
     court, x = visit.court, visit.x
     if court is None or x.request is None:
         return None
-    sight = Sight(
+    rules = screen(visit.gateway.policies, "output", sight_of(visit, court, x.request))
+    return None if rules.idle else OutputRules(visit, x.request, rules)
+
+
+def sight_of(visit: Visit, court: Court, request: Request) -> Sight:
+    """What conditions at `output` see beside the text."""
+    x = visit.x
+    return Sight(
         caller=x.caller,
         dialect=x.dialect,
-        model=x.request.model,
+        model=request.model,
         session=court.session,
         conversation=court.conversation,
         now_us=visit.gateway.clock.now_us(),
         exchange=x.id,
         prompt=x.prompt_hash or "",
-        about=partial(about, x.request, "output"),
+        about=partial(about, request, "output"),
     )
-    rules = screen(visit.gateway.policies, "output", sight)
-    return None if rules.idle else OutputRules(visit, x.request, rules)
 
 
 def sentence(hit: Hit) -> str:

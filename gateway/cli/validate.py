@@ -35,6 +35,7 @@ class Told(NamedTuple):
     rule: str
     """Whose it is; empty for those of the command line."""
     validator: Validator
+    version: str
     said: Said
 
     @property
@@ -72,7 +73,7 @@ def validate(
     answer_schema = None if schema is None else _schema(schema)
     text = _read(file)
     about = Subject(text, hook=at, finish=finish, answer_schema=answer_schema, results=before, said=said or ())
-    told = [Told(rule, use.validator, use.look(about)) for rule, use in asked]
+    told = [Told(rule, use.validator, use.version, use.look(about)) for rule, use in asked]
     passed = not any(one.counts for one in told)
     typer.echo(_as_json(file, text, told, passed) if json else "\n".join(_lines(file, text, told)))
     if not passed:
@@ -89,7 +90,8 @@ def _of_rules(policy: Path | None, hook: Hook) -> Iterator[tuple[str, Use]]:
         for layer in one.layers
         for guard in layer.guards
         if guard.at == hook
-        for use in guard.uses
+        for use in (*guard.uses, guard.afterwards)
+        if use is not None
     ]
     if not found:
         told = f"{policy} has no rule with 'at: {hook}' and 'validate'; name another --at, or --with"
@@ -161,7 +163,7 @@ def _as_json(file: str, text: str, told: Sequence[Told], passed: bool) -> str:
     validators = [
         {
             "name": one.validator.name,
-            "version": one.validator.version,
+            "version": one.version,
             "rule": one.rule,
             "outcome": "unjudged" if one.said.problem else "failed" if one.counts else "passed",
             "problem": one.said.problem,

@@ -65,6 +65,8 @@ class Guard:
     """Streamed answers are kept back until they are whole."""
     uses: tuple[Use, ...] = ()
     """Validators: one of them must see something, or a detector find something."""
+    afterwards: Use | None = None
+    """The one validator of a rule that is asked when the answer has left: the rule says nothing before."""
     sample: float | None = None
     """The share of exchanges in which it is asked."""
     rounds: int = 0
@@ -179,6 +181,7 @@ class PolicySet:
     _agents: dict[str, tuple[Policy, ...]] = field(default_factory=dict, repr=False)
     _plans: dict[tuple[str, str], Plan] = field(default_factory=dict, repr=False)
     _watches: dict[tuple[str, Hook], Watches] = field(default_factory=dict, repr=False)
+    _afterwards: dict[str, Watches] = field(default_factory=dict, repr=False)
     _reacting: dict[str, bool] = field(default_factory=dict, repr=False)
     _recalling: dict[str, bool] = field(default_factory=dict, repr=False)
     _batches: dict[tuple[Condition, ...], Batch] = field(default_factory=dict, repr=False)
@@ -254,6 +257,14 @@ class PolicySet:
             _keep(self._watches, (agent, hook), found)
         return found
 
+    def afterwards(self, agent: str) -> Watches:
+        """What is asked about this agent's answers when they have left."""
+        found = self._afterwards.get(agent)
+        if found is None:
+            found = watches(self.applying(agent), "output", afterwards=True)
+            _keep(self._afterwards, agent, found)
+        return found
+
     def batch(self, conditions: tuple[Condition, ...]) -> Batch:
         """Many tools share one: it is made of a policy's guards, not of names."""
         found = self._batches.get(conditions)
@@ -263,14 +274,14 @@ class PolicySet:
         return found
 
 
-def watches(policies: tuple[Policy, ...], hook: Hook) -> Watches:
-    """Guards of a hook other than `tool_call`, each once per mode."""
+def watches(policies: tuple[Policy, ...], hook: Hook, *, afterwards: bool = False) -> Watches:
+    """Guards of a hook other than `tool_call`, each once per mode. `afterwards`: those that look when the answer has left."""
     voices = _voices(policies)
     found = {
         (layer.file, guard.id, mode): Watch(layer, guard, mode)
         for layer, outer, _ in voices
         for guard in layer.guards
-        if guard.at == hook
+        if guard.at == hook and (guard.afterwards is not None) is afterwards
         for mode in [_joint_mode(outer, guard.mode)]
     }
     return Watches(tuple(found.values()), _labels(layer for layer, *_ in voices), _on_deny(policies))

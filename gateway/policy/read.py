@@ -19,7 +19,7 @@ from gateway.policy.hooks import SEES
 from gateway.policy.limits import Cap
 from gateway.policy.model import DetectNationalId, DetectUrls, Limit, PolicyFile, Rule
 from gateway.policy.policy_set import Guard, Layer
-from gateway.policy.validating import uses
+from gateway.policy.validating import looks_afterwards, uses
 from gateway.policy.wording import unknown_placeholders
 from gateway.validators.detectors import DETECTORS, Detector, national_ids, urls
 from gateway.validators.use import Use
@@ -173,7 +173,8 @@ def _unbuffered(model: PolicyFile, document: Document, conditions: Mapping[int, 
     """A condition that reads all of an answer cannot be evaluated while the answer streams."""
     for i, rule in enumerate(model.rules):
         condition = conditions.get(i)
-        if rule.at == "output" and not _kept_back(rule) and condition and any(path[0] == "text" for _, path in condition.names):
+        whole = _kept_back(rule) or looks_afterwards(rule)
+        if rule.at == "output" and not whole and condition and any(path[0] == "text" for _, path in condition.names):
             said = "this condition looks at the whole answer, so streams must be kept back for it; add 'stream: buffer', or use 'detect'"
             yield document.problem(("rules", i, "when" if rule.when is not None else "require"), said, key=True)
 
@@ -318,7 +319,8 @@ def _guard(rule: Rule, condition: Condition | None, line: int, validators: tuple
         at=rule.at,
         detectors=tuple(map(_detector, rule.detect or ())),
         buffers=_kept_back(rule),
-        uses=validators,
+        uses=tuple(use for use in validators if use.question is None),
+        afterwards=next((use for use in validators if use.question is not None), None),
         sample=float(rule.sample.removesuffix("%")) / 100 if rule.sample else None,
         rounds=(rule.rounds or 1) if rule.effect == "repair" else 0,
     )

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
+import msgspec
 from msgspec import Struct
 
 from gateway.exchange import Action, Finding, Hook, Outcome, Ran
@@ -47,7 +48,7 @@ class Running:
 
     def not_drawn(self, watch: Watch) -> None:
         for use in watch.guard.uses:
-            self._tally(watch, use.name, use.validator.version)
+            self._tally(watch, use.name, use.version)
 
     def found(self, watch: Watch, counts: Mapping[str, int], *, failed: bool) -> None:
         """What the detectors of a rule found in a text, by their names."""
@@ -56,7 +57,7 @@ class Running:
             self._add(self._tally(watch, one.name, VERSION), "unevaluated" if failed else "hit" if count else "passed", count)
 
     def looked(self, watch: Watch, use: Use, said: Said) -> None:
-        tally = self._tally(watch, use.name, use.validator.version)
+        tally = self._tally(watch, use.name, use.version)
         self._add(tally, "unevaluated" if said.problem else "hit" if said.hits else "passed", len(said.hits))
         tally.score = min((score for score in (tally.score, said.score) if score is not None), default=None)
 
@@ -94,9 +95,17 @@ def _row(hook: Hook, tally: _Tally) -> Ran:
     )
 
 
+def afterwards(watch: Watch, use: Use, said: Said, asked: str | None = None, *, drawn: bool = True) -> Ran:
+    """The row of a rule that looks at an answer that has left: what came of it."""
+    tally = _Tally(watch, use.name, use.version, score=said.score, seen=len(said.hits))
+    if drawn:
+        tally.outcome, tally.looks = "unevaluated" if said.problem else "hit" if said.hits else "passed", 1
+    return msgspec.structs.replace(_row("output", tally), before=False, asked=asked)
+
+
 def findings(watch: Watch, use: Use, said: Said, path: str, action: Action) -> Iterator[Finding]:
     """What it said, for the record. `action` is what came of a hit."""
-    version, policy, rule = use.validator.version, watch.layer.policy, watch.guard.id
+    version, policy, rule = use.version, watch.layer.policy, watch.guard.id
     if said.problem:
         told = one_line(said.problem, 200)
         yield Finding(use.name, "unevaluated", "error", path, told, action, version=version, policy=policy, rule=rule)
@@ -130,4 +139,5 @@ def _joined(one: Ran, other: Ran) -> Ran:
         looks=one.looks + other.looks,
         seen=one.seen + other.seen,
         score=min(scores, default=None),
+        asked=one.asked or other.asked,
     )

@@ -198,6 +198,22 @@ class Screen:
         late = [(watch, use) for watch in self._asked for use in self._late(watch.guard)]
         return [self._told(watch, use, Said(problem=why), Looked("")) for watch, use in late]
 
+    def concerned(self, text: str) -> Iterator[tuple[Watch, bool, str]]:
+        """Of the rules, those whose conditions hold for an answer that has left: each with whether it was drawn, and why nobody knows that
+        it holds (empty where somebody does)."""
+        with looking_at(View(self._sight.conversation, self._watches.labels)):
+            looked = Looked(text)
+            for place, watch in enumerate(self._asked):
+                guard = watch.guard
+                if guard.sample is not None and not drawn(guard.sample, self._sight.exchange, guard.id):
+                    yield watch, False, ""
+                    continue
+                try:
+                    if self._holds(place, watch, looked):
+                        yield watch, True, ""
+                except CannotTell as error:
+                    yield watch, True, str(error) or "its condition cannot be evaluated"
+
     def redacted(self, text: str, hits: Iterable[Hit]) -> str:
         """The text without what hits of effect `redact` found in it."""
         return without(text, ((hit.start, hit.end, hit.detector) for hit in hits if hit.counts and hit.effect == "redact"))

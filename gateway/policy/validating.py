@@ -27,8 +27,7 @@ def uses(rule: Rule, at: Path, document: Document, contents: Contents, problems:
     found = []
     for i, said in enumerate(rule.checks or ()):
         place = (*at, "validate", i)
-        name = said if isinstance(said, str) else next(iter(said))
-        validator = named(name)
+        validator = named(_name(said))
         misplaced = list(_misplaced(rule, validator))
         problems += (document.problem(place, each, key=True) for each in misplaced)
         use = _use(validator, rule.at, place, document, contents, problems)
@@ -37,9 +36,21 @@ def uses(rule: Rule, at: Path, document: Document, contents: Contents, problems:
     return tuple(found)
 
 
+def looks_afterwards(rule: Rule) -> bool:
+    """Whether the rule looks at answers only when they have left."""
+    return any(named(_name(said)).asks is not None for said in rule.checks or ())
+
+
+def _name(said: str | dict[str, Any]) -> str:
+    return said if isinstance(said, str) else next(iter(said))
+
+
 def _misplaced(rule: Rule, validator: Validator) -> Iterator[str]:
     """What the validator cannot do that the rule asks for."""
     name = validator.name
+    if validator.asks is not None:
+        yield from _afterwards(rule, name)
+        return
     if rule.at not in validator.hooks:
         yield f"'{name}' does not look at '{rule.at}'; it looks at {', '.join(sorted(validator.hooks))}"
     if rule.effect == "redact" and not validator.spans:
@@ -50,6 +61,21 @@ def _misplaced(rule: Rule, validator: Validator) -> Iterator[str]:
             f"'{name}' must see the whole answer, so streams must be kept back for it; add 'stream: buffer', or 'effect: warn', which "
             "looks when the answer has ended"
         )
+
+
+def _afterwards(rule: Rule, name: str) -> Iterator[str]:
+    """The same for one that asks a model when the answer has left."""
+    if rule.at != "output":
+        yield f"'{name}' judges answers; add 'at: output'"
+    if rule.effect != "warn":
+        yield (
+            f"'{name}' asks a model when the answer has left, so it can withhold nothing ('effect: {rule.effect}'); write 'effect: warn', "
+            "and what has to be withheld into a rule with another validator"
+        )
+    if rule.stream is not None:
+        yield f"'{name}' looks when the answer has left, so nothing need be kept back for it; remove 'stream: {rule.stream}'"
+    if rule.detect is not None or len(rule.checks or ()) > 1:
+        yield f"'{name}' looks when the answer has left, and what stands beside it before; write two rules"
 
 
 def _use(
@@ -67,7 +93,8 @@ def _use(
             return None
     try:
         checked = check(document.part(path).with_value(options), validator.options)
-        return Use(validator, _made(validator, checked, contents), argument)
+        question = None if validator.asks is None else validator.asks(checked)
+        return Use(validator, _made(validator, checked, contents), argument, question)
     except FileProblems as error:
         problems += (_about(validator, each) for each in error.problems)
     except ValueError as error:

@@ -31,6 +31,7 @@ from gateway.trace.record import (
     FeedbackGiven,
     FeedbackRow,
     HeardRow,
+    Judged,
     KeptRow,
     MovedRow,
     Opened,
@@ -163,10 +164,14 @@ def _take(step: Step, segment: Segment, record: Told) -> None:
             step.ended[exchange.id] = msgspec.structs.astuple(exchange) + origin
             step.ended_rows.append(exchange)
             _calls(step, calls)
-            step.add("findings", _findings(record))
             step.add("rule_hits", map(_heard, record.heard))
-            step.add("validations", _validations(record))
+            step.add("findings", _findings(exchange.id, exchange.started_us, record.findings))
+            step.add("validations", _validations(exchange.id, exchange.started_us, exchange.agent, record.ran))
             _rendered(step, record.rendered)
+        case Judged(exchange_id, started_us, agent, ran, findings, heard):
+            step.add("rule_hits", map(_heard, heard))
+            step.add("findings", _findings(exchange_id, started_us, findings))
+            step.add("validations", _validations(exchange_id, started_us, agent, ran))
         case PolicyLoaded(policy):
             step.add("policy_loads", [(policy.hash, policy.loaded_us, policy.git, *origin)])
             step.add("policy_files", ((policy.hash, path, text) for path, text in policy.files))
@@ -204,13 +209,12 @@ def _heard(row: HeardRow) -> Row:
     return (row.exchange_id, "", row.heard_us, *said, row.hook, row.path, row.detector or None, row.action, row.original or None)
 
 
-def _findings(record: Ended) -> Iterator[Row]:
-    for each in record.findings:
-        at = (record.exchange.id, record.exchange.started_us)
+def _findings(exchange: str, started_us: int, findings: Iterable[Finding]) -> Iterator[Row]:
+    for each in findings:
         told = (each.validator, each.code, each.severity, each.path, each.detail, each.action)
-        yield (*at, *told, each.version or None, each.policy or None, each.rule or None, each.span_hash or None, each.score)
+        by = (each.version or None, each.policy or None, each.rule or None, each.span_hash or None, each.score)
+        yield (exchange, started_us, *told, *by)
 
 
-def _validations(record: Ended) -> Iterator[Row]:
-    exchange = record.exchange
-    yield from ((exchange.id, exchange.started_us, exchange.agent, *msgspec.structs.astuple(each)) for each in record.ran)
+def _validations(exchange: str, started_us: int, agent: str, ran: Iterable[Ran]) -> Iterator[Row]:
+    yield from ((exchange, started_us, agent, *msgspec.structs.astuple(each)) for each in ran)

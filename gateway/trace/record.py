@@ -452,6 +452,18 @@ class Ended(Struct, frozen=True, tag="ended"):
     """Where no `Opened` has said it."""
 
 
+class Judged(Struct, frozen=True, tag="judged"):
+    """What came of looking at an answer when its end was on record. It says what it needs of the exchange, so that it can be applied before
+    it."""
+
+    exchange_id: str
+    started_us: int
+    agent: str
+    ran: tuple[Ran, ...]
+    findings: tuple[Finding, ...] = ()
+    heard: tuple[HeardRow, ...] = ()
+
+
 class PolicyLoaded(Struct, frozen=True, tag="policy"):
     policy: PolicyRow
 
@@ -510,7 +522,7 @@ class CostsRevised(Struct, frozen=True, tag="costs"):
 
 Told = (
     Opened | Decided | Ended | PolicyLoaded | PromptsLoaded | PromptMoved | ApprovalChanged | ContentRead | Erased | FeedbackGiven
-    | SessionChanged | Asked | CostsRevised | BudgetReset
+    | SessionChanged | Asked | CostsRevised | BudgetReset | Judged
 )  # fmt: skip
 Record = Booted | Told
 

@@ -17,6 +17,7 @@ from typing import Final
 from gateway.validators.code import CODE
 from gateway.validators.empty import EMPTY
 from gateway.validators.grounded import GROUNDED
+from gateway.validators.judge import JUDGE
 from gateway.validators.language import LANGUAGE
 from gateway.validators.length import LENGTH
 from gateway.validators.packages import PACKAGES
@@ -33,6 +34,7 @@ _ALL: Final = (
     CODE,
     EMPTY,
     GROUNDED,
+    JUDGE,
     LANGUAGE,
     LENGTH,
     PACKAGES,

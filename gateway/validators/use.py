@@ -7,16 +7,17 @@ raises itself. Not here: what is done about it (rules), and where the text came 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from itertools import islice
-from typing import Final, NamedTuple, get_args
+from typing import Final, NamedTuple, TypeVar, get_args
 
 import msgspec
 
 from gateway.exchange import Json
-from gateway.validators.validator import MOST_SEEN, Check, Seen, Severity, Subject, Unjudged, Validator
+from gateway.validators.validator import MOST_SEEN, Check, Question, Seen, Severity, Subject, Unjudged, Validator
 
+Given = TypeVar("Given")
 _SEVERITIES: Final = frozenset(get_args(Severity))
 
 
@@ -45,17 +46,30 @@ class Use:
     check: Check
     argument: tuple[str, ...] = ()
     """At `tool_call`: the keys that lead to the argument; empty: all of them as JSON."""
+    question: Question | None = None
+    """What a model is asked when the answer has left, where that is how it looks."""
 
     @property
     def name(self) -> str:
         return self.validator.name
 
+    @property
+    def version(self) -> str:
+        return self.validator.version if self.question is None else self.question.version
+
     def look(self, subject: Subject) -> Said:
         most = self.validator.most
         if len(subject.text) > most:
             return Said(problem=f"the text has {len(subject.text)} characters; {self.name} looks at {most} at most")
+        return self._said(self.check, subject, len(subject.text))
+
+    def heard(self, answer: str) -> Said:
+        """What the model that was asked says."""
+        return Said(problem=f"{self.name} asks no model") if self.question is None else self._said(self.question.read, answer, 0)
+
+    def _said(self, look: Callable[[Given], Iterable[Seen]], given: Given, length: int) -> Said:
         try:
-            return _checked(islice(self.check(subject), MOST_SEEN + 1), len(subject.text))
+            return _checked(islice(look(given), MOST_SEEN + 1), length)
         except Unjudged as error:
             return Said(problem=str(error) or f"{self.name} could not judge the text")
         except Exception as error:  # noqa: BLE001 - a validator that fails has not judged, whatever it was that failed

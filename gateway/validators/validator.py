@@ -82,6 +82,27 @@ class Files(NamedTuple):
     """From the options and the content of each file by the name that they give it. Raises ValueError, in words for the author."""
 
 
+class Question(NamedTuple):
+    """What a model is asked about an answer, when this has left and its end is on record (`gateway/judging.py` asks)."""
+
+    version: str
+    """Recorded in the place of the validator's own."""
+    model: str
+    agent: str
+    """In whose name it is asked."""
+    per_hour: int
+    """How often at most, by all workers together."""
+    seconds: float
+    """That it has for its answer."""
+    always: bool
+    """Also where nothing of the exchange's content is kept."""
+    body: Callable[[str, str, str], bytes]
+    """The request, as OpenAI's Chat Completions have it: from what the user said last, the answer, and a mark that neither's writer can
+    know."""
+    read: Callable[[str], Iterable[Seen]]
+    """What the model's answer says. Raises `Unjudged` for what it cannot read in exactly one way."""
+
+
 class Validator(NamedTuple):
     """One kind of check, and how a rule makes it."""
 
@@ -104,6 +125,9 @@ class Validator(NamedTuple):
     """Characters of the longest text that it is asked about; a longer one is `unevaluated`."""
     files: Files | None = None
     """Where options may name files. `make` makes it without any, and refuses options that name some."""
+    asks: Callable[[Any], Question] | None = None
+    """For one that asks a model when the answer has left: from the options. Nothing on the way of an answer calls its check, which says
+    `Unjudged`; it only warns, at `output`."""
 
 
 NOTHING_SEEN: Final[tuple[Seen, ...]] = ()

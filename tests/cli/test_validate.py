@@ -129,6 +129,15 @@ def test_the_validators_of_a_policys_rules_are_asked(run, tmp_path):
     assert [(one["rule"], one["name"], one["outcome"]) for one in shown["validators"]] == [("notes/pages", "length", "passed")]
 
 
+def test_a_rule_that_asks_a_model_is_unjudged_where_no_gateway_asks(run, tmp_path):
+    judge = "{judge: {rubric: Is it kind?, model: gpt-4o-mini}}"
+    rule = f"{{id: kind, at: output, effect: warn, validate: [{judge}]}}"
+    (tmp_path / "p.yaml").write_text(f"policy: 1\nid: p\nagents: ['*']\nrules:\n- {rule}\n")
+    done = run("Hello you", "--policy", str(tmp_path / "p.yaml"))
+    assert done.exit_code == 1
+    assert "unjudged: p/kind: judge: the model gpt-4o-mini is asked by a running gateway" in done.stdout
+
+
 def test_a_policy_without_such_a_rule_is_no_pass(run, tmp_path):
     (tmp_path / "p.yaml").write_text(POLICY)
     done = run("Hello", "--policy", str(tmp_path / "p.yaml"), "--at", "tool_call")

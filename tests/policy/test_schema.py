@@ -53,6 +53,7 @@ BEYOND_A_SCHEMA = {
     *("at_output_ask", "at_output_empty", "at_output_whole_text", "at_request_tools", "at_result_steer"),
     *("validate_argument", "validate_no_options", "validate_redact", "validate_redact_call", "validate_repair", "validate_request"),
     *("validate_rounds_of_nothing", "validate_sample", "validate_stream"),
+    *("judge_beside_others", "judge_buffers", "judge_criterion_twice", "judge_denies", "judge_of_calls", "judge_redacts", "judge_repairs"),
     *("redact_nothing", "stream_at_call", "test_of_nothing", "test_of_two_things", "test_call_text", "test_text_args"),
 }
 

@@ -12,8 +12,10 @@ from gateway.errors import FileProblems
 from gateway.exchange import Call, Caller, Ran
 from gateway.policy import Facts, Sight, decide, load, run_cases, screen
 from gateway.policy.cases import text_judged
-from gateway.policy.running import worst
+from gateway.policy.running import afterwards, worst
+from gateway.policy.screen import Screen
 from gateway.validators import VALIDATORS
+from gateway.validators.use import Said
 from gateway.validators.validator import Seen, Subject, Unjudged, Validator
 
 TOP = "policy: 1\nid: p\nagents: ['*']\nallow: ['*']\nrules:\n"
@@ -361,3 +363,58 @@ def test_of_several_looks_the_worst_counts(looks):
 def test_rows_of_different_rules_and_hooks_stay_apart():
     found = [Ran("v", "1", rule="a"), Ran("v", "1", rule="b"), Ran("v", "1", hook="tool_call", rule="a"), Ran("w", "1", rule="a")]
     assert list(worst(found)) == found
+
+
+ASKS = "validate: [{judge: {rubric: Is it kind?, model: m}}]"
+
+
+def judging(rule, exchange="x", text="an answer"):
+    policies = load({"p.yaml": (TOP + f"- {{id: r, at: output, effect: warn, {rule}, {ASKS}}}\n").encode()})
+    rules = Screen("output", policies.afterwards("a"), Sight(Caller("a"), exchange=exchange))
+    return policies, list(rules.concerned(text))
+
+
+def test_a_rule_that_asks_a_model_says_nothing_before_the_answer_has_left():
+    policies, found = judging("mode: enforce")
+    assert screen(policies, "output", Sight(Caller("a"))).idle
+    assert [(watch.guard.id, drawn, problem) for watch, drawn, problem in found] == [("r", True, "")]
+    assert policies.afterwards("a") is policies.afterwards("a")
+
+
+def test_its_condition_chooses_answers_and_one_that_cannot_be_evaluated_chooses_none():
+    assert [drawn for _, drawn, _ in judging("when: \"text.contains('kind')\"", text="be kind")[1]] == [True]
+    assert judging("when: \"text.contains('kind')\"", text="be quick")[1] == []
+    (_, drawn, problem), = judging("when: \"int(text) > 1\"", text="no number")[1]
+    assert drawn
+    assert problem
+
+
+@given(st.uuids().map(str))
+def test_what_is_not_drawn_is_told_apart(exchange):
+    _, found = judging("sample: 50%", exchange)
+    assert [drawn for _, drawn, _ in found] == [drawn for _, drawn, _ in judging("sample: 50%", exchange)[1]]
+    watch, drawn, problem = found[0]
+    row = afterwards(watch, watch.guard.afterwards, Said(), drawn=drawn)
+    assert (row.outcome, row.looks, row.before, problem) == ("passed" if drawn else "not_drawn", int(drawn), False, "")
+
+
+@pytest.mark.parametrize(
+    ("said", "outcome", "seen", "score"),
+    [
+        (Said(problem="nobody knows"), "unevaluated", 0, None),
+        (Said((Seen("below", "", severity="warn", score=0.25),)), "hit", 1, 0.25),
+        (Said((Seen("score", "", severity="info", score=0.75),)), "passed", 0, 0.75),
+    ],
+)
+def test_what_came_of_asking_is_a_row_of_its_own(said, outcome, seen, score):
+    ((watch, _, _),) = judging("mode: enforce")[1]
+    row = afterwards(watch, watch.guard.afterwards, said, "judge-1")
+    assert (row.validator, row.rule, row.effect, row.before, row.asked) == ("judge", "r", "warn", False, "judge-1")
+    assert (row.outcome, row.seen, row.score, row.version) == (outcome, seen, score, watch.guard.afterwards.version)
+    assert worst([row, row])[0].asked == "judge-1"
+
+
+def test_no_test_of_a_file_can_make_it_hit_so_none_is_missed():
+    policies, _ = judging("mode: enforce")
+    report = run_cases(policies)
+    assert (report.rules, report.not_hit) == (0, ())

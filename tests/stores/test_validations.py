@@ -11,7 +11,7 @@ import pytest
 from gateway.exchange import Finding, Ran
 from gateway.shipped import folder
 from gateway.stores.duckdb import Ledger
-from gateway.trace.record import Ended
+from gateway.trace.record import Ended, HeardRow, Judged
 
 
 def ran(validator: str = "length", **more: Any) -> Ran:
@@ -76,6 +76,26 @@ def test_a_finding_says_which_rule_asked_and_never_the_words(ledger: Any, make: 
     ledger.apply([make.batch(segment, [make.booted(segment), Ended(make.exchange(1), findings=(found,))])])
     rows = ledger.query("SELECT validator, code, action, version, policy, rule, span_hash, score FROM findings", 10).rows
     assert [list(row) for row in rows] == [["card", "found", "denied", "1", "bank", "no-cards", "ab" * 16, 0.5]]
+
+
+@pytest.mark.parametrize("late", [False, True])
+def test_what_a_model_says_afterwards_joins_its_exchange_whichever_comes_first(late: bool, ledger: Any, make: Any) -> None:
+    segment, answered = make.segment(), make.exchange(1, state="complete", prompt_hash="ab" * 32)
+    opinion = ran("judge", rule="helpful", effect="warn", before=False, outcome="hit", score=0.25, asked="judge-1")
+    found = Finding("judge", "below", "warn", "answer", "the score is 0.25", version="1", policy="bank", rule="helpful", score=0.25)
+    heard = HeardRow(answered.id, answered.started_us, "output", "answer", "bank", "helpful", "warn", "enforce", detector="judge")
+    said = Judged(answered.id, answered.started_us, answered.agent, (opinion,), (found,), (heard,))
+    records = [Ended(answered), said] if late else [said, Ended(answered)]
+    ledger.apply([make.batch(segment, [make.booted(segment), *records])])
+
+    def ask(sql: str) -> list[list[Any]]:
+        return [list(row) for row in ledger.query(sql, 10).rows]
+
+    assert ask("SELECT agent, rule, prompt_hash, measured, mean FROM alignment") == [["coder", "helpful", "ab" * 32, 1, 0.25]]
+    assert ask("SELECT outcome, before, asked FROM validations") == [["hit", False, "judge-1"]]
+    assert ask("SELECT validator, before, after, coverage FROM quality_control_coverage") == [["judge", 0, 1, 0.0]]
+    assert ask("SELECT code, score FROM findings") == [["below", 0.25]]
+    assert ask("SELECT rule, hook, detector FROM rule_hits") == [["helpful", "output", "judge"]]
 
 
 @pytest.mark.parametrize("name", ["quality", "quality_control_coverage", "alignment"])

@@ -1,7 +1,7 @@
--- title: What validators measure (scores, 0 to 1), by agent and day
+-- title: What validators measure (scores, 0 to 1), by agent, prompt version and day
 -- param: days = 30
 -- param: agent = %
-SELECT day, agent, validator, policy, rule, measured, mean, p10, p50, p90
+SELECT day, agent, validator, version, policy, rule, prompt_hash, measured, mean, p10, p50, p90
 FROM alignment
 WHERE day > (now()::TIMESTAMP - to_days($days::INTEGER))::DATE AND agent LIKE $agent
-ORDER BY day DESC, agent, validator, rule
+ORDER BY day DESC, agent, validator, version, rule, prompt_hash
