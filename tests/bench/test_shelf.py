@@ -7,7 +7,7 @@ from tests.bench.shelf import WORKS, measured
 
 
 def test_every_validator_is_measured():
-    assert {one.name for one in WORKS} == set(VALIDATORS)
+    assert {one.name for one in WORKS} == {one.name for one in VALIDATORS.values() if one.asks is None}  # others ask a model, afterwards
 
 
 @pytest.mark.parametrize("one", WORKS, ids=lambda one: one.name)
