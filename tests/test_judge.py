@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from gateway.exchange import Call, Caller, Message, ProposedBefore, Request, ServerTool, Tool
-from gateway.judge import PROBLEMS, Court, judge, judge_server_tool, session_facts
+from gateway.judge import PROBLEMS, Court, about, judge, judge_server_tool, session_facts
 from gateway.policy import EMPTY, Conversation, PolicySet, load
 
 ENFORCING = (
@@ -156,3 +156,11 @@ def test_what_cannot_be_written_anew_is_denied(proposed, why):
     judged = judge(masking(b'{"type":"object","properties":{"to":{"enum":["a@b.com"]}}}'), proposed, 0)
     assert (judged.verdict.effect, judged.verdict.code, judged.call) == ("deny", "not_redactable", None)
     assert why in judged.verdict.reason
+
+
+def test_validators_know_what_was_declared_what_was_said_and_what_tools_returned():
+    result = Message("tool", b"", "", results=(("c1", "total: 4711"),))
+    said = (Message("system", b"", "Be kind."), Message("user", b"", "I have 12."), result)
+    subject = about(msgspec.structs.replace(court().request, messages=said), "tool_call")
+    assert (subject.hook, subject.said, subject.results) == ("tool_call", ["I have 12."], ["total: 4711"])
+    assert subject.tools == {"pay": b"{}", "note": b"{}"}

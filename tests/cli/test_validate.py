@@ -200,9 +200,9 @@ def test_the_example_of_the_readme_is_used_by_the_command_once_it_is_installed(t
 def test_the_readme_has_every_validator_with_everything_it_says():
     readme = (Path(__file__).parents[2] / "gateway" / "validators" / "README.md").read_text()
     for name in VALIDATORS:
-        [row] = re.findall(rf"^\| `{name}` \|(.*?)\|", readme, re.MULTILINE)
-        place = Path(__file__).parents[2] / "gateway" / "validators" / name
-        parts = [place / "rule.py", place / "known.py"] if place.is_dir() else [place.with_suffix(".py")]
-        source = "".join(part.read_text() for part in parts)
-        said = set(re.findall(r'(?:Seen\(|yield |yield one, |Judgement\()"([a-z_]+)"', source))
+        [row] = re.findall(rf"^\| \[?`{name}`(?:\]\([^)]*\))? \|(.*?)\|", readme, re.MULTILINE)
+        place = Path(__file__).parents[2] / "gateway" / "validators"
+        files = [place / f"{name}.py"] if (place / f"{name}.py").is_file() else [place / name / "rule.py", place / name / "known.py"]
+        code = r'(?:Seen\(|yield |yield one, |Judgement\()"([a-z_]+)"'
+        said = {found for file in files for found in re.findall(code, file.read_text())}
         assert said == set(re.findall(r"`([a-z_]+)`", row)), name

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.prompt.masking import masked
+from gateway.prompt.masking import LONGEST_KNOWN, masked
 
 SAME = [
     ("Today is Friday, November 21, 2026.", "Today is Saturday, December 5, 2026."),
@@ -79,3 +79,10 @@ def test_time_grows_with_length_alone(text):
     started = time.process_time()
     masked(text)
     assert time.process_time() - started < 2.0
+
+
+@pytest.mark.parametrize(("one", "other"), SAME)
+def test_in_a_line_of_many_sentences_too(one, other):
+    filling = ". ".join(f"Rule {'i' * number} holds" for number in range(80))
+    assert len(filling) > LONGEST_KNOWN
+    assert masked(f"{filling}. {one}") == masked(f"{filling}. {other}") != f"{filling}. {one}"
