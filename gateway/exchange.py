@@ -296,7 +296,7 @@ class Verdict(Struct, frozen=True):
 Action = Literal["none", "stripped", "redacted", "denied", "refused", "repaired"]
 
 
-class Finding(Struct, frozen=True, omit_defaults=True):
+class Finding(Struct, frozen=True, omit_defaults=True, repr_omit_defaults=True):
     """What a validator or a strict parser saw."""
 
     validator: str

@@ -14,12 +14,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import threading
 from collections.abc import Callable, Sequence
 from queue import SimpleQueue
 from typing import Generic, NamedTuple, TypeVar
 
 from gateway.errors import JournalUnavailable
+
+log = logging.getLogger(__name__)
 
 Item = TypeVar("Item")
 Ready = TypeVar("Ready")
@@ -122,6 +125,9 @@ class GroupCommit(Generic[Item, Ready]):
             self._commit(group.items, group.ready)
         except JournalUnavailable as unavailable:
             problem = str(unavailable)
+        except Exception as error:  # or nobody who waits would ever be told
+            problem = f"the journal failed ({type(error).__name__}: {error}); see the log"
+            log.exception("a group of records could not be written")
         with self._changing:
             self._bytes -= sum(waiter.size for waiter in group.waiters)
             self._under_way = False

@@ -33,7 +33,8 @@ class Recent(Generic[Value]):
 
     def several(self, keys: Sequence[bytes]) -> list[Value | None]:
         """As `get`, for each: most of them are young."""
-        return [self._young[key] if key in self._young else self.get(key) for key in keys]
+        young = self._young  # of this moment: a body that is read in a thread may put another in its place
+        return [young[key] if key in young else self.get(key) for key in keys]
 
     def keep(self, key: bytes, value: Value) -> None:
         if len(key) > LARGEST:

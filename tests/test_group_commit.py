@@ -133,3 +133,23 @@ def test_what_waits_is_bounded_and_room_comes_back() -> None:
 
     asyncio.run(adding())
     assert disk.groups == [[1], [3]]
+
+
+def test_a_commit_that_fails_in_an_unforeseen_way_is_told_to_those_who_wait_and_the_next_one_goes_on() -> None:
+    disk, wrong = Disk(), [True]
+
+    def commit(items: Sequence[int], ready: int) -> None:
+        if wrong:
+            wrong.clear()
+            raise ValueError("never thought of")
+        disk.commit(items, ready)
+
+    async def adding() -> None:
+        groups: GroupCommit[int, int] = GroupCommit(sum, commit, gather=0.0, most=1000)
+        with pytest.raises(JournalUnavailable, match="never thought of"):
+            await asyncio.wait_for(groups.add([1], 1), 10)
+        await asyncio.wait_for(groups.add([2], 1), 10)
+        await groups.close()
+
+    asyncio.run(adding())
+    assert disk.groups == [[2]]

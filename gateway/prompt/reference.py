@@ -39,7 +39,7 @@ def mentioned(body: bytes) -> bytes | None:
     try:
         raw = _top(body).prompt
         said = msgspec.json.decode(raw) if isinstance(raw, Raw) else None
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, RecursionError):
         return None
     return bytes(raw) if isinstance(raw, Raw) and isinstance(said, dict) and "name" in said else None
 

@@ -250,15 +250,19 @@ def test_arguments_that_cost_much_to_judge_do_not_hold_up_others(
 MESSAGE, SIZE = b'{"role": "user", "content": "x"}', 3_000_000
 TOOL = b'{"type": "function", "function": {"name": "t%d", "parameters": {"type": "object"}}}'
 HEAVY: dict[str, tuple[bytes, bytes, str]] = {
-    "messages nested without end": (b"[" * SIZE, b"", "invalid_json"),
-    "messages nested and closed": (b"[" * (SIZE // 2) + b"]" * (SIZE // 2), b"", "invalid_json"),
+    "messages nested without end": (b"[" * SIZE, b"", "too_many_values"),
+    "messages nested and closed": (b"[" * (SIZE // 2) + b"]" * (SIZE // 2), b"", "too_many_values"),
     "messages nested a little too deep": (b"[" * 1025 + b"]" * 1025, b"", "invalid_json"),
-    "objects in objects": (b'{"role":' * (SIZE // 8), b"", "invalid_json"),
-    "one key again and again": (MESSAGE, b"".join([b', "seed": 1'] * (SIZE // 11)), "invalid_json"),
-    "keys without end": (MESSAGE, b"".join(b', "k%d": 1' % n for n in range(SIZE // 14)), "unjudged_field"),
+    "objects in objects": (b'{"role":' * (SIZE // 8), b"", "too_many_values"),
+    "one key again and again": (MESSAGE, b"".join([b', "seed": 1'] * (SIZE // 11)), "too_many_values"),
+    "keys without end": (MESSAGE, b"".join(b', "k%d": 1' % n for n in range(SIZE // 14)), "too_many_values"),
     "a number without end": (MESSAGE, b', "seed": 1' + b"0" * SIZE, "invalid_json"),
-    "messages without end": (b", ".join([MESSAGE] * (SIZE // 30)), b"", "too_many_messages"),
-    "tools without end": (MESSAGE, b', "tools": [%b]' % b", ".join(TOOL % n for n in range(SIZE // 80)), "too_many_tools"),
+    "one key twice, and as many as pass": (MESSAGE, b"".join([b', "seed": 1'] * 50_000), "invalid_json"),
+    "keys, as many as pass": (MESSAGE, b"".join(b', "k%d": 1' % n for n in range(50_000)), "unjudged_field"),
+    "messages without end": (b", ".join([MESSAGE] * (SIZE // 30)), b"", "too_many_values"),
+    "messages, as many as pass": (b", ".join([MESSAGE] * 25_000), b"", "too_many_messages"),
+    "tools without end": (MESSAGE, b', "tools": [%b]' % b", ".join(TOOL % n for n in range(SIZE // 80)), "too_many_values"),
+    "tools, as many as pass": (MESSAGE, b', "tools": [%b]' % b", ".join(TOOL % n for n in range(8_000)), "too_many_tools"),
     "no text": (b"\xff" * SIZE, b"", "invalid_json"),
 }
 """Requests of some megabytes that are costly to read: (messages, what follows them, code)."""

@@ -19,7 +19,7 @@ from pathlib import Path
 
 import msgspec
 
-from gateway.exchange import Answer, Call, Caller, Exchange, Finding, Message, Request, RuleHit, Tool, Usage, Verdict
+from gateway.exchange import Answer, Call, Caller, Exchange, Finding, Message, Ran, Request, RuleHit, Tool, Usage, Verdict
 from gateway.journal import Journal
 from gateway.prompt.fingerprint import fingerprint
 from gateway.trace.record import (
@@ -201,6 +201,7 @@ class Traffic:
         usage = Usage(tokens // 10, tokens - tokens // 10, None, None, 300, 50)
         key = f"chatcmpl-{rng.getrandbits(64):016x}"
         x.answer = Answer(key, x.request.model, ("tool_calls",), usage, b'{"prompt_tokens":1}', "I will look.")
+        x.budgets = [f"agent-day={x.caller.agent}"]
         x.state = "denied" if any(not verdict.released for _, verdict in x.calls) else "complete"
         x.first_byte_us, x.upstream_us = rng.randrange(300_000, 2_000_000), 300_000
         x.duration_us, x.overhead_us, x.bytes_out = rng.randrange(2_000_000, 20_000_000), rng.randrange(500, 2500), 900
@@ -208,7 +209,15 @@ class Traffic:
         cost = None if x.request.model == "gemini-3" else (tokens * 3 + 900) / 10**7
         priced = Priced(None if cost is None else Decimal(f"{cost:.9f}"), "2026-11", x.request.model)
         row = self._scribe.exchange(x, provider=x.upstream or "", durability="commit", priced=priced, links=Links(addresses, response))
-        return Ended(row, (), (), answered)
+        return Ended(row, (), (), answered, ran=self._looked())
+
+    def _looked(self) -> tuple[Ran, ...]:
+        """What a gateway looks for in every answer, and a rule that measures."""
+        rng = self._rng
+        usual = tuple(Ran(name, "1", before=False) for name in ("text_calls", "secret", "card", "iban"))
+        score = rng.random()
+        told = Ran("house_style", "1", policy="house", rule="style", effect="deny", outcome="passed" if score > 0.02 else "hit", score=score)
+        return (*usual, told)
 
     def _talk(self) -> Talk:
         return Talk(self._rng, self._corpus, self._bytes, self._prompts)

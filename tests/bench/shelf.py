@@ -27,6 +27,7 @@ SCHEMA: Final = {
 }
 QUERY: Final = "SELECT " + ", ".join(f"sum(o.amount_{i}) AS total_{i}" for i in range(55)) + " FROM orders AS o WHERE o.id IN (1, 2)"
 CODE: Final = "Here it is:\n```python\n" + "def double(x):\n    return 2 * x\n" * 60 + "```\n"
+COMMANDS: Final = "Here is how:\n```bash\n" + "cd app && pip install requests && npm install @acme/forms\n" * 40 + "```\n"
 TARGET: Final = 10_000.0
 RUNS: Final = 60
 
@@ -56,6 +57,7 @@ WORKS: Final = (
     Work("grounded", {"names": True}, prose(2048)),
     Work("structured_output", {"schema": SCHEMA}, json.dumps(ROWS)[:2048].rsplit("}", 1)[0] + "}]"),
     Work("code", {}, CODE),
+    Work("packages", {"allow": ["pip:requests", "npm:@acme/*"]}, COMMANDS),
     Work("sql", {"dialect": "postgres", "tables": ["orders"]}, QUERY),
 )
 

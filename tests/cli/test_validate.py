@@ -191,7 +191,9 @@ def test_the_example_of_the_readme_is_used_by_the_command_once_it_is_installed(t
 def test_the_readme_has_every_validator_with_everything_it_says():
     readme = (Path(__file__).parents[2] / "gateway" / "validators" / "README.md").read_text()
     for name in VALIDATORS:
-        [row] = re.findall(rf"^\| `{name}` \|(.*?)\|", readme, re.MULTILINE)
-        source = (Path(__file__).parents[2] / "gateway" / "validators" / f"{name}.py").read_text()
-        said = set(re.findall(r'(?:Seen\(|yield )"([a-z_]+)"', source))
+        [row] = re.findall(rf"^\| \[?`{name}`(?:\]\([^)]*\))? \|(.*?)\|", readme, re.MULTILINE)
+        place = Path(__file__).parents[2] / "gateway" / "validators"
+        files = [place / f"{name}.py"] if (place / f"{name}.py").is_file() else [place / name / "rule.py", place / name / "known.py"]
+        code = r'(?:Seen\(|yield |yield one, |Judgement\()"([a-z_]+)"'
+        said = {found for file in files for found in re.findall(code, file.read_text())}
         assert said == set(re.findall(r"`([a-z_]+)`", row)), name

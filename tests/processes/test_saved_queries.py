@@ -29,6 +29,7 @@ rules:
 - {id: small, tools: [pay], when: args.amount > 10}
 - {id: trial, tools: [look], mode: shadow}
 - {id: quiet, tools: [burn]}
+- {id: brief, at: output, stream: buffer, validate: [{length: {max: 9000}}]}
 """
 TOOLS = [{"type": "function", "function": {"name": name, "parameters": {"type": "object"}}} for name in ("look", "pay", "burn", "dig")]
 MINE = """-- title: Mine
@@ -37,12 +38,15 @@ SELECT agent FROM cost_daily WHERE cost > $least::INTEGER
 """
 FILLED = {
     "approval_times", "approvals_waiting", "budget_use", "cost_by_agent_and_day", "cost_by_prompt_version", "coverage",
-    "denied_calls_by_rule", "errors_by_provider", "exchange", "latency_by_model", "latest_decisions", "rule_rates_by_version",
+    "denied_calls_by_rule", "errors_by_provider", "exchange", "latency_by_model", "latest_decisions", "quality", "quality_control_coverage",
+    "rule_rates_by_version",
     "rules_never_fired",
     "runaway_agents", "session", "sessions_by_cost", "shadow_decisions", "tokens_by_model", "tools_seen", "tools_without_rule",
     "unpriced_models",
 }  # fmt: skip
-"""Those that the traffic below has an answer to; `coverage_reasons` is of what was not judged, and everything was."""
+"""Those that the traffic below has an answer to."""
+EMPTY = {"alignment", "coverage_reasons"}
+"""Nothing measures here; and what was not judged has reasons, but everything was."""
 GIVEN = {"runaway_agents": {"same_call": "3"}}
 
 
@@ -114,11 +118,11 @@ def promised() -> dict[str, list[str]]:
 def test_there_are_questions_enough_and_all_are_promised(asking: Asking) -> None:
     shipped_ones = {name for name, each in asking.listed().items() if not each["own"]}
     assert shipped_ones == promised().keys()
-    assert FILLED | {"coverage_reasons"} == shipped_ones
+    assert FILLED | EMPTY == shipped_ones
     assert len(shipped_ones) >= 15
 
 
-@pytest.mark.parametrize("name", sorted(FILLED | {"coverage_reasons"}))
+@pytest.mark.parametrize("name", sorted(FILLED | EMPTY))
 def test_a_saved_question_answers_with_the_columns_it_promises(asking: Asking, name: str) -> None:
     listed = asking.listed()[name]
     assert listed["title"] != name
