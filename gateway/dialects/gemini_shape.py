@@ -78,7 +78,7 @@ MODIFIERS = frozenset({
     "audioMetadata", "documentMetadata", "mediaProcessing", "mediaResolution", "partMetadata", "speechMetadata", "spreadsheetMetadata",
     "thought", "thoughtSignature", "videoMetadata",
 })  # fmt: skip
-PART_KEYS = MODIFIERS | PAYLOADS.keys()
+PART_KEYS = MODIFIERS | frozenset(PAYLOADS)
 SERVICES: Mapping[str, str] = {
     "executableCode": "google.code_execution",
     "codeExecutionResult": "google.code_execution",
