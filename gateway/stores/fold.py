@@ -6,7 +6,7 @@ A new boot ends what earlier boots left open, so the order matters: the records 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import msgspec
@@ -88,7 +88,7 @@ COLUMNS: dict[str, tuple[str, ...]] = {
         "hook", "path", "detector", "action", "original",
     ),
     "findings": ("exchange_id", "started_at", *names_of(Finding)),
-    "validations": ("exchange_id", "started_at", "agent", *names_of(Ran)),
+    "validations": ("exchange_id", "started_at", "agent", *names_of(Ran), "covers", "unsure", "meets"),
     "policy_loads": ("hash", "loaded_at", "git", "run", "slot", "boot"),
     "policy_files": ("hash", "path", "text"),
     "policy_rules_loaded": ("hash", *names_of(RuleRow)),
@@ -139,6 +139,8 @@ def fold(parts: Iterable[tuple[Segment, Iterable[Record]]]) -> list[Step]:
     return [step for step in steps if step.count]
 
 
+_WITHHOLDING = frozenset({"deny", "redact", "repair"})
+"""Effects of a rule by which an answer may not be given as it is."""
 _SINGLE: dict[type[Told], tuple[str, str]] = {
     ApprovalChanged: ("approval_changes", "approval"),
     Asked: ("questions", "question"),
@@ -166,12 +168,12 @@ def _take(step: Step, segment: Segment, record: Told) -> None:
             _calls(step, calls)
             step.add("rule_hits", map(_heard, record.heard))
             step.add("findings", _findings(exchange.id, exchange.started_us, record.findings))
-            step.add("validations", _validations(exchange.id, exchange.started_us, exchange.agent, record.ran))
+            step.add("validations", _validations(exchange, record.ran))
             _rendered(step, record.rendered)
         case Judged(exchange_id, started_us, agent, ran, findings, heard):
             step.add("rule_hits", map(_heard, heard))
             step.add("findings", _findings(exchange_id, started_us, findings))
-            step.add("validations", _validations(exchange_id, started_us, agent, ran))
+            step.add("validations", ((exchange_id, started_us, agent, *msgspec.structs.astuple(each), "later", None, None) for each in ran))
         case PolicyLoaded(policy):
             step.add("policy_loads", [(policy.hash, policy.loaded_us, policy.git, *origin)])
             step.add("policy_files", ((policy.hash, path, text) for path, text in policy.files))
@@ -216,5 +218,34 @@ def _findings(exchange: str, started_us: int, findings: Iterable[Finding]) -> It
         yield (exchange, started_us, *told, *by)
 
 
-def _validations(exchange: str, started_us: int, agent: str, ran: Iterable[Ran]) -> Iterator[Row]:
-    yield from ((exchange, started_us, agent, *msgspec.structs.astuple(each)) for each in ran)
+def _validations(exchange: ExchangeRow, ran: Sequence[Ran]) -> Iterator[Row]:
+    """One of the rows of a validator says what all of them come to, and one of those that may withhold: so nobody has to gather the rows
+    of an exchange to count it."""
+    output = exchange.operation == "chat" and exchange.state in ("complete", "denied")
+    by_validator: dict[str, list[Ran]] = {}
+    for each in ran:
+        if each.hook == "output":
+            by_validator.setdefault(each.validator, []).append(each)
+    controls = [each for each in ran if _controls(each)]
+    for each in ran:
+        covers, unsure = _covered(by_validator.pop(each.validator, ())) if output and each.hook == "output" else (None, None)
+        meets = _met(controls) if controls and each is controls[0] else None
+        yield (exchange.id, exchange.started_us, exchange.agent, *msgspec.structs.astuple(each), covers, unsure, meets)
+
+
+def _controls(ran: Ran) -> bool:
+    return ran.hook == "output" and ran.mode == "enforce" and ran.effect in _WITHHOLDING and ran.outcome != "not_drawn"
+
+
+def _covered(ran: Sequence[Ran]) -> tuple[str | None, bool | None]:
+    """Of one validator, at output: whether it had looked `before` the first byte left, `after`, or at `nothing`; whether it could not tell."""
+    if not ran:
+        return None, None
+    looked = [each for each in ran if each.outcome in ("passed", "hit")]
+    when = "before" if any(each.before for each in looked) else "after" if looked else "nothing"
+    return when, any(each.outcome == "unevaluated" for each in ran)
+
+
+def _met(ran: Sequence[Ran]) -> str:
+    outcomes = {each.outcome for each in ran}
+    return "met" if outcomes == {"passed"} else "unevaluated" if "unevaluated" in outcomes else "missed"

@@ -228,8 +228,8 @@ class Traffic:
         """What a gateway looks for in every answer, and a rule that measures."""
         rng = self._rng
         usual = tuple(Ran(name, "1", before=False) for name in ("text_calls", "secret", "card", "iban"))
-        score = rng.random()
-        outcome = "passed" if score > 0.02 else "hit"
+        score = rng.random() if rng.random() < 0.05 else None
+        outcome = "hit" if score is not None and score < 0.02 else "passed"
         told = Ran("house_style", "1", policy="house", rule="style", effect="deny", outcome=outcome, score=score)
         return (*usual, told)
 
