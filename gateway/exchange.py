@@ -7,7 +7,7 @@ All of it is frozen except `Exchange`, which only the pipeline writes. The words
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from msgspec import Struct, field
 
@@ -375,6 +375,10 @@ TOKENS = (
 """The classes of `Usage` that count tokens."""
 
 
+MOST_TEXT: Final = 256 * 1024
+"""Characters of what an answer says that are kept."""
+
+
 class Answer(Struct, frozen=True):
     """What the provider's answer said about itself, collected while it was decoded."""
 
@@ -386,9 +390,14 @@ class Answer(Struct, frozen=True):
     usage_raw: bytes | None = None
     """The usage block as it came."""
     text: str = ""
-    """All text the model wrote, thinking left out."""
+    """What the model wrote, thinking left out; of more than `MOST_TEXT` characters so many, the first."""
     items: dict[str, str] = field(default_factory=dict)
     """What a provider keeps of this answer one by one: ids, each with the gateway's own text where the provider does not know the item."""
+
+    @property
+    def cut(self) -> bool:
+        """Whether there may have been more text: who looks at `text` has not seen all of it."""
+        return len(self.text) >= MOST_TEXT
 
 
 class Instruction(Struct, frozen=True):

@@ -17,7 +17,7 @@ def look(visit: Visit) -> None:
     if x.request is None or x.request.operation != "chat" or x.state not in ("complete", "denied"):
         return
     asked = frozenset(row.validator for row in x.ran if row.hook == "output" and row.outcome != "not_drawn")
-    subject = Subject(x.answer.text, finish=" ".join(x.answer.finish), calls=len(x.calls))
+    subject = Subject(x.answer.text, finish=" ".join(x.answer.finish), calls=len(x.calls), cut=x.answer.cut)
     before = not visit.begun
     for one in visit.gateway.looks.at(subject, asked):
         x.ran.append(_row(one, before=before))
@@ -52,5 +52,5 @@ def _text_calls(visit: Visit, *, before: bool) -> None:
         return
     found = text_calls.check(text, (tool.name for tool in request.tools)) if text else ()
     visit.x.findings.extend(found)
-    outcome = "hit" if found else "passed"
+    outcome = "hit" if found else "unevaluated" if visit.x.answer.cut else "passed"
     visit.x.ran.append(Ran("text_calls", text_calls.VERSION, outcome=outcome, before=before, seen=len(found)))  # type: ignore[arg-type]

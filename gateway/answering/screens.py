@@ -109,7 +109,8 @@ class OutputRules:
         request, dialect = self._request, self._visit.incoming.dialect
         known = about(request, "output")
         schema = dialect.answer_schema(request)
-        return msgspec.structs.replace(known, text=answer.text, finish=" ".join(answer.finish), calls=calls, answer_schema=schema)
+        finish = " ".join(answer.finish)
+        return msgspec.structs.replace(known, text=answer.text, finish=finish, calls=calls, answer_schema=schema, cut=answer.cut)
 
     def _counting(self, hits: Sequence[Hit], text: str = "") -> tuple[Hit, ...]:
         for hit in hits:

@@ -12,7 +12,7 @@ from gateway.exchange import Request
 from gateway.policy import running
 from gateway.policy.policy_set import Watch
 from gateway.policy.screen import Screen
-from gateway.validators.use import Said
+from gateway.validators.use import Said, cut_off
 from gateway.visit import Visit
 
 
@@ -57,6 +57,8 @@ def _is_asked(visit: Visit, watch: Watch, problem: str, *, drawn: bool) -> bool:
     if not drawn:
         x.ran.append(running.afterwards(watch, use, Said(), drawn=False))
         return False
+    if not problem and x.answer.cut:
+        problem = cut_off(x.answer.text)
     if not problem and len(x.answer.text) > use.validator.most:
         problem = f"the answer has {len(x.answer.text)} characters; {use.name} looks at {use.validator.most} at most"
     if not problem and x.storing == "metadata" and not use.question.always:

@@ -23,9 +23,9 @@ from gateway.dialects import gemini_shape as shape
 from gateway.dialects import sse, strict_json
 from gateway.dialects.events import UNTOLD, Broken, Ended, Event, Forward, Held, Limits, Proposed, Said
 from gateway.dialects.gemini_errors import error_body, error_json
-from gateway.dialects.openai_chat_shape import MOST_TEXT, error_detail, error_of
+from gateway.dialects.openai_chat_shape import error_detail, error_of
 from gateway.errors import GatewayError
-from gateway.exchange import Answer, Call, Finding, Json
+from gateway.exchange import MOST_TEXT, Answer, Call, Finding, Json
 
 _WORDS_HELD = 8
 """How many times as much as calls may be held of everything: words and media behind a call."""

@@ -11,8 +11,8 @@ from gateway.dialects import gemini_shape as shape
 from gateway.dialects import strict_json
 from gateway.dialects.events import AS_PROPOSED, Broken, Limits, WholeAnswer
 from gateway.dialects.gemini_stream import answer_of
-from gateway.dialects.openai_chat_shape import MOST_TEXT, error_detail, error_of
-from gateway.exchange import Answer, Call, Finding, Json
+from gateway.dialects.openai_chat_shape import error_detail, error_of
+from gateway.exchange import MOST_TEXT, Answer, Call, Finding, Json
 
 
 class _Tree(Struct, frozen=True):

@@ -38,7 +38,6 @@ _fields = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _DELTA_CHOICE_KEYS = CHOICE_KEYS | {"delta"}
 _PLAIN_KEYS = frozenset({*_TEXT, "role"})
 _MOST_FINDINGS = 50
-MOST_TEXT = 256 * 1024
 
 
 def ends_calls(reason: str | None) -> bool:

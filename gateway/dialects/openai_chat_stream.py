@@ -25,7 +25,7 @@ from gateway.dialects.openai_chat_calls import note_unknown_keys
 from gateway.dialects.openai_chat_errors import error_body
 from gateway.dialects.openai_chat_words import Around, around
 from gateway.errors import GatewayError
-from gateway.exchange import Answer, Call, Finding, Json, Usage
+from gateway.exchange import MOST_TEXT, Answer, Call, Finding, Json, Usage
 
 _DONE = b"[DONE]"
 _MOST_CHOICES = 128
@@ -67,7 +67,7 @@ class ChatStream:
         self._usage_raw: bytes | None = None
         self._tier: Json = None
         self._texts: list[str] = []
-        self._text_room = shape.MOST_TEXT
+        self._text_room = MOST_TEXT
         self.spoken = False
         self._around: Around | None = None
         self._learning = _MOST_LESSONS

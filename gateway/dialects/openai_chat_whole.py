@@ -11,7 +11,7 @@ from gateway.dialects import openai_chat_shape as shape
 from gateway.dialects import strict_json
 from gateway.dialects.events import AS_PROPOSED, Broken, Limits, WholeAnswer
 from gateway.dialects.openai_chat_calls import LEGACY, ChoiceCalls, note_unknown_keys, unreadable
-from gateway.exchange import Answer, Call, Finding, Json
+from gateway.exchange import MOST_TEXT, Answer, Call, Finding, Json
 
 
 class _Choice(Struct, frozen=True):
@@ -125,7 +125,7 @@ def _answer(body: bytes, found: Mapping[str, Json], choices: list[_Choice]) -> A
         finish=tuple(reason for choice in choices if (reason := choice.rest.get("finish_reason"))),
         usage=shape.read_usage(usage, found.get("service_tier")),
         usage_raw=None if usage is None else shape.usage_bytes(body),
-        text="".join(shape.words(choice.message) for choice in choices)[: shape.MOST_TEXT],
+        text="".join(shape.words(choice.message) for choice in choices)[:MOST_TEXT],
     )
 
 

@@ -19,10 +19,10 @@ from gateway.dialects import openai_responses_items as items
 from gateway.dialects import openai_responses_shape as shape
 from gateway.dialects import sse, strict_json
 from gateway.dialects.events import UNTOLD, Broken, Ended, Event, Forward, Held, Limits, Proposed, Said
-from gateway.dialects.openai_chat_shape import MOST_TEXT, Sieve, error_detail
+from gateway.dialects.openai_chat_shape import Sieve, error_detail
 from gateway.dialects.proposals import clipped, failed
 from gateway.errors import GatewayError
-from gateway.exchange import Answer, Call, Finding, Json
+from gateway.exchange import MOST_TEXT, Answer, Call, Finding, Json
 
 _MOST_ITEMS = 4096
 _WORDS_HELD = 8

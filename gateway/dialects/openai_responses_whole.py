@@ -11,10 +11,10 @@ from gateway.dialects import openai_responses_items as items
 from gateway.dialects import openai_responses_shape as shape
 from gateway.dialects import strict_json
 from gateway.dialects.events import AS_PROPOSED, Broken, Limits, WholeAnswer
-from gateway.dialects.openai_chat_shape import MOST_TEXT, Sieve, error_detail
+from gateway.dialects.openai_chat_shape import Sieve, error_detail
 from gateway.dialects.openai_responses_frames import Entry, Writer, answer_of, numbered
 from gateway.dialects.proposals import clipped
-from gateway.exchange import Answer, Call, Finding, Json, Request
+from gateway.exchange import MOST_TEXT, Answer, Call, Finding, Json, Request
 
 _GOING_ON = ("queued", "in_progress")
 

@@ -24,7 +24,7 @@ from msgspec import Struct, field
 
 from gateway.dialects import sse
 from gateway.dialects.texts import Channel, Retelling, Slot, Told, written
-from gateway.exchange import Json
+from gateway.exchange import MOST_TEXT, Json
 from gateway.screening.screens import AnswerScreen, Harmless, Unchangeable
 from gateway.textwindow import Hit, Window
 
@@ -32,8 +32,6 @@ H = TypeVar("H", bound=Hit)
 _EVENT_BYTES = 64 * 1024 * 1024
 """The decoder has bounded events long before; written anew they are a little longer."""
 _EVENTS = 2**31
-MOST_TEXT = 256 * 1024
-"""Characters of what was said that are kept for the record."""
 
 UNREADABLE = (KeyError, TypeError, AttributeError, ValueError)
 """What a stream that nobody has checked can be: of other types than its dialect has, or no JSON (`msgspec.DecodeError` is a ValueError)."""

@@ -173,7 +173,8 @@ def _take(step: Step, segment: Segment, record: Told) -> None:
         case Judged(exchange_id, started_us, agent, ran, findings, heard):
             step.add("rule_hits", map(_heard, heard))
             step.add("findings", _findings(exchange_id, started_us, findings))
-            step.add("validations", ((exchange_id, started_us, agent, *msgspec.structs.astuple(each), "later", None, None) for each in ran))
+            rows = ((exchange_id, started_us, agent, *msgspec.structs.astuple(each), "later", None, None) for each in ran)
+            step.add("validations", rows)
         case PolicyLoaded(policy):
             step.add("policy_loads", [(policy.hash, policy.loaded_us, policy.git, *origin)])
             step.add("policy_files", ((policy.hash, path, text) for path, text in policy.files))
@@ -238,7 +239,7 @@ def _controls(ran: Ran) -> bool:
 
 
 def _covered(ran: Sequence[Ran]) -> tuple[str | None, bool | None]:
-    """Of one validator, at output: whether it had looked `before` the first byte left, `after`, or at `nothing`; whether it could not tell."""
+    """Of one validator, at output: whether it had looked `before` the first byte left, `after` or at `nothing`; whether it is unsure."""
     if not ran:
         return None, None
     looked = [each for each in ran if each.outcome in ("passed", "hit")]

@@ -15,12 +15,10 @@ from gateway.documents import nearest
 from gateway.validators import VALIDATORS
 from gateway.validators.detectors import DETECTORS, VERSION, Detector, folded, hinted
 from gateway.validators.installed import is_given, named
-from gateway.validators.use import Said, Use
+from gateway.validators.use import Said, Use, cut_off
 from gateway.validators.validator import Seen, Subject
 
 USUAL: Final = ("secret", "card", "iban")
-MOST_TEXT: Final = 256 * 1024
-"""Characters of the longest answer that detectors look through here; a longer one is `unevaluated`."""
 _MOST_SEEN: Final = 20
 
 
@@ -42,7 +40,7 @@ class Looks(NamedTuple):
         """What they say of an answer; `but` names those that rules have asked already."""
         detectors = [one for one in self.detectors if one.name not in but]
         if detectors:
-            yield from _found(detectors, subject.text)
+            yield from _found(detectors, subject)
         for use in self.uses:
             if use.name not in but:
                 yield Look(use.name, use.validator.version, use.look(subject))
@@ -76,10 +74,10 @@ def _use(name: str) -> Use:
         raise ValueError(f"'{name}' needs options, which only a rule can give (validate: [{{{name}: …}}])") from None
 
 
-def _found(detectors: Sequence[Detector], text: str) -> Iterator[Look]:
-    if len(text) > MOST_TEXT:
-        problem = f"the text has {len(text)} characters; at most {MOST_TEXT} are looked through"
-        yield from (Look(one.name, VERSION, Said(problem=problem)) for one in detectors)
+def _found(detectors: Sequence[Detector], subject: Subject) -> Iterator[Look]:
+    text = subject.text
+    if subject.cut:
+        yield from (Look(one.name, VERSION, Said(problem=cut_off(text))) for one in detectors)
         return
     plain = folded(text)
     hints = {id(one) for one in hinted(plain)} if text else frozenset()

@@ -21,6 +21,11 @@ Given = TypeVar("Given")
 _SEVERITIES: Final = frozenset(get_args(Severity))
 
 
+def cut_off(text: str) -> str:
+    """Why a text of which only the beginning is known has not passed."""
+    return f"the answer has {len(text)} characters or more, and no more of it was kept to look at"
+
+
 class Said(NamedTuple):
     """What came of one look."""
 
@@ -58,6 +63,8 @@ class Use:
         return self.validator.version if self.question is None else self.question.version
 
     def look(self, subject: Subject) -> Said:
+        if subject.cut:
+            return Said(problem=cut_off(subject.text))
         most = self.validator.most
         if len(subject.text) > most:
             return Said(problem=f"the text has {len(subject.text)} characters; {self.name} looks at {most} at most")

@@ -54,6 +54,8 @@ class Subject(Struct, frozen=True):
     """Where it stands: `choices[0].message.content`, `arguments.query`."""
     finish: str = ""
     """At `output`: why it ended, in the words of the dialect's decoder; empty while nobody knows."""
+    cut: bool = False
+    """Whether there may be more of the text than what is here: then nobody can say that it passes."""
     calls: int = 0
     """At `output`: calls that the answer proposes beside it."""
     answer_schema: Json = None

@@ -146,7 +146,7 @@ def test_a_run_counts_for_the_most_events_that_a_stream_may_have() -> None:
 
 
 def test_of_a_run_no_more_text_is_kept_than_there_is_room_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gateway.dialects.openai_chat_shape.MOST_TEXT", 20)
+    monkeypatch.setattr("gateway.dialects.openai_chat_stream.MOST_TEXT", 20)
     stream = ChatStream("openai.chat", Limits(), wants_usage=True, enforcing=True)
     wire = b"".join(run_of(12))
     assert len(list(stream.feed(wire[:2000]))) + len(list(stream.feed(wire[2000:]))) == 13

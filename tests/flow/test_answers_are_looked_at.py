@@ -55,3 +55,27 @@ def test_an_answer_that_did_not_end_is_not_on_record_as_looked_at(start, all_ups
     with at.client() as client:
         client.post("/v1/chat/completions", json={"model": "m", "messages": [{"role": "user", "content": "go"}], "stream": True})
     assert at.ended()[0].ran == ()
+
+
+LONG = ["word " * 1000] * 60
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_an_answer_of_which_not_all_is_kept_has_not_passed(name, stream, start, all_upstreams, wires, answer):
+    wire, at = wires[name], start({"p.yaml": POLICY}, upstreams=all_upstreams)
+    answer(wire, LONG, stream=stream)
+    assert wire.ask(at.url, stream)[0] == "".join(LONG)
+    ended = at.ended()[0]
+    assert {row.outcome for row in ended.ran} == {"unevaluated"}
+    assert {finding.code for finding in ended.findings} == {"unevaluated"}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_rule_that_cannot_see_all_of_an_answer_withholds_it(name, stream, start, all_upstreams, wires, answer):
+    rule = "rules:\n- {id: brief, at: output, stream: buffer, on_deny: explain, validate: [{packages: {allow: ['pip:requests']}}]}\n"
+    wire, at = wires[name], start({"p.yaml": POLICY + rule}, upstreams=all_upstreams)
+    answer(wire, LONG, stream=stream)
+    assert "word word" not in wire.ask(at.url, stream)[0]
+    ended = at.ended()[0]
+    assert ended.exchange.state == "denied"
+    assert rows(ended)["packages"][1] == "unevaluated"
