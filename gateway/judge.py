@@ -13,7 +13,7 @@ from functools import partial
 import msgspec
 from msgspec import Struct, field
 
-from gateway.dialects import strict_json
+from gateway import strict_json
 from gateway.exchange import Call, Caller, Finding, Hook, Json, Request, ServerTool, Tool, Verdict
 from gateway.policy import Conversation, Facts, Meter, NoMeter, NotRedactable, PolicySet, decide, evaluate
 from gateway.validators import json_schema

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from gateway.dialects import strict_json
+from gateway import strict_json
 from gateway.errors import GatewayError
 from gateway.exchange import Finding, Instruction, Json, Operation, Rendered, Request
 from gateway.prompt.fingerprint import Fingerprint

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from gateway import identify
+from gateway import identify, strict_json
 from gateway.answering.leaving import final, first_byte
 from gateway.continuity import keep
-from gateway.dialects import strict_json
 from gateway.errors import GatewayError
 from gateway.exchange import Request
 from gateway.upstream.client import ProviderAnswer

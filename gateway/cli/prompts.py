@@ -19,13 +19,12 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from gateway import prompt_folder
+from gateway import prompt_folder, strict_json
 from gateway.cli import prompts_found
 from gateway.cli.asking import DEFAULT_DATA, call, data_folder
 from gateway.cli.show import exchange_id
 from gateway.cli.visible import visible
 from gateway.config import DEFAULT_FILE, read
-from gateway.dialects import strict_json
 from gateway.errors import FileProblems, GatewayError, StartError
 from gateway.prompt import kept as files
 from gateway.prompt.fingerprint import exact_hash

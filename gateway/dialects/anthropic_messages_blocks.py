@@ -20,8 +20,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Literal
 
+from gateway import strict_json
 from gateway.dialects import anthropic_messages_types as known
-from gateway.dialects import strict_json
 from gateway.dialects.events import Limits
 from gateway.dialects.proposals import MAX_ID, NO_ARGUMENTS, clipped, id_problem, name_problem, read_arguments
 from gateway.exchange import Call, Finding, Json, Request

@@ -10,7 +10,8 @@ from typing import Final
 
 import msgspec
 
-from gateway.dialects import sse, strict_json
+from gateway import strict_json
+from gateway.dialects import sse
 from gateway.dialects.anthropic_messages_blocks import Draft, Lane
 from gateway.dialects.events import Broken, Event, Proposed
 from gateway.exchange import Json

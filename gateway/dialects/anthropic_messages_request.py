@@ -13,8 +13,9 @@ from collections.abc import Iterator, Mapping
 import msgspec
 from msgspec import Raw, Struct
 
+from gateway import strict_json
 from gateway.dialects import anthropic_messages_types as known
-from gateway.dialects import fields, strict_json
+from gateway.dialects import fields
 from gateway.dialects.anthropic_messages_media import media_of
 from gateway.dialects.anthropic_messages_tools import (
     Doubts,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 
-from gateway.dialects import strict_json
+from gateway import strict_json
 from gateway.dialects.request_texts import Change, Put, decoded, dicts, put, put_parts
 from gateway.exchange import Json
 

@@ -21,8 +21,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
+from gateway import strict_json
 from gateway.dialects import anthropic_messages_types as known
-from gateway.dialects import sse, strict_json
+from gateway.dialects import sse
 from gateway.dialects.anthropic_messages_blocks import Draft, Findings, Intake, outgoing_reason, well_typed
 from gateway.dialects.anthropic_messages_errors import error_body
 from gateway.dialects.anthropic_messages_frames import (

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from gateway.dialects import strict_json
+from gateway import strict_json
 from gateway.dialects.openai_chat_shape import tier_of
 from gateway.exchange import Answer, Json, Usage
 

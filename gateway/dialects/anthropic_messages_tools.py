@@ -13,8 +13,8 @@ from collections.abc import Iterator, Sequence
 import msgspec
 from msgspec import Raw, Struct
 
+from gateway import strict_json
 from gateway.dialects import anthropic_messages_types as known
-from gateway.dialects import strict_json
 from gateway.dialects.proposals import clipped
 from gateway.errors import GatewayError
 from gateway.exchange import Json, ServerTool, Tool

@@ -11,8 +11,8 @@ from collections.abc import Mapping
 import msgspec
 from msgspec import Raw, Struct
 
+from gateway import strict_json
 from gateway.dialects import anthropic_messages_types as known
-from gateway.dialects import strict_json
 from gateway.dialects.anthropic_messages_blocks import Draft, Findings, Intake, outgoing_reason, well_typed
 from gateway.dialects.anthropic_messages_summary import Summary
 from gateway.dialects.events import AS_PROPOSED, Broken, Limits, WholeAnswer

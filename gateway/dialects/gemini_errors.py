@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from gateway.dialects import strict_json
+from gateway import strict_json
 from gateway.dialects.events import WireError
 from gateway.errors import GatewayError, Kind
 from gateway.exchange import Json

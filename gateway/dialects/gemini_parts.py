@@ -10,8 +10,8 @@ from collections.abc import Iterable, Mapping
 
 from msgspec import Struct, field
 
+from gateway import strict_json
 from gateway.dialects import gemini_shape as shape
-from gateway.dialects import strict_json
 from gateway.dialects.events import Limits
 from gateway.dialects.openai_chat_shape import Sieve
 from gateway.dialects.proposals import (

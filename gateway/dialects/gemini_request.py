@@ -10,8 +10,8 @@ from collections.abc import Iterator, Mapping
 
 import msgspec
 
+from gateway import strict_json
 from gateway.dialects import gemini_shape as shape
-from gateway.dialects import strict_json
 from gateway.dialects.gemini_shape import bad, spelled
 from gateway.dialects.media import addressed
 from gateway.dialects.proposals import clipped, name_problem

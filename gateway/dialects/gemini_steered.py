@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 import msgspec
 
+from gateway import strict_json
 from gateway.dialects import gemini_shape as shape
-from gateway.dialects import strict_json
 from gateway.exchange import Answer, Call, Json, Request
 
 _fields = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode

@@ -18,9 +18,10 @@ from collections.abc import Iterator, Mapping
 import msgspec
 from msgspec import Struct
 
+from gateway import strict_json
 from gateway.dialects import gemini_parts as parts
 from gateway.dialects import gemini_shape as shape
-from gateway.dialects import sse, strict_json
+from gateway.dialects import sse
 from gateway.dialects.events import UNTOLD, Broken, Ended, Event, Forward, Held, Limits, Proposed, Said
 from gateway.dialects.gemini_errors import error_body, error_json
 from gateway.dialects.openai_chat_shape import error_detail, error_of

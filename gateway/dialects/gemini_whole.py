@@ -6,9 +6,9 @@ from collections.abc import Mapping
 
 from msgspec import Struct
 
+from gateway import strict_json
 from gateway.dialects import gemini_parts as parts
 from gateway.dialects import gemini_shape as shape
-from gateway.dialects import strict_json
 from gateway.dialects.events import AS_PROPOSED, Broken, Limits, WholeAnswer
 from gateway.dialects.gemini_stream import answer_of
 from gateway.dialects.openai_chat_shape import error_detail, error_of

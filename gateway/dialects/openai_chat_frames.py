@@ -10,8 +10,9 @@ from collections.abc import Mapping
 
 from msgspec import Struct
 
+from gateway import strict_json
 from gateway.dialects import openai_chat_shape as shape
-from gateway.dialects import sse, strict_json
+from gateway.dialects import sse
 from gateway.dialects.openai_chat_calls import LEGACY, ChoiceCalls
 from gateway.exchange import Call, Json
 

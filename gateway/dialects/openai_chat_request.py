@@ -13,7 +13,8 @@ from typing import NamedTuple, cast
 import msgspec
 from msgspec import Struct
 
-from gateway.dialects import plain, strict_json
+from gateway import strict_json
+from gateway.dialects import plain
 from gateway.dialects.fields import OPENAI_CHAT, OPENAI_EMBEDDINGS
 from gateway.dialects.openai_chat_media import media_of
 from gateway.dialects.openai_reading import bad, json_object, model_name, number, session_of, typed

@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from gateway.dialects import strict_json
+from gateway import strict_json
 from gateway.dialects.proposals import clipped
 from gateway.exchange import Finding, Json, Usage
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from gateway.dialects import strict_json
+from gateway import strict_json
 from gateway.exchange import Answer, Call, Json, Request
 
 _fields = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode

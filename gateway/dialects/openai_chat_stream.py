@@ -17,9 +17,10 @@ from collections.abc import Iterator, Mapping
 
 from msgspec import Struct
 
+from gateway import strict_json
 from gateway.dialects import openai_chat_frames as frames
 from gateway.dialects import openai_chat_shape as shape
-from gateway.dialects import sse, strict_json
+from gateway.dialects import sse
 from gateway.dialects.events import Broken, Ended, Event, Forward, Held, Hidden, Limits, Proposed
 from gateway.dialects.openai_chat_calls import note_unknown_keys
 from gateway.dialects.openai_chat_errors import error_body

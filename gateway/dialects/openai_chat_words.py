@@ -12,7 +12,7 @@ import re
 from collections.abc import Mapping
 from typing import Final, NamedTuple
 
-from gateway.dialects import strict_json
+from gateway import strict_json
 from gateway.exchange import Json
 
 _plain = re.compile(rb"[ !#-\[\]-~\x80-\xff]*").fullmatch

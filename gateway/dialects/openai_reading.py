@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NoReturn
 
-from gateway.dialects import strict_json
+from gateway import strict_json
 from gateway.errors import GatewayError
 from gateway.exchange import Json
 

@@ -13,9 +13,10 @@ from collections.abc import Iterable, Mapping
 import msgspec
 from msgspec import Struct, field
 
+from gateway import strict_json
 from gateway.dialects import openai_responses_items as items
 from gateway.dialects import openai_responses_shape as shape
-from gateway.dialects import sse, strict_json
+from gateway.dialects import sse
 from gateway.dialects.events import Limits
 from gateway.dialects.openai_chat_errors import error_object
 from gateway.dialects.openai_chat_shape import Sieve

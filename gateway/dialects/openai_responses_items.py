@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from gateway import strict_json
 from gateway.dialects import openai_responses_shape as shape
-from gateway.dialects import strict_json
 from gateway.dialects.events import Limits
 from gateway.dialects.proposals import MAX_ID, NO_ARGUMENTS, clipped, id_problem, name_problem, read_arguments
 from gateway.exchange import Call, Json, Request

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 
-from gateway.dialects import strict_json
+from gateway import strict_json
 from gateway.dialects.openai_responses_items import explanation
 from gateway.errors import GatewayError
 from gateway.exchange import Json, Owed, Request

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from functools import partial
 
+from gateway import strict_json
 from gateway.dialects import openai_responses_shape as shape
-from gateway.dialects import strict_json
 from gateway.dialects.request_texts import Change, Put, decoded, dicts, put, put_all, put_parts
 from gateway.exchange import Json
 

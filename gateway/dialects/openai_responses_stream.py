@@ -14,10 +14,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
+from gateway import strict_json
 from gateway.dialects import openai_responses_frames as frames
 from gateway.dialects import openai_responses_items as items
 from gateway.dialects import openai_responses_shape as shape
-from gateway.dialects import sse, strict_json
+from gateway.dialects import sse
 from gateway.dialects.events import UNTOLD, Broken, Ended, Event, Forward, Held, Limits, Proposed, Said
 from gateway.dialects.openai_chat_shape import Sieve, error_detail
 from gateway.dialects.proposals import clipped, failed

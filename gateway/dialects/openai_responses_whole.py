@@ -7,9 +7,9 @@ from collections.abc import Mapping
 
 from msgspec import Struct
 
+from gateway import strict_json
 from gateway.dialects import openai_responses_items as items
 from gateway.dialects import openai_responses_shape as shape
-from gateway.dialects import strict_json
 from gateway.dialects.events import AS_PROPOSED, Broken, Limits, WholeAnswer
 from gateway.dialects.openai_chat_shape import Sieve, error_detail
 from gateway.dialects.openai_responses_frames import Entry, Writer, answer_of, numbered

@@ -6,7 +6,7 @@ of one meaning, in the expected shape, and nothing that an agent would take for 
 
 from __future__ import annotations
 
-from gateway.dialects import strict_json
+from gateway import strict_json
 from gateway.errors import GatewayError
 from gateway.exchange import Answer, Json, Message, Request, Usage
 

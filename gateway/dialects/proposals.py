@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping
 
 import msgspec
 
-from gateway.dialects import strict_json
+from gateway import strict_json
 from gateway.dialects.events import Limits
 from gateway.exchange import Call, Json
 

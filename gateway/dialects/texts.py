@@ -14,7 +14,8 @@ from typing import Any, NamedTuple, Protocol, TypeAlias
 
 from msgspec import Struct
 
-from gateway.dialects import sse, strict_json
+from gateway import strict_json
+from gateway.dialects import sse
 from gateway.exchange import Call, Json
 
 Channel: TypeAlias = tuple[int | str, ...]

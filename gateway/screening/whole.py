@@ -12,7 +12,7 @@ from typing import Any, Generic, TypeVar
 import msgspec
 from msgspec import Struct
 
-from gateway.dialects import strict_json
+from gateway import strict_json
 from gateway.dialects.texts import Slot, Texts
 from gateway.exchange import Json
 from gateway.screening.screens import AnswerScreen, Unchangeable

@@ -13,7 +13,8 @@ from typing import Protocol
 
 import msgspec
 
-from gateway.dialects import sse, strict_json
+from gateway import strict_json
+from gateway.dialects import sse
 from gateway.errors import GatewayError
 from gateway.exchange import Json
 

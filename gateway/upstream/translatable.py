@@ -13,7 +13,7 @@ from typing import NoReturn, TypeAlias
 
 from msgspec import Struct
 
-from gateway.dialects import strict_json
+from gateway import strict_json
 from gateway.errors import GatewayError
 from gateway.exchange import Json
 

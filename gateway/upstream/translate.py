@@ -17,7 +17,8 @@ from urllib.parse import quote
 
 from msgspec import Struct
 
-from gateway.dialects import DIALECTS, sse, strict_json
+from gateway import strict_json
+from gateway.dialects import DIALECTS, sse
 from gateway.dialects.events import Limits
 from gateway.errors import GatewayError
 from gateway.exchange import Json, Request

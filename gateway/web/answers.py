@@ -10,7 +10,7 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
-from gateway.dialects import strict_json
+from gateway import strict_json
 from gateway.errors import GatewayError, JournalUnavailable
 from gateway.trace.record import Record
 

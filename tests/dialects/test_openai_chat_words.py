@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.dialects import strict_json
+from gateway import strict_json
 from gateway.dialects.events import Limits
 from gateway.dialects.openai_chat_stream import ChatStream
 from gateway.dialects.openai_chat_words import around
