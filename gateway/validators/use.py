@@ -15,10 +15,13 @@ from typing import Final, NamedTuple, TypeVar, get_args
 import msgspec
 
 from gateway.exchange import Json
+from gateway.overtime import Overtime, within
 from gateway.validators.validator import MOST_SEEN, Check, Question, Seen, Severity, Subject, Unjudged, Validator
 
 Given = TypeVar("Given")
 _SEVERITIES: Final = frozenset(get_args(Severity))
+MOST_S: Final = 2.0
+"""Of CPU time for one look, in which a worker serves nobody else. Built-in validators end long before."""
 
 
 def cut_off(text: str) -> str:
@@ -76,7 +79,9 @@ class Use:
 
     def _said(self, look: Callable[[Given], Iterable[Seen]], given: Given, length: int) -> Said:
         try:
-            return _checked(islice(look(given), MOST_SEEN + 1), length)
+            return within(MOST_S, lambda: _checked(islice(look(given), MOST_SEEN + 1), length))
+        except Overtime:
+            return Said(problem=f"{self.name} took more than {MOST_S:g} s")
         except Unjudged as error:
             return Said(problem=str(error) or f"{self.name} could not judge the text")
         except Exception as error:  # noqa: BLE001 - a validator that fails has not judged, whatever it was that failed

@@ -33,6 +33,11 @@ def says_nonsense(subject):
     return [True]
 
 
+def hangs(subject):
+    while True:
+        pass
+
+
 def kind(name, check, **more):
     return Validator(name, "7", Section, lambda options: check, **more)
 
@@ -45,6 +50,7 @@ KINDS = {
         kind("in_whole", finds),
         *(kind(f"raises_{how}", fails, **more) for how, more in (("whole", {}), ("pieces", PIECES))),
         *(kind(f"unjudged_{how}", cannot_tell, **more) for how, more in (("whole", {}), ("pieces", PIECES))),
+        *(kind(f"hangs_{how}", hangs, **more) for how, more in (("whole", {}), ("pieces", PIECES))),
         *(kind(f"nonsense_{how}", says_nonsense, **more) for how, more in (("whole", {}), ("pieces", PIECES))),
     )
 }
@@ -61,6 +67,7 @@ def rule(validator, effect="deny", more=None):
 def shelf(monkeypatch):
     for name, one in KINDS.items():
         monkeypatch.setitem(VALIDATORS, name, one)
+    monkeypatch.setattr("gateway.validators.use.MOST_S", 0.05)
 
 
 @pytest.fixture(params=NAMES)
@@ -137,7 +144,7 @@ def test_a_warning_is_on_record_and_changes_nothing(validator, asked, stream):
     assert ended.exchange.state == "complete"
 
 
-@pytest.mark.parametrize("how", ["raises", "unjudged", "nonsense"])
+@pytest.mark.parametrize("how", ["raises", "unjudged", "nonsense", "hangs"])
 def test_a_validator_that_cannot_judge_withholds_the_answer(how, name, stream, asked):
     pieces = (NAMES.index(name) + stream) % 2  # each dialect sees half of them whole, the other half in pieces
     validator = f"{how}_{'pieces' if pieces else 'whole'}"

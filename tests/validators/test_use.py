@@ -119,3 +119,18 @@ def test_so_many_are_drawn_as_the_rule_says():
         count = sum(drawn(share, f"exchange-{n}", "rule") for n in range(20_000))
         assert abs(count / 20_000 - share) < 0.015
     assert 0 < sum(drawn(0.5, f"e{n}", "a") and drawn(0.5, f"e{n}", "b") for n in range(1000)) < 350
+
+
+def test_who_looks_without_end_has_not_judged_and_is_ended(monkeypatch):
+    monkeypatch.setattr("gateway.validators.use.MOST_S", 0.05)
+
+    def endless(subject):
+        while True:
+            yield from ()
+
+    assert use(endless).look(Subject("text")) == Said(problem="own took more than 0.05 s")
+
+
+def test_a_text_of_which_there_may_be_more_is_kept_from_it():
+    said = use(lambda subject: [], ()).look(Subject("text", cut=True))
+    assert said.problem == "the answer has 4 characters or more, and no more of it was kept to look at"
