@@ -33,8 +33,11 @@ class Recent(Generic[Value]):
 
     def several(self, keys: Sequence[bytes]) -> list[Value | None]:
         """As `get`, for each: most of them are young."""
-        young = self._young  # of this moment: a body that is read in a thread may put another in its place
-        return [young[key] if key in young else self.get(key) for key in keys]
+        found: list[Value | None] = []
+        for key in keys:
+            young = self._young  # of this moment: whoever keeps something, here or in a thread, may put another in its place
+            found.append(young[key] if key in young else self.get(key))
+        return found
 
     def keep(self, key: bytes, value: Value) -> None:
         if len(key) > LARGEST:
