@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.documents import Section
+from gateway.exchange import MOST_TEXT, Answer
 from gateway.validators.use import Said, Use, drawn
 from gateway.validators.validator import MOST_SEEN, Seen, Subject, Unjudged, Validator
 
@@ -134,3 +135,8 @@ def test_who_looks_without_end_has_not_judged_and_is_ended(monkeypatch):
 def test_a_text_of_which_there_may_be_more_is_kept_from_it():
     said = use(lambda subject: [], ()).look(Subject("text", cut=True))
     assert said.problem == "the answer has 4 characters or more, and no more of it was kept to look at"
+
+
+def test_an_answer_of_as_many_characters_as_are_kept_may_have_had_more():
+    assert Answer(text="x" * MOST_TEXT).cut
+    assert not Answer(text="x" * (MOST_TEXT - 1)).cut
