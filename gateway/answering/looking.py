@@ -5,7 +5,7 @@ The text is the one that leaves, or has left: rules have had their say. An answe
 
 from __future__ import annotations
 
-from gateway.exchange import Finding, Ran
+from gateway.exchange import Finding, Outcome, Ran
 from gateway.validators import text_calls
 from gateway.validators.looks import Look
 from gateway.validators.validator import Subject
@@ -27,8 +27,8 @@ def look(visit: Visit) -> None:
 
 def _row(one: Look, *, before: bool) -> Ran:
     said = one.said
-    outcome = "unevaluated" if said.problem else "hit" if said.hits else "passed"
-    return Ran(one.name, one.version, outcome=outcome, before=before, seen=len(said.hits), score=said.score)  # type: ignore[arg-type]
+    outcome: Outcome = "unevaluated" if said.problem else "hit" if said.hits else "passed"
+    return Ran(one.name, one.version, outcome=outcome, before=before, seen=len(said.hits), score=said.score)
 
 
 def _findings(visit: Visit, one: Look) -> list[Finding]:
@@ -40,8 +40,8 @@ def _findings(visit: Visit, one: Look) -> list[Finding]:
     for seen in one.said.seen:
         words = address(text[seen.start : seen.end].encode("utf-8", "surrogatepass")) if seen.end > seen.start else ""
         place = f"answer.{seen.path}" if seen.path else "answer"
-        by = {"version": one.version, "rule": "default", "span_hash": words}
-        finding = Finding(one.name, seen.code, seen.severity, place, seen.detail, **by, score=seen.score)  # type: ignore[arg-type]
+        by = (one.version, "", "default", words, seen.score)
+        finding = Finding(one.name, seen.code, seen.severity, place, seen.detail, "none", *by)
         found.setdefault((seen.code, words or seen.detail), finding)
     return list(found.values())
 
@@ -52,5 +52,5 @@ def _text_calls(visit: Visit, *, before: bool) -> None:
         return
     found = text_calls.check(text, (tool.name for tool in request.tools)) if text else ()
     visit.x.findings.extend(found)
-    outcome = "hit" if found else "unevaluated" if visit.x.answer.cut else "passed"
-    visit.x.ran.append(Ran("text_calls", text_calls.VERSION, outcome=outcome, before=before, seen=len(found)))  # type: ignore[arg-type]
+    outcome: Outcome = "hit" if found else "unevaluated" if visit.x.answer.cut else "passed"
+    visit.x.ran.append(Ran("text_calls", text_calls.VERSION, outcome=outcome, before=before, seen=len(found)))

@@ -4,6 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from gateway.exchange import Ran
 from gateway.stores.fold import COLUMNS, fold
 from gateway.trace.record import Ended, KeptRow, MovedRow, Opened, PromptMoved, PromptsLoaded
 
@@ -42,3 +47,35 @@ def test_an_exchange_that_opens_and_ends_in_one_step_is_only_ended(make: Any) ->
     (step,) = fold([(make.segment(), [make.opened(1), make.opened(2), make.ended(1)])])
     assert list(step.opened) == [f"{2:032x}"]
     assert list(step.ended) == [f"{1:032x}"]
+
+
+_RAN = st.builds(
+    Ran,
+    validator=st.sampled_from(["a", "b"]),
+    version=st.just("1"),
+    hook=st.sampled_from(["output", "tool_result"]),
+    rule=st.sampled_from(["r", "s"]),
+    effect=st.sampled_from(["warn", "deny", "repair"]),
+    mode=st.sampled_from(["enforce", "shadow"]),
+    outcome=st.sampled_from(["passed", "hit", "unevaluated", "not_drawn"]),
+    before=st.booleans(),
+)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(ran=st.lists(_RAN, max_size=8), state=st.sampled_from(["complete", "denied", "rejected"]))
+def test_one_row_of_an_exchange_says_what_all_of_its_validations_come_to(make: Any, ran: list[Ran], state: str) -> None:
+    exchange = msgspec.structs.replace(make.exchange(1), operation="chat", state=state)
+    (step,) = fold([(make.segment(), [Ended(exchange, ran=tuple(ran))])])
+    rows = list(step.rows.get("validations", ()))
+    assert [row[3] for row in rows] == [each.validator for each in ran]
+    for name in {each.validator for each in ran}:
+        mine = [each for each in ran if each.validator == name and each.hook == "output"]
+        looked = [each for each in mine if each.outcome in ("passed", "hit")]
+        when = "before" if any(each.before for each in looked) else "after" if looked else "nothing"
+        unsure = any(each.outcome == "unevaluated" for each in mine)
+        told = [row[-3:-1] for row in rows if row[3] == name and row[-3] is not None]
+        assert told == ([(when, unsure)] if mine and state != "rejected" else [])
+    blocking = [e.outcome for e in ran if (e.hook, e.mode) == ("output", "enforce") and e.effect != "warn" and e.outcome != "not_drawn"]
+    meets = "met" if set(blocking) == {"passed"} else "unevaluated" if "unevaluated" in blocking else "missed"
+    assert [row[-1] for row in rows if row[-1] is not None] == ([meets] if blocking else [])

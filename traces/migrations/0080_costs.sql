@@ -20,6 +20,11 @@ ALTER TABLE exchanges_open ADD COLUMN service_tier VARCHAR;
 ALTER TABLE exchanges_open ADD COLUMN price_terms VARCHAR[];
 ALTER TABLE exchanges_open ADD COLUMN not_priced VARCHAR[];
 ALTER TABLE exchanges_open ADD COLUMN rounds BIGINT;
+-- Which budgets counted an exchange, and for whom (`id=subject`); the template behind its prompt.
+ALTER TABLE exchanges_ended ADD COLUMN budgets VARCHAR[];
+ALTER TABLE exchanges_open ADD COLUMN budgets VARCHAR[];
+ALTER TABLE exchanges_ended ADD COLUMN template_hash VARCHAR;
+ALTER TABLE exchanges_open ADD COLUMN template_hash VARCHAR;
 
 -- A row says what it needs of its exchange, so that it may be applied before that exchange is.
 CREATE TABLE cost_revisions (

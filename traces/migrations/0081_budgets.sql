@@ -1,18 +1,4 @@
--- Which budgets counted an exchange, and for whom.
-
-ALTER TABLE exchanges_ended ADD COLUMN budgets VARCHAR[];
-ALTER TABLE exchanges_open ADD COLUMN budgets VARCHAR[];
-
-CREATE OR REPLACE VIEW exchanges AS
-  SELECT e.* REPLACE (
-    CASE WHEN r.exchange_id IS NULL THEN e.cost ELSE r.cost END AS cost,
-    CASE WHEN r.exchange_id IS NULL THEN e.price_version ELSE r.price_version END AS price_version,
-    CASE WHEN r.exchange_id IS NULL THEN e.price_model ELSE r.price_model END AS price_model,
-    CASE WHEN r.exchange_id IS NULL THEN e.not_priced ELSE r.not_priced END AS not_priced)
-  FROM (SELECT * FROM exchanges_ended UNION ALL BY NAME SELECT * FROM exchanges_open) AS e
-  LEFT JOIN latest_cost_revisions AS r ON r.exchange_id = e.id;
-
-CREATE OR REPLACE VIEW open_exchanges AS SELECT * FROM exchanges_open;
+-- What budgets have counted (exchanges say which of them, and for whom), and who has reset them.
 
 CREATE TABLE budget_resets (
   id VARCHAR NOT NULL, reset_at TIMESTAMP NOT NULL, who VARCHAR, budget VARCHAR NOT NULL, subject VARCHAR, why VARCHAR

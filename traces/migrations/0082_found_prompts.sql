@@ -1,19 +1,5 @@
 -- The template behind a found prompt: what is left of system prompt and tools without what changes from request to request.
 
-ALTER TABLE exchanges_ended ADD COLUMN template_hash VARCHAR;
-ALTER TABLE exchanges_open ADD COLUMN template_hash VARCHAR;
-
-CREATE OR REPLACE VIEW exchanges AS
-  SELECT e.* REPLACE (
-    CASE WHEN r.exchange_id IS NULL THEN e.cost ELSE r.cost END AS cost,
-    CASE WHEN r.exchange_id IS NULL THEN e.price_version ELSE r.price_version END AS price_version,
-    CASE WHEN r.exchange_id IS NULL THEN e.price_model ELSE r.price_model END AS price_model,
-    CASE WHEN r.exchange_id IS NULL THEN e.not_priced ELSE r.not_priced END AS not_priced)
-  FROM (SELECT * FROM exchanges_ended UNION ALL BY NAME SELECT * FROM exchanges_open) AS e
-  LEFT JOIN latest_cost_revisions AS r ON r.exchange_id = e.id;
-
-CREATE OR REPLACE VIEW open_exchanges AS SELECT * FROM exchanges_open;
-
 -- What each agent was asked with, one row for a template: many prompt versions may come to one.
 CREATE VIEW prompt_templates AS
   WITH e AS (
