@@ -11,8 +11,8 @@ is a grant or a guard of a
 model name to an upstream; the **journal** is the append-only truth, the **ledger** the DuckDB file
 (or the lake of a fleet) derived from it, a **record** one row.
 
-Processes: `supervisor` starts N `worker`s (data plane, one shared port, never DuckDB) and one `book` (owns DuckDB, admin plane). Workers
-append to their own journal segments; the book follows them.
+Processes: `supervisor` starts (`child`) N `worker`s (data plane, one shared port, never DuckDB) and one `book` (owns DuckDB, admin plane),
+and looks whether they may (`preparing`). Workers append to their own journal segments; the book follows them.
 
 The way of a request (`pipeline.relay` is this table):
 
@@ -26,8 +26,10 @@ The way of a request (`pipeline.relay` is this table):
     screen             inbound, policy     words of users and results of tools: sent, redacted or refused
     admit              admission           what nobody can judge is refused while a policy enforces
     prompt version     prompt              fingerprint of system prompt and tools
+    given before?      caching, state      an equal request's answer, where the settings keep them: judged like any other
     reserve            spending, state     what it may cost at the most is kept free in its budgets; settled when it has ended
     upstream           upstream            route, connect, stream
+    choose, try again  attempting, routes  of a route's targets: which is asked, and whether another when it fails; mirrors beside it
     decode the answer  dialects            event by event
     hold and judge     holdback, judge     each call whole; policy and validators; released or replaced
                        metering, state     what limits have counted, where that is across a network
@@ -39,12 +41,15 @@ The way of a request (`pipeline.relay` is this table):
     ask a judge        judging, afterwards a model's opinion of the answer, when it has left and is on record; asked through `relay` itself
 
 Shelves (add a file and a line in the registry): `dialects`, `validators`, `state`, `stores`. Engines: `policy`, `prompt`, `upstream`,
-`screening`, `trace`, `question` (SQL that people send, answered by a process that can reach nothing). Faces: `web`, `cli`, `demo`.
+`routes`, `screening`, `trace`, `people` (who may do what on the admin plane), `rollout` (what
+experiments on prompts come to), `question` (SQL that people send, answered by a process that can reach
+nothing), `telemetry` (what the book tells OpenTelemetry; no worker knows it). Faces: `web` (the admin plane's API), `face` (its pages),
+`cli`, `demo`.
 `rehearsal` is a provider that plays scripts, for tests and the demo; `bench` plays a public attack suite through the gateway, to measure
 policies.
 
 Who may import whom is a contract in `pyproject.toml`, checked on every change: from `cli` down to `errors`, never upwards; the engines of
-decision (`dialects policy prompt validators trace exchange holdback judge screening identify cost`) do no I/O and know no clock,
+decision (`dialects policy prompt validators trace exchange holdback judge screening identify cost routes`) do no I/O and know no clock,
 randomness or environment; policy does not know dialects, and dialects do not know policy.
 """
 

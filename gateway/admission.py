@@ -14,6 +14,7 @@ from gateway.exchange import Media, Request, ServerTool
 from gateway.judge import Court, judge_server_tool, session_facts
 from gateway.metering import metered
 from gateway.policy import Conversation
+from gateway.prompt.pins import of_tools
 from gateway.visit import Visit
 
 
@@ -30,6 +31,7 @@ async def admit(visit: Visit, request: Request) -> None:
         address=visit.gateway.scribe.address,
         meter=visit.reserved,
         exchange=x.id,
+        pins=of_tools(pinned.tools, request) if (pinned := visit.gateway.prompts.pins.agents.get(x.caller.agent)) else {},
     )
     if policies.observing:
         x.unevaluated.append("no_policy")

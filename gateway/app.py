@@ -27,6 +27,7 @@ from gateway.errors import ClientGone, GatewayError, Problem
 from gateway.exchange import Endpoint
 from gateway.judging import Judging
 from gateway.pipeline import relay
+from gateway.routes.health import Moment
 from gateway.turn import GONE
 from gateway.turned_away import TurnedAway
 from gateway.visit import Gateway, Head, Incoming
@@ -165,6 +166,7 @@ class DataPlane:
                 "durability": gateway.journal.durability,
             },
             "state": {"healthy": problem is None, "problem": problem},
+            "routes": gateway.routes.report(Moment(gateway.clock.mono_us(), gateway.clock.now_us())),
             "keys_required": gateway.keys_required,
         }
         return JSONResponse(body, status_code=200 if ready else 503)

@@ -17,6 +17,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import math
 import threading
 import time
 from collections import Counter
@@ -31,9 +32,10 @@ from gateway.own_journal import OwnJournal
 from gateway.question.office import Office
 from gateway.question.snapshots import Snapshot, Snapshots
 from gateway.question.wire import Question, Reply
-from gateway.stores import Answer, Batch, Offset, Store, StoreTrouble
+from gateway.stores import Answer, Applied, Batch, Offset, Store, StoreTrouble
 from gateway.stores.counting import count
 from gateway.stores.intake import SegmentReader, head_before, segments
+from gateway.stores.sight import Narrowed
 from gateway.trace.record import Record
 from gateway.trace.segments import Segment, growing
 from gateway.web.admin import Status, Subscription
@@ -48,6 +50,8 @@ BUSY = 20
 RETRY_S = 1.0
 RELIST_S = 1.0
 TURN_OVER_S = 10.0
+WARM_AFTER_S = 2.0
+"""A process for questions is got ready when the gateway has started, lest it take the start's time; or when somebody asks."""
 
 
 class Book:
@@ -78,6 +82,8 @@ class Book:
         self._listed_at, self._listed_mtime = -RELIST_S, -1
         self._rest_until: dict[Segment, float] = {}
         self._listeners = Listeners()
+        self._tell: Callable[[Applied, Sequence[Batch]], None] = lambda *_: None
+        self._untold: Callable[[], int] = lambda: 0
         self._own = own or OwnJournal(journal)
         self._notary, self._ageing = notary, ageing
         self._settled: set[Segment] = set()
@@ -86,9 +92,12 @@ class Book:
 
     def run(self, stop: threading.Event) -> None:
         """Rounds until `stop`, then what is left, then the store is closed."""
-        self._office.warm()
+        warm_at = time.monotonic() + WARM_AFTER_S
         while not stop.is_set():
             began = time.monotonic()
+            if began > warm_at:
+                self._office.warm()
+                warm_at = math.inf
             stop.wait(self._pause(self._safe_round(), time.monotonic() - began))
         self._listed_at = -RELIST_S
         while (self._safe_round() or 0) > 0:
@@ -134,7 +143,7 @@ class Book:
             ready=self.caught_up and problem is None and not damaged,
             lag_bytes=lag,
             records=self.records,
-            counters=dict(self.counters),
+            counters={**self.counters, **({"telemetry_dropped": untold} if (untold := self._untold()) else {})},
             ledger=self.store.version,
             problem=problem,
             quarantined=damaged,
@@ -154,9 +163,9 @@ class Book:
             reader = SegmentReader(self._journal, segment, offset)
         return reader.lag
 
-    def ask(self, question: Question) -> Reply:
-        """Anybody's SQL: it is run in another process. Raises Refused."""
-        return self._office.ask(self.store, question)
+    def ask(self, question: Question, teams: frozenset[str] | None = None) -> Reply:
+        """Anybody's SQL: run in another process, which is lent the rows of these teams alone, where they are named. Raises Refused."""
+        return self._office.ask(self.store if teams is None else Narrowed(self.store, teams), question)
 
     def snapshot(self, since: str | None = None, *, parquet: bool = False) -> Snapshot:
         """A copy of everything that can be asked about. Raises Refused."""
@@ -194,6 +203,10 @@ class Book:
     def subscribe(self) -> Subscription:
         """From the event loop that will read it."""
         return self._listeners.add()
+
+    def told_to(self, tell: Callable[[Applied, Sequence[Batch]], None], untold: Callable[[], int]) -> None:
+        """Who is told of everything that is newly applied, by the thread that applies: it must not wait. `untold`: what it has dropped."""
+        self._tell, self._untold = tell, untold
 
     def history(self, since: str) -> Sequence[tuple[str, bytes]]:
         """Tail lines of what began since a point in time (anything DuckDB reads as one, UTC). Raises Refused."""
@@ -298,6 +311,7 @@ class Book:
         for batch in batches:
             self._check_link(batch.segment)
         self._listeners.tell(applied)
+        self._tell(applied, batches)
         return applied.records
 
     def _check_link(self, segment: Segment) -> None:

@@ -20,6 +20,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from gateway import clock, logs
 from gateway.ageing import Ageing
@@ -32,8 +33,19 @@ from gateway.question.snapshots import Snapshots
 from gateway.stores import Refused
 from gateway.trace.redact import Redactor
 
+if TYPE_CHECKING:  # loaded when it serves
+    from starlette.requests import Request
+
+    from gateway.state import Approvals
+    from gateway.telemetry.late import LateObservatory
+    from gateway.telemetry.opening import Observatory
+    from gateway.web.doors import Bearer, Room
+
 log = logging.getLogger(__name__)
 
+MOST_PENDING = 100_000
+"""Calls that wait for a person are counted up to here."""
+LOG_FORM = "%(asctime)s %(levelname)s book: %(message)s"
 ADDRESS_SPACE = 4 * 1024**3
 """Bytes. DuckDB's memory limit does not bound what a query's functions allocate; the process's address space does."""
 
@@ -47,9 +59,11 @@ def main(
         _bound_memory()
         from gateway.stores.chosen import opener
         from gateway.stores.setting_aside import set_aside
+        from gateway.stores.without_pandas import refuse_pandas
 
-        sys.modules.setdefault("pandas", None)  # type: ignore[arg-type] # DuckDB looks for it ten times a commit; nobody here wants it
+        refuse_pandas()
         said = _read(settings)
+        logs.configure(Redactor(said.telemetry.secrets(os.environ)), form=LOG_FORM, style=said.log, process="book")
         notary = Notary(data, data / "journal", said.heads, clock.now_us)
         book = Book(
             data / "journal",
@@ -71,23 +85,40 @@ def _read(settings: Path | None) -> Settings:
 async def _serve(book: Book, data: Path, host: str, port: int, settings: Settings, *, watch_stdin: bool) -> None:
     import uvicorn
 
-    from gateway import budget_news
+    from gateway import news
+    from gateway.budget_news import BUDGETS
     from gateway.config import Limits, Timeouts
+    from gateway.experiment_news import EXPERIMENTS
+    from gateway.face.opening import hosts, open_face
     from gateway.front import front
-    from gateway.installation import open_approvals
-    from gateway.privacy import rooms
+    from gateway.installation import open_approvals, open_people, open_prompts, open_vault
+    from gateway.moving_labels import Labels
+    from gateway.privacy import opening, rooms
+    from gateway.prompt_news import PROMPTS
+    from gateway.rollout.ruling import Rulings
+    from gateway.rollout.watching import Watch, watch
     from gateway.web import admin
     from gateway.web.approvals import ApprovalsDesk
+    from gateway.web.doors import Doors, admin_token, of_people
     from gateway.web.token import read_or_create
     from gateway.webhooks import read_hooks, tell
 
     approvals = open_approvals(settings.model_copy(update={"data": str(data)}))
     hooks = read_hooks(settings.approvals.webhooks, os.environ)
     people = ApprovalsDesk(approvals, settings.approvals, clock.now_us)
-    names = [host, "127.0.0.1", "localhost", "::1"]
+    names = [host, "127.0.0.1", "localhost", "::1", *hosts(settings)]
     own_queries = Path(settings.queries) if settings.queries else None
-    more = rooms(settings, data, book, approvals)
-    app = admin.create(book, read_or_create(data / "admin.token"), names, people, more, own_queries)
+    here = settings.model_copy(update={"data": str(data)})
+    folder, shared = Path(settings.prompts) if settings.prompts else None, open_prompts(here)
+    labels = Labels(folder, data, shared, book.write, clock.now_us, lambda: str(clock.uuid7()))
+    rulings = Rulings(shared, labels, book.write, clock.now_us, lambda: str(clock.uuid7()))
+    watched = None if folder is None else Watch(folder, data, shared, book.fetch, rulings, clock.now_us, lambda: book.caught_up)
+    observatory = _observe(book, settings, approvals)
+    more = [*rooms(settings, data, book, approvals, labels, rulings), _metrics(observatory, settings)]
+    folks = open_people(here)
+    ways = [admin_token(read_or_create(data / "admin.token")), of_people(folks.find, clock.now_us), *_passes(settings)]
+    face = open_face(here, book, approvals, opening(open_vault(here)), labels, rulings)
+    app = admin.create(book, Doors(ways), names, people, more, own_queries, face)
     config = uvicorn.Config(
         app,
         host=host,
@@ -112,7 +143,8 @@ async def _serve(book: Book, data: Path, host: str, port: int, settings: Setting
     reading = asyncio.create_task(asyncio.to_thread(book.run, stop))
     serving = asyncio.create_task(server.serve())
     telling = asyncio.create_task(tell(approvals, hooks, clock.now_us))
-    news = asyncio.create_task(budget_news.tell(book.fetch, hooks, clock.now_us))
+    newsing = asyncio.create_task(news.tell((BUDGETS, EXPERIMENTS, PROMPTS), book.fetch, hooks, clock.now_us))
+    watching = asyncio.create_task(watch(watched))
     publishing = asyncio.create_task(_publish(book, settings.snapshots.every))
     ageing = asyncio.create_task(book.let_own_age())
     stopping = asyncio.create_task(told.wait())
@@ -121,11 +153,61 @@ async def _serve(book: Book, data: Path, host: str, port: int, settings: Setting
     server.should_exit = True
     stopping.cancel()
     telling.cancel()
-    news.cancel()
+    newsing.cancel()
+    watching.cancel()
     publishing.cancel()
     ageing.cancel()
     await asyncio.gather(reading, serving)
     await book.close_own()
+    await asyncio.to_thread(observatory.close)
+
+
+def _passes(settings: Settings) -> list[Bearer]:
+    if not settings.issuers:
+        return []
+    from gateway.people.passes import Passes
+
+    return [Passes(settings.issuers).person]
+
+
+def _observe(book: Book, settings: Settings, approvals: Approvals) -> LateObservatory:
+    """Raises StartError."""
+    from gateway.telemetry.late import LateObservatory
+    from gateway.web.content import Reader
+
+    reader = Reader(book.fetch, lambda text, about: text)  # what is sealed stays so
+
+    def opened() -> Observatory:
+        from gateway.telemetry.opening import Observatory
+
+        made = Observatory(
+            settings.telemetry,
+            book.fetch,
+            clock.now_us,
+            standing=book.status,
+            pending=lambda: len(approvals.every("pending", MOST_PENDING)),
+            shown=reader.exchange,
+        )
+        made.start()
+        return made
+
+    observatory = LateObservatory(opened, at_once=bool(settings.telemetry.traces or settings.telemetry.metrics))
+    book.told_to(observatory.tell, observatory.untold)
+    return observatory
+
+
+def _metrics(observatory: LateObservatory, settings: Settings) -> Room:
+    """Raises StartError."""
+    from starlette.responses import Response
+
+    from gateway.web.answers import SECURITY
+    from gateway.web.doors import Room
+
+    async def page(request: Request) -> Response:
+        body, media_type = await asyncio.to_thread(observatory.page, request.headers.get("accept", ""))
+        return Response(body, headers={**SECURITY, "content-type": media_type})
+
+    return Room("GET", "/metrics", page, "see-metadata", key=settings.telemetry.secret_scrape_token(os.environ))
 
 
 async def _publish(book: Book, every: float) -> None:
@@ -160,6 +242,7 @@ def _bound_memory() -> None:
     _, hard = resource.getrlimit(resource.RLIMIT_AS)
     wanted = ADDRESS_SPACE if hard == resource.RLIM_INFINITY else min(ADDRESS_SPACE, hard)
     resource.setrlimit(resource.RLIMIT_AS, (wanted, hard))
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # below numpy: it sets aside address space for each core
 
 
 def _die() -> None:
@@ -182,7 +265,7 @@ def _arguments() -> argparse.Namespace:
 
 def run() -> int:
     """Process entry: one clean message instead of a traceback."""
-    logs.configure(Redactor(()), form="%(asctime)s %(levelname)s book: %(message)s")
+    logs.configure(Redactor(()), form=LOG_FORM)
     os.umask(0o077)
     given = _arguments()
     try:

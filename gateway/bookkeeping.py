@@ -12,7 +12,7 @@ from decimal import Decimal
 from gateway.clock import Clock
 from gateway.cost import SEARCH, PriceTable
 from gateway.errors import JournalUnavailable
-from gateway.exchange import Call, Exchange, Verdict
+from gateway.exchange import Call, Exchange, Usage, Verdict
 from gateway.journal import Journal
 from gateway.policy.running import worst
 from gateway.prompt.fingerprint import Fingerprint
@@ -37,6 +37,8 @@ class Bookkeeping:
         self._calls: list[CallRow] = []
         self._found: Fingerprint | None = None
         self._addresses: tuple[str, ...] | None = None
+        self.settled = True
+        """Nothing is on its way to the journal: `settle` would return at once."""
         self.ended = False
         self.recorded = False
         """Its end is."""
@@ -59,6 +61,7 @@ class Bookkeeping:
         """Starts writing the opening record of a stream; `settle` waits for it."""
         links, messages = self._request_side()
         record = Opened(self._row(Priced(), Links(links)), messages, self._prompt(), self._scribe.rendered(self._x))
+        self.settled = False
         self._opening = asyncio.ensure_future(self._journal.append(record))
         self._opening.add_done_callback(_retrieved)
 
@@ -74,6 +77,7 @@ class Bookkeeping:
         if self._opening is None:
             self._calls.append(row)
         else:
+            self.settled = False
             self._line.append(Decided(row))
         return decision
 
@@ -86,6 +90,7 @@ class Bookkeeping:
         if self._line:
             await self._journal.append(*self._line)
             self._line.clear()
+        self.settled = True
 
     async def end(self) -> None:
         """Writes the closing record, with everything not yet written. Raises JournalUnavailable. Once only."""
@@ -102,7 +107,8 @@ class Bookkeeping:
         heard = self._scribe.heard(self._x, self._clock.now_us())
         ran = tuple(worst(self._x.ran))
         findings = self._scribe.findings(self._x)
-        ended = Ended(row, tuple(self._calls), findings, messages + answered, prompt, heard, ran, rendered)
+        attempts = self._scribe.attempts(self._x, self.priced) if self._x.attempts else ()
+        ended = Ended(row, tuple(self._calls), findings, messages + answered, prompt, heard, ran, rendered, attempts)
         try:
             await self._journal.append(*self._line, ended)
         except JournalUnavailable:
@@ -148,13 +154,31 @@ class Bookkeeping:
     def _price(self) -> Priced:
         """What all rounds of the exchange cost, each at its own price."""
         x = self._x
-        models, rounds = (x.answer.model, x.request.model if x.request else None), x.rounds or (x.answer.usage,)
+        asked_for = x.upstream_model or (x.request.model if x.request else None)
+        models, rounds = (x.answer.model, asked_for), x.rounds or (x.answer.usage,)
+        if x.cache == "hit":
+            return self._saved(models)
+        if x.guess is not None:
+            return self._guessed(models, [*rounds[:-1], x.guess.usage])
         if not any(models) or x.answer.usage is None:
             return Priced()
         costs = [self._prices.cost_of_either(self._provider, models, each) for each in rounds if each is not None]
         unpriced = tuple(sorted({name for cost in costs for name in cost.unpriced} | self._uncounted()))
         amount = None if unpriced else sum((cost.amount or Decimal(0) for cost in costs), Decimal(0))
-        return Priced(amount, self._prices.version, costs[0].model, unpriced, len(rounds))
+        each = tuple(cost.amount for cost in costs) if len(costs) == len(rounds) else ()
+        return Priced(amount, self._prices.version, costs[0].model, unpriced, len(rounds), each)
+
+    def _guessed(self, models: tuple[str | None, ...], rounds: list[Usage | None]) -> Priced:
+        """What is known exactly of an answer that nobody heard to its end is not its cost."""
+        costs = [self._prices.cost_of_either(self._provider, models, each or Usage()) for each in rounds]
+        known = all(cost.amount is not None for cost in costs)
+        amount = sum((cost.amount or Decimal(0) for cost in costs), Decimal(0)) if known else None
+        return Priced(None, self._prices.version, costs[-1].model, rounds=len(rounds), estimated=amount)
+
+    def _saved(self, models: tuple[str | None, ...]) -> Priced:
+        """Nobody was paid for an answer that was given again."""
+        found = self._prices.cost_of_either(self._provider, models, self._x.spared or Usage())
+        return Priced(Decimal(0), self._prices.version, found.model, saved=found.amount)
 
     def _uncounted(self) -> set[str]:
         """Searches are charged one by one, and Chat Completions do not say how many there were."""

@@ -9,6 +9,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from gateway.exchange import Caller
 from gateway.retention import span_us
 
 Of = Literal["money", "tokens", "requests", "calls"]
@@ -22,18 +23,23 @@ _GLOBS: list[str] = Field(default_factory=list)
 class Budget(BaseModel):
     """How much may be spent by whom in which time."""
 
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, defer_build=True)
 
     id: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$", description="its name; another one begins at zero")]
     per: Annotated[
         str,
         Field(
-            pattern=r"^(all|key|agent|team|user|session|tag:[A-Za-z0-9_-]{1,40})$",
-            description="who has one of their own: all (one for everybody), key, agent, team, user, session, or tag:name (a label of the "
-            "key, or else the header x-tollhouse-tag-name)",
+            pattern=r"^(all|key|agent|team|org|user|session|tag:[A-Za-z0-9_-]{1,40})$",
+            description="who has one of their own: all (one for everybody), key, agent, team, org, user, session, or tag:name (a label of "
+            "the key, or else the header x-tollhouse-tag-name)",
         ),
     ]
-    of: Annotated[Of, Field(description="money (USD), tokens (read and written), requests (to a provider), calls (proposed tool calls)")]
+    of: Annotated[
+        Of,
+        Field(
+            description="money (USD), tokens (read and written), requests (also those that the cache answers), calls (proposed tool calls)"
+        ),
+    ]
     max: Annotated[str | int, Field(description='how much; money as text: "25.00"')]
     window: Annotated[
         str, Field(description="sliding: 1m, 1h, 24h, 7d … · calendar, in UTC: day, month · session · total = for ever")
@@ -44,6 +50,7 @@ class Budget(BaseModel):
     ] = "hard"
     agents: Annotated[list[str], Field(description="only these agents (globs); none = all")] = _GLOBS
     teams: Annotated[list[str], Field(description="only these teams (globs)")] = _GLOBS
+    orgs: Annotated[list[str], Field(description="only these organisations (globs)")] = _GLOBS
     users: Annotated[list[str], Field(description="only these users (globs)")] = _GLOBS
     keys: Annotated[list[str], Field(description="only these keys, by id (globs)")] = _GLOBS
     models: Annotated[list[str], Field(description="only requests for these models (globs)")] = _GLOBS
@@ -86,8 +93,9 @@ class Budget(BaseModel):
     def term(self) -> str:
         return f"{self.of} per {self.per.removeprefix('tag:')}, {_TERMS.get(self.window) or 'in ' + self.window}"
 
-    def concerns(self, agent: str, team: str | None, user: str | None, key: str | None, model: str, route: str) -> bool:
-        asked = ((self.agents, agent), (self.teams, team), (self.users, user), (self.keys, key), (self.models, model), (self.routes, route))
+    def concerns(self, caller: Caller, model: str, route: str) -> bool:
+        who = ((self.agents, caller.agent), (self.teams, caller.team), (self.orgs, caller.org), (self.users, caller.user))
+        asked = (*who, (self.keys, caller.key_id), (self.models, model), (self.routes, route))
         return all(not globs or (value is not None and any(fnmatchcase(value, glob) for glob in globs)) for globs, value in asked)
 
     def shown(self, amount: int) -> str:

@@ -19,12 +19,18 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 from gateway import redis_place
 from gateway.budget_settings import Budget
+from gateway.cache_settings import Cache
 from gateway.documents import load as load_document
 from gateway.errors import StartError
 from gateway.exchange import Storing
+from gateway.key_source import KeySource as KeySource
 from gateway.ledger_place import EMBEDDED, lake_place
+from gateway.people.issuers import Issuer
+from gateway.platform_settings import Platform
 from gateway.redis_place import Place
 from gateway.retention import DAY_US, Compliance, Cutoffs, Retention
+from gateway.route_settings import Route
+from gateway.telemetry_settings import Telemetry
 
 DialectName = Literal["openai.chat", "openai.responses", "anthropic.messages", "google.gemini"]
 
@@ -38,7 +44,7 @@ PROVIDERS: dict[str, tuple[tuple[DialectName, ...], str, str]] = {
 
 
 class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, hide_input_in_errors=True)  # a secret may be in it by mistake
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, defer_build=True, hide_input_in_errors=True)  # may be a secret
 
 
 @lru_cache(256)
@@ -84,31 +90,6 @@ def parse_address(text: str) -> Address:
     return Address(host=host.strip("[]") or "127.0.0.1", port=int(port))
 
 
-class KeySource(_Strict):
-    """Where a key is found. Exactly one of the two."""
-
-    env: Annotated[str | None, Field(description="name of the environment variable that holds the key")] = None
-    file: Annotated[str | None, Field(description="path of a file (mode 0600) that holds the key")] = None
-
-    @model_validator(mode="after")
-    def one_source(self) -> Self:
-        if (self.env is None) == (self.file is None):
-            raise ValueError("give exactly one of 'env' and 'file'")
-        return self
-
-    def read(self, environment: Mapping[str, str]) -> str | None:
-        """The key, or None when the variable is unset. Raises StartError for an unreadable or open file."""
-        if self.env is not None:
-            return environment.get(self.env) or None
-        path = Path(str(self.file)).expanduser()
-        try:
-            if path.stat().st_mode & 0o077:
-                raise StartError(f"{path} holds a key and is readable by others; run: chmod 600 {path}")
-            return path.read_text().strip() or None
-        except OSError as e:
-            raise StartError(f"cannot read the key file {path}: {e.strerror}") from e
-
-
 class Upstream(_Strict):
     """A provider, or anything that speaks a provider's dialect."""
 
@@ -124,6 +105,17 @@ class Upstream(_Strict):
     allow_http: Annotated[bool, Field(description="permit http:// to another machine (keys travel in clear text)")] = (
         False
     )
+    platform: Annotated[Platform | None, Field(description="the cloud whose models these are; none = the provider's own address")] = None
+
+    @model_validator(mode="after")
+    def served_by_its_platform(self) -> Self:
+        if self.platform is None:
+            return self
+        if wrong := [name for name in self.dialects if name not in self.platform.dialects]:
+            raise ValueError(f"this platform is asked in {' or '.join(self.platform.dialects)} here, not in {wrong[0]}")
+        if self.key is None:
+            raise ValueError(f"a platform needs a 'key': {self.platform.key_form}")
+        return self
 
     @property
     def dialects(self) -> tuple[str, ...]:
@@ -147,13 +139,6 @@ class Upstream(_Strict):
                 "http:// to another machine sends the key in clear text; use https:// or set allow_http: true"
             )
         return self
-
-
-class Route(_Strict):
-    """Which models go to which upstream. The first route whose dialect and glob match wins."""
-
-    models: Annotated[list[str], Field(min_length=1, description="model names or globs (* and ?)")]
-    upstream: Annotated[str, Field(description="name of an entry of `upstreams`")]
 
 
 class PassThrough(_Strict):
@@ -232,8 +217,12 @@ class Webhook(_Strict):
     ] = None
     format: Annotated[Literal["json", "slack"], Field(description="slack = what Slack's incoming webhooks take")] = "json"
     events: Annotated[
-        list[Literal["pending", "approved", "denied", "expired", "used", "budget"]],
-        Field(min_length=1, description="which states are told; budget = that a soft budget is used up, once per window"),
+        list[Literal["pending", "approved", "denied", "expired", "used", "budget", "experiment", "prompt"]],
+        Field(
+            min_length=1,
+            description="which states are told; budget = that a soft budget is used up, once per window; experiment = that an arm was "
+            "halted, promoted or ended; prompt = that a prompt or tool is in use that nobody deployed",
+        ),
     ] = Field(default_factory=lambda: ["pending"])  # type: ignore[arg-type]
     arguments: Annotated[bool, Field(description="whether the call's arguments are sent along")] = True
 
@@ -290,6 +279,23 @@ class Encryption(_Strict):
         KeySource,
         Field(description="where the master keys are: one per line, 32 bytes in base64, the one for new data keys first"),
     ]
+
+
+class Face(_Strict):
+    """The pages for browsers, on the admin plane."""
+
+    url: Annotated[
+        str | None,
+        Field(description="where people reach them, if a proxy with TLS stands before: https://tollhouse.example.com; none = at admin"),
+    ] = None
+
+    @field_validator("url")
+    @classmethod
+    def an_origin(cls, value: str | None) -> str | None:
+        parts = urlsplit(value or "https://nobody")
+        if parts.scheme not in ("http", "https") or not parts.hostname or parts.path not in ("", "/") or parts.query or parts.username:
+            raise ValueError("must be scheme and host only, like https://tollhouse.example.com")
+        return value.rstrip("/") if value else None
 
 
 class JournalSettings(_Strict):
@@ -351,6 +357,9 @@ class Settings(_Strict):
         Literal["auto", "required", "optional"],
         Field(description="auto = required off loopback, with shared state, and as soon as one key was ever created"),
     ] = "auto"
+    issuers: Annotated[
+        list[Issuer], Field(description="who signs for people and agents: OpenID Connect, or any issuer of signed JWTs")
+    ] = Field(default_factory=list)
     durability: Annotated[
         Literal["auto", "commit", "interval"],
         Field(
@@ -406,16 +415,20 @@ class Settings(_Strict):
         ),
     ] = Field(default_factory=dict)
     budgets: Annotated[list[Budget], Field(description="how much may be spent by whom in which time")] = Field(default_factory=list)
+    cache: Annotated[Cache | None, Field(description="answers given again to the same request; none = every request is sent on")] = None
     limits: Limits = Field(default_factory=Limits)
     timeouts: Timeouts = Field(default_factory=Timeouts)
     approvals: Approvals = Field(default_factory=Approvals)
     snapshots: Snapshots = Field(default_factory=Snapshots)
+    face: Face = Field(default_factory=Face)
     retention: Retention = Field(default_factory=Retention)
     compliance: Annotated[
         Compliance, Field(description="eu-ai-act = nothing is kept shorter than 184 days; what is set shorter is refused at start")
     ] = "none"
     journal: JournalSettings = Field(default_factory=JournalSettings)
     heads: Heads = Field(default_factory=Heads)
+    telemetry: Telemetry = Field(default_factory=Telemetry)
+    log: Annotated[Literal["text", "json"], Field(description="lines on stderr: for people, or one JSON object each")] = "text"
 
     @field_validator("listen", "admin")
     @classmethod
@@ -445,12 +458,10 @@ class Settings(_Strict):
 
     @model_validator(mode="after")
     def routes_name_upstreams(self) -> Self:
-        for route in self.routes:
-            if route.upstream not in self.upstreams:
-                known = ", ".join(sorted(self.upstreams)) or "none is configured"
-                raise ValueError(
-                    f"routes name the upstream '{route.upstream}', which is not under 'upstreams' ({known})"
-                )
+        named = [name for route in self.routes for name in route.upstreams]
+        if missing := [name for name in named if name not in self.upstreams]:
+            known = ", ".join(sorted(self.upstreams)) or "none is configured"
+            raise ValueError(f"routes name the upstream '{missing[0]}', which is not under 'upstreams' ({known})")
         return self
 
     @model_validator(mode="after")
@@ -461,10 +472,23 @@ class Settings(_Strict):
         return self
 
     @model_validator(mode="after")
+    def issuers_are_told_apart(self) -> Self:
+        for what, said in (("name", [each.name for each in self.issuers]), ("issuer", [each.issuer for each in self.issuers])):
+            if len(said) != len(set(said)):
+                raise ValueError(f"two issuers have the same '{what}'; nobody could tell which of them a token is of")
+        return self
+
+    @model_validator(mode="after")
     def budgets_have_names_of_their_own(self) -> Self:
         names = [budget.id for budget in self.budgets]
         if twice := sorted({name for name in names if names.count(name) > 1}):
             raise ValueError(f"two budgets are called '{twice[0]}'; each needs an id of its own")
+        return self
+
+    @model_validator(mode="after")
+    def a_shared_cache_has_a_server(self) -> Self:
+        if self.cache is not None and self.cache.store == "redis" and self.state_place is None:
+            raise ValueError("'cache.store: redis' keeps answers on the server under 'state', where sqlite stands; name a server there")
         return self
 
     @model_validator(mode="after")
@@ -514,7 +538,7 @@ def read(file: Path | None, environment: Mapping[str, str], flags: Mapping[str, 
         changes["upstreams"] = _from_environment(environment)
     changes |= _overrides(environment, flags or {})
     merged = _merge(settings, changes)
-    return _resolved(merged, folder)
+    return _resolved(merged, folder).model_copy(update={"telemetry": merged.telemetry.with_environment(environment)})
 
 
 def _bytes(file: Path) -> bytes:
@@ -535,7 +559,7 @@ def _from_environment(environment: Mapping[str, str]) -> dict[str, Any]:
 def _overrides(environment: Mapping[str, str], flags: Mapping[str, Any]) -> dict[str, Any]:
     named = {
         name: environment.get(f"TOLLHOUSE_{name.upper()}")
-        for name in ("listen", "admin", "data", "ledger", "policies", "prompts", "keys", "durability", "storing", "state")
+        for name in ("listen", "admin", "data", "ledger", "policies", "prompts", "keys", "durability", "storing", "state", "log")
     }
     found: dict[str, Any] = {k: v for k, v in named.items() if v}
     workers = environment.get("TOLLHOUSE_WORKERS")

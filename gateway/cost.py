@@ -44,8 +44,10 @@ _READ = ("input", "cache_read", "cache_write", "cache_write_1h", "audio_input", 
 SEARCH = "web_search"
 TERMS = ("us", "fast")
 """What answers say beside their counts that has a price in the table (`provider_specific_entry`): where they were computed, how fast."""
-_VENDORS = {"gcp.gemini": "gemini"}
+_VENDORS = {"gcp.gemini": "gemini", "gcp.vertex_ai": "vertex_ai", "aws.bedrock": "bedrock"}
 """OpenTelemetry's names of providers where the table has others before its slash."""
+CLOUDS = ("aws.bedrock", "gcp.vertex_ai")
+"""Who rents out other makers' models, at prices of their own."""
 _NAME = re.compile(rf"(.+?)(?:_above_(\d+)k_tokens)?(?:_({'|'.join(_TIERS)}))?")
 _OVERRIDE = re.compile(r"([a-z_0-9]+?)(?:_above_(\d+)k)?(?:@([a-z0-9_-]+))?")
 _DATED = re.compile(r"(.+?)[-@](?:\d{4}-\d{2}-\d{2}|\d{8})")
@@ -105,8 +107,14 @@ class PriceTable:
             entries = _index(data)
         except msgspec.DecodeError as error:
             raise ValueError(f"the price table is not one JSON object per model: {error}; reinstall litellm") from error
-        own = {model: _override(model, prices) for model, prices in (overrides or {}).items()}
-        return cls(entries, own, _version(data, overrides or {}, release))
+        digest = f"sha256:{hashlib.sha256(data).hexdigest()[:12]}"
+        return cls(entries, {}, f"{release} {digest}".lstrip()).with_own(overrides or {})
+
+    def with_own(self, overrides: Mapping[str, Mapping[str, str]]) -> PriceTable:
+        """The same table with these on top. Raises ValueError that says which one is wrong."""
+        own = {model: _override(model, prices) for model, prices in overrides.items()}
+        digest = hashlib.sha256(msgspec.json.encode(overrides, order="sorted")).hexdigest()[:12]
+        return PriceTable(self._entries, own, f"{self.version} overrides:{digest}" if own else self.version)
 
     def cost(self, provider: str, model: str, usage: Usage) -> Cost:
         """What one answer cost. Its amount is None when the model, a price that is needed, or the usage is not known."""
@@ -120,8 +128,10 @@ class PriceTable:
         return Cost(None if unpriced else amount, key, unpriced)
 
     def cost_of_either(self, provider: str, models: Sequence[str | None], usage: Usage) -> Cost:
-        """By the first of these names that the table knows: the model that answered, then the one that was asked for."""
-        costs = [self.cost(provider, model, usage) for model in dict.fromkeys(models) if model]
+        """By the first of these names that the table knows: the model that answered, then the one that was asked for; at a cloud, whose
+        answers name a model as its maker does, the other way round."""
+        named = reversed(models) if provider in CLOUDS else models
+        costs = [self.cost(provider, model, usage) for model in dict.fromkeys(named) if model]
         return next((cost for cost in costs if cost.model is not None), Cost(None, None, ("model",)))
 
     def worst(self, provider: str, model: str, read: int, written: int) -> Decimal | None:
@@ -264,10 +274,3 @@ def _override(model: str, prices: Mapping[str, str]) -> _Prices:
         else:
             steps.setdefault((found[1], found[3] or ""), []).append((int(found[2]) * 1000 if found[2] else -1, price / PER_MILLION))
     return _Prices(_highest_first(steps), search)
-
-
-def _version(data: bytes, overrides: Mapping[str, Mapping[str, str]], release: str) -> str:
-    parts = [release, "sha256:" + hashlib.sha256(data).hexdigest()[:12]]
-    if overrides:
-        parts.append("overrides:" + hashlib.sha256(msgspec.json.encode(overrides, order="sorted")).hexdigest()[:12])
-    return " ".join(part for part in parts if part)

@@ -38,7 +38,7 @@ T = TypeVar("T", bound=BaseModel)
 class Section(BaseModel):
     """Base of the models of files: unknown keys are errors, types are not bent, values do not change."""
 
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, defer_build=True)
     other_words: ClassVar[Mapping[str, str]] = {}
     """What people used to other products call a key → the key."""
 

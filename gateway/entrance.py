@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from gateway import identify
 from gateway.config import host_name, is_loopback
@@ -11,13 +13,20 @@ from gateway.state import KeyRecord
 from gateway.state.asking import at_once
 from gateway.visit import Gateway
 
+if TYPE_CHECKING:
+    from gateway.people.passes import Passes
+
+_OURS = ("th_", "tha_", "thp_")
+"""What tokens of this gateway begin with: those of the admin plane open nothing here, and go to no provider."""
+
 
 async def admitted(gateway: Gateway, headers: Sequence[tuple[str, str]], query: str, provider: str) -> KeyRecord | None:
     """The key that is presented; None for a caller without one, where none is needed. Raises GatewayError."""
     token = identify.presented_key(headers, query, provider)
-    record = await _found(gateway, token) if token else None
+    signed = _signers(gateway, token)
+    record = await (_signed_for(signed, token) if signed else _found(gateway, token)) if token else None
     required = gateway.keys_required
-    if record is None and token and (required or token.startswith("th_")):
+    if record is None and token and (required or token.startswith(_OURS) or signed):
         raise GatewayError(
             "authentication",
             "invalid_key",
@@ -32,6 +41,20 @@ async def admitted(gateway: Gateway, headers: Sequence[tuple[str, str]], query: 
     if record is None:
         _refuse_web_pages(dict(headers))
     return record
+
+
+def _signers(gateway: Gateway, token: str | None) -> Passes | None:
+    """Who can tell whom this token proves, where it is a signed one."""
+    passes = gateway.passes
+    return passes if token and passes is not None and passes.for_agents and passes.takes(token) else None
+
+
+async def _signed_for(passes: Passes, token: str) -> KeyRecord | None:
+    """What an issuer's token proves, as a key would. Its signature is checked in a thread: the keys may have to be fetched."""
+    found = passes.agent(token) if passes.at_hand(token) else await asyncio.to_thread(passes.agent, token)
+    if found is None:
+        return None
+    return KeyRecord(found.key_id, found.agent, "", 0, found.team, found.user, org=found.org)
 
 
 async def _found(gateway: Gateway, token: str) -> KeyRecord | None:

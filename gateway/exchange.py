@@ -1,6 +1,6 @@
 """The vocabulary: every value that passes between the steps of the pipeline.
 
-All of it is frozen except `Exchange`, which only the pipeline writes. The words are those of the package docstring
+All of it is frozen except `Exchange` and its `Attempt`s, which only the pipeline writes. The words are those of the package docstring
 (`gateway/__init__.py`); columns, YAML keys and JSON use the same ones. No I/O, no clock, no dialect's wire format here.
 """
 
@@ -20,6 +20,9 @@ of an answer that the model may write anew."""
 
 Hook = Literal["tool_call", "tool_result", "request", "output"]
 """Where rules judge: a proposed call, what a tool answered, what is asked of the model, what it says."""
+
+Pin = Literal["same", "changed", "added"]
+"""How a tool that a request declares compares with what its agent was approved with: as it was read, another one, or a new one."""
 
 OnDeny = Literal["explain", "steer", "error", "stop"]
 """A text in the place of the call; the model asked again, told that the call was refused; an error instead of the answer; a text, and the
@@ -45,7 +48,7 @@ hashes."""
 
 
 class Caller(Struct, frozen=True):
-    """Who asks: proven by the key (agent, team, user, labels); the session is a label the client may choose."""
+    """Who asks: proven by the key (agent, team, user, organisation, labels); the session is a label the client may choose."""
 
     agent: str
     key_id: str | None = None
@@ -57,6 +60,8 @@ class Caller(Struct, frozen=True):
     """Where the session came from: a header's name, `metadata`, or `derived` (hash of key, system prompt, first message)."""
     client: str = ""
     """The client's own name for itself (User-Agent), cut to 200 characters. A label, never proof."""
+    org: str | None = None
+    """That the team belongs to."""
 
 
 class Tool(Struct, frozen=True):
@@ -373,6 +378,16 @@ TOKENS = (
     "audio_input", "audio_cache_read", "image_input", "audio_output", "image_output",
 )  # fmt: skip
 """The classes of `Usage` that count tokens."""
+READ_TOKENS = ("input", "cache_read", "cache_write", "cache_write_1h", "audio_input", "audio_cache_read", "image_input")
+WRITTEN_TOKENS = ("output", "reasoning", "audio_output", "image_output")
+
+
+class Guess(Struct, frozen=True):
+    """What an answer took, about, that nobody heard to its end."""
+
+    usage: Usage
+    how: str
+    """What each count is made of."""
 
 
 MOST_TEXT: Final = 256 * 1024
@@ -409,6 +424,8 @@ class Instruction(Struct, frozen=True):
     """Where the request names none."""
     parameters: Mapping[str, Json] = field(default_factory=dict)
     """Where the request says nothing: `temperature`, `top_p`, `max_tokens`, `stop`."""
+    over: frozenset[str] = frozenset()
+    """Which of these, and `model`, count more than what the request says."""
 
 
 class Rendered(Struct, frozen=True):
@@ -420,6 +437,60 @@ class Rendered(Struct, frozen=True):
     """By which it was named, if it was."""
     variables: Mapping[str, Json]
     """All of them, with defaults."""
+    experiment: str = ""
+    arm: str = ""
+    edition: str = ""
+    """What the experiment compared: results of one edition belong together."""
+
+
+class TraceParent(Struct, frozen=True):
+    """The span of the client's that asks (W3C Trace Context)."""
+
+    trace_id: str
+    """32 hex digits."""
+    span_id: str
+    """16 hex digits."""
+    flags: int
+    state: str = ""
+    """`tracestate`: other parties' own, handed on as it came."""
+
+    @property
+    def sampled(self) -> bool:
+        return bool(self.flags & 1)
+
+
+AttemptKind = Literal["primary", "retry", "fallback", "mirror"]
+"""The first that is asked; the same one again; another one, because it failed or could not be asked; one whose answer nobody gets."""
+
+
+class Attempt(Struct):
+    """One asking of a target of a route. Mutable until it has ended."""
+
+    ordinal: int
+    """From 1, over all rounds of the exchange."""
+    upstream: str
+    model: str
+    """As it is called there."""
+    region: str
+    kind: AttemptKind
+    why: str
+    """Why this target, and why now."""
+    started_us: int
+    round: int = 0
+    """Answers of the exchange before it: the model is asked again when a denial steers."""
+    waited_us: int = 0
+    """Before it, because of the one before."""
+    first_byte_us: int | None = None
+    duration_us: int | None = None
+    status: int | None = None
+    fault: str = ""
+    """Code of what went wrong; empty for an answer."""
+    retry_after_ms: int | None = None
+    """As the provider asked."""
+    unsure: bool = False
+    """It failed, and the provider may have carried it out and charge for it."""
+    answered: bool = False
+    """Its answer was taken."""
 
 
 class Exchange(Struct):
@@ -434,10 +505,16 @@ class Exchange(Struct):
     request: Request | None = None
     request_bytes: int = 0
     client_request_id: str | None = None
-    trace_id: str | None = None
-    """Of the trace that the client's `traceparent` belongs to."""
+    trace: TraceParent | None = None
+    """Where the client's `traceparent` names one."""
     upstream: str | None = None
     upstream_status: int | None = None
+    upstream_model: str | None = None
+    """What the model is called there, where that is not what the request calls it."""
+    region: str | None = None
+    """The label of the target that was asked last."""
+    attempts: list[Attempt] = field(default_factory=list)
+    """Askings of targets, where a route has some."""
     translated: str = ""
     """The provider's dialect, where it is not the client's."""
     dropped: list[str] = field(default_factory=list)
@@ -465,10 +542,22 @@ class Exchange(Struct):
     heard: list[Heard] = field(default_factory=list)
     """What rules said of texts, each rule once for each text."""
     ran: list[Ran] = field(default_factory=list)
+    looked: list[str] = field(default_factory=list)
+    """`validator/version` of those which no rule asked, that looked at all of the answer and found nothing: most, of most answers."""
+    looked_before: bool = False
+    """Whether they had looked before the first byte of it left."""
     unevaluated: list[str] = field(default_factory=list)
     """Why parts of the exchange were not judged (observe mode only)."""
     budgets: list[str] = field(default_factory=list)
     """Which budgets count it, and for whom: `id=subject`."""
+    cache: Literal["hit", "miss"] | None = None
+    """Whether the answer was given again; None where nobody looked."""
+    cached_from: str | None = None
+    """Id of the exchange in which a provider gave the answer that was given again."""
+    spared: Usage | None = None
+    """What that took then."""
+    guess: Guess | None = None
+    """What the last of its answers took, where nobody heard its end."""
     bytes_out: int = 0
     first_byte_us: int | None = None
     upstream_us: int = 0

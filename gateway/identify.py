@@ -15,7 +15,7 @@ from functools import lru_cache
 from urllib.parse import parse_qsl
 
 from gateway.errors import GatewayError
-from gateway.exchange import Caller, Request
+from gateway.exchange import Caller, Request, TraceParent
 
 KEY_PATTERN = re.compile(r"th_([0-9A-Za-z]{8})_([0-9A-Za-z]{43})")
 """A virtual key: `th_<key id>_<secret>`; the secret is 256 random bits in base 62."""
@@ -28,7 +28,13 @@ SESSION_HEADERS = ("x-session-id", "x-claude-code-session-id", "session-id", "th
 KEYS_IN_QUERIES = frozenset({"gcp.gemini"})
 """Providers whose own clients put the key into the URL (`?key=`); anywhere else one in a URL is a mistake that ends up in logs."""
 
-_TRACEPARENT = re.compile(r"(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
+_TRACEPARENT = re.compile(
+    r"(?:00(?!.{54})|(?!00|ff)[0-9a-f]{2})-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-([0-9a-f]{2})(?:-.*)?"
+)
+"""A version beyond 00 may go on after what 00 has."""
+_TRACESTATE = re.compile(r"([a-z0-9][a-z0-9_*/@-]{0,255})=[\x20-\x2b\x2d-\x3c\x3e-\x7e]{0,255}[\x21-\x2b\x2d-\x3c\x3e-\x7e]")
+_MOST_STATE = 2048
+"""Characters of `tracestate` that are handed on; the specification wants at least 512."""
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 
@@ -51,6 +57,12 @@ def split_key(token: str) -> tuple[str, str] | None:
     """(key id, secret) of a well-formed virtual key, else None."""
     match = KEY_PATTERN.fullmatch(token)
     return (match[1], match[2]) if match else None
+
+
+def split_token(kind: str, token: str) -> tuple[str, str] | None:
+    """The same of a token that begins otherwise."""
+    begins = f"{kind}_"
+    return split_key("th_" + token.removeprefix(begins)) if token.startswith(begins) else None
 
 
 def presented_key(headers: Sequence[tuple[str, str]], query: str, provider: str) -> str | None:
@@ -96,15 +108,28 @@ def _tokens(headers: Sequence[tuple[str, str]]) -> list[str]:
 
 def label(value: str | None, limit: int = 200) -> str:
     """A client-chosen label made safe to store and show: no control or direction characters, at most `limit` characters."""
-    return _CONTROL.sub("", value)[:limit] if value else ""
+    if not value:
+        return ""
+    return (value if value.isascii() and value.isprintable() else _CONTROL.sub("", value))[:limit]
 
 
-def trace_id(headers: Sequence[tuple[str, str]]) -> str | None:
-    """The trace that a request belongs to (W3C Trace Context, `traceparent`); None unless the header stands there once, in the one form it
-    has. `tracestate` is other parties' own and is not read."""
+def trace_parent(headers: Sequence[tuple[str, str]]) -> TraceParent | None:
+    """The trace and span that a request belongs to (W3C Trace Context); None unless `traceparent` stands there once, in the one form it
+    has. A `tracestate` that is not in its form is left out, as if it were not there."""
     found = [value for name, value in headers if name == "traceparent"]
     match = _TRACEPARENT.fullmatch(found[0].strip(" \t")) if len(found) == 1 else None
-    return match[1] if match else None
+    if match is None:
+        return None
+    return TraceParent(match[1], match[2], int(match[3], 16), _trace_state(headers))
+
+
+def _trace_state(headers: Sequence[tuple[str, str]]) -> str:
+    told = ",".join(value for name, value in headers if name == "tracestate")
+    if not told or len(told) > _MOST_STATE:
+        return ""
+    members = [member for each in told.split(",") if (member := each.strip(" \t"))]
+    keys = {match[1] for each in members if (match := _TRACESTATE.fullmatch(each))}
+    return ",".join(members) if len(keys) == len(members) <= 32 else ""
 
 
 def session(headers: Mapping[str, str], request: Request | None, key_id: str | None) -> tuple[str, str]:

@@ -8,15 +8,31 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from gateway import prompt_folder, secret
+from gateway.answer_cache import AnswerCache
+from gateway.cache_settings import Cache
 from gateway.config import Settings, is_loopback
 from gateway.errors import StartError
 from gateway.policy import EMPTY, PolicySet
 from gateway.policy_folder import load_folder
 from gateway.prompt.library import EMPTY as NO_PROMPTS
 from gateway.prompt.library import Library
-from gateway.state import Approvals, Belongings, Issued, Keys, Limits, Sessions
+from gateway.state import (
+    AccessLog,
+    Answers,
+    Approvals,
+    Belongings,
+    Issued,
+    Keys,
+    Limits,
+    People,
+    Prompts,
+    Sessions,
+    SignIns,
+)
 from gateway.state.asking import Asking, InThreads, at_once
 from gateway.state.embedded import DATA_KEYS_FILE, Embedded
+from gateway.state.memory_answers import MemoryAnswers
+from gateway.upstream.routing import Routes, key_name
 from gateway.validators.looks import USUAL, Looks, looks
 from gateway.vault import Master, TenantVault
 
@@ -26,16 +42,51 @@ if TYPE_CHECKING:  # a client's library that one machine alone does not need
 
 
 def provider_keys(settings: Settings) -> dict[str, str]:
-    """The provider key of each upstream whose key is there. Raises StartError for a key file that cannot be used."""
+    """The provider key of each upstream, and of each target of a route with a key of its own, whose key is there. Raises StartError for a
+    key file that cannot be used."""
     sources = {name: upstream.key for name, upstream in settings.upstreams.items() if upstream.key is not None}
+    for number, route in enumerate(settings.routes):
+        own = {key_name(number, at): target.key for at, target in enumerate(route.targets)}
+        sources |= {name: key for name, key in (own | {key_name(number, None): route.mirror and route.mirror.key}).items() if key}
     found = {name: source.read(os.environ) for name, source in sources.items()}
     return {name: key for name, key in found.items() if key}
+
+
+def check_platforms(settings: Settings) -> None:
+    """Raises StartError for a cloud's key that has not its form, and where what asks it is not installed."""
+    Routes(settings, provider_keys(settings))
+
+
+def provider_secrets(settings: Settings) -> set[str]:
+    """What must not be said anywhere: keys, and what they are made of."""
+    keys = set(provider_keys(settings).values())
+    return keys | {part for key in keys if not key.startswith("{") for part in key.split(":") if len(part) >= SECRET_LENGTH}
+
+
+SECRET_LENGTH = 16
+"""From which a part of a key is a secret of its own."""
 
 
 def open_keys(settings: Settings) -> Keys:
     """The key store of an installation."""
     pepper = secret.derive(secret.read_or_create(settings.data_path), "virtual keys")
     return _stores(settings).keys(pepper)
+
+
+def open_people(settings: Settings) -> People:
+    """Who may use the admin plane, beside the keys."""
+    pepper = secret.derive(secret.read_or_create(settings.data_path), "tokens of people")
+    return _stores(settings).people(pepper)
+
+
+def open_sign_ins(settings: Settings) -> SignIns:
+    """Which browsers are signed in, beside the people."""
+    return _stores(settings).sign_ins()
+
+
+def open_access_log(settings: Settings) -> AccessLog:
+    """Changes of keys and people that are not on record yet."""
+    return _stores(settings).access_log()
 
 
 def open_belongings(settings: Settings) -> Belongings:
@@ -63,10 +114,24 @@ def open_sessions(settings: Settings) -> Sessions:
     return _stores(settings).sessions()
 
 
+def open_prompts(settings: Settings) -> Prompts:
+    """Where labels of prompts point, and who has come with what, beside the keys."""
+    return _stores(settings).prompts()
+
+
 def open_vault(settings: Settings) -> TenantVault | None:
     """What encrypts content; None where nothing is encrypted. Raises StartError for master keys that cannot be used."""
     master = master_keys(settings)
     return None if master is None else TenantVault(_stores(settings).data_keys(), master)
+
+
+def open_cache(settings: Settings, vault: TenantVault | None) -> AnswerCache | None:
+    """What gives answers again; None where the settings want none."""
+    cache = settings.cache
+    if cache is None:
+        return None
+    key = secret.derive(secret.read_or_create(settings.data_path), "names of answers")
+    return AnswerCache(cache, _answers(settings, cache), vault, key)
 
 
 def how_to_ask(settings: Settings) -> Asking:
@@ -136,7 +201,9 @@ def default_looks(settings: Settings) -> Looks:
 
 def load_prompts(settings: Settings) -> Library:
     """The kept prompts of the folder that the settings name. Raises FileProblems or StartError."""
-    return NO_PROMPTS if settings.prompts is None else prompt_folder.load_folder(Path(settings.prompts), settings.data_path)
+    if settings.prompts is None:
+        return NO_PROMPTS
+    return prompt_folder.load_folder(Path(settings.prompts), settings.data_path, open_prompts(settings))
 
 
 def _stores(settings: Settings) -> Embedded | Remote:
@@ -145,6 +212,14 @@ def _stores(settings: Settings) -> Embedded | Remote:
     from gateway.state.remote import Remote
 
     return Remote(_line(settings), settings.data_path)
+
+
+def _answers(settings: Settings, cache: Cache) -> Answers:
+    if cache.store == "memory":
+        return MemoryAnswers(cache.max_bytes)
+    from gateway.state.redis_answers import RedisAnswers
+
+    return RedisAnswers(_line(settings), settings.data_path, cache.max_bytes)
 
 
 def _line(settings: Settings) -> Line:

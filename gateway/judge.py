@@ -14,7 +14,7 @@ import msgspec
 from msgspec import Struct, field
 
 from gateway import strict_json
-from gateway.exchange import Call, Caller, Finding, Hook, Json, Request, ServerTool, Tool, Verdict
+from gateway.exchange import Call, Caller, Finding, Hook, Json, Pin, Request, ServerTool, Tool, Verdict
 from gateway.policy import Conversation, Facts, Meter, NoMeter, NotRedactable, PolicySet, decide, evaluate
 from gateway.validators import json_schema
 from gateway.validators.validator import Subject
@@ -67,6 +67,8 @@ class Court(Struct, frozen=True):
     meter: Meter = field(default_factory=NoMeter)
     exchange: str = ""
     """Its id."""
+    pins: Mapping[str, Pin] = field(default_factory=dict)
+    """By tool, where the agent's tools are pinned: what conditions see as `call.pin`."""
 
     @property
     def enforcing(self) -> bool:
@@ -127,6 +129,7 @@ def _facts(court: Court, call: Call, tool: Tool | None, now_us: int, *, approved
         dialect=court.request.dialect,
         model=court.request.model,
         schema_hash=court.address(tool.schema) if tool and tool.schema is not None else None,
+        pin=court.pins.get(call.name),
         session=court.session,
         conversation=court.conversation,
         meter=court.meter,

@@ -201,7 +201,8 @@ class _Answered:
 def _incoming(due: Due, question: Question, body: bytes) -> Incoming:
     """A request as an agent would send it; its session and its own name for it are the exchange that is judged."""
     named = {"content-type": "application/json", "x-request-id": due.exchange, "x-session-id": due.exchange}
-    dialect, caller = DIALECTS["openai.chat"], Caller(question.agent, team=due.caller.team, user=due.caller.user, client="tollhouse judge")
+    dialect, of = DIALECTS["openai.chat"], due.caller
+    caller = Caller(question.agent, team=of.team, user=of.user, client="tollhouse judge", org=of.org)
 
     async def given() -> bytes:
         return body

@@ -1,4 +1,5 @@
-"""Brings what people decided, and which sessions were stopped and resumed, from the state store into the journal: the minutes.
+"""Brings what people decided, which sessions were stopped and resumed, and who was let in, from the state store into the journal: the
+minutes.
 
 People decide in another process than the one that writes a journal, and perhaps while no worker runs. So the store remembers which changes
 are not on record yet, one worker looks for them now and then, and marks them once they are durable. A worker that dies in between writes
@@ -13,8 +14,8 @@ from collections.abc import Awaitable, Callable
 import msgspec
 
 from gateway.exchange import Caller, Json
-from gateway.state import Approval, Approvals, Session, Sessions
-from gateway.trace.record import ApprovalChanged, ApprovalRow, SessionChanged, SessionRow
+from gateway.state import AccessLog, Approval, Approvals, Session, Sessions
+from gateway.trace.record import AccessChanged, ApprovalChanged, ApprovalRow, SessionChanged, SessionRow
 from gateway.trace.rows import Scribe, about_approval
 
 AT_ONCE = 200
@@ -38,6 +39,15 @@ async def write_sessions(sessions: Sessions, append: Callable[..., Awaitable[Non
     return len(changed)
 
 
+async def write_access(log: AccessLog, append: Callable[..., Awaitable[None]]) -> int:
+    """The same for keys and people."""
+    changed = await asyncio.to_thread(log.unrecorded, AT_ONCE)
+    if changed:
+        await append(*map(AccessChanged, changed))
+        await asyncio.to_thread(log.recorded, changed)
+    return len(changed)
+
+
 def session_row(of: Session) -> SessionRow:
     return SessionRow(
         session=of.session,
@@ -52,6 +62,7 @@ def session_row(of: Session) -> SessionRow:
         exchange_id=of.exchange,
         decision_id=of.decision,
         changed_by=of.changed_by,
+        why=of.why,
     )
 
 

@@ -14,26 +14,28 @@ from functools import partial
 
 import msgspec
 
-from gateway import history, identify
+from gateway import caching, history, identify, logs
 from gateway.admission import admit
 from gateway.answering import answer, audit_unavailable, close, fail, hand_over
+from gateway.attempting import ask
 from gateway.bookkeeping import Bookkeeping
-from gateway.continuity import owed, recall
+from gateway.continuity import recall
 from gateway.entrance import admitted
 from gateway.errors import ClientGone, GatewayError, JournalUnavailable
-from gateway.exchange import Caller, Endpoint, Exchange, Finding, Request
+from gateway.exchange import Caller, Exchange, Finding, Request
 from gateway.inbound import screened
+from gateway.outgoing import endpoint
 from gateway.prompt.fingerprint import fingerprint
 from gateway.prompting import compare, prompted
 from gateway.reading import read
+from gateway.scope import KeyScope, refuse_dialect, refuse_model, refuse_upstream
 from gateway.spending import reserve
 from gateway.state.asking import at_once
 from gateway.state.reservations import Reservations
 from gateway.stopping import refuse_stopped
-from gateway.upstream import translate
+from gateway.undeployed import notice
 from gateway.upstream.client import ProviderAnswer
-from gateway.upstream.headers import all_but_keys, matching, parameters
-from gateway.upstream.routing import Target
+from gateway.upstream.routing import Target, Way
 from gateway.visit import Gateway, Head, Incoming, Visit
 
 log = logging.getLogger("gateway.pipeline")
@@ -47,10 +49,12 @@ async def relay(gateway: Gateway, incoming: Incoming) -> AsyncGenerator[Head | b
     """Answers one request: a `Head`, then bytes. Never raises but for cancellation."""
     visit = _begin(gateway, incoming)
     x, book = visit.x, visit.book
+    logs.about.set((x.id, x.trace))
     try:
         await _identify(visit)  # who asks; a caller without a right to be here costs no body
         body = await _receive(visit)  # the bytes, within limits
         request = await _decode(visit, body)  # one meaning, or refused
+        refuse_model(visit.scope, request.model, read=request.operation != "pass_through")  # what the key is for
         await refuse_stopped(visit)  # a session that a denial has stopped
         request = await recall(visit, request)  # what the provider keeps for it is this caller's own
         await history.verify(visit, request)  # what it tells of earlier calls happened
@@ -61,13 +65,13 @@ async def relay(gateway: Gateway, incoming: Incoming) -> AsyncGenerator[Head | b
             found = fingerprint(request)  # which prompt version this is
             book.prompt(found)
             compare(visit, request, found)  # an agent that is pinned comes as it was approved
-        target = _target(visit, request)
-        await reserve(visit, request)  # what it may cost at the most is kept free for it
-        visit.again = _again(visit, target)
-        async with _ask(visit, request, target) as upstream:  # the provider; the opening record is written meanwhile
-            parts = answer(visit, request, upstream)
+            await notice(visit, found)  # what nobody deployed is on record
+        way = _within(visit.scope, _way(visit, request))
+        async with await _asking(visit, request, way) as upstream:  # the provider; what it may cost is kept free, its record opened
+            # judged, held, released or replaced; recorded, then sent
+            parts = await answer(visit, request, caching.noted(visit, upstream))
             async with aclosing(parts):
-                async for part in parts:  # judged, held, released or replaced; recorded, then sent
+                async for part in parts:
                     yield part
     except (GatewayError, JournalUnavailable) as error:
         for part in await fail(visit, audit_unavailable(error) if isinstance(error, JournalUnavailable) else error):
@@ -92,7 +96,10 @@ async def relay(gateway: Gateway, incoming: Incoming) -> AsyncGenerator[Head | b
         try:
             await close(visit)
         finally:
+            logs.about.set(None)
             hand_over(visit)  # what a model shall be asked about the answer, now that it has left
+            await caching.keep(visit)
+            visit.again = visit.screening = None  # they refer back: the exchange would stay until garbage is looked for
 
 
 def _begin(gateway: Gateway, incoming: Incoming) -> Visit:
@@ -108,7 +115,7 @@ def _begin(gateway: Gateway, incoming: Incoming) -> Visit:
         policy_git=gateway.policies.git,
         storing=gateway.settings.storing,
         client_request_id=identify.label(named.get("x-request-id")) or None,
-        trace_id=identify.trace_id(incoming.headers),
+        trace=identify.trace_parent(incoming.headers) if "traceparent" in named else None,
     )
     book = Bookkeeping(x, gateway.journal, gateway.scribe, gateway.prices, clock, provider=incoming.dialect.PROVIDER)
     reserved, headers = Reservations(gateway.limits), {"x-gateway-trace-id": x.id}
@@ -128,16 +135,20 @@ async def _identify(visit: Visit) -> None:
     elif record is None:
         x.caller = Caller(agent="anonymous", client=client)
     else:
-        x.caller = Caller(record.agent, record.id, record.team, record.user, record.labels, client=client)
-        x.storing = record.store or x.storing
+        x.caller = Caller(record.agent, record.id, record.team, record.user, record.labels, client=client, org=record.org)
+        x.storing, visit.scope = record.store or x.storing, record.scope
     x.enforcing = gateway.policies.enforces(x.caller.agent)
     if gateway.settings.encryption is not None and gateway.ask is not at_once:  # the key of its records is at hand from here on
         await gateway.ask(gateway.scribe.hand, x.storing, x.caller)
+    refuse_dialect(visit.scope, x.dialect)
 
 
 async def _receive(visit: Visit) -> bytes:
     if visit.incoming.refusal is not None:
-        raise visit.incoming.refusal
+        try:
+            raise visit.incoming.refusal
+        finally:
+            visit.incoming.refusal = None  # it refers back, once it is raised
     body = await visit.incoming.body()
     visit.x.request_bytes = len(body)
     return body
@@ -149,7 +160,7 @@ async def _decode(visit: Visit, body: bytes) -> Request:
         raise GatewayError(
             "bad_request", "content_encoding", "Send the request body uncompressed (without content-encoding)."
         )
-    key, operation = x.caller.key_id, _endpoint(visit).operation
+    key, operation = x.caller.key_id, endpoint(visit).operation
     if operation == "pass_through":
         request = _not_read(visit, body)
         session, source = identify.session(headers, request, key)
@@ -157,7 +168,7 @@ async def _decode(visit: Visit, body: bytes) -> Request:
         reader = _reader(visit)
 
         def decode(raw: bytes) -> tuple[Request, tuple[str, str]]:
-            return _known_by(headers, reader(prompted(visit, operation, raw)), key)
+            return _known_by(headers, reader(prompted(visit, operation, raw, reader)), key)
 
         request, (session, source) = await read(body, visit.gateway.settings.limits, decode)
     x.caller = msgspec.structs.replace(x.caller, session=session, session_source=source)
@@ -181,8 +192,8 @@ def _encoded(incoming: Incoming) -> bool:
 
 def _reader(visit: Visit) -> Callable[[bytes], Request]:
     """Reads a body of this exchange."""
-    incoming, allowed, endpoint = visit.incoming, _allowed(visit), _endpoint(visit)
-    return lambda body: incoming.dialect.decode_request(body, incoming.named, allowed, endpoint)
+    incoming, allowed, found = visit.incoming, _allowed(visit), endpoint(visit)
+    return lambda body: incoming.dialect.decode_request(body, incoming.named, allowed, found)
 
 
 def _allowed(visit: Visit) -> frozenset[str]:
@@ -209,29 +220,33 @@ def _refuse_crowds(request: Request) -> None:
             raise GatewayError("too_large", f"too_many_{what}", message, param=what)
 
 
-def _endpoint(visit: Visit) -> Endpoint:
-    if visit.incoming.endpoint is None:
-        raise GatewayError("not_found", "unknown_path", "This gateway does not serve this path.")
-    if visit.incoming.query == visit.incoming.endpoint.query:
-        return visit.incoming.endpoint
-    return msgspec.structs.replace(visit.incoming.endpoint, query=visit.incoming.query)
-
-
-def _target(visit: Visit, request: Request) -> Target:
-    """The upstream of the model; where something stored is needed, the one that keeps it."""
+def _way(visit: Visit, request: Request) -> Target | Way:
+    """The upstream of the model, or the targets of its route; where something stored is needed, only those that keep it."""
     if request.operation == "pass_through":
-        return visit.gateway.routes.named(_endpoint(visit).subject)
+        return visit.gateway.routes.named(endpoint(visit).subject)
     routes, keepers = visit.gateway.routes, {belonging.upstream for belonging in visit.belongings}
     if not request.model:
         return routes.named(*keepers) if len(keepers) == 1 else routes.first(request.dialect)
-    target = routes.find(request.dialect, request.model)
-    if keepers - {target.name}:
+    found = routes.find(request.dialect, request.model)
+    if not keepers:
+        return found
+    names = found.names if isinstance(found, Way) else {found.name}
+    if len(keepers) > 1 or not keepers <= names:
         message = (
             f"What this request builds on is kept by the upstream '{', '.join(sorted(keepers))}', but the model '{request.model}' is "
-            f"routed to '{target.name}'. Send the whole conversation, or use a model of the same upstream."
+            f"routed to '{', '.join(sorted(names))}'. Send the whole conversation, or use a model of the same upstream."
         )
         raise GatewayError("refused", "kept_elsewhere", message, param="model")
-    return target
+    return found.kept_by(keepers) if isinstance(found, Way) else found
+
+
+def _within(scope: KeyScope, way: Target | Way) -> Target | Way:
+    """What the key is for: of a route's targets those of its upstreams."""
+    if isinstance(way, Target) or scope.upstreams is None or way.names.isdisjoint(scope.upstreams):
+        for name in (way.name,) if isinstance(way, Target) else sorted(way.names):
+            refuse_upstream(scope, name)
+        return way
+    return way.kept_by(scope.upstreams)
 
 
 def _stay() -> None:
@@ -251,72 +266,24 @@ def _fault(exchange: str) -> GatewayError:
     return GatewayError("unavailable", "internal_error", message, retry_after=5)
 
 
-class _ask:  # noqa: N801 - reads as a statement: async with _ask(...)
-    """Asks the provider. A streamed request's opening record is made durable in the meantime."""
-
-    def __init__(self, visit: Visit, request: Request, target: Target, *, again: bool = False) -> None:
-        self._visit, self._request, self._target, self._first = visit, request, target, not again
-
-    async def __aenter__(self) -> ProviderAnswer:
-        visit, request, dialect = self._visit, self._request, self._visit.incoming.dialect
-        visit.x.upstream = self._target.name
-        prepared = await _translation(visit, request, self._target)
-        if request.stream and self._first:
-            visit.book.open()
-        visit.asked = visit.gateway.clock.mono_us()
-        visit.reserved.settle()  # what the provider runs by itself it may run from here on
-        if prepared is None:
-            endpoint = _endpoint(visit)
-            url = self._target.base_url + endpoint.upstream_path + _query(visit, request)
-            waited = owed(visit, request) if self._first else ()
-            headers, body = _headers(visit, self._target, request), dialect.upstream_body(request, waited)
-            self._sending = visit.gateway.upstream.send(endpoint.method, url, headers, body)
-        else:
-            url = self._target.base_url + prepared.path
-            self._sending = visit.gateway.upstream.send("POST", url, prepared.headers, prepared.body)
-        upstream = await self._sending.__aenter__()
-        visit.x.upstream_status = upstream.status
-        return upstream if prepared is None else translate.TranslatedAnswer(upstream, prepared)
-
-    async def __aexit__(self, *error: object) -> None:
-        await self._sending.__aexit__(*error)
+async def _asking(visit: Visit, request: Request, way: Target | Way) -> AbstractAsyncContextManager[ProviderAnswer]:
+    """The provider, or what it answered before where that may be given again."""
+    kept = await caching.look(visit, request, way)
+    if kept is None:
+        visit.again = _again(visit, way)
+        return ask(visit, request, way)
+    await reserve(visit, request, again=True)
+    return caching.given(visit, request, kept)
 
 
-def _again(visit: Visit, target: Target) -> Callable[[bytes], AbstractAsyncContextManager[tuple[Request, ProviderAnswer]]]:
+def _again(visit: Visit, way: Target | Way) -> Callable[[bytes], AbstractAsyncContextManager[tuple[Request, ProviderAnswer]]]:
     """Asks the same provider once more, with another body of the same dialect."""
 
-    return partial(_asked_again, visit, target)
+    return partial(_asked_again, visit, way)
 
 
 @asynccontextmanager
-async def _asked_again(visit: Visit, target: Target, body: bytes) -> AsyncIterator[tuple[Request, ProviderAnswer]]:
+async def _asked_again(visit: Visit, way: Target | Way, body: bytes) -> AsyncIterator[tuple[Request, ProviderAnswer]]:
     request = _reader(visit)(body)
-    await reserve(visit, request)
-    async with _ask(visit, request, target, again=True) as upstream:
+    async with ask(visit, request, way, again=True) as upstream:
         yield request, upstream
-
-
-async def _translation(visit: Visit, request: Request, target: Target) -> translate.Prepared | None:
-    """The request in the provider's dialect, where that is not the client's."""
-    if request.operation == "pass_through" or request.dialect in target.dialects:
-        return None
-    prepared = await translate.prepare(request, target)
-    visit.x.translated, visit.x.dropped = prepared.upstream, list(prepared.dropped)
-    visit.headers |= prepared.dropped_header
-    visit.book.served_by(prepared.provider)
-    return prepared
-
-
-def _query(visit: Visit, request: Request) -> str:
-    query = visit.incoming.query
-    return all_but_keys(query) if request.operation == "pass_through" else parameters(query)
-
-
-def _headers(visit: Visit, target: Target, request: Request) -> dict[str, str]:
-    dialect, named = visit.incoming.dialect, visit.incoming.named
-    headers = matching(named, tuple(dialect.FORWARD_HEADERS))
-    headers |= {"content-type": "application/json", "accept-encoding": "identity"}
-    headers["accept"] = "text/event-stream" if request.stream else "application/json"
-    if request.operation == "pass_through":
-        headers |= matching(named, ("accept", "content-type"))
-    return headers | (dialect.auth_headers(target.key, named) if target.key else {})

@@ -54,14 +54,14 @@ def git_version(folder: Path) -> str | None:
     """`<commit>`, `<commit>-dirty` when anything in the folder differs from it; None without repository or
     git.
     """
-    commit = _git(folder, "rev-parse", "HEAD")
+    commit = git(folder, "rev-parse", "HEAD")
     if not commit:
         return None
-    changes = _git(folder, "status", "--porcelain", "--untracked-files=all", "--", ".")
+    changes = git(folder, "status", "--porcelain", "--untracked-files=all", "--", ".")
     return commit if changes == "" else f"{commit}-dirty"
 
 
-def _git(folder: Path, *arguments: str) -> str | None:
+def git(folder: Path, *arguments: str) -> str | None:
     """What git prints, or None. Configuration of the repository must not make git run other programs."""
     command = ("git", "-c", "core.fsmonitor=", "-c", "core.hooksPath=/dev/null", "-C", str(folder), *arguments)
     environment = {**os.environ, "GIT_OPTIONAL_LOCKS": "0", "GIT_TERMINAL_PROMPT": "0", "LC_ALL": "C"}

@@ -1,8 +1,9 @@
 """The folder of kept prompts on disk, and the shelf in the data folder that remembers what was in it.
 
 An edited file is a new version; the one before stays on the shelf (`<data>/prompts/<name>/<version>.md`, written once and never changed),
-so that a label can point at it and a caller can ask for it. `<data>/prompts/labels.json` says which labels the command has moved; the book
-writes it. What is read is checked by `gateway.prompt`; nothing here knows templates.
+so that a label can point at it and a caller can ask for it. Which labels the command has moved is said by the state store, which also holds
+the versions that they point at: a machine that never had one takes it from there. It also says which arms of experiments
+(`experiments/<name>.yaml`) are out. What is read is checked by `gateway.prompt`; nothing here knows templates.
 
 A file that cannot be used keeps its last good version and says why; a folder that cannot be read, or is suddenly empty, changes nothing.
 """
@@ -12,24 +13,27 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
 
-import msgspec
-
-from gateway.errors import FileProblems, Problem, StartError
+from gateway import extras
+from gateway.errors import FileProblems, GatewayError, Problem, StartError
 from gateway.policy_folder import git_version, leaves
-from gateway.prompt import pins
+from gateway.prompt import experiment, pins
+from gateway.prompt.binding import bound
+from gateway.prompt.experiment import Experiment
 from gateway.prompt.kept import SUFFIX, VERSION, Kept, read
-from gateway.prompt.library import EMPTY, Library, Move, Moves
+from gateway.prompt.library import EMPTY, Library, Moves
 from gateway.prompt.pins import NONE as NO_PINS
 from gateway.prompt.pins import Pins
+from gateway.prompt.trial import Stops
+from gateway.prompt_commits import head_log, of_folder
 from gateway.yaml_nodes import MAX_BYTES
 
 MAX_FILES: Final = 1000
 SHELF: Final = "prompts"
-LABELS: Final = "labels.json"
+EXPERIMENTS: Final = "experiments"
 _PASSED_OVER: Final = frozenset({"README.md"})
 
 Stamp = tuple[tuple[str, int, int, int], ...]
@@ -42,31 +46,82 @@ class Found:
     heads: Mapping[str, Kept]
     problems: tuple[Problem, ...] = ()
     pins: Pins = NO_PINS
+    experiments: Mapping[str, Experiment] = field(default_factory=dict)
 
 
-def load_folder(folder: Path, data: Path) -> Library:
-    """Raises FileProblems when anything in the folder cannot be used."""
+class Shared(Protocol):
+    """What the state store says of labels and experiments; also `state.Prompts`."""
+
+    def moves(self) -> Moves: ...
+    def stops(self) -> Stops: ...
+    def source(self, name: str, version: str) -> str | None: ...
+
+
+class _Unmoved:
+    def moves(self) -> Moves:
+        return {}
+
+    def stops(self) -> Stops:
+        return {}
+
+    def source(self, name: str, version: str) -> None:
+        return
+
+
+UNMOVED: Final = _Unmoved()
+"""Where no gateway has run yet."""
+
+
+def load_folder(folder: Path, data: Path, shared: Shared) -> Library:
+    """Raises FileProblems when anything in the folder cannot be used, and StartError."""
     found = look(folder)
     if found.problems:
         raise FileProblems(found.problems)
-    prompts = library(folder, data, found)
+    prompts = library(folder, data, found, shared)
     remember(prompts, data)
     return prompts
 
 
-def library(folder: Path, data: Path, found: Found, before: Library = EMPTY) -> Library:
+def library(folder: Path, data: Path, found: Found, shared: Shared, before: Library = EMPTY) -> Library:
     """The prompts with what the shelf remembers. Versions that `before` holds are not read again. Raises StartError."""
     shelf = data / SHELF
-    versions: dict[str, Mapping[str, Kept]] = {}
-    for name, head in found.heads.items():
-        versions[name] = {kept.version: kept for kept in _remembered(shelf, name, before.versions.get(name, {}))} | {head.version: head}
-    return Library(found.heads, versions, read_moves(data), git_version(folder), found.pins)
+    try:
+        moves, stops = shared.moves(), shared.stops()
+        versions: dict[str, Mapping[str, Kept]] = {}
+        for name, head in found.heads.items():
+            known = {kept.version: kept for kept in _remembered(shelf, name, before.versions.get(name, {}))} | {head.version: head}
+            missing = {move.version for move in moves.get(name, {}).values()} - known.keys()
+            versions[name] = known | {kept.version: kept for kept in _fetched(shared, name, missing)}
+    except GatewayError as error:
+        raise StartError(f"where labels of prompts point and which experiments were halted cannot be read: {error.message}") from error
+    prompts = Library(found.heads, versions, moves, git_version(folder), found.pins, of_folder(folder), found.experiments)
+    if found.experiments and not extras.installed("scipy"):
+        return replace(prompts, unfit=tuple(_unguarded(found.experiments.values())))
+    fit = bound(found.experiments.values(), prompts, stops)
+    return replace(prompts, trials=fit.trials, unfit=fit.problems)
+
+
+def _unguarded(experiments: Iterable[Experiment]) -> Iterator[Problem]:
+    """Where nobody can reckon whether an arm does worse, none may begin."""
+    said = f"not in force: its guards need SciPy, which is not installed here; {extras.how('experiments')}"
+    return (each.document.problem(("prompt",), said) for each in experiments)
+
+
+def _fetched(shared: Shared, name: str, missing: Iterable[str]) -> Iterator[Kept]:
+    """Versions that labels point at and this machine never had. Raises GatewayError."""
+    for version in sorted(missing):
+        source = shared.source(name, version)
+        with contextlib.suppress(FileProblems):
+            if source is not None and (kept := read(name, source.encode())).version == version:
+                yield kept
 
 
 def remember(prompts: Library, data: Path) -> None:
-    """Puts what is new on the shelf. Raises StartError."""
-    for head in prompts.heads.values():
-        _put_by(data / SHELF, head)
+    """Puts what is new on the shelf, also what a label points at. Raises StartError."""
+    for name, head in prompts.heads.items():
+        moved = {move.version for move in prompts.moves.get(name, {}).values()}
+        for version in sorted({head.version, *moved} & prompts.versions[name].keys()):
+            _put_by(data / SHELF, prompts.versions[name][version])
 
 
 def look(folder: Path) -> Found:
@@ -90,7 +145,30 @@ def look(folder: Path) -> Found:
             approved = pins.read(_text(folder, folder / pins.FILE))
     except FileProblems as error:
         problems += error.problems
-    return Found(heads, tuple(problems), approved)
+    experiments, others = _experiments(folder)
+    return Found(heads, (*problems, *others), approved, experiments)
+
+
+def _experiments(folder: Path) -> tuple[dict[str, Experiment], list[Problem]]:
+    found: dict[str, Experiment] = {}
+    problems: list[Problem] = []
+    for path in _experiment_files(folder):
+        try:
+            found[path.stem] = experiment.read(path.stem, _text(folder, path), _experiment_file(path))
+        except FileProblems as error:
+            problems += error.problems
+    return found, problems
+
+
+def _experiment_files(folder: Path) -> list[Path]:
+    with contextlib.suppress(OSError):
+        files = (path for path in (folder / EXPERIMENTS).iterdir() if path.suffix == experiment.SUFFIX and not path.name.startswith("."))
+        return sorted(files)[:MAX_FILES]
+    return []
+
+
+def _experiment_file(path: Path) -> str:
+    return f"{EXPERIMENTS}/{path.name}"
 
 
 def _files(folder: Path) -> Iterator[Path]:
@@ -104,13 +182,14 @@ def _read(folder: Path, path: Path) -> Kept:
 
 
 def _text(folder: Path, path: Path) -> bytes:
+    name = str(path.relative_to(folder))
     if leaves(path, folder.resolve()):
-        raise FileProblems([_whole(path.name, "a link that leaves the prompts folder; copy the file into it")])
+        raise FileProblems([_whole(name, "a link that leaves the prompts folder; copy the file into it")])
     try:
         with path.open("rb") as file:
             return file.read(MAX_BYTES + 1)
     except OSError as error:
-        raise FileProblems([_whole(path.name, f"cannot be read ({error.strerror}); check the file and its permissions")]) from None
+        raise FileProblems([_whole(name, f"cannot be read ({error.strerror}); check the file and its permissions")]) from None
 
 
 def _whole(file: str, message: str) -> Problem:
@@ -155,21 +234,6 @@ def _remembered(shelf: Path, name: str, known: Mapping[str, Kept]) -> Iterator[K
                         yield kept
 
 
-def read_moves(data: Path) -> Moves:
-    """Raises StartError for a file that cannot be read: without it labels would point elsewhere."""
-    path = data / SHELF / LABELS
-    try:
-        return msgspec.json.decode(path.read_bytes(), type=dict[str, dict[str, Move]])
-    except FileNotFoundError:
-        return {}
-    except (OSError, msgspec.DecodeError) as error:
-        raise StartError(f"{path} cannot be read: {error}; put it back from a copy, or remove it and move the labels again") from error
-
-
-def write_moves(data: Path, moves: Moves) -> None:
-    write_whole(data / SHELF / LABELS, msgspec.json.format(msgspec.json.encode(moves, order="deterministic"), indent=2))
-
-
 # -- watching ---------------------------------------------------------------------------------------------
 
 
@@ -182,42 +246,57 @@ class Change:
 
 
 class Watcher:
-    """Notices changes of the folder and of the labels. A change counts when two looks in a row found it the same: a file that is being
-    written is no version."""
+    """Notices changes of the folder, of the labels, and of what was halted. A change counts when two looks in a row found it the same: a
+    file that is being written is no version."""
 
-    def __init__(self, folder: Path, data: Path, prompts: Library) -> None:
-        self._folder, self._data, self._good = folder, data, prompts
+    def __init__(self, folder: Path, data: Path, shared: Shared, prompts: Library) -> None:
+        self._folder, self._data, self._shared, self._good = folder, data, shared, prompts
+        self._committed = head_log(folder)
         self._problems: tuple[Problem, ...] = ()
-        self._seen: Stamp | None = None
-        self._stamp: Stamp | None = None
+        self._said: tuple[Moves, Stops] = prompts.moves, {}
+        self._seen: tuple[Stamp, tuple[Moves, Stops]] | None = None
+        self._taken: tuple[Stamp, tuple[Moves, Stops]] | None = None
 
     def poll(self) -> Change | None:
-        stamp = _stamp(self._folder, self._data)
-        settled = stamp == self._seen
-        self._seen = stamp
-        if not settled or stamp == self._stamp:
+        now = (*_stamp(self._folder), _one_stamp(self._committed)), self._by_the_store()
+        settled = now == self._seen
+        self._seen = now
+        if not settled or now == self._taken:
             return None
-        self._stamp = stamp
+        self._taken = now
         found = self._usable(look(self._folder))
         try:
-            fresh = library(self._folder, self._data, found, self._good)
+            fresh = library(self._folder, self._data, found, self._shared, self._good)
             remember(fresh, self._data)
         except StartError as error:
+            self._taken = None
             return self._told(Change(None, (*found.problems, _whole(str(self._data / SHELF), str(error)))))
-        same = (fresh.hash, fresh.git) == (self._good.hash, self._good.git)
+        same = (fresh.hash, fresh.git, fresh.commits) == (self._good.hash, self._good.git, self._good.commits)
         self._good = fresh
-        return self._told(Change(None if same else fresh, found.problems))
+        return self._told(Change(None if same else fresh, (*found.problems, *fresh.unfit)))
+
+    def _by_the_store(self) -> tuple[Moves, Stops]:
+        """As at the last look while the store cannot be asked: that it cannot is said elsewhere."""
+        with contextlib.suppress(GatewayError):
+            self._said = self._shared.moves(), self._shared.stops()
+        return self._said
 
     def _usable(self, found: Found) -> Found:
         """With the last good version of what cannot be used now."""
         if not found.heads and self._good.heads and not found.problems:
             said = "no prompt is left in the folder, the last ones stay; put one back, or restart without the folder"
-            return Found(self._good.heads, (_whole(str(self._folder), said),), found.pins)
+            return replace(found, heads=self._good.heads, problems=(_whole(str(self._folder), said),))
         broken = {problem.file.removesuffix(SUFFIX) for problem in found.problems}
         if str(self._folder) in broken:
-            return Found(self._good.heads, found.problems, self._good.pins)
+            return Found(self._good.heads, found.problems, self._good.pins, self._good.experiments)
         kept = {**_of(self._good.heads, broken), **found.heads}
-        return Found(kept, found.problems, self._good.pins if pins.FILE in broken else found.pins)
+        experiments = {**self._last_good_experiments(found), **found.experiments}
+        return Found(kept, found.problems, self._good.pins if pins.FILE in broken else found.pins, experiments)
+
+    def _last_good_experiments(self, found: Found) -> dict[str, Experiment]:
+        """Of files that cannot be used now."""
+        broken = {problem.file for problem in found.problems}
+        return {each.name: each for each in self._good.experiments.values() if each.file in broken}
 
     def _told(self, change: Change) -> Change | None:
         """Nothing where neither prompts nor problems are other ones."""
@@ -231,12 +310,12 @@ def _of(heads: Mapping[str, Kept], names: Iterable[str]) -> dict[str, Kept]:
     return {name: heads[name] for name in names if name in heads}
 
 
-def _stamp(folder: Path, data: Path) -> Stamp:
+def _stamp(folder: Path) -> Stamp:
     try:
         paths = sorted(_files(folder))
     except OSError as error:
         return ((str(folder), 0, -1, error.errno or 0),)
-    return tuple(_one_stamp(path) for path in (*paths, folder / pins.FILE, data / SHELF / LABELS))
+    return tuple(_one_stamp(path) for path in (*paths, *_experiment_files(folder), folder / pins.FILE))
 
 
 def _one_stamp(path: Path) -> tuple[str, int, int, int]:

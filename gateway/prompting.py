@@ -7,21 +7,32 @@ asks, is passed over there.
 
 from __future__ import annotations
 
+import json
+from collections.abc import Callable
 from typing import Any
 
-from gateway import strict_json
+import msgspec
+
+from gateway import identify, strict_json
 from gateway.errors import GatewayError
 from gateway.exchange import Finding, Instruction, Json, Operation, Rendered, Request
 from gateway.prompt.fingerprint import Fingerprint
+from gateway.prompt.kept import Kept
+from gateway.prompt.library import Named
 from gateway.prompt.pins import differences
-from gateway.prompt.reference import FIELD, VARIABLES, Reference, in_body, in_header, mentioned, of_header
+from gateway.prompt.reference import FIELD, HEADER, VARIABLES, Reference, in_body, in_header, mentioned, of_header
+from gateway.prompt.trial import Arm, Trial
 from gateway.visit import Visit
 
+Reader = Callable[[bytes], Request]
+"""Reads a body of this exchange."""
 
-def prompted(visit: Visit, operation: Operation, body: bytes) -> bytes:
+
+def prompted(visit: Visit, operation: Operation, body: bytes, reader: Reader) -> bytes:
     """The body as the rest of the way sees it. Raises GatewayError."""
     field = mentioned(body)
-    header = in_header(visit.incoming.headers) if operation == "chat" else None
+    named = visit.incoming.named
+    header = in_header(visit.incoming.headers) if operation == "chat" and (HEADER in named or VARIABLES in named) else None
     if field is None and header is None:
         return body
     if operation != "chat":
@@ -32,8 +43,8 @@ def prompted(visit: Visit, operation: Operation, body: bytes) -> bytes:
     if header is not None and tree.get(FIELD) is not None:
         raise _bad("The request names a prompt in a header and has a `prompt` in its body. Send one of them.")
     if header is not None:
-        return _filled(visit, of_header(header, _json(_variables(visit), VARIABLES)), body)
-    return _filled(visit, in_body(_json(field or b"", FIELD)), body)
+        return _filled(visit, of_header(header, _json(_variables(visit), VARIABLES)), body, reader)
+    return _filled(visit, in_body(_json(field or b"", FIELD)), body, reader)
 
 
 def compare(visit: Visit, request: Request, found: Fingerprint) -> None:
@@ -56,13 +67,50 @@ def compare(visit: Visit, request: Request, found: Fingerprint) -> None:
         raise GatewayError("refused", "not_as_approved", message, param=others[0].path)
 
 
-def _filled(visit: Visit, reference: Reference, body: bytes) -> bytes:
-    kept = visit.gateway.prompts.find(reference.named)
+def _filled(visit: Visit, reference: Reference, body: bytes, reader: Reader) -> bytes:
+    named = reference.named
+    trial = _trial(visit, named)
+    arm = None if trial is None else trial.arm(_unit(visit, trial, reference, body, reader))
+    kept = visit.gateway.prompts.find(named) if arm is None else arm.kept
+    values, said = _said(kept, reference)
+    x = visit.x
+    x.rendered = Rendered(kept.name, kept.version, named.label, values)
+    if trial is None or arm is None:
+        return visit.incoming.dialect.prompted(body, said)
+    x.rendered = msgspec.structs.replace(x.rendered, experiment=trial.name, arm=arm.name, edition=trial.edition)
+    return visit.incoming.dialect.prompted(body, _insisting(said, arm))
+
+
+def _said(kept: Kept, reference: Reference) -> tuple[dict[str, Json], Instruction]:
+    """The values of all variables, and the prompt filled with them."""
     values = kept.values(reference.variables)
-    text = kept.text(values)
-    filled = visit.incoming.dialect.prompted(body, Instruction(text, kept.head.model, kept.head.parameters.said()))
-    visit.x.rendered = Rendered(kept.name, kept.version, reference.named.label, values)
-    return filled
+    return values, Instruction(kept.text(values), kept.head.model, kept.head.parameters.said())
+
+
+def _insisting(said: Instruction, arm: Arm) -> Instruction:
+    over = {*arm.parameters, *(["model"] if arm.model else [])}
+    return Instruction(said.text, arm.model or said.model, {**said.parameters, **arm.parameters}, frozenset(over))
+
+
+def _trial(visit: Visit, named: Named) -> Trial | None:
+    """The experiment that the request takes part in. Where the path names the model, an arm cannot."""
+    found = visit.gateway.prompts.trial(named)
+    if found is None or not found.begun(visit.x.started_us):
+        return None
+    in_path = visit.incoming.endpoint is not None and bool(visit.incoming.endpoint.subject)
+    return None if in_path and found.names_models else found
+
+
+def _unit(visit: Visit, trial: Trial, reference: Reference, body: bytes, reader: Reader) -> str:
+    """Whose session it is. One that nobody names is worked out from what the request would be with the control: the same at every turn,
+    whatever its arm says."""
+    named, caller = visit.incoming.named, visit.x.caller
+    session, _ = identify.session(named, None, caller.key_id)
+    if not session:
+        _, said = _said(trial.control.kept, reference)
+        request = reader(visit.incoming.dialect.prompted(body, said))
+        session, _ = identify.session(named, request, caller.key_id)
+    return json.dumps([identify.owner(caller), session])
 
 
 def _variables(visit: Visit) -> bytes:

@@ -29,7 +29,7 @@ class Cutoffs(NamedTuple):
 class Retention(BaseModel):
     """How long the book keeps what."""
 
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, defer_build=True)
 
     bodies: Annotated[
         str,

@@ -6,9 +6,11 @@
 3. The worst case: each byte of the request a token (media and what the provider keeps or fetches: all that the model reads), as many tokens
    of answer as asked for or as the model writes, at its dearest price. Where nothing bounds it, a hard budget refuses. What a provider's
    searches cost on top is counted afterwards. A soft budget holds nothing for it.
-4. What is not known afterwards (the provider gave no usage, the model has no price) counts as the worst case. What never reached a
-   provider, or was refused by it, costs nothing.
-5. A soft budget that is used up is a finding on each exchange over it; the first in a window is `soft_limit_reached`: people are told of
+4. An attempt that failed and is followed by another is settled by itself, before the other one reserves.
+5. What is not known afterwards (the provider gave no usage, the model has no price) counts as the worst case, but for an answer that
+   nobody heard to its end: it counts as what it took about (`gateway/reckoning.py`). What never reached a provider, or was refused by it,
+   costs nothing.
+6. A soft budget that is used up is a finding on each exchange over it; the first in a window is `soft_limit_reached`: people are told of
    that one.
 """
 
@@ -18,7 +20,7 @@ import asyncio
 import datetime as dt
 import logging
 import secrets
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from decimal import Decimal
 from math import ceil
 
@@ -26,11 +28,12 @@ import msgspec
 from msgspec import Struct
 
 from gateway import identify
-from gateway.budget_settings import LARGEST, Budget, nano
+from gateway.budget_settings import LARGEST, Budget, Of, nano
 from gateway.errors import GatewayError, Kind
-from gateway.exchange import TOKENS, Caller, Finding, Operation, Request
+from gateway.exchange import TOKENS, Caller, Finding, Operation, Request, Usage
 from gateway.leases import LEASE_US, Holding
 from gateway.policy.limits import Charge
+from gateway.reckoning import Heard, guess, most_read, most_written
 from gateway.state import Lease, Limits, Taking
 from gateway.visit import Visit
 
@@ -38,8 +41,8 @@ log = logging.getLogger("gateway.spending")
 
 COSTLY: frozenset[Operation] = frozenset({"chat", "compact", "embeddings"})
 """What is counted. What passes unjudged (`pass_through`) cannot be priced; what is fetched was counted when it was made."""
-PER_MESSAGE, PER_TOOLS = 32, 2048
-"""Tokens that providers put around a message, and around tools, beyond the bytes of the request."""
+STEPS: frozenset[Of] = frozenset({"requests", "calls"})
+"""What an agent uses also when nobody is paid."""
 _KEPT_US = {"day": 3, "month": 62, "session": 31, "total": 36_500}
 """Days for which something is remembered that has no sliding window."""
 _DAY_US = 86_400_000_000
@@ -94,16 +97,14 @@ def subject_of(budget: Budget, caller: Caller, tag: str) -> str:
     """Callers whose key does not say count together. `tag` is what the request says of itself, for a label that the key does not have."""
     if budget.per.startswith("tag:"):
         return caller.labels.get(budget.per[4:]) or tag
-    known = {"all": "", "key": caller.key_id, "agent": caller.agent, "team": caller.team, "user": caller.user, "session": caller.session}
-    return known[budget.per] or ""
+    who = {"key": caller.key_id, "agent": caller.agent, "team": caller.team, "org": caller.org, "user": caller.user}
+    return (who | {"all": "", "session": caller.session})[budget.per] or ""
 
 
-async def reserve(visit: Visit, request: Request) -> None:
-    """Raises GatewayError when a hard budget has no room for it, or nobody can tell."""
-    budgets = visit.gateway.settings.budgets
-    if not budgets or request.operation not in COSTLY:
-        return
-    claims = [claim for budget in budgets if (claim := _claim(visit, request, budget)) is not None]
+async def reserve(visit: Visit, request: Request, *, again: bool = False) -> None:
+    """Raises GatewayError when a hard budget has no room for it, or nobody can tell. `again`: an answer is given again, which is a step of
+    the agent and takes neither money nor tokens."""
+    claims = _claims(visit, request, visit.book.provider, steps_only=again)
     if not claims:
         return
     _name(visit, claims)
@@ -115,16 +116,39 @@ async def reserve(visit: Visit, request: Request) -> None:
         return
     if not found.taking.taken:
         raise _refusal(visit, claims, found)
-    _hold(visit, claims, found, lease)
+    visit.holding, before = _held(visit, claims, found, lease), visit.holding
+    if before is not None:  # a request that asks a model again holds for each time it asks
+        visit.holdings.append(before)
     await _warn(visit, claims, found)
 
 
-def _claim(visit: Visit, request: Request, budget: Budget) -> Claim | None:
-    x = visit.x
-    caller = x.caller
-    if not budget.concerns(caller.agent, caller.team, caller.user, caller.key_id, request.model, x.route):
+async def reserve_beside(visit: Visit, request: Request, provider: str) -> Holding | None:
+    """For a request that is made beside the visit's own; None where no budget is concerned. Raises GatewayError where there is no room."""
+    claims, lease = _claims(visit, request, provider), secrets.randbits(62)
+    if not claims:
         return None
-    return Claim(budget, subject_of(budget, caller, _tag(visit, budget)), _worst(visit, request, budget))
+    found = await visit.gateway.ask(_reserved, visit.gateway.limits, claims, visit.x.caller, lease)
+    if not found.taking.taken:
+        raise GatewayError(_OVER, "budget_exceeded", "There is no room for this in a budget.")
+    return _held(visit, claims, found, lease)
+
+
+def _claims(visit: Visit, request: Request, provider: str, *, steps_only: bool = False) -> list[Claim]:
+    budgets = visit.gateway.settings.budgets
+    if not budgets or request.operation not in COSTLY:
+        return []
+    if steps_only:
+        budgets = [budget for budget in budgets if budget.of in STEPS]
+    return [claim for budget in budgets if (claim := _claim(visit, request, provider, budget)) is not None]
+
+
+def _claim(visit: Visit, request: Request, provider: str, budget: Budget) -> Claim | None:
+    """A budget for some models concerns what the client asks for under their names, and what it gets under another one."""
+    x, caller = visit.x, visit.x.caller
+    names = {request.model, x.request.model if x.request else ""}
+    if not any(budget.concerns(caller, name, x.route) for name in names):
+        return None
+    return Claim(budget, subject_of(budget, caller, _tag(visit, budget)), _worst(visit, request, provider, budget))
 
 
 def _tag(visit: Visit, budget: Budget) -> str:
@@ -138,15 +162,15 @@ def _name(visit: Visit, claims: Sequence[Claim]) -> None:
     known += [name for claim in claims if (name := f"{claim.budget.id}={claim.subject}") not in known]
 
 
-def _worst(visit: Visit, request: Request, budget: Budget) -> int:
+def _worst(visit: Visit, request: Request, provider: str, budget: Budget) -> int:
     """How much one request can take at the most. Raises GatewayError where a hard budget cannot know."""
-    if budget.of in ("requests", "calls"):
+    if budget.of in STEPS:
         return 1
     if budget.action == "soft":
         return 0
-    provider, prices = visit.book.provider, visit.gateway.prices
+    prices = visit.gateway.prices
     reads, writes = prices.bounds(provider, request.model)
-    read, written = _most_read(request, reads), 0 if request.operation == "embeddings" else _most_written(request, writes)
+    read, written = most_read(request, reads), most_written(request, writes)
     if read is None or written is None:
         raise _unbounded(budget, request, "how much of it the model reads" if read is None else "how long its answer may become")
     if budget.of == "tokens":
@@ -155,21 +179,6 @@ def _worst(visit: Visit, request: Request, budget: Budget) -> int:
     if cost is None:
         raise _unbounded(budget, request, "what its model costs")
     return min(nano(cost), LARGEST)
-
-
-def _most_read(request: Request, reads: int | None) -> int | None:
-    """Bytes are more than tokens, but for what the provider adds by itself."""
-    fetched = request.continues or request.server_tools or any(message.media for message in request.messages)
-    if fetched:
-        return reads
-    bound = len(request.body) + PER_MESSAGE * (len(request.messages) + 1) + (PER_TOOLS if request.tools else 0)
-    return bound if reads is None else min(bound, reads)
-
-
-def _most_written(request: Request, writes: int | None) -> int | None:
-    asked = request.max_tokens if request.max_tokens is not None and request.max_tokens >= 0 else None
-    each = asked if writes is None else writes if asked is None else min(asked, writes)
-    return None if each is None else each * request.choices
 
 
 def _unbounded(budget: Budget, request: Request, what: str) -> GatewayError:
@@ -199,14 +208,11 @@ def _let_soft_pass(visit: Visit, claims: Sequence[Claim], error: GatewayError) -
         visit.x.findings.append(Finding("budget", "not_counted", "warn", claim.budget.id, "the state store could not be asked"))
 
 
-def _hold(visit: Visit, claims: Sequence[Claim], found: Outcome, lease: int) -> None:
-    """A request that asks a model again holds for each time it asks."""
+def _held(visit: Visit, claims: Sequence[Claim], found: Outcome, lease: int) -> Holding:
     held = list(zip(found.charges, found.taking.taken, strict=True))
     kinds = [str(claim.budget.of) for claim in claims]
-    before, visit.holding = visit.holding, Holding(lease, held, kinds)
     visit.gateway.leases.add(lease, visit.gateway.limits, visit.gateway.ask)
-    if before is not None:
-        visit.holdings.append(before)
+    return Holding(lease, held, kinds)
 
 
 def _refusal(visit: Visit, claims: Sequence[Claim], found: Outcome) -> GatewayError:
@@ -266,6 +272,35 @@ async def _is_first(visit: Visit, claim: Claim, now_us: int) -> bool:
         return False
 
 
+def unheard(visit: Visit) -> None:
+    """Where nobody heard the answer to its end: what it took, about. What its provider told of it until then does not stand as if it were
+    all. Before the end is recorded."""
+    x, told = visit.x, visit.x.answer.usage
+    request = x.request
+    if request is None or request.background or request.operation not in COSTLY or not _broke_off(visit):
+        return
+    reads, writes = visit.gateway.prices.bounds(visit.book.provider, x.upstream_model or request.model)
+    calls = sum(len(call.name) + len(call.arguments) for call, _, _ in visit.round)
+    seconds = (visit.gateway.clock.mono_us() - (visit.asked or 0)) / 1_000_000
+    heard = Heard(told, len(x.answer.text.encode("utf-8", "surrogatepass")) + calls, seconds)
+    x.guess = guess(request, heard, reads, writes)
+    if told is not None:
+        x.answer = msgspec.structs.replace(x.answer, usage=msgspec.structs.replace(told, output=None, reasoning=None))
+
+
+def _broke_off(visit: Visit) -> bool:
+    """A stream before its finish, or a request whose client left before anything came. Of what the provider itself never answered nobody
+    knows what it did: that counts as the worst case."""
+    x = visit.x
+    if visit.asked is None or not visit.reached or x.cache == "hit" or visit.paid or (x.upstream_status or 0) >= 400:
+        return False
+    if x.error_code is None and x.state in ("complete", "denied"):
+        return False
+    if visit.stream is not None and x.first_byte_us is not None:
+        return visit.undecodable in ("", "truncated") and (not visit.finishing or x.answer.usage is None)
+    return x.answer.usage is None and x.state in ("client_gone", "interrupted")
+
+
 async def settle(visit: Visit) -> None:
     """Puts what was used in the place of what was held. Shielded: a client that leaves must not leave its worst case behind. Once only."""
     held, visit.holding = [*visit.holdings, *([visit.holding] if visit.holding else [])], None
@@ -274,16 +309,41 @@ async def settle(visit: Visit) -> None:
         await asyncio.shield(_settle(visit, held))
 
 
+async def settle_attempt(visit: Visit, *, charged: bool) -> None:
+    """One that failed and is followed by another: what it held is given back, or where its provider may charge for it, taken for used."""
+    held, visit.holding = visit.holding, None
+    if held is not None:
+        fixed = {"requests": 1, "calls": 0}
+        used = [
+            fixed.get(kind, taken.amount if charged else 0) for kind, (_, taken) in zip(held.kinds, held.taken, strict=True)
+        ]
+        await asyncio.shield(_settle_one(visit, held, used))
+
+
+async def settle_beside(visit: Visit, held: Holding, usage: Usage | None, cost: Decimal | None, *, charged: bool) -> None:
+    """What a request beside the visit's own took. Where that is not known, what it held, unless nothing is charged for it."""
+    known = {"requests": 1, "calls": 0, "tokens": _tokens(usage), "money": None if cost is None else min(nano(cost), LARGEST)}
+    used = [
+        count if (count := known[kind]) is not None else taken.amount if charged else 0
+        for kind, (_, taken) in zip(held.kinds, held.taken, strict=True)
+    ]
+    await asyncio.shield(_settle_one(visit, held, used))
+
+
 async def _settle(visit: Visit, held: Sequence[Holding]) -> None:
-    gateway = visit.gateway
     for at, each in enumerate(held):
         used = [_used(visit, kind, taken.amount, first=at == 0) for kind, (_, taken) in zip(each.kinds, each.taken, strict=True)]
-        try:
-            await gateway.ask(_settled, gateway.limits, each, used)
-        except GatewayError as error:
-            log.error("exchange %s keeps what it held of budgets until its lease ends: %s", visit.x.id, error.message)  # noqa: TRY400
-        finally:
-            gateway.leases.drop(each.lease)
+        await _settle_one(visit, each, used)
+
+
+async def _settle_one(visit: Visit, held: Holding, used: Sequence[int]) -> None:
+    gateway = visit.gateway
+    try:
+        await gateway.ask(_settled, gateway.limits, held, used)
+    except GatewayError as error:
+        log.error("exchange %s keeps what it held of budgets until its lease ends: %s", visit.x.id, error.message)  # noqa: TRY400
+    finally:
+        gateway.leases.drop(held.lease)
 
 
 def _settled(limits: Limits, held: Holding, used: Sequence[int]) -> None:
@@ -304,12 +364,21 @@ def _used(visit: Visit, kind: str, held: int, *, first: bool) -> int:
 
 
 def _known(visit: Visit, kind: str) -> int | None:
-    x = visit.x
-    if x.answer.usage is None and (x.error_code == "upstream_unreachable" or (x.upstream_status or 0) >= 400):
+    x, priced = visit.x, visit.book.priced
+    if not visit.reached or (x.answer.usage is None and (x.error_code == "upstream_unreachable" or (x.upstream_status or 0) >= 400)):
         return 0
     if kind == "tokens":
-        usage = x.answer.usage
-        counts = [getattr(usage, name) for name in TOKENS] if usage is not None else []
-        return sum(count or 0 for count in counts) if usage is not None and usage.input is not None and usage.output is not None else None
-    amount: Decimal | None = visit.book.priced.amount
+        return _tokens(x.answer.usage) if x.guess is None else _sum(_tokens(each) for each in (*x.rounds[:-1], x.guess.usage))
+    amount: Decimal | None = priced.amount if x.guess is None else priced.estimated
     return None if amount is None else min(nano(amount), LARGEST)
+
+
+def _sum(counts: Iterable[int | None]) -> int | None:
+    known = list(counts)
+    return None if None in known else sum(count or 0 for count in known)
+
+
+def _tokens(usage: Usage | None) -> int | None:
+    if usage is None or usage.input is None or usage.output is None:
+        return None
+    return sum(getattr(usage, name) or 0 for name in TOKENS)

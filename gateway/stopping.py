@@ -1,8 +1,10 @@
-"""Sessions that a denial has stopped (`on_deny: stop`), or one denial too many (`denials: {end_session_after: N}`).
+"""Sessions that a denial has stopped (`on_deny: stop`), or one denial too many (`denials: {end_session_after: N}`); agents that a
+person has paused.
 
 The denied call itself is explained. From then on every request of that caller in that session is refused, by every worker, until an
 operator resumes it (`tollhouse sessions resume`). A session is a label that the client may choose: this ends loops and makes people look,
-it does not hold an agent that begins another session; a revoked key does.
+it does not hold an agent that begins another session; a revoked key does, and so does a pause, which is of everything that comes under the
+agent's name, judged or only observed.
 """
 
 from __future__ import annotations
@@ -10,16 +12,29 @@ from __future__ import annotations
 from gateway import identify
 from gateway.errors import GatewayError
 from gateway.exchange import Finding, Verdict
-from gateway.state import Denial, Session
+from gateway.state import EVERY_SESSION, Denial, Session
 from gateway.visit import Visit
 
 
 async def refuse_stopped(visit: Visit) -> None:
-    """Raises GatewayError('refused') for a request of a session that is stopped."""
+    """Raises GatewayError('refused') for a request of a session that is stopped, or of an agent that is paused; 'unavailable' where that
+    cannot be known, unless the agent is only observed: then it is on record that nobody knew."""
     caller = visit.x.caller
-    if not visit.x.enforcing or not caller.session:
+    session = caller.session if visit.x.enforcing else EVERY_SESSION
+    try:
+        found = await visit.gateway.ask(visit.gateway.sessions.stopped, identify.owner(caller), session, caller.agent)
+    except GatewayError:
+        if visit.x.enforcing:
+            raise
+        visit.x.findings.append(Finding("agent", "pause_unknown", "warn", "", "the state store could not be asked whether it is paused"))
         return
-    found = await visit.gateway.ask(visit.gateway.sessions.stopped, identify.owner(caller), caller.session)
+    if found is not None and found.session == EVERY_SESSION:
+        why = f": {found.why}" if found.why else ""
+        message = (
+            f"The agent '{caller.agent}' is paused by {found.changed_by}{why}. Nothing of it is passed on until an operator "
+            f"lets it go on: on its page, or with tollhouse sessions resume --agent '{caller.agent}'"
+        )
+        raise GatewayError("refused", "agent_paused", message)
     if found is not None:
         message = (
             f"This session is stopped {_by(found)}, after a call that was denied ({found.decision}). Nothing of it is passed on until an "

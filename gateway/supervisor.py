@@ -1,7 +1,9 @@
 """Starts the book and the workers, keeps them running, and stops them in order.
 
-The workers stop first (their streams drain), then the book (it applies what they wrote). Children that die are started again, with growing
-pauses; the journal loses nothing by it. Children see the supervisor's own end on their standard input, so none of them is ever left behind.
+At a start the children import their modules while the supervisor looks whether everything can be used (`preparing`), and do nothing more
+before it tells them to: what cannot start ends with nothing changed. The workers stop first (their streams drain), then the book (it
+applies what they wrote). Children that die are started again, with growing pauses; the journal loses nothing by it. Children see the
+supervisor's own end on their standard input, so none of them is ever left behind.
 """
 
 from __future__ import annotations
@@ -16,29 +18,21 @@ import socket
 import subprocess
 import sys
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from dotenv import dotenv_values
 
-from gateway import clock, config
+from gateway import child, clock, config
 from gateway.config import Settings
 from gateway.errors import FileProblems, StartError
-from gateway.installation import (
-    durability,
-    load_policies,
-    load_prompts,
-    look_at_state,
-    master_keys,
-    open_keys,
-    provider_keys,
-)
-from gateway.policy import PolicySet
+from gateway.importing import imported
+
+if TYPE_CHECKING:  # imported beside the children, which import theirs
+    from gateway.preparing import Prepared
 
 READY_S = 30.0
 """How long children may take to become ready."""
@@ -64,12 +58,19 @@ class Child:
     pause: float = 0.0
     due: float = 0.0
 
-    def start(self) -> None:
+    def start(self, *more: str) -> None:
         environment = {name: value for name, value in os.environ.items() if name not in self.without}
         self.process = subprocess.Popen(  # noqa: S603 - our own interpreter and modules
-            self.command, stdin=subprocess.PIPE, env=environment
+            [sys.executable, "-m", child.__name__, *self.command, *more], stdin=subprocess.PIPE, env=environment
         )
         self.started = time.monotonic()
+
+    def go(self) -> None:
+        """For one that was started with `child.WAIT`."""
+        if self.process is not None and self.process.stdin is not None:
+            with contextlib.suppress(BrokenPipeError):  # it has ended, which is seen elsewhere
+                self.process.stdin.write(child.GO)
+                self.process.stdin.flush()
 
     @property
     def running(self) -> bool:
@@ -103,17 +104,17 @@ class Supervisor:
     _held: list[socket.socket] = field(default_factory=list)
     _lock: IO[str] | None = None
 
-    def run(self, ready: Callable[[Settings], None]) -> int:
-        """Runs until a signal; calls `ready` once everything answers. Returns the exit code."""
+    def run(self) -> int:
+        """Runs until a signal; says so once everything answers. Returns the exit code."""
         self._lock = _exclusive(self.settings.data_path)
         self._listen_to_signals()
         try:
             self.settings = self._reserve(self.settings)
-            self._write_settings()
             self._start_all()
+            prepared = self._prepare()
             if self._await_ready():
                 self._write_run_file()
-                ready(self.settings)
+                prepared.announce()
             while not self.stopping:
                 time.sleep(0.1)
                 self._revive()
@@ -133,9 +134,7 @@ class Supervisor:
 
     def _start_all(self) -> None:
         data, admin = self.settings.data_path, self.settings.admin_address
-        python = [sys.executable, "-m"]
         book = [
-            *python,
             "gateway.book_process",
             "--data",
             str(data),
@@ -150,10 +149,11 @@ class Supervisor:
             "--watch-stdin",
         ]
         keys = frozenset(up.key.env for up in self.settings.upstreams.values() if up.key is not None and up.key.env)
-        self._children.append(Child("book", book, without=keys))
+        clients = [each.sign_in.secret.env for each in self.settings.issuers if each.sign_in and each.sign_in.secret]
+        pages = frozenset(name for name in clients if name)
+        self._children.append(Child("book", book, without=keys - pages))
         for slot in range(self.settings.worker_count):
             worker = [
-                *python,
                 "gateway.worker",
                 "--settings",
                 str(settings_file(data)),
@@ -162,9 +162,18 @@ class Supervisor:
                 "--slot",
                 str(slot),
             ]
-            self._children.append(Child(f"worker {slot}", worker))
-        for child in self._children:
-            child.start()
+            self._children.append(Child(f"worker {slot}", worker, without=self.settings.telemetry.secret_variables | (pages - keys)))
+        for each in self._children:
+            each.start(child.WAIT)
+
+    def _prepare(self) -> Prepared:
+        """Lets the children go, unless something is against it."""
+        prepared: Prepared = imported("gateway.preparing").prepare(self.settings, self.say)
+        self.say = prepared.say
+        self._write_settings()
+        for each in self._children if not self.stopping else ():
+            each.go()
+        return prepared
 
     def _await_ready(self) -> bool:
         """Waits until the book lives and a worker is ready. Raises StartError when a child ends instead."""
@@ -183,30 +192,30 @@ class Supervisor:
         return not self.stopping
 
     def _died_young(self) -> None:
-        for child in self._children:
-            if not child.running:
-                raise StartError(f"the {child.name} process ended at start; its message is above")
+        for each in self._children:
+            if not each.running:
+                raise StartError(f"the {each.name} process ended at start; its message is above")
 
     def _revive(self) -> None:
         """Starts children again that have died."""
         now = time.monotonic()
-        for child in self._children:
-            if child.running:
+        for each in self._children:
+            if each.running:
                 continue
-            if child.due == 0.0:
-                code = child.process.returncode if child.process else None
-                child.pause = 0.0 if now - child.started > HEALTHY_S else min(MAX_PAUSE_S, max(0.2, 2 * child.pause))
-                child.due = now + child.pause
+            if each.due == 0.0:
+                code = each.process.returncode if each.process else None
+                each.pause = 0.0 if now - each.started > HEALTHY_S else min(MAX_PAUSE_S, max(0.2, 2 * each.pause))
+                each.due = now + each.pause
                 self.say(
-                    f"{child.name} ended ({_ending(code)}); starting it again{f' in {child.pause:.1f} s' if child.pause else ''}"
+                    f"{each.name} ended ({_ending(code)}); starting it again{f' in {each.pause:.1f} s' if each.pause else ''}"
                 )
-            if now >= child.due:
-                child.due = 0.0
-                child.start()
+            if now >= each.due:
+                each.due = 0.0
+                each.start()
 
     def _stop_all(self) -> None:
-        workers = [child for child in self._children if child.name != "book"]
-        book = [child for child in self._children if child.name == "book"]
+        workers = [each for each in self._children if each.name != "book"]
+        book = [each for each in self._children if each.name == "book"]
         self._stop(workers, self.settings.timeouts.drain + 5)
         self._stop(book, BOOK_STOP_S)
         _run_file(self.settings.data_path).unlink(missing_ok=True)
@@ -214,21 +223,21 @@ class Supervisor:
             sock.close()
 
     def _stop(self, children: Sequence[Child], seconds: float) -> None:
-        for child in children:
-            child.signal(signal.SIGTERM)
+        for each in children:
+            each.signal(signal.SIGTERM)
         deadline = time.monotonic() + seconds
         hurried = False
-        while any(child.running for child in children) and time.monotonic() < deadline:
+        while any(each.running for each in children) and time.monotonic() < deadline:
             if self.stopping > 1 and not hurried:
                 hurried = True
-                for child in children:
-                    child.signal(signal.SIGTERM)
+                for each in children:
+                    each.signal(signal.SIGTERM)
             time.sleep(0.02)
-        for child in children:
-            if not child.wait(0):
-                self.say(f"{child.name} did not stop in time and is killed; its records are safe")
-                child.signal(signal.SIGKILL)
-                child.wait(5)
+        for each in children:
+            if not each.wait(0):
+                self.say(f"{each.name} did not stop in time and is killed; its records are safe")
+                each.signal(signal.SIGKILL)
+                each.wait(5)
 
     def _listen_to_signals(self) -> None:
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -246,8 +255,8 @@ class Supervisor:
         _write(_run_file(self.settings.data_path), json.dumps(where))
 
 
-def prepare(file: Path | None, flags: Mapping[str, Any]) -> tuple[Settings, PolicySet, list[str]]:
-    """Settings and policies for a start, and what to warn of, or an exception that says why there can be none."""
+def read_settings(file: Path | None, flags: Mapping[str, Any]) -> Settings:
+    """What a start goes by, and a folder for its data. Raises StartError or FileProblems."""
     load_dotenv((file.parent if file else Path()) / ".env")
     settings = config.read(file, os.environ, flags)
     if not settings.upstreams:
@@ -256,55 +265,12 @@ def prepare(file: Path | None, flags: Mapping[str, Any]) -> tuple[Settings, Poli
             f"there is no provider to talk to: set {variables}, or write a tollhouse.yaml ('tollhouse init')"
         )
     settings.data_path.mkdir(parents=True, exist_ok=True, mode=0o700)
-    provider_keys(settings)
-    master_keys(settings)
-    warnings = look_at_state(settings)
-    _refuse_open_door(settings)
-    load_prompts(settings)
-    return settings, load_policies(settings), warnings
-
-
-def _refuse_open_door(settings: Settings) -> None:
-    address = settings.listen_address
-    if address.loopback:
-        return
-    keys = open_keys(settings)
-    try:
-        active = keys.any_active(clock.now_us())
-    finally:
-        keys.close()
-    if not active or settings.keys == "optional":
-        raise StartError(
-            f"listening on {settings.listen} would let anyone on the network spend your provider keys. "
-            "Make a key first ('tollhouse keys create --agent NAME') and leave 'keys' at auto or required, or listen on 127.0.0.1."
-        )
+    return settings
 
 
 def up(file: Path | None, flags: Mapping[str, Any], say: Say) -> int:
     """Starts the gateway and runs it until it is told to stop. Raises StartError or FileProblems instead of starting half."""
-    settings, policies, warnings = prepare(file, flags)
-    for warning in warnings:
-        say(f"warning: {warning}")
-    return Supervisor(settings, say).run(lambda resolved: _banner(resolved, policies, say))
-
-
-def _banner(settings: Settings, policies: PolicySet, say: Say) -> None:
-    url = settings.listen_address.url
-    say(
-        f"tollhouse is ready on {url}  (admin plane {settings.admin_address.url}, {settings.worker_count} workers, data {settings.data})"
-    )
-    if policies.observing:
-        say(
-            "NO POLICY: OBSERVING ONLY. Every tool call passes; every record says 'unevaluated'. Write policies with: tollhouse init"
-        )
-    else:
-        say(f"policies {policies.hash[:12]} from {settings.policies}: {len(policies.policies)} in force")
-    if settings.state_place is not None:
-        say(f"state shared on {settings.state_place} (prefix '{settings.state_place.prefix}')")
-    upstreams = ", ".join(f"{name} ({' '.join(up.dialects)})" for name, up in settings.upstreams.items())
-    say(f"durability: {durability(settings)}; upstreams: {upstreams}")
-    say(f"  export OPENAI_BASE_URL={url}/v1")
-    say(f"  export ANTHROPIC_BASE_URL={url}")
+    return Supervisor(read_settings(file, flags), say).run()
 
 
 def load_dotenv(path: Path) -> None:
@@ -345,6 +311,9 @@ def _bound(host: str, port: int, what: str, *, shared: bool) -> socket.socket:
 
 
 def _answers(url: str) -> bool:
+    import urllib.error  # not before the children are on their way
+    import urllib.request
+
     try:
         with urllib.request.urlopen(url, timeout=2) as response:  # noqa: S310 - our own http URL
             return bool(response.status == 200)

@@ -106,6 +106,8 @@ class Turn:
             if not (self.complete or self.disconnected):
                 await self._failed()
         finally:
+            self._gone = None  # what refers back would keep all of the exchange until garbage is looked for
+            self.scope.clear()
             self._line.over(self)
 
     async def _failed(self) -> None:

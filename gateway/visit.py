@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 
 from gateway.afterwards import Afterwards, Due
+from gateway.answer_cache import AnswerCache
 from gateway.bookkeeping import Bookkeeping
 from gateway.clock import Clock
 from gateway.config import Settings
@@ -21,21 +23,28 @@ from gateway.exchange import Call, Caller, Endpoint, EndState, Exchange, Finding
 from gateway.journal import Journal
 from gateway.judge import Court
 from gateway.leases import Holding, Leases
+from gateway.mirrors import Mirrors
 from gateway.policy import PolicySet, Reading, Told
 from gateway.policy.screen import Hit
 from gateway.prompt.library import EMPTY as NO_PROMPTS
 from gateway.prompt.library import Library
+from gateway.recent import Recent
+from gateway.scope import ANYTHING, KeyScope
 from gateway.screening.keys import KeyWatch
 from gateway.screening.streamed import Screening, Watching
-from gateway.state import Approvals, Belonging, Belongings, Issued, Keys, Limits, Sessions
+from gateway.state import Approvals, Belonging, Belongings, Issued, Keys, Limits, Prompts, Sessions
 from gateway.state.asking import Asking, at_once
 from gateway.state.reservations import Reservations
 from gateway.trace.redact import Flow, Redactor
 from gateway.trace.rows import Scribe
 from gateway.upstream.client import ProviderAnswer, UpstreamClient
-from gateway.upstream.routing import Routes
+from gateway.upstream.replay import Noted
+from gateway.upstream.routing import Routes, Target
 from gateway.validators.looks import NO_LOOKS, Looks
 from gateway.waiting import WaitingRoom
+
+if TYPE_CHECKING:  # a library for signatures that only an installation with issuers needs
+    from gateway.people.passes import Passes
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +64,7 @@ class Gateway:
     limits: Limits
     issued: Issued
     sessions: Sessions
+    prompt_store: Prompts
     scribe: Scribe
     redactor: Redactor
     prompts: Library = NO_PROMPTS
@@ -71,6 +81,16 @@ class Gateway:
     """What running requests hold of budgets."""
     afterwards: Afterwards = field(default_factory=Afterwards)
     """Answers about which a model shall be asked when they have left."""
+    mirrors: Mirrors = field(default_factory=Mirrors)
+    """Who is asked beside requests."""
+    chance: Callable[[], float] = random.random
+    """From [0, 1): shares the requests of a route among its targets."""
+    met: Recent[bool] = field(default_factory=lambda: Recent(1024 * 1024))
+    """Who has come with which prompt, as far as this worker need not ask the store."""
+    cache: AnswerCache | None = None
+    """Answers to be given again; None where the settings want none."""
+    passes: Passes | None = None
+    """Tokens that issuers sign for agents; None where the settings name no issuer."""
     draining: bool = False
 
     @property
@@ -80,6 +100,8 @@ class Gateway:
                 return True
             case "optional":
                 return False
+        if self.passes is not None and self.passes.for_agents:
+            return True
         if self.settings.state_place is not None:  # a server that has lost all keys must not open the door
             return True
         return not self.settings.listen_address.loopback or self.keys.any_created()
@@ -93,8 +115,7 @@ class Own(msgspec.Struct, frozen=True):
     """What is kept of it."""
 
 
-@dataclass(slots=True)
-class Incoming:
+class Incoming(msgspec.Struct, eq=False):
     """A request as the server hands it over. Header names are lower case; `path` is the raw path without query."""
 
     method: str
@@ -140,8 +161,7 @@ class Head(msgspec.Struct, frozen=True):
     headers: Mapping[str, str]
 
 
-@dataclass(slots=True)
-class Visit:
+class Visit(msgspec.Struct, eq=False):
     """The state of one request on its way; only `pipeline` and `answering` touch it."""
 
     gateway: Gateway
@@ -153,26 +173,32 @@ class Visit:
     started: int
     reserved: Reservations
     """What its calls have taken from limits and nobody has used yet."""
+    scope: KeyScope = ANYTHING
+    """What the key is for."""
     holding: Holding | None = None
     """What it holds of budgets."""
-    holdings: list[Holding] = field(default_factory=list)
+    holdings: list[Holding] = msgspec.field(default_factory=list)
     """What earlier rounds of it hold."""
     court: Court | None = None
     stream: Stream | None = None
+    target: Target | None = None
+    """Of a route: the one that was asked last."""
     asked: int | None = None
     """Monotonic µs when the provider was asked."""
-    headers: dict[str, str] = field(default_factory=dict)
+    reached: bool = True
+    """False: nothing of the request left for its provider."""
+    headers: dict[str, str] = msgspec.field(default_factory=dict)
     belongings: tuple[Belonging, ...] = ()
     """What the provider keeps for this caller and this request needs."""
-    owed: list[Owed] = field(default_factory=list)
+    owed: list[Owed] = msgspec.field(default_factory=list)
     """Calls of this answer that were withheld."""
     paid: bool = False
     """The answer's cost is already on record."""
     kept: bool = False
     """Whose the answer is has been written down."""
-    round: list[tuple[Call, Verdict, str]] = field(default_factory=list)
+    round: list[tuple[Call, Verdict, str]] = msgspec.field(default_factory=list)
     """The calls of the running answer, each with its verdict and, when it was withheld, the text in its place."""
-    issued: list[bytes] = field(default_factory=list)
+    issued: list[bytes] = msgspec.field(default_factory=list)
     """Digests of released calls that are not written down yet."""
     forged: frozenset[Told] = frozenset()
     """What the request tells of earlier calls and never happened, where this gateway has seen the conversation from its beginning."""
@@ -193,6 +219,10 @@ class Visit:
     """What a model shall be asked about its answer, when that has left."""
     repaired: int = 0
     """Rounds in which the model was asked to write its answer anew."""
+    cached_as: str = ""
+    """The name under which its answer is kept, or was found; empty where neither may be."""
+    noted: Noted | None = None
+    """The provider's answer, remembered as it is read."""
     keys: KeyWatch | None = None
     """What keeps the gateway's own secrets out of the words of the running stream."""
     withheld: Withheld | None = None

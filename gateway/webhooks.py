@@ -14,15 +14,18 @@ import hashlib
 import hmac
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import httpx
 import msgspec
 from msgspec import Struct
 
-from gateway.config import KeySource, Webhook, webhook_url
+from gateway.config import Webhook, webhook_url
 from gateway.errors import GatewayError, StartError
+from gateway.key_source import KeySource
 from gateway.state import Approval, Approvals
+
+if TYPE_CHECKING:  # loaded where somebody is to be told
+    import httpx
 
 log = logging.getLogger("gateway.webhooks")
 
@@ -141,6 +144,8 @@ class Webhooks:
 
 async def send(client: httpx.AsyncClient, hook: Hook, delivery: str, told: dict[str, Any], now_us: int) -> tuple[str, bool]:
     """(what went wrong or empty, whether trying again is of no use)."""
+    import httpx
+
     body = msgspec.json.encode(told)
     headers = {"content-type": "application/json", "x-tollhouse-delivery": delivery}
     headers |= signature(hook.secret, now_us // 1_000_000, body)
@@ -158,6 +163,8 @@ async def send(client: httpx.AsyncClient, hook: Hook, delivery: str, told: dict[
 async def tell(approvals: Approvals, hooks: Sequence[Hook], now_us: Callable[[], int]) -> None:
     """Tells people until it is cancelled; nothing to do without receivers."""
     if hooks:
+        import httpx
+
         async with httpx.AsyncClient(trust_env=False) as client:
             await Webhooks(approvals, hooks, client, now_us).run()
 

@@ -1,7 +1,7 @@
 """One worker process: the data plane on its own socket of the shared port, its own journal segment, its own eye on the policies.
 
-Started by the supervisor (`python -m gateway.worker`). It ends when told to (SIGTERM: drains; a second one: at once) and when the
-supervisor is gone, which it sees by the end of its standard input. It never touches DuckDB.
+Started by the supervisor (`child`; by hand `python -m gateway.worker`). It ends when told to (SIGTERM: drains; a second one: at once) and
+when the supervisor is gone, which it sees by the end of its standard input. It never touches DuckDB.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import uvicorn
 import uvloop
@@ -36,14 +37,18 @@ from gateway.installation import (
     how_to_ask,
     load_policies,
     load_prompts,
+    open_access_log,
     open_approvals,
     open_belongings,
+    open_cache,
     open_issued,
     open_keys,
     open_limits,
+    open_prompts,
     open_sessions,
     open_vault,
     provider_keys,
+    provider_secrets,
     state_problem,
 )
 from gateway.journal import Journal
@@ -60,6 +65,9 @@ from gateway.upstream.routing import Routes
 from gateway.visit import Gateway
 from gateway.waiting import WaitingRoom
 
+if TYPE_CHECKING:  # a library for signatures that only an installation with issuers needs
+    from gateway.people.passes import Passes
+
 log = logging.getLogger("gateway.worker")
 
 POLICY_POLL_S = 0.5
@@ -71,8 +79,8 @@ PROMPTS_A_RECORD = 32
 """Each may have 1 MiB; a record may have 64."""
 BACKLOG = 2048
 CYCLES = (20_000, 20, 20)
-"""When garbage is looked for: an exchange leaves hardly any cycles, and with Python's own 700 the looking took one part in twenty of a
-worker's time."""
+"""When garbage is looked for: an exchange leaves no cycles, so that only those under way move the count; with Python's own 700 the looking
+took one part in twenty of a worker's time. With more than this, what leaves some all the same would grow by hundreds of its bodies."""
 GOODBYE_S = 2.0
 """For interrupted exchanges to write their records and tell their clients."""
 
@@ -99,8 +107,8 @@ def assemble(
 ) -> Gateway:
     """A gateway of these parts and what the settings say of the rest."""
     provided = provider_keys(settings)
-    redactor = Redactor(provided.values())
-    approvals = open_approvals(settings)
+    redactor = Redactor(provider_secrets(settings))
+    approvals, vault = open_approvals(settings), open_vault(settings)
     return Gateway(
         settings=settings,
         policies=policies,
@@ -115,14 +123,25 @@ def assemble(
         limits=open_limits(settings),
         issued=open_issued(settings),
         sessions=open_sessions(settings),
-        scribe=Scribe(address_key(settings), redactor, seen, detect=everything, vault=open_vault(settings)),
+        prompt_store=open_prompts(settings),
+        scribe=Scribe(address_key(settings), redactor, seen, detect=everything, vault=vault),
         redactor=redactor,
         prompts=prompts,
         looks=default_looks(settings),
         clock=clock,
         ask=how_to_ask(settings),
+        passes=_passes(settings),
         state_problem=state_problem(settings),
+        cache=open_cache(settings, vault),
     )
+
+
+def _passes(settings: Settings) -> Passes | None:
+    if not settings.issuers:
+        return None
+    from gateway.people.passes import Passes
+
+    return Passes(settings.issuers)
 
 
 class Worker:
@@ -137,11 +156,13 @@ class Worker:
         self._watcher = Watcher(Path(settings.policies), self._policies) if settings.policies else None
         self._prompts = load_prompts(settings)
         self._prompt_watcher = (
-            prompt_folder.Watcher(Path(settings.prompts), settings.data_path, self._prompts) if settings.prompts else None
+            prompt_folder.Watcher(Path(settings.prompts), settings.data_path, open_prompts(settings), self._prompts)
+            if settings.prompts
+            else None
         )
         self._stopping = 0
         self._seen = Seen()
-        self.redactor = Redactor(provider_keys(settings).values())
+        self.redactor = Redactor(provider_secrets(settings))
 
     async def serve(self) -> None:
         """Runs until told to stop."""
@@ -178,6 +199,7 @@ class Worker:
             for task in tasks:
                 task.cancel()
             await self.plane.judging.close()
+            await self.plane.gateway.mirrors.close()
             await upstream.close()
             await self.plane.turned_away.close()
             await self._journal.close()
@@ -266,15 +288,16 @@ class Worker:
 
     async def _write_minutes(self) -> None:
         """One worker records what people decided, and ends what nobody decided in time."""
-        approvals, round_number = self.plane.gateway.approvals, 0
+        approvals, access, round_number = self.plane.gateway.approvals, open_access_log(self.settings), 0
         while self._slot == 0:
             try:
                 if round_number % EXPIRE_EVERY == 0:
                     await asyncio.to_thread(approvals.expire, self._clock.now_us())
                 await minutes.write(approvals, self._journal.append, self.plane.gateway.scribe)
                 await minutes.write_sessions(self.plane.gateway.sessions, self._journal.append)
+                await minutes.write_access(access, self._journal.append)
             except (GatewayError, JournalUnavailable) as e:
-                log.error("approvals could not be recorded yet: %s", e)  # noqa: TRY400 - no traceback wanted
+                log.error("what people decided and changed could not be recorded yet: %s", e)  # noqa: TRY400 - no traceback wanted
             round_number += 1
             await asyncio.sleep(MINUTES_S)
 
@@ -338,7 +361,7 @@ def _more_files() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
-def main() -> int:
+def run() -> int:
     parser = argparse.ArgumentParser(
         prog="python -m gateway.worker", description="one worker of the data plane; started by 'tollhouse up'"
     )
@@ -356,11 +379,11 @@ def main() -> int:
     except (FileProblems, StartError) as e:
         sys.stderr.write(f"{e}\n")
         return 3
-    logs.configure(worker.redactor)
+    logs.configure(worker.redactor, style=settings.log, process=f"worker {given.slot}")
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(worker.serve())
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run())

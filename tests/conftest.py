@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import importlib
 import json
 import os
+import pkgutil
 import shutil
 import socket
+import struct
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
+import certifi
 import httpx
 import hypothesis
 import pytest
@@ -35,6 +41,74 @@ from gateway.worker import assemble
 if "TOLLHOUSE_EXAMPLES" not in os.environ:  # the same examples each time; whoever asks for a number of them gets new ones
     hypothesis.settings.register_profile("steady", derandomize=True, deadline=None)  # a busy machine is no failure
     hypothesis.settings.load_profile("steady")
+
+AUTHORITY = str(Path(__file__).with_name("authority.pem"))
+"""The one authority that tests and what they start trust. Each client of httpx reads those of the machine anew, over a hundred, which takes
+it 25 ms of CPU, and here nearly all is said without TLS."""
+certifi.where = lambda: AUTHORITY
+os.environ["SSL_CERT_FILE"] = AUTHORITY
+
+OWN_TESTS = (
+    "dialects", "policy", "prompt", "screening", "trace", "validators",
+    "test_cost.py", "test_errors.py", "test_holdback.py", "test_identify.py", "test_judge.py", "test_reckoning.py",
+    "test_shell.py", "test_strict_json.py",
+)  # fmt: skip
+"""Those of the pure modules, which alone have to reach every branch of them."""
+
+
+LONG_FILES = (
+    "clients/test_frameworks.py", "clients/test_current_sdks.py", "faults/test_power_loss.py",
+    "adversarial/test_no_call_slips_through.py", "bench/test_harness.py", "stores/test_lake_writers.py",
+    "faults/test_the_gateway_survives_kill.py", "faults/test_every_write_may_fail.py", "policy/test_against_the_reference.py",
+    "processes/test_limits_over_workers.py", "processes/test_prompts.py", "processes/test_budgets.py", "stores/test_duckdb.py",
+    "stores/test_ducklake.py", "stores/test_lake_upkeep.py", "faults/test_journal_and_book_survive_kill.py", "processes/test_export.py",
+    "processes/test_starting.py",
+)  # fmt: skip
+"""Files of few tests that take long: they are begun first, lest one of them keep a core busy when all else is done."""
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The rest stays as it is, file by file."""
+    places = {name: at for at, name in enumerate(LONG_FILES)}
+    here = Path(__file__).parent
+    items.sort(key=lambda item: places.get(item.path.relative_to(here).as_posix(), len(places)))
+
+
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
+    """Three for two cores: a third of the time a test waits for a sync, a process or a deadline."""
+    if os.environ.get("PYTEST_XDIST_AUTO_NUM_WORKERS"):
+        return None
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return cores + (cores + 1) // 2
+
+
+class OwnCoverage:
+    """Has the branches of the pure modules measured, and only while their own tests run: what others reach there counts for nothing, and
+    costs nothing."""
+
+    def __init__(self, measuring: Any) -> None:
+        self._measuring, self._on = measuring, True
+        for name in measuring.get_option("run:source_pkgs"):  # here, lest another test be the first to import it
+            module = importlib.import_module(name)
+            for found in pkgutil.walk_packages(getattr(module, "__path__", ()), f"{name}."):
+                importlib.import_module(found.name)
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_protocol(self, item: pytest.Item) -> Iterator[None]:
+        own = item.path.relative_to(Path(__file__).parent).parts[0] in OWN_TESTS
+        if own != self._on:
+            (self._measuring.start if own else self._measuring.stop)()
+            self._on = own
+        return (yield)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtestloop(session: pytest.Session) -> None:
+    """`COVERAGE_PROCESS_START` in the environment (`.ci/run` puts it there) has this process measured, not those that tests start."""
+    if os.environ.pop("COVERAGE_PROCESS_START", None):
+        session.config.pluginmanager.register(OwnCoverage(sys.modules["coverage"].Coverage.current()))
+
 
 Answer = Callable[[asyncio.StreamReader, asyncio.StreamWriter, bytes], object]
 PROVIDER_KEY = "sk-canary-provider-key-1234"
@@ -100,6 +174,44 @@ class Provider:
 
         return answer
 
+    @staticmethod
+    def sent(wire: bytes) -> Answer:
+        """These very bytes, head and all."""
+
+        async def answer(reader, writer, body):
+            writer.write(wire)
+            await writer.drain()
+
+        return answer
+
+    @staticmethod
+    def cut(wire: bytes, at: int, how: str) -> Answer:
+        """Sends so many bytes, then ends: `reset` as a crash does, `end` as a clean one."""
+
+        async def answer(reader, writer, body):
+            writer.write(wire[:at])
+            await writer.drain()
+            await asyncio.sleep(0.01)  # a reset throws away what the kernel has not delivered yet
+            if how == "reset":
+                writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                writer.transport.abort()
+            else:
+                writer.close()
+
+        return answer
+
+    @staticmethod
+    def silent_after(wire: bytes, at: int) -> Answer:
+        """Sends so many bytes and waits for the other side to leave."""
+
+        async def answer(reader, writer, body):
+            writer.write(wire[:at])
+            await writer.drain()
+            await reader.read()
+            writer.close()
+
+        return answer
+
     def silent(self) -> Answer:
         """Says nothing and waits for the other side to leave."""
 
@@ -133,11 +245,40 @@ class Provider:
         return answer
 
 
+class PromptServer(uvicorn.Server):
+    """uvicorn, which stops within milliseconds; its own looks every tenth of a second whether it has to, and whether it has."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self._leaving = asyncio.Event()
+
+    def leave(self) -> None:
+        self.should_exit = True
+        self._leaving.set()
+
+    async def main_loop(self) -> None:
+        while not await self.on_tick(0):
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._leaving.wait(), 1)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        for listening in [*self.servers, *(sockets or ())]:
+            listening.close()
+        for connection in list(self.server_state.connections):
+            connection.shutdown()
+        deadline = time.monotonic() + self.config.timeout_graceful_shutdown
+        while (self.server_state.connections or self.server_state.tasks) and time.monotonic() < deadline:
+            await asyncio.sleep(0.002)
+        for task in self.server_state.tasks:
+            task.cancel()
+
+
 class Running:
     """A data plane that serves; `records()` are what its journal holds, in order."""
 
-    def __init__(self, settings: Settings, policies: dict[str, bytes] | None) -> None:
+    def __init__(self, settings: Settings, policies: dict[str, bytes] | None, clock: Clock | None = None) -> None:
         self.settings = settings
+        self.clock = clock or Clock()
         self._policies = load(policies) if policies is not None else EMPTY
         self._started = threading.Event()
         self._thread = threading.Thread(target=lambda: asyncio.run(self._serve()), daemon=True)
@@ -145,7 +286,7 @@ class Running:
         assert self._started.wait(10)
 
     async def _serve(self) -> None:
-        clock = Clock()
+        clock = self.clock
         run, boot = uuid7().hex, uuid7().hex
         journal = Journal(
             self.settings.data_path / "journal",
@@ -170,11 +311,12 @@ class Running:
             log_config=None,
             timeout_graceful_shutdown=1,
         )
-        self.server = uvicorn.Server(config)
+        self.server = PromptServer(config)
         self.loop = asyncio.get_running_loop()
-        self.loop.call_later(0.01, self._check_started)
+        self._check_started()
         await self.server.serve(sockets=[sock])
         await self.plane.judging.close()
+        await self.plane.gateway.mirrors.close()
         await upstream.close()
         await self.plane.turned_away.close()
         await journal.close()
@@ -183,10 +325,11 @@ class Running:
         if self.server.started:
             self._started.set()
         else:
-            self.loop.call_later(0.01, self._check_started)
+            self.loop.call_later(0.002, self._check_started)
 
     def stop(self) -> None:
-        self.server.should_exit = True
+        with contextlib.suppress(RuntimeError):  # it has stopped before
+            self.loop.call_soon_threadsafe(self.server.leave)
         self._thread.join(10)
 
     def records(self) -> list[record.Record]:
@@ -293,7 +436,7 @@ def start(tmp_path, provider, monkeypatch) -> Iterator[Callable[..., Running]]:
     running: list[Running] = []
     monkeypatch.setenv("CANARY_KEY", PROVIDER_KEY)
 
-    def begin(policies: dict[str, str] | None = None, **changes) -> Running:
+    def begin(policies: dict[str, str] | None = None, clock: Clock | None = None, **changes) -> Running:
         key = {"env": "CANARY_KEY"}
         upstreams = {
             "openai": {"dialect": "openai.chat", "base_url": provider.base_url, "key": key},
@@ -304,7 +447,7 @@ def start(tmp_path, provider, monkeypatch) -> Iterator[Callable[..., Running]]:
             {"data": data, "upstreams": upstreams, "policies": "p" if policies else None, **changes}
         )
         encoded = {name: text.encode() for name, text in policies.items()} if policies is not None else None
-        running.append(Running(settings, encoded))
+        running.append(Running(settings, encoded, clock))
         return running[-1]
 
     yield begin

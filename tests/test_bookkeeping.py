@@ -78,6 +78,33 @@ def test_a_stream_opens_decides_and_ends():
     assert ended.exchange.request_messages == opened.exchange.request_messages
 
 
+def test_it_is_settled_while_nothing_that_was_said_waits_for_the_journal():
+    journal, seen = Paper(), []
+
+    async def run():
+        book = books(journal, exchange())
+        seen.append(book.settled)
+        for begin in (book.open, lambda: book.decided(CALL, ALLOW, 1)):
+            begin()
+            seen.append(book.settled)
+            await book.settle()
+            seen.append(book.settled)
+
+    asyncio.run(run())
+    assert seen == [True, False, True, False, True]
+
+
+def test_an_opening_that_failed_leaves_it_unsettled():
+    async def run():
+        book = books(Paper(1), exchange())
+        book.open()
+        with pytest.raises(JournalUnavailable):
+            await book.settle()
+        return book.settled
+
+    assert asyncio.run(run()) is False
+
+
 def test_an_answer_in_one_piece_only_ends():
     journal = Paper()
 

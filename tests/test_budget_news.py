@@ -11,10 +11,11 @@ from typing import Any
 import httpx
 import pytest
 
-from gateway import budget_news
-from gateway.budget_news import BudgetNews
+from gateway import news
+from gateway.budget_news import BUDGETS
 from gateway.config import KeySource, Webhook
 from gateway.exchange import Finding
+from gateway.news import News
 from gateway.stores import Batch
 from gateway.stores.duckdb import Ledger
 from gateway.trace.record import Ended, ExchangeRow
@@ -51,9 +52,9 @@ class Scene:
     def rounds(self, count: int = 1, step_us: int = 1_000_000) -> list[httpx.Request]:
         async def go() -> None:
             async with httpx.AsyncClient(transport=httpx.MockTransport(self.receive)) as client:
-                news = BudgetNews(self.ledger.fetch, self.hooks, client, lambda: self.now)
+                told = News(BUDGETS, self.ledger.fetch, self.hooks, client, lambda: self.now)
                 for _ in range(count):
-                    await news.round()
+                    await told.round()
                     self.now += step_us
 
         asyncio.run(go())
@@ -104,11 +105,11 @@ def test_a_receiver_that_is_down_is_tried_again_and_then_given_up(scene: Scene, 
     scene.exchange(ago_us=0)
     scene.answers = [404]
     assert len(scene.rounds(5)) == 2  # the first one again: a new start knows of nothing
-    assert "was not told that budget team-day is used up: it answered 404" in caplog.text
+    assert "was not told: Budget team-day is used up: it answered 404" in caplog.text
 
 
 def test_where_nobody_wants_to_know_nothing_is_asked(scene: Scene) -> None:
     def fetch(*_: Any) -> Any:
         raise AssertionError("the ledger was asked")
 
-    asyncio.run(budget_news.tell(fetch, scene.hooks[2:], lambda: AT))
+    asyncio.run(news.tell((BUDGETS,), fetch, scene.hooks[2:], lambda: AT))

@@ -12,6 +12,7 @@ from pydantic import ValidationError
 
 from gateway.budget_settings import NANO, Budget, nano
 from gateway.config import Settings
+from gateway.exchange import Caller
 
 
 def budget(**more: Any) -> Budget:
@@ -68,12 +69,14 @@ def test_two_budgets_of_one_name_are_refused() -> None:
 
 def test_a_budget_concerns_whoever_every_glob_matches() -> None:
     found = budget(agents=["bot-*"], teams=["red", "blue"], models=["gpt-*"], routes=["/v1/*"])
-    assert found.concerns("bot-1", "red", None, None, "gpt-5", "/v1/responses")
-    assert not found.concerns("man", "red", None, None, "gpt-5", "/v1/responses")
-    assert not found.concerns("bot-1", None, None, None, "gpt-5", "/v1/responses")
-    assert not found.concerns("bot-1", "red", None, None, "claude", "/v1/messages")
-    assert budget(users=["*"]).concerns("a", None, "ada", None, "m", "/")
-    assert not budget(users=["*"]).concerns("a", None, None, None, "m", "/")
+    assert found.concerns(Caller("bot-1", team="red", user=None), "gpt-5", "/v1/responses")
+    assert not found.concerns(Caller("man", team="red", user=None), "gpt-5", "/v1/responses")
+    assert not found.concerns(Caller("bot-1", team=None, user=None), "gpt-5", "/v1/responses")
+    assert not found.concerns(Caller("bot-1", team="red", user=None), "claude", "/v1/messages")
+    assert budget(orgs=["acme*"]).concerns(Caller("a", org="acme-eu"), "m", "/")
+    assert not budget(orgs=["acme*"]).concerns(Caller("a"), "m", "/")
+    assert budget(users=["*"]).concerns(Caller("a", team=None, user="ada"), "m", "/")
+    assert not budget(users=["*"]).concerns(Caller("a", team=None, user=None), "m", "/")
 
 
 @pytest.mark.parametrize(

@@ -140,9 +140,35 @@ def test_what_is_kept_belongs_to_agent_team_and_user_and_not_to_one_key():
 ONE = "0af7651916cd43dd8448eb211c80319c"
 
 
-@pytest.mark.parametrize("value", [f"00-{ONE}-b7ad6b7169203331-01", f" 00-{ONE}-b7ad6b7169203331-00\t", f"cc-{ONE}-b7ad6b7169203331-01"])
-def test_a_traceparent_names_its_trace(value):
-    assert identify.trace_id([("host", "h"), ("traceparent", value)]) == ONE
+@pytest.mark.parametrize(
+    ("value", "flags"),
+    [(f"00-{ONE}-b7ad6b7169203331-01", 1), (f" 00-{ONE}-b7ad6b7169203331-00\t", 0), (f"cc-{ONE}-b7ad6b7169203331-09", 9),
+     (f"cc-{ONE}-b7ad6b7169203331-01-what-the-future-holds", 1)],
+)  # fmt: skip
+def test_a_traceparent_names_trace_and_span(value, flags):
+    found = identify.trace_parent([("host", "h"), ("traceparent", value)])
+    assert (found.trace_id, found.span_id, found.flags, found.state) == (ONE, "b7ad6b7169203331", flags, "")
+    assert found.sampled is bool(flags & 1)
+
+
+@pytest.mark.parametrize(
+    ("states", "kept"),
+    [
+        (["a=1"], "a=1"),
+        (["a=1,b@t=2", " c=3 , ,"], "a=1,b@t=2,c=3"),
+        ([], ""),
+        (["a=1,a=2"], ""),
+        (["A=1"], ""),
+        (["a=1,b"], ""),
+        (["a=1\x01"], ""),
+        ([",".join(f"k{n}=v" for n in range(33))], ""),
+        ([",".join(f"k{n}=v" for n in range(32))], ",".join(f"k{n}=v" for n in range(32))),
+        (["a=" + "x" * 3000], ""),
+    ],
+)
+def test_a_tracestate_is_handed_on_in_its_form_or_not_at_all(states, kept):
+    headers = [("traceparent", f"00-{ONE}-b7ad6b7169203331-01"), *(("tracestate", state) for state in states)]
+    assert identify.trace_parent(headers).state == kept
 
 
 @pytest.mark.parametrize(
@@ -163,4 +189,19 @@ def test_a_traceparent_names_its_trace(value):
     ],
 )
 def test_a_traceparent_of_another_form_names_none(values):
-    assert identify.trace_id([("traceparent", value) for value in values]) is None
+    assert identify.trace_parent([("traceparent", value) for value in values]) is None
+
+
+SECRET = "0" * 43
+
+
+ELSE = ["", "thp_", f"th_00000000_{SECRET}", f"thp_th_00000000_{SECRET}", f"thp_0_{SECRET}", f"xthp_00000000_{SECRET}"]
+
+
+@pytest.mark.parametrize("token", ELSE)
+def test_a_token_of_another_kind_or_form_does_not_split(token):
+    assert identify.split_token("thp", token) is None
+
+
+def test_a_token_of_its_kind_splits():
+    assert identify.split_token("thp", "thp_abcdEFGH_" + "0" * 43) == ("abcdEFGH", "0" * 43)

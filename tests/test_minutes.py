@@ -8,8 +8,10 @@ import json
 import pytest
 
 from gateway import minutes
+from gateway.config import Settings
 from gateway.errors import JournalUnavailable
-from gateway.state import Approval, Bindings, Denial, Ruling
+from gateway.installation import open_access_log, open_keys, open_people
+from gateway.state import Approval, Bindings, Denial, PersonRecord, Ruling
 from gateway.state.sqlite_approvals import SqliteApprovals
 from gateway.state.sqlite_sessions import SqliteSessions
 from gateway.stores import Batch
@@ -71,6 +73,28 @@ def test_a_stop_and_its_end_are_written_once_each_and_the_ledger_shows_how_the_s
     ledger.close()
 
 
+def test_who_was_let_in_is_written_once_and_the_ledger_shows_how_keys_and_people_stand(tmp_path):
+    settings = Settings(data=str(tmp_path))
+    keys, people, log, journal = open_keys(settings), open_people(settings), open_access_log(settings), Appended()
+    first, second = (keys.create(agent="coder", team=team, now_us=AT, by="ada").split("_")[1] for team in ("red", "blue"))
+    keys.revoke(first, AT + 5, by="bob", why="leaked")
+    people.add(PersonRecord("cem", ("approver",), "", AT, teams=("red",)), by="ada")
+    people.change("cem", ("approver", "viewer-content"), None, AT + 6, by="ada")
+    assert [asyncio.run(minutes.write_access(log, journal)) for _ in range(2)] == [5, 0]
+    ledger = Ledger(tmp_path / "ledger.duckdb")
+    ledger.apply([Batch(Segment("1" * 32, 0, "2" * 32, 0), list(enumerate([*journal, journal[0]])), 9, bytes(32))])
+    found = ledger.query("SELECT id, agent, team, revoked_at IS NOT NULL, changed_by FROM agent_keys ORDER BY team DESC", 10).rows
+    assert [tuple(row) for row in found] == [(first, "coder", "red", True, "bob"), (second, "coder", "blue", False, "ada")]
+    assert [list(row) for row in ledger.query("SELECT person, roles, teams, removed_at FROM people", 10).rows] == [
+        ["cem", ["approver", "viewer-content"], None, None]
+    ]
+    assert [row[0] for row in ledger.query("SELECT what FROM access_changes ORDER BY changed_at, id", 10).rows] == [
+        "created", "created", "created", "revoked", "roles",
+    ]  # fmt: skip
+    for each in (keys, people, log, ledger):
+        each.close()
+
+
 def test_what_the_journal_does_not_take_is_written_later(store):
     journal = Appended()
     store.ask(ASKED, 9)
@@ -101,3 +125,15 @@ def test_the_ledger_shows_how_it_stands_now_however_often_a_change_is_told(store
         "policy_hash": "h", "message": "much", "four_eyes": True, "decided_by": "ann",
         "decided_at": "2026-09-21T14:13:20.000005Z", "reason": "fine", "scope": "session", "edited": '{"n":2}', "used_at": None,
     }  # fmt: skip
+
+
+def test_a_pause_is_on_record_with_who_and_why(tmp_path):
+    sessions, journal = SqliteSessions(tmp_path / "state.sqlite"), Appended()
+    sessions.pause("coder", by="eve", why="it loops", at_us=AT)
+    assert asyncio.run(minutes.write_sessions(sessions, journal)) == 1
+    sessions.close()
+    ledger = Ledger(tmp_path / "ledger.duckdb")
+    ledger.apply([Batch(Segment("1" * 32, 0, "2" * 32, 0), list(enumerate(journal)), 9, bytes(32))])
+    rows = ledger.query("SELECT session, agent, state, changed_by, why FROM stopped_sessions", 10).rows
+    assert [tuple(row) for row in rows] == [("", "coder", "stopped", "eve", "it loops")]
+    ledger.close()

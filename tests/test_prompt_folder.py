@@ -9,9 +9,11 @@ from pathlib import Path
 import pytest
 
 from gateway import prompt_folder
-from gateway.errors import FileProblems, StartError
-from gateway.prompt.library import Move, Named
-from gateway.prompt_folder import Watcher, load_folder, look, read_moves, write_moves
+from gateway.errors import FileProblems, GatewayError, StartError
+from gateway.prompt.library import NO_COMMITS, Move, Named
+from gateway.prompt.trial import Stop
+from gateway.prompt_folder import UNMOVED, Watcher, look
+from gateway.state.sqlite_prompts import SqlitePrompts
 
 TEXT = "---\nlabels: {production: this}\n---\n"
 
@@ -27,6 +29,17 @@ def data(tmp_path: Path) -> Path:
     return tmp_path / "data"
 
 
+@pytest.fixture
+def shared(tmp_path: Path):
+    store = SqlitePrompts(tmp_path / "state.sqlite")
+    yield store
+    store.close()
+
+
+def load_folder(folder: Path, data: Path, shared=UNMOVED):
+    return prompt_folder.load_folder(folder, data, shared)
+
+
 def put(folder: Path, body: str, name: str = "support") -> None:
     (folder / f"{name}.md").write_text(TEXT + body)
 
@@ -36,8 +49,8 @@ def settled(watcher: Watcher):
     return watcher.poll()
 
 
-def watching(folder: Path, data: Path) -> Watcher:
-    watcher = Watcher(folder, data, load_folder(folder, data))
+def watching(folder: Path, data: Path, shared=UNMOVED) -> Watcher:
+    watcher = Watcher(folder, data, shared, load_folder(folder, data, shared))
     assert settled(watcher) is None
     return watcher
 
@@ -113,15 +126,42 @@ def test_a_version_is_put_by_once(folder, data):
     assert [each.name for each in path.parent.iterdir()] == [path.name]
 
 
-def test_moved_labels_are_read_back_and_a_broken_file_stops_a_start(folder, data):
+class Down:
+    """A store that cannot be asked."""
+
+    def moves(self):
+        raise GatewayError("unavailable", "state_unavailable", "The state store cannot be used.")
+
+
+def test_moved_labels_are_read_back_and_a_store_that_cannot_be_asked_stops_a_start(folder, data, shared):
     put(folder, "Old.")
     old = load_folder(folder, data).heads["support"].version
-    assert read_moves(data) == {}
-    write_moves(data, {"support": {"canary": Move(old)}})
-    assert load_folder(folder, data).labels("support")["canary"] == old
-    (data / "prompts" / "labels.json").write_text("{")
-    with pytest.raises(StartError, match="put it back from a copy"):
-        load_folder(folder, data)
+    shared.move("support", "canary", Move(old), {})
+    assert load_folder(folder, data, shared).labels("support")["canary"] == old
+    with pytest.raises(StartError, match="which experiments were halted cannot be read"):
+        load_folder(folder, data, Down())
+
+
+def test_a_machine_that_never_had_a_version_takes_it_from_the_store(folder, data, tmp_path, shared):
+    put(folder, "Old.")
+    old = load_folder(folder, data).heads["support"]
+    put(folder, "New.")
+    shared.move("support", "production", Move(old.version, load_folder(folder, data).heads["support"].version), {old.version: old.source})
+    elsewhere = tmp_path / "elsewhere"
+    assert text(load_folder(folder, elsewhere, shared), Named("support", label="production")) == "Old."
+    assert (elsewhere / "prompts" / "support" / f"{old.version}.md").read_text() == old.source
+
+
+def test_a_text_in_the_store_that_is_not_what_its_name_says_is_none(folder, data, shared):
+    put(folder, "Old.")
+    new = load_folder(folder, data).heads["support"].version
+    shared.move("support", "production", Move("f" * 64, new), {"f" * 64: TEXT + "Forged."})
+    shared.move("support", "canary", Move("e" * 64), {"e" * 64: "no prompt"})
+    prompts = load_folder(folder, data, shared)
+    assert prompts.versions["support"].keys() == {new}
+    for label in ("production", "canary"):
+        with pytest.raises(GatewayError, match="which this gateway does not have"):
+            prompts.find(Named("support", label=label))
 
 
 def test_a_data_folder_that_cannot_be_written_says_so(folder, data):
@@ -189,29 +229,75 @@ def test_a_deleted_prompt_is_gone_but_an_emptied_folder_changes_nothing(folder, 
     assert settled(watcher).problems == ()
 
 
-def test_moved_labels_are_noticed_and_a_broken_file_of_them_keeps_the_last(folder, data):
+def test_moved_labels_are_noticed_and_the_last_ones_stay_while_the_store_cannot_be_asked(folder, data, shared, monkeypatch):
     put(folder, "Old.")
     old = load_folder(folder, data).heads["support"].version
     put(folder, "New.")
-    watcher = watching(folder, data)
-    write_moves(data, {"support": {"production": Move(old, over=load_folder(folder, data).heads["support"].version)}})
+    watcher = watching(folder, data, shared)
+    shared.move("support", "production", Move(old, over=load_folder(folder, data).heads["support"].version), {})
     assert text(settled(watcher).prompts, Named("support", label="production")) == "Old."
-    (data / "prompts" / "labels.json").write_text("nonsense")
+    monkeypatch.setattr(shared, "moves", Down().moves)
+    assert settled(watcher) is None
+    put(folder, "Newer.")
     change = settled(watcher)
     assert change.prompts is None
-    assert "put it back from a copy" in change.problems[0].message
+    assert "where labels of prompts point and which experiments were halted cannot be read" in change.problems[0].message
+    monkeypatch.undo()
+    assert text(watcher.poll().prompts, Named("support")) == "Newer."
+
+
+def git(folder: Path, *command: str) -> None:
+    environment = {**os.environ, "GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_SYSTEM": os.devnull}
+    subprocess.run(("git", *command), cwd=folder, check=True, env=environment)
+
+
+def committed(folder: Path, by: str = "a") -> None:
+    git(folder, "add", ".")
+    git(folder, "-c", f"user.name={by}", "-c", f"user.email={by}@example.com", "commit", "-qm", "x")
 
 
 def test_versions_name_the_commit(folder, data):
     put(folder, "Old.")
-    environment = {**os.environ, "GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_SYSTEM": os.devnull}
-    author = ("-c", "user.name=a", "-c", "user.email=a@example.com")
-    for command in (("init", "-q"), ("add", "."), (*author, "commit", "-qm", "x")):
-        subprocess.run(("git", *command), cwd=folder, check=True, env=environment)
+    git(folder, "init", "-q")
+    committed(folder)
     commit = load_folder(folder, data).git
     assert len(commit) == 40
     put(folder, "New.")
     assert load_folder(folder, data).git == f"{commit}-dirty"
+
+
+def test_who_committed_a_prompt_is_known_and_which_nobody_has(folder, data, shared):
+    put(folder, "Old.")
+    put(folder, "Other.", "other")
+    assert load_folder(folder, data).commits == NO_COMMITS
+    git(folder.parent, "init", "-q")
+    (folder.parent / "elsewhere.md").write_text("not a prompt")
+    committed(folder.parent, "ann")
+    put(folder, "Newer.", "other")
+    committed(folder.parent, "bob")
+    put(folder, "New.")
+    put(folder, "Untracked.", "third")
+    prompts = load_folder(folder, data)
+    assert {name: commit.author for name, commit in prompts.commits.latest.items()} == {
+        "support": "ann <ann@example.com>", "other": "bob <bob@example.com>",
+    }  # fmt: skip
+    assert prompts.commits.uncommitted == {"support", "third"}
+    deployed = {name: prompts.deployed(head) for name, head in prompts.heads.items()}
+    assert deployed == {"support": False, "other": True, "third": False}
+    shared.move("support", "production", Move(prompts.heads["support"].version), {})
+    assert load_folder(folder, data, shared).deployed(prompts.heads["support"])
+
+
+def test_a_commit_of_what_is_served_already_is_noticed(folder, data):
+    put(folder, "Old.")
+    git(folder, "init", "-q")
+    committed(folder)
+    watcher = watching(folder, data)
+    put(folder, "New.")
+    assert settled(watcher).prompts.commits.uncommitted == {"support"}
+    committed(folder, "bob")
+    change = settled(watcher)
+    assert (change.prompts.commits.uncommitted, change.prompts.commits.latest["support"].author) == (frozenset(), "bob <bob@example.com>")
 
 
 def test_pins_are_watched_and_a_broken_file_of_them_keeps_the_last(folder, data):
@@ -226,3 +312,58 @@ def test_pins_are_watched_and_a_broken_file_of_them_keeps_the_last(folder, data)
     assert settled(watcher).prompts.pins.agents["coder"].on_change == "finding"
     (folder / "pins.yaml").unlink()
     assert settled(watcher).prompts.pins.agents == {}
+
+
+PLAN = """prompt: one
+control: 1
+arms: {other: {model: m, weight: 1}}
+metrics: {price: {measure: cost, matters: 1}}
+sessions: {min: 100, max: 1000}
+"""
+
+
+def plan(folder: Path, said: str = PLAN) -> None:
+    (folder / "experiments").mkdir(exist_ok=True)
+    (folder / "experiments" / "tone.yaml").write_text(said)
+
+
+def test_an_experiment_that_comes_goes_or_is_halted_on_another_machine_is_noticed(folder, data, shared):
+    put(folder, "One.", "one")
+    watcher = watching(folder, data, shared)
+    plan(folder)
+    served = settled(watcher).prompts
+    assert served.trial(Named("one")).name == "tone"
+    shared.stop(served.experiments["tone"].design, Stop("tone", "e", {"other": "halted"}))
+    assert settled(watcher).prompts.trial(Named("one")) is None
+    (folder / "experiments" / "tone.yaml").unlink()
+    assert settled(watcher).prompts.experiments == {}
+
+
+def test_a_broken_experiment_keeps_its_last_good_form_and_one_that_is_unfit_is_not_in_force(folder, data):
+    put(folder, "One.", "one")
+    plan(folder)
+    watcher = watching(folder, data)
+    plan(folder, PLAN + "lucks: 3\n")
+    change = settled(watcher)
+    assert (change.prompts, [problem.file for problem in change.problems]) == (None, ["experiments/tone.yaml"])
+    plan(folder, PLAN.replace("prompt: one", "prompt: two"))
+    change = settled(watcher)
+    assert change.prompts.trial(Named("one")) is None
+    assert "There is no prompt 'two'" in str(change.problems[0])
+
+
+def test_a_gateway_does_not_start_with_a_broken_experiment(folder, data):
+    put(folder, "One.", "one")
+    plan(folder, "prompt: one\n")
+    with pytest.raises(FileProblems, match=r"experiments/tone\.yaml"):
+        load_folder(folder, data)
+
+
+def test_without_the_library_that_guards_an_experiment_it_is_not_in_force_and_says_what_to_install(folder, data, monkeypatch):
+    put(folder, "One.", "one")
+    plan(folder)
+    monkeypatch.setattr(prompt_folder.extras, "installed", lambda library: False)
+    served = load_folder(folder, data)
+    assert (served.trial(Named("one")), list(served.experiments)) == (None, ["tone"])
+    [problem] = served.unfit
+    assert (problem.file, "pip install 'tollhouse[experiments]'" in problem.message) == ("experiments/tone.yaml", True)

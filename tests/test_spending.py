@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.budget_settings import Budget
-from gateway.exchange import Caller, Media, Message, Request, ServerTool, Tool
-from gateway.spending import _most_read, _most_written, _wait_us, charge, period, session_of, subject_of
+from gateway.exchange import Caller
+from gateway.spending import _wait_us, charge, period, session_of, subject_of
 
-BOT = Caller("bot", "k1", team="red", user="ada", labels={"project": "x"}, session="s")
+BOT = Caller("bot", "k1", team="red", user="ada", labels={"project": "x"}, session="s", org="acme")
 
 
 def budget(**more: Any) -> Budget:
@@ -26,15 +26,15 @@ def at(text: str) -> int:
 
 @pytest.mark.parametrize(
     ("per", "tag", "subject"),
-    [("all", "", ""), ("key", "", "k1"), ("agent", "", "bot"), ("team", "", "red"), ("user", "", "ada"), ("session", "", "s"),
-     ("tag:project", "y", "x"), ("tag:other", "y", "y"), ("tag:other", "", "")],
+    [("all", "", ""), ("key", "", "k1"), ("agent", "", "bot"), ("team", "", "red"), ("org", "", "acme"), ("user", "", "ada"),
+     ("session", "", "s"),     ("tag:project", "y", "x"), ("tag:other", "y", "y"), ("tag:other", "", "")],
 )  # fmt: skip
 def test_a_label_of_the_key_goes_before_what_the_client_says(per: str, tag: str, subject: str) -> None:
     assert subject_of(budget(per=per), BOT, tag) == subject
 
 
 def test_callers_whose_key_does_not_say_count_together() -> None:
-    assert [subject_of(budget(per=per), Caller("bot"), "") for per in ("key", "team", "user")] == ["", "", ""]
+    assert [subject_of(budget(per=per), Caller("bot"), "") for per in ("key", "team", "org", "user")] == [""] * 4
 
 
 def test_the_sessions_of_two_keys_are_two() -> None:
@@ -79,32 +79,3 @@ def test_a_session_and_a_total_free_nothing_and_a_window_when_the_store_says() -
     assert _wait_us(budget(window="session"), None, 5) is None
     assert _wait_us(budget(window="total"), None, 5) is None
     assert _wait_us(budget(window="1h"), 9, 5) == 4
-
-
-def request(**more: Any) -> Request:
-    return Request("openai.chat", "m", False, (Message("user", b"", "x"),), (), b"x" * 100, **more)
-
-
-def test_what_is_read_is_bounded_by_bytes_or_by_the_model_and_what_is_fetched_by_the_model_alone() -> None:
-    plain = _most_read(request(), None)
-    assert plain is not None
-    assert 100 < plain < 300
-    assert _most_read(request(), 50) == 50
-    tool = Request("openai.chat", "m", False, (), (Tool("t", "function", b"{}"),), b"x" * 100)
-    assert (_most_read(tool, None) or 0) > plain
-    picture = Message("user", b"", "", media=(Media("image", "m", url="https://a.example/x.png"),))
-    for fetched in (
-        request(server_tools=(ServerTool("openai.web_search", "tools[0]"),)),
-        Request("openai.chat", "m", False, (picture,), (), b"x"),
-    ):
-        assert (_most_read(fetched, None), _most_read(fetched, 1000)) == (None, 1000)
-
-
-@pytest.mark.parametrize(
-    ("asked", "writes", "choices", "most"),
-    [(100, None, 1, 100), (100, 50, 1, 50), (None, 50, 2, 100), (100, 500, 3, 300), (None, None, 1, None), (-5, None, 1, None)],
-)
-def test_what_is_written_is_bounded_by_the_request_the_model_and_the_number_of_answers(
-    asked: int | None, writes: int | None, choices: int, most: int | None
-) -> None:
-    assert _most_written(request(max_tokens=asked, choices=choices), writes) == most

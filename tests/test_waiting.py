@@ -39,7 +39,7 @@ def test_all_who_wait_for_one_decision_are_woken_and_nobody_else():
         decided.names.add("one")
         began = time.monotonic()
         assert await asyncio.gather(*waiting) == [True, True, False]
-        assert time.monotonic() - began < 3
+        assert time.monotonic() - began < 8  # the last one leaves after its two seconds
 
     asyncio.run(run())
 

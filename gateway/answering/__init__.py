@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Coroutine, Sequence
 from contextlib import aclosing
+from typing import Self
 
 from gateway import identify
 from gateway.answering.ending import audit_unavailable, close, fail
@@ -26,36 +27,65 @@ from gateway.visit import Head, Visit
 __all__ = ["answer", "audit_unavailable", "close", "fail", "hand_over"]
 
 
-async def answer(visit: Visit, request: Request, upstream: ProviderAnswer) -> AsyncGenerator[Head | bytes, None]:
+class AtOnce:
+    """Parts that are all there, as a generator would give them, without one: each costs its event loop a note and a hook."""
+
+    __slots__ = ("_left",)
+
+    def __init__(self, parts: Sequence[Head | bytes]) -> None:
+        self._left = iter(parts)
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> Head | bytes:
+        for part in self._left:
+            return part
+        raise StopAsyncIteration
+
+    async def aclose(self) -> None:
+        """Nothing is open."""
+
+
+async def answer(visit: Visit, request: Request, upstream: ProviderAnswer) -> AtOnce | AsyncGenerator[Head | bytes, None]:
     """The answer, or the one that follows it when a denial has the model asked again."""
     rounds = Rounds(visit)
-    rounds.next = request, upstream
+    goes_on = False
     try:
-        while (asked := rounds.taken()) is not None:
+        form = _form(visit, request, upstream, rounds)
+        parts = form if isinstance(form, AsyncGenerator) else AtOnce(await form)
+        goes_on = parts is form or rounds.next is not None
+        return _going_on(rounds, parts) if goes_on else parts
+    finally:
+        if not goes_on:
+            await rounds.close()
+
+
+async def _going_on(rounds: Rounds, parts: AtOnce | AsyncGenerator[Head | bytes, None]) -> AsyncGenerator[Head | bytes, None]:
+    """A stream, and the answers of further rounds."""
+    try:
+        while True:
             try:
-                form = _form(visit, *asked, rounds)
-                if isinstance(form, AsyncGenerator):
-                    async with aclosing(form):
-                        async for part in form:
-                            yield part
-                else:
-                    for part in await form:
+                async with aclosing(parts):
+                    async for part in parts:
                         yield part
+                if (asked := rounds.taken()) is None:
+                    break
+                form = _form(rounds.visit, *asked, rounds)
+                parts = form if isinstance(form, AsyncGenerator) else AtOnce(await form)
             except GatewayError as error:
                 if not rounds.give_up(error):
                     raise
+                break
         for part in await rounds.explanation():
             yield part
     finally:
         await rounds.close()
 
 
-Parts = Sequence[Head | bytes]
-
-
 def _form(
     visit: Visit, request: Request, upstream: ProviderAnswer, rounds: Rounds
-) -> AsyncGenerator[Head | bytes, None] | Coroutine[None, None, Parts]:
+) -> AsyncGenerator[Head | bytes, None] | Coroutine[None, None, Sequence[Head | bytes]]:
     """A stream, or what is read, judged and recorded before any of it leaves."""
     visit.headers |= matching(upstream.headers, RESPONSE_HEADERS)
     if request.operation == "pass_through":

@@ -22,8 +22,10 @@ async def release(visit: Visit, data: bytes, *, sign: bool = False) -> Sequence[
         if given:  # it may leave with what follows
             visit.reserved.settle()
         return ()
-    await visit.book.settle()
-    await history.keep(visit)
+    if not visit.book.settled:
+        await visit.book.settle()
+    if visit.issued:
+        await history.keep(visit)
     visit.reserved.settle()
     visit.x.bytes_out += len(data)
     visit.begun = visit.begun or not sign
@@ -79,9 +81,12 @@ def overhead(visit: Visit) -> None:
 
 
 def _forget_paid(visit: Visit) -> None:
-    """An answer that is fetched again costs nothing: its tokens were counted when it was made."""
-    if visit.paid:
-        visit.x.answer = msgspec.structs.replace(visit.x.answer, usage=None)
+    """An answer that is fetched or given again costs nothing: its tokens were counted when it was made."""
+    x = visit.x
+    if x.cache == "hit":
+        x.spared = x.answer.usage
+    if visit.paid or x.cache == "hit":
+        x.answer = msgspec.structs.replace(x.answer, usage=None)
 
 
 def lasted(visit: Visit) -> None:
@@ -92,6 +97,7 @@ def lasted(visit: Visit) -> None:
         if visit.screening is not None and visit.screening.differs:
             visit.x.answer = msgspec.structs.replace(visit.x.answer, text=visit.screening.text)
     _forget_paid(visit)
+    spending.unheard(visit)
     last = visit.x.answer.usage
     visit.x.rounds = (*visit.x.earlier, last)
     visit.x.answer = msgspec.structs.replace(visit.x.answer, usage=steering.total(last, visit.x.earlier))

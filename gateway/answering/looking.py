@@ -7,28 +7,37 @@ from __future__ import annotations
 
 from gateway.exchange import Finding, Outcome, Ran
 from gateway.validators import text_calls
-from gateway.validators.looks import Look
+from gateway.validators.looks import NOTHING, Look
 from gateway.validators.validator import Subject
 from gateway.visit import Visit
+
+_TEXT_CALLS = f"text_calls/{text_calls.VERSION}"
 
 
 def look(visit: Visit) -> None:
     x = visit.x
     if x.request is None or x.request.operation != "chat" or x.state not in ("complete", "denied"):
         return
-    asked = frozenset(row.validator for row in x.ran if row.hook == "output" and row.outcome != "not_drawn")
+    rows = [row for row in x.ran if row.hook == "output"]
+    asked = frozenset(row.validator for row in rows if row.outcome != "not_drawn")
     subject = Subject(x.answer.text, finish=" ".join(x.answer.finish), calls=len(x.calls), cut=x.answer.cut)
-    before = not visit.begun
+    told = frozenset(row.validator for row in rows)
+    x.looked_before = not visit.begun
     for one in visit.gateway.looks.at(subject, asked):
-        x.ran.append(_row(one, before=before))
-        x.findings += _findings(visit, one)
-    _text_calls(visit, before=before)
+        _tell(visit, one, told)
+    _text_calls(visit, told)
 
 
-def _row(one: Look, *, before: bool) -> Ran:
+def _tell(visit: Visit, one: Look, told: frozenset[str]) -> None:
+    """Without a row of its own where there is nothing to say but that it looked, and no rule's row has the same name."""
     said = one.said
+    if said == NOTHING and one.name not in told:
+        visit.x.looked.append(f"{one.name}/{one.version}")
+        return
     outcome: Outcome = "unevaluated" if said.problem else "hit" if said.hits else "passed"
-    return Ran(one.name, one.version, outcome=outcome, before=before, seen=len(said.hits), score=said.score)
+    before = visit.x.looked_before
+    visit.x.ran.append(Ran(one.name, one.version, outcome=outcome, before=before, seen=len(said.hits), score=said.score))
+    visit.x.findings += _findings(visit, one)
 
 
 def _findings(visit: Visit, one: Look) -> list[Finding]:
@@ -46,11 +55,14 @@ def _findings(visit: Visit, one: Look) -> list[Finding]:
     return list(found.values())
 
 
-def _text_calls(visit: Visit, *, before: bool) -> None:
-    request, text = visit.x.request, visit.x.answer.text
+def _text_calls(visit: Visit, told: frozenset[str]) -> None:
+    x, request = visit.x, visit.x.request
     if request is None or not request.tools:
         return
-    found = text_calls.check(text, (tool.name for tool in request.tools)) if text else ()
-    visit.x.findings.extend(found)
-    outcome: Outcome = "hit" if found else "unevaluated" if visit.x.answer.cut else "passed"
-    visit.x.ran.append(Ran("text_calls", text_calls.VERSION, outcome=outcome, before=before, seen=len(found)))
+    found = text_calls.check(x.answer.text, (tool.name for tool in request.tools)) if x.answer.text else ()
+    if not found and not x.answer.cut and "text_calls" not in told:
+        x.looked.append(_TEXT_CALLS)
+        return
+    x.findings.extend(found)
+    outcome: Outcome = "hit" if found else "unevaluated" if x.answer.cut else "passed"
+    x.ran.append(Ran("text_calls", text_calls.VERSION, outcome=outcome, before=x.looked_before, seen=len(found)))

@@ -37,7 +37,7 @@ class Rounds:
     """`next` is the request and the answer of the round that follows the running one."""
 
     def __init__(self, visit: Visit) -> None:
-        self._visit = visit
+        self.visit = visit
         self._open_answers: AsyncExitStack | None = None
         self.next: tuple[Request, ProviderAnswer] | None = None
         self._explained: Explained | None = None
@@ -49,7 +49,7 @@ class Rounds:
 
     async def begin(self, request: Request, said: Answer, headers: Mapping[str, str], data: bytes) -> bool:
         """Asks again, where a denial steers and the provider takes it; False leaves the explanation (`headers`, `data`) to be sent."""
-        visit = self._visit
+        visit = self.visit
         body = steering.next_request(visit, request, said)
         if body is None or visit.again is None or visit.broken is not None:
             return False
@@ -77,7 +77,7 @@ class Rounds:
     def give_up(self, error: GatewayError) -> bool:
         """Whether the explanation can still be sent in the place of an answer that the provider broke off."""
         self._given_up = (
-            error.kind in ("upstream", "upstream_timeout") and self._explained is not None and not self._visit.begun
+            error.kind in ("upstream", "upstream_timeout") and self._explained is not None and not self.visit.begun
         )
         if self._given_up:
             self._not_steered(f"the model was asked again, but its answer failed: {error.code}")
@@ -85,7 +85,7 @@ class Rounds:
 
     async def explanation(self) -> Sequence[Head | bytes]:
         """The last round that ended well, explained, when the one after it was given up."""
-        visit, explained = self._visit, self._explained
+        visit, explained = self.visit, self._explained
         if not self._given_up or explained is None:
             return ()
         await give_back(visit)
@@ -98,7 +98,7 @@ class Rounds:
         return await final(visit, 200, explained.headers, explained.data)
 
     def _not_steered(self, problem: str) -> None:
-        self._visit.x.findings.append(Finding("policy", "not_steered", "warn", "round", problem))
+        self.visit.x.findings.append(Finding("policy", "not_steered", "warn", "round", problem))
 
 
 def _as_it_would_leave(visit: Visit, said: Answer) -> Answer:

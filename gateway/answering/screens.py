@@ -120,6 +120,7 @@ class OutputRules:
     def finish(self, *, complete: bool) -> None:
         """Puts on record which validators looked. One that did not see all of the answer has not passed it."""
         x, stage, late = self._visit.x, self._stage, not self._ended
+        self._stage = None  # it refers back
         before = not late or not self._visit.begun
         if late and complete:
             self.ended(x.answer, len(x.calls))

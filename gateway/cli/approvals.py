@@ -5,7 +5,6 @@ Over the running gateway's admin plane, as every other face does it. What models
 
 from __future__ import annotations
 
-import getpass
 import json
 from pathlib import Path
 from typing import Annotated, Any
@@ -16,7 +15,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from gateway.cli.asking import call, data_folder
+from gateway.cli.asking import acting, call, data_folder
 from gateway.cli.visible import visible
 
 app = typer.Typer(help="List and decide the calls that wait for a person (rules with 'effect: ask').", no_args_is_help=True)
@@ -39,7 +38,10 @@ def list_approvals(
     data: Data = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show what waits for a decision, newest first."""
+    """Show what waits for a decision, newest first.
+
+    Example: tollhouse approvals list
+    """
     found = call(data_folder(data), "GET", "/approvals", params={} if state == "all" else {"state": state})["approvals"]
     if as_json:
         typer.echo(json.dumps(found))
@@ -55,21 +57,30 @@ def list_approvals(
 
 @app.command()
 def show(name: Name, data: Data = None, as_json: AsJson = False) -> None:
-    """Show one approval whole."""
+    """Show one approval whole.
+
+    Example: tollhouse approvals show apr_…
+    """
     _tell(call(data_folder(data), "GET", f"/approvals/{_safe(name)}"), as_json=as_json)
 
 
 @app.command()
 def approve(name: Name, by: By = None, reason: Reason = "", scope: ScopeOf = "once", data: Data = None, as_json: AsJson = False) -> None:
-    """Let the call pass."""
-    said = {"by": by or getpass.getuser(), "reason": reason, "scope": scope}
+    """Let the call pass.
+
+    Example: tollhouse approvals approve apr_… --reason "known payee" --for session
+    """
+    said = {"by": acting(by), "reason": reason, "scope": scope}
     _tell(call(data_folder(data), "POST", f"/approvals/{_safe(name)}/approve", content=_json(said)), as_json=as_json)
 
 
 @app.command()
 def deny(name: Name, by: By = None, reason: Reason = "", data: Data = None, as_json: AsJson = False) -> None:
-    """Refuse the call, or take back an approval that was not used yet."""
-    said = {"by": by or getpass.getuser(), "reason": reason}
+    """Refuse the call, or take back an approval that was not used yet.
+
+    Example: tollhouse approvals deny apr_… --reason "wrong account"
+    """
+    said = {"by": acting(by), "reason": reason}
     _tell(call(data_folder(data), "POST", f"/approvals/{_safe(name)}/deny", content=_json(said)), as_json=as_json)
 
 
@@ -83,13 +94,16 @@ def edit(
     data: Data = None,
     as_json: AsJson = False,
 ) -> None:
-    """Approve the call with other arguments."""
+    """Approve the call with other arguments.
+
+    Example: tollhouse approvals edit apr_… '{"amount": 20}'
+    """
     try:
         given = msgspec.Raw(arguments.encode())
         msgspec.json.decode(given, type=dict[str, Any])
     except (msgspec.DecodeError, UnicodeEncodeError) as error:
         raise typer.BadParameter(f"must be a JSON object: {error}", param_hint="ARGUMENTS") from error
-    said = {"by": by or getpass.getuser(), "reason": reason, "scope": scope, "arguments": given}
+    said = {"by": acting(by), "reason": reason, "scope": scope, "arguments": given}
     _tell(call(data_folder(data), "POST", f"/approvals/{_safe(name)}/approve", content=_json(said)), as_json=as_json)
 
 

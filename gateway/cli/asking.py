@@ -1,11 +1,18 @@
-"""Reaching the book from the command line: the running gateway's admin plane, else the ledger file itself."""
+"""Reaching the book from the command line: the running gateway's admin plane, else the ledger file itself.
+
+Who asks is whoever may read the data folder, by its `admin.token`; or a person, by a token of their own in TOLLHOUSE_TOKEN: then they have
+their roles and no more, their name is what is written down, and no file is read in the place of a gateway. TOLLHOUSE_ADMIN_URL names a
+gateway that is elsewhere.
+"""
 
 from __future__ import annotations
 
+import getpass
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from urllib.parse import urlsplit
 
 import httpx
 import msgspec
@@ -23,6 +30,7 @@ if TYPE_CHECKING:  # half a second that only asking the file itself needs
 DEFAULT_DATA = ".tollhouse"
 _SLOWEST_S = 40.0
 _SNAPSHOT_S = 1900.0
+_LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 _Found = TypeVar("_Found")
 
 
@@ -35,23 +43,53 @@ class Running(Struct):
 def data_folder(given: Path | None) -> Path:
     """The folder that was named, else TOLLHOUSE_DATA, else ./.tollhouse. Raises StartError when there is none."""
     data = given or Path(os.environ.get("TOLLHOUSE_DATA") or DEFAULT_DATA)
-    if not data.is_dir():
+    if not data.is_dir() and not os.environ.get("TOLLHOUSE_ADMIN_URL"):
         raise StartError(f"there is no data folder {data}: start the gateway with 'tollhouse up', or name one with --data")
     return data
 
 
+def own_token() -> str:
+    """The person's who runs this; empty: whoever may read the data folder does."""
+    return os.environ.get("TOLLHOUSE_TOKEN", "").strip()
+
+
+def acting(by: str | None) -> str:
+    """Who is to be written down. Whom a token proves, the gateway knows."""
+    return by or ("" if own_token() else getpass.getuser())
+
+
 def admin_client(data: Path) -> httpx.Client | None:
-    """A client that carries the admin token; None when no gateway is said to run there."""
+    """A client that carries the person's token, or the folder's; None when no gateway is said to run there. Raises StartError."""
+    token = own_token()
+    if elsewhere := os.environ.get("TOLLHOUSE_ADMIN_URL"):
+        return _client(_careful(elsewhere, token), token)
     try:
         running = msgspec.json.decode((data / "run.json").read_bytes(), type=Running)
-        token = (data / "admin.token").read_text(encoding="ascii").strip()
+        token = token or (data / "admin.token").read_text(encoding="ascii").strip()
     except FileNotFoundError:
         return None
+    except PermissionError as error:
+        message = f"{error.filename} is not yours to read: set TOLLHOUSE_TOKEN to a token of your own, and TOLLHOUSE_ADMIN_URL"
+        raise StartError(message) from error
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise StartError(f"{data / 'run.json'} is damaged ({error}); delete it, or start the gateway anew") from error
-    if not running.admin:
-        return None
-    return httpx.Client(base_url=running.admin, headers={"authorization": f"Bearer {token}"}, timeout=_SLOWEST_S, trust_env=False)
+    return _client(running.admin, token) if running.admin else None
+
+
+def _client(url: str, token: str) -> httpx.Client:
+    return httpx.Client(base_url=url, headers={"authorization": f"Bearer {token}"}, timeout=_SLOWEST_S, trust_env=False)
+
+
+def _careful(url: str, token: str) -> str:
+    """Where a token may be sent. Raises StartError."""
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.username or parts.query or parts.fragment:
+        raise StartError("TOLLHOUSE_ADMIN_URL must be where the admin plane is reached: https://tollhouse.example.com")
+    if parts.scheme == "http" and parts.hostname not in _LOOPBACK:
+        raise StartError("TOLLHOUSE_ADMIN_URL must begin with https://: your token would cross the network for everybody to read")
+    if not token:
+        raise StartError("set TOLLHOUSE_TOKEN, too: a token of your own ('tollhouse people add', or the page Account)")
+    return url
 
 
 class Fetched(NamedTuple):
@@ -97,11 +135,16 @@ def _reached(data: Path, ask: Callable[[httpx.Client], _Found], otherwise: Calla
     """What the running gateway's admin plane answers, or `otherwise` where none runs."""
     client = admin_client(data)
     if client is None:
+        if own_token():
+            raise StartError(f"no gateway runs on {data}, and TOLLHOUSE_TOKEN is for one that does: 'tollhouse up' starts it")
         return otherwise()
     try:
         with client:
             return ask(client)
-    except httpx.ConnectError:  # run.json was left behind by a gateway that is gone
+    except httpx.ConnectError as error:  # run.json was left behind by a gateway that is gone
+        if own_token():
+            message = f"no gateway answers ({error}), and with TOLLHOUSE_TOKEN no file is read in its place; unset it, or start the gateway"
+            raise GatewayError("unavailable", "admin_plane", message) from error
         return otherwise()
     except httpx.HTTPError as error:
         problem = f"the gateway's admin plane does not answer: {error}; see 'tollhouse status'"
@@ -119,7 +162,9 @@ def views(data: Path) -> Mapping[str, Mapping[str, str]]:
                     raise refusal(answer)
                 told: Mapping[str, Mapping[str, str]] = answer.json()["views"]
                 return told
-        except httpx.HTTPError:  # gone; the file says the same
+        except httpx.HTTPError as error:  # gone; the file says the same
+            if own_token():
+                raise GatewayError("unavailable", "admin_plane", f"no gateway answers: {error}; see 'tollhouse status'") from error
             return _in_file(data, lambda ledger: ledger.views())
     return _in_file(data, lambda ledger: ledger.views())
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 import json
 from pathlib import Path
 from typing import Annotated, Any
@@ -13,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from gateway.cli.asking import call, data_folder
+from gateway.cli.asking import acting, call, data_folder
 from gateway.cli.visible import visible
 
 app = typer.Typer(help="Show what was taken of budgets, and let one begin at zero again.", no_args_is_help=True)
@@ -25,7 +24,10 @@ Name = Annotated[str, typer.Argument(help="The budget's id, as 'tollhouse budget
 
 @app.command("list")
 def list_budgets(data: Data = None, as_json: Json = False) -> None:
-    """Show the budgets of the settings, and who is nearest to the end of each."""
+    """Show the budgets of the settings, and who is nearest to the end of each.
+
+    Example: tollhouse budgets list
+    """
     found = call(data_folder(data), "GET", "/budgets")["budgets"]
     if as_json:
         typer.echo(json.dumps(found))
@@ -42,7 +44,10 @@ def list_budgets(data: Data = None, as_json: Json = False) -> None:
 
 @app.command()
 def show(name: Name, data: Data = None, as_json: Json = False) -> None:
-    """Show what each subject has taken of a budget, running requests at their worst case. The latest first."""
+    """Show what each subject has taken of a budget, running requests at their worst case. The latest first.
+
+    Example: tollhouse budgets show team-day
+    """
     found = call(data_folder(data), "GET", f"/budgets/{quote(name, safe='')}")["budget"]
     if as_json:
         typer.echo(json.dumps(found))
@@ -62,11 +67,14 @@ def reset(
     data: Data = None,
     as_json: Json = False,
 ) -> None:
-    """Let a budget begin at zero again. Requests that are running still count when they end. In force at once; put on record."""
+    """Let a budget begin at zero again. Requests that are running still count when they end. In force at once; put on record.
+
+    Example: tollhouse budgets reset team-day --subject red --why "agreed"
+    """
     if (subject is None) is not everybody:
         typer.echo("Name one subject with --subject, or everybody with --all.", err=True)
         raise typer.Exit(2)
-    body = {"subject": subject, "why": why, "by": by or getpass.getuser()}
+    body = {"subject": subject, "why": why, "by": acting(by)}
     done = call(data_folder(data), "POST", f"/budgets/{quote(name, safe='')}/reset", json=body)
     if as_json:
         typer.echo(json.dumps(done))

@@ -32,7 +32,6 @@ QUIET_LITELLM = {"LITELLM_LOCAL_MODEL_COST_MAP": "True"}
 GOOGLE_IN_CODE = "Google models need base_url in code: no variable changes them."
 
 
-
 def _codex(url: str, key: str) -> Blocks:
     table = f'[model_providers.tollhouse]\nname = "tollhouse"\nbase_url = "{url}/v1"\nwire_api = "responses"\nenv_key = "OPENAI_API_KEY"'
     return Blocks('model_provider = "tollhouse"', table)
@@ -61,7 +60,7 @@ CLIENTS: dict[str, Client] = {
         OPENAI | {"OPENAI_AGENTS_DISABLE_TRACING": "1"},
         "Tracing is switched off: it goes to api.openai.com, past the gateway.",
     ),
-    "claude-agent-sdk": Client("Claude Agent SDK", ANTHROPIC | QUIET_CLAUDE),
+    "claude-agent-sdk": Client("Claude Agent SDK", ANTHROPIC | QUIET_CLAUDE, "Grant `ToolSearch`, by which it finds its tools."),
     "claude-code": Client("Claude Code", ANTHROPIC | QUIET_CLAUDE, file="~/.claude/settings.json", content=_claude),
     "codex": Client(
         "Codex CLI",
@@ -85,6 +84,7 @@ CLIENTS: dict[str, Client] = {
         OPENAI | ANTHROPIC | {"ANTHROPIC_BASE_URL": "{url}/v1"},
         "ANTHROPIC_BASE_URL ends in /v1 here, unlike Anthropic's own SDK. Google needs baseURL in code.",
     ),
+    "smolagents": Client("smolagents", OPENAI, "OpenAIModel. After a denial it asks again until its steps are used up."),
     "llama-index": Client(
         "LlamaIndex",
         OPENAI_OLD | {"OPENAI_API_KEY": "{key}", "ANTHROPIC_API_KEY": "{key}"},
@@ -98,9 +98,15 @@ CLIENTS: dict[str, Client] = {
     "google-adk": Client("Google Agent Development Kit", GEMINI),
     "haystack": Client("Haystack", OPENAI),
     "qwen-code": Client("Qwen Code", OPENAI, "Choose the auth type openai."),
-    "dspy": Client("DSPy", OPENAI | QUIET_LITELLM),
-    "instructor": Client("Instructor", OPENAI | ANTHROPIC),
-    "aider": Client("aider", OPENAI_OLD | {"OPENAI_API_KEY": "{key}"} | QUIET_LITELLM),
+    "dspy": Client(
+        "DSPy", OPENAI | QUIET_LITELLM, "After a denial it asks again in another form, then raises; our text stands in the exception."
+    ),
+    "instructor": Client(
+        "Instructor",
+        OPENAI | ANTHROPIC,
+        "It wants an object: after a denial it asks again until its retries are used up, and raises; our text stands in the exception.",
+    ),
+    "aider": Client("aider", OPENAI_OLD | {"OPENAI_API_KEY": "{key}"} | QUIET_LITELLM, "It calls no tools."),
     "litellm": Client(
         "litellm SDK",
         OPENAI

@@ -46,7 +46,10 @@ def demo(
     stay: Annotated[bool, typer.Option("--stay", help="Leave it running, for a client of your own.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the outcome as JSON, nothing else.")] = False,
 ) -> None:
-    """See it work in ten seconds: an agent reads a bill with an order hidden in it. No key, no configuration, no network."""
+    """See it work in ten seconds: an agent reads a bill with an order hidden in it. No key, no configuration, no network.
+
+    Example: tollhouse demo --stay
+    """
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that being told to stop also stops what was started
     out = Console(quiet=as_json, highlight=False)
     with tempfile.TemporaryDirectory(prefix="tollhouse-demo-") as folder:

@@ -20,7 +20,10 @@ app = typer.Typer(help="Make and change the master keys that protect encrypted c
 
 @app.command()
 def key() -> None:
-    """Print a new master key: 32 random bytes in base64. Keep it where the settings' encryption.keys says, apart from the data."""
+    """Print a new master key: 32 random bytes in base64. Keep it where the settings' encryption.keys says, apart from the data.
+
+    Example: tollhouse encryption key >> master-keys
+    """
     typer.echo(base64.b64encode(secrets.token_bytes(KEY)).decode())
 
 
@@ -29,7 +32,10 @@ def rewrap(
     config: Annotated[Path | None, typer.Option(help=f"Settings file. Default: {DEFAULT_FILE} in this folder.")] = None,
     data: Annotated[str | None, typer.Option(help="Data folder. Default: the settings file's.")] = None,
 ) -> None:
-    """Wrap every data key by the first master key. After that the others can be deleted; backups they protected are unreadable then."""
+    """Wrap every data key by the first master key. After that the others can be deleted; backups they protected are unreadable then.
+
+    Example: tollhouse encryption rewrap
+    """
     file = config or (Path(DEFAULT_FILE) if Path(DEFAULT_FILE).is_file() else None)
     vault = open_vault(read(file, os.environ, {"data": data}))
     if vault is None:

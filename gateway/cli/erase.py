@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import getpass
 import json
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from gateway.cli.asking import call, data_folder
+from gateway.cli.asking import acting, call, data_folder
 from gateway.cli.visible import visible
 
 
@@ -22,12 +21,15 @@ def erase(
     data: Annotated[Path | None, typer.Option(help="Data folder. Default: TOLLHOUSE_DATA or .tollhouse.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Machine-readable output.")] = False,
 ) -> None:
-    """Drop the keys under which a tenant's content is encrypted. What was decided and what it cost stays on record."""
+    """Drop the keys under which a tenant's content is encrypted. What was decided and what it cost stays on record.
+
+    Example: tollhouse erase --tenant team:red --user ada
+    """
     folder = data_folder(data)
     whose = f"of {visible(user)} in {visible(tenant)}" if user is not None else f"of all of {visible(tenant)}"
     if not yes:
         typer.confirm(f"The content {whose} cannot be read by anybody afterwards. Go on?", abort=True)
-    body = {"tenant": tenant, "user": user, "by": by or getpass.getuser(), "why": why}
+    body = {"tenant": tenant, "user": user, "by": acting(by), "why": why}
     done = call(folder, "POST", "/erase", json=body)
     if as_json:
         typer.echo(json.dumps(done))

@@ -5,7 +5,6 @@ Over the running gateway's admin plane, which puts each export on record; the fo
 
 from __future__ import annotations
 
-import getpass
 import json
 from collections.abc import Iterator
 from enum import StrEnum
@@ -15,11 +14,15 @@ from typing import Annotated, Any
 import httpx
 import typer
 
-from gateway.cli.asking import admin_client, ask, data_folder, refusal
+from gateway.cli.asking import acting, admin_client, ask, data_folder, refusal
 from gateway.cli.since import moment
 from gateway.errors import GatewayError, StartError
 
-app = typer.Typer(help="Take rows, traces and datasets out of the book.", no_args_is_help=True, invoke_without_command=True)
+HELP = """Take rows, traces and datasets out of the book.
+
+Example: tollhouse export --format parquet --out exchanges.parquet --since 7d
+"""
+app = typer.Typer(help=HELP, no_args_is_help=True, invoke_without_command=True)
 
 MOST_ASKED = 10_000
 AT_ONCE = 200
@@ -57,13 +60,13 @@ def export(
         return
     if out is None:
         raise typer.BadParameter("name the file to write", param_hint="--out")
-    folder, asked = data_folder(data), {"by": by or getpass.getuser(), "why": why, **dict(map(_pair, param or ()))}
+    folder, asked = data_folder(data), {"by": acting(by), "why": why, **dict(map(_pair, param or ()))}
     if since is not None:
         asked["since"] = moment(since)
     if format is Format.otlp:
         from gateway.cli import export_otlp
 
-        spans = export_otlp.spans(_rows(folder, "gen_ai_exchanges", asked), _rows(folder, "gen_ai_tool_calls", asked))
+        spans = export_otlp.spans(_rows(folder, "exchanges", asked), _rows(folder, "calls", asked))
         typer.echo(f"{export_otlp.send(spans, out)} spans to {out}", err=True)
         return
     count = _WRITE[format](_reader(folder, query or view, asked), Path(out))
@@ -81,11 +84,14 @@ def dataset(
     by: By = None,
     data: Data = None,
 ) -> None:
-    """Write conversations in OpenAI's form, with verdicts and feedback: for evaluation and fine-tuning."""
+    """Write conversations in OpenAI's form, with verdicts and feedback: for evaluation and fine-tuning.
+
+    Example: tollhouse export dataset --out set.jsonl --why "fine-tuning"
+    """
     folder = data_folder(data)
     params = {"since": moment(since or "1970-01-01"), **dict(map(_pair, param or ()))}
     ids, asked = _chosen(folder, sql, query, params)
-    said = {"by": by or getpass.getuser(), "why": why, "asked": asked}
+    said = {"by": acting(by), "why": why, "asked": asked}
     written, left_out = 0, dict.fromkeys(("illegible", "unknown"), 0)
     with out.open("w", encoding="utf-8") as file:
         for at in range(0, len(ids), AT_ONCE):

@@ -12,26 +12,31 @@ from typing import Any
 from google.protobuf.json_format import MessageToDict
 from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
-from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import SpanExportResult
-from opentelemetry.sdk.util.instrumentation import InstrumentationScope
-from opentelemetry.trace import SpanContext, SpanKind, Status, StatusCode, TraceFlags
 
-from gateway import __version__
 from gateway.errors import GatewayError
-from gateway.trace import otel
+from gateway.telemetry.spans import readable, resource
+from gateway.trace import ledger_rows, otel
 
 AT_ONCE = 512
-_RESOURCE = Resource({"service.name": "tollhouse", "service.version": __version__}, otel.SCHEMA_URL)
-_SCOPE = InstrumentationScope("tollhouse", __version__, otel.SCHEMA_URL)
-_SAMPLED = TraceFlags(TraceFlags.SAMPLED)
 
 
 def spans(exchanges: Iterable[Mapping[str, Any]], calls: Iterable[Mapping[str, Any]]) -> Iterator[ReadableSpan]:
-    """Of exchanges that have ended, and of calls."""
-    ended = (otel.exchange(row) for row in exchanges if row["state"] != "open")
-    return map(_span, chain(ended, map(otel.call, calls)))
+    """Of rows of the views `exchanges` (those that have ended) and `calls`. The calls of an exchange that is not among them are told in a
+    trace of its own."""
+    about, traces = resource(), dict[str, str]()
+    found = chain(_ended(exchanges, traces), (otel.call(ledger_rows.call(row), traces.get(row["exchange_id"])) for row in calls))
+    return (readable(span, about) for span in found)
+
+
+def _ended(exchanges: Iterable[Mapping[str, Any]], traces: dict[str, str]) -> Iterator[otel.Span]:
+    """`traces` gets the clients' own: calls do not say theirs."""
+    for row in exchanges:
+        if row["trace_id"]:
+            traces[row["id"]] = row["trace_id"]
+        if row["state"] != "open":
+            yield otel.exchange(ledger_rows.exchange(row))
 
 
 def send(found: Iterator[ReadableSpan], to: str) -> int:
@@ -73,19 +78,3 @@ def _hex_ids(value: Any) -> Any:
 
 def _hex(coded: str) -> str:
     return base64.b64decode(coded).hex()
-
-
-def _span(of: otel.Span) -> ReadableSpan:
-    parent = None if of.parent_id is None else SpanContext(of.trace_id, of.parent_id, is_remote=False, trace_flags=_SAMPLED)
-    return ReadableSpan(
-        name=of.name,
-        context=SpanContext(of.trace_id, of.span_id, is_remote=False, trace_flags=_SAMPLED),
-        parent=parent,
-        resource=_RESOURCE,
-        attributes=of.attributes,
-        kind=SpanKind.CLIENT if of.client else SpanKind.INTERNAL,
-        status=Status(StatusCode.ERROR, of.failed) if of.failed else Status(StatusCode.UNSET),
-        start_time=of.start_ns,
-        end_time=of.end_ns,
-        instrumentation_scope=_SCOPE,
-    )

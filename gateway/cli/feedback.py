@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 import json
 from pathlib import Path
 from typing import Annotated
@@ -12,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from gateway.cli.asking import call, data_folder
+from gateway.cli.asking import acting, call, data_folder
 from gateway.cli.visible import visible
 
 app = typer.Typer(help="Say, and see, how good an answer or a decision was.", no_args_is_help=True)
@@ -35,11 +34,14 @@ def add(
     data: Data = None,
     as_json: AsJson = False,
 ) -> None:
-    """Give feedback. It is on record when this returns."""
+    """Give feedback. It is on record when this returns.
+
+    Example: tollhouse feedback add --decision dec_… --label wrong --comment "this payee is known"
+    """
     about = {"exchange": exchange, "decision": decision, "session": session}
     said = {"score": score, "label": label, "comment": comment, "name": name}
     given = {key: value for key, value in {**about, **said}.items() if value is not None}
-    body = {"by": by or getpass.getuser(), "feedback": given}
+    body = {"by": acting(by), "feedback": given}
     done = call(data_folder(data), "POST", "/feedback", json=body)
     typer.echo(json.dumps(done) if as_json else done["id"])
 
@@ -51,7 +53,10 @@ def list_feedback(
     data: Data = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show feedback, newest first."""
+    """Show feedback, newest first.
+
+    Example: tollhouse feedback list
+    """
     asked = {"limit": str(limit)} | ({"exchange": exchange} if exchange else {})
     found = call(data_folder(data), "GET", "/feedback", params=asked)["feedback"]
     if as_json:

@@ -37,7 +37,10 @@ next:
 def init(
     directory: Annotated[Path, typer.Option("--dir", help="Where to write.", file_okay=False)] = Path(),
 ) -> None:
-    """Write a commented tollhouse.yaml, a starter policy with its tests, .env.example and .gitignore lines."""
+    """Write a commented tollhouse.yaml, a starter policy with its tests, .env.example and .gitignore lines.
+
+    Example: tollhouse init && tollhouse keys create --agent my-agent && tollhouse up
+    """
     for verb, path in write(directory):
         typer.echo(f"{verb:<9} {path}")
     typer.echo(NEXT.format(policies=directory / "policies").rstrip())

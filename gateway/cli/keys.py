@@ -2,27 +2,38 @@
 
 from __future__ import annotations
 
+import contextlib
+import getpass
 import json
-from datetime import UTC, datetime, timedelta
+from collections.abc import Iterator
 from enum import StrEnum
 from typing import Annotated
 
 import typer
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from gateway import clock
 from gateway.cli.beside import settings_beside
+from gateway.cli.since import span
+from gateway.cli.visible import visible
+from gateway.errors import GatewayError
 from gateway.exchange import Storing
-from gateway.installation import open_keys
-from gateway.state import KeyRecord, Keys
+from gateway.installation import open_keys, open_people
+from gateway.issuing import KeyWish, WrongField, create_key, find_key, moment_of, revoke_key, shown_key
+from gateway.issuing import teams as every_team
+from gateway.state import Keys
 
-app = typer.Typer(help="Make, list and revoke the keys agents use.", no_args_is_help=True)
+app = typer.Typer(help="Make, list, rotate and revoke the keys agents use.", no_args_is_help=True)
 
 Data = Annotated[
     str | None, typer.Option(help="Data folder. Default: TOLLHOUSE_DATA, the settings file's, or .tollhouse.")
 ]
 Json = Annotated[bool, typer.Option("--json", help="Machine-readable output.")]
+KeyId = Annotated[str, typer.Argument(help="The key's id (the part after th_), or the whole key.")]
+By = Annotated[str | None, typer.Option(help="Who does it; written down. Default: your user name on this machine.")]
+Why = Annotated[str, typer.Option(help="Why; written down.")]
 
 
 class Store(StrEnum):
@@ -39,77 +50,168 @@ _KEPT: dict[Store, Storing] = {Store.full: "full", Store.redacted: "redacted", S
 @app.command()
 def create(
     agent: Annotated[str, typer.Option(help="The agent this key proves; policies name it under 'agents'.")],
-    team: Annotated[str | None, typer.Option(help="Team, for conditions and cost.")] = None,
+    team: Annotated[str | None, typer.Option(help="Team, for conditions, cost, and whose exchanges they are.")] = None,
     user: Annotated[str | None, typer.Option(help="Person or service on whose behalf the agent acts.")] = None,
+    org: Annotated[str | None, typer.Option(help="Organisation that the team belongs to.")] = None,
     label: Annotated[
         list[str] | None, typer.Option(help="name=value, seen by conditions as caller.labels. Repeatable.")
     ] = None,
+    model: Annotated[list[str] | None, typer.Option(help="Only these models; * and ? are wild. Repeatable.")] = None,
+    dialect: Annotated[list[str] | None, typer.Option(help="Only this wire format, for example openai.chat. Repeatable.")] = None,
+    upstream: Annotated[list[str] | None, typer.Option(help="Only what is routed to this upstream. Repeatable.")] = None,
     expires_days: Annotated[float | None, typer.Option(help="The key ends after this many days.", min=0)] = None,
     store: Annotated[
         Store | None, typer.Option(help="What is kept of what this key sends and gets; default: 'storing' of the settings (redacted).")
     ] = None,
+    by: By = None,
     data: Data = None,
     as_json: Json = False,
 ) -> None:
-    """Make a key. It is shown once; only a keyed hash of it is stored."""
-    now = clock.now_us()
-    expires = None if expires_days is None else now + int(timedelta(days=expires_days).total_seconds() * 1_000_000)
+    """Make a key. It is shown once; only a keyed hash of it is stored.
+
+    Example: tollhouse keys create --agent bank-bot --team payments --expires-days 90
+    """
     labels = dict(_pair(text) for text in label or ())
-    key = _store(data).create(
-        agent=_named(agent),
-        now_us=now,
-        team=team,
-        user=user,
-        labels=labels,
-        expires_us=expires,
-        store=None if store is None else _KEPT[store],
-    )
+    kept = None if store is None else _KEPT[store]
+    wish = KeyWish(agent, team, user, org, labels, model, dialect, upstream, expires_days, kept)
+    with wrong_options():
+        key = create_key(_store(data), wish, clock.now_us(), by or getpass.getuser())
+    _show_once(key, as_json=as_json, agent=agent)
+
+
+@app.command("list")
+def list_keys(data: Data = None, as_json: Json = False) -> None:
+    """Show all keys, revoked ones included; never the secrets.
+
+    Example: tollhouse keys list --json
+    """
+    records = _store(data).every()
+    now = clock.now_us()
     if as_json:
-        typer.echo(json.dumps({"key": key, "id": key.split("_")[1], "agent": agent}))
+        typer.echo(json.dumps([shown_key(record, now) for record in records]))
+        return
+    columns = ("id", "agent", "team", "user", "stores", "ends in", "created", "state")
+    table = Table(*columns)
+    for record in records:
+        plain = shown_key(record, now) | {"stores": record.store, "ends in": record.last4}
+        table.add_row(*(Text(visible(str(plain[name] or "")), overflow="fold") for name in columns))
+    Console().print(table)
+
+
+@app.command()
+def show(key_id: KeyId, data: Data = None, as_json: Json = False) -> None:
+    """Show what one key proves and what it is for; never the secret.
+
+    Example: tollhouse keys show 3f2a…
+    """
+    with refused():
+        plain = find_key(_store(data), _id_of(key_id), clock.now_us())
+    if as_json:
+        typer.echo(json.dumps(plain))
+        return
+    for name, value in plain.items():
+        typer.echo(f"{name.replace('_', ' '):12} {visible(_told(value))}")
+
+
+@app.command()
+def rotate(
+    key_id: KeyId,
+    keep_old: Annotated[str, typer.Option(help="How long the old key stays good: 30m, 24h, 7d; 0 = not at all.")] = "24h",
+    why: Why = "",
+    by: By = None,
+    data: Data = None,
+    as_json: Json = False,
+) -> None:
+    """Make a key in the place of another, for the same agent, scope and length of life. Both are good until the old one ends.
+
+    Example: tollhouse keys rotate 3f2a… --keep-old 24h
+    """
+    now = clock.now_us()
+    until = now + _length(keep_old)
+    wanted = _id_of(key_id)
+    key = _store(data).rotate(wanted, now, until, by=by or getpass.getuser(), why=why)
+    _show_once(key, as_json=as_json, replaces=wanted, old_until=moment_of(until))
+
+
+@app.command()
+def revoke(key_id: KeyId, why: Why = "", by: By = None, data: Data = None, as_json: Json = False) -> None:
+    """End a key. Effective in every worker within a second; answers under way end by themselves.
+
+    Example: tollhouse keys revoke 3f2a… --why leaked
+    """
+    wanted = _id_of(key_id)
+    with refused():
+        revoke_key(_store(data), wanted, clock.now_us(), by or getpass.getuser(), why)
+    typer.echo(json.dumps({"id": wanted, "state": "revoked"}) if as_json else f"Key {wanted} is revoked.")
+
+
+@app.command()
+def teams(data: Data = None, as_json: Json = False) -> None:
+    """Show every team that a live key or somebody of the admin plane names.
+
+    Example: tollhouse keys teams --json
+    """
+    settings = settings_beside(data)
+    found = every_team(open_keys(settings), open_people(settings), clock.now_us())
+    if as_json:
+        typer.echo(json.dumps(found))
+        return
+    table = Table("team", "organisations", "agents", "keys", "people")
+    for each in found:
+        told = (each["team"], ", ".join(each["orgs"]), ", ".join(each["agents"]), str(each["keys"]), ", ".join(each["people"]))
+        table.add_row(*(Text(visible(text), overflow="fold") for text in told))
+    Console().print(table)
+
+
+def _show_once(key: str, *, as_json: bool, **more: str | None) -> None:
+    if as_json:
+        typer.echo(json.dumps({"key": key, "id": key.split("_")[1], **more}))
         return
     typer.echo(key)
     typer.echo("Keep it: it is not shown again. Use it as your SDK's API key, for example:", err=True)
     typer.echo(f"  export OPENAI_API_KEY={key[:12]}…  or  export ANTHROPIC_API_KEY={key[:12]}…", err=True)
 
 
-@app.command("list")
-def list_keys(data: Data = None, as_json: Json = False) -> None:
-    """Show all keys, revoked ones included; never the secrets."""
-    records = _store(data).every()
-    now = clock.now_us()
-    if as_json:
-        typer.echo(json.dumps([_plain(record, now) for record in records]))
-        return
-    table = Table("id", "agent", "team", "user", "stores", "ends in", "created", "state")
-    for record in records:
-        plain = _plain(record, now)
-        table.add_row(
-            *(str(plain[name] or "") for name in ("id", "agent", "team", "user", "store", "last4", "created", "state"))
-        )
-    Console().print(table)
-
-
-@app.command()
-def revoke(
-    key_id: Annotated[str, typer.Argument(help="The key's id (the part after th_), or the whole key.")],
-    data: Data = None,
-) -> None:
-    """End a key. Effective in every worker within a second."""
-    wanted = key_id.split("_")[1] if key_id.startswith("th_") and key_id.count("_") >= 1 else key_id
-    if not _store(data).revoke(wanted, clock.now_us()):
-        typer.echo(f"There is no key with the id '{wanted}'. 'tollhouse keys list' shows all.", err=True)
-        raise typer.Exit(1)
-    typer.echo(f"Key {wanted} is revoked.")
-
-
 def _store(data: str | None) -> Keys:
     return open_keys(settings_beside(data))
 
 
-def _named(agent: str) -> str:
-    if not agent or len(agent) > 128 or not all(c.isascii() and (c.isalnum() or c in "-_.:/@") for c in agent):
-        raise typer.BadParameter("use 1 to 128 letters, digits and - _ . : / @", param_hint="--agent")
-    return agent
+def _id_of(text: str) -> str:
+    return text.split("_")[1] if text.startswith("th_") and text.count("_") >= 1 else text
+
+
+_HINTS = {"person": "NAME", "expires_days": "--expires-days"}
+
+
+@contextlib.contextmanager
+def wrong_options() -> Iterator[None]:
+    """What cannot be had is the mistake of an option."""
+    try:
+        yield
+    except WrongField as error:
+        raise typer.BadParameter(error.message, param_hint=_HINTS.get(error.name, f"--{error.name.removesuffix('s')}")) from error
+
+
+@contextlib.contextmanager
+def refused() -> Iterator[None]:
+    """What is not there is said in one line."""
+    try:
+        yield
+    except GatewayError as error:
+        if error.kind != "not_found":
+            raise
+        typer.echo(visible(error.message), err=True)
+        raise typer.Exit(1) from error
+
+
+def _length(text: str) -> int:
+    """In µs."""
+    if text == "0":
+        return 0
+    try:
+        return int(span(text).total_seconds() * 1_000_000)
+    except ValueError as error:
+        raise typer.BadParameter(f"{error}; or 0", param_hint="--keep-old") from error
 
 
 def _pair(text: str) -> tuple[str, str]:
@@ -119,22 +221,5 @@ def _pair(text: str) -> tuple[str, str]:
     return name, value
 
 
-def _plain(record: KeyRecord, now: int) -> dict[str, object]:
-    state = "active" if record.active(now) else "revoked" if record.revoked_us is not None else "expired"
-    return {
-        "id": record.id,
-        "agent": record.agent,
-        "team": record.team,
-        "user": record.user,
-        "labels": dict(record.labels),
-        "store": record.store,
-        "last4": record.last4,
-        "created": _date(record.created_us),
-        "expires": _date(record.expires_us),
-        "revoked": _date(record.revoked_us),
-        "state": state,
-    }
-
-
-def _date(at_us: int | None) -> str | None:
-    return None if at_us is None else datetime.fromtimestamp(at_us / 1_000_000, UTC).strftime("%Y-%m-%d %H:%M:%SZ")
+def _told(value: object) -> str:
+    return value if isinstance(value, str) else "" if value is None else json.dumps(value)

@@ -7,7 +7,7 @@ refuses to start, 4 failed while running, 130 stopped by Ctrl-C.
 
 from __future__ import annotations
 
-import importlib
+import os
 import sys
 from collections.abc import Sequence
 from typing import Annotated, Any, NamedTuple, NoReturn
@@ -16,6 +16,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from gateway.errors import FileProblems, GatewayError, JournalUnavailable, StartError
+from gateway.importing import imported
 
 CANNOT_START = 3
 FAILED = 4
@@ -34,13 +35,16 @@ VERBS: dict[str, Verb] = {
     "init": Verb("gateway.cli.init:init", "Write a commented configuration and a starter policy."),
     "up": Verb("gateway.cli.up:up", "Start the gateway."),
     "status": Verb("gateway.cli.status:status", "Show whether the gateway runs and is healthy."),
+    "doctor": Verb("gateway.cli.doctor:doctor", "Look at settings, keys, disk, clock, providers and packages; say what to do."),
     "connect": Verb("gateway.cli.connect:connect", "Print the settings that point a client at this gateway."),
-    "keys": Verb("gateway.cli.keys:app", "Create, list and revoke the keys that agents use."),
+    "keys": Verb("gateway.cli.keys:app", "Create, list, rotate and revoke the keys that agents use."),
+    "people": Verb("gateway.cli.people:app", "Add people to the admin plane, and say what they may do."),
     "approvals": Verb("gateway.cli.approvals:app", "List and decide the calls that wait for a person."),
-    "sessions": Verb("gateway.cli.sessions:app", "List the sessions that a denial has stopped, and resume them."),
+    "sessions": Verb("gateway.cli.sessions:app", "List stopped sessions and paused agents; pause and resume."),
     "budgets": Verb("gateway.cli.budgets:app", "Show what was taken of budgets, and let one begin at zero again."),
     "policy": Verb("gateway.cli.policy:app", "Check, test, explain and measure policies."),
     "prompts": Verb("gateway.cli.prompts:app", "List, show, compare, fill in and check kept prompts; move their labels."),
+    "experiments": Verb("gateway.cli.experiments:app", "Show what experiments on prompts came to; halt or promote their arms."),
     "validate": Verb("gateway.cli.validate:validate", "Say what validators see in a text, without a gateway."),
     "packages": Verb("gateway.cli.packages:app", "Make and look into lists of packages that agents may install."),
     "coverage": Verb("gateway.cli.coverage:coverage", "Show what was judged, and what was not."),
@@ -76,7 +80,7 @@ class LazyVerbs(TyperGroup):
 def load_command(name: str) -> Any:
     """The real command behind a verb: imports its module."""
     module, _, attribute = VERBS[name].target.partition(":")
-    found = getattr(importlib.import_module(module), attribute)
+    found = getattr(imported(module), attribute)
     if not isinstance(found, typer.Typer):
         alone = typer.Typer(add_completion=False)
         alone.command(name)(found)
@@ -112,7 +116,10 @@ def tollhouse(
 
 
 def version() -> None:
-    """Print the version."""
+    """Print the version.
+
+    Example: tollhouse version
+    """
     from gateway import __version__
 
     typer.echo(f"tollhouse {__version__}")
@@ -120,6 +127,7 @@ def version() -> None:
 
 def run(arguments: Sequence[str] | None = None) -> NoReturn:
     """The console script: runs a verb and turns what it raises into one message and an exit code."""
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")  # nobody else's code is searched for, or sees settings and policies
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     try:
         typer.main.get_command(app).main(arguments, prog_name="tollhouse")

@@ -38,7 +38,10 @@ def build(
     rate: Annotated[float, typer.Option(help="How many of the names that are not in the list pass as known.")] = 1e-6,
     made: Annotated[str | None, typer.Option("--date", help="The day of the names, like 2026-11-20; today when left out.")] = None,
 ) -> None:
-    """Make a dated list of all names of an index: less than four bytes a name."""
+    """Make a dated list of all names of an index: less than four bytes a name.
+
+    Example: tollhouse packages build names.txt --ecosystem pypi --out policies/pypi.bloom
+    """
     kind = _ecosystem(ecosystem)
     day = _day(made)
     texts = list(_lines(_text(names), kind, str(names)))
@@ -52,7 +55,10 @@ def build(
 
 @app.command()
 def show(files: Files, as_json: Json = False) -> None:
-    """Say what lists hold, each read as a rule would read it."""
+    """Say what lists hold, each read as a rule would read it.
+
+    Example: tollhouse packages show policies/pypi.bloom
+    """
     for path in files:
         data = _bytes(path)
         entries, lists = _known({str(path): data})
@@ -73,7 +79,10 @@ def check(
     max_age: Annotated[int | None, typer.Option("--max-age", min=1, help="Days that a dated list may be old.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Say which names are known from the lists, and what the others are close to. Exits with 1 when one is not known."""
+    """Say which names are known from the lists, and what the others are close to. Exits with 1 when one is not known.
+
+    Example: tollhouse packages check pip:requests --known policies/pypi.bloom
+    """
     entries, lists = _known({str(path): _bytes(path) for path in files})
     asked = [_asked(name, ecosystem) for name in names]
     judged = dict(known.Known(entries, lists).judged([one for one in asked if one.kind == "name"], _day(None), max_age))
@@ -86,7 +95,10 @@ def check(
 
 @app.command()
 def names(files: Files) -> None:
-    """Print the names of lock files, manifests and lists as a list (pip:requests), sorted: the way to make one."""
+    """Print the names of lock files, manifests and lists as a list (pip:requests), sorted: the way to make one.
+
+    Example: tollhouse packages names uv.lock package-lock.json > policies/packages.txt
+    """
     entries, lists = _known({str(path): _bytes(path) for path in files})
     if lists:
         raise typer.BadParameter("a dated list keeps no names; give lock files, manifests or lists")
@@ -98,7 +110,10 @@ def names(files: Files) -> None:
 def find(
     file: Annotated[Path, typer.Argument(help="A manifest by its name, or a text with shell commands; - reads commands from the input.")],
 ) -> None:
-    """Print what a manifest or the commands of a text would install, as rules see it: names, and !index, !direct, !file, !dynamic."""
+    """Print what a manifest or the commands of a text would install, as rules see it: names, and !index, !direct, !file, !dynamic.
+
+    Example: tollhouse packages find requirements.txt
+    """
     from gateway.validators.packages.commands import command
 
     text = _text(file)

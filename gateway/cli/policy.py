@@ -48,7 +48,10 @@ def check(
     strict: Annotated[bool, typer.Option("--strict", help="Warnings fail the command too.")] = False,
     explain: Annotated[str | None, typer.Option("--explain", metavar="CODE", help="Say what a code means, e.g. TH003.")] = None,
 ) -> None:
-    """Read the files as the gateway would, show every problem with its place, and what is probably a mistake."""
+    """Read the files as the gateway would, show every problem with its place, and what is probably a mistake.
+
+    Example: tollhouse policy check --strict policies
+    """
     if explain is not None:
         _explain(explain)
         return
@@ -76,6 +79,8 @@ def run_tests(
 ) -> None:
     """Run the tests in the files; a rule that no test makes hit is shown, a failing test fails the
     command.
+
+    Example: tollhouse policy test --junit results.xml policies
     """
     shown = Format.json if json else Format.text
     try:
@@ -92,9 +97,11 @@ def run_tests(
 
 @app.command()
 def schema() -> None:
-    """Print the JSON Schema of policy files, for editors. A policy points to it in its first line:
+    """Print the JSON Schema of policy files, for editors.
 
-    # yaml-language-server: $schema=policy.schema.json
+    A policy points to it in its first line: # yaml-language-server: $schema=policy.schema.json
+
+    Example: tollhouse policy schema > policies/policy.schema.json
     """
     typer.echo(msgspec.json.format(encoded(policy_schema()), indent=2))
 

@@ -56,6 +56,8 @@ def agentdojo(
 
     The suites' own solutions are proposed through the running gateway, released calls are run in the suites' environments, and the official
     checks say what was reached. "With approvals" is a person who approves what the user's task needs, and nothing else.
+
+    Example: tollhouse policy bench agentdojo --suite banking --pairs 20
     """
     from gateway.bench.figures import report
     from gateway.bench.run import AGENTS, Wanted, measure

@@ -21,9 +21,9 @@ from gateway.dialects.proposals import name_problem, read_arguments
 from gateway.errors import FileProblems, Problem
 from gateway.exchange import Call, Json, Verdict
 from gateway.policy import Facts, Policy, PolicySet, decide
+from gateway.policy.case_shape import Before, Case
 from gateway.policy.cases import facts_of, text_judged
 from gateway.policy.expressions import timestamp
-from gateway.policy.model import Before, Case
 from gateway.policy.why import reasons
 
 WITHHELD = 1
@@ -43,7 +43,10 @@ def eval_call(
     policies: Annotated[Path, typer.Option("--policies", help="A policies folder, or one policy file.")] = Path("policies"),
     json: Annotated[bool, typer.Option("--json", help="One JSON object instead of text.")] = False,
 ) -> None:
-    """Say what would become of one call, or of a text (--output, --request, --result), and why. Needs no gateway."""
+    """Say what would become of one call, or of a text (--output, --request, --result), and why. Needs no gateway.
+
+    Example: tollhouse policy eval --policies policies --agent bank-1 --tool send_money --args '{"amount": 40}'
+    """
     about = _about(tool, output, request, result)
     found = loaded(files_at(policies), policies)
     before = Before.model_validate({}) if history is None else _before(history)

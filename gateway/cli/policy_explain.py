@@ -45,7 +45,10 @@ def explain_decision(
     data: Annotated[Path | None, typer.Option("--data", help="Data folder [default: $TOLLHOUSE_DATA or ./.tollhouse].")] = None,
     json: Annotated[bool, typer.Option("--json", help="One JSON object instead of text.")] = False,
 ) -> None:
-    """Say why a recorded call was released or withheld: the rules as they stood, and the values they read."""
+    """Say why a recorded call was released or withheld: the rules as they stood, and the values they read.
+
+    Example: tollhouse policy explain dec_…
+    """
     asked = _asking(data)
     row = _decision(asked, decision)
     verdict = _verdict(row, asked(_HITS, {"id": decision}))

@@ -1,4 +1,5 @@
-"""`tollhouse prompts`: kept prompts, their versions and labels; prompts that agents bring are in `prompts_found`.
+"""`tollhouse prompts`: kept prompts, their versions and labels; prompts that agents bring are in `prompts_found`,
+what comes of them in `prompts_drift`.
 
 What is in the folder is read from the folder, with what the data folder remembers; moving a label and filling an exchange's prompt again
 need the running gateway, because both are put on record.
@@ -7,7 +8,6 @@ need the running gateway, because both are put on record.
 from __future__ import annotations
 
 import difflib
-import getpass
 import json
 import os
 from pathlib import Path
@@ -20,17 +20,20 @@ from rich.table import Table
 from rich.text import Text
 
 from gateway import prompt_folder, strict_json
-from gateway.cli import prompts_found
-from gateway.cli.asking import DEFAULT_DATA, call, data_folder
+from gateway.cli import prompts_drift, prompts_found
+from gateway.cli.asking import acting, call, data_folder
+from gateway.cli.beside import settings_beside
 from gateway.cli.show import exchange_id
 from gateway.cli.visible import visible
 from gateway.config import DEFAULT_FILE, read
 from gateway.errors import FileProblems, GatewayError, StartError
+from gateway.installation import open_prompts
 from gateway.prompt import kept as files
 from gateway.prompt.fingerprint import exact_hash
 from gateway.prompt.kept import Kept
 from gateway.prompt.library import Library
 from gateway.prompt.reference import of_header
+from gateway.state.embedded import STATE_FILE
 
 app = typer.Typer(help="List, show, compare, fill in and check kept prompts; move their labels.", no_args_is_help=True)
 
@@ -45,8 +48,11 @@ To = Annotated[str, typer.Option("--to", help="The label to move.")]
 
 @app.command("list")
 def list_prompts(prompts: Folder = None, data: Data = None, as_json: AsJson = False) -> None:
-    """List prompts with their versions and labels, the file as it stands first."""
-    rows = _listed(_library(prompts, data))
+    """List prompts with their versions and labels, the file as it stands first.
+
+    Example: tollhouse prompts list
+    """
+    rows = _listed(read_library(prompts, data))
     if as_json:
         typer.echo(json.dumps(rows))
         return
@@ -59,8 +65,11 @@ def list_prompts(prompts: Folder = None, data: Data = None, as_json: AsJson = Fa
 
 @app.command()
 def show(which: Which, prompts: Folder = None, data: Data = None, as_json: AsJson = False) -> None:
-    """Print one version as it was written."""
-    kept = _found(_library(prompts, data), which)
+    """Print one version as it was written.
+
+    Example: tollhouse prompts show support@production
+    """
+    kept = _found(read_library(prompts, data), which)
     told = {"name": kept.name, "version": kept.version, "source": kept.source}
     typer.echo(json.dumps(told) if as_json else _visible(kept.source.rstrip("\n")))
 
@@ -72,8 +81,11 @@ def diff(
     prompts: Folder = None,
     data: Data = None,
 ) -> None:
-    """Compare two versions, line by line. Exit code 1 when they differ."""
-    library = _library(prompts, data)
+    """Compare two versions, line by line. Exit code 1 when they differ.
+
+    Example: tollhouse prompts diff support@production
+    """
+    library = read_library(prompts, data)
     old = _found(library, before)
     new = _found(library, after or old.name)
     one, other = (f"{kept.name}@{kept.version[:12]}" for kept in (old, new))
@@ -93,13 +105,16 @@ def render(
     data: Data = None,
     as_json: AsJson = False,
 ) -> None:
-    """Fill a prompt in and print it: with --variables, or as an exchange on record had it. Reading an exchange is put on record."""
+    """Fill a prompt in and print it: with --variables, or as an exchange on record had it. Reading an exchange is put on record.
+
+    Example: tollhouse prompts render support --variables '{"shop": "Aare"}'
+    """
     if bool(which) == bool(exchange):
         raise typer.BadParameter("name a prompt, or an exchange with --exchange, and not both")
     if exchange:
-        told = _again(data_folder(data), exchange, {"by": by or getpass.getuser(), "why": why})
+        told = _again(data_folder(data), exchange, {"by": acting(by), "why": why})
     else:
-        kept = _found(_library(prompts, data), which)
+        kept = _found(read_library(prompts, data), which)
         values = kept.values(_object(variables))
         told = {"name": kept.name, "version": kept.version, "variables": values, "text": kept.text(values)}
     typer.echo(json.dumps(told) if as_json else _visible(told["text"]))
@@ -113,17 +128,22 @@ def check(
     data: Data = None,
     as_json: AsJson = False,
 ) -> None:
-    """Check every prompt. Exit code 1 when one cannot be used; what is wrong is told with file, line and column."""
-    found = prompt_folder.look(_folder(folder))
+    """Check every prompt and experiment. Exit code 1 when one cannot be used; what is wrong is told with file, line and column.
+
+    Example: tollhouse prompts check
+    """
+    where = _folder(folder)
+    found = prompt_folder.look(where)
+    problems = found.problems or _known(where, found, data).unfit
     if as_json:
-        typer.echo(json.dumps([msgspec.to_builtins(problem) for problem in found.problems]))
-    elif found.problems:
-        typer.echo(_visible("\n".join(map(str, found.problems))))
+        typer.echo(json.dumps([msgspec.to_builtins(problem) for problem in problems]))
+    elif problems:
+        typer.echo(_visible("\n".join(map(str, problems))))
     elif found.heads:
         typer.echo(f"{len(found.heads)} prompt{'' if len(found.heads) == 1 else 's'}, no problem")
     else:
         typer.echo("no prompt here; a prompt is a file <name>.md", err=True)
-    if found.problems or not found.heads:
+    if problems or not found.heads:
         raise typer.Exit(1)
 
 
@@ -137,7 +157,10 @@ def promote(
     data: Data = None,
     as_json: AsJson = False,
 ) -> None:
-    """Move a label to a version. It is on record when this returns, and served within a second."""
+    """Move a label to a version. It is on record when this returns, and served within a second.
+
+    Example: tollhouse prompts promote support --to production
+    """
     _move(name, {"label": to, "version": version, "why": why}, by, data, as_json=as_json)
 
 
@@ -150,24 +173,56 @@ def rollback(
     data: Data = None,
     as_json: AsJson = False,
 ) -> None:
-    """Move a label back to the version it pointed at before it was moved last."""
+    """Move a label back to the version it pointed at before it was moved last.
+
+    Example: tollhouse prompts rollback support
+    """
     _move(name, {"label": to, "back": True, "why": why}, by, data, as_json=as_json)
 
 
 @app.command()
 def changes(
     agent: Annotated[str, typer.Option(help="Only of this agent.")] = "%",
-    undeployed: Annotated[bool, typer.Option("--undeployed", help="Only what is no kept prompt. Exit code 1 when there is any.")] = False,
+    undeployed: Annotated[
+        bool,
+        typer.Option("--undeployed", help="Only what is no kept prompt, or one nobody committed or promoted. Exit code 1 if there is any."),
+    ] = False,
     data: Data = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show when agents came with another prompt or other tools than before, line by line."""
-    found = [each for each in prompts_found.changes(data_folder(data), agent) if not (undeployed and each["deployed"])]
+    """Show when agents came with another prompt or other tools than before, line by line.
+
+    Example: tollhouse prompts changes --undeployed
+    """
+    found = [each for each in prompts_found.changes(data_folder(data), agent) if not undeployed or each["standing"] == "undeployed"]
     if as_json:
         typer.echo(json.dumps(found, default=str))
     for each in () if as_json else found:
         typer.echo(_visible("\n".join(prompts_found.told(each))))
     raise typer.Exit(int(undeployed and bool(found)))
+
+
+@app.command()
+def drift(
+    name: Annotated[str, typer.Argument(help="A kept prompt, or an agent that brings its own. Default: all.")] = "%",
+    days: Annotated[int, typer.Option(min=1, max=365, help="How many of the last days are looked at.")] = 7,
+    baseline: Annotated[int, typer.Option(min=1, max=3650, help="Days before these, with which they are compared.")] = 28,
+    least: Annotated[int, typer.Option(min=10, max=1000, help="Answers that each of both must have.")] = 50,
+    data: Data = None,
+    as_json: AsJson = False,
+) -> None:
+    """Compare what comes of each prompt version in the last days with the weeks before. Exit code 1 when something drifted.
+
+    Example: tollhouse prompts drift --days 7 --baseline 28
+    """
+    found = prompts_drift.drifts(data_folder(data), name, days, baseline, least)
+    if as_json:
+        typer.echo(prompts_drift.as_json(found))
+    for each in () if as_json else found:
+        typer.echo(_visible("\n".join(prompts_drift.told(each))))
+    if not found:
+        typer.echo(f"no answer of such a prompt in the last {days} days", err=True)
+    raise typer.Exit(int(any(each.verdict == "drift" for each in found)))
 
 
 @app.command()
@@ -177,7 +232,10 @@ def pin(
     prompts: Folder = None,
     data: Data = None,
 ) -> None:
-    """Write into pins.yaml what an agent came with last, as approved. Read it before you commit it."""
+    """Write into pins.yaml what an agent came with last, as approved. Read it before you commit it.
+
+    Example: tollhouse prompts pin coder
+    """
     part = prompts_found.pinned(data_folder(data), agent, "deny" if deny else "finding")
     path = prompts_found.write(_folder(prompts), agent, part)
     typer.echo(f"{path}: {visible(agent)} is pinned to {len(part['tools'])} tools and one template")
@@ -186,7 +244,7 @@ def pin(
 def _move(name: str, wanted: dict[str, Any], by: str | None, data: Path | None, *, as_json: bool) -> None:
     if not files.PROMPT_NAME.fullmatch(name):
         raise typer.BadParameter(f"'{visible(name)}' is no name for a prompt; 'tollhouse prompts list' shows them", param_hint="NAME")
-    done = call(data_folder(data), "POST", f"/prompts/{name}/labels", json={**wanted, "by": by or getpass.getuser()})
+    done = call(data_folder(data), "POST", f"/prompts/{name}/labels", json={**wanted, "by": acting(by)})
     before = f", was {done['before'][:12]}" if done["before"] else ""
     typer.echo(json.dumps(done) if as_json else f"{name}@{done['label']} is {done['version'][:12]}{before}")
 
@@ -205,13 +263,19 @@ def _folder(given: Path | None) -> Path:
     return Path(named)
 
 
-def _library(prompts: Path | None, data: Path | None) -> Library:
+def read_library(prompts: Path | None, data: Path | None) -> Library:
     """Raises FileProblems where a prompt cannot be used."""
     folder = _folder(prompts)
     found = prompt_folder.look(folder)
     if found.problems:
         raise FileProblems(found.problems)
-    return prompt_folder.library(folder, data or Path(os.environ.get("TOLLHOUSE_DATA") or DEFAULT_DATA), found)
+    return _known(folder, found, data)
+
+
+def _known(folder: Path, found: prompt_folder.Found, data: Path | None) -> Library:
+    settings = settings_beside(str(data) if data is not None else None)
+    has_run = settings.state_place is not None or (settings.data_path / STATE_FILE).exists()
+    return prompt_folder.library(folder, settings.data_path, found, open_prompts(settings) if has_run else prompt_folder.UNMOVED)
 
 
 def _found(library: Library, which: str) -> Kept:

@@ -23,8 +23,12 @@ from gateway.prompt.fingerprint import canonical
 
 _TEMPLATES = """
 SELECT t.agent, t.template_hash, epoch_us(t.first_seen) AS first_us, epoch_us(t.last_seen) AS last_us, t.first_seen AS changed_at,
-  t.first_exchange AS exchange_id, t.exchanges, t.versions, t.deployed, t.kept_prompt, v.system, v.tools
+  t.first_exchange AS exchange_id, t.exchanges, t.versions, t.deployed, t.kept_prompt, v.system, v.tools, k.last_commit,
+  k.author, k.committed, m.who AS promoted_by
 FROM prompt_templates AS t LEFT JOIN prompt_versions AS v ON v.hash = t.first_prompt_hash AND v.agent = t.agent
+LEFT JOIN kept_prompts AS k ON k.name || '@' || k.version = t.kept_prompt
+LEFT JOIN (SELECT name, version, arg_max(who, moved_at) AS who FROM prompt_moves GROUP BY name, version) AS m
+  ON m.name || '@' || m.version = t.kept_prompt
 WHERE t.agent LIKE $agent ORDER BY t.agent, t.first_seen, t.template_hash
 """
 _LATEST = """
@@ -33,6 +37,7 @@ FROM prompt_templates AS t LEFT JOIN prompt_versions AS v ON v.hash = t.last_pro
 WHERE t.agent = $agent ORDER BY t.last_seen DESC
 """
 MOST = 10_000
+_FACTS = ("changed_at", "agent", "deployed", "kept_prompt", "last_commit", "author", "promoted_by", "template_hash", "exchange_id")
 
 
 def changes(data: Path, agent: str) -> list[dict[str, Any]]:
@@ -50,8 +55,18 @@ def _of_one_agent(rows: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
     for (before, old), (now, new) in pairwise(zip(rows, texts, strict=True)):
         if tuple(new) not in known:
             known.add(tuple(new))
-            facts = {name: now[name] for name in ("changed_at", "agent", "deployed", "kept_prompt", "template_hash", "exchange_id")}
-            yield {**facts, "template_before": before["template_hash"], "diff": _differing(old, new)}
+            facts = {name: now[name] for name in _FACTS}
+            yield {**facts, "standing": _standing(now), "template_before": before["template_hash"], "diff": _differing(old, new)}
+
+
+def _standing(row: dict[str, Any]) -> str:
+    """Whether somebody stands for it: `committed`, `promoted` (a label was moved to it), `kept` (in no repository: whoever can write the
+    folder), or `undeployed`."""
+    if not row["deployed"]:
+        return "undeployed"
+    if row["promoted_by"]:
+        return "promoted"
+    return "kept" if row["committed"] is None else "committed" if row["committed"] else "undeployed"
 
 
 def _differing(before: list[str], now: list[str]) -> list[str]:
@@ -103,8 +118,20 @@ def write(folder: Path, agent: str, part: dict[str, Any]) -> Path:
     return path
 
 
+def _who(change: dict[str, Any]) -> str:
+    kept = f"kept prompt {change['kept_prompt']}"
+    match change["standing"]:
+        case "promoted":
+            return f"{kept}, promoted by {change['promoted_by']}"
+        case "committed" if change["author"]:
+            return f"{kept}, committed by {change['author']} ({change['last_commit'][:12]})"
+        case "committed" | "kept":
+            return kept
+    return f"{kept}, which NOBODY COMMITTED" if change["deployed"] else "NOBODY DEPLOYED THIS"
+
+
 def told(change: dict[str, Any]) -> list[str]:
     """As people read it."""
-    who = f"kept prompt {change['kept_prompt']}" if change["deployed"] else "NOBODY DEPLOYED THIS"
+    who = _who(change)
     head = f"{change['changed_at']}  {change['agent']}  {change['template_before'][:12]} -> {change['template_hash'][:12]}  {who}"
     return [head, *(f"  {line}" for line in change["diff"])]

@@ -29,7 +29,10 @@ def queries(
 ) -> None:
     """List the saved questions, with what each parameter is when nothing is given.
 
-    Ask one with: tollhouse sql --saved NAME -p parameter=value. A folder of your own is named by 'queries' in tollhouse.yaml."""
+    Ask one with: tollhouse sql --saved NAME -p parameter=value. A folder of your own is named by 'queries' in tollhouse.yaml.
+
+    Example: tollhouse queries cost_by_agent_and_day
+    """
     known = saved(data)
     if name and name not in known:
         raise no_such(name, known)

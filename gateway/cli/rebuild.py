@@ -26,7 +26,10 @@ def rebuild(
     """Build the ledger again from the journal.
 
     In place the gateway must be stopped, and the old files are kept in a folder beside the new ones. With --into it may run.
-    Exit code 1: built, but a damaged segment could not be read to its end."""
+    Exit code 1: built, but a damaged segment could not be read to its end.
+
+    Example: tollhouse rebuild --into copy
+    """
     done = _with_progress(data_folder(data), into, quiet=as_json)
     if as_json:
         sys.stdout.write(msgspec.json.encode(done).decode() + "\n")

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import getpass
 import json
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from gateway.cli.asking import call, data_folder
+from gateway.cli.asking import acting, call, data_folder
 from gateway.cli.since import moment
 from gateway.cli.visible import visible
 
@@ -23,8 +22,11 @@ def reprice(
     as_json: Annotated[bool, typer.Option("--json", help="Machine-readable output.")] = False,
 ) -> None:
     """Price exchanges again with the price table that is installed and your overrides. What was recorded stays in the journal and in the
-    view cost_revisions; exchanges, cost_daily and the saved questions show the new cost."""
-    body = {"since": moment(since), "model": model, "dry_run": dry_run, "by": by or getpass.getuser()}
+    view cost_revisions; exchanges, cost_daily and the saved questions show the new cost.
+
+    Example: tollhouse reprice --since 2026-11-01 --model 'gpt-*' --dry-run
+    """
+    body = {"since": moment(since), "model": model, "dry_run": dry_run, "by": acting(by)}
     done = call(data_folder(data), "POST", "/reprice", json=body)
     if as_json:
         typer.echo(json.dumps(done))

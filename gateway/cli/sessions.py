@@ -1,4 +1,4 @@
-"""`tollhouse sessions`: sessions that a denial has stopped."""
+"""`tollhouse sessions`: sessions that a denial has stopped, and agents that a person has paused."""
 
 from __future__ import annotations
 
@@ -16,18 +16,21 @@ from gateway import clock
 from gateway.cli.beside import settings_beside
 from gateway.cli.visible import visible
 from gateway.installation import open_sessions
-from gateway.state import Session, Sessions
+from gateway.state import EVERY_SESSION, Session, Sessions
 
-app = typer.Typer(help="List the sessions that a denial has stopped, and resume them.", no_args_is_help=True)
+app = typer.Typer(help="List stopped sessions and paused agents; pause and resume.", no_args_is_help=True)
 
 Data = Annotated[str | None, typer.Option(help="Data folder. Default: TOLLHOUSE_DATA, the settings file's, or .tollhouse.")]
 Json = Annotated[bool, typer.Option("--json", help="Machine-readable output.")]
-_COLUMNS = ("session", "agent", "team", "user", "stopped", "denials", "policy", "rule", "decision")
+_COLUMNS = ("session", "agent", "team", "user", "stopped", "denials", "policy", "rule", "decision", "by", "why")
 
 
 @app.command("list")
 def list_sessions(data: Data = None, as_json: Json = False) -> None:
-    """Show the sessions that are stopped, newest first."""
+    """Show the sessions that are stopped and the agents that are paused (they name no session), newest first.
+
+    Example: tollhouse sessions list
+    """
     found = [_plain(each) for each in _store(data).every()]
     if as_json:
         typer.echo(json.dumps(found))
@@ -42,14 +45,38 @@ def list_sessions(data: Data = None, as_json: Json = False) -> None:
 
 
 @app.command()
+def pause(
+    agent: Annotated[str, typer.Argument(help="The agent, as its key names it; 'anonymous' is whoever comes without a key.")],
+    why: Annotated[str, typer.Option(help="For the book, and for whoever runs the agent.")],
+    by: Annotated[str | None, typer.Option(help="Who pauses it, for the book. Default: the name you are logged in with.")] = None,
+    data: Data = None,
+) -> None:
+    """Refuse everything that comes under an agent's name, from the next request on, until it is resumed.
+
+    Example: tollhouse sessions pause bank-bot --why "it loops"
+    """
+    if not _store(data).pause(agent, by=by or getpass.getuser(), why=why, at_us=clock.now_us()):
+        typer.echo(f"'{visible(agent)}' is paused already. 'tollhouse sessions list' shows by whom.", err=True)
+        raise typer.Exit(1)
+    typer.echo(f"Agent {visible(agent)} is paused.")
+
+
+@app.command()
 def resume(
-    session: Annotated[str, typer.Argument(help="The session, as 'tollhouse sessions list' shows it.")],
+    session: Annotated[
+        str, typer.Argument(help="The session, as 'tollhouse sessions list' shows it; none: the agent of --agent, which is paused.")
+    ] = EVERY_SESSION,
     agent: Annotated[str | None, typer.Option(help="Whose session, where several agents have one of this name.")] = None,
     user: Annotated[str | None, typer.Option(help="The user of the agent's key, where that tells them apart.")] = None,
     by: Annotated[str | None, typer.Option(help="Who resumes it, for the book. Default: the name you are logged in with.")] = None,
     data: Data = None,
 ) -> None:
-    """Let the session's requests pass again. Its denials are counted anew. In force with the next request."""
+    """Let the session's requests pass again. Its denials are counted anew. In force with the next request.
+
+    Example: tollhouse sessions resume ses_… --by ann
+    """
+    if not session and agent is None:
+        raise typer.BadParameter("name the session, or with --agent the agent that is paused")
     store = _store(data)
     found = [each for each in store.every() if each.session == session and agent in (None, each.agent) and user in (None, each.user)]
     if len(found) > 1:
@@ -58,9 +85,10 @@ def resume(
         raise typer.Exit(1)
     who = by or getpass.getuser()
     if not found or not store.resume(found[0].owner, session, by=who, at_us=clock.now_us()):
-        typer.echo(f"No such session is stopped: '{visible(session)}'. 'tollhouse sessions list' shows all.", err=True)
+        which = f"No such session is stopped: '{visible(session)}'." if session else f"The agent '{visible(agent or '')}' is not paused."
+        typer.echo(f"{which} 'tollhouse sessions list' shows all.", err=True)
         raise typer.Exit(1)
-    typer.echo(f"Session {visible(session)} of {found[0].agent} goes on.")
+    typer.echo(f"Session {visible(session)} of {found[0].agent} goes on." if session else f"Agent {found[0].agent} goes on.")
 
 
 def _store(data: str | None) -> Sessions:
@@ -69,5 +97,6 @@ def _store(data: str | None) -> Sessions:
 
 def _plain(of: Session) -> dict[str, Any]:
     at = datetime.fromtimestamp(of.changed_us / 1_000_000, UTC).strftime("%Y-%m-%d %H:%M:%SZ")
-    named = {name: getattr(of, name) for name in ("session", "agent", "team", "user", "denials", "policy", "rule", "decision", "exchange")}
-    return named | {"stopped": at}
+    columns = ("session", "agent", "team", "user", "denials", "policy", "rule", "decision", "exchange", "why")
+    named = {name: getattr(of, name) for name in columns}
+    return named | {"stopped": at, "by": of.changed_by}

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import getpass
 import json
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from gateway.cli.asking import call, data_folder
+from gateway.cli.asking import acting, call, data_folder
 from gateway.cli.sql import visible_json
 from gateway.cli.visible import visible
 
@@ -23,8 +22,11 @@ def show(
     data: Annotated[Path | None, typer.Option(help="Data folder. Default: TOLLHOUSE_DATA or .tollhouse.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Machine-readable output.")] = False,
 ) -> None:
-    """Show one exchange with its messages, calls and verdicts. That you read it is a record (view content_reads)."""
-    asked = {"by": by or getpass.getuser(), "why": why}
+    """Show one exchange with its messages, calls and verdicts. That you read it is a record (view content_reads).
+
+    Example: tollhouse show 0198… --why "a complaint"
+    """
+    asked = {"by": acting(by), "why": why}
     found = call(data_folder(data), "GET", f"/exchanges/{exchange_id(exchange)}", params=asked)
     if as_json:
         typer.echo(visible_json(json.dumps(found)))

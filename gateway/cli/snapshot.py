@@ -17,7 +17,10 @@ def snapshot(
     parquet: Annotated[bool, typer.Option("--parquet", help="a folder with a Parquet file for each table and view")] = False,
     data: Annotated[Path | None, typer.Option("--data", help="data folder [default: $TOLLHOUSE_DATA or ./.tollhouse]")] = None,
 ) -> None:
-    """Copy the book into a file that other tools can open."""
+    """Copy the book into a file that other tools can open.
+
+    Example: tollhouse snapshot --since 2026-11-01 --out november.duckdb
+    """
     if out is not None and out.exists() and (parquet or out.is_dir()):
         raise typer.BadParameter(f"{out} exists; name a place where nothing is yet")
     made = make_snapshot(data_folder(data), since, parquet=parquet)

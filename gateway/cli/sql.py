@@ -43,7 +43,10 @@ def sql(
     shell: Annotated[bool, typer.Option("--shell", help="ask question after question; \\\\? there lists its commands")] = False,
     limit: Annotated[int, typer.Option("--limit", min=1, max=10_000, help="rows at most")] = 1000,
 ) -> None:
-    """Ask the book a question in SQL, read-only."""
+    """Ask the book a question in SQL, read-only.
+
+    Example: tollhouse sql "SELECT agent, sum(cost) AS usd FROM exchanges GROUP BY ALL"
+    """
     if saved == "list":
         from gateway.cli.queries import queries
 

@@ -7,18 +7,10 @@ import os
 from pathlib import Path
 from typing import Annotated, Any
 
-import httpx
 import typer
 
 from gateway.config import DEFAULT_FILE, read
-
-TIMEOUT_S = 5.0
-WORRIES = {
-    "no_policy_for_agent": "calls were denied because no policy names their agent",
-    "policy_error": "calls were denied because a policy could not be evaluated",
-    "unpriced": "answers have no known cost (tollhouse sql --saved unpriced_models)",
-}
-"""Counters of the book that people should know of, and how they are told."""
+from gateway.standing import WORRIES, addresses, readiness
 
 
 def status(
@@ -28,9 +20,12 @@ def status(
     as_json: Annotated[bool, typer.Option("--json", help="Machine-readable output.")] = False,
 ) -> None:
     """Show whether the gateway is ready, which policies are in force, and whether an edit could not be used. Exit code 1 when something is
-    wrong."""
+    wrong.
+
+    Example: tollhouse status --json
+    """
     where = _running(data)
-    report = {"worker": _readiness(where["listen"]), "book": _readiness(where["admin"])}
+    report = {"worker": readiness(where["listen"]), "book": readiness(where["admin"])}
     if as_json:
         typer.echo(json.dumps(report))
     else:
@@ -42,27 +37,24 @@ def status(
 def _running(data: str | None) -> dict[str, Any]:
     file = Path(DEFAULT_FILE)
     folder = read(file if data is None and file.is_file() else None, os.environ, {"data": data}).data_path
-    try:
-        found: dict[str, Any] = json.loads((folder / "run.json").read_text())
-    except (OSError, ValueError) as e:
+    found = addresses(folder)
+    if found is None:
         typer.echo(f"No gateway is running on {folder}. Start one with: tollhouse up", err=True)
-        raise typer.Exit(4) from e
+        raise typer.Exit(4)
     return found
-
-
-def _readiness(url: str) -> dict[str, Any]:
-    try:
-        answer = httpx.get(f"{url}/readyz", timeout=TIMEOUT_S, trust_env=False)
-        body: dict[str, Any] = answer.json()
-    except (httpx.HTTPError, ValueError) as e:
-        return {"ready": False, "error": f"no answer from {url}: {type(e).__name__}"}
-    return body
 
 
 def _well(report: dict[str, Any]) -> bool:
     return bool(
         report["worker"].get("ready") and report["book"].get("ready") and not report["worker"].get("policy_stale")
     )
+
+
+def _show_cache(counters: dict[str, int]) -> None:
+    hits, misses = counters.get("cache_hit", 0), counters.get("cache_miss", 0)
+    if looked := hits + misses:
+        share = f"{hits / looked:.0%} of {looked} looked for since the book started"
+        typer.echo(f"cache        {hits} answers given again: {share} (tollhouse sql --saved cache_savings)")
 
 
 def _show(where: dict[str, Any], report: dict[str, Any]) -> None:
@@ -82,6 +74,9 @@ def _show(where: dict[str, Any], report: dict[str, Any]) -> None:
         typer.echo("POLICY STALE: the last edit could not be used; the version above stays in force:", err=True)
         for problem in policy["problems"]:
             typer.echo(f"  {problem}", err=True)
+    for route in worker.get("routes") or ():
+        _show_route(route)
+    _show_cache(book.get("counters") or {})
     for name, words in WORRIES.items():
         if number := (book.get("counters") or {}).get(name):
             typer.echo(f"NOTE: {number} {words}", err=True)
@@ -95,3 +90,16 @@ def _show(where: dict[str, Any], report: dict[str, Any]) -> None:
         typer.echo(
             f"JOURNAL: {journal.get('problem')}; requests are answered 503 until it can be written again", err=True
         )
+
+
+def _show_route(route: dict[str, Any]) -> None:
+    """As the worker that answered sees it."""
+    typer.echo(f"route        {', '.join(route['models'])}")
+    width = max(len(each["target"]) for each in route["targets"])
+    for each in route["targets"]:
+        pause = each["opens_in_s"] or each["rests_s"]
+        state = each["state"] + (f" for {pause:g} s" if pause else "")
+        speed = f", first byte {each['first_byte_ms']:g} ms" if each["first_byte_ms"] else ""
+        fault = f", last {each['last_fault']} {each['last_fault_s_ago']:g} s ago" if each["last_fault"] else ""
+        counts = f"asked {each['attempts']}, failed {each['failures']}"
+        typer.echo(f"  {each['target']:<{width}}  priority {each['priority']}  weight {each['weight']}  {state}; {counts}{speed}{fault}")

@@ -26,7 +26,10 @@ def tail(
     follow: Annotated[bool, typer.Option("--follow/--no-follow", help="stay and show what comes; else only what there is")] = True,
     since: Annotated[str | None, typer.Option("--since", help="begin with what was recorded since: 15m, 2h, 7d, or a UTC time")] = None,
 ) -> None:
-    """Follow exchanges and decisions as they happen."""
+    """Follow exchanges and decisions as they happen.
+
+    Example: tollhouse tail --since 10m
+    """
     folder = data_folder(data)
     start = moment(since) if since else (None if follow else moment("24h"))
     client = admin_client(folder)

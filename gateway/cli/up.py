@@ -22,7 +22,10 @@ def up(
     policies: Annotated[str | None, typer.Option(help="Folder with policy files.")] = None,
     workers: Annotated[int | None, typer.Option(help="Worker processes. Default: one per core.", min=1)] = None,
 ) -> None:
-    """Start the gateway: the book and the workers. Without a settings file it proxies every provider whose key is set."""
+    """Start the gateway: the book and the workers. Without a settings file it proxies every provider whose key is set.
+
+    Example: tollhouse up --config tollhouse.yaml
+    """
     console = Console(stderr=True, highlight=False)
     file = config or (Path(DEFAULT_FILE) if Path(DEFAULT_FILE).is_file() else None)
     flags = {"listen": listen, "admin": admin, "data": data, "policies": policies, "workers": workers}

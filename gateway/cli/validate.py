@@ -62,7 +62,10 @@ def validate(
     shown: Annotated[bool, typer.Option("--list", help="Show the validators and their options instead.")] = False,
     json: Annotated[bool, typer.Option("--json", help="One JSON object instead of text.")] = False,
 ) -> None:
-    """Say what validators see in a text. Exits with 1 when one sees something, or cannot tell."""
+    """Say what validators see in a text. Exits with 1 when one sees something, or cannot tell.
+
+    Example: tollhouse validate answer.txt --with length:max=100
+    """
     if shown:
         typer.echo("\n".join(_listed(known())))
         return

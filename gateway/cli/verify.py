@@ -29,7 +29,8 @@ EXIT = {"sound": 0, "broken": 1, "unknown": 2}
 def verify(
     data: Annotated[Path | None, typer.Option("--data", help="data folder [default: $TOLLHOUSE_DATA or ./.tollhouse]")] = None,
     heads: Annotated[
-        str | None, typer.Option("--heads", help="signed heads from the second place: a file (or a log that holds them), or s3://bucket/prefix")
+        str | None,
+        typer.Option("--heads", help="signed heads from the second place: a file (or a log that holds them), file:/path, or s3://bucket/prefix"),
     ] = None,
     key: Annotated[
         str | None, typer.Option("--public-key", help="the key that must have signed [default: the data folder's own, which proves less]")
@@ -41,7 +42,10 @@ def verify(
 ) -> None:
     """Check that no record of the journal was changed, taken out, put in, moved or cut off, and say where.
 
-    Exit code 0: sound. 1: broken. 2: cannot tell (nothing is signed, no key, a place that does not answer)."""
+    Exit code 0: sound. 1: broken. 2: cannot tell (nothing is signed, no key, a place that does not answer).
+
+    Example: tollhouse verify --public-key ed25519:… --heads s3://bucket/prefix
+    """
     folder = data_folder(data)
     if show_key:
         typer.echo(public_text(signing_key(folder).public_key()))
@@ -84,7 +88,7 @@ def _second(
         local = lines_of(folder / NAME) if (folder / NAME).exists() else []
         return fetched(Bucket(heads, public_text(key), endpoint=endpoint, region=region), local)
     found: dict[int, bytes] = {}
-    for text in lines_of(Path(heads)):
+    for text in lines_of(Path(heads.removeprefix("file:"))):
         try:
             n = unseal(text, key).n
         except ValueError as error:

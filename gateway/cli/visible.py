@@ -1,18 +1,7 @@
-"""Text from models and tools, made safe for a terminal: control and direction characters are shown, never obeyed."""
+"""What a terminal is shown: see `gateway.visible`, which the pages in a browser use too."""
 
 from __future__ import annotations
 
-import re
+from gateway.visible import visible
 
-_HOSTILE = re.compile(
-    "[\x00-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ufff9-\ufffb\U000e0000-\U000e007f\ud800-\udfff]"
-)
-
-
-def visible(text: str) -> str:
-    """On one line, every hostile character as its escape (`\\n`, `\\x1b`, `\\u202e`)."""
-    return _HOSTILE.sub(lambda found: _escape(found[0]), text)
-
-
-def _escape(character: str) -> str:
-    return character.encode("unicode_escape").decode()
+__all__ = ["visible"]

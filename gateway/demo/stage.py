@@ -166,5 +166,5 @@ class RunningGateway:
 
 
 def _clean_environment() -> dict[str, str]:
-    secret = ("OPENAI_", "ANTHROPIC_", "GEMINI_", "GOOGLE_", "TOLLHOUSE_")
+    secret = ("OPENAI_", "ANTHROPIC_", "GEMINI_", "GOOGLE_", "OTEL_", "TOLLHOUSE_")
     return {name: value for name, value in os.environ.items() if not name.startswith(secret)}

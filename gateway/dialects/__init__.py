@@ -100,6 +100,9 @@ class Dialect(Protocol):
         """A request's body with a kept prompt in its system place, model and parameters where it has none, and without the field that named
         the prompt; all else as it came. Raises GatewayError where it has a system prompt of its own. Which prompt is not known here."""
 
+    def renamed(self, request: Request, endpoint: Endpoint, model: str) -> tuple[Endpoint, bytes]:
+        """Where a request goes, and its bytes, when the model has another name there; all else as it came."""
+
     def auth_headers(self, key: str, headers: Mapping[str, str]) -> dict[str, str]:
         """How a provider key travels, given the client's (lower-case) headers."""
 

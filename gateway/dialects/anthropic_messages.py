@@ -21,6 +21,7 @@ from gateway.dialects.anthropic_messages_steered import repaired, steered
 from gateway.dialects.anthropic_messages_stream import MessagesStream
 from gateway.dialects.anthropic_messages_whole import decode_answer, encode_answer
 from gateway.dialects.events import Limits
+from gateway.dialects.renamed import with_model
 from gateway.dialects.texts import Texts
 from gateway.exchange import Answer, Endpoint, Json, Owed, Request
 
@@ -101,6 +102,10 @@ def _name_of(tool: Json) -> Json:
 def upstream_body(request: Request, owed: Sequence[Owed] = ()) -> bytes:
     """The client's own bytes: token counts always come in this dialect, so that nothing need be asked for."""
     return request.body
+
+
+def renamed(request: Request, endpoint: Endpoint, model: str) -> tuple[Endpoint, bytes]:
+    return endpoint, with_model(request.body, model)
 
 
 def auth_headers(key: str, headers: Mapping[str, str]) -> dict[str, str]:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import msgspec
 
-from gateway.dialects.prompted import fields_without_reference, fill, left_out, refuse_second
+from gateway.dialects.prompted import fields_without_reference, fill, give_way, left_out, refuse_second
 from gateway.exchange import Instruction
 
 
 def prompted(body: bytes, said: Instruction) -> bytes:
     fields = fields_without_reference(body)
+    give_way(fields, said, {"stop": ("stop_sequences",)})
     if not left_out(fields, "system"):
         raise refuse_second("system")
     given = said.parameters

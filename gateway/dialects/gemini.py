@@ -12,6 +12,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping, Sequence
+from urllib.parse import quote
+
+import msgspec
 
 from gateway.dialects import gemini_request as requests
 from gateway.dialects import gemini_shape as shape
@@ -22,6 +25,7 @@ from gateway.dialects.events import AS_PROPOSED, Limits, WholeAnswer, WireError
 from gateway.dialects.gemini_errors import wire_error
 from gateway.dialects.gemini_hiding import without_tools as hidden
 from gateway.dialects.gemini_prompted import prompted as prompted
+from gateway.dialects.gemini_renamed import with_model
 from gateway.dialects.gemini_request_texts import with_texts as with_texts
 from gateway.dialects.gemini_steered import repaired as repaired
 from gateway.dialects.gemini_steered import steered as steered
@@ -84,6 +88,12 @@ def without_tools(request: Request, names: Collection[str]) -> bytes | None:
 def upstream_body(request: Request, owed: Sequence[Owed] = ()) -> bytes:
     """The client's own bytes: usage always comes in this dialect, and nothing is kept at the provider."""
     return request.body
+
+
+def renamed(request: Request, endpoint: Endpoint, model: str) -> tuple[Endpoint, bytes]:
+    """The model stands in the path; where the body names it again, it must be the same."""
+    path = endpoint.upstream_path.replace(f"/models/{endpoint.subject}:", f"/models/{quote(model, safe='')}:")
+    return msgspec.structs.replace(endpoint, upstream_path=path, subject=model), with_model(request.body, f"models/{model}")
 
 
 def auth_headers(key: str, headers: Mapping[str, str]) -> dict[str, str]:

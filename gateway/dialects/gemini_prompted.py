@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import msgspec
 
-from gateway.dialects.prompted import fields_without_reference, fill, left_out, raw, refuse_second
+from gateway.dialects.prompted import fields_without_reference, fill, give_way, left_out, raw, refuse_second
 from gateway.exchange import Instruction
 
 _SPELLINGS: Mapping[str, tuple[str, str]] = {
@@ -30,6 +30,7 @@ def prompted(body: bytes, said: Instruction) -> bytes:
         config = {} if left_out(fields, place) else msgspec.json.decode(fields[place], type=dict[str, msgspec.Raw])
     except msgspec.ValidationError:  # no object: whoever reads the request says so
         return msgspec.json.encode(fields)
+    give_way(config, said, _SPELLINGS)
     for name, spellings in _SPELLINGS.items():
         if left_out(config, *spellings):
             fill(config, {spellings[0]: said.parameters.get(name)})

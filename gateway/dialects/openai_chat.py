@@ -23,6 +23,7 @@ from gateway.dialects.openai_chat_request_texts import with_texts as with_texts
 from gateway.dialects.openai_chat_steered import repaired as repaired
 from gateway.dialects.openai_chat_steered import steered as steered
 from gateway.dialects.openai_chat_stream import ChatStream
+from gateway.dialects.renamed import with_model
 from gateway.dialects.texts import Texts
 from gateway.errors import GatewayError
 from gateway.exchange import Answer, Call, Endpoint, Json, Owed, Request
@@ -66,6 +67,10 @@ def without_tools(request: Request, names: Collection[str]) -> bytes | None:
 
 def _name_of(tool: Json) -> Json:
     return (tool.get(tool.get("type", "")) or tool).get("name")
+
+
+def renamed(request: Request, endpoint: Endpoint, model: str) -> tuple[Endpoint, bytes]:
+    return endpoint, with_model(request.body, model)
 
 
 def auth_headers(key: str, headers: Mapping[str, str]) -> dict[str, str]:

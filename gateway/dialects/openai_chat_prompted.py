@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from gateway.dialects.prompted import fields_without_reference, fill, left_out, raw, refuse_second
+from gateway.dialects.prompted import fields_without_reference, fill, give_way, left_out, raw, refuse_second
 from gateway.exchange import Instruction
 
 _messages = msgspec.json.Decoder(list[msgspec.Raw]).decode
@@ -20,6 +20,7 @@ _role = msgspec.json.Decoder(_Role).decode
 
 def prompted(body: bytes, said: Instruction) -> bytes:
     fields = fields_without_reference(body)
+    give_way(fields, said, {"max_tokens": ("max_tokens", "max_completion_tokens")})
     try:
         messages = _messages(fields.get("messages", b"[]"))
         first = _role(messages[0]).role if messages else ""

@@ -34,7 +34,13 @@ _JUDGED = frozenset({
 _CONTENT_PARTS = frozenset({"text", "refusal", "thinking", "reasoning", "reference", "output_text"})
 _TEXT = ("content", "reasoning", "reasoning_content", "refusal")
 _WHOLE_CALLS = frozenset({"tool_calls", "stop", "function_call"})
-_fields = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+
+
+class _Usage(msgspec.Struct):
+    usage: msgspec.Raw
+
+
+_of_usage = msgspec.json.Decoder(_Usage).decode
 _DELTA_CHOICE_KEYS = CHOICE_KEYS | {"delta"}
 _PLAIN_KEYS = frozenset({*_TEXT, "role"})
 _MOST_FINDINGS = 50
@@ -165,7 +171,7 @@ def disjoint(given: int | None, read: Json, written: int | None, wrote: Json, ti
     sound, image = count_of(read, "audio_tokens"), count_of(read, "image_tokens")
     kept = read.get("cached_tokens_details") if isinstance(read, dict) else None
     kept_sound = count_of(kept, "audio_tokens")
-    reasoning, spoken, drawn = (count_of(wrote, f"{kind}_tokens") for kind in ("reasoning", "audio", "image"))
+    reasoning, spoken, drawn = count_of(wrote, "reasoning_tokens"), count_of(wrote, "audio_tokens"), count_of(wrote, "image_tokens")
     fresh_sound = rest_of(sound, kept_sound)
     known = not (sound and cached) or isinstance(kept, dict)
     return Usage(
@@ -194,7 +200,7 @@ STANDARD_TIERS = frozenset({"default", "standard", "on_demand", "unspecified", "
 
 def usage_bytes(data: bytes) -> bytes:
     """The usage block of a chunk or answer that has one, as it came."""
-    return bytes(_fields(data)["usage"])
+    return bytes(_of_usage(data).usage)
 
 
 def count_of(block: Json, name: str) -> int | None:
@@ -205,7 +211,10 @@ def count_of(block: Json, name: str) -> int | None:
 def rest_of(whole: int | None, *parts: int | None) -> int | None:
     if whole is None:
         return None
-    rest = whole - sum(p for p in parts if p is not None)
+    rest = whole
+    for part in parts:
+        if part is not None:
+            rest -= part
     return rest if rest >= 0 else None
 
 

@@ -30,6 +30,7 @@ from gateway.dialects.openai_responses_request_texts import with_texts as with_t
 from gateway.dialects.openai_responses_steered import repaired as repaired
 from gateway.dialects.openai_responses_steered import steered as steered
 from gateway.dialects.openai_responses_stream import ResponsesStream
+from gateway.dialects.renamed import with_model
 from gateway.dialects.texts import Texts
 from gateway.errors import GatewayError
 from gateway.exchange import Answer, Call, Endpoint, Json, Operation, Owed, Request, Stored, StoredKind
@@ -116,6 +117,10 @@ def _name_of(tool: Json) -> Json:
 
 def upstream_body(request: Request, owed: Sequence[Owed] = ()) -> bytes:
     return owing.with_answers(request, owed)
+
+
+def renamed(request: Request, endpoint: Endpoint, model: str) -> tuple[Endpoint, bytes]:
+    return endpoint, with_model(request.body, model)
 
 
 def stream(request: Request, limits: Limits, *, enforcing: bool) -> ResponsesStream:

@@ -4,12 +4,20 @@ from __future__ import annotations
 
 import msgspec
 
-from gateway.dialects.prompted import fields_without_reference, fill, left_out, refuse_parameter, refuse_second
+from gateway.dialects.prompted import (
+    fields_without_reference,
+    fill,
+    give_way,
+    left_out,
+    refuse_parameter,
+    refuse_second,
+)
 from gateway.exchange import Instruction
 
 
 def prompted(body: bytes, said: Instruction) -> bytes:
     fields = fields_without_reference(body)
+    give_way(fields, said, {"max_tokens": ("max_output_tokens",)})
     if not left_out(fields, "instructions"):
         raise refuse_second("instructions")
     if "stop" in said.parameters:

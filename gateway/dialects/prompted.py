@@ -11,7 +11,7 @@ from collections.abc import Mapping
 import msgspec
 
 from gateway.errors import GatewayError
-from gateway.exchange import Json
+from gateway.exchange import Instruction, Json
 
 Fields = dict[str, msgspec.Raw]
 FIELD = "prompt"
@@ -36,6 +36,13 @@ def fill(fields: Fields, given: Mapping[str, Json]) -> None:
     for name, value in given.items():
         if value is not None and left_out(fields, name):
             fields[name] = raw(value)
+
+
+def give_way(fields: Fields, said: Instruction, spellings: Mapping[str, tuple[str, ...]]) -> None:
+    """Takes out what the prompt says in the request's place; `spellings` are the API's own."""
+    for name in said.over:
+        for spelling in spellings.get(name, (name,)):
+            fields.pop(spelling, None)
 
 
 def raw(value: Json) -> msgspec.Raw:

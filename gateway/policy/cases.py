@@ -16,9 +16,9 @@ import msgspec
 
 from gateway.exchange import Call, Caller, Hook, Json, Message, ProposedBefore, Verdict
 from gateway.policy.amounts import millionths
+from gateway.policy.case_shape import CallOf, Case
 from gateway.policy.evaluate import Facts
 from gateway.policy.limits import Charge
-from gateway.policy.model import CallOf, Case
 from gateway.policy.policy_set import Layer, Policy, PolicySet
 from gateway.policy.provenance import Conversation, Told
 from gateway.policy.redaction import decide

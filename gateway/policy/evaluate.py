@@ -23,7 +23,7 @@ from typing import Any, Final
 import msgspec
 from msgspec import Struct, field
 
-from gateway.exchange import Action, Call, Caller, Effect, Finding, RuleHit, Verdict
+from gateway.exchange import Action, Call, Caller, Effect, Finding, Pin, RuleHit, Verdict
 from gateway.policy.expressions import MAX_COST, CannotTell, Condition, Size, activation
 from gateway.policy.functions import texts_of
 from gateway.policy.limits import Meter, NoMeter, refusals
@@ -47,6 +47,8 @@ class Facts(Struct, frozen=True):
     model: str
     schema_hash: str | None = None
     """Hash of the argument schema that the request declared for the tool."""
+    pin: Pin | None = None
+    """How the tool's declaration compares with the approved one; None where none is."""
     session: Mapping[str, Any] = field(default_factory=dict)
     """`id`, `source`, `messages` and `calls` (counts so far), `tools` (names called before)."""
     conversation: Conversation = NOTHING
@@ -142,6 +144,7 @@ class Scope:
                 "index": call.index,
                 "dialect": facts.dialect,
                 "schema_hash": facts.schema_hash,
+                "pin": facts.pin,
             },
             **bystanders(facts.caller, facts.session, facts.model, facts.now_us),
         }

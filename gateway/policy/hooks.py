@@ -21,7 +21,7 @@ SEES: Final[Mapping[Hook, tuple[str, ...]]] = {
 """The variables of each hook."""
 VARIABLES: Final = ("args", "call", *_WHO, "text", "result", "request", "prompt")
 
-_CALL: Final = ("id", "name", "type", "index", "dialect", "schema_hash")
+_CALL: Final = ("id", "name", "type", "index", "dialect", "schema_hash", "pin")
 _FIELDS: Final[Mapping[str, tuple[str, ...]]] = {
     "caller": ("agent", "team", "user", "key", "labels", "client"),
     "session": ("id", "source", "messages", "calls", "tools"),

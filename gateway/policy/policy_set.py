@@ -13,11 +13,12 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Literal, NamedTuple
 
 from gateway.exchange import Effect, Hook, OnDeny, RuleHit
+from gateway.policy.case_shape import Case
 from gateway.policy.expressions import MOST_IN_BATCH, Batch, Condition, Size
 from gateway.policy.globs import matches
 from gateway.policy.limits import Cap, Entry
 from gateway.policy.looked import Memory
-from gateway.policy.model import Case, Default, GuardEffect, Mode
+from gateway.policy.model import Default, GuardEffect, Mode
 from gateway.validators.detectors import Detector
 from gateway.validators.use import Use
 

@@ -17,8 +17,9 @@ from gateway.policy.amounts import millionths
 from gateway.policy.expressions import Condition, Size, compile_condition
 from gateway.policy.hooks import SEES
 from gateway.policy.limits import Cap
-from gateway.policy.model import DetectNationalId, DetectUrls, Limit, PolicyFile, Rule
+from gateway.policy.model import Limit, PolicyFile, Rule
 from gateway.policy.policy_set import Guard, Layer
+from gateway.policy.sought import DetectNationalId, DetectUrls
 from gateway.policy.validating import looks_afterwards, uses
 from gateway.policy.wording import unknown_placeholders
 from gateway.validators.detectors import DETECTORS, Detector, national_ids, urls

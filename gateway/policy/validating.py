@@ -13,7 +13,8 @@ from typing import Any
 from gateway.documents import Document, Path, Section, check
 from gateway.errors import FileProblems, Problem
 from gateway.exchange import Hook
-from gateway.policy.model import ARGUMENT, Rule
+from gateway.policy.model import Rule
+from gateway.policy.sought import ARGUMENT
 from gateway.validators.installed import named
 from gateway.validators.use import Use
 from gateway.validators.validator import Check, Validator

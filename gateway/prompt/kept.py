@@ -3,7 +3,8 @@
 The file is front matter between two lines `---` and, below it, the template of the system prompt. A version is named by what it does: the
 hash covers model, parameters, variables and template, and neither the labels, which only point at versions, nor how the YAML is written.
 
-Not here: files on disk, which label points where (`library.py`).
+Jinja is loaded with the first prompt: a worker without any does without its 4 MB. Not here: files on disk, which label points where
+(`library.py`).
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import hashlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import msgspec
 from pydantic import Field, field_validator
@@ -20,9 +21,11 @@ from pydantic import Field, field_validator
 from gateway.documents import Document, Section, check, parse
 from gateway.errors import FileProblems, GatewayError, Problem
 from gateway.exchange import Json
-from gateway.prompt.template import Defect, Template, TooLong
 from gateway.prompt.variables import NAME, Variable, filled
 from gateway.yaml_nodes import Source, decoded
+
+if TYPE_CHECKING:
+    from gateway.prompt.template import Template
 
 PROMPT_NAME: Final = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 LABEL: Final = re.compile(r"[a-z][a-z0-9_-]{0,31}")
@@ -98,6 +101,8 @@ class Kept:
 
     def text(self, values: Mapping[str, Json]) -> str:
         """The prompt, filled. Raises GatewayError for one that says nothing, or too much."""
+        from gateway.prompt.template import TooLong
+
         try:
             text = self.template.render(values)
         except TooLong:
@@ -148,6 +153,8 @@ def _refuse(document: Document) -> FrontMatter:
 
 
 def _kept(name: str, source: Source, head: FrontMatter, at: int) -> Kept:
+    from gateway.prompt.template import Defect, Template
+
     body = source.text[at:]
     start = at + len(body) - len(body.lstrip("\n"))
     body = body.strip("\n")

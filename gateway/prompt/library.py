@@ -16,10 +16,12 @@ import msgspec
 from msgspec import Struct
 
 from gateway.documents import nearest
-from gateway.errors import GatewayError
+from gateway.errors import GatewayError, Problem
+from gateway.prompt.experiment import Experiment
 from gateway.prompt.kept import THIS, VERSION, Kept
 from gateway.prompt.pins import NONE as NO_PINS
 from gateway.prompt.pins import Pins
+from gateway.prompt.trial import Trial
 
 
 class Move(Struct, frozen=True, forbid_unknown_fields=True):
@@ -44,6 +46,27 @@ class Named(Struct, frozen=True):
     label: str = ""
 
 
+class Commit(Struct, frozen=True):
+    """Who put a file into the repository as it is there."""
+
+    id: str
+    author: str
+    at_us: int
+
+
+@dataclass(frozen=True)
+class Commits:
+    """What Git knows of the files as they stand."""
+
+    latest: Mapping[str, Commit] = field(default_factory=dict)
+    """By prompt: the last commit that changed its file."""
+    uncommitted: frozenset[str] = frozenset()
+    """Prompts whose file is not what the commit that is checked out has. Nothing where there is no repository: nobody can tell."""
+
+
+NO_COMMITS = Commits()
+
+
 @dataclass(frozen=True)
 class Library:
     """`heads` are the files as they stand, by name; `versions` holds all that can be asked for."""
@@ -53,13 +76,27 @@ class Library:
     moves: Moves = field(default_factory=dict)
     git: str | None = None
     pins: Pins = NO_PINS
+    commits: Commits = NO_COMMITS
+    experiments: Mapping[str, Experiment] = field(default_factory=dict)
+    """All that can be read, by name."""
+    trials: Mapping[str, Trial] = field(default_factory=dict)
+    """Those of them that can be used, by name; no two of them run on the same requests."""
+    unfit: tuple[Problem, ...] = ()
+    """Why others cannot."""
 
     @property
     def hash(self) -> str:
         """Another one whenever a request could be answered otherwise."""
         prompts = {name: [kept.version, sorted(self.labels(name).items())] for name, kept in self.heads.items()}
-        said = [prompts, self.pins.model_dump()]
+        said = [prompts, self.pins.model_dump(), sorted(trial.said for trial in self.trials.values())]
         return hashlib.sha256(msgspec.json.encode(said, order="deterministic")).hexdigest()
+
+    def trial(self, named: Named) -> Trial | None:
+        """The experiment that a request which names this takes part in. One that names a version gets it."""
+        if named.version or not self.trials:
+            return None
+        where = (named.name, named.label)
+        return next((trial for trial in self.trials.values() if trial.where == where and trial.running), None)
 
     def labels(self, name: str) -> dict[str, str]:
         """Label → version. One that points at a version nobody has here is there all the same: `find` says so."""
@@ -79,6 +116,11 @@ class Library:
     def beginning(self, name: str, digits: str) -> list[Kept]:
         """The versions whose hash begins so."""
         return [kept for version, kept in self.versions.get(name, {}).items() if version.startswith(digits)]
+
+    def deployed(self, kept: Kept) -> bool:
+        """Whether somebody stands for this version: it is the file as it was committed, or a label was moved to it."""
+        moved = any(move.version == kept.version for move in self.moves.get(kept.name, {}).values())
+        return moved or kept.name not in self.commits.uncommitted or kept.version != self.heads[kept.name].version
 
     def find(self, named: Named) -> Kept:
         """Raises GatewayError for what is not there or names more than one."""

@@ -17,8 +17,10 @@ from typing import Final
 MARK: Final = "\N{HORIZONTAL ELLIPSIS}"
 MOST_WORDS: Final = 4
 """Of a field's value: one of more words says more than a name."""
-LONGEST_KNOWN: Final = 1024
-"""Characters of a line or sentence that is remembered."""
+SECTION: Final = 1024
+"""Characters after which a piece that is remembered ends, with its line or sentence: what says another time costs one piece."""
+LONGEST_KNOWN: Final = 2 * SECTION
+"""Characters of a piece or sentence that is remembered."""
 
 _MONTH = (
     r"(?:Jan(?:uary)?|Feb(?:ruary)?|Mar(?:ch)?|Apr(?:il)?|May|June?|July?|Aug(?:ust)?|Sept?(?:ember)?|Oct(?:ober)?|Nov(?:ember)?"
@@ -62,28 +64,53 @@ _FIELD: Final = re.compile(
 
 
 def masked(text: str) -> str:
-    """The text with a mark in the place of each variable part. It is looked at sentence by sentence: most were seen before."""
-    return "\n".join([_known(line) if len(line) <= LONGEST_KNOWN else _long(line) for line in text.split("\n")])
+    """The text with a mark in the place of each variable part."""
+    return "".join(sections(text))
 
 
-def _long(line: str) -> str:
-    return ". ".join([_sentence(each) if len(each) <= LONGEST_KNOWN else _looked_at(each) for each in line.split(". ")])
+def sections(text: str) -> list[str]:
+    """The masked text in pieces that end with a line or a sentence. Equal pieces are mostly the same object, so that a tuple of them is a
+    quick key."""
+    found, start = [], 0
+    while start < len(text):
+        end = _end(text, start + SECTION)
+        piece = text[start:end]
+        found.append(_known(piece) if len(piece) <= LONGEST_KNOWN else _without(piece))
+        start = end
+    return found
 
 
-@lru_cache(maxsize=16_384)
-def _known(line: str) -> str:
-    return ". ".join(map(_looked_at, line.split(". ")))
+def _end(text: str, at: int) -> int:
+    """Where the line or sentence ends in which `at` is. Looked for bit by bit: a text may have no lines, or nothing but one."""
+    while at < len(text):
+        if (found := text.find("\n", at, at + SECTION)) >= 0:
+            return found + 1
+        if (found := text.find(". ", at, at + SECTION + 1)) >= 0:
+            return found + 2
+        at += SECTION
+    return len(text)
 
 
-@lru_cache(maxsize=16_384)
+def _without(piece: str) -> str:
+    return "\n".join([". ".join(map(_sentence, line.split(". "))) for line in piece.split("\n")])
+
+
+_known = lru_cache(maxsize=4096)(_without)
+
+
 def _sentence(sentence: str) -> str:
-    return _looked_at(sentence)
+    return _known_sentence(sentence) if len(sentence) <= LONGEST_KNOWN else _looked_at(sentence)
 
 
 def _looked_at(sentence: str) -> str:
-    without = _MAIL.sub(_marked, _VARIABLE.sub(MARK, sentence))
+    without = _VARIABLE.sub(MARK, sentence)
+    if "@" in without:
+        without = _MAIL.sub(_marked, without)
     found = _FIELD.fullmatch(without.rstrip())
     return found[1] + MARK if found else without
+
+
+_known_sentence = lru_cache(maxsize=4096)(_looked_at)
 
 
 def _marked(found: re.Match[str]) -> str:

@@ -16,15 +16,15 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping
-from functools import lru_cache
 from typing import Annotated, Final, Literal
 
 from msgspec import Struct
 from pydantic import Field
 
 from gateway.documents import Section, load
-from gateway.exchange import Request
+from gateway.exchange import Pin, Request, Tool
 from gateway.prompt.fingerprint import Fingerprint, canonical
+from gateway.recent import Recent
 
 FILE: Final = "pins.yaml"
 Hash = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
@@ -61,10 +61,32 @@ def read(text: bytes) -> Pins:
     return load(text, FILE, Pins)
 
 
-@lru_cache(maxsize=4096)
 def tool_hash(declaration: bytes) -> str:
     """Of a declaration as JSON: neither key order nor white space counts."""
-    return hashlib.sha256(canonical(declaration)).hexdigest()
+    found = _HASHES.get(declaration)
+    if found is None:
+        found = hashlib.sha256(canonical(declaration)).hexdigest()
+        _HASHES.keep(declaration, found)
+    return found
+
+
+_HASHES: Recent[str] = Recent(8 * 1024 * 1024)
+
+
+def of_tools(approved: Mapping[str, str] | None, request: Request) -> dict[str, Pin]:
+    """How each declared tool compares. Of a name that is declared twice the worse counts."""
+    found: dict[str, Pin] = {}
+    for tool in request.tools if approved is not None else ():
+        now = _pin((approved or {}).get(tool.name), tool)
+        if found.get(tool.name, "same") == "same":
+            found[tool.name] = now
+    return found
+
+
+def _pin(known: str | None, tool: Tool) -> Pin:
+    if known is None:
+        return "added"
+    return "same" if known == tool_hash(tool.raw) else "changed"
 
 
 def differences(pinned: Pinned, request: Request, found: Fingerprint, *, kept: bool) -> Iterator[Difference]:
@@ -79,8 +101,10 @@ def _tools(approved: Mapping[str, str] | None, request: Request) -> Iterator[Dif
     if approved is None:
         return
     for tool in request.tools:
-        known, actual = approved.get(tool.name), tool_hash(tool.raw)
-        if known is None:
-            yield Difference("tool_added", f"tools.{tool.name}", f"the tool is not approved: its declaration is {actual}")
-        elif known != actual:
-            yield Difference("tool_changed", f"tools.{tool.name}", f"the declaration is not the approved one: {actual}")
+        match _pin(approved.get(tool.name), tool):
+            case "added":
+                said = f"the tool is not approved: its declaration is {tool_hash(tool.raw)}"
+                yield Difference("tool_added", f"tools.{tool.name}", said)
+            case "changed":
+                said = f"the declaration is not the approved one: {tool_hash(tool.raw)}"
+                yield Difference("tool_changed", f"tools.{tool.name}", said)

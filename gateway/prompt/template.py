@@ -7,7 +7,8 @@ behind a value, run anything, or make much out of little:
    calls, no arithmetic (`%` formats, `*` repeats), no macros, imports or assignments. Jinja2's sandbox stands behind that as a second wall.
 2. A name is a declared variable or the one of the loop it stands in: an unknown one is found when the file is read, not when it is used.
 3. A loop goes over a variable, never over what is computed, and never inside another loop; filters take constants, and inside a loop no
-   other value than the loop's own. A rendering of more than `MOST_CHARACTERS` is none.
+   other value than the loop's own; `json` is said once of a value, because saying it again doubles what it has escaped; a list in brackets
+   stands behind `in` and nowhere else. A rendering of more than `MOST_CHARACTERS` is none.
 4. A value is put in once: what looks like a template in it stays text.
 
 Not here: the file around it (`kept.py`), what may be given for a variable (`variables.py`).
@@ -15,6 +16,7 @@ Not here: the file around it (`kept.py`), what may be given for a variable (`var
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Collection, Mapping
 from typing import Any, Final
@@ -24,6 +26,7 @@ from jinja2 import StrictUndefined, TemplateSyntaxError, nodes
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from gateway.exchange import Json
+from gateway.prompt.variables import NAME
 
 MOST_CHARACTERS: Final = 512 * 1024
 """Of a rendered prompt."""
@@ -31,6 +34,9 @@ MOST_NODES: Final = 5_000
 MOST_LOOPED: Final = 300
 """Parts of a template, and those of them inside loops: with no loop in a loop and lists of a thousand items, they bound the work of a
 rendering."""
+LARGEST: Final = 2**63 - 1
+MOST_DEEP: Final = 50
+"""Levels of a template, one inside the other."""
 MOST_ARGUMENT: Final = 64
 """Characters of a filter's argument."""
 
@@ -109,7 +115,9 @@ class Template:
             self._template = _ENVIRONMENT.from_string(tree)
         except TemplateSyntaxError as error:
             raise Defect(_offset(text, error.lineno), f"{error.message}; correct the template") from None
-        except RecursionError:
+        except ValueError:  # of a number with thousands of digits, before anything can be looked at
+            raise Defect(0, "holds a number that is far too long; write less") from None
+        except (RecursionError, SyntaxError):  # more levels than Python's own compiler takes
             raise Defect(0, "nested far too deeply; write it flatter") from None
 
     def render(self, values: Mapping[str, Json]) -> str:
@@ -128,9 +136,16 @@ class _Check:
 
     def __init__(self, text: str, known: frozenset[str], lists: frozenset[str]) -> None:
         self._text, self._known, self._lists = text, known, lists
-        self._count = self._looped = 0
+        self._count = self._looped = self._deep = 0
 
     def look(self, node: nodes.Node, of_loop: str = "") -> None:
+        self._deep += 1
+        if self._deep > MOST_DEEP:
+            raise Defect(0, f"nested more than {MOST_DEEP} levels deep; write it flatter")
+        self._one(node, of_loop)
+        self._deep -= 1
+
+    def _one(self, node: nodes.Node, of_loop: str) -> None:
         self._count += 1
         self._looped += bool(of_loop)
         if self._count > MOST_NODES or self._looped > MOST_LOOPED:
@@ -141,8 +156,15 @@ class _Check:
         match node:
             case nodes.Name():
                 self._name(node, of_loop)
+            case nodes.Const():
+                self._const(node)
             case nodes.Filter():
                 self._filter(node, of_loop)
+            case nodes.Compare():
+                self._compared(node, of_loop)
+                return
+            case nodes.List() | nodes.Tuple():
+                raise self._at(node, ("[", "("), "a list in brackets stands behind 'in' only; declare a variable of type list")
             case nodes.CondExpr(expr2=None):
                 raise self._at(node, ("if",), "'a if b' says nothing of the other case; add else '…'")
             case nodes.For():
@@ -157,6 +179,22 @@ class _Check:
             said = f"'{node.name}' is not declared; add it to 'variables' (declared: {known})"
             raise self._at(node, (node.name,), said)
 
+    def _const(self, node: nodes.Const) -> None:
+        value = node.value
+        if (isinstance(value, int) and abs(value) > LARGEST) or (isinstance(value, float) and not math.isfinite(value)):
+            raise self._at(node, (), "a number that not every reader understands in the same way; write a smaller one")
+        if isinstance(value, str) and not _encodable(value):
+            raise self._at(node, (), "half a character (a surrogate) is no text; write the whole one")
+
+    def _compared(self, node: nodes.Compare, of_loop: str) -> None:
+        """Its parts; a list may stand behind `in`."""
+        self.look(node.expr, of_loop)
+        for operand in node.ops:
+            listed = operand.op in ("in", "notin") and isinstance(operand.expr, nodes.List | nodes.Tuple)
+            for each in operand.expr.iter_child_nodes() if listed else [operand.expr]:
+                self.look(each, of_loop)
+        self._count += 2 * len(node.ops)
+
     def _filter(self, node: nodes.Filter, of_loop: str) -> None:
         if node.name not in FILTERS:
             raise self._at(node, (node.name,), f"there is no filter '{node.name}'; there are: {', '.join(FILTERS)}")
@@ -164,6 +202,8 @@ class _Check:
         if wrong or node.node is None or not all(map(_short, node.args)):
             said = f"a filter takes a value and no more, 'join' also a text of up to {MOST_ARGUMENT} characters"
             raise self._at(node, (node.name,), said)
+        if node.name == "json" and _says_json(node.node):
+            raise self._at(node, (node.name,), "'json' is said once of a value; leave the other one out")
         if of_loop and any(name.name != of_loop for name in node.find_all(nodes.Name)):
             raise self._at(node, (node.name,), f"inside the loop filters take '{of_loop}' only; put this before the loop")
 
@@ -173,13 +213,25 @@ class _Check:
             raise self._at(node, ("for",), "a loop inside a loop is not allowed; give a list that is ready to be shown")
         if not isinstance(over, nodes.Name) or over.name not in self._lists:
             raise self._at(node, ("for",), "a loop goes over a variable of type list and nothing else; declare one")
-        if not isinstance(each, nodes.Name) or each.name in self._known:
-            raise self._at(node, ("for",), "a loop needs one name of its own, which is no variable's: {% for item in items %}")
+        if not isinstance(each, nodes.Name) or each.name in self._known or not re.fullmatch(NAME, each.name):
+            raise self._at(node, ("for",), "a loop needs a name of its own, no variable's, of a-z, 0-9 and _: {% for item in items %}")
         for child in (*node.body, *node.else_, *([node.test] if node.test else [])):
             self.look(child, each.name)
 
     def _at(self, node: nodes.Node, marks: Collection[str], message: str) -> Defect:
         return Defect(_offset(self._text, node.lineno, marks), message)
+
+
+def _encodable(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _says_json(node: nodes.Node) -> bool:
+    return any(inner.name == "json" for inner in (node, *node.find_all(nodes.Filter)) if isinstance(inner, nodes.Filter))
 
 
 def _short(argument: nodes.Node) -> bool:

@@ -17,8 +17,10 @@ import resource
 import signal
 import struct
 import sys
+from pathlib import Path
 
 ADDRESS_SPACE = 1024**3
+"""Bytes beside what the imports hold, which depends on the machine: numerical libraries reserve some for each of its processors."""
 PROCESSOR_S = 10
 ALARM_S = 11
 OPEN_FILES = 64
@@ -63,7 +65,7 @@ def leave_files() -> bool:
 def bound() -> None:
     """From here on this process has its limits. Only a process that answers one question may call it."""
     for limit, most in (
-        (resource.RLIMIT_AS, ADDRESS_SPACE),
+        (resource.RLIMIT_AS, _held() + ADDRESS_SPACE),
         (resource.RLIMIT_CPU, PROCESSOR_S),
         (resource.RLIMIT_FSIZE, 0),
         (resource.RLIMIT_CORE, 0),
@@ -73,6 +75,14 @@ def bound() -> None:
         value = most if hard == resource.RLIM_INFINITY else min(most, hard)
         resource.setrlimit(limit, (value, value))
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)  # a warning that cannot be written to a log file should not end the process
+
+
+def _held() -> int:
+    """Bytes of addresses that this process has now; 0 where nobody says it."""
+    try:
+        return int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0]) * resource.getpagesize()
+    except OSError:
+        return 0
 
 
 def ring() -> None:

@@ -89,6 +89,9 @@ def answer(connection: socket.socket, functions: frozenset[str], *, apart: bool)
         body, rows, truncated = _Reading(connection, con, start.shape, functions).answer(start.question)
     except Refused as refused:
         send(connection, Failed(refused.code, refused.message, refused.position))
+    except (duckdb.OutOfMemoryException, MemoryError, pa.ArrowMemoryError) as error:  # before the question ran
+        said = as_refusal(error)
+        send(connection, Failed(said.code, said.message))
     except Exception as error:  # noqa: BLE001 - nobody else is here to say it; its text may be hostile, the places it came from are not
         where = "".join(traceback.format_tb(error.__traceback__))
         send(connection, Failed(BROKEN, f"{type(error).__name__}\n{where}"))
@@ -251,7 +254,7 @@ class _Reading:
     def _arrow_schema(self, table: str, columns: Sequence[str]) -> pa.Schema:
         kinds = self._shape.tables[table]
         nulls = ", ".join(f'NULL::{kinds[name]} AS "{name}"' for name in columns)
-        return self._con.execute(f"SELECT {nulls} LIMIT 0").to_arrow_table().schema
+        return self._con.execute(f"SELECT {nulls} LIMIT 0").to_arrow_reader(1).schema  # a table reserves half a gigabyte for its rows
 
     def _once(self, table: str, need: Need | None, schema: pa.Schema) -> pa.RecordBatchReader:
         if need is None or table in self._streamed:

@@ -25,7 +25,7 @@ _RAW = frozenset({"raw", "raw_file"})
 
 
 class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, defer_build=True)
 
 
 class ScriptedCall(_Strict):

@@ -1,10 +1,12 @@
 """SHELF: state that all workers share at once: virtual keys, whose what is that providers keep, what people approved, what limits have
-counted, which calls were delivered, and the keys under which content is encrypted.
+counted, which calls were delivered, where labels of prompts point, the keys under which content is encrypted, answers to be given again,
+and the people of the admin plane.
 
 The embedded stores are in SQLite, for one machine: `sqlite` (`Keys`), `sqlite_belongings` (`Belongings`), `sqlite_approvals`
-(`Approvals`), `sqlite_limits` (`Limits`), `sqlite_issued` (`Issued`), `sqlite_data_keys` (`DataKeys`) and `sqlite_sessions` (`Sessions`);
-`embedded` opens them. The same in Redis or Valkey, for several machines: `redis_*`, opened by `remote`. All of them are asked
-synchronously; `asking` says whether at once or in a thread.
+(`Approvals`), `sqlite_limits` (`Limits`), `sqlite_issued` (`Issued`), `sqlite_data_keys` (`DataKeys`), `sqlite_sessions` (`Sessions`),
+`sqlite_prompts` (`Prompts`), `sqlite_access` (`People`, `AccessLog`) and `sqlite_sign_ins` (`SignIns`); `embedded` opens them. The same
+in Redis or Valkey, for several machines: `redis_*`, opened by `remote`. All of them are asked synchronously; `asking` says whether at once
+or in a thread. Answers alone have no file: they are in a worker's memory (`memory_answers`) or in Redis.
 """
 
 from __future__ import annotations
@@ -15,7 +17,12 @@ from typing import Literal, Protocol
 from msgspec import Struct, field
 
 from gateway.exchange import Owed, StoredKind, Storing, Tool
+from gateway.people.roles import Person, Role
 from gateway.policy.limits import Charge
+from gateway.prompt.library import Move, Moves
+from gateway.prompt.trial import Stop, Stops
+from gateway.scope import ANYTHING, KeyScope
+from gateway.trace.record import AccessRow
 
 
 class KeyRecord(Struct, frozen=True):
@@ -32,6 +39,16 @@ class KeyRecord(Struct, frozen=True):
     revoked_us: int | None = None
     store: Storing | None = None
     """What is kept of its content; None = as the settings say."""
+    org: str | None = None
+    """The organisation the team belongs to."""
+    scope: KeyScope = ANYTHING
+    family: str = ""
+    """Id of the first of the keys that were made in each other's place; empty for one that stands for itself."""
+
+    @property
+    def line(self) -> str:
+        """The family, of which at most two are live."""
+        return self.family or self.id
 
     def active(self, now_us: int) -> bool:
         return self.revoked_us is None and (self.expires_us is None or now_us < self.expires_us)
@@ -60,12 +77,154 @@ class Keys(Protocol):
         labels: Mapping[str, str],
         expires_us: int | None,
         store: Storing | None = None,
+        org: str | None = None,
+        scope: KeyScope = ANYTHING,
+        by: str = "",
     ) -> str:
         """Makes a key and returns it: the only time it is seen."""
 
-    def revoke(self, key_id: str, now_us: int) -> bool: ...
+    def rotate(self, key_id: str, now_us: int, old_until_us: int, *, by: str = "", why: str = "") -> str:
+        """A key in the place of another one, which lives on until then at the most; the new one lives as long as the old one was made for.
+        Raises GatewayError: `not_found`, or `bad_request` for one that is not active, or where two are live already."""
+
+    def revoke(self, key_id: str, now_us: int, *, by: str = "", why: str = "") -> bool:
+        """False when there is no such key. The first time counts."""
+
     def every(self) -> list[KeyRecord]:
         """All keys, oldest first, revoked ones included."""
+
+    def close(self) -> None: ...
+
+
+class AccessLog(Protocol):
+    """Changes of keys and people that are not on record yet. Raises GatewayError('unavailable')."""
+
+    def unrecorded(self, limit: int) -> list[AccessRow]:
+        """The oldest first."""
+
+    def recorded(self, changes: Sequence[AccessRow]) -> None: ...
+    def close(self) -> None: ...
+
+
+class PersonRecord(Struct, frozen=True):
+    """Somebody who may use the admin plane; never a secret."""
+
+    id: str
+    """As it is written down: a name or an address, chosen when they were added."""
+    roles: tuple[Role, ...]
+    last4: str
+    """Of their token; empty: they have none."""
+    created_us: int
+    teams: tuple[str, ...] | None = None
+    """None: not bound to teams."""
+    expires_us: int | None = None
+    removed_us: int | None = None
+    seal: str = ""
+    """Another one with each password they set; empty: they have none. Who signed in by password is in while this is the same."""
+
+    def active(self, now_us: int) -> bool:
+        return self.removed_us is None and (self.expires_us is None or now_us < self.expires_us)
+
+    def person(self) -> Person:
+        return Person(self.id, self.id, frozenset(self.roles), None if self.teams is None else frozenset(self.teams))
+
+
+class Invitation(Struct, frozen=True):
+    """What a token is good for that makes an account or gives it another password, once."""
+
+    roles: tuple[Role, ...]
+    expires_us: int
+    teams: tuple[str, ...] | None = None
+    name: str = ""
+    """Whose account it is; empty: whoever comes chooses a name. Who is there already keeps their own roles and teams."""
+    by: str = ""
+    first: bool = False
+    """The gateway's own, for the first administrator: none of them is left when anybody has used an invitation."""
+
+
+class People(Protocol):
+    """Who may use the admin plane, by token and by password. A change is effective with the next request. `last_stays` refuses what would
+    leave no administrator with a password. Raises GatewayError('unavailable')."""
+
+    def find(self, token: str, now_us: int) -> PersonRecord | None:
+        """The person this token proves, or None: unknown, ended and removed look the same."""
+
+    def named(self, name: str) -> PersonRecord | None:
+        """Also one who was removed."""
+
+    def password(self, name: str, now_us: int) -> tuple[PersonRecord, str] | None:
+        """As it is kept (`gateway.people.passwords`), of somebody who is active and has one."""
+
+    def any_password(self, now_us: int) -> bool:
+        """Whether anybody who is active can sign in."""
+
+    def add(self, new: PersonRecord, by: str = "") -> str:
+        """Their token, the only time it is seen (`last4` of `new` is not read). Raises GatewayError('bad_request') for one who is there;
+        one who was removed is there no more."""
+
+    def renew_token(self, name: str, now_us: int, by: str = "") -> str | None:
+        """A token in the place of theirs; None when there is no such person."""
+
+    def end_token(self, name: str, now_us: int, by: str = "") -> bool: ...
+    def set_password(self, name: str, kept: str, now_us: int, by: str = "") -> PersonRecord | None:
+        """Ends every sign-in with the one before. None when there is no such person."""
+
+    def invite(self, new: Invitation, now_us: int) -> str:
+        """Its token, the only time it is seen."""
+
+    def invited(self, token: str, now_us: int) -> Invitation | None: ...
+    def join(self, token: str, name: str, kept: str, now_us: int) -> PersonRecord:
+        """Uses an invitation up, in one step. Raises GatewayError('bad_request') for one that is not good, or not for this name."""
+
+    def change(
+        self, name: str, roles: tuple[Role, ...], teams: tuple[str, ...] | None, now_us: int, by: str = "", *, last_stays: bool = False
+    ) -> bool:
+        """False when there is no such person."""
+
+    def remove(self, name: str, now_us: int, *, by: str = "", why: str = "", last_stays: bool = False) -> bool: ...
+    def move_in(self, person: PersonRecord, kept: str, by: str) -> bool:
+        """An account of an earlier version, with its password. False when somebody of that name is or was here: nothing is changed."""
+
+    def every(self) -> list[PersonRecord]:
+        """Oldest first, those who were removed included."""
+
+    def close(self) -> None: ...
+
+
+class SignIn(Struct, frozen=True):
+    """One browser that is signed in."""
+
+    id: str
+    name: str
+    begun_us: int
+    seen_us: int
+    until_us: int
+    """When it ends, whatever is done with it."""
+    address: str
+    browser: str
+    seal: str = ""
+    """The person's, when it began with a password."""
+    issuer: str = ""
+    """Who said who it is, when it began without one: what follows is what its token said."""
+    groups: tuple[str, ...] = ()
+    teams: tuple[str, ...] = ()
+
+
+class SignIns(Protocol):
+    """Browsers that are signed in, found by the token in their cookie, of which a hash is kept. Whether the person is still let in,
+    `People` say. Raises GatewayError('unavailable')."""
+
+    def begin(self, new: SignIn) -> str:
+        """Its token, the only time it is seen."""
+
+    def find(self, token: str, now_us: int) -> SignIn | None:
+        """One that has not ended (`access.alive`); that it was used is noted."""
+
+    def end(self, name: str, of: str | None = None) -> bool:
+        """The one with this id, of this person only where one is named. False when there is none."""
+
+    def every(self, now_us: int) -> list[SignIn]:
+        """The one that was used last first."""
 
     def close(self) -> None: ...
 
@@ -244,8 +403,17 @@ class Denial(Struct, frozen=True):
     decision: str
 
 
+EVERY_SESSION = ""
+"""Stands for all sessions of an agent: no request has a session of that name."""
+
+
+def whole(agent: str) -> str:
+    """The owner under which an agent is stopped as a whole; no caller's (`identify.owner`) reads so."""
+    return f"agent {agent}"
+
+
 class Session(Struct, frozen=True):
-    """A session in which calls were denied."""
+    """A session in which calls were denied, or an agent (`whole`, `EVERY_SESSION`) that a person has paused."""
 
     owner: str
     session: str
@@ -262,22 +430,29 @@ class Session(Struct, frozen=True):
     exchange: str
     decision: str
     changed_by: str
-    """The person who resumed it."""
+    """The person who resumed it, or who paused the agent."""
     change: int
     """Counts up with every stop and every resumption."""
+    why: str = ""
+    """What that person said."""
 
 
 class Sessions(Protocol):
     """Which sessions are stopped. Raises GatewayError('unavailable') when that cannot be read or written."""
 
-    def stopped(self, owner: str, session: str) -> Session | None: ...
+    def stopped(self, owner: str, session: str, agent: str | None = None) -> Session | None:
+        """Also when the whole agent is paused, where one is named."""
+
     def denied(self, of: Denial, *, most: int | None) -> Session | None:
         """Counts it; the session when this denial stopped it, because it was the `most`th or a later one."""
 
     def every(self, limit: int = 1000) -> list[Session]:
         """Those that are stopped, newest first."""
 
-    def resume(self, owner: str, session: str, *, by: str, at_us: int) -> bool:
+    def pause(self, agent: str, *, by: str, why: str, at_us: int) -> bool:
+        """Stops every session of an agent, whoever its callers are. False when it is paused already."""
+
+    def resume(self, owner: str, session: str, *, by: str, at_us: int, why: str = "") -> bool:
         """False when it is not stopped. Its count begins anew."""
 
     def unrecorded(self, limit: int) -> list[Session]:
@@ -322,6 +497,9 @@ class Limits(Protocol):
         """Takes all of them when every one fits, otherwise nothing; atomic over all workers. On a lease, each account once."""
 
     def look(self, charges: Sequence[Charge], now_us: int) -> tuple[int, ...]: ...
+    def reserved(self, charges: Sequence[Charge]) -> tuple[int, ...]:
+        """How much of what `look` tells is taken on leases: kept free for what still runs."""
+
     def give_back(self, taken: Sequence[Taken]) -> None: ...
     def renew(self, leases: Sequence[int], until_us: int) -> None:
         """Those that are still there last until then."""
@@ -339,6 +517,17 @@ class Limits(Protocol):
     def steady_us(self) -> int:
         """A time that is the same for all workers and that no setting of a clock moves. Near to the wall clock's when it was begun."""
 
+    def close(self) -> None: ...
+
+
+class Answers(Protocol):
+    """Answers to be given again, by name, sealed or not. What was kept may be gone at any time. Raises GatewayError('unavailable')."""
+
+    def find(self, name: str) -> bytes | None: ...
+    def keep(self, name: str, data: bytes, ttl_us: int) -> None:
+        """In the place of what had the name; what is too large for the bound on all of them is not kept."""
+
+    def forget(self, name: str) -> None: ...
     def close(self) -> None: ...
 
 
@@ -373,5 +562,39 @@ class DataKeys(Protocol):
 
     def rewrap(self, key: DataKey) -> None:
         """Puts a key back that was wrapped anew; one that was erased meanwhile stays erased."""
+
+    def close(self) -> None: ...
+
+
+class Met(Struct, frozen=True):
+    """That somebody came with something."""
+
+    new: bool
+    """Whether it was the first time."""
+    count: int
+    """Of different things this one has come with by now."""
+
+
+MOST_MET = 200
+"""Different things of one that are remembered: who has more of them comes with another one each time."""
+
+
+class Prompts(Protocol):
+    """Which labels of kept prompts were moved, with the versions that they need, which arms of experiments are out, and who has come with
+    which template before."""
+
+    def moves(self) -> Moves: ...
+    def move(self, name: str, label: str, to: Move, sources: Mapping[str, str]) -> None:
+        """`sources`: version → text of its file, for machines that never had it."""
+
+    def source(self, name: str, version: str) -> str | None:
+        """The text of a version that a label was moved to."""
+
+    def stops(self) -> Stops: ...
+    def stop(self, design: str, out: Stop) -> None:
+        """Its arms are out from now on, besides those that are out already."""
+
+    def met(self, who: str, what: str, now_us: int) -> Met:
+        """Notes that it happened. Of two that ask at once, one is the first. What is beyond `MOST_MET` is not noted."""
 
     def close(self) -> None: ...

@@ -1,6 +1,6 @@
 """What every store of virtual keys does the same way: makes them, and holds look-ups for half a second.
 
-Unknown keys are held for none, so that a revocation reaches every worker within a second and a new key at once.
+What is no key that counts is not held, so that a revocation reaches every worker within a second and a new key at once.
 """
 
 from __future__ import annotations
@@ -16,8 +16,10 @@ from gateway.state import KeyRecord
 CACHE_US = 500_000
 CACHE_SIZE = 10_000
 
-_Held = tuple[int, bytes, KeyRecord]
-"""When it was read, and what: the hash and the record."""
+
+class _Held(NamedTuple):
+    read_us: int
+    record: KeyRecord
 
 
 class Fresh(NamedTuple):
@@ -36,57 +38,42 @@ def fresh(pepper: bytes) -> Fresh:
 
 
 class HeldKeys:
-    """`read` gets (hash, record) of an id from the store."""
+    """`read` gets (hash, record) of an id from the store. Only a key that counts is held: every other token, whether it never was a key,
+    is one no longer, or has another's id, costs the same reading and the same hash each time, so that its time tells nothing."""
 
     def __init__(self, pepper: bytes, read: Callable[[str], tuple[bytes, KeyRecord] | None]) -> None:
         self._pepper, self._read = pepper, read
         self._held: dict[str, _Held] = {}
-        self._proven: dict[str, _Held] = {}
-        """By token: the look-up that it was compared with. It counts as long as that one is held."""
+        self._tokens: dict[str, str] = {}
+        """By the key's id: what it is held under."""
 
     def find(self, token: str, now_us: int) -> KeyRecord | None:
-        proven = self._proven.get(token)
-        if proven is not None and self._fresh(proven[2].id, now_us) is proven:
-            return proven[2] if proven[2].active(now_us) else None
-        return self._compared(token, now_us)
-
-    def _compared(self, token: str, now_us: int) -> KeyRecord | None:
+        held = self._fresh(token, now_us)
+        if held is not None and held.record.active(now_us):
+            return held.record
         parts = split_key(token)
-        if parts is None:
-            return None
-        key_id, secret = parts
-        found = self._found(key_id, now_us)
-        presented = key_hash(self._pepper, secret)
+        return None if parts is None else self._compared(token, *parts, now_us)
+
+    def _compared(self, token: str, key_id: str, secret: str, now_us: int) -> KeyRecord | None:
+        found, presented = self._read(key_id), key_hash(self._pepper, secret)
         if found is None:
             return None
-        _, stored, record = found
-        if not hmac.compare_digest(stored, presented):
-            return None
-        if len(self._proven) >= CACHE_SIZE:
-            self._proven.clear()
-        self._proven[token] = found
-        return record if record.active(now_us) else None
-
-    def at_hand(self, token: str, now_us: int) -> bool:
-        """What is no key at all is known to be none."""
-        parts = split_key(token)
-        return parts is None or self._fresh(parts[0], now_us) is not None
-
-    def forget(self, key_id: str) -> None:
-        self._held.pop(key_id, None)
-
-    def _found(self, key_id: str, now_us: int) -> _Held | None:
-        held = self._fresh(key_id, now_us)
-        if held is not None:
-            return held
-        read = self._read(key_id)
-        if read is None:
+        stored, record = found
+        if not hmac.compare_digest(stored, presented) or not record.active(now_us):
             return None
         if len(self._held) >= CACHE_SIZE:
             self._held.clear()
-        found = self._held[key_id] = (now_us, *read)
-        return found
+            self._tokens.clear()
+        self._held[token], self._tokens[key_id] = _Held(now_us, record), token
+        return record
 
-    def _fresh(self, key_id: str, now_us: int) -> _Held | None:
-        held = self._held.get(key_id)
-        return held if held is not None and 0 <= now_us - held[0] < CACHE_US else None
+    def at_hand(self, token: str, now_us: int) -> bool:
+        """What is no key at all is known to be none."""
+        return self._fresh(token, now_us) is not None or split_key(token) is None
+
+    def forget(self, key_id: str) -> None:
+        self._held.pop(self._tokens.pop(key_id, ""), None)
+
+    def _fresh(self, token: str, now_us: int) -> _Held | None:
+        held = self._held.get(token)
+        return held if held is not None and 0 <= now_us - held.read_us < CACHE_US else None

@@ -1,4 +1,5 @@
-"""Keys in Redis: two hashes, what each key proves and when it was revoked. A key is never taken out, so that its id is never another's.
+"""Keys in Redis: hashes of what each key proves, when it was revoked, and when it ends since it was rotated. A key is never taken out, so
+that its id is never another's.
 
 When the server has lost them, every key is unknown: nobody gets in.
 """
@@ -9,10 +10,14 @@ from collections.abc import Mapping
 from typing import Any
 
 import msgspec
+from redis.client import Pipeline
 
 from gateway.exchange import Storing
+from gateway.scope import ANYTHING, KeyScope
 from gateway.state import KeyRecord
+from gateway.state.access import of_key, rotated
 from gateway.state.held_keys import HeldKeys, fresh
+from gateway.state.redis_access import changing, note
 from gateway.state.redis_line import Line
 
 _OTHERWISE = "The key store cannot be used."
@@ -33,7 +38,7 @@ class RedisKeys:
 
     def __init__(self, line: Line, pepper: bytes) -> None:
         self._line, self._pepper = line, pepper
-        self._keys, self._revoked = line.key("keys"), line.key("keys", "revoked")
+        self._keys, self._revoked, self._ends = line.key("keys"), line.key("keys", "revoked"), line.key("keys", "ends")
         self._held = HeldKeys(pepper, self._read)
         self._created = False
 
@@ -62,41 +67,78 @@ class RedisKeys:
         labels: Mapping[str, str] | None = None,
         expires_us: int | None = None,
         store: Storing | None = None,
+        org: str | None = None,
+        scope: KeyScope = ANYTHING,
+        by: str = "",
     ) -> str:
         new = fresh(self._pepper)
-        record = KeyRecord(new.id, agent, new.last4, now_us, team, user, dict(labels or {}), expires_us, store=store)
-        with self._line.asking(_OTHERWISE) as redis:
-            redis.hset(self._keys, new.id, msgspec.json.encode(_Kept(new.hash, record)))
+        facts = (new.id, agent, new.last4, now_us, team, user, dict(labels or {}), expires_us)
+        record = KeyRecord(*facts, store=store, org=org, scope=scope)
+        with self._line.asking(_OTHERWISE) as redis, redis.pipeline() as together:
+            together.hset(self._keys, new.id, msgspec.json.encode(_Kept(new.hash, record)))
+            note(self._line, together, of_key("created", record, now_us, by))
+            together.execute()
         return new.token
 
-    def revoke(self, key_id: str, now_us: int) -> bool:
-        with self._line.asking(_OTHERWISE) as redis:
-            known = bool(redis.hexists(self._keys, key_id))
-            if known:
-                redis.hsetnx(self._revoked, key_id, str(now_us))
+    def rotate(self, key_id: str, now_us: int, old_until_us: int, *, by: str = "", why: str = "") -> str:
+        new = fresh(self._pepper)
+
+        def step(together: Pipeline) -> None:
+            every = {key.id: key for key in self._all(together)}
+            old = every.get(key_id)
+            alike = [key for key in every.values() if old is not None and key.line == old.line]
+            both = rotated(old, alike, new, now_us, old_until_us)
+            together.multi()
+            together.hset(self._keys, new.id, msgspec.json.encode(_Kept(new.hash, both.new)))
+            together.hset(self._ends, key_id, str(both.old.expires_us))
+            note(self._line, together, of_key("rotated", both.new, now_us, by, why), of_key("ends", both.old, now_us, by, why))
+
+        changing(self._line, _OTHERWISE, self._names(), step)
+        self._held.forget(key_id)
+        return new.token
+
+    def revoke(self, key_id: str, now_us: int, *, by: str = "", why: str = "") -> bool:
+        def step(together: Pipeline) -> bool:
+            found = self._look(together, key_id)
+            together.multi()
+            if found is not None and found[1].revoked_us is None:
+                together.hset(self._revoked, key_id, str(now_us))
+                note(self._line, together, of_key("revoked", msgspec.structs.replace(found[1], revoked_us=now_us), now_us, by, why))
+            return found is not None
+
+        known = changing(self._line, _OTHERWISE, self._names(), step)
         self._held.forget(key_id)
         return known
 
     def every(self) -> list[KeyRecord]:
-        with self._line.asking(_OTHERWISE) as redis, redis.pipeline() as both:
-            both.hgetall(self._keys)
-            both.hgetall(self._revoked)
-            keys, revoked = both.execute()
-        found = [_record(kept, revoked.get(name))[1] for name, kept in keys.items()]
-        return sorted(found, key=lambda record: record.created_us)
+        with self._line.asking(_OTHERWISE) as redis:
+            return sorted(self._all(redis), key=lambda record: record.created_us)
+
+    def _all(self, redis: Any) -> list[KeyRecord]:
+        """A key in the same moment without its end would outlive it: ends and revocations are read after the keys, and never taken out."""
+        keys, revoked, ends = (redis.hgetall(name) for name in self._names())
+        return [_record(kept, revoked.get(name), ends.get(name))[1] for name, kept in keys.items()]
+
+    def _look(self, redis: Any, key_id: str) -> tuple[bytes, KeyRecord] | None:
+        kept, revoked, ends = (redis.hget(name, key_id) for name in self._names())
+        return None if kept is None else _record(kept, revoked, ends)
+
+    def _names(self) -> tuple[str, str, str]:
+        return self._keys, self._revoked, self._ends
 
     def close(self) -> None:
         self._line.close()
 
     def _read(self, key_id: str) -> tuple[bytes, KeyRecord] | None:
-        with self._line.asking(_OTHERWISE) as redis, redis.pipeline(transaction=False) as both:
-            both.hget(self._keys, key_id)
-            both.hget(self._revoked, key_id)
-            kept, revoked = both.execute()
-        return None if kept is None else _record(kept, revoked)
+        with self._line.asking(_OTHERWISE) as redis, redis.pipeline(transaction=False) as together:
+            for name in self._names():
+                together.hget(name, key_id)
+            kept, revoked, ends = together.execute()
+        return None if kept is None else _record(kept, revoked, ends)
 
 
-def _record(kept: bytes, revoked: Any) -> tuple[bytes, KeyRecord]:
+def _record(kept: bytes, revoked: Any, ends: Any) -> tuple[bytes, KeyRecord]:
     found = _kept(kept)
-    record = found.record if revoked is None else msgspec.structs.replace(found.record, revoked_us=int(revoked))
-    return found.hash, record
+    changed = {} if revoked is None else {"revoked_us": int(revoked)}
+    changed |= {} if ends is None else {"expires_us": int(ends)}
+    return found.hash, msgspec.structs.replace(found.record, **changed) if changed else found.record

@@ -10,6 +10,7 @@
 from __future__ import annotations
 
 import secrets
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -41,6 +42,17 @@ class RedisLimits:
 
     def look(self, charges: Sequence[Charge], now_us: int) -> tuple[int, ...]:
         return self._asked("look", charges, now_us)[0]
+
+    def reserved(self, charges: Sequence[Charge]) -> tuple[int, ...]:
+        held: Counter[bytes] = Counter()
+        with self._line.asking(_OTHERWISE) as server, server.pipeline(transaction=False) as together:
+            leases: list[Any] = server.zrange(self._leases, 0, -1)
+            for each in leases:
+                together.hgetall(f"{self._leases}:{each.decode()}")
+            for lease in together.execute():
+                for name, taken in lease.items():
+                    held[name] += int(taken.partition(b":")[0])
+        return tuple(held[self._name(account(each)).encode()] for each in charges)
 
     def give_back(self, taken: Sequence[Taken]) -> None:
         values: list[Value] = [v for each in taken for v in (each.amount, "" if each.id is None else each.id, each.at_us)]

@@ -21,13 +21,20 @@ if act == 'denied' then -- ttl, when, most or '', whose it is, by whose rule (bo
   local count = redis.call('HINCRBY', session, 'denials', 1)
   settled()
   if redis.call('HGET', session, 'state') == 'stopped' or ARGV[4] == '' or count < tonumber(ARGV[4]) then return {} end
-  redis.call('HSET', session, 'state', 'stopped', 'by', ARGV[6], 'changed_by', '')
+  redis.call('HSET', session, 'state', 'stopped', 'by', ARGV[6], 'changed_by', '', 'why', '')
   redis.call('ZADD', stopped, ARGV[3], session)
   changed(3)
   return redis.call('HGETALL', session)
-elseif act == 'resume' then -- ttl, when, by
+elseif act == 'pause' then -- ttl, when, by, why, whose it is (JSON)
+  if redis.call('HGET', session, 'state') == 'stopped' then return 0 end
+  if redis.call('EXISTS', session) == 0 then redis.call('HSET', session, 'who', ARGV[6], 'denials', 0, 'change', 0, 'noted', 0) end
+  redis.call('HSET', session, 'state', 'stopped', 'changed_by', ARGV[4], 'why', ARGV[5])
+  redis.call('ZADD', stopped, ARGV[3], session)
+  changed(3)
+  return 1
+elseif act == 'resume' then -- ttl, when, by, why
   if redis.call('HGET', session, 'state') ~= 'stopped' then return 0 end
-  redis.call('HSET', session, 'state', 'resumed', 'denials', 0, 'changed_by', ARGV[4])
+  redis.call('HSET', session, 'state', 'resumed', 'denials', 0, 'changed_by', ARGV[4], 'why', ARGV[5])
   redis.call('ZREM', stopped, session)
   changed(3)
   return 1

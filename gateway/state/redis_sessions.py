@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from gateway.state import Denial, Session
+from gateway.state import EVERY_SESSION, Denial, Session, whole
 from gateway.state.redis_lease import Lease
 from gateway.state.redis_line import Line, Value, fields, text
 from gateway.state.sqlite_sessions import KEPT_US
@@ -28,10 +28,9 @@ class RedisSessions:
         self._stopped, self._to_note = line.key("sessions", "stopped"), line.key("sessions", "note")
         self._turn = Lease(line, "sessions")
 
-    def stopped(self, owner: str, session: str) -> Session | None:
-        with self._line.asking(_OTHERWISE) as redis:
-            found = text(redis.hgetall(self._name(owner, session)))
-        return _session(found) if found.get("state") == "stopped" else None
+    def stopped(self, owner: str, session: str, agent: str | None = None) -> Session | None:
+        names = [] if agent is None else [self._name(whole(agent), EVERY_SESSION)]
+        return next((each for each in self._all([*names, self._name(owner, session)]) if each.state == "stopped"), None)
 
     def denied(self, of: Denial, *, most: int | None) -> Session | None:
         who = {"owner": of.owner, "session": of.session, "agent": of.agent, "team": of.team, "user": of.user}
@@ -44,8 +43,12 @@ class RedisSessions:
         with self._line.asking(_OTHERWISE) as redis:
             return self._all(redis.zrevrange(self._stopped, 0, limit - 1))
 
-    def resume(self, owner: str, session: str, *, by: str, at_us: int) -> bool:
-        return bool(self._do(self._name(owner, session), "resume", at_us, by))
+    def pause(self, agent: str, *, by: str, why: str, at_us: int) -> bool:
+        who = {"owner": whole(agent), "session": EVERY_SESSION, "agent": agent, "team": None, "user": None}
+        return bool(self._do(self._name(whole(agent), EVERY_SESSION), "pause", at_us, by, why, msgspec.json.encode(who)))
+
+    def resume(self, owner: str, session: str, *, by: str, at_us: int, why: str = "") -> bool:
+        return bool(self._do(self._name(owner, session), "resume", at_us, by, why))
 
     def unrecorded(self, limit: int) -> list[Session]:
         with self._line.asking(_OTHERWISE) as redis:
@@ -75,7 +78,8 @@ class RedisSessions:
 
 
 def _session(found: dict[str, str]) -> Session:
-    whole = msgspec.json.decode(found["who"]) | {"policy": "", "rule": "", "exchange": "", "decision": ""}
-    whole |= msgspec.json.decode(found["by"]) if "by" in found else {}
-    whole |= {name: int(found[name]) for name in ("denials", "changed_us", "change")}
-    return msgspec.convert(whole | {"state": found["state"], "changed_by": found.get("changed_by", "")}, Session)
+    told = msgspec.json.decode(found["who"]) | {"policy": "", "rule": "", "exchange": "", "decision": ""}
+    told |= msgspec.json.decode(found["by"]) if "by" in found else {}
+    told |= {name: int(found[name]) for name in ("denials", "changed_us", "change")}
+    said = {"changed_by": found.get("changed_by", ""), "why": found.get("why", "")}
+    return msgspec.convert(told | {"state": found["state"], **said}, Session)

@@ -17,6 +17,7 @@ import redis
 from gateway import secret
 from gateway.errors import StartError
 from gateway.redis_place import Place
+from gateway.state.redis_access import RedisAccessLog, RedisPeople
 from gateway.state.redis_approvals import RedisApprovals
 from gateway.state.redis_belongings import RedisBelongings
 from gateway.state.redis_data_keys import RedisDataKeys
@@ -24,7 +25,9 @@ from gateway.state.redis_issued import RedisIssued
 from gateway.state.redis_keys import RedisKeys
 from gateway.state.redis_limits import RedisLimits
 from gateway.state.redis_line import Line
+from gateway.state.redis_prompts import RedisPrompts
 from gateway.state.redis_sessions import RedisSessions
+from gateway.state.redis_sign_ins import RedisSignIns
 
 OLDEST = (6, 2)
 
@@ -37,6 +40,15 @@ class Remote:
 
     def keys(self, pepper: bytes) -> RedisKeys:
         return RedisKeys(self.line, pepper)
+
+    def people(self, pepper: bytes) -> RedisPeople:
+        return RedisPeople(self.line, pepper)
+
+    def sign_ins(self) -> RedisSignIns:
+        return RedisSignIns(self.line)
+
+    def access_log(self) -> RedisAccessLog:
+        return RedisAccessLog(self.line)
 
     def belongings(self) -> RedisBelongings:
         return RedisBelongings(self.line, self._data)
@@ -52,6 +64,9 @@ class Remote:
 
     def sessions(self) -> RedisSessions:
         return RedisSessions(self.line)
+
+    def prompts(self) -> RedisPrompts:
+        return RedisPrompts(self.line, self._data)
 
     def data_keys(self) -> RedisDataKeys:
         return RedisDataKeys(self.line)

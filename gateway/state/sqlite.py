@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 import threading
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,11 @@ import msgspec
 
 from gateway.errors import GatewayError
 from gateway.exchange import Storing
+from gateway.scope import ANYTHING, KeyScope
 from gateway.state import KeyRecord
+from gateway.state.access import of_key, rotated
 from gateway.state.held_keys import HeldKeys, fresh
+from gateway.state.sqlite_steps import CHANGES, Do, note, transaction
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS keys (
@@ -21,7 +25,13 @@ CREATE TABLE IF NOT EXISTS keys (
   last4 TEXT NOT NULL, created_us INTEGER NOT NULL, expires_us INTEGER, revoked_us INTEGER, store TEXT
 ) STRICT
 """
-_COLUMNS = "id, agent, last4, created_us, team, user, labels, expires_us, revoked_us, store"
+_LATER = {"store": "TEXT", "org": "TEXT", "scope": "TEXT", "family": "TEXT"}
+"""Columns that a file of an earlier version has not."""
+_COLUMNS = "id, agent, last4, created_us, team, user, labels, expires_us, revoked_us, store, org, scope, family"
+_SELECT = f"SELECT {_COLUMNS} FROM keys"  # noqa: S608 - constant
+_INSERT = f"INSERT INTO keys (hash, {_COLUMNS}) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?)"  # noqa: S608 - constant
+_OTHERWISE = "The key store cannot be used."
+_encode = msgspec.json.Encoder().encode
 
 
 def opened(path: Path, schema: str) -> sqlite3.Connection:
@@ -53,7 +63,9 @@ class SqliteKeys:
         self._lock = threading.Lock()
         self._db = opened(path, _SCHEMA)
         self._db.execute("PRAGMA synchronous = FULL")
-        add_column(self._db, "keys", "store", "TEXT")
+        self._db.execute(CHANGES)
+        for column, kind in _LATER.items():
+            add_column(self._db, "keys", column, kind)
         self._held = HeldKeys(pepper, self._read)
         self._created = False
 
@@ -82,25 +94,44 @@ class SqliteKeys:
         labels: Mapping[str, str] | None = None,
         expires_us: int | None = None,
         store: Storing | None = None,
+        org: str | None = None,
+        scope: KeyScope = ANYTHING,
+        by: str = "",
     ) -> str:
         new = fresh(self._pepper)
-        row = (new.id, new.hash, agent, team, user, msgspec.json.encode(dict(labels or {})).decode(), new.last4)
-        with self._lock:
-            self._db.execute("INSERT INTO keys VALUES (?,?,?,?,?,?,?,?,?,NULL,?)", (*row, now_us, expires_us, store))
+        facts = (new.id, agent, new.last4, now_us, team, user, dict(labels or {}), expires_us)
+        record = KeyRecord(*facts, store=store, org=org, scope=scope)
+        with self._changing() as do:
+            do(_INSERT, (new.hash, *_row(record)))
+            note(do, of_key("created", record, now_us, by))
         return new.token
 
-    def revoke(self, key_id: str, now_us: int) -> bool:
-        """False when there is no such key; revoking twice keeps the first time."""
-        with self._lock:
-            done = self._db.execute(
-                "UPDATE keys SET revoked_us = coalesce(revoked_us, ?) WHERE id = ?", (now_us, key_id)
-            )
+    def rotate(self, key_id: str, now_us: int, old_until_us: int, *, by: str = "", why: str = "") -> str:
+        new = fresh(self._pepper)
+        with self._changing() as do:
+            old = _first(do(f"{_SELECT} WHERE id = ?", (key_id,)))
+            line = old.line if old else ""
+            alike = [_record(row) for row in do(f"{_SELECT} WHERE id = ? OR family = ?", (line, line))]
+            both = rotated(old, alike, new, now_us, old_until_us)
+            do(_INSERT, (new.hash, *_row(both.new)))
+            do("UPDATE keys SET expires_us = ? WHERE id = ?", (both.old.expires_us, key_id))
+            note(do, of_key("rotated", both.new, now_us, by, why), of_key("ends", both.old, now_us, by, why))
         self._held.forget(key_id)
-        return done.rowcount == 1
+        return new.token
+
+    def revoke(self, key_id: str, now_us: int, *, by: str = "", why: str = "") -> bool:
+        """Revoking twice keeps the first time."""
+        with self._changing() as do:
+            before = _first(do(f"{_SELECT} WHERE id = ?", (key_id,)))
+            if before is not None and before.revoked_us is None:
+                do("UPDATE keys SET revoked_us = ? WHERE id = ?", (now_us, key_id))
+                note(do, of_key("revoked", msgspec.structs.replace(before, revoked_us=now_us), now_us, by, why))
+        self._held.forget(key_id)
+        return before is not None
 
     def every(self) -> list[KeyRecord]:
         with self._lock:
-            rows = self._db.execute(f"SELECT {_COLUMNS} FROM keys ORDER BY created_us").fetchall()  # noqa: S608 - constant
+            rows = self._db.execute(f"{_SELECT} ORDER BY created_us").fetchall()
         return [_record(row) for row in rows]
 
     def close(self) -> None:
@@ -109,6 +140,9 @@ class SqliteKeys:
     def _read(self, key_id: str) -> tuple[bytes, KeyRecord] | None:
         row = self._one(f"SELECT hash, {_COLUMNS} FROM keys WHERE id = ?", key_id)  # noqa: S608 - constant
         return None if row is None else (row[0], _record(row[1:]))
+
+    def _changing(self) -> AbstractContextManager[Do]:
+        return transaction(self._db, self._lock, _OTHERWISE)
 
     def _one(self, query: str, *values: object) -> tuple[Any, ...] | None:
         try:
@@ -121,8 +155,21 @@ class SqliteKeys:
         return row
 
 
+def _first(cursor: sqlite3.Cursor) -> KeyRecord | None:
+    row = cursor.fetchone()
+    return None if row is None else _record(row)
+
+
+def _row(key: KeyRecord) -> tuple[object, ...]:
+    """In the order of `_COLUMNS`."""
+    labels, scope = _encode(key.labels).decode(), _encode(key.scope).decode()
+    named = {**msgspec.structs.asdict(key), "labels": labels, "scope": scope}
+    return tuple(named[name] for name in _COLUMNS.split(", "))
+
+
 def _record(row: tuple[Any, ...]) -> KeyRecord:
-    key_id, agent, last4, created, team, user, labels, expires, revoked, store = row
-    values = {"id": key_id, "agent": agent, "last4": last4, "created_us": created, "team": team, "user": user}
-    values |= {"labels": msgspec.json.decode(str(labels)), "expires_us": expires, "revoked_us": revoked, "store": store}
-    return msgspec.convert(values, KeyRecord)
+    values = dict(zip(_COLUMNS.split(", "), row, strict=True))
+    scope, family = values.pop("scope"), values.pop("family")
+    values["labels"] = msgspec.json.decode(str(values["labels"]))
+    bounds = msgspec.json.decode(str(scope), type=KeyScope) if scope else ANYTHING
+    return msgspec.convert(values | {"scope": bounds, "family": family or ""}, KeyRecord)

@@ -11,20 +11,19 @@
 from __future__ import annotations
 
 import sqlite3
-import threading
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 import msgspec
 
-from gateway.errors import GatewayError
 from gateway.sealing import Box, CannotOpen, beside
 from gateway.state import Approval, ApprovalState, Ruling
 from gateway.state.approving import KEPT_US, refuse_unless_open, too_many, unknown, unreadable, whose
 from gateway.state.sqlite import opened
+from gateway.state.sqlite_line import Do, Line
 
+_OTHERWISE = "The state store cannot be used, so nobody can be asked and no approval be found."
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS approvals (
   id TEXT PRIMARY KEY, asked TEXT NOT NULL, agent TEXT NOT NULL, requester TEXT, four_eyes INTEGER NOT NULL, created_us INTEGER NOT NULL,
@@ -54,7 +53,6 @@ _STANDING = (
     f"{_SELECT} WHERE once = :once AND state IN ('pending', 'denied') AND expires_us > :now ORDER BY state = 'denied' DESC LIMIT 1"
 )
 
-Do = Callable[..., sqlite3.Cursor]
 _asked = msgspec.json.Decoder(Approval).decode
 
 
@@ -62,16 +60,16 @@ class SqliteApprovals:
     """`path` may be the file of the keys."""
 
     def __init__(self, path: Path) -> None:
-        self._lock = threading.Lock()
         self._paper = _Paper(beside(path, "approvals"))
         self._db = opened(path, _SCHEMA)
+        self._line = Line(self._db, _OTHERWISE)
         self._db.execute("PRAGMA synchronous = FULL")
         self._db.execute("PRAGMA secure_delete = ON")
         for index in _INDICES:
             self._db.execute(index)
 
     def ask(self, new: Approval, most: int) -> Approval:
-        with self._change() as do:
+        with self._line.change() as do:
             now = new.created_us
             _expire(do, now)
             grants = {"once": new.bindings.once, "session": new.bindings.session, "anywhere": new.bindings.agent}
@@ -93,17 +91,17 @@ class SqliteApprovals:
         return self._paper.known(do, granted.id)
 
     def find(self, name: str) -> Approval | None:
-        with self._reading() as do:
+        with self._line.reading() as do:
             return self._paper.first(do(f"{_SELECT} WHERE id = ?", (name,)))
 
     def every(self, state: ApprovalState | None = None, limit: int = 1000) -> list[Approval]:
         where = "WHERE state = :state" if state else ""
-        with self._reading() as do:
+        with self._line.reading() as do:
             query = f"{_SELECT} {where} ORDER BY created_us DESC, id DESC LIMIT :limit"
             return self._paper.all(do(query, {"state": state, "limit": limit}))
 
     def rule(self, name: str, ruling: Ruling) -> Approval:
-        with self._change() as do:
+        with self._line.change() as do:
             _expire(do, ruling.at_us)
             found = self._paper.first(do(f"{_SELECT} WHERE id = ?", (name,)))
             if found is None:
@@ -119,19 +117,19 @@ class SqliteApprovals:
             return self._paper.known(do, name)
 
     def decided(self, names: Sequence[str]) -> list[Approval]:
-        with self._reading() as do:
+        with self._line.reading() as do:
             query = f"{_SELECT} WHERE state != 'pending' AND id IN (SELECT value FROM json_each(?))"  # noqa: S608 - constant
             return self._paper.all(do(query, (_names(names),)))
 
     def erase(self, tenant: str, user: str | None) -> int:
-        with self._change() as do:
+        with self._line.change() as do:
             every = self._paper.all(do(_SELECT))
             theirs = [each.id for each in every if whose(each) == tenant and (user is None or (each.user or "") == user)]
             do("DELETE FROM approvals WHERE id IN (SELECT value FROM json_each(?))", (_names(theirs),))
             return len(theirs)
 
     def expire(self, now_us: int) -> int:
-        with self._change() as do:
+        with self._line.change() as do:
             ended = _expire(do, now_us)
             do("DELETE FROM approvals WHERE state != 'pending' AND expires_us < ? AND noted = change", (now_us - KEPT_US,))
             return ended
@@ -149,37 +147,17 @@ class SqliteApprovals:
         self._caught_up("told", approvals)
 
     def _behind(self, column: Literal["noted", "told"], limit: int) -> list[Approval]:
-        with self._reading() as do:
+        with self._line.reading() as do:
             return self._paper.all(do(f"{_SELECT} WHERE {column} < change ORDER BY created_us LIMIT ?", (limit,)))
 
     def _caught_up(self, column: Literal["noted", "told"], approvals: Sequence[Approval]) -> None:
         query = f"UPDATE approvals SET {column} = max({column}, ?) WHERE id = ?"  # noqa: S608 - one of two names of ours
-        with self._change() as do:
+        with self._line.change() as do:
             for each in approvals:
                 do(query, (each.change, each.id))
 
     def close(self) -> None:
         self._db.close()
-
-    @contextmanager
-    def _reading(self) -> Iterator[Do]:
-        try:
-            with self._lock:
-                yield self._db.execute
-        except sqlite3.Error as e:
-            raise _unavailable() from e
-
-    @contextmanager
-    def _change(self) -> Iterator[Do]:
-        """One transaction; what raises inside changes nothing."""
-        with self._reading() as do:
-            do("BEGIN IMMEDIATE")
-            try:
-                yield do
-                do("COMMIT")
-            except BaseException:
-                do("ROLLBACK")
-                raise
 
 
 def _expire(do: Do, now_us: int) -> int:
@@ -230,8 +208,3 @@ class _Paper:
 
 def _names(names: Sequence[str]) -> str:
     return msgspec.json.encode(list(names)).decode()
-
-
-def _unavailable() -> GatewayError:
-    message = "The state store cannot be used, so nobody can be asked and no approval be found. Try again shortly."
-    return GatewayError("unavailable", "state_unavailable", message, retry_after=5)

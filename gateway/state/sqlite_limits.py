@@ -105,6 +105,11 @@ class SqliteLimits:
         with self._transaction("DEFERRED"):
             return tuple(self._standing(charge, now_us).spent for charge in charges)
 
+    def reserved(self, charges: Sequence[Charge]) -> tuple[int, ...]:
+        with self._transaction("DEFERRED"):
+            held = dict(self._db.execute("SELECT account, sum(amount) FROM limit_leases GROUP BY account").fetchall())
+        return tuple(held.get(account(each), 0) for each in charges)
+
     def give_back(self, taken: Sequence[Taken]) -> None:
         with self._transaction("IMMEDIATE"):
             for each in taken:

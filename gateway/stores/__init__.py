@@ -131,8 +131,8 @@ class Store(Protocol):
         Raises Refused."""
     def shape(self) -> Shape:
         """Its tables and views, for those who answer questions elsewhere."""
-    def loan(self, needs: Sequence[Need]) -> Loan:
-        """Rows of one snapshot. Raises Refused."""
+    def loan(self, needs: Sequence[Need], teams: frozenset[str] | None = None) -> Loan:
+        """Rows of one snapshot; of these teams alone, where they are named. Raises Refused."""
     def arrow(self, sql: str, params: Mapping[str, Any]) -> Iterator[bytes]:
         """As `fetch`, as a stream in Arrow's format, however long it is."""
     def tend(self) -> None:

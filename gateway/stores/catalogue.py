@@ -16,8 +16,8 @@ PLAIN: dict[str, Any] = {
 }
 PUBLIC_TABLES = frozenset(
     {
-        *("calls", "rule_hits", "findings", "validations", "boots", "journal_offsets", "questions", "cost_revisions"),
-        *("prompts_rendered", "prompt_moves", "budget_resets"),
+        *("calls", "rule_hits", "findings", "boots", "journal_offsets", "questions", "cost_revisions"),
+        *("prompts_rendered", "prompt_moves", "budget_resets", "experiment_changes", "attempts"),
     }
 )
 """Base tables that are as they should be seen; the others are seen through views."""

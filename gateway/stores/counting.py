@@ -13,13 +13,16 @@ from gateway.trace.record import ExchangeRow
 
 def count(applied: Applied) -> Counter[str]:
     """`exchanges`, `exchanges_<state>`, `unpriced` (answered, but nobody knows what it cost), `unevaluated` (something in it was not
-    judged), `calls`, `calls_<effect>`, `calls_withheld`, `no_policy_for_agent`, `policy_error`, `interrupted`."""
+    judged), `cache_hit`, `cache_miss` (an answer was given again, or there was none to give), `calls`,
+    `calls_<effect>`, `calls_withheld`, `no_policy_for_agent`, `policy_error`, `interrupted`."""
     found: Counter[str] = Counter()
     for row in applied.exchanges:
         found["exchanges"] += 1
         found[f"exchanges_{row.state}"] += 1
         found["unpriced"] += _unpriced(row)
         found["unevaluated"] += bool(row.unevaluated)
+        if row.cache:
+            found[f"cache_{row.cache}"] += 1
     for call in applied.calls:
         found["calls"] += 1
         found[f"calls_{call.effect}"] += 1

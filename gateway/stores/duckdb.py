@@ -169,10 +169,10 @@ class Ledger:
     def shape(self) -> Shape:
         return self._shape
 
-    def loan(self, needs: Sequence[Need]) -> Loan:
+    def loan(self, needs: Sequence[Need], teams: frozenset[str] | None = None) -> Loan:
         """Rows for a reader, of one snapshot: nothing is committed while it is taken. Raises Refused."""
         with self._writing:
-            return Loan(self._con, self._shape, needs)
+            return Loan(self._con, self._shape, needs, teams=teams)
 
     def arrow(self, sql: str, params: Mapping[str, Any]) -> Iterator[bytes]:
         return self._reading.arrow(sql, params)

@@ -145,7 +145,7 @@ class Lake:
     def shape(self) -> Shape:
         return self._pattern.shape
 
-    def loan(self, needs: Sequence[Need]) -> Loan:
+    def loan(self, needs: Sequence[Need], teams: frozenset[str] | None = None) -> Loan:
         """Others may commit meanwhile: every table is read as it was at one snapshot. Raises Refused."""
         session = self._there()
         try:
@@ -154,7 +154,7 @@ class Lake:
         except duckdb.Error as error:
             raise Refused("unavailable", f"the lake could not be read: {in_a_line(error)}; ask again in a moment") from error
         places = {table: f"({select})" for table, select in resolving(self._pattern, f"AT (VERSION => {snapshot})").items()}
-        return Loan(session.con, self._pattern.shape, needs, places)
+        return Loan(session.con, self._pattern.shape, needs, places, teams)
 
     def tend(self) -> None:
         """Finds out whether the lake can be reached, and has it tended. Raises StoreTrouble."""

@@ -14,10 +14,13 @@ from msgspec import Struct, field
 
 from gateway.exchange import Finding, Ran
 from gateway.trace.record import (
+    AccessChanged,
+    AccessRow,
     ApprovalChanged,
     ApprovalRow,
     Asked,
     AskedRow,
+    AttemptRow,
     Booted,
     BudgetReset,
     CallRow,
@@ -28,11 +31,16 @@ from gateway.trace.record import (
     Erased,
     ErasureRow,
     ExchangeRow,
+    ExperimentChanged,
+    ExperimentLooked,
+    ExperimentRow,
     FeedbackGiven,
     FeedbackRow,
     HeardRow,
     Judged,
     KeptRow,
+    LookRow,
+    Mirrored,
     MovedRow,
     Opened,
     PolicyLoaded,
@@ -88,13 +96,16 @@ COLUMNS: dict[str, tuple[str, ...]] = {
         "hook", "path", "detector", "action", "original",
     ),
     "findings": ("exchange_id", "started_at", *names_of(Finding)),
-    "validations": ("exchange_id", "started_at", "agent", *names_of(Ran), "covers", "unsure", "meets"),
+    "validations_told": ("exchange_id", "started_at", "agent", *names_of(Ran), "covers", "unsure", "meets"),
+    "attempts": names_of(AttemptRow),
     "policy_loads": ("hash", "loaded_at", "git", "run", "slot", "boot"),
     "policy_files": ("hash", "path", "text"),
     "policy_rules_loaded": ("hash", *names_of(RuleRow)),
     "prompts_loaded": (*names_of(KeptRow), "run", "slot", "boot"),
     "prompts_rendered": names_of(RenderedRow),
     "prompt_moves": _timed(MovedRow, "moved_at"),
+    "experiment_changes": _timed(ExperimentRow, "changed_at"),
+    "experiment_looks_told": _timed(LookRow, "looked_at"),
     "boots": names_of(Booted),
     "approval_changes": names_of(ApprovalRow),
     "questions": names_of(AskedRow),
@@ -102,6 +113,7 @@ COLUMNS: dict[str, tuple[str, ...]] = {
     "erasures_told": _timed(ErasureRow, "erased_at"),
     "feedback_told": _timed(FeedbackRow, "given_at"),
     "session_changes": names_of(SessionRow),
+    "access_changes_told": names_of(AccessRow),
     "budget_resets": ("id", "reset_at", "who", "budget", "subject", "why"),
     "cost_revisions": ("revision", "revised_at", "who", *names_of(RevisedRow)),
 }  # fmt: skip
@@ -142,13 +154,16 @@ def fold(parts: Iterable[tuple[Segment, Iterable[Record]]]) -> list[Step]:
 _WITHHOLDING = frozenset({"deny", "redact", "repair"})
 """Effects of a rule by which an answer may not be given as it is."""
 _SINGLE: dict[type[Told], tuple[str, str]] = {
+    AccessChanged: ("access_changes_told", "access"),
     ApprovalChanged: ("approval_changes", "approval"),
     Asked: ("questions", "question"),
     ContentRead: ("content_reads_told", "read"),
+    ExperimentChanged: ("experiment_changes", "change"),
     Erased: ("erasures_told", "erasure"),
     FeedbackGiven: ("feedback_told", "feedback"),
     PromptMoved: ("prompt_moves", "moved"),
     SessionChanged: ("session_changes", "session"),
+    Mirrored: ("attempts", "attempt"),
 }
 """Records of one row: its table, and the field that holds it."""
 
@@ -168,13 +183,14 @@ def _take(step: Step, segment: Segment, record: Told) -> None:
             _calls(step, calls)
             step.add("rule_hits", map(_heard, record.heard))
             step.add("findings", _findings(exchange.id, exchange.started_us, record.findings))
-            step.add("validations", _validations(exchange, record.ran))
+            step.add("validations_told", _validations(exchange, record.ran))
             _rendered(step, record.rendered)
+            step.add("attempts", map(msgspec.structs.astuple, record.attempts))
         case Judged(exchange_id, started_us, agent, ran, findings, heard):
             step.add("rule_hits", map(_heard, heard))
             step.add("findings", _findings(exchange_id, started_us, findings))
             rows = ((exchange_id, started_us, agent, *msgspec.structs.astuple(each), "later", None, None) for each in ran)
-            step.add("validations", rows)
+            step.add("validations_told", rows)
         case PolicyLoaded(policy):
             step.add("policy_loads", [(policy.hash, policy.loaded_us, policy.git, *origin)])
             step.add("policy_files", ((policy.hash, path, text) for path, text in policy.files))
@@ -183,6 +199,8 @@ def _take(step: Step, segment: Segment, record: Told) -> None:
             step.add("prompts_loaded", (msgspec.structs.astuple(each) + origin for each in prompts))
         case CostsRevised(revision, at_us, who, costs):
             step.add("cost_revisions", ((revision, at_us, who, *msgspec.structs.astuple(each)) for each in costs))
+        case ExperimentLooked(looks):
+            step.add("experiment_looks_told", map(msgspec.structs.astuple, looks))
         case BudgetReset():
             step.add("budget_resets", [msgspec.structs.astuple(record)])
         case _:

@@ -25,9 +25,9 @@ DEAD_DAYS = 7
 
 TIMES = {
     "exchanges_ended": "started_at", "calls": "decided_at", "rule_hits": "decided_at", "findings": "started_at",
-    "validations": "started_at",
+    "validations_told": "started_at",
     "approval_changes": "created_at", "feedback_told": "given_at", "content_reads_told": "read_at",
-    "prompts_rendered": "rendered_at",
+    "prompts_rendered": "rendered_at", "attempts": "started_at",
 }  # fmt: skip
 """Facts that go with decisions, and what their age is. That content was erased stays on record."""
 TEXTS = {

@@ -35,10 +35,12 @@ OF_ONE_NODE = frozenset({OPENED, OFFSETS, "boots"})
 """Tables whose rows say which book wrote them: it must find its own again."""
 DAYS = {
     "exchanges_ended": "started_at", OPENED: "started_at", INTERRUPTED: "started_at", "calls": "decided_at", "rule_hits": "decided_at",
-    "findings": "started_at", "validations": "started_at", "message_bodies": "first_seen", "media_found": "first_seen",
-    "prompt_bodies": "first_seen", "prompts_rendered": "rendered_at",
+    "findings": "started_at", "validations_told": "started_at", "message_bodies": "first_seen", "media_found": "first_seen",
+    "prompt_bodies": "first_seen", "prompts_rendered": "rendered_at", "attempts": "started_at",
 }  # fmt: skip
 """Tables whose rows are filed by day, and by the day of what."""
+RENAMED = {"validations": "validations_told"}
+"""Tables of earlier lakes by what they were called."""
 
 
 OPTIONS = {"parquet_compression": "zstd", "target_file_size": "128MB"}
@@ -78,11 +80,15 @@ def bring_up_to_date(con: duckdb.DuckDBPyConnection, tables: Mapping[str, Types]
         raise StartError(f"the lake has schema {max(done)}, this version knows {max(known)}: start the newer version on this machine too")
     if done == known.keys():
         return
-    there = _columns(con)
+    there = dict(_columns(con))
     if not done:
         for name, value in OPTIONS.items():
             con.execute("CALL ducklake_set_option('lake', ?, ?)", [name, value])
     con.execute("BEGIN TRANSACTION")
+    for before, name in RENAMED.items():
+        if before in there:
+            con.execute(f"ALTER TABLE lake.{before} RENAME TO {name}")
+            there[name] = there.pop(before)
     for table, columns in tables.items():
         _make(con, table, columns, there.get(table, frozenset()))
     for number in sorted(known.keys() - done):

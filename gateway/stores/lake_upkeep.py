@@ -112,7 +112,10 @@ class Upkeep:
         yield [f"CALL ducklake_delete_orphaned_files('lake', older_than => {_ago(ORPHANS_AFTER)})"]
 
 
-_RARE = {"boots", "policy_loads", "policy_files", "policy_rules_loaded", "prompts_loaded", "prompt_moves", "questions", "session_changes"}
+_RARE = {
+    *("access_changes_told", "boots", "policy_loads", "policy_files", "policy_rules_loaded", "prompts_loaded", "prompt_moves", "questions"),
+    *("session_changes", "experiment_changes", "experiment_looks_told"),
+}
 _TABLES = sorted({*DAYS, *TIMES, *_RARE, *(each.table for each in SUMS.values()), OFFSETS, UPKEEP})
 """Those of which rows go, or files are many."""
 

@@ -15,12 +15,11 @@ import duckdb
 import pyarrow as pa
 from msgspec import Struct
 
-from gateway.stores import Refused
+from gateway.stores import Refused, sight
 from gateway.stores.bodies import CONTENT
 from gateway.stores.cursors import let_go
 
 BATCH_ROWS = 8192
-MOST_NEEDS = 32
 MOST_CONDITIONS = 512
 
 
@@ -60,11 +59,17 @@ class Loan:
     """One snapshot of what was needed; `rows` may be asked for a table again when its last stream is done with. Close it."""
 
     def __init__(
-        self, con: duckdb.DuckDBPyConnection, shape: Shape, needs: Iterable[Need], places: Mapping[str, str] | None = None
+        self,
+        con: duckdb.DuckDBPyConnection,
+        shape: Shape,
+        needs: Iterable[Need],
+        places: Mapping[str, str] | None = None,
+        teams: frozenset[str] | None = None,
     ) -> None:
-        """Nobody may commit meanwhile, unless `places` says from what each table is read so that it is of one snapshot. Raises Refused."""
-        self._shape, self._places = shape, places or {}
-        self._wanted = {need.table: self._select(need) for need in list(needs)[:MOST_NEEDS]}
+        """Nobody may commit meanwhile, unless `places` says from what each table is read so that it is of one snapshot. `teams`: whose rows
+        are lent, and no others (`sight`). Raises Refused."""
+        self._shape, self._places, self._teams = shape, places or {}, teams
+        self._wanted = self._selects(list(needs))
         self._cursors: dict[str, duckdb.DuckDBPyConnection] = {}
         try:
             for table in self._wanted:
@@ -81,7 +86,7 @@ class Loan:
         """Other rows of the same tables and the same snapshot. Raises Refused."""
         if not {need.table for need in needs} <= self._cursors.keys():
             raise Refused("sql_refused", "rows of a table were wanted that the question does not read")
-        self._wanted = {need.table: self._select(need) for need in needs}
+        self._wanted = self._selects(needs)
 
     def rows(self, table: str) -> pa.RecordBatchReader:
         """Raises Refused for a table that is not of this loan."""
@@ -93,11 +98,21 @@ class Loan:
         except duckdb.Error as error:
             raise Refused("sql_error", f"the rows of {table} cannot be read: {error}") from error
 
+    def _selects(self, needs: Sequence[Need]) -> dict[str, tuple[str, dict[str, Any]]]:
+        if len(needs) > len(self._shape.tables):
+            raise Refused("sql_refused", "rows of more tables were wanted than there are")
+        return {need.table: self._select(need) for need in needs}
+
     def _place(self, table: str) -> str:
         return self._places.get(table) or self._shape.place(table)
 
     def _select(self, need: Need) -> tuple[str, dict[str, Any]]:
-        return _select(need, self._shape.tables.get(need.table), self._place(need.table))
+        kinds, place = self._shape.tables.get(need.table), self._place(need.table)
+        if self._teams is None:
+            return _select(need, kinds, place)
+        mine = sight.condition(kinds or (), self._place)
+        sql, values = _select(need, kinds, f"(SELECT * FROM {place} WHERE {mine or 'false'})")  # noqa: S608 - names are the ledger's
+        return sql, values | ({sight.TEAMS: sorted(self._teams)} if mine else {})
 
     def stop(self) -> None:
         """Ends what is being read, from any thread."""

@@ -61,7 +61,7 @@ class MemoryStore:
     def shape(self) -> Shape:
         raise Refused("no_sql", "the in-memory store answers no SQL; use the DuckDB ledger")
 
-    def loan(self, needs: Sequence[Need]) -> Loan:
+    def loan(self, needs: Sequence[Need], teams: frozenset[str] | None = None) -> Loan:
         raise Refused("no_sql", "the in-memory store lends no rows; use the DuckDB ledger")
 
     def arrow(self, sql: str, params: Mapping[str, Any]) -> Iterator[bytes]:

@@ -11,8 +11,6 @@ Pure. What detectors miss is written: they know forms, not meanings. Whoever mus
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache
@@ -21,9 +19,9 @@ from typing import Any, NamedTuple, Protocol
 import msgspec
 
 from gateway.exchange import Storing
+from gateway.trace.keyed import keyed
 from gateway.trace.redact import LAYERS, Redactor
-from gateway.validators.detectors import hinted
-from gateway.validators.detectors.folding import folded
+from gateway.validators.detectors import plain
 
 _ESCAPE = re.compile(r"\\+(?:u00([2-7][0-9a-fA-F])|([nrt/\"]))")
 _WRITTEN = {"n": "\n", "r": "\r", "t": "\t", "/": "/", '"': '"'}
@@ -55,8 +53,8 @@ Detect = Callable[[str], Iterable[Span]]
 
 def everything(text: str) -> Iterable[Span]:
     """What any detector finds."""
-    read = folded(text)
-    for detector in hinted(read):
+    read, hinted = plain(text)
+    for detector in hinted:
         for start, end in detector.spans(read):
             yield Span(start, end, detector.name)
 
@@ -251,4 +249,4 @@ def _without_end(text: str, value: str, mark: str) -> str:
 
 
 def _digest(key: bytes, text: str, size: int) -> str:
-    return hmac.digest(key, text.encode("utf-8", "surrogatepass"), hashlib.sha256)[:size].hex()
+    return keyed(key).digest(text.encode("utf-8", "surrogatepass"))[:size].hex()

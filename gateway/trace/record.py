@@ -113,6 +113,38 @@ class ExchangeRow(Struct, frozen=True, omit_defaults=True):
     """Of system prompt and tools without what changes from request to request."""
     budgets: tuple[str, ...] = ()
     """Which budgets count it, and for whom: `id=subject`."""
+    upstream_model: str | None = None
+    """What the upstream calls the model, where the route gives it another name."""
+    region: str | None = None
+    """The label of the target that was asked last."""
+    attempts: int = 0
+    """How often targets of a route were asked, its mirror left out; 0 where the route has no targets."""
+    looked: str = ""
+    """`validator/version` of those that no rule asked and that found nothing in the answer, a space between them: what would be five rows
+    of `validations` with nearly every exchange is a text that hardly ever changes."""
+    looked_before: bool = False
+    """Whether they had looked before the first byte of it left."""
+    cache: str | None = None
+    """`hit`: the answer was given again, and nobody was asked; `miss`: there was none to give; None: nobody looked."""
+    cached_from: str | None = None
+    """Of a hit, the exchange in which a provider gave the answer."""
+    saved_cost: str | None = None
+    """Of a hit, what the answer would have cost; None when nobody knows."""
+    experiment: str | None = None
+    arm: str | None = None
+    """What it was given: `control` or an arm's name."""
+    edition: str | None = None
+    """What the experiment compared: results of one edition belong together."""
+    parent_span_id: str | None = None
+    """The span of the client's that asked, in the trace `trace_id`; 16 hex digits."""
+    trace_sampled: bool | None = None
+    """Whether the client records that trace."""
+    estimated_cost: str | None = None
+    """Decimal USD, about, where nobody heard the answer to its end: what budgets count. `cost` is None then."""
+    estimate: str | None = None
+    """How it was made."""
+    org: str | None = None
+    """Organisation of the key."""
 
 
 class CallRow(Struct, frozen=True, omit_defaults=True):
@@ -147,6 +179,35 @@ class CallRow(Struct, frozen=True, omit_defaults=True):
     hits: tuple[RuleHit, ...] = ()
 
 
+
+
+class AttemptRow(Struct, frozen=True, omit_defaults=True):
+    """One asking of a target of a route: a row of `attempts`."""
+
+    exchange_id: str
+    started_us: int
+    agent: str
+    ordinal: int
+    upstream: str
+    model: str
+    region: str
+    kind: str
+    """primary | retry | fallback | mirror"""
+    why: str
+    round: int = 0
+    waited_us: int = 0
+    first_byte_us: int | None = None
+    duration_us: int | None = None
+    status: int | None = None
+    fault: str | None = None
+    retry_after_ms: int | None = None
+    unsure: bool = False
+    """It failed, and the provider may have carried it out and charge for it."""
+    answered: bool = False
+    """Its answer was taken; never a mirror's."""
+    read_tokens: int | None = None
+    written_tokens: int | None = None
+    cost: str | None = None
 
 
 class HeardRow(Struct, frozen=True, omit_defaults=True):
@@ -227,6 +288,12 @@ class KeptRow(Struct, frozen=True, omit_defaults=True):
     """Those that point at it."""
     source: str = ""
     """The file's text."""
+    last_commit: str | None = None
+    """The commit that changed the file last, where the file is what it has."""
+    author: str | None = None
+    """Of that commit."""
+    committed: bool | None = None
+    """False: the file is in a repository and is not what is committed. Known of the file as it stands only."""
 
 
 class MovedRow(Struct, frozen=True, omit_defaults=True):
@@ -241,6 +308,63 @@ class MovedRow(Struct, frozen=True, omit_defaults=True):
     """The version it pointed at until then."""
     who: str = ""
     why: str = ""
+
+
+class ExperimentRow(Struct, frozen=True, omit_defaults=True):
+    """An arm of an experiment that began, or is out: a row of `experiment_changes`."""
+
+    id: str
+    at_us: int
+    experiment: str
+    design: str
+    edition: str
+    arm: str
+    state: str
+    """running | halted | promoted | ended"""
+    who: str
+    """A person, or `rollout`: the book's own decision."""
+    why: str = ""
+    prompt: str = ""
+    version: str = ""
+    """The arm's."""
+    control_version: str = ""
+    weight: float = 0.0
+    control_weight: float = 0.0
+    look: int | None = None
+    """Which look decided it."""
+    metric: str | None = None
+    """The guard that decided it, how much worse the arm was, and the interval of that."""
+    difference: float | None = None
+    low: float | None = None
+    high: float | None = None
+    sessions: int | None = None
+
+
+class LookRow(Struct, frozen=True, omit_defaults=True):
+    """One metric of one arm beside the control, as a look found them: a row of `experiment_looks`."""
+
+    experiment: str
+    edition: str
+    look: int
+    at_us: int
+    share: float
+    """Of the sessions that the experiment may have."""
+    arm: str
+    metric: str
+    guard: bool
+    control_sessions: int
+    arm_sessions: int
+    control_mean: float | None = None
+    arm_mean: float | None = None
+    difference: float | None = None
+    low: float | None = None
+    high: float | None = None
+    level: float | None = None
+    """Probability, one side, under which the difference counted as proven in this look."""
+    p: float | None = None
+    """How probable a difference that much worse is, were the arm no worse."""
+    finding: str = ""
+    """worse | no_worse | open | too_few"""
 
 
 class RuleRow(Struct, frozen=True, omit_defaults=True):
@@ -308,9 +432,10 @@ class ApprovalRow(Struct, frozen=True, omit_defaults=True):
 
 
 class SessionRow(Struct, frozen=True, omit_defaults=True):
-    """A session that a denial has stopped or an operator has resumed: a row of `session_changes`."""
+    """A session that a denial has stopped or an operator has resumed, or an agent that was paused: a row of `session_changes`."""
 
     session: str
+    """Empty where a whole agent is paused."""
     agent: str
     change: int
     """Counts the changes of this session from 1. One change may be recorded twice."""
@@ -325,7 +450,9 @@ class SessionRow(Struct, frozen=True, omit_defaults=True):
     decision_id: str = ""
     """The denial that stopped it."""
     changed_by: str = ""
-    """The person who resumed it."""
+    """The person who resumed it, or who paused the agent."""
+    why: str = ""
+    """What that person said."""
 
 
 class AskedRow(Struct, frozen=True, omit_defaults=True):
@@ -351,7 +478,7 @@ class ReadRow(Struct, frozen=True, omit_defaults=True):
     at_us: int
     who: str
     what: str
-    """exchange | export"""
+    """exchange | list | export"""
     subject: str
     """Id of the exchange, or the question that chose what was exported."""
     why: str = ""
@@ -416,6 +543,37 @@ class FeedbackRow(Struct, frozen=True, omit_defaults=True):
     comment: str | None = None
 
 
+class AccessRow(Struct, frozen=True, omit_defaults=True):
+    """Somebody was let in, or no longer: a change of an agent's key or of a person. A row of `access_changes_told`."""
+
+    id: str
+    """One change may be recorded twice."""
+    changed_us: int
+    who: str
+    """Who did it, as they say."""
+    kind: str
+    """key | person"""
+    what: str
+    """created | rotated (the new one of two keys) | ends (the old one) | revoked; of people also: joined (by an invitation) | roles |
+    password | token | token-ended | removed"""
+    subject: str
+    """Id of the key, or the person."""
+    created_us: int
+    expires_us: int | None = None
+    agent: str | None = None
+    org: str | None = None
+    team: str | None = None
+    user: str | None = None
+    scope: str | None = None
+    """What a key is bound to, as JSON."""
+    store: str | None = None
+    family: str | None = None
+    """Id of the first of the keys that were made in each other's place."""
+    roles: tuple[str, ...] = ()
+    teams: tuple[str, ...] | None = None
+    why: str = ""
+
+
 class Booted(Struct, frozen=True, tag="booted"):
     """First record of every segment: which worker, in which run of the gateway. Exchanges left open by an earlier boot of the same slot,
     or by any boot of an earlier run, are `interrupted`. The book (slot -1) has no exchanges and ends nobody's."""
@@ -450,6 +608,7 @@ class Ended(Struct, frozen=True, tag="ended"):
     """Validators that were asked: rows of `validations`."""
     rendered: RenderedRow | None = None
     """Where no `Opened` has said it."""
+    attempts: tuple[AttemptRow, ...] = ()
 
 
 class Judged(Struct, frozen=True, tag="judged"):
@@ -464,6 +623,12 @@ class Judged(Struct, frozen=True, tag="judged"):
     heard: tuple[HeardRow, ...] = ()
 
 
+class Mirrored(Struct, frozen=True, tag="mirrored"):
+    """What came of asking a route's mirror."""
+
+    attempt: AttemptRow
+
+
 class PolicyLoaded(Struct, frozen=True, tag="policy"):
     policy: PolicyRow
 
@@ -474,6 +639,14 @@ class PromptsLoaded(Struct, frozen=True, tag="prompts"):
 
 class PromptMoved(Struct, frozen=True, tag="prompt_moved"):
     moved: MovedRow
+
+
+class ExperimentChanged(Struct, frozen=True, tag="experiment"):
+    change: ExperimentRow
+
+
+class ExperimentLooked(Struct, frozen=True, tag="experiment_look"):
+    looks: tuple[LookRow, ...]
 
 
 class ApprovalChanged(Struct, frozen=True, tag="approval"):
@@ -500,6 +673,10 @@ class FeedbackGiven(Struct, frozen=True, tag="feedback"):
     feedback: FeedbackRow
 
 
+class AccessChanged(Struct, frozen=True, tag="access"):
+    access: AccessRow
+
+
 class BudgetReset(Struct, frozen=True, tag="budget_reset"):
     """An operator let a budget begin at zero again, for one subject: a row of `budget_resets`."""
 
@@ -522,7 +699,8 @@ class CostsRevised(Struct, frozen=True, tag="costs"):
 
 Told = (
     Opened | Decided | Ended | PolicyLoaded | PromptsLoaded | PromptMoved | ApprovalChanged | ContentRead | Erased | FeedbackGiven
-    | SessionChanged | Asked | CostsRevised | BudgetReset | Judged
+    | SessionChanged | Asked | CostsRevised | BudgetReset | Judged | AccessChanged | ExperimentChanged | ExperimentLooked
+    | Mirrored
 )  # fmt: skip
 Record = Booted | Told
 

@@ -7,10 +7,8 @@ tenant's own, and other ones for each mode and each data key: equal bodies of tw
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from functools import lru_cache
 from typing import Protocol
@@ -19,15 +17,31 @@ import msgspec
 from msgspec import Struct
 
 from gateway import identify
-from gateway.exchange import Call, Caller, Exchange, Finding, Message, Request, Storing, Verdict
+from gateway.exchange import (
+    READ_TOKENS,
+    WRITTEN_TOKENS,
+    Attempt,
+    Call,
+    Caller,
+    Exchange,
+    Finding,
+    Message,
+    Request,
+    Storing,
+    Usage,
+    Verdict,
+)
 from gateway.policy import PolicySet
 from gateway.policy.policy_set import Layer
 from gateway.prompt.fingerprint import Fingerprint
-from gateway.prompt.library import Library
+from gateway.prompt.kept import Kept
+from gateway.prompt.library import NO_COMMITS, Library
 from gateway.recent import Recent
 from gateway.trace import media
+from gateway.trace.keyed import keyed
 from gateway.trace.pens import Detect, Pen, pens
 from gateway.trace.record import (
+    AttemptRow,
     CallRow,
     ExchangeRow,
     HeardRow,
@@ -59,6 +73,12 @@ class Priced(Struct, frozen=True):
     unpriced: tuple[str, ...] = ()
     rounds: int = 1
     """Answers of the provider behind it."""
+    each: tuple[Decimal | None, ...] = ()
+    """What each of them cost; empty where that is not known of all."""
+    saved: Decimal | None = None
+    """What an answer that was given again would have cost."""
+    estimated: Decimal | None = None
+    """What was taken, about, where nobody heard the answer to its end."""
 
 
 class Seen:
@@ -343,7 +363,9 @@ class Scribe:
             session_source=caller.session_source,
             client=pen.label(caller.client),
             client_request_id=_or_none(pen.label, x.client_request_id),
-            trace_id=x.trace_id,
+            trace_id=x.trace.trace_id if x.trace else None,
+            parent_span_id=x.trace.span_id if x.trace else None,
+            trace_sampled=x.trace.sampled if x.trace else None,
             request_model=pen.name(request.model) if request else "",
             response_model=_or_none(pen.name, answer.model),
             response_id=_or_none(pen.name, answer.id),
@@ -398,9 +420,59 @@ class Scribe:
             price_terms=(*usage.terms, *usage.fees) if usage else (),
             not_priced=tuple(map(pen.name, priced.unpriced)),
             rounds=priced.rounds,
+            experiment=(x.rendered.experiment or None) if x.rendered else None,
+            arm=(x.rendered.arm or None) if x.rendered else None,
+            edition=(x.rendered.edition or None) if x.rendered else None,
             template_hash=x.template_hash,
             budgets=tuple(map(pen.label, x.budgets)),
+            upstream_model=_or_none(pen.name, x.upstream_model),
+            region=x.region or None,
+            attempts=len(x.attempts),
+            looked=" ".join(x.looked),
+            looked_before=x.looked_before,
+            cache=x.cache,
+            cached_from=x.cached_from,
+            saved_cost=None if priced.saved is None else format(priced.saved, "f"),
+            estimated_cost=None if priced.estimated is None else format(priced.estimated, "f"),
+            estimate=x.guess.how if x.guess else None,
+            org=caller.org,
         )
+
+    def attempts(self, x: Exchange, priced: Priced) -> tuple[AttemptRow, ...]:
+        """Rounds are answered one after the other: what each took and cost belongs to its answered attempt."""
+        known = zip(x.rounds, priced.each, strict=True) if len(priced.each) == len(x.rounds) else iter(())
+        return tuple(self.attempt(x, each, *(next(known, (None, None)) if each.answered else (None, None))) for each in x.attempts)
+
+    def attempt(self, x: Exchange, made: Attempt, usage: Usage | None = None, cost: Decimal | None = None) -> AttemptRow:
+        pen = self._pens[x.storing]
+        return AttemptRow(
+            exchange_id=x.id,
+            started_us=made.started_us,
+            agent=x.caller.agent,
+            ordinal=made.ordinal,
+            upstream=made.upstream,
+            model=pen.name(made.model),
+            region=made.region,
+            kind=made.kind,
+            why=made.why,
+            round=made.round,
+            waited_us=made.waited_us,
+            first_byte_us=made.first_byte_us,
+            duration_us=made.duration_us,
+            status=made.status,
+            fault=made.fault or None,
+            retry_after_ms=made.retry_after_ms,
+            unsure=made.unsure,
+            answered=made.answered,
+            read_tokens=_tokens(usage, READ_TOKENS),
+            written_tokens=_tokens(usage, WRITTEN_TOKENS),
+            cost=None if cost is None else format(cost, "f"),
+        )
+
+
+def _tokens(usage: Usage | None, classes: Sequence[str]) -> int | None:
+    counts = [count for name in classes if (count := getattr(usage, name, None)) is not None]
+    return sum(counts) if counts else None
 
 
 def about_message(address: str) -> str:
@@ -432,12 +504,12 @@ def about_exchange(exchange: str) -> str:
 
 
 def _address(key: bytes, body: bytes) -> str:
-    return hmac.digest(key, body, hashlib.sha256)[:16].hex()
+    return keyed(key).digest(body)[:16].hex()
 
 
 @lru_cache(maxsize=4096)
 def _derived(key: bytes, *parts: str) -> bytes:
-    return hmac.digest(key, msgspec.json.encode(parts), hashlib.sha256)
+    return keyed(key).digest(msgspec.json.encode(parts))
 
 
 def _or_none(write: Callable[[str], str], text: str | None) -> str | None:
@@ -480,8 +552,18 @@ def kept_rows(prompts: Library, loaded_us: int) -> tuple[KeptRow, ...]:
         for version in sorted({head.version, *labels.values()} & prompts.versions[name].keys()):
             mine = tuple(sorted(label for label, at in labels.items() if at == version))
             kept = prompts.versions[name][version]
-            found.append(KeptRow(name, version, loaded_us, prompts.git, mine, kept.source))
+            found.append(KeptRow(name, version, loaded_us, prompts.git, mine, kept.source, *_committed(prompts, kept)))
     return tuple(found)
+
+
+def _committed(prompts: Library, kept: Kept) -> tuple[str | None, str | None, bool | None]:
+    """The commit, its author, and whether the file is what is committed; all of them None of what nobody can tell."""
+    if kept.version != prompts.heads[kept.name].version or prompts.commits == NO_COMMITS:
+        return None, None, None
+    if kept.name in prompts.commits.uncommitted:
+        return None, None, False
+    commit = prompts.commits.latest.get(kept.name)
+    return (commit.id, commit.author, True) if commit else (None, None, True)
 
 
 def _rules(layer: Layer) -> Iterator[RuleRow]:

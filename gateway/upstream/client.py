@@ -7,6 +7,7 @@ but what it was given. `pool` makes and keeps the connections, `connection` says
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Mapping
 from email.message import Message
 from email.utils import collapse_rfc2231_value
@@ -18,6 +19,7 @@ from yarl import URL
 
 from gateway.config import Timeouts
 from gateway.errors import GatewayError
+from gateway.route_settings import TargetTimeouts
 from gateway.upstream.connection import Connection
 from gateway.upstream.pool import Origin, Pool
 
@@ -40,9 +42,10 @@ class ProviderAnswer(Protocol):
 class UpstreamAnswer:
     """The provider's answer: status and headers are here, the body comes on demand."""
 
-    def __init__(self, connection: Connection, idle: float) -> None:
+    def __init__(self, connection: Connection, idle: float, ends: float | None = None) -> None:
+        """`ends`: when it must have come whole, in the event loop's time."""
         self._connection = connection
-        self._idle = idle
+        self._idle, self._ends = idle, ends
         self.status = connection.status
         self.headers = dict(connection.headers)
 
@@ -58,12 +61,21 @@ class UpstreamAnswer:
 
     def chunks(self) -> AsyncIterator[bytes]:
         """The body as it arrives. Raises GatewayError (`upstream_reset`, `upstream_timeout`)."""
-        return _Chunks(self._connection, self._idle)
+        return _Chunks(self)
+
+    async def piece(self) -> bytes:
+        """What came since the last one; empty at the end."""
+        if self._ends is None:
+            return await self._connection.piece(self._idle)
+        left = self._ends - asyncio.get_running_loop().time()
+        if left > self._idle:
+            return await self._connection.piece(self._idle)
+        return await self._connection.piece(max(left, 0.0), "The provider's answer was not whole in the time that its target has.")
 
     async def read(self, limit: int) -> bytes:
         """The whole body; a longer one is an error."""
         pieces, length = [], 0
-        while piece := await self._connection.piece(self._idle):
+        while piece := await self.piece():
             pieces.append(piece)
             length += len(piece)
             if length > limit:
@@ -72,30 +84,42 @@ class UpstreamAnswer:
 
 
 class _Chunks:
-    def __init__(self, connection: Connection, idle: float) -> None:
-        self._connection = connection
-        self._idle = idle
+    def __init__(self, answer: UpstreamAnswer) -> None:
+        self._answer = answer
 
     def __aiter__(self) -> Self:
         return self
 
     async def __anext__(self) -> bytes:
-        if piece := await self._connection.piece(self._idle):
+        if piece := await self._answer.piece():
             return piece
         raise StopAsyncIteration
+
+
+class Bounds(NamedTuple):
+    """Seconds."""
+
+    connect: float
+    first_byte: float
+    idle: float
+    total: float | None = None
+
+    def with_own(self, own: TargetTimeouts) -> Bounds:
+        return Bounds(own.connect or self.connect, own.first_byte or self.first_byte, own.idle or self.idle, own.total)
 
 
 class UpstreamClient:
     """Asks providers; one per worker."""
 
     def __init__(self, timeouts: Timeouts) -> None:
-        self._timeouts = timeouts
-        self._pool = Pool(timeouts)
+        self._usual = Bounds(timeouts.connect, timeouts.first_byte, timeouts.idle)
+        self._pool = Pool()
 
-    def send(self, method: str, url: str, headers: Mapping[str, str], body: bytes) -> Sending:
-        """Asks and waits for the response's head. Leaving the context without having read to the end closes the connection at once."""
-        place = _place(url)
-        return Sending(self._pool, self._timeouts, place.origin, _head(method, place, headers, body), body)
+    def send(self, method: str, url: str, headers: Mapping[str, str], body: bytes, own: TargetTimeouts | None = None) -> Sending:
+        """Asks and waits for the response's head. Leaving the context without having read to the end closes the connection at once. `own`:
+        time-outs of this target, where it has any."""
+        place, bounds = _place(url), self._usual if own is None else self._usual.with_own(own)
+        return Sending(self._pool, bounds, place.origin, _head(method, place, headers, body), body)
 
     async def close(self) -> None:
         self._pool.close()
@@ -112,19 +136,28 @@ class UpstreamClient:
 class Sending:
     """One exchange, as a context."""
 
-    def __init__(self, pool: Pool, timeouts: Timeouts, origin: Origin, head: bytes, body: bytes) -> None:
-        self._pool, self._timeouts, self._origin = pool, timeouts, origin
+    def __init__(self, pool: Pool, bounds: Bounds, origin: Origin, head: bytes, body: bytes) -> None:
+        self._pool, self._bounds, self._origin = pool, bounds, origin
         self._head, self._body = head, body
+        self.sent = False
+        """Some of the request may have reached the provider."""
+        self.lent = False
+        """A connection is there to be given back."""
 
     async def __aenter__(self) -> UpstreamAnswer:
-        self._connection = connection = await self._pool.lend(self._origin)
+        bounds = self._bounds
+        ends = None if bounds.total is None else asyncio.get_running_loop().time() + bounds.total
+        self._connection = connection = await self._pool.lend(self._origin, bounds.connect)
+        self.sent = True
         try:
-            await connection.ask(self._head, self._body, self._timeouts.first_byte)
+            left = bounds.first_byte if ends is None else min(bounds.first_byte, ends - asyncio.get_running_loop().time())
+            await connection.ask(self._head, self._body, max(left, 0.0))
             _refuse_unclear(connection)
         except BaseException:
             connection.close()
             raise
-        return UpstreamAnswer(connection, self._timeouts.idle)
+        self.lent = True
+        return UpstreamAnswer(connection, bounds.idle, ends)
 
     async def __aexit__(self, *error: object) -> None:
         self._pool.take_back(self._origin, self._connection)

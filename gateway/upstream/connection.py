@@ -69,12 +69,13 @@ class Connection(asyncio.Protocol):
         while not self._headed:
             await self._more(seconds, f"The provider did not answer within {seconds:g} s.")
 
-    async def piece(self, seconds: float) -> bytes:
-        """What has come of the body since the last piece; empty at its end. Raises GatewayError."""
+    async def piece(self, seconds: float, silent: str = "The provider fell silent for too long.") -> bytes:
+        """What has come of the body since the last piece; empty at its end. Raises GatewayError; `silent` is said of a provider from which
+        nothing came for so long."""
         while not self._pieces:
             if self._ended:
                 return b""
-            await self._more(seconds, "The provider fell silent for too long.")
+            await self._more(seconds, silent)
         data = self._pieces[0] if len(self._pieces) == 1 else b"".join(self._pieces)
         self._pieces.clear()
         self._unread = 0

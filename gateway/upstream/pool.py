@@ -16,7 +16,6 @@ from typing import Any, NamedTuple
 
 from aiohappyeyeballs import start_connection
 
-from gateway.config import Timeouts
 from gateway.errors import GatewayError
 from gateway.upstream.connection import Connection
 
@@ -38,20 +37,19 @@ class Origin(NamedTuple):
 class Pool:
     """The connections of one worker."""
 
-    def __init__(self, timeouts: Timeouts) -> None:
-        self._timeouts = timeouts
+    def __init__(self) -> None:
         self._idle: dict[Origin, list[Connection]] = {}
         self._names: dict[Origin, tuple[float, asyncio.Task[Any]]] = {}
 
-    async def lend(self, origin: Origin) -> Connection:
-        """Raises GatewayError (`upstream_unreachable`, `upstream_timeout`)."""
+    async def lend(self, origin: Origin, connect: float) -> Connection:
+        """A new one has `connect` seconds. Raises GatewayError (`upstream_unreachable`, `upstream_timeout`)."""
         idle = self._idle.get(origin)
         while idle:
             connection = idle.pop()
             if connection.silent():
                 return connection
             connection.close()
-        return await self._connected(origin)
+        return await self._connected(origin, connect)
 
     def take_back(self, origin: Origin, connection: Connection) -> None:
         if connection.lie_idle(KEPT_S):
@@ -66,12 +64,12 @@ class Pool:
         for _, lookup in self._names.values():
             lookup.cancel()
 
-    async def _connected(self, origin: Origin) -> Connection:
+    async def _connected(self, origin: Origin, seconds: float) -> Connection:
         try:
-            async with asyncio.timeout(self._timeouts.connect):
+            async with asyncio.timeout(seconds):
                 return await self._connect(origin)
         except TimeoutError as e:
-            message = f"The provider accepted no connection within {self._timeouts.connect:g} s."
+            message = f"The provider accepted no connection within {seconds:g} s."
             raise GatewayError("upstream_timeout", "upstream_timeout", message) from e
         except OSError as e:
             raise GatewayError("upstream", "upstream_unreachable", f"The provider cannot be reached: {_cause(e)}.") from e

@@ -24,7 +24,6 @@ from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 from urllib.parse import unquote
 
-import jsonschema_rs
 import msgspec
 
 from gateway.exchange import Finding, Json
@@ -47,9 +46,7 @@ MAX_DETAILED: Final = 100_000
 MAX_FINDINGS: Final = 5
 _CACHED: Final = 256
 
-_PATTERNS: Final = jsonschema_rs.FancyRegexOptions(
-    backtrack_limit=10_000, size_limit=1_000_000, dfa_size_limit=1_000_000
-)
+_PATTERNS: Final = {"backtrack_limit": 10_000, "size_limit": 1_000_000, "dfa_size_limit": 1_000_000}
 
 
 class SchemaError(Exception):
@@ -193,7 +190,9 @@ def _compiled(schema: bytes) -> _Compiled | str:
 
 
 def _validator(tree: Any) -> Any:
-    return jsonschema_rs.validator_for(tree, retriever=_refuse, pattern_options=_PATTERNS)
+    import jsonschema_rs  # with the first schema: a worker without any does without its 3 MB
+
+    return jsonschema_rs.validator_for(tree, retriever=_refuse, pattern_options=jsonschema_rs.FancyRegexOptions(**_PATTERNS))
 
 
 def _tree(schema: bytes) -> Any:

@@ -13,13 +13,17 @@ from pydantic import ValidationError
 
 from gateway.documents import nearest
 from gateway.validators import VALIDATORS
-from gateway.validators.detectors import DETECTORS, VERSION, Detector, folded, hinted
+from gateway.validators.detectors import DETECTORS, VERSION, Detector, plain
 from gateway.validators.installed import is_given, named
 from gateway.validators.use import Said, Use, cut_off
 from gateway.validators.validator import Seen, Subject
 
 USUAL: Final = ("secret", "card", "iban")
 _MOST_SEEN: Final = 20
+
+
+NOTHING: Final = Said()
+"""Of a text that was looked at to its end."""
 
 
 class Look(NamedTuple):
@@ -79,10 +83,10 @@ def _found(detectors: Sequence[Detector], subject: Subject) -> Iterator[Look]:
     if subject.cut:
         yield from (Look(one.name, VERSION, Said(problem=cut_off(text))) for one in detectors)
         return
-    plain = folded(text)
-    hints = {id(one) for one in hinted(plain)} if text else frozenset()
+    read, hinted = plain(text)
+    names = [one.name for one in hinted]
     for one in detectors:
-        yield Look(one.name, VERSION, _seen(one, plain) if id(one) in hints else Said())
+        yield Look(one.name, VERSION, _seen(one, read) if one.name in names else NOTHING)
 
 
 def _seen(detector: Detector, plain: bytes) -> Said:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from gateway.exchange import Finding
-from gateway.validators.detectors.folding import folded
+from gateway.validators.detectors import plain
 from gateway.validators.detectors.text_call import written
 
 SUSPECT = "text_call"
@@ -21,7 +21,7 @@ def check(text: str, tools: Iterable[str]) -> tuple[Finding, ...]:
     declared = frozenset(tools)
     if not declared:
         return ()
-    named = {one.name: one.form for one in written(folded(text)) if one.name in declared}
+    named = {one.name: one.form for one in written(plain(text).folded) if one.name in declared}
     return tuple(
         Finding("text_calls", SUSPECT, "warn", "text", f"the text seems to call the tool {name} ({form})")
         for name, form in sorted(named.items())

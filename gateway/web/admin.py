@@ -1,15 +1,15 @@
 """The admin plane: health, questions in SQL, the live tail, approvals. A listener of its own, never the agents'.
 
-Everything but the two health answers wants the admin token. The Host header must name this listener, or a web page could reach it through a
-name that resolves to 127.0.0.1. It knows the book only by what it asks of it (`Desk`).
+Everything but the two health answers wants a person with the right for it (`doors.py`). The Host header must name this listener, or a web
+page could reach it through a name that resolves to 127.0.0.1. It knows the book only by what it asks of it (`Desk`).
 """
 
 from __future__ import annotations
 
 import asyncio
-import hmac
+import contextlib
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol, TypeVar
 
@@ -21,24 +21,25 @@ from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from gateway.clock import now_us, uuid7
 from gateway.errors import JournalUnavailable
+from gateway.people.roles import Person
 from gateway.question.snapshots import Snapshot
 from gateway.question.wire import Question, Reply
 from gateway.stores import Answer, Refused
 from gateway.stores.media_types import MEDIA_TYPES
-from gateway.trace.record import Asked, AskedRow, Record
+from gateway.trace.record import Record
 from gateway.web import queries
 from gateway.web.answers import MAX_BODY, SECURITY, error_answer, json_answer, limited_body
 from gateway.web.approvals import ApprovalsDesk
+from gateway.web.asking import answered
+from gateway.web.doors import Doors, Room, forbidden, person
 from gateway.web.sql_forms import sql_answer, wanted_form
+from gateway.web.tail import OwnLines
 
 QUERIES_AT_ONCE = 4
 HEARTBEAT_S = 15.0
 _STATUS = {"sql_refused": 403, "unavailable": 503}
 _Answered = TypeVar("_Answered", Answer, Reply, Snapshot)
-ADMIN = "admin.token"
-"""Whose credential a question came with: there is one so far."""
 
 
 class Status(Struct, frozen=True):
@@ -67,8 +68,8 @@ class Desk(Protocol):
     """What the admin plane asks of the book."""
 
     def status(self) -> Status: ...
-    def ask(self, question: Question) -> Reply:
-        """SQL that somebody sent. Raises Refused."""
+    def ask(self, question: Question, teams: frozenset[str] | None = None) -> Reply:
+        """SQL that somebody sent; over what these teams may see, where they are named. Raises Refused."""
     def query(self, sql: str, limit: int, params: Mapping[str, Any] | None = None) -> Answer:
         """SQL that is shipped with the gateway. Raises Refused."""
     def snapshot(self, since: str | None = None, *, parquet: bool = False) -> Snapshot:
@@ -98,63 +99,49 @@ class Wanted(Struct, forbid_unknown_fields=True):
 
 
 class _No(NamedTuple):
-    """A refusal as it is sent, and its code."""
+    """A refusal as it is sent."""
 
     response: Response
-    code: str
-
-
-class Room(NamedTuple):
-    """One more route; the admin token is asked for at its door."""
-
-    method: str
-    path: str
-    endpoint: Callable[[Request], Awaitable[Response]]
 
 
 def create(
     desk: Desk,
-    token: str,
+    doors: Doors,
     hosts: Sequence[str],
     people: ApprovalsDesk,
     rooms: Sequence[Room] = (),
     own_queries: Path | None = None,
+    face: Sequence[Route] = (),
 ) -> ASGIApp:
-    """`hosts` are the names, without port, under which this listener may be addressed; `own_queries` a folder of saved questions."""
-    admin = _Admin(desk, token, own_queries)
-    routes = [
-        Route("/livez", admin.livez),
-        Route("/readyz", admin.readyz),
-        Route("/sql", admin.guarded(admin.sql), methods=["POST"]),
-        Route("/snapshots", admin.guarded(admin.snapshot), methods=["POST"]),
-        Route("/views", admin.guarded(admin.views)),
-        Route("/tail", admin.guarded(admin.tail)),
-        Route("/queries", admin.guarded(admin.list_queries)),
-        Route("/queries/{name}", admin.guarded(admin.one_query)),
-        Route("/approvals", admin.guarded(people.listed)),
-        Route("/approvals/{id}", admin.guarded(people.one)),
-        Route("/approvals/{id}/{ruling}", admin.guarded(people.ruled), methods=["POST"]),
-        *(Route(room.path, admin.guarded(room.endpoint), methods=[room.method]) for room in rooms),
-    ]
+    """`hosts` are the names, without port, under which this listener may be addressed; `own_queries` a folder of saved questions; `face`
+    has the pages for browsers, which have a door of their own. Raises ValueError for a room that no door can be made for."""
+    routes = [*doors.routes([*own_rooms(desk, people, own_queries), *rooms]), *face]
     app = Starlette(routes=routes, exception_handlers={404: _not_found, 405: _wrong_method})
     app.router.redirect_slashes = False
     return _OnlyHosts(app, hosts)
 
 
+def own_rooms(desk: Desk, people: ApprovalsDesk, own_queries: Path | None) -> list[Room]:
+    admin = _Admin(desk, own_queries)
+    return [
+        Room("GET", "/livez", admin.livez, "public"),
+        Room("GET", "/readyz", admin.readyz, "public"),
+        Room("POST", "/sql", admin.sql, "ask-sql", narrows=True),
+        Room("POST", "/snapshots", admin.snapshot, "copy-book"),
+        Room("GET", "/views", admin.views, "see-metadata", narrows=True),
+        Room("GET", "/tail", admin.tail, "see-content", narrows=True),
+        Room("GET", "/queries", admin.list_queries, "see-metadata", narrows=True),
+        Room("GET", "/queries/{name}", admin.one_query, "see-metadata", narrows=True),
+        Room("GET", "/approvals", people.listed, "see-approvals", narrows=True),
+        Room("GET", "/approvals/{id}", people.one, "see-approvals", narrows=True),
+        Room("POST", "/approvals/{id}/{ruling}", people.ruled, "decide-approvals", narrows=True),
+    ]
+
+
 class _Admin:
-    def __init__(self, desk: Desk, token: str, own_queries: Path | None) -> None:
+    def __init__(self, desk: Desk, own_queries: Path | None) -> None:
         self._desk, self._own_queries = desk, own_queries
-        self._token = token.encode()
         self._slots = asyncio.Semaphore(QUERIES_AT_ONCE)
-
-    def guarded(self, endpoint: Callable[[Request], Awaitable[Response]]) -> Callable[[Request], Awaitable[Response]]:
-        async def checked(request: Request) -> Response:
-            scheme, _, given = request.headers.get("authorization", "").partition(" ")
-            if scheme.lower() != "bearer" or not hmac.compare_digest(given.strip().encode(), self._token):
-                return error_answer(401, "unauthorized", "send 'Authorization: Bearer' with the token in the data folder's admin.token")
-            return await endpoint(request)
-
-        return checked
 
     async def livez(self, request: Request) -> Response:
         return json_answer({"live": True})
@@ -174,17 +161,17 @@ class _Admin:
         form = wanted_form(request.headers.get("accept", ""))
         if form is None:
             return error_answer(406, "not_acceptable", f"an answer can be {', '.join(MEDIA_TYPES.values())}")
-        return await self._asked(Question(question.sql, question.limit, question.params, form))
+        return await self._asked(person(request), Question(question.sql, question.limit, question.params, form))
 
-    async def _asked(self, question: Question) -> Response:
-        """SQL that somebody wrote: answered by another process, and on record before the answer leaves."""
-        asked = AskedRow(uuid7().hex, now_us(), ADMIN, question.sql, question.form, "answered")
-        reply = await self._answer(self._desk.ask, question)
+    async def _asked(self, who: Person, question: Question) -> Response:
         try:
-            await self._desk.write(Asked(_outcome(asked, reply)))
+            async with self._slots:
+                reply = await answered(self._desk.ask, self._desk.write, who, question)
+        except Refused as refused:
+            return _refusal(refused).response
         except JournalUnavailable as error:
             return error_answer(503, "audit_unavailable", f"what is asked is written down first, and it cannot be: {error}")
-        return reply.response if isinstance(reply, _No) else sql_answer(reply, question.form)
+        return sql_answer(reply, question.form)
 
     async def views(self, request: Request) -> Response:
         return json_answer({"views": self._desk.views()})
@@ -201,11 +188,13 @@ class _Admin:
             return error_answer(404, "not_found", "no query of that name; GET /queries lists them")
         if "show" in request.query_params:
             return json_answer(_described(query, sql=True))
+        if (no := _closed(person(request), query)) is not None:
+            return no
         given = {name: request.query_params.get(name, default) for name, default in query.params.items()}
         wanted = request.query_params.get("limit", "1000")
         limit = int(wanted) if re.fullmatch("[0-9]{1,9}", wanted) else 1000
-        if query.own:
-            return await self._asked(Question(query.sql, limit, given))
+        if query.own or person(request).teams is not None:  # answered where nothing else is seen
+            return await self._asked(person(request), Question(query.sql, limit, given))
         answer = await self._answer(self._desk.query, query.sql, limit, given)
         return answer.response if isinstance(answer, _No) else json_answer(answer._asdict())
 
@@ -224,6 +213,8 @@ class _Admin:
     async def tail(self, request: Request) -> Response:
         try:
             lines = await self._tail(request.query_params.get("since"), follow=request.query_params.get("follow") != "0")
+            teams = person(request).teams
+            lines = lines if teams is None else _own(lines, OwnLines(teams))
             return StreamingResponse(lines, media_type="application/jsonl", headers=SECURITY)
         except Refused as refused:
             return error_answer(400, refused.code, refused.message)
@@ -233,10 +224,9 @@ class _Admin:
             try:
                 return await asyncio.to_thread(ask, *question)
             except Refused as refused:
-                status = _STATUS.get(refused.code, 400)
-                return _No(error_answer(status, refused.code, refused.message, position=refused.position), refused.code)
+                return _refusal(refused)
 
-    async def _tail(self, since: str | None, *, follow: bool) -> AsyncIterator[bytes]:
+    async def _tail(self, since: str | None, *, follow: bool) -> AsyncGenerator[bytes, None]:
         """Subscribed before the past is read, so that nothing falls between; what comes twice is left out the second time."""
         live = self._desk.subscribe()
         try:
@@ -247,7 +237,7 @@ class _Admin:
         return _lines(past, live, follow=follow)
 
 
-async def _lines(past: Sequence[tuple[str, bytes]], live: Subscription, *, follow: bool) -> AsyncIterator[bytes]:
+async def _lines(past: Sequence[tuple[str, bytes]], live: Subscription, *, follow: bool) -> AsyncGenerator[bytes, None]:
     try:
         for _, line in past:
             yield line
@@ -267,6 +257,13 @@ async def _lines(past: Sequence[tuple[str, bytes]], live: Subscription, *, follo
             yield line_or_end
     finally:
         live.close()
+
+
+async def _own(lines: AsyncGenerator[bytes, None], own: OwnLines) -> AsyncGenerator[bytes, None]:
+    async with contextlib.aclosing(lines) as all_of_them:
+        async for line in all_of_them:
+            for each in own.of(line) if line.strip() else [line]:
+                yield each
 
 
 class _Keyed(Struct):
@@ -307,11 +304,14 @@ def _without_port(host: str) -> str:
     return host.partition(":")[0]
 
 
-def _outcome(asked: AskedRow, reply: Reply | _No) -> AskedRow:
-    took = now_us() - asked.asked_us
-    if isinstance(reply, _No):
-        return msgspec.structs.replace(asked, outcome=reply.code, elapsed_us=took)
-    return msgspec.structs.replace(asked, row_count=reply.rows, truncated=reply.truncated, elapsed_us=took)
+def _refusal(refused: Refused) -> _No:
+    status = _STATUS.get(refused.code, 400)
+    return _No(error_answer(status, refused.code, refused.message, position=refused.position))
+
+
+def _closed(who: Person, query: queries.Query) -> Response | None:
+    right = queries.right_for(query)
+    return None if who.may(right) else forbidden(right)
 
 
 def _described(query: queries.Query, *, sql: bool) -> dict[str, Any]:
@@ -320,10 +320,12 @@ def _described(query: queries.Query, *, sql: bool) -> dict[str, Any]:
 
 
 async def _not_found(*_: object) -> Response:
-    there_are = "/livez /readyz /sql /snapshots /views /tail /queries /approvals /exchanges /feedback /prompts /erase"
+    pages, health = "/ui (pages)", "/livez /readyz /metrics"
+    there_are = f"{pages}, {health} /sql /snapshots /views /tail /queries /approvals /exchanges /feedback /prompts /experiments /erase"
     return error_answer(404, "not_found", f"there are {there_are} here")
 
 
 async def _wrong_method(request: Request, error: Exception) -> Response:
-    posted = "/sql, /snapshots, /feedback, /prompts/{name}/labels, /erase and /approvals/{id}/approve or deny"
+    decided = "/experiments/{name}/halt or promote, /approvals/{id}/approve or deny"
+    posted = f"/sql, /snapshots, /feedback, /prompts/{{name}}/labels, /erase, {decided}"
     return error_answer(405, "method", f"POST for {posted}; GET for everything else")

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 import msgspec
+from msgspec import Struct
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -71,3 +73,19 @@ async def limited_body(request: Request) -> bytes | None:
         if len(body) > MAX_BODY:
             return None
     return bytes(body)
+
+
+def with_times(row: Struct, *without: str) -> dict[str, Any]:
+    """Its fields; those in microseconds (`…_us`) as times in UTC (`…_at`)."""
+    fields = {name: getattr(row, name) for name in row.__struct_fields__ if name not in without}
+    return {_named(name): _time(value) if name.endswith("_us") else value for name, value in fields.items()}
+
+
+def _named(field: str) -> str:
+    return f"{field[:-3]}_at" if field.endswith("_us") else field
+
+
+def _time(at_us: int | None) -> str | None:
+    if at_us is None:
+        return None
+    return dt.datetime.fromtimestamp(at_us / 1_000_000, dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -1,13 +1,12 @@
 """Approvals on the admin plane: what people are asked, and what they say.
 
-Whoever holds the admin token may decide; `by` is what they say of themselves and is written down. A rule with `four_eyes` compares it with
-the user of the agent's key.
+Whoever has the right may decide, of what their teams are asked; who they are is written down. Whoever holds the admin token says it of
+themselves (`by`). A rule with `four_eyes` compares it with the user of the agent's key.
 """
 
 from __future__ import annotations
 
 import asyncio
-import datetime as dt
 import re
 from collections.abc import Callable
 from typing import Any, get_args
@@ -22,10 +21,13 @@ from gateway.config import Approvals as Settings
 from gateway.dialects.events import Limits
 from gateway.dialects.proposals import read_arguments
 from gateway.errors import GatewayError
+from gateway.people.roles import Person
 from gateway.state import Approval, Approvals, ApprovalState, Ruling, Scope
-from gateway.web.answers import MAX_BODY, error_answer, json_answer, limited_body, line
+from gateway.web.answers import MAX_BODY, error_answer, json_answer, limited_body, line, with_times
+from gateway.web.doors import person, said_by
 
 MOST_LISTED = 1000
+ALL = 1_000_000
 NAME_LENGTH, REASON_LENGTH = 120, 1000
 _STATUS = {"not_found": 404, "bad_request": 409, "unavailable": 503}
 
@@ -33,7 +35,8 @@ _STATUS = {"not_found": 404, "bad_request": 409, "unavailable": 503}
 class Said(Struct, forbid_unknown_fields=True):
     """Body of POST /approvals/{id}/approve and /deny."""
 
-    by: str
+    by: str = ""
+    """Who decides, where the credential does not say it."""
     reason: str = ""
     scope: Scope = "once"
     arguments: msgspec.Raw = msgspec.Raw()
@@ -56,7 +59,7 @@ class ApprovalsDesk:
             return error_answer(400, "bad_request", f"'state' must be one of {', '.join(get_args(ApprovalState))}")
         wanted: ApprovalState | None = state  # type: ignore[assignment]
         try:
-            found = await asyncio.to_thread(self._approvals.every, wanted, int(limit))
+            found = await self._seen(person(request), wanted, int(limit))
         except GatewayError as error:
             return _refusal(error)
         return json_answer({"approvals": [shown(each) for each in found]})
@@ -67,8 +70,8 @@ class ApprovalsDesk:
             found = await asyncio.to_thread(self._approvals.find, name)
         except GatewayError as error:
             return _refusal(error)
-        if found is None:
-            return error_answer(404, "unknown_approval", "there is no approval of that id; GET /approvals lists them")
+        if found is None or not person(request).sees(found.team):
+            return _unknown()
         return json_answer(shown(found))
 
     async def ruled(self, request: Request) -> Response:
@@ -79,45 +82,59 @@ class ApprovalsDesk:
         if body is None:
             return error_answer(413, "too_large", f"a decision may have {MAX_BODY} bytes")
         try:
-            ruling = self._ruling(body, approve=what == "approve")
+            ruling = self._ruling(request, body, approve=what == "approve")
+            if not await self._may_rule(request):
+                return _unknown()
             return json_answer(shown(await asyncio.to_thread(self._approvals.rule, request.path_params["id"], ruling)))
         except (msgspec.DecodeError, strict_json.Ambiguous, ValueError) as error:
             return error_answer(400, "bad_request", f'send {{"by": "who you are", "reason": "why"}}: {error}')
         except GatewayError as error:
             return _refusal(error)
 
-    def _ruling(self, body: bytes, *, approve: bool) -> Ruling:
+    async def _seen(self, who: Person, state: ApprovalState | None, limit: int) -> list[Approval]:
+        """What other teams are asked takes no place from these."""
+        most = limit if who.teams is None else ALL
+        found = await asyncio.to_thread(self._approvals.every, state, most)
+        return [each for each in found if who.sees(each.team)][:limit]
+
+    async def _may_rule(self, request: Request) -> bool:
+        """Whether it is there for this person. Raises GatewayError."""
+        who = person(request)
+        if who.teams is None:
+            return True
+        found = await asyncio.to_thread(self._approvals.find, request.path_params["id"])
+        return found is not None and who.sees(found.team)
+
+    def _ruling(self, request: Request, body: bytes, *, approve: bool) -> Ruling:
         """Raises DecodeError, Ambiguous or ValueError."""
         strict_json.parse(body)
         said = msgspec.json.decode(body, type=Said)
-        edited = bytes(said.arguments).decode()
-        if not approve and (edited or said.scope != "once"):
-            raise ValueError("'arguments' and 'scope' are for approving")
-        if edited:
-            _, problem, detail = read_arguments(edited, Limits())
-            if problem is not None:
-                raise ValueError(f"'arguments' must be a JSON object that can be read in one way: {detail}")
-        now = self._now_us()
-        seconds = self._settings.expires if said.scope == "once" else self._settings.remember
-        return Ruling(
-            approve, line("by", said.by, NAME_LENGTH), now, now + int(seconds * 1e6), _text(said.reason), said.scope, edited or None
-        )
+        said.by = said_by(request, said.by)
+        return ruling(said, self._settings, self._now_us(), approve=approve)
+
+
+def _unknown() -> Response:
+    """The same for what is another team's."""
+    return error_answer(404, "unknown_approval", "there is no approval of that id; GET /approvals lists them")
+
+
+def ruling(said: Said, settings: Settings, now_us: int, *, approve: bool) -> Ruling:
+    """What a person said, as the state store takes it. Raises ValueError."""
+    edited = bytes(said.arguments).decode()
+    if not approve and (edited or said.scope != "once"):
+        raise ValueError("'arguments' and 'scope' are for approving")
+    if edited:
+        _, problem, detail = read_arguments(edited, Limits())
+        if problem is not None:
+            raise ValueError(f"'arguments' must be a JSON object that can be read in one way: {detail}")
+    seconds = settings.expires if said.scope == "once" else settings.remember
+    by, reason = line("by", said.by, NAME_LENGTH), _text(said.reason)
+    return Ruling(approve, by, now_us, now_us + int(seconds * 1e6), reason, said.scope, edited or None)
 
 
 def shown(approval: Approval) -> dict[str, Any]:
     """As people and programs get it: times in UTC, no digests."""
-    fields = {name: getattr(approval, name) for name in approval.__struct_fields__ if name != "bindings"}
-    return {_named(name): _time(value) if name.endswith("_us") else value for name, value in fields.items()}
-
-
-def _named(field: str) -> str:
-    return f"{field[:-3]}_at" if field.endswith("_us") else field
-
-
-def _time(at_us: int | None) -> str | None:
-    if at_us is None:
-        return None
-    return dt.datetime.fromtimestamp(at_us / 1_000_000, dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return with_times(approval, "bindings")
 
 
 def _text(reason: str) -> str:

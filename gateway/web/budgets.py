@@ -25,6 +25,7 @@ from gateway.stores import Refused
 from gateway.trace.record import BudgetReset
 from gateway.web.answers import NAME_LENGTH, Fetch, Write, error_answer, json_answer, line, refusal, strict
 from gateway.web.content import WHY_LENGTH
+from gateway.web.doors import said_by
 
 MOST_SUBJECTS = 10_000
 SINCE_DAYS = 62
@@ -40,7 +41,7 @@ GROUP BY ALL ORDER BY latest DESC LIMIT {MOST_SUBJECTS}
 class Reset(Struct, forbid_unknown_fields=True):
     """Body of POST /budgets/{id}/reset."""
 
-    by: str
+    by: str = ""
     subject: str | None = None
     """None: everybody's."""
     why: str = ""
@@ -55,6 +56,8 @@ class Used(Struct):
     latest: str
     session: str | None = None
     """Where each session has a budget of its own."""
+    reserved: str = "0"
+    """Of what is taken: kept free for requests that still run."""
 
 
 class BudgetsDesk:
@@ -67,7 +70,11 @@ class BudgetsDesk:
         self._limits, self._fetch, self._write, self._now_us, self._new_id = limits, fetch, write, now_us, new_id
 
     async def listed(self, request: Request) -> Response:
-        return await self._answered(lambda: [self._summary(budget) for budget in self._budgets.values()], "budgets")
+        return await self._answered(self.summaries, "budgets")
+
+    def summaries(self) -> list[dict[str, Any]]:
+        """Each budget, with how its fullest subject stands. May block. Raises GatewayError, Refused."""
+        return [self._summary(budget) for budget in self._budgets.values()]
 
     async def shown(self, request: Request) -> Response:
         budget = self._budgets.get(request.path_params["id"])
@@ -81,7 +88,7 @@ class BudgetsDesk:
             return self._unknown(request.path_params["id"])
         try:
             wanted = await strict(request, Reset)
-            who, why = line("by", wanted.by, NAME_LENGTH), line("why", wanted.why, WHY_LENGTH) if wanted.why else ""
+            who, why = line("by", said_by(request, wanted.by), NAME_LENGTH), line("why", wanted.why, WHY_LENGTH) if wanted.why else ""
             done = await self._cleared(budget, wanted.subject, who, why)
         except ValueError as error:
             return error_answer(400, "bad_request", str(error))
@@ -125,19 +132,21 @@ class BudgetsDesk:
             session = session_of(budget, Caller(row["agent"], row["key_id"], session=row["session"] or ""))
             of = charge(budget, row["subject"], session, 0, now, most=budget.most)
             found.setdefault(of.whose, (row, of))
-        taken = self._limits.look([of for _, of in found.values()], now) if found else ()
-        return [(_one(budget, row, amount), of) for (row, of), amount in zip(found.values(), taken, strict=True)]
+        charges = [of for _, of in found.values()]
+        taken, reserved = (self._limits.look(charges, now), self._limits.reserved(charges)) if charges else ((), ())
+        told = zip(found.values(), taken, reserved, strict=True)
+        return [(_one(budget, row, amount, held), of) for (row, of), amount, held in told]
 
     def _unknown(self, name: str) -> Response:
         known = ", ".join(self._budgets) or "none is set (budgets: in the settings)"
         return error_answer(404, "not_found", f"there is no budget '{name[:100]}'; budgets: {known}")
 
 
-def _one(budget: Budget, row: Mapping[str, Any], amount: int) -> Used:
+def _one(budget: Budget, row: Mapping[str, Any], amount: int, held: int) -> Used:
     left = budget.plain(max(budget.most - amount, 0))
     latest = dt.datetime.fromisoformat(row["latest"]).strftime("%Y-%m-%d %H:%M:%SZ")
     session = row["session"] if budget.window == "session" else None
-    return Used(row["subject"], budget.plain(amount), left, latest, session)
+    return Used(row["subject"], budget.plain(amount), left, latest, session, budget.plain(held))
 
 
 def _plain(budget: Budget) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from gateway.state import Approvals, DataKeys
 from gateway.trace.record import Erased, ErasureRow
 from gateway.web.answers import NAME_LENGTH, Write, error_answer, json_answer, line, refusal, strict
 from gateway.web.content import WHY_LENGTH
+from gateway.web.doors import said_by
 
 
 class Erase(Struct, forbid_unknown_fields=True):
@@ -25,7 +26,7 @@ class Erase(Struct, forbid_unknown_fields=True):
 
     tenant: str
     """`team:<name>`, or `agent:<name>` where the agent's keys name no team."""
-    by: str
+    by: str = ""
     user: str | None = None
     """None: all users. Empty: what belongs to no user in particular."""
     why: str = ""
@@ -42,15 +43,15 @@ class ErasureDesk:
     async def erase(self, request: Request) -> Response:
         try:
             wanted = await strict(request, Erase)
-            row = await self._erased(wanted)
+            row = await self._erased(wanted, said_by(request, wanted.by))
         except ValueError as error:
             return error_answer(400, "bad_request", str(error))
         except (GatewayError, JournalUnavailable) as error:
             return refusal(error)
         return json_answer({"tenant": row.tenant, "user": row.user, "keys": row.keys, "id": row.id})
 
-    async def _erased(self, wanted: Erase) -> ErasureRow:
-        by, why = line("by", wanted.by, NAME_LENGTH), line("why", wanted.why, WHY_LENGTH) if wanted.why else ""
+    async def _erased(self, wanted: Erase, who: str) -> ErasureRow:
+        by, why = line("by", who, NAME_LENGTH), line("why", wanted.why, WHY_LENGTH) if wanted.why else ""
         if self._keys is None:
             message = (
                 "Content is not encrypted here, so there is no key to drop. Set 'encryption:' for what comes; what is there ends with "

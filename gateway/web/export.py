@@ -18,12 +18,14 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
 from gateway.errors import GatewayError, JournalUnavailable
-from gateway.stores import Refused
+from gateway.people.roles import Person
+from gateway.stores import Refused, sight
 from gateway.trace import openai_form
 from gateway.trace.record import ContentRead, ReadRow
 from gateway.web import queries
 from gateway.web.answers import NAME_LENGTH, SECURITY, Write, error_answer, line, refusal, strict
 from gateway.web.content import WHY_LENGTH, Reader
+from gateway.web.doors import person, said_by
 
 ARROW = "application/vnd.apache.arrow.stream"
 MOST_AT_ONCE = 500
@@ -34,6 +36,7 @@ VIEWS = {
     "rule_hits": "decided_at",
     "findings": "started_at",
     "validations": "started_at",
+    "attempts": "started_at",
     "approvals": "created_at",
     "feedback": "given_at",
     "messages": "first_seen",
@@ -45,6 +48,11 @@ VIEWS = {
     "gen_ai_tool_calls": "start_time",
 }
 """What can be exported whole, and by which time `since` counts."""
+OF_TEAMS = {
+    **dict.fromkeys(("exchanges", "approvals", "feedback"), "team"),
+    **dict.fromkeys(("calls", "rule_hits", "findings", "validations", "prompts_rendered", "gen_ai_tool_calls"), "exchange_id"),
+}
+"""Those of them whose rows are somebody's: by which column."""
 Arrow = Callable[[str, Mapping[str, Any]], Iterator[bytes]]
 
 
@@ -52,7 +60,7 @@ class Wanted(Struct, forbid_unknown_fields=True):
     """Body of POST /dataset."""
 
     ids: list[str]
-    by: str
+    by: str = ""
     why: str = ""
     asked: str = ""
     """The question that chose these exchanges."""
@@ -70,8 +78,8 @@ class ExportDesk:
         what, given = request.path_params["what"], dict(request.query_params)
         by, why = given.pop("by", ""), given.pop("why", "")
         try:
-            sql, params = _question(what, given)
-            row = self._row(by, why, " ".join([what, *(f"{name}={value}" for name, value in params.items())]), 0)
+            sql, params = _question(what, given, person(request).teams)
+            row = self._row(said_by(request, by), why, " ".join([what, *(f"{name}={value}" for name, value in given.items())]), 0)
             pieces = self._arrow(sql, params)
             first = await asyncio.to_thread(next, pieces, b"")
             await self._write(ContentRead(row))
@@ -88,12 +96,12 @@ class ExportDesk:
         try:
             wanted = await strict(request, Wanted)
             _refuse_crowds(wanted)
-            await self._write(ContentRead(self._row(wanted.by, wanted.why, wanted.asked or "by id", len(wanted.ids))))
+            await self._write(ContentRead(self._row(said_by(request, wanted.by), wanted.why, wanted.asked or "by id", len(wanted.ids))))
         except ValueError as error:
             return error_answer(400, "bad_request", str(error))
         except (GatewayError, JournalUnavailable) as error:
             return refusal(error)
-        lines = iterate_in_threadpool(self._lines(wanted))
+        lines = iterate_in_threadpool(self._lines(wanted, person(request)))
         return StreamingResponse(lines, media_type="application/jsonl", headers=SECURITY)
 
     def _row(self, by: str, why: str, subject: str, count: int) -> ReadRow:
@@ -101,9 +109,10 @@ class ExportDesk:
         who = line("by", by, NAME_LENGTH)
         return ReadRow(self._new_id(), self._now_us(), who, "export", subject[:1000], line("why", why, WHY_LENGTH) if why else "", count)
 
-    def _lines(self, wanted: Wanted) -> Iterator[bytes]:
+    def _lines(self, wanted: Wanted, who: Person) -> Iterator[bytes]:
         for name in wanted.ids:
             found = self._reader.exchange(name)
+            found = found if found and who.sees(found["exchange"]["team"]) else None
             try:
                 told = {"id": name, "example": example(found)} if found else {"id": name, "left_out": "unknown"}
             except openai_form.Illegible:
@@ -135,13 +144,18 @@ _FACTS = ("id", "started_at", "agent", "session", "request_model", "response_mod
 _VERDICT = ("id", "call_id", "name", "effect", "released", "code", "policy", "rule", "reason")
 
 
-def _question(what: str, given: Mapping[str, str]) -> tuple[str, dict[str, str]]:
-    """Raises ValueError."""
+def _question(what: str, given: Mapping[str, str], teams: frozenset[str] | None) -> tuple[str, dict[str, Any]]:
+    """Raises ValueError; GatewayError for what holds more than these teams."""
+    if teams is not None and what not in OF_TEAMS:
+        message = f"this holds what is everybody's, and you see what belongs to your teams; you can export {', '.join(OF_TEAMS)}"
+        raise GatewayError("refused", "bound_to_teams", message)
     if what in VIEWS:
-        since = {name: value for name, value in given.items() if name == "since"}
         _refuse_unknown(given, {"since"})
-        where = f" WHERE {VIEWS[what]} >= $since::TIMESTAMP" if since else ""
-        return f"SELECT * FROM {what}{where} ORDER BY {VIEWS[what]}", since  # noqa: S608 - both names are ours
+        mine = None if teams is None else sight.condition({OF_TEAMS[what]}, lambda table: table)
+        bounds = [*([f"{VIEWS[what]} >= $since::TIMESTAMP"] if "since" in given else []), *([mine] if mine else [])]
+        where = f" WHERE {' AND '.join(bounds)}" if bounds else ""
+        params = {**given, **({sight.TEAMS: sorted(teams or ())} if mine else {})}
+        return f"SELECT * FROM {what}{where} ORDER BY {VIEWS[what]}", params  # noqa: S608 - all names are ours
     query = queries.read_all().get(what)
     if query is None:
         raise ValueError(f"there is no view or saved query '{what}'; there are {', '.join(VIEWS)} and those of GET /queries")

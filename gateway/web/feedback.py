@@ -21,11 +21,13 @@ from starlette.responses import Response
 from gateway import identify
 from gateway.errors import GatewayError, JournalUnavailable
 from gateway.exchange import Caller, Storing
+from gateway.people.roles import Person
 from gateway.stores import Refused
 from gateway.trace.record import FeedbackGiven, FeedbackRow
 from gateway.trace.rows import Scribe, about_feedback
 from gateway.web.answers import NAME_LENGTH, Fetch, Write, error_answer, json_answer, line, refusal, strict
 from gateway.web.content import Reader
+from gateway.web.doors import person, said_by
 
 COMMENT_LENGTH = 4000
 MOST_LISTED = 1000
@@ -38,9 +40,12 @@ _BY_DECISION = f"SELECT {_COLUMNS} FROM exchanges WHERE id IN (SELECT exchange_i
 _BY_SESSION = (
     f"SELECT {_COLUMNS} FROM exchanges WHERE session IN (SELECT unnest($names::VARCHAR[])) "  # noqa: S608 - constant
     "AND ($owned IS NULL OR (agent = $agent AND team IS NOT DISTINCT FROM $team AND \"user\" IS NOT DISTINCT FROM $user)) "
-    "ORDER BY started_at DESC LIMIT 1"
+    "AND ($everybody OR list_contains($teams::VARCHAR[], team)) ORDER BY started_at DESC LIMIT 1"
 )
-_LIST = "SELECT * FROM feedback WHERE $exchange IS NULL OR exchange_id = $exchange ORDER BY given_at DESC, id DESC LIMIT $most"
+_LIST = (
+    "SELECT * FROM feedback WHERE ($exchange IS NULL OR exchange_id = $exchange)"
+    " AND ($everybody OR list_contains($teams::VARCHAR[], team)) ORDER BY given_at DESC, id DESC LIMIT $most"
+)
 
 
 class Feedback(Struct, forbid_unknown_fields=True):
@@ -62,8 +67,8 @@ class Feedback(Struct, forbid_unknown_fields=True):
 class Said(Struct, forbid_unknown_fields=True):
     """Body of POST /feedback: a person's."""
 
-    by: str
     feedback: Feedback
+    by: str = ""
 
 
 class Owned(Struct, forbid_unknown_fields=True):
@@ -88,7 +93,7 @@ class FeedbackDesk:
     async def said(self, request: Request) -> Response:
         try:
             said = await strict(request, Said)
-            return await self._taken(said.feedback, None, line("by", said.by, NAME_LENGTH))
+            return await self._taken(said.feedback, None, line("by", said_by(request, said.by), NAME_LENGTH), person(request))
         except (ValueError, GatewayError, JournalUnavailable, Refused) as error:
             return _refused(error)
 
@@ -105,31 +110,33 @@ class FeedbackDesk:
         limit = request.query_params.get("limit", "100")
         if not re.fullmatch("[0-9]{1,4}", limit) or not 1 <= int(limit) <= MOST_LISTED:
             return error_answer(400, "bad_request", f"'limit' must be from 1 to {MOST_LISTED}")
-        asked = {"exchange": request.query_params.get("exchange"), "most": int(limit)}
+        asked = {"exchange": request.query_params.get("exchange"), "most": int(limit), **_teams(person(request).teams)}
         try:
             rows = await asyncio.to_thread(self._fetch, _LIST, asked)
             return json_answer({"feedback": [self._reader.opened(row, about_feedback(row["id"]), "comment") for row in rows]})
         except (Refused, GatewayError) as error:
             return _refused(error)
 
-    async def _taken(self, given: Feedback, caller: Caller | None, who: str) -> Response:
+    async def _taken(self, given: Feedback, caller: Caller | None, who: str, by: Person | None = None) -> Response:
         _check(given)
-        subject = await asyncio.to_thread(self._subject, given, caller)
+        subject = await asyncio.to_thread(self._subject, given, caller, by)
         row = self._row(given, caller, who, subject)
         await self._write(FeedbackGiven(row))
         return json_answer({"id": row.id, "exchange": row.exchange_id, "session": row.session}, 201)
 
-    def _subject(self, given: Feedback, caller: Caller | None) -> Mapping[str, Any]:
+    def _subject(self, given: Feedback, caller: Caller | None, by: Person | None) -> Mapping[str, Any]:
         """The exchange it is about: of a session, the latest. What is another's looks like what is not there."""
         if given.session is not None:
             whose = caller or Caller("")
             owner = {"agent": whose.agent, "team": whose.team, "user": whose.user, "owned": "own" if caller else None}
+            owner |= _teams(by.teams if by else None)
             found = self._fetch(_BY_SESSION, {"names": self._written(given.session), **owner})
         elif given.decision is not None:
             found = self._fetch(_BY_DECISION, {"subject": given.decision})
         else:
             found = self._fetch(_BY_EXCHANGE, {"subject": given.exchange})
         mine = [row for row in found if caller is None or _owner(row) == identify.owner(caller)]
+        mine = [row for row in mine if by is None or by.sees(row["team"])]
         if not mine:
             raise _unknown(given, self._now_us())
         return mine[0]
@@ -177,6 +184,10 @@ def _check(given: Feedback) -> None:
         line("label", given.label, 64)
     if given.comment and len(given.comment) > COMMENT_LENGTH:
         raise ValueError(f"'comment' may have {COMMENT_LENGTH} characters")
+
+
+def _teams(teams: frozenset[str] | None) -> dict[str, Any]:
+    return {"everybody": teams is None, "teams": sorted(teams or ())}
 
 
 def _owner(row: Mapping[str, Any]) -> str:

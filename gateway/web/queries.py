@@ -2,9 +2,11 @@
 
     -- title: Cost by agent and day
     -- param: days = 30
+    -- shows: content
     SELECT …  WHERE started_at > now()::TIMESTAMP - to_days($days::INTEGER)
 
-One's own goes before a shipped one of the same name.
+`shows: content` stands where the answer holds what was said, proposed or answered: it is for people who may see that. One's own goes
+before a shipped one of the same name.
 """
 
 from __future__ import annotations
@@ -16,9 +18,11 @@ from pathlib import Path
 from msgspec import Struct
 
 from gateway import shipped
+from gateway.people.roles import Right
 
 _NAME = re.compile(r"[a-z0-9_]+")
 _TITLE = re.compile(r"^-- title: (.+)$", re.MULTILINE)
+_CONTENT = re.compile(r"^-- shows: content$", re.MULTILINE)
 _PARAM = re.compile(r"^-- param: (\w+) = (.*)$", re.MULTILINE)
 
 
@@ -31,6 +35,8 @@ class Query(Struct, frozen=True):
     sql: str
     own: bool = False
     """Whether it is of the installation's folder."""
+    content: bool = False
+    """Whether its answer holds what was said, proposed or answered."""
 
 
 def read_all(own: Path | None = None) -> dict[str, Query]:
@@ -39,6 +45,11 @@ def read_all(own: Path | None = None) -> dict[str, Query]:
     if own is not None:
         found |= {path.stem: _read(path, own=True) for path in _files(own)}
     return dict(sorted(found.items()))
+
+
+def right_for(query: Query) -> Right:
+    """A saved question is its author's: one of the installation's own asks what it likes, one that shows what was said says so."""
+    return "ask-sql" if query.own else "see-content" if query.content else "see-metadata"
 
 
 def _files(folder: Path) -> list[Path]:
@@ -53,4 +64,4 @@ def _read(path: Path, *, own: bool) -> Query:
         return Query(path.stem, f"{path} cannot be read: {error}", {}, "", own)
     title = _TITLE.search(sql)
     params = {name: value.strip() for name, value in _PARAM.findall(sql)}
-    return Query(path.stem, title[1].strip() if title else path.stem, params, sql, own)
+    return Query(path.stem, title[1].strip() if title else path.stem, params, sql, own, _CONTENT.search(sql) is not None)

@@ -25,6 +25,7 @@ from gateway.exchange import TOKENS, Usage
 from gateway.stores import Refused
 from gateway.trace.record import CostsRevised, RevisedRow
 from gateway.web.answers import NAME_LENGTH, Fetch, Write, error_answer, json_answer, line, refusal, strict
+from gateway.web.doors import said_by
 
 PAGE = 5_000
 _TOKENS = ", ".join(f"o.{name}_tokens" for name in TOKENS)
@@ -33,7 +34,7 @@ SELECT o.id, epoch_us(o.started_at) AS started_us, o.agent, o.team, o.provider, 
        o.web_searches, o.service_tier, o.price_terms, coalesce(o.rounds, 1) AS rounds, o.not_priced AS recorded_not_priced,
        o.cost AS recorded_cost, e.cost, e.price_model, e.not_priced
 FROM exchanges_ended AS o JOIN exchanges AS e ON e.id = o.id
-WHERE o.started_at >= $since::TIMESTAMP AND o.id > $after AND o.usage_raw IS NOT NULL
+WHERE o.started_at >= $since::TIMESTAMP AND o.id > $after AND o.usage_raw IS NOT NULL AND o.cache IS DISTINCT FROM 'hit'
 ORDER BY o.id LIMIT {PAGE}
 """  # noqa: S608 - constant
 
@@ -43,7 +44,7 @@ class Reprice(Struct, forbid_unknown_fields=True):
 
     since: str
     """A day, or a moment, in UTC: `2026-11-01`, `2026-11-01T12:00:00`."""
-    by: str
+    by: str = ""
     model: str = "*"
     """A glob over the model that answered, or else was asked for."""
     dry_run: bool = False
@@ -83,7 +84,7 @@ class RepricingDesk:
         try:
             wanted = await strict(request, Reprice)
             async with self._one_at_a_time:
-                done = await self._repriced(wanted)
+                done = await self._repriced(wanted, said_by(request, wanted.by))
         except ValueError as error:
             return error_answer(400, "bad_request", str(error))
         except (StartError, Refused) as error:
@@ -92,8 +93,8 @@ class RepricingDesk:
             return refusal(error)
         return json_answer(done)
 
-    async def _repriced(self, wanted: Reprice) -> Repriced:
-        by, since = line("by", wanted.by, NAME_LENGTH), _moment(wanted.since)
+    async def _repriced(self, wanted: Reprice, who: str) -> Repriced:
+        by, since = line("by", who, NAME_LENGTH), _moment(wanted.since)
         prices = await asyncio.to_thread(self._load)
         done, at_us, after = Repriced(self._new_id(), prices.version, dry_run=wanted.dry_run), self._now_us(), ""
         while page := await asyncio.to_thread(self._fetch, _PAGE, {"since": since, "after": after}):

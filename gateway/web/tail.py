@@ -8,8 +8,10 @@ import contextlib
 import datetime as dt
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from typing import TypeVar
 
 import msgspec
+from msgspec import Struct
 
 from gateway.stores import Answer, Applied
 from gateway.trace.record import CallRow, ExchangeRow
@@ -52,6 +54,57 @@ class Tail:
             self._lines.popleft()
             self._left_out += 1
         self._arrived.set()
+
+
+class _Told(Struct):
+    """Of a line, what says whose it is."""
+
+    record: str = ""
+    id: str = ""
+    team: str | None = None
+    exchange_id: str = ""
+
+
+_told = msgspec.json.Decoder(_Told).decode
+
+
+class OwnLines:
+    """The lines of a tail that teams may see: their exchanges, and the calls of these, which come once it is known whose they are: when
+    the exchange has ended. What tells of others, were it only how many there are, is left out."""
+
+    def __init__(self, teams: frozenset[str]) -> None:
+        self._teams = teams
+        self._whose: dict[str, bool] = {}
+        """By exchange: whether it is theirs."""
+        self._waiting: dict[str, list[bytes]] = {}
+
+    def of(self, line: bytes) -> list[bytes]:
+        """What of it, and of what came before, can be told now."""
+        told = _told(line)
+        if told.record == "exchange":
+            mine = told.team is not None and told.team in self._teams
+            _keep(self._whose, told.id, mine)
+            waited = self._waiting.pop(told.id, [])
+            return [*waited, line] if mine else []
+        if told.record == "gap":
+            return [_GAP]
+        if told.record != "call":
+            return []
+        if told.exchange_id not in self._whose:
+            _keep(self._waiting, told.exchange_id, [*self._waiting.get(told.exchange_id, ()), line])
+            return []
+        return [line] if self._whose[told.exchange_id] else []
+
+
+_GAP = b'{"record":"gap"}\n'
+_T = TypeVar("_T")
+
+
+def _keep(held: dict[str, _T], name: str, value: _T) -> None:
+    """The oldest goes where there are too many."""
+    held[name] = value
+    if len(held) > MAX_LINES:
+        del held[next(iter(held))]
 
 
 class Listeners:

@@ -213,9 +213,9 @@ def test_a_pattern_takes_time_in_proportion_to_the_text(pattern: str) -> None:
     assert isinstance(condition, expressions.Condition)
     for letter in "ax":
         seen = expressions.activation({"args": {"text": letter * 60_000 + "!"}})
-        start = time.perf_counter()
+        start = time.thread_time()
         condition.holds(seen, expressions.Size(1, 60_000))
-        assert time.perf_counter() - start < 1.0
+        assert time.thread_time() - start < 1.0
 
 
 SLOW: dict[str, tuple[str, str, str]] = {

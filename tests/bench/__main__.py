@@ -87,7 +87,7 @@ def measured(given: argparse.Namespace, folder: Path) -> dict[str, Any]:
             found["peers"][name] = PEERS[name].PACKAGE.source if PEERS[name].PACKAGE else "of this commit"
             try:
                 subjects.append(stack.enter_context(PEERS[name].running(folder, port)))
-            except (TimeoutError, StartError) as error:
+            except (*measure.FAILS, StartError) as error:
                 found["absent"][name] = str(error)
         for subject in subjects:
             found["cold"][subject.name] = {"seconds": subject.cold_start_s}
@@ -104,7 +104,7 @@ def _under_load(given: argparse.Namespace, found: dict[str, Any], subjects: list
         found["after"][subject.name] = measure.memory(subject)
         if given.held:
             say(f"{given.held} streams held by {subject.name}")
-            found["held"][subject.name] = measure.held(subject, given.held)
+            found["held"][subject.name] = measure.held_or_why(subject, given.held)
     found["environment"]["load_after"] = round(os.getloadavg()[0], 2)
 
 

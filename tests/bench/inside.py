@@ -33,6 +33,7 @@ from gateway.errors import JournalUnavailable
 from gateway.installation import load_policies, open_keys
 from gateway.pipeline import relay
 from gateway.policy import PolicySet
+from gateway.route_settings import TargetTimeouts
 from gateway.trace import frames, record
 from gateway.upstream.client import UpstreamClient
 from gateway.visit import Gateway, Head, Incoming
@@ -67,6 +68,7 @@ class Said:
     """A provider's answer that is already here, in pieces as the kernel would give them."""
 
     status = 200
+    sent = lent = True
     media_type: str
     charset: str | None = None
 
@@ -96,7 +98,9 @@ class Provider(UpstreamClient):
         self._parts = wire.parted(_answer(kind))
         self._media = "text/event-stream" if kind == "burst" else "application/json"
 
-    def send(self, method: str, url: str, headers: Mapping[str, str], body: bytes) -> Said:  # type: ignore[override]
+    def send(  # type: ignore[override]
+        self, method: str, url: str, headers: Mapping[str, str], body: bytes, own: TargetTimeouts | None = None
+    ) -> Said:
         whole = wire.mark(next(_NUMBERS)).join(self._parts)
         return Said(self._media, [whole[at : at + 65_536] for at in range(0, len(whole), 65_536)])
 

@@ -38,6 +38,7 @@ from gateway.prompt.fingerprint import fingerprint
 from gateway.trace.record import (
     ApprovalChanged,
     ApprovalRow,
+    AttemptRow,
     Booted,
     Decided,
     Ended,
@@ -214,24 +215,34 @@ class Traffic:
         usage = Usage(tokens // 10, tokens - tokens // 10, None, None, 300, 50)
         key = f"chatcmpl-{rng.getrandbits(64):016x}"
         x.answer = Answer(key, x.request.model, ("tool_calls",), usage, b'{"prompt_tokens":1}', "I will look.")
-        x.budgets = [f"agent-day={x.caller.agent}"]
+        x.budgets, x.template_hash = [f"agent-day={x.caller.agent}"], "5f" * 32  # the house's prompt, filled in for each agent
+        x.looked, x.looked_before, x.cache = ["secret/1", "card/1", "iban/1", "text_calls/1"], False, "miss" if self.made % 20 else "hit"
         x.state = "denied" if any(not verdict.released for _, verdict in x.calls) else "complete"
         x.first_byte_us, x.upstream_us = rng.randrange(300_000, 2_000_000), 300_000
         x.duration_us, x.overhead_us, x.bytes_out = rng.randrange(2_000_000, 20_000_000), rng.randrange(500, 2500), 900
         response, answered = self._scribe.response_message(x, x.started_us + 1_000_000)
         cost = None if x.request.model == "gemini-3" else (tokens * 3 + 900) / 10**7
-        priced = Priced(None if cost is None else Decimal(f"{cost:.9f}"), "2026-11", x.request.model)
+        amount = None if cost is None else Decimal(f"{cost:.9f}")
+        priced = Priced(amount, "2026-11", x.request.model, saved=amount if x.cache == "hit" else None)
         row = self._scribe.exchange(x, provider=x.upstream or "", durability="commit", priced=priced, links=Links(addresses, response))
-        return Ended(row, (), (), answered, ran=self._looked())
+        return Ended(row, (), (), answered, ran=(self._measured(),), attempts=self._attempts(x) if self.made % 10 == 0 else ())
 
-    def _looked(self) -> tuple[Ran, ...]:
-        """What a gateway looks for in every answer, and a rule that measures."""
+    def _attempts(self, x: Exchange) -> tuple[AttemptRow, ...]:
+        """Of a route with two targets: the second one answers where the first fails."""
+        said = (x.id, x.started_us, x.caller.agent)
+        failed = self._rng.random() < 0.1
+        first = AttemptRow(*said, 1, "openai", "gpt-5.5", "eu", "primary", "first by weight", status=503 if failed else 200,
+                           fault="status" if failed else None, first_byte_us=300_000, duration_us=400_000, answered=not failed)  # fmt: skip
+        second = AttemptRow(*said, 2, "azure", "gpt-5.5", "us", "fallback", "the first one failed", status=200, first_byte_us=350_000,
+                            duration_us=500_000, answered=True)  # fmt: skip
+        return (first, second) if failed else (first,)
+
+    def _measured(self) -> Ran:
+        """By a rule; what every answer is looked through for found nothing, and stands with the exchange."""
         rng = self._rng
-        usual = tuple(Ran(name, "1", before=False) for name in ("text_calls", "secret", "card", "iban"))
         score = rng.random() if rng.random() < 0.05 else None
         outcome = "hit" if score is not None and score < 0.02 else "passed"
-        told = Ran("house_style", "1", policy="house", rule="style", effect="deny", outcome=outcome, score=score)
-        return (*usual, told)
+        return Ran("house_style", "1", policy="house", rule="style", effect="deny", outcome=outcome, score=score)
 
     def _talk(self) -> Talk:
         return Talk(self._rng, self._corpus, self._bytes, self._prompts)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import itertools
 import json
 import statistics
@@ -117,9 +118,11 @@ async def run(given: argparse.Namespace) -> dict[str, Any]:
     loop, tally = asyncio.get_running_loop(), Tally(given.kind)
     request = request_of(given)
     start = time.perf_counter()
-    connections = []
-    for _ in range(given.connections):
-        connections.append(await loop.create_connection(lambda: Connection(request, tally), given.host, given.port))  # noqa: PERF401 - one after the other: a burst of them would be refused
+    connections: list[Any] = []
+    with contextlib.suppress(TimeoutError):  # whoever takes no more has those that stand
+        async with asyncio.timeout(given.seconds if given.hold else PATIENCE_S):
+            for _ in range(given.connections):  # one after the other: a burst of them would be refused
+                connections.append(await loop.create_connection(lambda: Connection(request, tally), given.host, given.port))  # noqa: PERF401 - see above
     if given.hold:
         await _held(given, tally)
     else:

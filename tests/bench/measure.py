@@ -17,6 +17,11 @@ Figures = dict[str, float]
 Say = Callable[[str], None]
 
 
+FAILS = (RuntimeError, OSError, subprocess.SubprocessError)
+"""What a subject does that fails; nothing of it is told, and the others go on."""
+STAND_S = 120
+"""For all streams of one subject to be open."""
+START_S = 30
 WARM_UP_S = 0.3
 """What is only done for the first of many like requests is not what a request costs."""
 
@@ -83,7 +88,7 @@ def in_rounds(subjects: Sequence[Subject], scenarios: Iterable[Scenario], rounds
 def _run(subject: Subject, scenario: Scenario, seconds: float, runs: dict[str, list[Figures]], failed: dict[str, str]) -> None:
     try:
         runs[subject.name].append(once(subject, scenario, seconds))
-    except (RuntimeError, subprocess.CalledProcessError) as error:
+    except FAILS as error:
         failed[subject.name] = str(error)
 
 
@@ -93,13 +98,22 @@ def _medians(runs: Sequence[Figures]) -> Figures:
 
 @contextmanager
 def holding(subject: Subject, streams: int, kind: str = "held") -> Any:
-    """Yields how many stand."""
-    options = {**_asked(subject), "kind": kind, "hold": True, "connections": streams, "seconds": 120}
+    """Yields how many stand, after `STAND_S` at the latest for those that are open and as long again for their first pieces. Raises
+    RuntimeError or subprocess.SubprocessError."""
+    options = {**_asked(subject), "kind": kind, "hold": True, "connections": streams, "seconds": STAND_S}
     with processes.running(processes.load_line(subject.port, subject.headers, options)) as process:
-        stands = int(process.stdout.readline() or 0)  # type: ignore[union-attr]
-        yield stands
+        yield int(processes.line_within(process, 2 * STAND_S + START_S))
         process.stdin.close()  # type: ignore[union-attr]
         process.wait(30)
+
+
+def held_or_why(subject: Subject, streams: int) -> dict[str, Any]:
+    """As `held`; of a subject that fails or takes none, why: the others' figures are not lost with it."""
+    try:
+        found = held(subject, streams)
+    except FAILS as error:
+        return {"failed": str(error)}
+    return found if found["streams"] else {"failed": f"none of {streams} streams began within {STAND_S} s"}
 
 
 def held(subject: Subject, streams: int) -> Figures:

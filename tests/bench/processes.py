@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import subprocess
 import sys
 import time
@@ -18,6 +19,8 @@ from typing import Any, Final
 
 _TICK: Final = 1 / os.sysconf("SC_CLK_TCK")
 ROOT: Final = Path(__file__).resolve().parents[2]
+LOAD_S: Final = 150.0
+"""What a run of the load may take beyond its own time: connecting, and waiting for a first answer."""
 
 
 def tree(pid: int) -> list[int]:
@@ -104,9 +107,20 @@ def provider() -> Iterator[tuple[int, int]]:
         yield int(process.stdout.readline()), process.pid  # type: ignore[union-attr]
 
 
+def line_within(process: subprocess.Popen[str], seconds: float) -> str:
+    """The first line that it says. Raises RuntimeError when there is none in time."""
+    ready, _, _ = select.select([process.stdout], [], [], seconds)
+    line = process.stdout.readline() if ready and process.stdout else ""
+    if not line:
+        raise RuntimeError(f"'{' '.join(map(str, process.args[1:4]))} …' said nothing in {seconds:g} s")  # type: ignore[index,misc]
+    return line
+
+
 def load(port: int, *, headers: Sequence[str] = (), **options: object) -> dict[str, Any]:
-    """What one run of the load saw. Raises RuntimeError when an answer was not the provider's."""
-    done = subprocess.run(load_line(port, headers, options), capture_output=True, text=True, cwd=ROOT, check=True)
+    """What one run of the load saw. Raises RuntimeError when an answer was not the provider's, subprocess.SubprocessError for a run that
+    does not end."""
+    line, bound = load_line(port, headers, options), float(str(options.get("seconds", 3))) + LOAD_S
+    done = subprocess.run(line, capture_output=True, text=True, cwd=ROOT, check=True, timeout=bound)
     figures: dict[str, Any] = json.loads(done.stdout)
     if figures["failures"] or not (figures["requests"] or figures["events"]):
         seen = f"{figures['requests']} answers were the provider's, {figures['failures']} were not"

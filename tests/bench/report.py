@@ -96,7 +96,8 @@ def _standing(report: dict[str, Any]) -> str:
         streams = report["held"].get(name, {})
         held = (streams.get("streams"), streams.get("mib"), streams.get("kib_each"))
         rows.append((name, cold["seconds"], sum(report["idle"][name].values()), sum(report["after"][name].values()), *held))
-    return table(head, rows)
+    failed = [f"{name} holds no streams: {each['failed'][:200]}" for name, each in report["held"].items() if "failed" in each]
+    return "\n".join([table(head, rows), *failed])
 
 
 def _per_core(report: dict[str, Any]) -> str:

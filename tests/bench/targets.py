@@ -38,7 +38,7 @@ def _of(group: str, name: str, scale: float = 1.0) -> Callable[[dict[str, Any]],
 def _per_10000(report: dict[str, Any]) -> float | None:
     """Memory of 10,000 held streams; of fewer, what they came to each."""
     seen = report["held"].get(OURS)
-    return None if not seen else (seen["before_mib"] + seen["kib_each"] * 10_000 / 1024) / 1024
+    return None if not seen or "failed" in seen else (seen["before_mib"] + seen["kib_each"] * 10_000 / 1024) / 1024
 
 
 TARGETS = (

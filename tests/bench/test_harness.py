@@ -5,6 +5,7 @@ import importlib.util
 import json
 import os
 import shutil
+import socket
 import subprocess
 import sys
 import threading
@@ -13,7 +14,9 @@ from pathlib import Path
 import pytest
 
 from gateway.errors import StartError
+from tests.bench import measure, report
 from tests.bench.peers import installing
+from tests.bench.peers.subject import Subject
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -160,3 +163,24 @@ def test_what_was_not_measured_is_no_success(targets):
 def test_targets_without_figures_are_not_kept(targets):
     empty = {"scenarios": {}, "idle": {}, "held": {}, "cold": {}}
     assert [target.measured(empty) for target in targets.TARGETS] == [None] * len(targets.TARGETS)
+
+
+@pytest.fixture
+def deaf():
+    """Takes connections and never says a word."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield Subject("deaf", server.getsockname()[1], lambda: {"workers": [os.getpid()]})
+
+
+def test_a_subject_that_takes_no_streams_is_told_after_a_while_with_the_reason(deaf, monkeypatch):
+    monkeypatch.setattr(measure, "STAND_S", 1)
+    assert measure.held_or_why(deaf, 3) == {"failed": "none of 3 streams began within 1 s"}
+
+
+def test_a_subject_that_is_gone_fails_alone(monkeypatch):
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        gone = Subject("gone", server.getsockname()[1], lambda: {"workers": [os.getpid()]})
+    monkeypatch.setattr(measure, "START_S", 20)
+    assert "said nothing" in measure.held_or_why(gone, 3)["failed"]
+    empty = {"cold": {"gone": {"seconds": 1.0}}, "idle": {"gone": {}}, "after": {"gone": {}}, "held": {"gone": {"failed": "why"}}}
+    assert "gone holds no streams: why" in report._standing(empty)

@@ -1,4 +1,4 @@
-"""The bench of prompts runs, and a prompt that was seen before costs no more than a few hashes of it."""
+"""The bench of prompts runs, and the version of a prompt costs no more than a few hashes of it."""
 
 from tests.bench import prompts
 
@@ -8,6 +8,7 @@ def test_a_prompt_seen_before_costs_little_and_every_request_pays_little_for_kep
     assert found.keys() == prompts.STORIES.keys()
     assert found["prompt seen before"]["bytes"] > 20_000
     assert found["prompt seen before"]["times_one_hash"] < 6
+    assert {name for name in prompts.VERSIONS if found[name]["times_one_hash"] > 10 or found[name]["calls"] > 200} == set()
     assert found["body that names no kept prompt"]["times_one_hash"] < 4
 
 

@@ -85,8 +85,8 @@ def test_every_commented_setting_is_valid_when_uncommented(tmp_path):
     text = uncommented((folder("deploy") / "tollhouse.yaml").read_text())
     (tmp_path / "tollhouse.yaml").write_text(text)
     loaded = config.read(tmp_path / "tollhouse.yaml", {})
-    assert set(loaded.upstreams) == {"openai", "anthropic", "local"}
-    assert len(loaded.routes) == 3
+    assert set(loaded.upstreams) == {"openai", "anthropic", "local", "bedrock"}
+    assert len(loaded.routes) == 4
     assert loaded.limits == config.Limits()
     assert loaded.timeouts == config.Timeouts()
 

@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 from gateway.cli.keys import app
 from gateway.config import Settings
 from gateway.installation import open_keys
+from gateway.scope import KeyScope
 
 
 @pytest.fixture
@@ -97,3 +98,45 @@ def test_a_key_says_what_is_kept_of_its_content(keys):
     assert found(keys, token).store == "metadata"
     assert "metadata" in keys("list").stdout
     assert keys("create", "--agent", "a", "--store", "none").exit_code == 2
+
+
+def test_a_key_is_bound_to_models_dialects_and_upstreams_and_shows_it(keys):
+    bound = ["--model", "gpt-*", "--model", "o9", "--dialect", "openai.chat", "--upstream", "eu"]
+    made = json.loads(keys("create", "--agent", "a", "--org", "acme", *bound, "--json").stdout)
+    shown = json.loads(keys("show", made["id"], "--json").stdout)
+    assert shown["scope"] == {"models": ["gpt-*", "o9"], "dialects": ["openai.chat"], "upstreams": ["eu"]}
+    assert (shown["org"], shown["family"], shown["live_beside"]) == ("acme", made["id"], [])
+    assert found(keys, made["key"]).scope == KeyScope(("openai.chat",), ("gpt-*", "o9"), ("eu",))
+    assert "acme" in keys("show", made["key"]).stdout
+    assert made["key"].split("_")[2] not in keys("show", made["id"]).stdout
+
+
+@pytest.mark.parametrize("wrong", [["--dialect", "openai"], ["--team", " red"], ["--team", "r\u202eed"], ["--org", ""], ["--user", "a\nb"]])
+def test_a_scope_or_a_name_that_could_be_misread_is_a_usage_error(keys, wrong):
+    assert keys("create", "--agent", "a", *wrong).exit_code == 2
+
+
+def test_a_rotated_key_leaves_two_live_until_the_old_one_ends(keys):
+    old = json.loads(keys("create", "--agent", "a", "--json").stdout)
+    new = json.loads(keys("rotate", old["id"], "--keep-old", "2h", "--why", "yearly", "--json").stdout)
+    assert new["replaces"] == old["id"]
+    assert found(keys, old["key"]).agent == found(keys, new["key"]).agent == "a"
+    assert json.loads(keys("show", old["id"], "--json").stdout)["live_beside"] == [new["id"]]
+    assert keys("rotate", new["id"]).exit_code == 1
+    last = keys("revoke", old["id"], "--json")
+    assert json.loads(last.stdout) == {"id": old["id"], "state": "revoked"}
+    assert keys("rotate", new["id"], "--keep-old", "0").exit_code == 0
+    assert found(keys, new["key"]) is None
+
+
+@pytest.mark.parametrize("length", ["", "1", "-1h", "1w", "1.5h", "²h", "99999999d"])
+def test_a_length_of_time_is_a_number_and_a_unit(keys, length):
+    made = json.loads(keys("create", "--agent", "a", "--json").stdout)
+    assert keys("rotate", made["id"], f"--keep-old={length}").exit_code == 2
+    assert len(json.loads(keys("list", "--json").stdout)) == 1
+
+
+def test_what_is_no_key_is_not_shown(keys):
+    for what in ("show", "revoke"):
+        done = keys(what, "nobody")
+        assert (done.exit_code, "keys list" in done.output) == (1, True)

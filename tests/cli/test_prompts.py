@@ -12,7 +12,7 @@ from gateway.cli import prompts_found
 from gateway.cli.prompts import app
 from gateway.errors import FileProblems, GatewayError, StartError
 from gateway.prompt import pins
-from gateway.prompt_folder import load_folder
+from gateway.prompt_folder import UNMOVED, load_folder
 
 HEAD = "---\nvariables: {shop: {type: string}}\nlabels: {production: this}\n---\n"
 
@@ -25,9 +25,9 @@ def run(tmp_path: Path, monkeypatch):
     (tmp_path / "prompts").mkdir()
     (tmp_path / "tollhouse.yaml").write_text("tollhouse: 1\nprompts: prompts\n")
     put(tmp_path, "Old {{ shop }}.")
-    load_folder(tmp_path / "prompts", tmp_path / ".tollhouse")
+    load_folder(tmp_path / "prompts", tmp_path / ".tollhouse", UNMOVED)
     put(tmp_path, "New {{ shop }}.")
-    load_folder(tmp_path / "prompts", tmp_path / ".tollhouse")
+    load_folder(tmp_path / "prompts", tmp_path / ".tollhouse", UNMOVED)
 
     def invoke(*arguments: str):
         done = CliRunner().invoke(app, list(arguments))

@@ -65,3 +65,15 @@ def test_of_several_callers_with_a_session_of_one_name_one_must_be_named(session
 def test_the_name_of_a_session_cannot_write_on_the_terminal(sessions):
     sessions.stop("a\x1b[31mb")
     assert "\x1b" not in sessions("list").stdout
+
+
+def test_an_agent_is_paused_and_goes_on(sessions):
+    assert sessions("pause", "coder", "--why", "it loops", "--by", "eve").exit_code == 0
+    again = sessions("pause", "coder", "--why", "too", "--by", "bob")
+    assert (again.exit_code, "paused already" in again.output) == (1, True)
+    [row] = json.loads(sessions("list", "--json").stdout)
+    assert (row["session"], row["agent"], row["by"], row["why"]) == ("", "coder", "eve", "it loops")
+    assert sessions("resume").exit_code == 2
+    assert "not paused" in sessions("resume", "--agent", "another").output
+    assert "goes on" in sessions("resume", "--agent", "coder").stdout
+    assert json.loads(sessions("list", "--json").stdout) == []

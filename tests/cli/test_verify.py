@@ -59,9 +59,10 @@ def test_a_sound_journal_ends_with_0_and_says_what_was_not_compared(data: Path) 
     assert "the key was taken from the data folder" in result.stdout
 
 
-def test_with_key_and_second_place_there_is_nothing_to_note(data: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("written", ["{}", "file:{}"], ids=["a path", "as the settings write it"])
+def test_with_key_and_second_place_there_is_nothing_to_note(data: Path, tmp_path: Path, written: str) -> None:
     key = run(data, "--show-key").stdout.strip()
-    result = run(data, "--public-key", key, "--heads", str(tmp_path / "second"))
+    result = run(data, "--public-key", key, "--heads", written.format(tmp_path / "second"))
     assert (result.exit_code, result.stdout.count("note:")) == (0, 0)
 
 

@@ -151,3 +151,11 @@ def test_of_a_run_no_more_text_is_kept_than_there_is_room_for(monkeypatch: pytes
     wire = b"".join(run_of(12))
     assert len(list(stream.feed(wire[:2000]))) + len(list(stream.feed(wire[2000:]))) == 13
     assert stream.answer.text == "word 0 word 1 word 2 "[:20]
+
+
+@pytest.mark.parametrize("frame", [b"data:%b\n\n", b"data: %b\r\n\r\n", b"id: 7\ndata: %b\n\n", b": alive\ndata: %b\n\n"])
+def test_a_known_chunk_in_another_frame_is_read_and_passed_on_as_it_came(frame: bytes) -> None:
+    start, odd = run_of(4), frame % written(chunk("and so on"))
+    events, *rest = said([*start, odd], None)
+    assert [events, *rest] == [*said([*start, odd], 0)]
+    assert odd in b"".join(getattr(event, "raw", b"") for event in events)

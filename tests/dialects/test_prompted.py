@@ -55,6 +55,17 @@ def test_text_model_and_parameters_stand_where_the_dialect_has_them(dialect):
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)
+def test_what_counts_more_than_the_request_stands_alone_however_the_request_spells_it(dialect):
+    said = Instruction(SAID.text, SAID.model, SAID.parameters, frozenset({"temperature", "top_p", "max_tokens", "model"}))
+    longest = {"openai.chat": ("max_tokens", "max_completion_tokens"), "openai.responses": ("max_output_tokens",)}
+    if dialect == "google.gemini":
+        more = {"generationConfig": {"temperature": 1.5, "max_output_tokens": 5, "top_p": 1}}
+    else:
+        more = {"model": "mine", "temperature": 1.5, "top_p": 1, **dict.fromkeys(longest.get(dialect, ("max_tokens",)), 5)}
+    assert filled(dialect, said, **more) == FILLED[dialect]
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
 def test_the_decoder_reads_the_text_as_the_system_prompt(dialect):
     wire = DIALECTS[dialect]
     [endpoint] = [each for each in wire.endpoints(PATHS[dialect]) if each.method == "POST"]

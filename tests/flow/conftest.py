@@ -12,8 +12,46 @@ def sse(tree, name=None):
     return (f"event: {name}\n" if name else "").encode() + b"data: " + json.dumps(tree).encode() + b"\n\n"
 
 
+class Said:
+    """What an answer says, put together from its pieces. An error says nothing and ends nothing."""
+
+    def __init__(self):
+        self._text, self._calls, self._ended = "", [], False
+
+    def trees(self, answer):
+        """The JSON of an answer: of a stream, of each of its events."""
+        if not answer.headers["content-type"].startswith("text/event-stream"):
+            return [answer.json()] if answer.status_code == 200 else []
+        return [json.loads(line[6:]) for line in answer.text.splitlines() if line.startswith("data: ") and line != "data: [DONE]"]
+
+    def more(self, text, calls, *, ended):
+        self._text += text or ""
+        self._calls += calls
+        self._ended = self._ended or ended
+
+    @property
+    def all(self):
+        return self._text, self._calls, self._ended
+
+
 class Chat:
     path = "/v1/chat/completions"
+
+    def asked(self, stream):
+        """(path, body) of a request, as an HTTP client sends it."""
+        tools = [{"type": "function", "function": {"name": "get", "parameters": {"type": "object"}}}]
+        body = {"model": "gpt-4o-mini", "messages": [{"role": "user", "content": "go"}], "tools": tools, "max_tokens": 99}
+        return self.path, body | {"stream": stream, **({"stream_options": {"include_usage": True}} if stream else {})}
+
+    def read(self, answer):
+        """(text, names of calls, ended as it should), as a simple client reads them."""
+        said = Said()
+        for tree in said.trees(answer):
+            for choice in tree.get("choices", ()):
+                told = choice.get("delta") or choice.get("message") or {}
+                calls = [call["function"]["name"] for call in told.get("tool_calls") or () if call["function"].get("name")]
+                said.more(told.get("content"), calls, ended=choice["finish_reason"] is not None)
+        return said.all
 
     def stream(self, pieces, call=False):
         head = {"id": "c", "object": "chat.completion.chunk", "created": 1, "model": "gpt-4o-mini"}
@@ -47,6 +85,20 @@ class Chat:
 
 class Messages:
     path = "/v1/messages"
+
+    def asked(self, stream):
+        tools = [{"name": "get", "input_schema": {"type": "object"}}]
+        body = {"model": "claude-sonnet-4-5", "max_tokens": 99, "messages": [{"role": "user", "content": "go"}], "tools": tools}
+        return self.path, body | {"stream": stream}
+
+    def read(self, answer):
+        said = Said()
+        for tree in said.trees(answer):
+            blocks = [*tree.get("content", ()), *([tree["content_block"]] if "content_block" in tree else [])]
+            calls = [block["name"] for block in blocks if block["type"] == "tool_use"]
+            text = "".join(block["text"] for block in blocks if block["type"] == "text")
+            said.more(text + tree.get("delta", {}).get("text", ""), calls, ended=tree["type"] in ("message", "message_stop"))
+        return said.all
 
     def stream(self, pieces, call=False):
         head = {"id": "m", "type": "message", "role": "assistant", "model": "claude-sonnet-4-5", "stop_sequence": None}
@@ -84,6 +136,21 @@ class Messages:
 
 class Responses:
     path = "/v1/responses"
+
+    def asked(self, stream):
+        tools = [{"type": "function", "name": "get", "parameters": {"type": "object"}, "strict": False}]
+        body = {"model": "gpt-4o-mini", "input": "go", "tools": tools, "store": False, "max_output_tokens": 99}
+        return self.path, body | {"stream": stream}
+
+    def read(self, answer):
+        said = Said()
+        for tree in said.trees(answer):
+            items = [tree["item"]] if tree.get("type") == "response.output_item.done" else tree.get("output", ())
+            calls = [item["name"] for item in items if item["type"] == "function_call"]
+            whole = "".join(part["text"] for item in tree.get("output", ()) for part in item.get("content", ()))
+            text = tree["delta"] if tree.get("type") == "response.output_text.delta" else whole
+            said.more(text, calls, ended=tree.get("type") == "response.completed" or "output" in tree)
+        return said.all
 
     def whole(self, text, call=False):
         part = {"type": "output_text", "text": text, "annotations": [], "logprobs": []}
@@ -130,6 +197,20 @@ class Responses:
 
 class Gemini:
     path = "/v1beta/models/gemini-2.5-flash:generateContent"
+
+    def asked(self, stream):
+        tools = [{"functionDeclarations": [{"name": "get", "parameters": {"type": "OBJECT"}}]}]
+        body = {"contents": [{"role": "user", "parts": [{"text": "go"}]}], "tools": tools, "generationConfig": {"maxOutputTokens": 99}}
+        return (self.path.replace(":generate", ":streamGenerate") + "?alt=sse" if stream else self.path), body
+
+    def read(self, answer):
+        said = Said()
+        for tree in said.trees(answer):
+            for candidate in tree.get("candidates", ()):
+                parts = candidate.get("content", {}).get("parts", ())
+                calls = [part["functionCall"]["name"] for part in parts if "functionCall" in part]
+                said.more("".join(part.get("text", "") for part in parts), calls, ended="finishReason" in candidate)
+        return said.all
 
     def whole(self, text, call=False):
         parts = [{"text": text}, *([{"functionCall": {"name": "get", "args": {}}}] if call else [])]

@@ -16,13 +16,13 @@ CHAT = {"id": "a", "object": "chat.completion", "created": 1, "model": "m",
 
 @pytest.fixture
 def ask(start, provider, tmp_path):
-    provider.answer = provider.json(CHAT)
     (tmp_path / "prompts").mkdir()
 
-    def of(on_change: str, tool: dict):
+    def of(on_change: str, tool: dict, policies: dict | None = None, answer: dict = CHAT):
+        provider.answer = provider.json(answer)
         pins = {"agents": {"anonymous": {"on_change": on_change, "tools": {"get_weather": tool_hash(json.dumps(TOOL).encode())}}}}
         (tmp_path / "prompts" / "pins.yaml").write_text(json.dumps(pins))
-        gateway = start(None, prompts=str(tmp_path / "prompts"))
+        gateway = start(policies, prompts=str(tmp_path / "prompts"))
         with gateway.client() as client:
             body = {"model": "m", "messages": [{"role": "user", "content": "go"}], "tools": [tool]}
             answer = client.post("/v1/chat/completions", json=body)
@@ -48,3 +48,27 @@ def test_or_the_request_is_refused_and_the_provider_never_sees_it(ask, provider)
     assert answer.json()["error"]["code"] == "not_as_approved"
     assert "pins.yaml" in answer.json()["error"]["message"]
     assert findings == [("pins", "tool_changed", "tools.get_weather", "refused")]
+
+
+BY_POLICY = {
+    "policy.yaml": """
+policy: 1
+id: test
+agents: ["*"]
+allow: [get_weather]
+rules:
+- {id: as-approved, tools: ["*"], when: "call.pin in ['changed', 'added']", effect: deny, message: not the approved tool}
+"""
+}
+CALL = {"id": "c", "type": "function", "function": {"name": "get_weather", "arguments": "{}"}}
+CALLING = {**CHAT, "choices": [{"index": 0, "message": {"role": "assistant", "content": None, "tool_calls": [CALL]},
+                                "finish_reason": "tool_calls"}]}  # fmt: skip
+
+
+@pytest.mark.parametrize(("tool", "released"), [(TOOL, True), (EVIL, False)])
+def test_a_policy_withholds_the_calls_of_a_tool_that_is_not_the_approved_one(ask, tool, released):
+    answer, findings = ask("finding", tool, BY_POLICY, CALLING)
+    message = answer.json()["choices"][0]["message"]
+    assert bool(message.get("tool_calls")) == released
+    assert released or "not the approved tool" in message["content"]
+    assert [code for validator, code, *_ in findings if validator == "pins"] == ([] if released else ["tool_changed"])

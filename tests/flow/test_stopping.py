@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from gateway.errors import GatewayError
+from gateway.state import EVERY_SESSION, whole
 from gateway.trace.record import Ended
 
 HEAD = "policy: 1\nid: bank\nagents: ['*']\nallow: [get]\n{}rules:\n- {{id: never, tools: [destroy], message: No{}}}\n"
@@ -196,3 +197,47 @@ def test_a_session_that_is_stopped_is_on_record_with_the_decision_that_stopped_i
     [stopped] = at.sessions.every()
     [ended] = [r for r in at.gateway.records() if isinstance(r, Ended)]
     assert (stopped.exchange, stopped.decision) == (ended.exchange.id, ended.calls[0].id)
+
+
+OBSERVED = STOP.replace("agents: ['*']", "agents: [nobody]")
+
+
+@pytest.mark.parametrize(("wire", "text"), [*((wire, STOP) for wire in WIRES), ("chat", OBSERVED)])
+def test_everything_that_comes_under_the_name_of_a_paused_agent_is_refused_until_it_goes_on(house, wire, text):
+    at = house(text)
+    assert at.ask(wire, "get").status_code == 200
+    asked = len(at.provider.received)
+    at.sessions.pause("anonymous", by="eve", why="it loops", at_us=1)
+    refused = [at.ask(wire, "get", session=session) for session in ("s1", "another")]
+    assert [answer.status_code for answer in refused] == [WIRES[wire][1]] * 2
+    assert all("is paused by eve: it loops" in answer.text for answer in refused)
+    assert len(at.provider.received) == asked
+    at.sessions.resume(whole("anonymous"), EVERY_SESSION, by="eve", at_us=2)
+    assert at.ask(wire, "get").status_code == 200
+    assert [each.exchange.error_code for each in at.gateway.ended(4)].count("agent_paused") == 2
+
+
+def test_another_agent_goes_on_while_one_is_paused(house):
+    at = house()
+    keys = at.gateway.plane.gateway.keys
+    one, other = (keys.create(agent=agent, now_us=1, team=None, user=None, labels={}, expires_us=None) for agent in ("a", "b"))
+    at.sessions.pause("a", by="eve", why="", at_us=1)
+    assert at.ask("chat", "get", authorization=f"Bearer {one}").status_code == 400
+    assert at.ask("chat", "get", authorization=f"Bearer {other}").status_code == 200
+
+
+def test_while_nobody_can_tell_who_is_paused_the_judged_are_refused_and_the_observed_are_noted(start, provider, own_redis_server):
+    away = {"state": own_redis_server.url(), "keys": "optional"}
+    judged, observed = (start(text, **away) for text in ({"p.yaml": STOP}, None))
+    path, body, answer = chat("get")
+    provider.answer = provider.json(answer)
+
+    def ask(gateway):
+        with gateway.client() as client:
+            return client.post(path, json=body, headers={"x-session-id": "s1"}).status_code
+
+    assert [ask(judged), ask(observed)] == [200, 200]
+    own_redis_server.kill()
+    assert [ask(judged), ask(observed)] == [503, 200]
+    noted = [[found.code for found in ended.findings if found.validator == "agent"] for ended in observed.ended(2)]
+    assert noted == [[], ["pause_unknown"]]

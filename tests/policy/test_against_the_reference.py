@@ -17,7 +17,7 @@ import yaml
 from gateway.exchange import Call, Caller
 from gateway.policy import Facts, decide, evaluate, load
 
-EXAMPLES = int(os.environ.get("TOLLHOUSE_EXAMPLES", "20000"))
+EXAMPLES = int(os.environ.get("TOLLHOUSE_EXAMPLES", "10000"))
 SEED = int(os.environ.get("TOLLHOUSE_SEED", "1"))
 CALLS_PER_SET = 40
 

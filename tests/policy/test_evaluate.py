@@ -278,7 +278,7 @@ def test_a_library_in_shadow_stays_in_shadow_where_it_is_included(facts, policie
     "condition",
     [
         "call.id == 'call_1' && call.name == 'pay' && call.type == 'function' && call.index == 0",
-        "call.dialect == 'openai.chat' && call.schema_hash == 'h'",
+        "call.dialect == 'openai.chat' && call.schema_hash == 'h' && call.pin == 'changed' && call.pin in ['changed', 'added']",
         "caller.agent == 'bank-1' && caller.team == 'tills' && caller.user == 'ada' && caller.key == 'k1'",
         "caller.labels.stage == 'test' && caller.client == 'sdk/1'",
         "session.id == 's' && session.calls == 3 && session.tools == ['get', 'pay'] && 'get' in session.tools",
@@ -294,6 +294,7 @@ def test_conditions_see_the_facts(facts, policies, condition):
         args={"a": {"b": [1]}},
         caller=caller,
         schema_hash="h",
+        pin="changed",
         session={"id": "s", "calls": 3, "tools": ("get", "pay")},
         now_us=1_795_219_200_000_000,
     )

@@ -135,7 +135,7 @@ def test_traces_reach_a_collector_under_opentelemetrys_names(gateway, exchanges,
     parent, call = found["chat m"], found["execute_tool delete_all"]
     assert attributes(parent)["gen_ai.operation.name"] == "chat"
     assert attributes(parent)["gen_ai.usage.input_tokens"] > 0
-    assert attributes(call)["gen_ai.security.verdict"] == "deny"
+    assert attributes(call)["tollhouse.verdict"] == "deny"
     assert call.trace_id.hex() == exchanges[1].replace("-", "")
     assert call.parent_span_id
     assert b"secret-place" not in b"".join(request.SerializeToString() for request in collector.taken)

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import threading
 import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import httpx
 import pytest
@@ -11,22 +15,79 @@ import pytest
 from gateway.demo.stage import RunningGateway, settings_for
 from gateway.errors import StartError
 from gateway.rehearsal import RunningRehearsal
+from gateway.webhooks import signature
 
 TEXT = "---\nmodel: m\nvariables: {{shop: {{type: string}}}}\n---\n{} {{{{ shop }}}}.\n"
+HOOK_SECRET = "made-up-secret-of-a-webhook"
 SCENES = json.dumps({"rehearsal": 1, "scenes": [{"when": {"user_contains": "hi"}, "turns": [{"text": "Hello."}]}]})
 
 
+class Receiver:
+    """A webhook's other end: what it was told, checked for its signature."""
+
+    def __init__(self) -> None:
+        self.told: list[dict] = []
+        outer = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers["content-length"]))
+                if signature(HOOK_SECRET.encode(), int(self.headers["x-tollhouse-timestamp"]), body).items() <= dict(self.headers).items():
+                    outer.told.append(json.loads(body))
+                self.send_response(204)
+                self.end_headers()
+
+            def log_message(self, *_: object) -> None:
+                """Nothing on the terminal."""
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self._server.server_port}/"
+        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+
+    def awaited(self, code: str, agent: str) -> dict:
+        deadline = time.monotonic() + 30
+        while not (found := [each["change"] for each in self.told if (each["change"]["code"], each["change"]["agent"]) == (code, agent)]):
+            assert time.monotonic() < deadline, self.told
+            time.sleep(0.1)
+        return found[0]
+
+    def close(self) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+
 @pytest.fixture(scope="module")
-def gateway(tmp_path_factory):
+def receiver():
+    made = Receiver()
+    yield made
+    made.close()
+
+
+@pytest.fixture(scope="module")
+def gateway(tmp_path_factory, receiver):
     folder = tmp_path_factory.mktemp("prompts")
     (folder / "prompts").mkdir()
     write(folder, "Old")
-    with (
-        RunningRehearsal(SCENES) as provider,
-        RunningGateway(folder, settings_for(provider.base_url, prompts="prompts", storing="full")) as running,
-    ):
-        running.folder = folder
-        yield running
+    git(folder, "init", "-q")
+    commit(folder, "ann")
+    hook = {"url": receiver.url, "secret": {"env": "HOOK_SECRET"}, "events": ["prompt"]}
+    with RunningRehearsal(SCENES) as provider:
+        more = {"prompts": "prompts", "storing": "full", "approvals": {"webhooks": [hook]}}
+        made = RunningGateway(folder, settings_for(provider.base_url, **more))
+        made.environment |= {"HOOK_SECRET": HOOK_SECRET}
+        with made as running:
+            running.folder = folder
+            yield running
+
+
+def git(folder, *command: str) -> None:
+    environment = {**os.environ, "GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_SYSTEM": os.devnull}
+    subprocess.run(("git", *command), cwd=folder / "prompts", check=True, env=environment)
+
+
+def commit(folder, by: str) -> None:
+    git(folder, "add", ".")
+    git(folder, "-c", f"user.name={by}", "-c", f"user.email={by}@example.com", "commit", "-qm", "x")
 
 
 def write(folder, word: str) -> None:
@@ -35,9 +96,10 @@ def write(folder, word: str) -> None:
     fresh.replace(folder / "prompts" / "support.md")
 
 
-def ask(gateway, **named) -> httpx.Response:
+def ask(gateway, key: str = "", **named) -> httpx.Response:
     body = {"messages": [{"role": "user", "content": "hi"}], "prompt": {"name": "support", "variables": {"shop": "Zürich"}, **named}}
-    return httpx.post(f"{gateway.base_url}/chat/completions", json=body, timeout=30, trust_env=False)
+    headers = {"authorization": f"Bearer {key}"} if key else {}
+    return httpx.post(f"{gateway.base_url}/chat/completions", json=body, headers=headers, timeout=30, trust_env=False)
 
 
 def tollhouse(gateway, *arguments: str) -> str:
@@ -53,11 +115,11 @@ def served(gateway, exchange: str) -> str:
     return row["version"]
 
 
-def becomes(gateway, version: str, **named) -> str:
+def becomes(gateway, version: str, key: str = "", **named) -> str:
     """The first exchange that is filled with this version."""
     deadline = time.monotonic() + 20
     while True:
-        answer = ask(gateway, **named)
+        answer = ask(gateway, key, **named)
         if answer.status_code == 200 and served(gateway, answer.headers["x-gateway-trace-id"]) == version:
             return answer.headers["x-gateway-trace-id"]
         assert time.monotonic() < deadline, answer.text
@@ -145,6 +207,29 @@ def test_a_change_nobody_deployed_is_told_line_by_line_and_a_pinned_agent_is_ref
     newest, *_ = told = json.loads(tollhouse(gateway, "changes", "--agent", "coder", "--json"))
     assert len(told) == 2
     assert "+You talk to … today." in newest["diff"]
+
+
+def test_people_are_told_of_what_nobody_deployed_and_changes_name_who_committed_what(gateway, receiver):
+    key = gateway.create_key("teller")
+    for system in ("Be kind.", "Be blunt."):
+        assert bring(gateway, system, "Looks.", key).status_code == 200
+    assert receiver.awaited("template_changed", "teller")["action"] == "none"
+    gateway.awaited("SELECT 1 FROM findings WHERE validator = 'prompts' AND code = 'template_changed'", 1)
+
+    write(gateway.folder, "Uncommitted")
+    fresh = versions(gateway)[0]["version"]
+    becomes(gateway, fresh, key=key)
+    assert receiver.awaited("not_committed", "teller")["path"] == "prompt.support"
+    commit(gateway.folder, "bob")
+    rows = "SELECT author, committed FROM kept_prompts WHERE version = '{}' AND author IS NOT NULL"
+    assert gateway.awaited(rows.format(fresh), 1, seconds=30) == [{"author": "bob <bob@example.com>", "committed": True}]
+    gateway.awaited("SELECT 1 FROM prompt_templates WHERE agent = 'teller'", 3)
+    kept, own = json.loads(tollhouse(gateway, "changes", "--agent", "teller", "--json"))
+    assert (kept["standing"], kept["author"], own["standing"]) == ("committed", "bob <bob@example.com>", "undeployed")
+    told = tollhouse(gateway, "changes", "--agent", "teller")
+    assert "kept prompt support@" in told
+    assert "committed by bob <bob@example.com>" in told
+    assert "NOBODY DEPLOYED THIS" in told
 
 
 @pytest.mark.parametrize(

@@ -37,16 +37,18 @@ MINE = """-- title: Mine
 SELECT agent FROM cost_daily WHERE cost > $least::INTEGER
 """
 FILLED = {
-    "approval_times", "approvals_waiting", "budget_use", "cost_by_agent_and_day", "cost_by_prompt_version", "coverage",
-    "denied_calls_by_rule", "errors_by_provider", "exchange", "latency_by_model", "latest_decisions", "quality", "quality_control_coverage",
+    "approval_times", "approvals_waiting", "budget_use", "cache_savings", "cost_by_agent_and_day", "cost_by_prompt_version", "coverage",
+    "denied_calls_by_rule", "errors_by_provider", "exchange", "latency_by_model", "latest_decisions", "prompt_samples",
+    "quality", "quality_control_coverage",
     "rule_rates_by_version",
     "rules_never_fired",
     "runaway_agents", "session", "sessions_by_cost", "shadow_decisions", "tokens_by_model", "tools_seen", "tools_without_rule",
     "unpriced_models",
 }  # fmt: skip
 """Those that the traffic below has an answer to."""
-EMPTY = {"alignment", "coverage_reasons"}
-"""Nothing measures here; and what was not judged has reasons, but everything was."""
+EMPTY = {"alignment", "attempts", "coverage_reasons", "experiment_results", "prompt_drift"}
+"""Nothing measures here; no route has any; no experiment runs; what was not judged has reasons, but everything was; and nothing is
+older than these days."""
 GIVEN = {"runaway_agents": {"same_call": "3"}}
 
 
@@ -79,6 +81,7 @@ def asking(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Asking]:
     with RunningRehearsal(prompter) as provider:
         more: dict[str, Any] = {"budgets": [{"id": "b", "per": "agent", "of": "requests", "max": 3, "window": "day", "action": "soft"}]}
         more |= {"policies": str(folder / "policies"), "queries": str(folder / "mine"), "approvals": APPROVALS}
+        more["cache"] = {"models": ["house-*"]}
         with RunningGateway(folder, settings_for(provider.base_url, **more)) as gateway, operator_of(gateway) as operator:
             key = operator.key("till", "ann")
             with httpx.Client(timeout=60, trust_env=False, headers={"authorization": f"Bearer {key}", "x-session-id": "s1"}) as agent:
@@ -104,7 +107,7 @@ def speak(agent: httpx.Client, url: str, prompter: Prompter) -> None:
         model = "gpt-4o-mini" if number % 2 else "house-model"
         prompter.turns[model] = turn
         said = [{"role": "system", "content": "Be kind."}, {"role": "user", "content": f"go {uuid7()}"}]
-        agent.post(f"{url}/chat/completions", json={"model": model, "messages": said, "tools": TOOLS})
+        agent.post(f"{url}/chat/completions", json={"model": model, "messages": said, "tools": TOOLS, "temperature": 0})
 
 
 def promised() -> dict[str, list[str]]:

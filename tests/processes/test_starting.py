@@ -69,6 +69,13 @@ def test_binding_to_the_network_without_a_key_is_refused(folder, provider):
     assert "tollhouse keys create" in said
 
 
+def test_binding_to_the_network_where_keys_are_required_lets_nobody_in_until_there_is_one(folder, provider):
+    with RunningGateway(folder, settings_for(provider.base_url, listen="0.0.0.0:0", keys="required")) as gateway:
+        assert ask(gateway).status_code == 401
+        key = gateway.create_key("bot")
+        assert ask(gateway, headers={"authorization": f"Bearer {key}"}).status_code == 200
+
+
 def test_binding_to_the_network_with_optional_keys_is_refused_even_when_there_are_keys(folder, provider):
     with RunningGateway(folder, settings_for(provider.base_url)) as gateway:
         gateway.create_key("bot")
@@ -208,12 +215,16 @@ def test_the_book_does_not_know_the_provider_s_keys(folder, provider):
     with RunningGateway(folder, settings_for(provider.base_url)) as gateway:
         pid = run_file(gateway)["pid"]
         children = [int(c) for c in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
-        knowing = {Path(f"/proc/{c}/cmdline").read_bytes().split(b"\0")[2] for c in children if knows_key(c)}
+        knowing = {Path(f"/proc/{c}/cmdline").read_bytes().split(b"\0")[3] for c in children if knows_key(c)}
         assert knowing == {b"gateway.worker"}
 
 
 def knows_key(pid: int) -> bool:
     return b"sk-rehearsal" in Path(f"/proc/{pid}/environ").read_bytes()
+
+
+HEAVY = ("duckdb", "grpc", "httpx", "jinja2", "jwt", "litellm", "numpy", "opentelemetry", "pandas", "pyarrow", "redis", "scipy", "sqlglot")
+"""What a worker that has nothing of it to do must not hold: it has to stay under 80 MiB."""
 
 
 def test_a_worker_holds_no_duckdb_and_no_litellm(folder, provider):
@@ -224,7 +235,7 @@ def test_a_worker_holds_no_duckdb_and_no_litellm(folder, provider):
         worker = next(c for c in children if b"gateway.worker" in Path(f"/proc/{c}/cmdline").read_bytes())
         mapped = Path(f"/proc/{worker}/maps").read_text()
         assert re.findall(r"/_?(?:duckdb|libarrow|tokenizers)[^/]*\.so", mapped) == []
-    code = "import gateway.worker, sys; print([m for m in ('duckdb', 'litellm', 'pyarrow') if m in sys.modules])"
+    code = f"import gateway.worker, sys; print([m for m in {HEAVY} if m in sys.modules])"
     assert (
         subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"
     )
@@ -256,3 +267,10 @@ def test_zero_configuration_observes_and_says_so_loudly(tmp_path):
     assert "openai.chat" in said
     assert process.returncode == 0
     assert not [p for p in tmp_path.rglob("*") if p.is_file() and b"sk-canary-zero-config" in p.read_bytes()]
+
+
+def test_a_start_that_is_refused_has_begun_nothing(folder, provider):
+    (folder / "policies" / "p.yaml").write_text("policy: 1\nid: [")
+    assert "p.yaml" in refusal(folder, settings_for(provider.base_url, policies="policies"))
+    left = {path.name for path in (folder / ".tollhouse").iterdir()}
+    assert not left & {"journal", "ledger.duckdb", "book.lock", "settings.json", "run.json", "admin.token"}

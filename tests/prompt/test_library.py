@@ -6,7 +6,7 @@ import pytest
 
 from gateway.errors import GatewayError
 from gateway.prompt.kept import read
-from gateway.prompt.library import EMPTY, Library, Move, Named
+from gateway.prompt.library import EMPTY, Commit, Commits, Library, Move, Named
 
 
 def kept(body: str, labels: str = "", name: str = "support"):
@@ -93,3 +93,12 @@ def test_without_prompts_none_is_there():
 def test_the_library_is_another_one_when_an_answer_could_be():
     moved = library(moves={"production": Move(OLD.version, over=NEW.version)})
     assert len({library().hash, moved.hash, library(kept("Newer.", "production: this")).hash, EMPTY.hash}) == 4
+
+
+def test_a_version_is_deployed_that_is_committed_or_that_a_label_was_moved_to():
+    dirty = Commits({"support": Commit("c0ffee", "ann", 7)}, frozenset({"support"}))
+    here = {"heads": {"support": NEW}, "versions": {"support": {each.version: each for each in (OLD, NEW)}}}
+    assert Library(**here).deployed(NEW)
+    assert not Library(**here, commits=dirty).deployed(NEW)
+    assert Library(**here, commits=dirty).deployed(OLD)  # that it was committed is what made it another one than the file
+    assert Library(**here, commits=dirty, moves={"support": {"production": Move(NEW.version)}}).deployed(NEW)

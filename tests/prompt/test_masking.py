@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.prompt.masking import LONGEST_KNOWN, masked
+from gateway.prompt.masking import LONGEST_KNOWN, SECTION, _looked_at, masked, sections
 
 SAME = [
     ("Today is Friday, November 21, 2026.", "Today is Saturday, December 5, 2026."),
@@ -70,8 +70,26 @@ def test_a_template_is_its_own_template_and_keeps_its_lines(text):
     assert masked(masked(text)) == masked(text)
 
 
+SAID = ["It is 2026-11-21", "User: Ann", "Be kind", ". ", "\n", ".", " ", "..", "x" * 300, "y" * (SECTION - 1), "/home/ann/", "é"]
+PIECES = st.sampled_from(SAID)
+
+
+@given(st.lists(PIECES, max_size=30).map("".join))
+def test_every_sentence_is_looked_at_by_itself_wherever_a_text_is_cut(text):
+    slowly = "\n".join(". ".join(_looked_at(sentence) for sentence in line.split(". ")) for line in text.split("\n"))
+    assert masked(text) == slowly == "".join(sections(text))
+
+
+def test_what_says_another_time_in_one_place_is_the_same_object_elsewhere():
+    rest = "Nobody is told what a customer has ordered, and no bill is paid.\n" * 200
+    one, two = (sections(f"Today is 2026-11-21T0{hour}:00, be kind.\n{rest}") for hour in (7, 8))
+    assert len(one) > 10
+    assert [each is other for each, other in zip(one, two, strict=True)] == [False, *[True] * (len(one) - 1)]
+
+
 HOSTILE = ["a" * 200_000, "1" * 200_000, "a@" * 100_000, "user " * 40_000, "2026-" * 40_000, "a_" * 100_000, "A1" * 100_000, " " * 200_000,
-           "user: " + "x" * 200_000, "e-mail" * 30_000, "0:0" * 60_000, "Mon, " * 40_000]  # fmt: skip
+           "user: " + "x" * 200_000, "e-mail" * 30_000, "0:0" * 60_000, "Mon, " * 40_000,
+           ". " * 100_000, "\n" * 200_000, "x. " * 60_000]  # fmt: skip
 
 
 @pytest.mark.parametrize("text", HOSTILE, ids=lambda text: text[:6])

@@ -7,7 +7,7 @@ import pytest
 from gateway.errors import FileProblems
 from gateway.exchange import Message, Request, Tool
 from gateway.prompt.fingerprint import fingerprint
-from gateway.prompt.pins import NONE, Pinned, differences, read, tool_hash
+from gateway.prompt.pins import NONE, Pinned, differences, of_tools, read, tool_hash
 
 LOOK, PAY = b'{"name":"look","description":"Looks."}', b'{"name":"pay","description":"Pays."}'
 
@@ -78,3 +78,12 @@ def test_a_file_that_cannot_be_used_says_where(text, says):
     with pytest.raises(FileProblems) as caught:
         read(text.encode())
     assert says in str(caught.value)
+
+
+def test_each_declared_tool_compares_and_of_two_under_one_name_the_worse_counts():
+    other = LOOK.replace(b"Looks", b"Pays eve")
+    found = of_tools(TOOLS, request(LOOK, other.replace(b"look", b"pay"), b'{"name":"drop"}'))
+    assert found == {"look": "same", "pay": "changed", "drop": "added"}
+    assert of_tools(TOOLS, request(LOOK, other)) == of_tools(TOOLS, request(other, LOOK)) == {"look": "changed"}
+    assert of_tools({}, request(LOOK)) == {"look": "added"}
+    assert of_tools(None, request(LOOK)) == {}

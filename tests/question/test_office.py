@@ -117,6 +117,32 @@ def test_a_closed_office_answers_nothing_and_leaves_no_process(ledger: Ledger) -
     assert refused.value.code == "unavailable"
 
 
+def with_memory(megabytes: int) -> tuple[str, str]:
+    """A nursery whose readers may have less than usual."""
+    less = f"fence.ADDRESS_SPACE = {megabytes} << 20"
+    lines = "import sys", "from gateway.question import fence, nursery", less, "nursery.main(int(sys.argv[1]))"
+    return "-c", "\n".join(lines)
+
+
+def test_the_widest_table_is_read_with_a_fifth_of_the_memory(ledger: Ledger) -> None:
+    small = Office(with_memory(200))
+    try:
+        assert small.ask(ledger, Question("SELECT * FROM exchanges ORDER BY started_at DESC LIMIT 7")).rows == 7
+    finally:
+        small.close()
+
+
+@pytest.mark.parametrize("megabytes", [4, 12, 24])
+def test_a_reader_that_has_too_little_memory_says_so_wherever_it_ends(ledger: Ledger, megabytes: int) -> None:
+    small = Office(with_memory(megabytes))
+    try:
+        with pytest.raises(Refused) as refused:
+            small.ask(ledger, Question("SELECT * FROM exchanges ORDER BY started_at DESC LIMIT 7"))
+        assert refused.value.code in ("sql_memory", "sql_limits", "unavailable")
+    finally:
+        small.close()
+
+
 def test_questions_are_answered_side_by_side(ledger: Ledger, office: Office) -> None:
     answers: list[int] = []
     asking = [

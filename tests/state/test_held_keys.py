@@ -74,3 +74,18 @@ def test_a_clock_that_goes_back_holds_nothing() -> None:
     assert keys.find(store.new.token, 10) is not None
     store.row = None
     assert keys.find(store.new.token, 5) is None
+
+
+def test_whatever_does_not_count_is_read_from_the_store_each_time() -> None:
+    """A look-up at hand would be told from one that is not by its time."""
+    store = Store()
+    keys = HeldKeys(PEPPER, store.read)
+    wrong, unknown = store.new.token[:-1] + ("0" if store.new.token[-1] != "0" else "1"), fresh(PEPPER).token
+    assert keys.find(store.new.token, 0) is not None
+    before = store.reads
+    store.put(revoked_us=1)
+    keys.forget(store.new.id)
+    for now, token in enumerate([store.new.token, wrong, unknown] * 2, 2):
+        assert keys.find(token, now) is None
+        assert not keys.at_hand(token, now)
+    assert store.reads == before + 6

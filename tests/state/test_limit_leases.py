@@ -176,3 +176,17 @@ def test_a_charge_is_the_same_account_however_long_it_is_kept(limits):
     of = charge(1, most=2, window_us=0)
     limits.take([of], NOW)
     assert limits.look([msgspec.structs.replace(of, kept_us=HOUR)], NOW) == (1,)
+
+
+@WINDOWS
+def test_what_is_reserved_is_what_leases_hold_of_what_is_taken(limits, window):
+    of, other, third = (charge(most=99, window_us=window, limit=name) for name in ("b", "other", "third"))
+    limits.take([msgspec.structs.replace(of, amount=5)], NOW)
+    held = lease()
+    taken = limits.take([msgspec.structs.replace(of, amount=7), other], NOW, held).taken
+    limits.take([msgspec.structs.replace(of, amount=2)], NOW, lease())
+    assert limits.reserved([other, of, third]) == (1, 9, 0)
+    assert limits.look([of], NOW) == (14,)
+    limits.settle(held.id, list(zip([of, other], taken, strict=True)), [3, 0], NOW)
+    assert limits.reserved([other, of, third]) == (0, 2, 0)
+    assert limits.look([of], NOW) == (10,)

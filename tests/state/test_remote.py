@@ -63,7 +63,7 @@ def test_sqlite_needs_no_look(tmp_path):
 
 
 def test_a_machine_that_keeps_its_state_itself_loads_no_client_of_a_server():
-    program = "import sys, gateway.worker, gateway.book, gateway.supervisor; sys.exit('redis' in sys.modules)"
+    program = "import sys, gateway.worker, gateway.book, gateway.supervisor, gateway.preparing; sys.exit('redis' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
 
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.installation import open_sessions
-from gateway.state import Denial
+from gateway.state import EVERY_SESSION, Denial, whole
 
 NOW = 1_800_000_000_000_000
 
@@ -103,3 +103,42 @@ def test_a_session_is_stopped_exactly_while_its_count_has_reached_the_bound(anew
             counts[session] += 1
         assert (store.stopped("o", session) is not None) is (counts[session] >= most)
     store.close()
+
+
+def test_a_paused_agent_is_stopped_in_every_session_of_every_caller_and_nobody_else_is(store, kept):
+    other = open_sessions(kept)
+    assert store.pause("a", by="eve", why="it loops", at_us=NOW)
+    assert not store.pause("a", by="bob", why="again", at_us=NOW + 1)
+    for owner, session in (("o", "s"), ("p", ""), ("", "")):
+        found = other.stopped(owner, session, "a")
+        assert (found.session, found.agent, found.changed_by, found.why) == (EVERY_SESSION, "a", "eve", "it loops")
+    assert other.stopped("o", "s", "b") is None
+    assert other.stopped("o", "s") is None
+    assert [(each.agent, each.owner) for each in other.every()] == [("a", whole("a"))]
+    other.close()
+
+
+def test_an_agent_that_goes_on_leaves_sessions_stopped_that_a_denial_stopped(store):
+    store.denied(denial(), most=1)
+    store.pause("a", by="eve", why="", at_us=NOW)
+    assert store.stopped("o", "s", "a").agent == "a"
+    assert store.resume(whole("a"), EVERY_SESSION, by="bob", why="mended", at_us=NOW + 1)
+    assert not store.resume(whole("a"), EVERY_SESSION, by="bob", at_us=NOW + 2)
+    assert store.stopped("o", "s", "a").rule == "never"
+    assert store.stopped("o", "other", "a") is None
+
+
+def test_each_pause_and_its_end_are_to_be_recorded_with_who_and_why(store):
+    told = []
+    for n, (act, who) in enumerate((("pause", "eve"), ("resume", "bob"), ("pause", "ann"))):
+        if act == "pause":
+            store.pause("a", by=who, why=f"because {n}", at_us=NOW + n)
+        else:
+            store.resume(whole("a"), EVERY_SESSION, by=who, why=f"because {n}", at_us=NOW + n)
+        [found] = store.unrecorded(10)
+        told.append((found.session, found.state, found.changed_by, found.why, found.change))
+        store.recorded([found])
+    assert told == [
+        ("", "stopped", "eve", "because 0", 1), ("", "resumed", "bob", "because 1", 2), ("", "stopped", "ann", "because 2", 3),
+    ]  # fmt: skip
+    assert store.unrecorded(10) == []

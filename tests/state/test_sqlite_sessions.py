@@ -37,3 +37,15 @@ def test_a_store_that_cannot_be_used_says_so(store):
         with pytest.raises(GatewayError) as told:
             use()
         assert told.value.code == "state_unavailable"
+
+
+def test_a_file_from_before_agents_could_be_paused_is_taken_up(tmp_path):
+    path = tmp_path / "state.sqlite"
+    store = SqliteSessions(path)
+    store.denied(denial(), most=1)
+    store._db.execute("ALTER TABLE sessions DROP COLUMN why")
+    store.close()
+    store = SqliteSessions(path)
+    assert [(each.session, each.why) for each in store.every()] == [("s", "")]
+    assert store.pause("coder", by="eve", why="it loops", at_us=NOW)
+    store.close()

@@ -25,6 +25,7 @@ from gateway.trace import frames, record
 from gateway.trace.record import (
     ApprovalChanged,
     ApprovalRow,
+    AttemptRow,
     Booted,
     CallRow,
     Decided,
@@ -82,7 +83,12 @@ class Make:
     def ended(self, key: int, *, calls: Sequence[CallRow] = (), **more: Any) -> Ended:
         row = self.exchange(key, **{"state": "complete", "cost": "0.000012345", **more})
         finding = Finding("strict_json", "dup_key", "error", "$", "twice")
-        return Ended(row, tuple(calls), (finding,), (self.message(key),), ran=(Ran("length", "1", policy="bank", rule="short"),))
+        ran = (Ran("length", "1", policy="bank", rule="short"),)
+        return Ended(row, tuple(calls), (finding,), (self.message(key),), ran=ran, attempts=(self.attempt(key),))
+
+    def attempt(self, key: int, **more: Any) -> AttemptRow:
+        said = {"ordinal": 1, "upstream": "openai", "model": "m", "region": "eu", "kind": "primary", "why": "weight"} | more
+        return AttemptRow(f"{key:032x}", START_US + key, "coder", **said)
 
     def message(self, key: int) -> MessageRow:
         return MessageRow(f"{key:032x}", "user", f"body {key}", START_US + key)

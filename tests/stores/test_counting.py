@@ -16,11 +16,14 @@ def call(effect: str, code: str, released: bool) -> CallRow:
 
 
 def test_what_is_counted():
-    exchanges = [exchange(state="complete"), exchange(state="denied", cost="0.1"), exchange(state="rejected", unevaluated=("no_policy",))]
+    exchanges = [exchange(state="complete", cache="miss"), exchange(state="denied", cost="0.1")]
+    exchanges += [exchange(state="rejected", unevaluated=("no_policy",)), *[exchange(state="complete", cache="hit", cost="0")] * 2]
     calls = [call("allow", "granted", True), call("deny", "no_policy_for_agent", False), call("deny", "policy_error", False)]
     assert count(Applied(6, exchanges, calls, ["x"])) == {
-        "exchanges": 3,
-        "exchanges_complete": 1,
+        "exchanges": 5,
+        "exchanges_complete": 3,
+        "cache_hit": 2,
+        "cache_miss": 1,
         "exchanges_denied": 1,
         "exchanges_rejected": 1,
         "unpriced": 1,

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from gateway.exchange import Ran
 from gateway.stores.fold import COLUMNS, fold
-from gateway.trace.record import Ended, KeptRow, MovedRow, Opened, PromptMoved, PromptsLoaded
+from gateway.trace.record import Ended, KeptRow, Mirrored, MovedRow, Opened, PromptMoved, PromptsLoaded
 
 
 def test_every_row_has_as_many_values_as_its_table_has_columns(make: Any) -> None:
@@ -22,11 +22,11 @@ def test_every_row_has_as_many_values_as_its_table_has_columns(make: Any) -> Non
         make.booted(segment), make.opened(9), make.ended(1, calls=[call]),
         Ended(make.exchange(2), prompt=prompt, rendered=make.rendered(2)),
         Opened(make.exchange(3), rendered=make.rendered(3)), PromptsLoaded((kept,)),
-        PromptMoved(MovedRow("m", 1, "support", "production", "4be1c09d", None, "ann", "")),
+        PromptMoved(MovedRow("m", 1, "support", "production", "4be1c09d", None, "ann", "")), Mirrored(make.attempt(1, kind="mirror")),
     ]  # fmt: skip
     (step,) = fold([(segment, records)])
     for table, rows in [*step.rows.items(), ("exchanges_ended", step.ended.values()), ("exchanges_open", step.opened.values())]:
-        assert rows or table == "findings"
+        assert rows or table in ("findings", "attempts")
         assert {len(row) for row in rows} <= {len(COLUMNS[table])}, table
 
 
@@ -67,7 +67,7 @@ _RAN = st.builds(
 def test_one_row_of_an_exchange_says_what_all_of_its_validations_come_to(make: Any, ran: list[Ran], state: str) -> None:
     exchange = msgspec.structs.replace(make.exchange(1), operation="chat", state=state)
     (step,) = fold([(make.segment(), [Ended(exchange, ran=tuple(ran))])])
-    rows = list(step.rows.get("validations", ()))
+    rows = list(step.rows.get("validations_told", ()))
     assert [row[3] for row in rows] == [each.validator for each in ran]
     for name in {each.validator for each in ran}:
         mine = [each for each in ran if each.validator == name and each.hook == "output"]

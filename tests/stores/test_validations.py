@@ -60,6 +60,28 @@ def test_coverage_counts_what_was_looked_at_before_it_left(asked: Any) -> None:
     assert found == [["length", 6, 2, 1, 1, 0.3333]]
 
 
+def looks(before: bool, *names: str) -> tuple[Ran, ...]:
+    return tuple(Ran(name, "1", before=before) for name in names)
+
+
+def test_what_passed_unasked_reads_the_same_in_short_and_in_rows(asked: Any, ledger: Any, make: Any) -> None:
+    """One agent's looks are told in rows, as they once were, and the other's in short."""
+    ask = asked([looks(True, "card", "iban"), looks(False, "card"), (), (ran(), *looks(True, "card"))])
+    short = [("card/1 iban/1", True, ()), ("card/1", False, ()), ("", False, ()), ("card/1", True, (ran(),))]
+    records = [
+        Ended(make.exchange(10 + n, state="complete", agent="other", looked=looked, looked_before=before), ran=told)
+        for n, (looked, before, told) in enumerate(short)
+    ]
+    ledger.apply([make.batch(make.segment(run=2), records)])
+    for view, columns in (
+        ("validations", "* EXCLUDE (exchange_id, started_at, agent)"),
+        ("quality_control_coverage", "* EXCLUDE (day, agent)"),
+        ("quality", "* EXCLUDE (day, agent)"),
+    ):
+        rows, briefly = (ask(f"SELECT {columns} FROM {view} WHERE agent = '{agent}' ORDER BY ALL") for agent in ("coder", "other"))
+        assert rows == briefly != []
+
+
 def test_what_is_no_answer_is_no_output(asked: Any) -> None:
     ask = asked([(ran(),)], operation="embeddings")
     assert ask("SELECT count(*) FROM quality_control_coverage") == [[0]]

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import dataclasses
 from decimal import Decimal
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 
 from gateway.exchange import (
     Answer,
+    Attempt,
     Call,
     Caller,
     Exchange,
@@ -26,7 +29,7 @@ from gateway.exchange import (
 from gateway.policy import load
 from gateway.prompt.fingerprint import fingerprint
 from gateway.prompt.kept import read as read_prompt
-from gateway.prompt.library import Library, Move
+from gateway.prompt.library import Commit, Commits, Library, Move
 from gateway.trace.redact import Redactor
 from gateway.trace.rows import (
     Links,
@@ -372,6 +375,21 @@ def test_of_kept_prompts_the_files_and_what_labels_point_at_are_recorded():
     assert rows == {"Old.": ("support", 7, "abc", ("production",)), "New.": ("support", 7, "abc", ())}
 
 
+@pytest.mark.parametrize(
+    ("commits", "said"),
+    [
+        (Commits({"support": Commit("c0ffee", "ann", 7)}), ("c0ffee", "ann", True)),
+        (Commits({"support": Commit("c0ffee", "ann", 7)}, frozenset({"support"})), (None, None, False)),
+        (Commits({"other": Commit("c0ffee", "ann", 7)}), (None, None, True)),
+        (Commits(), (None, None, None)),
+    ],
+)
+def test_of_the_file_as_it_stands_the_commit_and_its_author_are_recorded(commits, said):
+    prompts = dataclasses.replace(kept_prompts(), commits=commits)
+    rows = {row.source.split("\n")[-1]: structs.astuple(row)[-3:] for row in kept_rows(prompts, 7)}
+    assert rows == {"Old.": (None, None, None), "New.": said}
+
+
 @pytest.mark.parametrize("storing", ["full", "redacted", "metadata"])
 def test_what_filled_a_prompt_is_content(storing):
     x = exchange(storing=storing, rendered=Rendered("support", "4be1", "", {"shop": f"by {SECRET}", "vip": True}))
@@ -380,3 +398,30 @@ def test_what_filled_a_prompt_is_content(storing):
     expected = "[text, " if storing == "metadata" else '{"shop":"by [REDACTED:provider_key]","vip":true}'
     assert row.variables.startswith(expected)
     assert scribe().rendered(exchange()) is None
+
+
+def attempt(ordinal: int, **more) -> Attempt:
+    made = Attempt(ordinal, "a", "m", "eu", "primary", "weight", 7)
+    for name, value in more.items():
+        setattr(made, name, value)
+    return made
+
+
+def test_what_each_round_took_and_cost_stands_with_its_answered_attempt():
+    rounds = (Usage(input=1, cache_read=2, output=3), Usage(input=10, output=20, reasoning=5))
+    x = exchange(rounds=rounds, attempts=[attempt(1, fault="status_503"), attempt(2, answered=True), attempt(3, answered=True, round=1)])
+    rows = scribe().attempts(x, Priced(Decimal(3), each=(Decimal(1), Decimal(2))))
+    told = [(row.ordinal, row.fault, row.read_tokens, row.written_tokens, row.cost) for row in rows]
+    assert told == [(1, "status_503", None, None, None), (2, None, 3, 3, "1"), (3, None, 10, 25, "2")]
+    assert all(row.exchange_id == "id" and row.agent == "bot" for row in rows)
+
+
+def test_where_a_round_s_cost_is_not_known_no_attempt_has_another_s():
+    x = exchange(rounds=(None, Usage(input=1, output=1)), attempts=[attempt(1, answered=True), attempt(2, answered=True)])
+    assert [(row.read_tokens, row.cost) for row in scribe().attempts(x, Priced())] == [(None, None), (None, None)]
+
+
+@pytest.mark.parametrize("storing", ["full", "redacted", "metadata"])
+def test_why_a_target_was_asked_is_legible_in_every_mode(storing):
+    (row,) = scribe().attempts(exchange(storing=storing, attempts=[attempt(1, why="openai/gpt-5: status_429")]), Priced())
+    assert row.why == "openai/gpt-5: status_429"

@@ -6,7 +6,8 @@ import pytest
 
 from gateway.config import Settings
 from gateway.errors import GatewayError
-from gateway.upstream.routing import Routes
+from gateway.routes.health import Moment
+from gateway.upstream.routing import Routes, key_name
 
 UPSTREAMS = {
     "openai": {"dialect": "openai.chat", "base_url": "https://api.openai.com/v1", "key": {"env": "OPENAI_API_KEY"}},
@@ -84,3 +85,65 @@ def test_a_missing_provider_key_names_the_variable_or_the_file():
 
 def test_a_target_does_not_show_its_key():
     assert "secret" not in repr(routes().find("openai.chat", "m"))
+
+
+MANAGED = {
+    "a": {"dialect": "openai.chat", "base_url": "https://a.example/v1", "key": {"env": "A"}},
+    "b": {"dialect": ["openai.chat", "openai.responses"], "base_url": "https://b.example/v1"},
+    "c": {"dialect": "anthropic.messages", "base_url": "https://c.example/v1", "key": {"file": "k"}},
+}
+
+
+def managed(targets, keys=None, **more) -> Routes:
+    route = {"models": ["m*"], "targets": targets, **more}
+    return Routes(Settings(upstreams=MANAGED, routes=[route]), {"a": "ka", "c": "kc"} if keys is None else keys)
+
+
+def test_a_route_with_targets_leads_to_those_that_can_serve_the_dialect():
+    table = managed([{"upstream": "a"}, {"upstream": "b", "model": "x"}, {"upstream": "c"}])
+    assert sorted(table.find("openai.chat", "m").names) == ["a", "b", "c"]
+    assert table.find("openai.responses", "m").names == {"b"}
+    assert table.find("anthropic.messages", "m").serving == (0, 1, 2)
+    with pytest.raises(GatewayError, match=r"Models served in this dialect: m\*"):
+        table.find("openai.chat", "other")
+
+
+def test_targets_have_their_own_keys_names_and_time_outs():
+    targets = [{"upstream": "a", "key": {"env": "OWN"}, "region": "eu", "timeouts": {"total": 9}}, {"upstream": "a", "model": "x"}]
+    way = managed(targets, {"a": "ka", key_name(0, 0): "own"}).find("openai.chat", "m")
+    first, second = way.managed.targets
+    assert (first.key, first.region, first.timeouts.total, first.model) == ("own", "eu", 9, None)
+    assert (second.key, second.model) == ("ka", "x")
+    assert "own" not in repr(first)
+
+
+def test_a_target_whose_own_key_is_missing_does_not_take_the_upstream_s():
+    way = managed([{"upstream": "a", "key": {"env": "OWN"}}, {"upstream": "b"}]).find("openai.chat", "m")
+    assert way.serving == (1,)
+
+
+def test_a_route_without_any_key_says_what_to_set():
+    table = managed([{"upstream": "a", "key": {"env": "OWN"}}, {"upstream": "c"}, {"upstream": "a"}], {})
+    with pytest.raises(GatewayError, match="Set OWN, the file k, A where") as caught:
+        table.find("openai.chat", "m")
+    assert caught.value.code == "no_provider_key"
+
+
+def test_a_mirror_has_its_share_and_its_own_key():
+    table = managed([{"upstream": "b"}], {key_name(0, None): "mk"}, mirror={"upstream": "a", "key": {"env": "M"}, "share": 0.25})
+    mirror = table.find("openai.chat", "m").managed.mirror
+    assert (mirror.target.name, mirror.target.key, mirror.share) == ("a", "mk", 0.25)
+
+
+def test_a_way_can_be_narrowed_to_who_keeps_something_or_to_one_target():
+    way = managed([{"upstream": "a"}, {"upstream": "b"}, {"upstream": "a", "model": "x"}]).find("openai.chat", "m")
+    assert way.kept_by({"a"}).serving == (0, 2)
+    assert way.only(way.managed.targets[2]).serving == (2,)
+
+
+def test_only_routes_that_are_managed_are_reported():
+    routes_ = [{"models": ["p"], "upstream": "b"}, {"models": ["m"], "upstream": "b", "retries": {}}]
+    table = Routes(Settings(upstreams=MANAGED, routes=routes_), {})
+    (told,) = table.report(Moment(0, 0))
+    assert (told["models"], [each["target"] for each in told["targets"]]) == (["m"], ["b"])
+    assert table.find("openai.chat", "p").name == "b"

@@ -21,13 +21,16 @@ from gateway.question.wire import Question, Reply
 from gateway.state.sqlite_approvals import SqliteApprovals
 from gateway.stores import Answer, Refused
 from gateway.stores.duckdb import Ledger
+from gateway.stores.sight import Narrowed
 from gateway.trace.record import Asked, Record
 from gateway.web import admin
 from gateway.web.admin import Status
 from gateway.web.approvals import ApprovalsDesk
+from gateway.web.doors import Doors, admin_token
 from gateway.web.tail import Tail
 
 TOKEN = "tha_" + "x" * 40
+DOORS = Doors([admin_token(TOKEN)])
 OFFICE = Office()
 HEADERS = {"authorization": f"Bearer {TOKEN}"}
 
@@ -50,8 +53,8 @@ class Desk:
     def query(self, sql: str, limit: int, params: Mapping[str, Any] | None = None) -> Answer:
         return self.ledger.query(sql, limit, params)
 
-    def ask(self, question: Question) -> Reply:
-        return OFFICE.ask(self.ledger, question)
+    def ask(self, question: Question, teams: frozenset[str] | None = None) -> Reply:
+        return OFFICE.ask(self.ledger if teams is None else Narrowed(self.ledger, teams), question)
 
     def snapshot(self, since: str | None = None, *, parquet: bool = False) -> Snapshot:
         return Snapshots(Path(tempfile.mkdtemp())).make(self.ledger, self.ledger.views(), since=since, parquet=parquet)
@@ -94,7 +97,7 @@ def send(
     people = ApprovalsDesk(desk.approvals, Approvals(), lambda: 5_000_000)
 
     async def go() -> httpx.Response:
-        transport = httpx.ASGITransport(admin.create(desk, TOKEN, ["127.0.0.1", "localhost", "::1"], people))
+        transport = httpx.ASGITransport(admin.create(desk, DOORS, ["127.0.0.1", "localhost", "::1"], people))
         async with httpx.AsyncClient(transport=transport, base_url=f"http://{host}") as client:
             return await client.request(method, path, headers=headers, **more)
 
@@ -273,7 +276,7 @@ def test_a_slow_question_does_not_keep_others_from_health(desk: Desk, monkeypatc
 
     async def go() -> list[int]:
         monkeypatch.setattr(desk, "ask", slow_answer)
-        transport = httpx.ASGITransport(admin.create(desk, TOKEN, ["127.0.0.1"], ApprovalsDesk(desk.approvals, Approvals(), lambda: 1)))
+        transport = httpx.ASGITransport(admin.create(desk, DOORS, ["127.0.0.1"], ApprovalsDesk(desk.approvals, Approvals(), lambda: 1)))
         async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1", headers=HEADERS) as client:
             slow = [asyncio.create_task(client.post("/sql", json={"sql": "x"})) for _ in range(admin.QUERIES_AT_ONCE + 2)]
             await asyncio.sleep(0.05)

@@ -8,13 +8,26 @@ import json
 import httpx
 import pytest
 from starlette.applications import Starlette
+from starlette.requests import Request
 from starlette.routing import Route
 
 from gateway.config import Approvals
+from gateway.people.roles import Person
 from gateway.state import Approval, Bindings
 from gateway.state.sqlite_approvals import SqliteApprovals
 from gateway.web.answers import MAX_BODY
 from gateway.web.approvals import ApprovalsDesk
+from gateway.web.doors import ADMIN, Doors, Endpoint, Room
+
+
+async def _admin(_: Request) -> Person:
+    return ADMIN
+
+
+def behind_doors(*rooms: tuple[str, str, Endpoint]) -> list[Route]:
+    """For whoever holds the admin token."""
+    return Doors([], [_admin]).routes(Room(method, path, endpoint, "erase") for method, path, endpoint in rooms)
+
 
 NOW = 1_790_000_000_000_000
 HOUR = 3600 * 1_000_000
@@ -34,8 +47,8 @@ def store(tmp_path):
 @pytest.fixture
 def send(store):
     desk = ApprovalsDesk(store, Approvals(expires=60, remember=600), lambda: NOW + 1_000_000)
-    routes = [Route("/approvals", desk.listed), Route("/approvals/{id}", desk.one)]
-    app = Starlette(routes=[*routes, Route("/approvals/{id}/{ruling}", desk.ruled, methods=["POST"])])
+    routes = [("GET", "/approvals", desk.listed), ("GET", "/approvals/{id}", desk.one)]
+    app = Starlette(routes=behind_doors(*routes, ("POST", "/approvals/{id}/{ruling}", desk.ruled)))
 
     def go(method: str, path: str, body: object = None) -> httpx.Response:
         async def ask() -> httpx.Response:

@@ -10,12 +10,14 @@ from typing import Any
 import httpx
 import pytest
 from starlette.applications import Starlette
+from starlette.requests import Request
 from starlette.routing import Route
 
 from gateway.budget_settings import Budget
 from gateway.clock import now_us
 from gateway.errors import JournalUnavailable
 from gateway.exchange import Caller
+from gateway.people.roles import Person
 from gateway.spending import charge, session_of
 from gateway.state.sqlite_limits import SqliteLimits
 from gateway.stores import Batch
@@ -23,6 +25,17 @@ from gateway.stores.duckdb import Ledger
 from gateway.trace.record import BudgetReset, Ended, ExchangeRow, Record
 from gateway.trace.segments import Segment
 from gateway.web.budgets import BudgetsDesk
+from gateway.web.doors import ADMIN, Doors, Endpoint, Room
+
+
+async def _admin(_: Request) -> Person:
+    return ADMIN
+
+
+def behind_doors(*rooms: tuple[str, str, Endpoint]) -> list[Route]:
+    """For whoever holds the admin token."""
+    return Doors([], [_admin]).routes(Room(method, path, endpoint, "erase") for method, path, endpoint in rooms)
+
 
 SEGMENT = Segment("1" * 32, 0, "2" * 32, 0)
 DAY = Budget(id="day", per="team", of="money", max="10.00", window="day")
@@ -57,8 +70,8 @@ class House:
 
     def send(self, method: str, path: str, **more: Any) -> httpx.Response:
         desk = BudgetsDesk(self.budgets, self.limits, self.ledger.fetch, self.write, now_us, lambda: f"r{len(self.written)}")
-        routes = [Route("/budgets", desk.listed), Route("/budgets/{id}", desk.shown)]
-        app = Starlette(routes=[*routes, Route("/budgets/{id}/reset", desk.reset, methods=["POST"])])
+        routes = [("GET", "/budgets", desk.listed), ("GET", "/budgets/{id}", desk.shown)]
+        app = Starlette(routes=behind_doors(*routes, ("POST", "/budgets/{id}/reset", desk.reset)))
 
         async def go() -> httpx.Response:
             async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://book") as client:

@@ -11,10 +11,12 @@ import httpx
 import msgspec
 import pytest
 from starlette.applications import Starlette
+from starlette.requests import Request as Asked
 from starlette.routing import Route
 
 from gateway.errors import GatewayError, JournalUnavailable
 from gateway.exchange import Answer, Call, Caller, Exchange, Message, Rendered, Request, Verdict
+from gateway.people.roles import Person
 from gateway.prompt.fingerprint import fingerprint
 from gateway.sealing import CannotOpen
 from gateway.state import Approval, Bindings
@@ -29,8 +31,19 @@ from gateway.trace.rows import Links, Priced, Scribe
 from gateway.trace.segments import Segment
 from gateway.vault import Master, TenantVault
 from gateway.web.content import DAMAGED, ERASED, ContentDesk, Reader
+from gateway.web.doors import ADMIN, Doors, Endpoint, Room
 from gateway.web.erasure import ErasureDesk
 from gateway.web.feedback import FeedbackDesk
+
+
+async def _admin(_: Asked) -> Person:
+    return ADMIN
+
+
+def behind_doors(*rooms: tuple[str, str, Endpoint]) -> list[Route]:
+    """For whoever holds the admin token."""
+    return Doors([], [_admin]).routes(Room(method, path, endpoint, "erase") for method, path, endpoint in rooms)
+
 
 NOW_US = 1_790_000_000_000_000
 ADA, BOB = Caller("bot", "key1", team="red", user="ada"), Caller("bot", "key2", team="red", user="bob")
@@ -94,13 +107,13 @@ class House:
         erasure = ErasureDesk(self.keys if self.encrypted else None, self.approvals, self.write, *clock)
         feedback = FeedbackDesk(self.ledger.fetch, self.write, self.scribe, reader, *clock)
         app = Starlette(
-            routes=[
-                Route("/exchanges/{id}", content.exchange),
-                Route("/erase", erasure.erase, methods=["POST"]),
-                Route("/feedback", feedback.listed),
-                Route("/feedback", feedback.said, methods=["POST"]),
-                Route("/feedback/own", feedback.own, methods=["POST"]),
-            ]
+            routes=behind_doors(
+                ("GET", "/exchanges/{id}", content.exchange),
+                ("POST", "/erase", erasure.erase),
+                ("GET", "/feedback", feedback.listed),
+                ("POST", "/feedback", feedback.said),
+                ("POST", "/feedback/own", feedback.own),
+            )
         )
 
         async def go() -> httpx.Response:

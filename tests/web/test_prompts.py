@@ -6,27 +6,43 @@ from pathlib import Path
 
 import pytest
 from starlette.applications import Starlette
+from starlette.requests import Request
 from starlette.routing import Route
 from starlette.testclient import TestClient
 
 from gateway.errors import JournalUnavailable
-from gateway.prompt_folder import load_folder, read_moves
+from gateway.moving_labels import Labels
+from gateway.people.roles import Person
+from gateway.prompt_folder import load_folder
+from gateway.state.sqlite_prompts import SqlitePrompts
+from gateway.web.doors import ADMIN, Doors, Endpoint, Room
 from gateway.web.prompts import PromptsDesk
+
+
+async def _admin(_: Request) -> Person:
+    return ADMIN
+
+
+def behind_doors(*rooms: tuple[str, str, Endpoint]) -> list[Route]:
+    """For whoever holds the admin token."""
+    return Doors([], [_admin]).routes(Room(method, path, endpoint, "erase") for method, path, endpoint in rooms)
+
 
 
 class House:
     def __init__(self, folder: Path) -> None:
         self.folder, self.data = folder / "prompts", folder / "data"
         self.folder.mkdir()
+        self.shared = SqlitePrompts(folder / "state.sqlite")
         self.written: list = []
         self.full = False
         self.versions = [self.put(word) for word in ("One", "Two")]
-        desk = PromptsDesk(self.folder, self.data, self._write, lambda: 7, lambda: "id")
-        self.client = TestClient(Starlette(routes=[Route("/prompts/{name}/labels", desk.move, methods=["POST"])]))
+        desk = PromptsDesk(Labels(self.folder, self.data, self.shared, self._write, lambda: 7, lambda: "id"))
+        self.client = TestClient(Starlette(routes=behind_doors(("POST", "/prompts/{name}/labels", desk.move))))
 
     def put(self, word: str) -> str:
         (self.folder / "support.md").write_text(f"---\n---\n{word}.")
-        return load_folder(self.folder, self.data).heads["support"].version
+        return load_folder(self.folder, self.data, self.shared).heads["support"].version
 
     async def _write(self, record) -> None:
         if self.full:
@@ -38,7 +54,7 @@ class House:
 
     @property
     def label(self) -> str | None:
-        move = read_moves(self.data).get("support", {}).get("production")
+        move = self.shared.moves().get("support", {}).get("production")
         return move.version if move else None
 
 
@@ -96,7 +112,7 @@ def test_a_broken_file_is_mended_first_but_another_ones_defect_is_in_nobodys_way
 
 
 def test_without_a_folder_it_says_how_to_name_one(tmp_path):
-    desk = PromptsDesk(None, tmp_path, None, lambda: 7, lambda: "id")
-    client = TestClient(Starlette(routes=[Route("/prompts/{name}/labels", desk.move, methods=["POST"])]))
+    desk = PromptsDesk(Labels(None, tmp_path, None, None, lambda: 7, lambda: "id"))
+    client = TestClient(Starlette(routes=behind_doors(("POST", "/prompts/{name}/labels", desk.move))))
     answer = client.post("/prompts/support/labels", json={"by": "ann", "label": "production"})
     assert (answer.status_code, "tollhouse.yaml" in answer.text) == (400, True)

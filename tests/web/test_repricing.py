@@ -12,16 +12,29 @@ from typing import Any
 import httpx
 import pytest
 from starlette.applications import Starlette
+from starlette.requests import Request
 from starlette.routing import Route
 
 from gateway.cost import PriceTable
 from gateway.errors import JournalUnavailable, StartError
+from gateway.people.roles import Person
 from gateway.stores import Batch
 from gateway.stores.duckdb import Ledger
 from gateway.trace.record import CostsRevised, Ended, ExchangeRow, Record
 from gateway.trace.segments import Segment
 from gateway.web import repricing
+from gateway.web.doors import ADMIN, Doors, Endpoint, Room
 from gateway.web.repricing import RepricingDesk
+
+
+async def _admin(_: Request) -> Person:
+    return ADMIN
+
+
+def behind_doors(*rooms: tuple[str, str, Endpoint]) -> list[Route]:
+    """For whoever holds the admin token."""
+    return Doors([], [_admin]).routes(Room(method, path, endpoint, "erase") for method, path, endpoint in rooms)
+
 
 NOW_US = 1_790_000_000_000_000
 HOUR_US = 3_600_000_000
@@ -64,7 +77,7 @@ class Books:
     def send(self, **body: Any) -> httpx.Response:
         at_us = NOW_US + len(self.written)
         desk = RepricingDesk(self.ledger.fetch, self.write, self.prices, lambda: at_us, lambda: f"rev_{len(self.written)}")
-        app = Starlette(routes=[Route("/reprice", desk.reprice, methods=["POST"])])
+        app = Starlette(routes=behind_doors(("POST", "/reprice", desk.reprice)))
 
         async def go() -> httpx.Response:
             async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://book") as client:
@@ -104,6 +117,17 @@ def test_the_new_cost_is_in_every_view_and_the_recorded_one_is_kept(books: Any) 
     assert house.ask(DAILY) == [("late", 1, Decimal("0.01"), 0), ("m", 1, Decimal("0.00302"), 0)]
     assert house.ask("SELECT cost, unpriced FROM prompt_versions") == [(Decimal("0.01302"), 0)]
     assert house.ask("SELECT recorded_cost FROM cost_revisions ORDER BY exchange_id") == [(Decimal("0.00102"),), (None,)]
+
+
+def test_an_answer_that_was_given_again_stays_free(books: Any) -> None:
+    house = books(row(1, cost="0", cache="hit", saved_cost="0.00102", input_tokens=None, output_tokens=None), row(2, cache="miss"))
+    done = house.send().json()
+    assert (done["looked_at"], done["revised"]) == (1, 1)
+    assert house.ask("SELECT cache, cost, saved_cost FROM exchanges ORDER BY id") == [
+        ("hit", Decimal(0), Decimal("0.00102")), ("miss", Decimal("0.00302"), None),
+    ]  # fmt: skip
+    daily = house.ask("SELECT agent, model, looked, hits, saved_cost, unpriced FROM cache_daily")
+    assert daily == [("bot", "m", 2, 1, Decimal("0.00102"), 0)]
 
 
 def test_a_dry_run_says_the_same_and_writes_nothing(books: Any) -> None:

@@ -1,4 +1,5 @@
 -- title: Calls that wait for a person, the longest first
+-- shows: content
 SELECT created_at, expires_at, date_diff('second', created_at, now()::TIMESTAMP) AS waits_s, agent, "user", tool, arguments, policy, rule,
        message, four_eyes, id
 FROM approvals

@@ -1,4 +1,5 @@
 -- title: Withheld calls by the rule that decided
+-- shows: content
 -- param: days = 7
 SELECT coalesce(nullif(policy, ''), '(none)') AS policy, coalesce(nullif(rule, ''), code) AS rule, effect, name AS tool,
        count(*) AS calls, count(DISTINCT agent) AS agents, max(decided_at) AS latest, arg_max(reason, decided_at) AS latest_reason

@@ -1,4 +1,5 @@
 -- title: Exchanges that did not end well, by provider, model and kind
+-- shows: content
 -- param: days = 7
 SELECT provider, coalesce(response_model, request_model) AS model, state, error_code, upstream_status, count(*) AS exchanges,
        count(DISTINCT agent) AS agents, max(started_at) AS latest, arg_max(id, started_at) AS latest_exchange,

@@ -1,4 +1,5 @@
 -- title: One exchange whole: its row, its calls, the rules that spoke, its messages
+-- shows: content
 -- param: id = 
 -- Messages are looked up by address in the days before the exchange, whose id begins with its time in milliseconds, and among all others only
 -- where that leaves one out; then by time: few parts of a month's file hold any of them.

@@ -1,4 +1,5 @@
 -- title: Latest decisions
+-- shows: content
 -- param: agent = %
 SELECT decided_at, agent, effect, released, name AS tool, arguments, reason, policy, rule, id, exchange_id
 FROM calls

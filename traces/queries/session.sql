@@ -1,4 +1,5 @@
 -- title: One session step by step: what was asked, what was proposed, what became of it
+-- shows: content
 -- param: session = 
 -- param: agent = %
 WITH steps AS (

@@ -9,14 +9,15 @@ Written out is what they see: not what is encoded (base64, percent signs), in pi
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Final
+from functools import lru_cache
+from typing import Final, NamedTuple
 
 from gateway.validators.detectors.card import CARD
 from gateway.validators.detectors.email import EMAIL
 from gateway.validators.detectors.escapes import WrittenOut, escaped
 from gateway.validators.detectors.folding import folded
 from gateway.validators.detectors.iban import IBAN
-from gateway.validators.detectors.matching import Detector, Span, compiled
+from gateway.validators.detectors.matching import Detector, Span, together
 from gateway.validators.detectors.national_ids import NUMBERS, national_ids
 from gateway.validators.detectors.phone import PHONE
 from gateway.validators.detectors.secret import SECRET
@@ -30,16 +31,40 @@ DETECTORS: Final[Mapping[str, Detector]] = {one.name: one for one in (CARD, EMAI
 VERSION: Final = "1"
 """Recorded with what they find; raised when one would find something else in the same text."""
 
-_ANY: Final = compiled(b"|".join(b"(?:%b)" % one.hint for one in DETECTORS.values()))
-
-
-_EACH: Final = tuple((one, compiled(one.hint)) for one in DETECTORS.values())
+_EACH: Final = tuple(DETECTORS.values())
+_HINTS: Final = together(one.hint for one in _EACH)
 
 
 def hinted(text: bytes) -> Sequence[Detector]:
-    """Those of `DETECTORS` that could find something in a folded text. One look for all of them first: most of what people and models say
-    holds nothing of the kind."""
-    return [one for one, hint in _EACH if hint.search(text)] if _ANY.search(text) else ()
+    """Those of `DETECTORS` that could find something in a folded text. One look for all of them: most of what people and models say holds
+    nothing of the kind."""
+    found = _HINTS.Match(text)
+    return [_EACH[at] for at in sorted(found)] if found else ()
 
 
-__all__ = ["DETECTORS", "NUMBERS", "VERSION", "Detector", "Span", "WrittenOut", "escaped", "folded", "hinted", "national_ids", "urls"]
+class Plain(NamedTuple):
+    """A text as detectors read it."""
+
+    folded: bytes
+    hinted: Sequence[Detector]
+
+
+def plain(text: str) -> Plain:
+    """What an answer says is looked at for its findings, for calls written as text and for its record: of the texts before, a few are
+    remembered."""
+    return _remembered(text) if len(text) <= _SHORT else _read(text)
+
+
+def _read(text: str) -> Plain:
+    read = folded(text)
+    return Plain(read, hinted(read))
+
+
+_SHORT: Final = 16 * 1024
+_remembered: Final = lru_cache(maxsize=32)(_read)
+
+
+__all__ = [
+    "DETECTORS", "NUMBERS", "VERSION", "Detector", "Plain", "Span", "WrittenOut", "escaped", "folded", "hinted", "national_ids", "plain",
+    "urls",
+]  # fmt: skip

@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
-from gateway.validators.detectors.matching import Detector, Span, compiled, each
+from gateway.validators.detectors.matching import Detector, Span, compiled, runs
 
 _LENGTHS: Final = {
     country: int(length)
@@ -36,13 +36,14 @@ _LENGTHS: Final = {
     for country in countries.split()
 }
 _HINT: Final = rb"\b[A-Za-z]{2}[0-9]{2}[ -]?[A-Za-z0-9]"
-_BEGINNING: Final = compiled(_HINT)
+_BEGINNING: Final = compiled(rb"\b[A-Za-z]{2}[0-9]{2}")
+"""No border is inside of it, so that none begins in another."""
 _WITH_GAPS: Final = {length: re.compile(rb"[A-Za-z0-9](?:[ -]?[A-Za-z0-9]){%d}(?![A-Za-z0-9_])" % (length - 1)) for length in range(15, 34)}
 _LETTERS: Final = {ord(letter): str(value) for value, letter in enumerate("ABCDEFGHIJKLMNOPQRSTUVWXYZ", 10)}
 
 
 def _spans(text: bytes) -> Iterator[Span]:
-    for beginning in each(_BEGINNING, text):
+    for beginning in runs(_BEGINNING, text):
         start = beginning.start()
         length = _LENGTHS.get(text[start : start + 2].decode().upper())
         whole = _WITH_GAPS[length].match(text, start) if length else None

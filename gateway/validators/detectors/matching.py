@@ -51,6 +51,15 @@ def compiled(pattern: bytes) -> Any:
     return re2.compile(pattern, _OPTIONS)
 
 
+def together(patterns: Iterable[bytes]) -> Any:
+    """A set of them: its `Match` says by number which match anywhere in a text, in one pass over it; None where none does."""
+    found = re2.Set.SearchSet(_OPTIONS)
+    for pattern in patterns:
+        found.Add(pattern)
+    found.Compile()
+    return found
+
+
 def digits(text: bytes) -> int:
     """How many there are: where there are too few for a number, nothing need be searched, as in nearly all short texts."""
     return len(text) - len(text.translate(None, b"0123456789"))

@@ -255,6 +255,12 @@ def test_each_thing_is_hinted_at_wherever_it_stands(name, text):
             assert compiled(DETECTORS[name].hint).search(folded(around.format(text)))
 
 
+@given(text=st.text(alphabet="0123456789 -./@:ABCDEsk_-key+(){}\"", max_size=120))
+def test_what_all_hints_find_together_is_what_each_finds(text):
+    read = folded(text)
+    assert list(hinted(read)) == [one for one in DETECTORS.values() if compiled(one.hint).search(read)]
+
+
 def test_plain_words_give_no_hint():
     assert not hinted(folded("Please look at the invoice of last month: 12.50 is still open, see page 3 of 17 (2nd of May)."))
 

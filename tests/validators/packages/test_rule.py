@@ -180,13 +180,13 @@ HOSTILE = {
 @pytest.mark.parametrize("name", HOSTILE)
 def test_no_file_takes_long(rule: Rule, name: str) -> None:
     path, content = HOSTILE[name]
-    check, begun = rule(), time.perf_counter()
+    check, begun = rule(), time.thread_time()
     for key in ("content", "new_string"):
         try:
             list(check(Subject(json.dumps({"path": path, key: content}), hook="tool_call")))
         except Unjudged:
             continue
-    assert time.perf_counter() - begun < 20
+    assert time.thread_time() - begun < 10
 
 
 ANSWERS = {
@@ -206,13 +206,13 @@ ANSWERS = {
 
 @pytest.mark.parametrize("text", ANSWERS.values(), ids=ANSWERS)
 def test_no_answer_takes_long(rule: Rule, text: str) -> None:
-    check, begun = rule(), time.perf_counter()
+    check, begun = rule(), time.thread_time()
     try:
         list(check(Subject(text)))
     except Unjudged:
         pass
     finally:
-        assert time.perf_counter() - begun < 20
+        assert time.thread_time() - begun < 10
 
 
 @pytest.mark.parametrize("args", [b'{"a":' * 30 + b"{}" + b"}" * 30, b'{"commands":' + b"[" * 60 + b"]" * 60 + b"}"])

@@ -1,0 +1,54 @@
+"""`tollhouse doctor`: whether this installation could serve, and what to do where it could not."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from gateway import config, examining
+from gateway.examining import Finding
+from gateway.supervisor import load_dotenv
+
+_MARKS = {"ok": "ok     ", "warning": "WARNING", "error": "ERROR  "}
+
+
+def doctor(
+    file: Annotated[Path | None, typer.Option("--config", help="Settings file. Default: tollhouse.yaml, if there is one.")] = None,
+    data: Annotated[str | None, typer.Option(help="Data folder, over the file's.")] = None,
+    offline: Annotated[bool, typer.Option("--offline", help="Ask no provider whether it is there.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Machine-readable output.")] = False,
+) -> None:
+    """Look at settings, policies, keys, disk, clock, providers and packages, and say what to do. Exit code 0 when all is well or could be
+    better, 1 when something keeps the gateway from serving.
+
+    Example: tollhouse doctor --json
+    """
+    found = examine(file or (Path(config.DEFAULT_FILE) if Path(config.DEFAULT_FILE).is_file() else None), data, offline=offline)
+    if as_json:
+        typer.echo(json.dumps([each._asdict() for each in found], ensure_ascii=False))
+    else:
+        _show(found)
+    if any(each.level == "error" for each in found):
+        raise typer.Exit(1)
+
+
+def examine(file: Path | None, data: str | None, *, offline: bool) -> list[Finding]:
+    load_dotenv((file.parent if file else Path()) / ".env")
+    settings, found = examining.settings(lambda: config.read(file, os.environ, {"data": data}))
+    found = [*examining.versions(), *examining.startup_files(), *found]
+    looks = [look for look in examining.LOOKS if not (offline and look is examining.providers)]
+    return found + [finding for look in looks for finding in look(settings)] if settings is not None else found
+
+
+def _show(found: list[Finding]) -> None:
+    width = max(len(each.about) for each in found)
+    for each in found:
+        typer.echo(f"{_MARKS[each.level]}  {each.about.ljust(width)}  {each.said}")
+        if each.do:
+            typer.echo(f"{' ' * (width + 11)}→ {each.do}")
+    counts = {level: sum(each.level == level for each in found) for level in ("error", "warning")}
+    typer.echo("All is well." if not any(counts.values()) else f"{counts['error']} errors, {counts['warning']} warnings.")

@@ -1,0 +1,38 @@
+"""Where a key is found: settings name the variable or the file that holds one, never the key, so that they can be printed and passed on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from gateway.errors import StartError
+
+
+class KeySource(BaseModel):
+    """Exactly one of the two."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, defer_build=True, hide_input_in_errors=True)
+
+    env: Annotated[str | None, Field(description="name of the environment variable that holds the key")] = None
+    file: Annotated[str | None, Field(description="path of a file (mode 0600) that holds the key")] = None
+
+    @model_validator(mode="after")
+    def one_source(self) -> Self:
+        if (self.env is None) == (self.file is None):
+            raise ValueError("give exactly one of 'env' and 'file'")
+        return self
+
+    def read(self, environment: Mapping[str, str]) -> str | None:
+        """The key, or None when the variable is unset. Raises StartError for an unreadable or open file."""
+        if self.env is not None:
+            return environment.get(self.env) or None
+        path = Path(str(self.file)).expanduser()
+        try:
+            if path.stat().st_mode & 0o077:
+                raise StartError(f"{path} holds a key and is readable by others; run: chmod 600 {path}")
+            return path.read_text().strip() or None
+        except OSError as e:
+            raise StartError(f"cannot read the key file {path}: {e.strerror}") from e

@@ -1,0 +1,150 @@
+"""Amazon Bedrock: Anthropic's models through InvokeModel, which takes Anthropic's own body.
+
+1. Signed with Signature Version 4 by botocore, over exactly the bytes that are sent; nothing of a session or a file of the machine is
+   looked for. A key without a colon is a Bedrock API key and travels as a bearer token.
+2. A stream is framed by Amazon (`application/vnd.amazon.eventstream`), each frame with its checksums; an event in it is Anthropic's, as
+   base64. What does not add up ends the answer.
+3. Refusals get Anthropic's form.
+
+Not here: Converse, and the models of other makers, whose bodies are none of the gateway's dialects; counting tokens; batches.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import binascii
+import importlib
+import sys
+from collections.abc import AsyncIterator, Mapping
+from typing import Any, Final
+from urllib.parse import quote
+
+import msgspec
+
+from gateway import strict_json
+from gateway.dialects import sse
+from gateway.errors import GatewayError, StartError
+from gateway.platform_settings import Bedrock as Settings
+from gateway.upstream.client import ProviderAnswer
+from gateway.upstream.post import Asked, Changes, Post, named
+
+CLOUD: Final = "Amazon Bedrock"
+VERSION: Final = "bedrock-2023-05-31"
+EVENTS: Final = "application/vnd.amazon.eventstream"
+METRICS: Final = "amazon-bedrock-invocationMetrics"
+"""What Amazon adds to Anthropic's last event: times and counts that stand elsewhere."""
+_LIBRARIES: Final = ("botocore.auth", "botocore.awsrequest", "botocore.credentials", "botocore.eventstream")
+_ERRORS: Final = {
+    400: "invalid_request_error", 401: "authentication_error", 403: "permission_error", 404: "not_found_error", 408: "timeout_error",
+    413: "request_too_large", 424: "api_error", 429: "rate_limit_error", 503: "overloaded_error", 529: "overloaded_error",
+}  # fmt: skip
+_EXCEPTIONS: Final = {
+    "throttlingException": "rate_limit_error", "validationException": "invalid_request_error", "modelTimeoutException": "timeout_error",
+    "serviceUnavailableException": "overloaded_error",
+}  # fmt: skip
+
+
+class Bedrock:
+    provider = "aws.bedrock"
+
+    def __init__(self, settings: Settings, base_url: str, key: str) -> None:
+        self._region, self._base_url = settings.region, base_url
+        parts = key.split(":")
+        if not all(parts) or len(parts) > 3 or not key.isascii() or any(character.isspace() for character in key):
+            raise StartError("the key of a Bedrock upstream must be ACCESS_KEY_ID:SECRET, or with :SESSION_TOKEN behind it, or an API key")
+        self._parts = parts
+
+    async def post(self, asked: Asked) -> Post:
+        if asked.dialect != "anthropic.messages" or asked.method != "POST" or asked.path.partition("?")[0] != "/messages":
+            raise asked.refusal(CLOUD)
+        betas = [word.strip() for word in asked.headers.get("anthropic-beta", "").split(",") if word.strip()]
+        given = {"anthropic_version": VERSION} | ({"anthropic_beta": betas} if betas else {})
+        body = Changes(("model", "stream"), given).of(asked.body)
+        verb = "invoke-with-response-stream" if asked.stream else "invoke"
+        url = f"{self._base_url}/model/{quote(named(asked.model, CLOUD), safe='')}/{verb}"
+        headers = {"content-type": "application/json", "accept": EVENTS if asked.stream else "application/json"}
+        await _loaded()
+        return Post(url, headers | self._proof(url, body), body)
+
+    def opened(self, answer: ProviderAnswer) -> ProviderAnswer:
+        return BedrockAnswer(answer)
+
+    def _proof(self, url: str, body: bytes) -> dict[str, str]:
+        if len(self._parts) == 1:
+            return {"authorization": f"Bearer {self._parts[0]}"}
+        auth, requests, credentials, _ = (sys.modules[name] for name in _LIBRARIES)
+        request = requests.AWSRequest("POST", url, data=body, headers={"content-type": "application/json"})
+        auth.SigV4Auth(credentials.Credentials(*self._parts), "bedrock", self._region).add_auth(request)
+        return {name.lower(): value for name, value in request.headers.items()}
+
+
+async def _loaded() -> None:
+    """Some 100 ms, the first time."""
+    for name in _LIBRARIES:
+        if name not in sys.modules:
+            await asyncio.to_thread(importlib.import_module, name)
+
+
+class BedrockAnswer:
+    """In Anthropic's dialect. Same face as `client.UpstreamAnswer`."""
+
+    def __init__(self, answer: ProviderAnswer) -> None:
+        self._answer, self.status, self.headers = answer, answer.status, dict(answer.headers)
+        if "x-amzn-requestid" in self.headers:
+            self.headers.setdefault("request-id", self.headers["x-amzn-requestid"])
+
+    @property
+    def media_type(self) -> str:
+        said = self._answer.media_type
+        return "application/json" if self.status >= 400 else "text/event-stream" if said == EVENTS else said
+
+    @property
+    def charset(self) -> str | None:
+        return self._answer.charset
+
+    async def read(self, limit: int) -> bytes:
+        body = await self._answer.read(limit)
+        return body if self.status < 400 else _refusal(_ERRORS.get(self.status, "api_error"), body)
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        if self._answer.media_type != EVENTS:
+            async for piece in self._answer.chunks():
+                yield piece
+            return
+        library = sys.modules["botocore.eventstream"]
+        buffer = library.EventStreamBuffer()
+        async for piece in self._answer.chunks():
+            buffer.add_data(piece)
+            try:
+                said = b"".join(_event(message.headers, message.payload) for message in buffer)
+            except (library.ParserError, binascii.Error, ValueError, KeyError, TypeError) as error:
+                message = f"{CLOUD}'s stream could not be read ({type(error).__name__}), so nothing more of it was passed on."
+                raise GatewayError("upstream", "protocol", message) from error
+            if said:
+                yield said
+
+
+def _event(headers: Mapping[str, Any], payload: bytes) -> bytes:
+    """A frame as Anthropic would have sent its event; nothing of frames that hold none."""
+    if headers.get(":message-type") != "event":
+        name = str(headers.get(":exception-type") or headers.get(":error-code") or "")
+        return sse.frame(_refusal(_EXCEPTIONS.get(name, "api_error"), payload or str(headers.get(":error-message", "")).encode()), "error")
+    if headers.get(":event-type") != "chunk":
+        return b""
+    data = base64.b64decode(strict_json.parse(payload)["bytes"], validate=True)
+    tree = strict_json.parse(data)
+    if METRICS in tree:
+        data = Changes((METRICS,)).of(data)
+    return sse.frame(strict_json.one_line(data), str(tree["type"]))
+
+
+def _refusal(kind: str, body: bytes) -> bytes:
+    """Anthropic's form, around Amazon's words."""
+    try:
+        tree = strict_json.parse(body)
+    except strict_json.Ambiguous:
+        tree = None
+    words = tree.get("message") or tree.get("Message") if isinstance(tree, dict) else None
+    said = words if isinstance(words, str) and words else f"{CLOUD} refused without readable words."
+    return msgspec.json.encode({"type": "error", "error": {"type": kind, "message": said}})

@@ -1,0 +1,179 @@
+"""`tollhouse doctor`: each thing that could keep a gateway from serving is found, with what to do; nothing is changed by looking."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+from email.utils import formatdate
+from types import SimpleNamespace
+
+import pytest
+
+from gateway import examining
+from gateway.cli import doctor
+from gateway.config import Settings, read
+from gateway.rehearsal import RunningRehearsal
+
+UPSTREAM = "upstreams:\n  one: {dialect: openai.chat, base_url: '%s/v1', key: {env: DOCTORS_KEY}}\n"
+PLACES = "listen: 127.0.0.1:%d\nadmin: 127.0.0.1:%d\n"
+
+
+@pytest.fixture(autouse=True)
+def environment(monkeypatch):
+    for name in list(os.environ):
+        if name.startswith(("TOLLHOUSE_", "OTEL_", "OPENAI_", "ANTHROPIC_", "GEMINI_")):
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("DOCTORS_KEY", "sk-made-up-doctor-key-01")
+
+
+@pytest.fixture(scope="module")
+def provider():
+    with RunningRehearsal("rehearsal: 1\nscenes: [{turns: [{text: hello}]}]\n") as running:
+        yield running
+
+
+def free() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        return taken.getsockname()[1]
+
+
+@pytest.fixture
+def examined(tmp_path, provider):
+    def look(more: str = "", *, offline: bool = True, places: str | None = None) -> dict[str, list[examining.Finding]]:
+        file = tmp_path / "tollhouse.yaml"
+        file.write_text("data: data\n" + (PLACES % (free(), free()) if places is None else places) + UPSTREAM % provider.url + more)
+        found: dict[str, list[examining.Finding]] = {}
+        for each in doctor.examine(file, None, offline=offline):
+            found.setdefault(each.about, []).append(each)
+        return found
+
+    return look
+
+
+def worst(found: list[examining.Finding]) -> examining.Finding:
+    return max(found, key=lambda each: ("ok", "warning", "error").index(each.level))
+
+
+def test_a_sound_installation_has_no_errors_and_its_provider_is_sent_nothing(examined, provider, tmp_path):
+    provider.reset()
+    (tmp_path / "policies").mkdir()
+    (tmp_path / "policies" / "p.yaml").write_text("policy: 1\nid: p\nagents: ['*']\nallow: [look]\n")
+    found = examined("policies: policies\n", offline=False)
+    for about in ("versions", "settings", "policies", "keys", "addresses", "state", "ledger", "telemetry", "providers", "clock"):
+        assert worst(found[about]).level == "ok", found[about]
+    assert "sk-made-up" not in repr(found)
+    assert all("authorization" not in request.headers and not request.body for request in provider.requests())
+    assert not (tmp_path / "data" / "secret").exists()
+
+
+def test_without_policies_it_only_observes_and_that_is_said(examined):
+    assert (worst(examined()["policies"]).level, worst(examined()["policies"]).do) == ("warning", "write policies: tollhouse init")
+
+
+def test_a_policy_with_a_mistake_is_an_error_at_its_place(examined, tmp_path):
+    (tmp_path / "policies").mkdir()
+    (tmp_path / "policies" / "p.yaml").write_text("policy: 1\nid: p\nallows: [x]\n")
+    told = worst(examined("policies: policies\n")["policies"])
+    assert told.level == "error"
+    assert "p.yaml:3" in told.said
+
+
+def test_a_key_that_is_not_there_is_an_error(examined, monkeypatch):
+    monkeypatch.delenv("DOCTORS_KEY")
+    assert "variable DOCTORS_KEY holds no key" in worst(examined()["keys"]).said
+
+
+def test_a_key_file_that_others_can_read_is_an_error(examined, tmp_path):
+    (tmp_path / "key").write_text("word")
+    (tmp_path / "key").chmod(0o644)
+    told = examined(f"  two: {{dialect: openai.chat, base_url: 'http://127.0.0.1:9', key: {{file: {tmp_path / 'key'}}}}}\n")["keys"]
+    assert "chmod 600" in worst(told).said
+
+
+def test_a_provider_that_is_away_is_an_error(examined):
+    found = examined(f"  two: {{dialect: openai.chat, base_url: 'http://127.0.0.1:{free()}'}}\n", offline=False)
+    assert [each.level for each in found["providers"]] == ["ok", "error"]
+    assert "providers" not in examined()
+
+
+def test_an_address_in_use_is_an_error_unless_it_is_this_gateways_own(examined, tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        told = worst(examined(places=PLACES % (port, free()))["addresses"])
+        assert (told.level, "listen" in told.said) == ("error", True)
+        (tmp_path / "data").mkdir(exist_ok=True)
+        (tmp_path / "data" / "run.json").write_text(json.dumps({"listen": f"http://127.0.0.1:{port}", "admin": "x"}))
+        assert "this gateway is running" in examined(places=PLACES % (port, free()))["addresses"][0].said
+
+
+def test_a_collector_that_is_away_is_a_warning_and_a_secret_that_is_not_there_an_error(examined):
+    found = examined(f"telemetry: {{endpoint: 'http://127.0.0.1:{free()}', headers: {{authorization: {{env: NOT_THERE}}}}}}\n")
+    assert [each.level for each in found["telemetry"]] == ["error", "warning"]
+
+
+def test_settings_that_cannot_be_read_are_told_and_the_rest_is_left_out(tmp_path):
+    (tmp_path / "tollhouse.yaml").write_text("listne: 1\n")
+    found = doctor.examine(tmp_path / "tollhouse.yaml", None, offline=True)
+    assert {each.about for each in found} == {"versions", "startup files", "settings"}
+    assert found[-1].level == "error"
+    assert "tollhouse.yaml:1" in found[-1].said
+
+
+def test_a_ledger_of_a_fleet_wants_its_extensions(monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    (told,) = examining.extensions(Settings(ledger="ducklake:postgres:dbname=x host=h;data=s3://bucket/x"))
+    assert (told.level, told.do) == ("error", "run: pip install 'tollhouse[fleet]'")
+    assert "httpfs" in told.said
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "level"),
+    [("evil.pth", "import os; os.system('x')\n", "warning"), ("evil.pth", "/some/folder\n", "ok"), ("evil.pth", "# import\n", "ok"),
+     ("evil.pth", "/folder\nimport\tos\n", "warning"), ("distutils-precedence.pth", "import os\n", "ok"), ("x.txt", "import os\n", "ok")],
+)  # fmt: skip
+def test_a_file_that_runs_at_every_start_of_python_is_told(tmp_path, name, text, level):
+    (tmp_path / name).write_text(text)
+    (told,) = examining.startup_files([tmp_path])
+    assert told.level == level
+
+
+@pytest.mark.parametrize(("off", "level"), [(0, "ok"), (-120, "warning"), (120, "warning"), (-90_000, "error")])
+def test_a_clock_that_is_off_is_told(off, level):
+    now = time.time()
+    (told,) = examining.clock("one", {"date": formatdate(now + off, usegmt=True)}, now)
+    assert told.level == level
+    assert list(examining.clock("one", {"date": "no date"}, now)) == []
+    assert list(examining.clock("one", {}, now)) == []
+
+
+def test_a_full_disk_and_one_that_cannot_be_written_are_errors(examined, monkeypatch, tmp_path):
+    monkeypatch.setattr("shutil.disk_usage", lambda folder: SimpleNamespace(free=50 * 1024**2))
+    monkeypatch.setattr("tempfile.TemporaryFile", lambda **_: (_ for _ in ()).throw(OSError(13, "Permission denied")))
+    told = examined()["disk"]
+    assert [each.level for each in told] == ["error", "error"]
+    assert "Permission denied" in told[1].said
+
+
+def run(folder, *arguments):
+    command = [sys.executable, "-m", "gateway.cli.main", "doctor", "--offline", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, cwd=folder)
+
+
+def test_the_command_prints_what_to_do_and_exits_by_it(tmp_path, provider):
+    (tmp_path / "tollhouse.yaml").write_text(PLACES % (free(), free()) + UPSTREAM % provider.url)
+    done = run(tmp_path)
+    assert (done.returncode, "→ write policies: tollhouse init" in done.stdout) == (0, True), done.stderr
+    told = json.loads(run(tmp_path, "--json").stdout)
+    assert {"about", "level", "said", "do"} == set(told[0])
+    (tmp_path / "tollhouse.yaml").write_text("data: x\n")
+    done = run(tmp_path)
+    assert (done.returncode, "there is no provider to talk to" in done.stdout) == (1, True)
+
+
+def test_the_state_store_that_cannot_be_reached_is_an_error():
+    (told,) = examining.state(read(None, {}).model_copy(update={"state": f"redis://127.0.0.1:{free()}/0"}))
+    assert told.level == "error"

@@ -1,0 +1,54 @@
+"""The unit file is one that systemd takes, and leaves the service few rights."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from gateway.cli.main import CANNOT_START
+from gateway.config import Timeouts
+from gateway.supervisor import BOOK_STOP_S
+
+UNIT = Path(__file__).parents[2] / "deploy" / "systemd" / "tollhouse.service"
+TEXT = UNIT.read_text()
+MOST_EXPOSED = 20
+"""Tenths; 100 is a service with every right."""
+
+
+def said(name: str) -> list[str]:
+    return re.findall(rf"^{name}=(.*)$", TEXT, re.MULTILINE)
+
+
+@pytest.fixture
+def unit(tmp_path) -> Path:
+    if shutil.which("systemd-analyze") is None:
+        pytest.skip("no systemd-analyze on this machine: apt install systemd")
+    there = tmp_path / UNIT.name
+    there.write_text(TEXT.replace("/opt/tollhouse/bin/tollhouse", "/bin/true"))  # systemd looks whether it can be run
+    return there
+
+
+def analyzed(*arguments: str) -> str:
+    done = subprocess.run(["systemd-analyze", *arguments], capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stderr
+
+
+def test_systemd_takes_the_unit_as_it_is(unit):
+    assert "tollhouse.service" not in analyzed("verify", "--man=no", str(unit))
+
+
+def test_the_service_has_few_rights(unit):
+    analyzed("security", "--offline=true", f"--threshold={MOST_EXPOSED}", str(unit))
+
+
+def test_a_gateway_that_refuses_to_start_is_not_started_over_and_over():
+    assert str(CANNOT_START) in said("RestartPreventExitStatus")[0].split()
+
+
+def test_streams_may_end_before_it_is_killed():
+    assert float(said("TimeoutStopSec")[0]) > Timeouts().drain + BOOK_STOP_S
