@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
 from importlib import metadata
 from pathlib import Path
 
@@ -51,13 +52,22 @@ def pip(verb: str, *arguments: str) -> None:
 
 
 @pytest.fixture(scope="session")
-def sdist(tmp_path_factory) -> Path:
-    """Built from this tree by hatchling, without the network."""
-    pytest.importorskip("hatchling.builders.sdist", reason="the builder of sdists is not installed: pip install hatchling")
-    folder = tmp_path_factory.mktemp("sdist")
-    subprocess.run([sys.executable, "-m", "hatchling", "build", "-t", "sdist", "-d", str(folder)], cwd=ROOT, check=True, capture_output=True)
-    [built] = folder.glob("*.tar.gz")
-    return built
+def build() -> Callable[[str, Path], Path]:
+    """Makes an `sdist` or a `wheel` of this tree by hatchling, without the network."""
+    pytest.importorskip("hatchling.build", reason="the builder of wheels is not installed: pip install hatchling")
+
+    def building(what: str, folder: Path) -> Path:
+        command = [sys.executable, "-m", "hatchling", "build", "-t", what, "-d", str(folder)]
+        subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
+        [built] = folder.glob("tollhouse-*")
+        return built
+
+    return building
+
+
+@pytest.fixture(scope="session")
+def sdist(build, tmp_path_factory) -> Path:
+    return build("sdist", tmp_path_factory.mktemp("sdist"))
 
 
 @pytest.fixture(scope="session")
