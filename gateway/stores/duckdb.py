@@ -3,7 +3,7 @@
 1. Rows and the place in the journal are committed in one transaction, so a kill at any moment neither loses nor doubles a record.
 2. One writer (this object's connection); readers get cursors of their own in read-only transactions.
 3. A file that cannot be opened as a ledger is set aside as `*.corrupt-<time>` and built again from the journal. One of a newer version, or
-   locked, or on a disk that says no, is not corrupt: that is a StartError.
+   locked, or on a disk that says no, is not corrupt: that is a StartError. One from before the first release is set aside too.
 4. Content is not in this file but in one per month beside it (`contents.py`), committed before the facts that speak of it.
 5. `STORAGE_VERSION 'v1.5.0'` compresses; small row groups keep checkpoints of text short.
 
@@ -35,9 +35,10 @@ from gateway.stores.fold import COLUMNS, Row, Step, fold
 from gateway.stores.forgetting import forget_facts, worn
 from gateway.stores.inserting import LISTED, as_list, insert
 from gateway.stores.lending import Loan, Need, Shape, read_shape
-from gateway.stores.opening import LAYOUT, column_types, lay_out_facts, lock_down, open_ledger, schema_version
+from gateway.stores.opening import LAYOUT, lock_down, open_ledger
 from gateway.stores.reading import Reading
 from gateway.stores.rewriting import rewrite
+from gateway.stores.schema import column_types, lay_out_facts, schema_version
 from gateway.stores.setting_aside import SURROUNDINGS, set_aside, what_to_do
 from gateway.stores.standing import Standing
 from gateway.trace.segments import Segment
@@ -298,7 +299,7 @@ _UPDATE_OFFSET = "UPDATE journal_offsets SET next_offset = ?, head = ?, records 
 _DELETE_OPEN = f"DELETE FROM exchanges_open WHERE id IN (SELECT {LISTED})"
 _DELETE_INTERRUPTED = f"DELETE FROM exchanges_ended WHERE state = 'interrupted' AND id IN (SELECT {LISTED})"
 _INTERRUPT = f"""
-INSERT INTO exchanges_ended
+INSERT INTO exchanges_ended BY NAME
 SELECT * REPLACE (
   'interrupted' AS state,
   (SELECT count(*) FROM calls AS c WHERE c.exchange_id = o.id) AS calls,
