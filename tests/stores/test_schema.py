@@ -24,6 +24,7 @@ ALTER TABLE exchanges_ended ADD COLUMN weather VARCHAR;
 ALTER TABLE exchanges_ended ADD COLUMN mood VARCHAR;
 ALTER TABLE exchanges_open ADD COLUMN weather VARCHAR;
 ALTER TABLE call_sums ADD COLUMN refused BIGINT;
+ALTER TABLE exchange_sums ADD COLUMN slow BIGINT;
 CREATE TABLE moods (name VARCHAR);
 """
 CALM = "CREATE VIEW calm AS SELECT id, mood FROM exchanges WHERE mood IS NULL;"
