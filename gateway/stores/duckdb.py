@@ -52,7 +52,7 @@ _ONCE = frozenset({"policy_files", "policy_rules_loaded"})
 
 
 class Ledger:
-    """Opens (and creates, migrates, or sets aside) the ledger at `path`; `read_only` takes it as it is.
+    """Opens (and creates, brings up to date, or sets aside) the ledger at `path`; `read_only` takes it as it is.
     Raises StartError. `on_stuck` is called from a timer's thread when a query cannot be stopped; `cutoffs` says what is too old now.
     `worn`: it should be closed and opened again, which writes its files anew."""
 
