@@ -96,9 +96,15 @@ def column_types(con: duckdb.DuckDBPyConnection) -> dict[str, dict[str, str]]:
 
 
 def _waiting(con: duckdb.DuckDBPyConnection, path: Path) -> list[Path]:
-    there = con.execute("FROM duckdb_tables() WHERE database_name = 'ledger' AND table_name = 'schema_migrations'").fetchall()
-    applied = dict(con.execute("SELECT number, name FROM ledger.schema_migrations").fetchall()) if there else {}
-    return outstanding(applied, path, "start the newer version, or move the file away and it is built again from the journal")
+    return outstanding(_applied(con), path, "start the newer version, or move the file away and it is built again from the journal")
+
+
+def _applied(con: duckdb.DuckDBPyConnection) -> dict[int, str]:
+    """Number → name; nothing in a new file."""
+    try:
+        return dict(con.execute("SELECT number, name FROM ledger.schema_migrations").fetchall())
+    except duckdb.CatalogException:
+        return {}
 
 
 def _views() -> list[Path]:
