@@ -114,8 +114,8 @@ class House:
     def views(self) -> Mapping[str, Mapping[str, str]]:
         return self.ledger.views()
 
-    def fetch(self, sql: str, params: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
-        return self.ledger.fetch(sql, params)
+    def fetch(self, sql: str, params: Mapping[str, Any], teams: frozenset[str] | None = None) -> Sequence[Mapping[str, Any]]:
+        return self.ledger.fetch(sql, params, teams)
 
     def arrow(self, sql: str, params: Mapping[str, Any]) -> Iterator[bytes]:
         return self.ledger.arrow(sql, params)
