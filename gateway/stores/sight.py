@@ -1,14 +1,14 @@
 """What people who are bound to teams may see of the ledger: one condition per base table, and nothing of a table that has none.
 
 Somebody's own question is answered elsewhere, over rows that are lent (`Narrowed`). The gateway's own questions, which make pages, are
-asked in the catalogue `own`: it holds a view of the name of each table and view of the ledger, over nothing but the rows of teams that the
-connection's variable names. Measured over 100,000 exchanges, a question of a page takes 30 to 60 ms there, and 400 by a process of its own.
+asked in the catalogue `of_teams`: it holds a view under the name of each table and view of the ledger, over nothing but the rows of the
+teams that the connection's variable names. Over 100,000 exchanges a page's question takes 30 to 60 ms there, by a process of its own 400.
 
 1. A row belongs to a team by its own column, or by the exchange it is about. A table with neither (texts by content address, policies,
    sums over everybody, who asked what) gives no row: also when a text was said was said by somebody.
 2. The condition stands where rows are lent, in the book's process. Who answers their question elsewhere never has another row.
-3. In `own`, sums over everybody are added up anew from the rows of the teams; without the variable nothing is seen; a question that names
-   another catalogue is refused (`sql_guard.refuse_elsewhere`).
+3. In `of_teams`, sums over everybody are added up anew from the rows of the teams; without the variable nothing is seen; a question that
+   names another catalogue is refused (`sql_guard.refuse_elsewhere`).
 """
 
 # ruff: noqa: S608 - the names in these statements are ours
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 TEAMS = "teams"
 """Name of the bound value."""
 EXCHANGES = ("exchanges_ended", "exchanges_open")
-OWN = "own"
+OF_TEAMS = "of_teams"
 """The catalogue."""
 _VARIABLE = f"getvariable('{TEAMS}')"
 _ADDED_UP = {each.table: each.select(facts) for facts, each in SUMS.items()}
@@ -51,9 +51,9 @@ def condition(columns: Collection[str], place: Callable[[str], str], teams: str 
 
 
 def lay_out(con: duckdb.DuckDBPyConnection, shape: Shape) -> None:
-    """Makes the catalogue `own`, in memory, over the one attached as `ledger`, and has the connection use it. All of it or nothing."""
-    con.execute(f"ATTACH IF NOT EXISTS ':memory:' AS {OWN}")
-    con.execute(f"USE {OWN}")
+    """Makes the catalogue `of_teams`, in memory, over the one attached as `ledger`, and has the connection use it. All of it or nothing."""
+    con.execute(f"ATTACH IF NOT EXISTS ':memory:' AS {OF_TEAMS}")
+    con.execute(f"USE {OF_TEAMS}")
     con.execute("BEGIN TRANSACTION")
     for table in sorted(shape.tables, key=lambda name: name in _ADDED_UP):
         con.execute(f"CREATE VIEW {table} AS {_seen(table, shape.tables[table], shape)}")
@@ -74,7 +74,7 @@ def _seen(table: str, columns: Mapping[str, str], shape: Shape) -> str:
 
 def narrow(con: duckdb.DuckDBPyConnection, teams: frozenset[str]) -> None:
     """From here on a cursor sees what these may see."""
-    con.execute(f"USE {OWN}")
+    con.execute(f"USE {OF_TEAMS}")
     con.execute(f"SET VARIABLE {TEAMS} = from_json(?, '[\"VARCHAR\"]')", [as_list(sorted(teams))])
 
 
