@@ -93,8 +93,8 @@ class Ledger:
             self.version = schema_version(self._con)
             self._types = column_types(self._con)
             self._catalogue = read_catalogue(self._con)
-            self._reading = Reading(self._con, self._catalogue, self._on_stuck)
             self._shape = read_shape(self._con)
+            self._reading = Reading(self._con, self._catalogue, self._shape, self._on_stuck)
             lock_down(self._con, folder)
             self._memory = Standing()
             self._memory.load(self._con)
@@ -164,8 +164,8 @@ class Ledger:
         """In alphabetical order."""
         return {name: self._types[name] for name in sorted(self._catalogue.public)}
 
-    def fetch(self, sql: str, params: Mapping[str, Any]) -> list[dict[str, Any]]:
-        return self._reading.fetch(sql, params)
+    def fetch(self, sql: str, params: Mapping[str, Any], teams: frozenset[str] | None = None) -> list[dict[str, Any]]:
+        return self._reading.fetch(sql, params, teams)
 
     def shape(self) -> Shape:
         return self._shape
