@@ -1,7 +1,8 @@
 """`python -m gateway.nursery`: the process from which those of the gateway are forked, so that they are ready soon and share memory.
 
-1. It imports what a worker needs, which is most of what the others need, once; nothing is looked through for garbage meanwhile, and what
-   the imports brought never again. No thread, event loop or connection exists in it: what is forked has nothing half done.
+1. It imports what a worker needs, which is most of what the others need, once, and makes what follows from that alone (a module's
+   `before_forks`); nothing is looked through for garbage meanwhile, and what the imports brought never again. No thread, event loop or
+   connection exists in it: what is forked has nothing half done.
 2. It never knows a secret: its environment holds what an interpreter is started with (`children.PLAIN`). A child reads its own environment
    from its standard input, which nobody else has, and `/proc/PID/environ` shows no key of any of them.
 3. A child is told `gateway.worker --settings …`: the module's `run` is its life. With `--wait` it imports that module, then does nothing
@@ -44,9 +45,11 @@ def main(arguments: Sequence[str]) -> Life | None:
     descriptor, *modules = arguments
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
+    gc.disable()
     for module in modules or MODULES:
-        imported(module)
-    gc.collect()
+        found = imported(module)
+        if hasattr(found, "before_forks"):
+            found.before_forks()
     gc.freeze()
     ended, wakes = socket.socketpair()
     with socket.socket(fileno=int(descriptor)) as supervisor, ended, wakes:
@@ -99,6 +102,7 @@ def _begun(command: Sequence[str], stdin: int) -> Life | None:
     _show(sys.argv)
     life: Life = imported(module).run
     gc.freeze()
+    gc.enable()
     wanted = WAIT not in rest or os.read(0, len(GO)) == GO
     return life if wanted else None
 

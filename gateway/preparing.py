@@ -7,6 +7,7 @@ serves, it writes what people are told then, and ends.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import socket
@@ -14,7 +15,7 @@ from collections.abc import Callable
 
 import msgspec
 
-from gateway import clock, logs
+from gateway import clock, logs, prices
 from gateway.config import Settings
 from gateway.errors import FileProblems, GatewayError, StartError
 from gateway.face import first_login
@@ -29,9 +30,18 @@ from gateway.installation import (
     provider_secrets,
 )
 from gateway.policy import PolicySet
+from gateway.policy.model import PolicyFile
 from gateway.trace.redact import Redactor
 
 Say = Callable[[str], None]
+
+
+def before_forks() -> None:
+    """Makes once what each process would make for itself, of nothing but what is installed (`nursery`)."""
+    for model in (Settings, PolicyFile):
+        model.model_rebuild()
+    with contextlib.suppress(StartError):  # whoever needs prices says so
+        prices.load()
 
 
 def run() -> int:
