@@ -17,6 +17,7 @@ import msgspec
 
 from gateway.stores import Answer, Refused, sql_guard
 from gateway.stores.answers import arrow_stream, collect
+from gateway.stores.arrow import ArrowError
 from gateway.stores.cursors import let_go
 from gateway.stores.refusals import QUERY_SECONDS, as_refusal, pointed
 from gateway.stores.sql_guard import Catalogue
@@ -80,8 +81,8 @@ class Reading:
         try:
             cursor.execute("USE ledger")
             cursor.execute("BEGIN TRANSACTION READ ONLY")
-            yield from arrow_stream(cursor.sql(sql, params=dict(params)))
-        except duckdb.Error as error:
+            yield from arrow_stream(cursor.execute(sql, dict(params)))
+        except (duckdb.Error, ArrowError) as error:
             raise _unreadable(error) from error
         finally:
             let_go(cursor)
