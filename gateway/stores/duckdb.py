@@ -24,7 +24,6 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
-import pyarrow as pa
 
 from gateway.errors import StartError
 from gateway.retention import Cutoffs
@@ -142,7 +141,7 @@ class Ledger:
             try:
                 self._contents.take(batches)
                 return self._commit(fresh)
-            except (duckdb.Error, pa.ArrowException, ArithmeticError, TypeError) as error:
+            except (duckdb.Error, RuntimeError, ArithmeticError, TypeError, ValueError) as error:
                 raise self._trouble(error) from error
 
     def quarantine(self, segment: Segment, damage: str) -> None:

@@ -24,7 +24,6 @@ from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 import duckdb
-import pyarrow as pa
 
 from gateway.errors import StartError
 from gateway.ledger_place import LakePlace
@@ -194,7 +193,7 @@ class Lake:
             except OtherName as refused:
                 self._let_go(str(refused))
                 raise StoreTrouble(self._away) from refused
-            except (duckdb.Error, pa.ArrowException, ArithmeticError, TypeError) as error:
+            except (duckdb.Error, RuntimeError, ArithmeticError, TypeError, ValueError) as error:
                 if not (left and in_conflict(error) and session.begin_again()):
                     self._let_go(f"the lake could not take new rows: {in_a_line(error)}")
                     raise StoreTrouble(self._away) from error

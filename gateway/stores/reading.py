@@ -17,6 +17,7 @@ import msgspec
 
 from gateway.stores import Answer, Refused, sight, sql_guard
 from gateway.stores.answers import arrow_stream, collect
+from gateway.stores.arrow import ArrowError
 from gateway.stores.cursors import cursor_of, let_go
 from gateway.stores.lending import Shape
 from gateway.stores.refusals import QUERY_SECONDS, as_refusal, pointed
@@ -83,8 +84,8 @@ class Reading:
         try:
             cursor.execute("USE ledger")
             cursor.execute("BEGIN TRANSACTION READ ONLY")
-            yield from arrow_stream(cursor.sql(sql, params=dict(params)))
-        except duckdb.Error as error:
+            yield from arrow_stream(cursor.execute(sql, dict(params)))
+        except (duckdb.Error, ArrowError) as error:
             raise _unreadable(error) from error
         finally:
             let_go(cursor)

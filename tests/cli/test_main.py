@@ -16,7 +16,7 @@ HEAVY = {
     "uvicorn",
     "starlette",
     "aiohttp",
-    "pyarrow",
+    "nanoarrow",
     "opentelemetry",
     "httpx",
     "anthropic",

@@ -21,7 +21,7 @@ mount -o remount,ro,bind "$0" 2>/dev/null
 exec chroot --userspec=10001:10001 "$0" /usr/bin/python3 "$@"
 """
 LOADED = """
-import boto3, gateway.upstream.litellm_adapter, pyarrow.compute, pyarrow.dataset, pyarrow.parquet, redis, sqlglot, tree_sitter_bash
+import boto3, gateway.question.reader, gateway.upstream.litellm_adapter, redis, sqlglot, tree_sitter_bash
 import opentelemetry.exporter.otlp.proto.grpc.trace_exporter
 boto3.client("s3", region_name="eu-west-1")
 print("all loaded")

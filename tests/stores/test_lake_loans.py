@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+import nanoarrow as na
 import pytest
 
 from gateway.ledger_place import LakePlace
@@ -26,7 +27,7 @@ def lake(lake_place: LakePlace) -> Iterator[Lake]:
 
 
 def told(loan: Any, table: str) -> list[Any]:
-    return sorted(loan.rows(table).read_all().column(0).to_pylist())
+    return sorted(value for batch in loan.rows(table) for value in na.Array(batch.child(0)).to_pylist())
 
 
 def test_a_loan_is_of_one_snapshot_whoever_commits_meanwhile(lake: Lake, lake_place: LakePlace, make: Any) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import nanoarrow as na
 import pytest
 
 from gateway.config import Approvals, Settings
@@ -234,7 +235,7 @@ def lent(house: House, table: str, teams: frozenset[str] | None) -> list[dict[st
     """What the process that answers questions is lent of a table: all that it can ever know of it."""
     loan = house.ledger.loan([Need(table, list(house.ledger.shape().tables[table]), [[]])], teams)
     try:
-        return sorted(loan.rows(table).read_all().to_pylist(), key=repr)
+        return sorted((row for batch in loan.rows(table) for row in na.Array(batch).to_pylist()), key=repr)
     finally:
         loan.close()
 
