@@ -22,8 +22,6 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 from urllib.parse import urlsplit
 
-import httpx
-
 from gateway import __version__, installation
 from gateway.config import Address, Settings
 from gateway.errors import FileProblems, StartError
@@ -126,6 +124,8 @@ def _secrets(found: Settings) -> Iterator[Finding]:
 
 def providers(found: Settings) -> Iterator[Finding]:
     """Any answer will do: it shows name, route, certificate and clock."""
+    import httpx  # which brings a terminal with it, and is wanted when somebody looks
+
     for name, upstream in found.upstreams.items():
         began = time.monotonic()
         try:

@@ -39,7 +39,7 @@ _TIMES = ("started_at", "decided_at")
 """Rows of tables with one of these columns can be left out by time; others (bodies, prompts, policies) are what these rows point to."""
 _APART = re.compile(r'(?<![\w".])(?:"content"|content)\.(?:"main"|main)\.')
 """Bodies stand in a catalogue of their own beside the ledger; in a snapshot everything is in one file."""
-_OURS = frozenset({"schema_migrations"})
+_OURS = frozenset({"schema_migrations", "schema_views"})
 
 
 def main(descriptor: int) -> None:

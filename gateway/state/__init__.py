@@ -497,8 +497,8 @@ class Limits(Protocol):
         """Takes all of them when every one fits, otherwise nothing; atomic over all workers. On a lease, each account once."""
 
     def look(self, charges: Sequence[Charge], now_us: int) -> tuple[int, ...]: ...
-    def reserved(self, charges: Sequence[Charge]) -> tuple[int, ...]:
-        """How much of what `look` tells is taken on leases: kept free for what still runs."""
+    def reserved(self, charges: Sequence[Charge], now_us: int) -> tuple[int, ...]:
+        """How much of what `look` tells is taken on leases: kept free for what still runs. Leases that nobody renewed end first."""
 
     def give_back(self, taken: Sequence[Taken]) -> None: ...
     def renew(self, leases: Sequence[int], until_us: int) -> None:

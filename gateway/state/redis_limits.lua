@@ -109,6 +109,11 @@ if ARGV[1] == 'renew' then -- until, then the leases
   return {}
 end
 
+if ARGV[1] == 'overdue' then -- now
+  end_overdue(KEYS[1], tonumber(ARGV[2]))
+  return {}
+end
+
 if ARGV[1] == 'clear' then
   for _, key in ipairs(KEYS) do redis.call('UNLINK', key, key .. ':t', key .. ':back') end
   return {}

@@ -43,9 +43,10 @@ class RedisLimits:
     def look(self, charges: Sequence[Charge], now_us: int) -> tuple[int, ...]:
         return self._asked("look", charges, now_us)[0]
 
-    def reserved(self, charges: Sequence[Charge]) -> tuple[int, ...]:
+    def reserved(self, charges: Sequence[Charge], now_us: int) -> tuple[int, ...]:
         held: Counter[bytes] = Counter()
         with self._line.asking(_OTHERWISE) as server, server.pipeline(transaction=False) as together:
+            self._script([self._leases], ["overdue", now_us])
             leases: list[Any] = server.zrange(self._leases, 0, -1)
             for each in leases:
                 together.hgetall(f"{self._leases}:{each.decode()}")

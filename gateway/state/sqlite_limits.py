@@ -4,8 +4,8 @@
    many pass as fit.
 2. A window slides: what was taken stays taken for its whole length. The sum is kept, so that asking costs the same however much was taken.
 3. Time never runs back: an account's time is the latest that it has seen. A clock set back makes its windows longer, never shorter.
-4. What is taken on a lease is given back by the next one who takes on one, when the lease was not renewed: a worker that was killed
-   holds nothing for long. Time is then the machine's since it started, so that setting its clock frees nothing.
+4. What is taken on a lease that was not renewed is given back by the next one who takes on a lease or asks what is reserved: a worker that
+   was killed holds nothing for long. Time is then the machine's since it started, so that setting its clock frees nothing.
 5. What was written survives the end of the process. It is not synced call by call: a loss of power may forget the last moments.
 """
 
@@ -105,8 +105,9 @@ class SqliteLimits:
         with self._transaction("DEFERRED"):
             return tuple(self._standing(charge, now_us).spent for charge in charges)
 
-    def reserved(self, charges: Sequence[Charge]) -> tuple[int, ...]:
-        with self._transaction("DEFERRED"):
+    def reserved(self, charges: Sequence[Charge], now_us: int) -> tuple[int, ...]:
+        with self._transaction("IMMEDIATE"):
+            self._end_overdue(now_us)
             held = dict(self._db.execute("SELECT account, sum(amount) FROM limit_leases GROUP BY account").fetchall())
         return tuple(held.get(account(each), 0) for each in charges)
 

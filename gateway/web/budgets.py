@@ -133,7 +133,7 @@ class BudgetsDesk:
             of = charge(budget, row["subject"], session, 0, now, most=budget.most)
             found.setdefault(of.whose, (row, of))
         charges = [of for _, of in found.values()]
-        taken, reserved = (self._limits.look(charges, now), self._limits.reserved(charges)) if charges else ((), ())
+        reserved, taken = (self._limits.reserved(charges, now), self._limits.look(charges, now)) if charges else ((), ())
         told = zip(found.values(), taken, reserved, strict=True)
         return [(_one(budget, row, amount, held), of) for (row, of), amount, held in told]
 

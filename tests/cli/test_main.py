@@ -42,6 +42,14 @@ def test_light_verbs_load_nothing_heavy(arguments):
     assert done.stderr.endswith("[]")
 
 
+@pytest.mark.parametrize("arguments", [["--help"], ["version"], ["nonsense"]])
+def test_the_table_of_verbs_is_told_without_what_draws_tables(arguments):
+    code = f"import sys\nfrom gateway.cli import main\ntry:\n    main.run({arguments!r})\nexcept SystemExit:\n    "
+    code += "sys.stderr.write(repr(sorted({'rich', 'markdown_it', 'pygments'} & set(sys.modules))))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.stderr.endswith("[]")
+
+
 def test_help_lists_every_verb_with_its_line():
     shown = tollhouse("--help").stdout
     for name, verb in main.VERBS.items():

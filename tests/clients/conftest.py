@@ -30,6 +30,12 @@ FRAMEWORKS = (
 
 
 @pytest.fixture(scope="session")
+def bare() -> dict[str, str]:
+    """The environment variables without those through which an interpreter finds the project's packages."""
+    return {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "PYTHONHOME")}
+
+
+@pytest.fixture(scope="session")
 def sdk_python(pytestconfig) -> Path:
     """The interpreter of an environment with the SDKs."""
     return environment(pytestconfig, WANTED)

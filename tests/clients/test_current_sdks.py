@@ -1,11 +1,8 @@
 """The SDKs as an agent installs them today, in an environment of their own, unmodified but for base URL and key."""
 
-import json
-import os
-import subprocess
-from pathlib import Path
-
 import pytest
+
+from tests.clients.warm import Warm
 
 SDKS = ["openai", "responses", "anthropic", "google"]
 CALLS = {"openai": "tool_calls", "responses": "calls", "anthropic": "tool_use", "google": "calls"}
@@ -13,17 +10,17 @@ ENDED = {"openai": "stop", "responses": "completed", "anthropic": "end_turn", "g
 LOOKED_UP = ["look_up", {"city": "Bern"}]
 
 
-@pytest.fixture
-def drive(sdk_python, tap, key):
-    environment = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "PYTHONHOME")}
+@pytest.fixture(scope="module")
+def sdks(sdk_python, bare):
+    with Warm(sdk_python, ("openai", "anthropic", "google.genai"), bare) as warm:
+        yield warm
 
+
+@pytest.fixture
+def drive(sdks, tap, key):
     def run(sdk: str, model: str) -> dict:
-        script = Path(__file__).parent / f"drive_{sdk}.py"
         url = f"{tap.url}/v1" if sdk in ("openai", "responses") else tap.url
-        command = [str(sdk_python), str(script), url, key, model, f"clients-{sdk}-{model}"]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=120, env=environment)
-        assert done.returncode == 0, done.stderr
-        return json.loads(done.stdout)
+        return sdks.saw(f"drive_{sdk}.py", url, key, model, f"clients-{sdk}-{model}")
 
     return run
 

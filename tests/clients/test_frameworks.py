@@ -1,27 +1,23 @@
 """Agent frameworks as people install them, over every dialect they speak, unmodified but for base URL and key."""
 
-import json
-import os
-import subprocess
-from pathlib import Path
-
 import pytest
+
+from tests.clients.warm import Warm
 
 FRAMEWORKS = ["agents", "langchain"]
 LOOKED_UP = ["look_up", {"city": "Bern"}]
 
 
+@pytest.fixture(scope="module")
+def frameworks(framework_python, bare):
+    modules = ("agents", "langchain.agents", "langchain_anthropic", "langchain_google_genai", "langchain_openai")
+    with Warm(framework_python, modules, bare) as warm:
+        yield warm
+
+
 @pytest.fixture
-def drive(framework_python, tap, key):
-    environment = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "PYTHONHOME")}
-
-    def run(framework: str, model: str) -> dict:
-        command = [str(framework_python), str(Path(__file__).parent / f"drive_{framework}.py"), tap.url, key, model]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=240, env=environment)
-        assert done.returncode == 0, done.stderr
-        return json.loads(done.stdout)["loops"]
-
-    return run
+def drive(frameworks, tap, key):
+    return lambda framework, model: frameworks.saw(f"drive_{framework}.py", tap.url, key, model)["loops"]
 
 
 @pytest.mark.parametrize("framework", FRAMEWORKS)

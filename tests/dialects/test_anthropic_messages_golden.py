@@ -21,6 +21,7 @@ from gateway.dialects import anthropic_messages as dialect
 from gateway.dialects.events import Broken, Ended, Event, Forward, Held, Limits, Proposed, WholeAnswer
 from gateway.errors import GatewayError
 from gateway.exchange import Call, Request
+from tests import cuts
 
 FOLDER = Path(__file__).parent.parent / "golden" / "anthropic_messages"
 STREAMS = sorted(p.stem for p in FOLDER.glob("*.sse") if not p.stem.endswith((".allowed", ".denied", ".first_denied")))
@@ -118,9 +119,7 @@ def test_a_cut_at_any_byte_changes_neither_events_nor_client_bytes(name: str, ju
     wire = (FOLDER / f"{name}.sse").read_bytes()
     request = request_for(name)
     whole = Delivery(request, JUDGES[judge]).run([wire])
-    cuts: list[list[bytes]] = [[wire[:i], wire[i:]] for i in range(1, len(wire))]
-    cuts.append([wire[i : i + 1] for i in range(len(wire))])
-    for chunks in cuts:
+    for chunks in (cuts.byte_by_byte(wire), *cuts.in_two(wire, 300)):
         done = Delivery(request, JUDGES[judge]).run(chunks)
         assert (done.said, done.out, done.raw) == (whole.said, whole.out, whole.raw)
 

@@ -18,9 +18,9 @@ import pytest
 from gateway.dialects import openai_chat
 from gateway.dialects.events import Limits
 from gateway.exchange import Call, Request
+from tests import cuts
 
 FOLDER = Path(__file__).parent.parent / "golden" / "openai_chat"
-MOST_CUTS = 3000
 STREAMS = sorted(p.stem for p in FOLDER.glob("*.sse") if p.stem.count(".") == 0)
 WHOLES = sorted(p.stem for p in FOLDER.glob("whole_*.json") if p.stem.count(".") == 0)
 DELIVERED = [name for name in WHOLES if (FOLDER / f"{name}.allowed.json").exists()]
@@ -63,10 +63,8 @@ def test_a_client_gets_the_bytes_on_file(name: str, judge: str, drive: Any, expe
 @pytest.mark.parametrize("name", STREAMS)
 def test_every_cut_gives_the_same_events_and_bytes(name: str, drive: Any) -> None:
     request, wire = request_of(name), (FOLDER / f"{name}.sse").read_bytes()
-    every = max(1, len(wire) // MOST_CUTS)  # one stream is four times as long as the others, with the same events again and again
-    cuts = [[wire[at : at + 1] for at in range(len(wire))], *([wire[:at], wire[at:]] for at in range(0, len(wire) + 1, every))]
     judged = {judge: drive(openai_chat.stream(request, Limits(), enforcing=True), [wire], judge) for judge in ("allowed", "denied")}
-    for turn, pieces in enumerate(cuts):
+    for turn, pieces in enumerate((cuts.byte_by_byte(wire), *cuts.in_two(wire, 400))):
         judge = ("allowed", "denied")[turn % 2]
         whole = judged[judge]
         run = drive(openai_chat.stream(request, Limits(), enforcing=True), pieces, judge)

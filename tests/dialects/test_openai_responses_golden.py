@@ -19,6 +19,7 @@ from gateway.dialects import openai_responses as dialect
 from gateway.dialects import sse
 from gateway.dialects.events import Limits
 from gateway.exchange import Request
+from tests import cuts
 
 FOLDER = Path(__file__).parent.parent / "golden" / "openai_responses"
 STREAMS = sorted(p.stem for p in FOLDER.glob("*.sse") if p.stem.count(".") == 0)
@@ -66,7 +67,7 @@ def test_a_client_gets_the_bytes_on_file(name: str, judge: str, drive: Any, expe
 def test_every_cut_gives_the_same_events_and_bytes(name: str, judge: str, drive: Any) -> None:
     wire = wire_of(name)
     whole = drive(judged(name), [wire], judge)
-    for pieces in [[wire[at : at + 1] for at in range(len(wire))], *([wire[:at], wire[at:]] for at in range(0, len(wire), 7))]:
+    for pieces in (cuts.byte_by_byte(wire), *cuts.in_two(wire, 300)):
         run = drive(judged(name), pieces, judge)
         assert (run.events, run.sent) == (whole.events, whole.sent)
 

@@ -1,8 +1,6 @@
 """One rehearsal provider and one real gateway for all tests of this folder, and a tap on what its clients receive."""
 
-import json
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 
@@ -11,9 +9,9 @@ import pytest
 from gateway.demo.stage import RunningGateway, settings_for
 from gateway.rehearsal import RunningRehearsal
 from gateway.rehearsal.tap import Tap
+from tests.clients.warm import Warm
 
 HERE = Path(__file__).parent
-DRIVERS = HERE.parent / "clients"
 
 
 @pytest.fixture(scope="session")
@@ -49,15 +47,19 @@ def tap(gateway):
         yield tapped
 
 
+@pytest.fixture(scope="session")
+def sdks():
+    """This environment's."""
+    with Warm(sys.executable, ("openai", "anthropic", "google.genai")) as warm:
+        yield warm
+
+
 @pytest.fixture
-def drive(tap, key):
+def drive(tap, key, sdks):
     """Runs a driver script with this environment's SDK through the tap; returns what the SDK saw."""
 
     def run(sdk: str, model: str, session: str, own: str = "") -> dict:
         url = f"{tap.url}/v1" if sdk in ("openai", "responses") else tap.url
-        command = [sys.executable, str(DRIVERS / f"drive_{sdk}.py"), url, own or key, model, session]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=120)
-        assert done.returncode == 0, done.stderr
-        return json.loads(done.stdout)
+        return sdks.saw(f"drive_{sdk}.py", url, own or key, model, session)
 
     return run

@@ -5,7 +5,6 @@ The window through which all dialects look is given every pair of points then (o
 """
 
 import itertools
-import os
 import random
 
 import pytest
@@ -17,10 +16,10 @@ from gateway.policy import Sight, load, screen
 from gateway.screening.streamed import Screening
 from gateway.textwindow import Window
 from tests.bench import planted
+from tests.cuts import EVERYWHERE
 from tests.screening.wires import WIRES, said
 
 POLICY = "policy: 1\nid: p\nagents: [a]\nallow: ['*']\nrules: [{{id: r, at: output, detect: [{}], effect: redact}}]\n"
-EVERYWHERE = os.environ.get("TOLLHOUSE_SPLITS") == "all"
 BEFORE = "Long words that lead to it. " * 12
 """More than a window holds back, so that there is something to leave before the key is whole."""
 AFTER = " - that is all of it."

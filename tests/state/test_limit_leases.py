@@ -185,8 +185,18 @@ def test_what_is_reserved_is_what_leases_hold_of_what_is_taken(limits, window):
     held = lease()
     taken = limits.take([msgspec.structs.replace(of, amount=7), other], NOW, held).taken
     limits.take([msgspec.structs.replace(of, amount=2)], NOW, lease())
-    assert limits.reserved([other, of, third]) == (1, 9, 0)
+    assert limits.reserved([other, of, third], NOW) == (1, 9, 0)
     assert limits.look([of], NOW) == (14,)
     limits.settle(held.id, list(zip([of, other], taken, strict=True)), [3, 0], NOW)
-    assert limits.reserved([other, of, third]) == (0, 2, 0)
+    assert limits.reserved([other, of, third], NOW) == (0, 2, 0)
     assert limits.look([of], NOW) == (10,)
+
+
+@WINDOWS
+def test_who_asks_what_is_reserved_is_not_told_of_leases_that_have_ended(limits, window):
+    gone, held = charge(3, window_us=window), charge(2, window_us=window, limit="other")
+    limits.take([gone], NOW, lease())
+    limits.take([held], NOW, lease(NOW + 1))
+    at = NOW + MINUTE + 1
+    assert limits.reserved([gone, held], at) == (0, 2)
+    assert limits.look([gone, held], at) == (0, 2)

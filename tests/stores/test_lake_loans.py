@@ -51,6 +51,19 @@ def test_a_loan_is_of_one_snapshot_whoever_commits_meanwhile(lake: Lake, lake_pl
     now.close()
 
 
+def test_the_gateways_own_questions_see_the_rows_of_teams_alone(lake: Lake, make: Any) -> None:
+    segment = make.segment()
+    told_of = [make.ended(n, team=team, calls=[make.call(n, n)]) for n, team in ((2, "red"), (3, "blue"), (4, None))]
+    lake.apply([make.batch(segment, [make.booted(segment), *told_of])])
+    for sql in ("SELECT id FROM exchanges", "SELECT exchange_id AS id FROM calls"):
+        assert lake.fetch(sql, {}, frozenset({"red"})) == [{"id": f"{2:032x}"}]
+        assert len(lake.fetch(sql, {})) == 3
+        assert lake.fetch(sql, {}, frozenset()) == []
+    assert lake.fetch("SELECT sum(calls)::BIGINT AS n FROM call_sums", {}, frozenset({"red"})) == [{"n": 1}]
+    with pytest.raises(Refused):
+        lake.fetch("SELECT * FROM lake.exchanges_ended", {}, frozenset({"red"}))
+
+
 _FIRST = {
     "exchanges_open": "id", "exchanges_ended": "id", "calls": "exchange_id", "message_bodies": "hash", "journal_offsets": "segment",
     "exchange_sums": "agent", "wear": "dead",
