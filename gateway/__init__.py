@@ -11,8 +11,9 @@ is a grant or a guard of a
 model name to an upstream; the **journal** is the append-only truth, the **ledger** the DuckDB file
 (or the lake of a fleet) derived from it, a **record** one row.
 
-Processes: `supervisor` starts (`child`) N `worker`s (data plane, one shared port, never DuckDB) and one `book` (owns DuckDB, admin plane),
-and looks whether they may (`preparing`). Workers append to their own journal segments; the book follows them.
+Processes: `supervisor` has one look whether all can be used (`preparing`), then starts N `worker`s (data plane, one shared port, never
+DuckDB) and one `book` (owns DuckDB, admin plane): `children`, forked from a `nursery` that has imported what they need. Workers append to
+their own journal segments; the book follows them.
 
 The way of a request (`pipeline.relay` is this table):
 

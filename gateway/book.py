@@ -178,9 +178,9 @@ class Book:
         """SQL of our own. Raises Refused."""
         return self.store.query(sql, limit, params)
 
-    def fetch(self, sql: str, params: Mapping[str, Any]) -> list[dict[str, Any]]:
-        """The gateway's own questions. Raises Refused."""
-        return self.store.fetch(sql, params)
+    def fetch(self, sql: str, params: Mapping[str, Any], teams: frozenset[str] | None = None) -> list[dict[str, Any]]:
+        """The gateway's own questions; over what these teams may see, where they are named. Raises Refused."""
+        return self.store.fetch(sql, params, teams)
 
     def arrow(self, sql: str, params: Mapping[str, Any]) -> Iterator[bytes]:
         """The same as a stream of Arrow's. Raises Refused."""

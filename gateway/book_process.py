@@ -59,9 +59,9 @@ def main(
         _bound_memory()
         from gateway.stores.chosen import opener
         from gateway.stores.setting_aside import set_aside
-        from gateway.stores.without_pandas import refuse_pandas
+        from gateway.stores.unwanted import refuse_unwanted
 
-        refuse_pandas()
+        refuse_unwanted()
         said = _read(settings)
         logs.configure(Redactor(said.telemetry.secrets(os.environ)), form=LOG_FORM, style=said.log, process="book")
         notary = Notary(data, data / "journal", said.heads, clock.now_us)

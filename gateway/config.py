@@ -73,8 +73,16 @@ class Address(_Strict):
 
     @property
     def url(self) -> str:
-        host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host, self.host)  # noqa: S104 - compared, not bound
-        return f"http://[{host}]:{self.port}" if ":" in host else f"http://{host}:{self.port}"
+        return f"http://{self.authority}"
+
+    @property
+    def authority(self) -> str:
+        return f"[{self.reached}]:{self.port}" if ":" in self.reached else f"{self.reached}:{self.port}"
+
+    @property
+    def reached(self) -> str:
+        """The host that is connected to from here."""
+        return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host, self.host)  # noqa: S104 - compared, not bound
 
     @property
     def loopback(self) -> bool:

@@ -22,7 +22,6 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 from urllib.parse import urlsplit
 
-import httpx
 from packaging.requirements import Requirement
 
 from gateway import __version__, installation
@@ -36,7 +35,7 @@ LITTLE_ROOM, HARDLY_ANY = 2 * 1024**3, 200 * 1024**2
 SLOW_SYNC_S = 0.05
 SKEW_S, WRONG_S = 30, 3600
 """Seconds between this machine's clock and a provider's: cause for a look; more than any network explains."""
-LOADED_BY_NAME = ("duckdb", "litellm", "pyarrow", "opentelemetry-sdk", "cel-expr-python", "uvicorn", "starlette")
+LOADED_BY_NAME = ("duckdb", "litellm", "nanoarrow", "opentelemetry-sdk", "cel-expr-python", "uvicorn", "starlette")
 HARMLESS = ("distutils-precedence", "_virtualenv", "__editable__", "a1_coverage", "coverage")
 """How .pth files begin that setuptools, virtualenv, editable installations and coverage make."""
 
@@ -141,6 +140,8 @@ def _secrets(found: Settings) -> Iterator[Finding]:
 
 def providers(found: Settings) -> Iterator[Finding]:
     """Any answer will do: it shows name, route, certificate and clock."""
+    import httpx  # which brings a terminal with it, and is wanted when somebody looks
+
     for name, upstream in found.upstreams.items():
         began = time.monotonic()
         try:

@@ -1,18 +1,23 @@
-"""What the supervisor looks at before anything serves, and what it says of it: keys, state, doors, prompts, policies.
+"""What is looked at before anything serves, and what is said of it: keys, state, doors, prompts, policies.
 
-It brings in what judges, so the supervisor imports it only when the children are on their way and do the same.
+It brings in what judges, so it is a process of its own, forked from one that has that already. It reads the settings from its standard
+input, which is a socket, and writes there what to say, then whether it may go on (`told` in `supervisor`); when it reads that the gateway
+serves, it writes what people are told then, and ends.
 """
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
+import socket
 from collections.abc import Callable
-from dataclasses import dataclass
 
-from gateway import clock
+import msgspec
+
+from gateway import clock, logs, prices
 from gateway.config import Settings
-from gateway.errors import StartError
+from gateway.errors import FileProblems, GatewayError, StartError
 from gateway.face import first_login
 from gateway.installation import (
     check_platforms,
@@ -25,61 +30,80 @@ from gateway.installation import (
     provider_secrets,
 )
 from gateway.policy import PolicySet
+from gateway.policy.model import PolicyFile
+from gateway.trace.redact import Redactor
 
 Say = Callable[[str], None]
 
 
-@dataclass(frozen=True, slots=True)
-class Prepared:
-    """All that a start wants is there. `say` says things as the settings want them said."""
+def before_forks() -> None:
+    """Makes once what each process would make for itself, of nothing but what is installed (`nursery`)."""
+    for model in (Settings, PolicyFile):
+        model.model_rebuild()
+    with contextlib.suppress(StartError):  # whoever needs prices says so
+        prices.load()
 
-    settings: Settings
-    policies: PolicySet
-    say: Say
 
-    def announce(self) -> None:
-        """What people are told once it serves."""
-        settings, policies, say = self.settings, self.policies, self.say
-        url, admin = settings.listen_address.url, settings.admin_address.url
-        say(f"tollhouse is ready on {url}  (admin plane {admin}, {settings.worker_count} workers, data {settings.data})")
-        pages = settings.face.url or admin
-        token = first_login.read(settings.data_path)
-        say(f"pages for people: {pages}/ui/" + (f"begin?token={token}  (makes the first account; good once)" if token else ""))
-        if policies.observing:
-            say(
-                "NO POLICY: OBSERVING ONLY. Every tool call passes; every record says 'unevaluated'. Write policies with: tollhouse init"
-            )
+def run() -> int:
+    """Process entry."""
+    with socket.socket(fileno=os.dup(0)) as supervisor, supervisor.makefile("rb") as told:
+
+        def tell(**what: object) -> None:
+            supervisor.sendall(msgspec.json.encode(what) + b"\n")
+
+        if not (line := told.readline()):
+            return 0
+        settings = Settings.model_validate_json(line)
+        try:
+            policies = prepare(settings, lambda text: tell(say=text))
+        except FileProblems as error:
+            tell(problems=error.problems)
+        except (StartError, GatewayError, OSError) as error:
+            tell(refused=str(error))
         else:
-            say(f"policies {policies.hash[:12]} from {settings.policies}: {len(policies.policies)} in force")
-        if settings.state_place is not None:
-            say(f"state shared on {settings.state_place} (prefix '{settings.state_place.prefix}')")
-        upstreams = ", ".join(f"{name} ({' '.join(up.dialects)})" for name, up in settings.upstreams.items())
-        say(f"durability: {durability(settings)}; upstreams: {upstreams}")
-        say(f"  export OPENAI_BASE_URL={url}/v1")
-        say(f"  export ANTHROPIC_BASE_URL={url}")
+            tell(prepared=True)
+            if told.readline():
+                announce(settings, policies, lambda text: tell(say=text))
+    return 0
 
 
-def prepare(settings: Settings, say: Say) -> Prepared:
-    """Raises StartError or FileProblems for what is against a start; says what to know of it."""
+def announce(settings: Settings, policies: PolicySet, say: Say) -> None:
+    """What people are told once it serves."""
+    url, admin = settings.listen_address.url, settings.admin_address.url
+    say(f"tollhouse is ready on {url}  (admin plane {admin}, {settings.worker_count} workers, data {settings.data})")
+    pages = settings.face.url or admin
+    token = first_login.read(settings.data_path)
+    say(f"pages for people: {pages}/ui/" + (f"begin?token={token}  (makes the first account; good once)" if token else ""))
+    if policies.observing:
+        say("NO POLICY: OBSERVING ONLY. Every tool call passes; every record says 'unevaluated'. Write policies with: tollhouse init")
+    else:
+        say(f"policies {policies.hash[:12]} from {settings.policies}: {len(policies.policies)} in force")
+    if settings.state_place is not None:
+        say(f"state shared on {settings.state_place} (prefix '{settings.state_place.prefix}')")
+    upstreams = ", ".join(f"{name} ({' '.join(up.dialects)})" for name, up in settings.upstreams.items())
+    say(f"durability: {durability(settings)}; upstreams: {upstreams}")
+    say(f"  export OPENAI_BASE_URL={url}/v1")
+    say(f"  export ANTHROPIC_BASE_URL={url}")
+
+
+def prepare(settings: Settings, say: Say) -> PolicySet:
+    """What would judge. Raises StartError or FileProblems for what is against a start; says what to know of it."""
     check_platforms(settings)
-    keys = provider_secrets(settings)
+    provider_secrets(settings)
     master_keys(settings)
     settings.telemetry.secrets(os.environ)
     warnings = look_at_state(settings)
     _refuse_open_door(settings)
     load_prompts(settings)
     policies = load_policies(settings)
-    say = _said_as_json(keys) if settings.log == "json" else say
     for warning in warnings:
         say(f"warning: {warning}")
-    return Prepared(settings, policies, say)
+    return policies
 
 
-def _said_as_json(keys: set[str]) -> Say:
-    from gateway import logs
-    from gateway.trace.redact import Redactor
-
-    logs.configure(Redactor(keys), style="json", process="supervisor")
+def said_as_json(settings: Settings) -> Say:
+    """For who starts the others: says things as lines of JSON, without a provider's keys. Raises StartError."""
+    logs.configure(Redactor(provider_secrets(settings)), style="json", process="supervisor")
     return logging.getLogger("gateway.supervisor").info
 
 

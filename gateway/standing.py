@@ -11,8 +11,6 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import httpx
-
 from gateway.examining import Finding
 
 TIMEOUT_S = 5.0
@@ -38,6 +36,8 @@ def addresses(data: Path) -> dict[str, Any] | None:
 
 def readiness(url: str) -> dict[str, Any]:
     """What the plane there says; `ready` is false where nobody answers."""
+    import httpx  # when somebody asks
+
     try:
         answer = httpx.get(f"{url}/readyz", timeout=TIMEOUT_S, trust_env=False)
         body = answer.json()

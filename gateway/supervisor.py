@@ -1,9 +1,9 @@
 """Starts the book and the workers, keeps them running, and stops them in order.
 
-At a start the children import their modules while the supervisor looks whether everything can be used (`preparing`), and do nothing more
-before it tells them to: what cannot start ends with nothing changed. The workers stop first (their streams drain), then the book (it
-applies what they wrote). Children that die are started again, with growing pauses; the journal loses nothing by it. Children see the
-supervisor's own end on their standard input, so none of them is ever left behind.
+At a start a process imports what the others need and forks them (`children`). The first looks whether everything can be used
+(`preparing`), and nothing is changed before it says so: the book waits for it, the workers begin then. The workers stop first (their
+streams drain), then the book (it applies what they wrote). Children that die are started again, with growing pauses; the journal loses
+nothing by it. Children see the supervisor's own end on their standard input, so none of them is ever left behind.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ import json
 import os
 import signal
 import socket
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -24,15 +23,14 @@ from pathlib import Path
 from types import FrameType
 from typing import IO, TYPE_CHECKING, Any
 
-from dotenv import dotenv_values
-
-from gateway import child, clock, config
-from gateway.config import Settings
-from gateway.errors import FileProblems, StartError
+from gateway import clock
+from gateway.children import POLL_S, Child, Nursery
+from gateway.errors import FileProblems, Problem, StartError
 from gateway.importing import imported
+from gateway.nursery import GO, WAIT
 
-if TYPE_CHECKING:  # imported beside the children, which import theirs
-    from gateway.preparing import Prepared
+if TYPE_CHECKING:  # imported while the nursery imports what the children need
+    from gateway.config import Address, Settings
 
 READY_S = 30.0
 """How long children may take to become ready."""
@@ -46,58 +44,12 @@ Say = Callable[[str], None]
 
 
 @dataclass(slots=True)
-class Child:
-    """One process of the gateway."""
-
-    name: str
-    command: Sequence[str]
-    without: frozenset[str] = frozenset()
-    """Variables of the environment that this process has no need to know."""
-    process: subprocess.Popen[bytes] | None = None
-    started: float = 0.0
-    pause: float = 0.0
-    due: float = 0.0
-
-    def start(self, *more: str) -> None:
-        environment = {name: value for name, value in os.environ.items() if name not in self.without}
-        self.process = subprocess.Popen(  # noqa: S603 - our own interpreter and modules
-            [sys.executable, "-m", child.__name__, *self.command, *more], stdin=subprocess.PIPE, env=environment
-        )
-        self.started = time.monotonic()
-
-    def go(self) -> None:
-        """For one that was started with `child.WAIT`."""
-        if self.process is not None and self.process.stdin is not None:
-            with contextlib.suppress(BrokenPipeError):  # it has ended, which is seen elsewhere
-                self.process.stdin.write(child.GO)
-                self.process.stdin.flush()
-
-    @property
-    def running(self) -> bool:
-        return self.process is not None and self.process.poll() is None
-
-    def signal(self, number: int) -> None:
-        if self.process is not None and self.running:
-            with contextlib.suppress(ProcessLookupError):
-                self.process.send_signal(number)
-
-    def wait(self, seconds: float) -> bool:
-        """Whether it ended within `seconds`."""
-        if self.process is None:
-            return True
-        try:
-            self.process.wait(max(0.0, seconds))
-        except subprocess.TimeoutExpired:
-            return False
-        return True
-
-
-@dataclass(slots=True)
 class Supervisor:
     """One run of the gateway."""
 
     settings: Settings
     say: Say
+    nursery: Nursery
     run_id: str = field(default_factory=lambda: clock.uuid7().hex)
     stopping: int = 0
     _children: list[Child] = field(default_factory=list)
@@ -110,11 +62,15 @@ class Supervisor:
         self._listen_to_signals()
         try:
             self.settings = self._reserve(self.settings)
+            looking = Child("looking", ["gateway.preparing"], self.nursery)
+            looking.start()
+            self._start_book()
+            self._look(looking)
             self._start_all()
-            prepared = self._prepare()
             if self._await_ready():
                 self._write_run_file()
-                prepared.announce()
+                looking.tell(GO)
+                self._said_by(looking)
             while not self.stopping:
                 time.sleep(0.1)
                 self._revive()
@@ -132,63 +88,70 @@ class Supervisor:
             admin_port = probe.getsockname()[1]
         return settings.model_copy(update={"listen": f"{listen.host}:{port}", "admin": f"{admin.host}:{admin_port}"})
 
-    def _start_all(self) -> None:
+    def _start_book(self) -> None:
+        """It has the most to import, and waits then."""
         data, admin = self.settings.data_path, self.settings.admin_address
-        book = [
-            "gateway.book_process",
-            "--data",
-            str(data),
-            "--host",
-            admin.host,
-            "--port",
-            str(admin.port),
-            "--settings",
-            str(settings_file(data)),
-            "--run",
-            self.run_id,
-            "--watch-stdin",
-        ]
-        keys = frozenset(up.key.env for up in self.settings.upstreams.values() if up.key is not None and up.key.env)
-        clients = [each.sign_in.secret.env for each in self.settings.issuers if each.sign_in and each.sign_in.secret]
-        pages = frozenset(name for name in clients if name)
-        self._children.append(Child("book", book, without=keys - pages))
-        for slot in range(self.settings.worker_count):
-            worker = [
-                "gateway.worker",
-                "--settings",
-                str(settings_file(data)),
-                "--run",
-                self.run_id,
-                "--slot",
-                str(slot),
-            ]
-            self._children.append(Child(f"worker {slot}", worker, without=self.settings.telemetry.secret_variables | (pages - keys)))
-        for each in self._children:
-            each.start(child.WAIT)
+        place = ["--data", str(data), "--host", admin.host, "--port", str(admin.port), "--settings", str(settings_file(data))]
+        keys, pages = self._secret_names()
+        book = ["gateway.book_process", *place, "--run", self.run_id, "--watch-stdin"]
+        self._children.append(Child("book", book, self.nursery, without=keys - pages))
+        self._children[-1].start(WAIT)
 
-    def _prepare(self) -> Prepared:
-        """Lets the children go, unless something is against it."""
-        prepared: Prepared = imported("gateway.preparing").prepare(self.settings, self.say)
-        self.say = prepared.say
+    def _start_all(self) -> None:
+        """Everything may be used: the workers begin, and the book goes on."""
+        if self.stopping:
+            return
         self._write_settings()
-        for each in self._children if not self.stopping else ():
-            each.go()
-        return prepared
+        self._children[0].go()
+        keys, pages = self._secret_names()
+        without = self.settings.telemetry.secret_variables | (pages - keys)
+        for slot in range(self.settings.worker_count):
+            place = ["--settings", str(settings_file(self.settings.data_path)), "--run", self.run_id, "--slot", str(slot)]
+            self._children.append(Child(f"worker {slot}", ["gateway.worker", *place], self.nursery, without=without))
+            self._children[-1].start()
+
+    def _secret_names(self) -> tuple[frozenset[str], frozenset[str]]:
+        """Variables that hold the providers' keys, and those that hold the secrets of the pages' sign-in."""
+        keys = (up.key.env for up in self.settings.upstreams.values() if up.key is not None)
+        pages = (each.sign_in.secret.env for each in self.settings.issuers if each.sign_in and each.sign_in.secret)
+        return frozenset(name for name in keys if name), frozenset(name for name in pages if name)
+
+    def _look(self, looking: Child) -> None:
+        """Waits for what `preparing` finds. Raises StartError or FileProblems when something is against a start."""
+        looking.tell(self.settings.model_dump_json().encode() + b"\n")
+        if self.settings.log == "json":
+            self.say = imported("gateway.preparing").said_as_json(self.settings)
+        found = self._said_by(looking)
+        if "problems" in found:
+            raise FileProblems([Problem(**each) for each in found["problems"]])
+        if "refused" in found:
+            raise StartError(found["refused"])
+        if not found and not self.stopping:
+            raise StartError("the process that looks whether everything can be used ended; its message is above")
+
+    def _said_by(self, looking: Child) -> dict[str, Any]:
+        """Says what it has to say, until it says what it found (nothing when it has ended)."""
+        while line := looking.heard():
+            found: dict[str, Any] = json.loads(line)
+            if "say" not in found:
+                return found
+            self.say(found["say"])
+        return {}
 
     def _await_ready(self) -> bool:
         """Waits until the book lives and a worker is ready. Raises StartError when a child ends instead."""
         deadline = time.monotonic() + READY_S
-        waiting = [f"{self.settings.listen_address.url}/readyz", f"{self.settings.admin_address.url}/livez"]
+        waiting = [(self.settings.listen_address, "/readyz"), (self.settings.admin_address, "/livez")]
         while waiting and not self.stopping:
             self._died_young()
             if time.monotonic() > deadline:
                 raise StartError(
-                    f"the gateway did not become ready within {READY_S:g} s (no answer from {waiting[0]}); see the messages above"
+                    f"the gateway did not become ready within {READY_S:g} s (no answer from {waiting[0][0].url}); see the messages above"
                 )
-            if _answers(waiting[0]):
+            if _answers(*waiting[0]):
                 waiting.pop(0)
             else:
-                time.sleep(0.02)
+                time.sleep(POLL_S)
         return not self.stopping
 
     def _died_young(self) -> None:
@@ -203,19 +166,17 @@ class Supervisor:
             if each.running:
                 continue
             if each.due == 0.0:
-                code = each.process.returncode if each.process else None
                 each.pause = 0.0 if now - each.started > HEALTHY_S else min(MAX_PAUSE_S, max(0.2, 2 * each.pause))
                 each.due = now + each.pause
                 self.say(
-                    f"{each.name} ended ({_ending(code)}); starting it again{f' in {each.pause:.1f} s' if each.pause else ''}"
+                    f"{each.name} ended ({_ending(each.code)}); starting it again{f' in {each.pause:.1f} s' if each.pause else ''}"
                 )
             if now >= each.due:
                 each.due = 0.0
                 each.start()
 
     def _stop_all(self) -> None:
-        workers = [each for each in self._children if each.name != "book"]
-        book = [each for each in self._children if each.name == "book"]
+        book, workers = self._children[:1], self._children[1:]
         self._stop(workers, self.settings.timeouts.drain + 5)
         self._stop(book, BOOK_STOP_S)
         _run_file(self.settings.data_path).unlink(missing_ok=True)
@@ -232,7 +193,7 @@ class Supervisor:
                 hurried = True
                 for each in children:
                     each.signal(signal.SIGTERM)
-            time.sleep(0.02)
+            time.sleep(POLL_S)
         for each in children:
             if not each.wait(0):
                 self.say(f"{each.name} did not stop in time and is killed; its records are safe")
@@ -257,8 +218,9 @@ class Supervisor:
 
 def read_settings(file: Path | None, flags: Mapping[str, Any]) -> Settings:
     """What a start goes by, and a folder for its data. Raises StartError or FileProblems."""
+    config = imported("gateway.config")
     load_dotenv((file.parent if file else Path()) / ".env")
-    settings = config.read(file, os.environ, flags)
+    settings: Settings = config.read(file, os.environ, flags)
     if not settings.upstreams:
         variables = " or ".join(variable for _, _, variable in config.PROVIDERS.values())
         raise StartError(
@@ -270,12 +232,15 @@ def read_settings(file: Path | None, flags: Mapping[str, Any]) -> Settings:
 
 def up(file: Path | None, flags: Mapping[str, Any], say: Say) -> int:
     """Starts the gateway and runs it until it is told to stop. Raises StartError or FileProblems instead of starting half."""
-    return Supervisor(read_settings(file, flags), say).run()
+    with contextlib.closing(Nursery()) as nursery:
+        return Supervisor(read_settings(file, flags), say, nursery).run()
 
 
 def load_dotenv(path: Path) -> None:
     """Variables of a `.env` file become the environment's, never over what is set already."""
     if path.is_file():
+        from dotenv import dotenv_values
+
         for name, value in dotenv_values(path).items():
             if value is not None:
                 os.environ.setdefault(name, value)
@@ -310,15 +275,13 @@ def _bound(host: str, port: int, what: str, *, shared: bool) -> socket.socket:
     return sock
 
 
-def _answers(url: str) -> bool:
-    import urllib.error  # not before the children are on their way
-    import urllib.request
-
+def _answers(address: Address, path: str) -> bool:
+    """Whether a GET there is answered with 200."""
+    request = f"GET {path} HTTP/1.1\r\nhost: {address.authority}\r\nconnection: close\r\n\r\n"
     try:
-        with urllib.request.urlopen(url, timeout=2) as response:  # noqa: S310 - our own http URL
-            return bool(response.status == 200)
-    except urllib.error.HTTPError:
-        return False
+        with socket.create_connection((address.reached, address.port), timeout=2) as connection:
+            connection.sendall(request.encode())
+            return connection.recv(64).split(b" ")[1:2] == [b"200"]
     except OSError:
         return False
 

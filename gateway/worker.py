@@ -104,10 +104,12 @@ def assemble(
     clock: Clock,
     seen: Seen | None = None,
     prompts: Library = NO_PROMPTS,
+    *,
+    redactor: Redactor | None = None,
 ) -> Gateway:
     """A gateway of these parts and what the settings say of the rest."""
     provided = provider_keys(settings)
-    redactor = Redactor(provider_secrets(settings))
+    redactor = redactor or Redactor(provider_secrets(settings))
     approvals, vault = open_approvals(settings), open_vault(settings)
     return Gateway(
         settings=settings,
@@ -181,7 +183,8 @@ class Worker:
             max_segment_s=settings.segment_seconds,
         )
         upstream = UpstreamClient(settings.timeouts)
-        gateway = assemble(settings, self._policies, self._journal, upstream, self._clock, self._seen, self._prompts)
+        parts = (self._policies, self._journal, upstream, self._clock, self._seen, self._prompts)
+        gateway = assemble(settings, *parts, redactor=self.redactor)
         self.plane = DataPlane(gateway, slot=self._slot)
         await self._announce(self.plane.gateway.policies)
         await self._announce_prompts(self._prompts)

@@ -29,7 +29,7 @@ from gateway.app import DataPlane
 from gateway.clock import Clock, uuid7
 from gateway.config import Settings
 from gateway.front import front
-from gateway.installation import load_prompts, provider_keys
+from gateway.installation import load_prompts, provider_secrets
 from gateway.journal import Journal
 from gateway.policy import EMPTY, load
 from gateway.trace import frames, record
@@ -288,6 +288,7 @@ class Running:
     async def _serve(self) -> None:
         clock = self.clock
         run, boot = uuid7().hex, uuid7().hex
+        redactor = Redactor(provider_secrets(self.settings))
         journal = Journal(
             self.settings.data_path / "journal",
             run=run,
@@ -295,11 +296,13 @@ class Running:
             boot=boot,
             durability="commit",
             first=lambda: Booted(run=run, slot=0, boot=boot, at_us=clock.now_us()),
-            clean=Redactor(provider_keys(self.settings).values()).data,
+            clean=redactor.data,
         )
         self.journal = journal
         upstream = UpstreamClient(self.settings.timeouts)
-        self.plane = DataPlane(assemble(self.settings, self._policies, journal, upstream, clock, prompts=load_prompts(self.settings)))
+        self.plane = DataPlane(
+            assemble(self.settings, self._policies, journal, upstream, clock, prompts=load_prompts(self.settings), redactor=redactor)
+        )
         sock = socket.socket()
         sock.bind(("127.0.0.1", 0))
         self.url = f"http://127.0.0.1:{sock.getsockname()[1]}"

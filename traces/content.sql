@@ -14,7 +14,6 @@ CREATE TABLE IF NOT EXISTS prompt_bodies (
 -- How far each segment of the journal is in this file. Committed with the rows, before those of the ledger.
 CREATE TABLE IF NOT EXISTS content_offsets (segment VARCHAR NOT NULL, next_offset BIGINT NOT NULL);
 -- One row. `refilling`: something of the file was lost, and the journal is read again for it. `writes` counts transactions.
-CREATE TABLE IF NOT EXISTS content_file (schema BIGINT NOT NULL, refilling BOOLEAN NOT NULL);
-ALTER TABLE content_file ADD COLUMN IF NOT EXISTS writes BIGINT DEFAULT 0;
+CREATE TABLE IF NOT EXISTS content_file (schema BIGINT NOT NULL, refilling BOOLEAN NOT NULL, writes BIGINT NOT NULL);
 -- What was deleted and still lies in the file: rows, and since when.
 CREATE TABLE IF NOT EXISTS wear (dead BIGINT NOT NULL, since TIMESTAMP NOT NULL);

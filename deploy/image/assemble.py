@@ -27,10 +27,6 @@ STANDARD_UNUSED = (
 )  # fmt: skip
 """_tkinter alone would bring the libraries of a desktop."""
 UNUSED = (
-    "pyarrow/include", "pyarrow/tests", "pyarrow/src", "pyarrow/includes", "pyarrow/*.pyx", "pyarrow/*.pxi", "pyarrow/*.pxd",
-    "pyarrow/*flight*", "pyarrow/_substrait*", "pyarrow/*orc*", "pyarrow/*hdfs*", "pyarrow/*gcsfs*", "pyarrow/*azurefs*", "pyarrow/*s3fs*",
-    "pyarrow/libarrow_s3*", "pyarrow/*_parquet_encryption*",
-    "pyarrow/libarrow_python.so", "pyarrow/libarrow_python.so.*.*",  # the book has tables in memory and Parquet files on this machine
     "cel_expr_python/ext/ext_bindings*", "cel_expr_python/ext/ext_encoders*", "cel_expr_python/ext/ext_math*",
     "cel_expr_python/ext/ext_proto*", "cel_expr_python/ext/ext_strings*",  # policies know ext_optional alone
     "litellm/proxy", "litellm/rust_bridge/_native*",  # a proxy of its own, and what makes some of it faster: nothing translates by it

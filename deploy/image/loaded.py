@@ -16,7 +16,7 @@ OTLP = "opentelemetry.exporter.otlp.proto"
 ASKED_FOR = (
     "boto3", "gateway.upstream.litellm_adapter", "jinja2.sandbox", "jsonschema_rs", "opentelemetry.exporter.prometheus",
     f"{OTLP}.grpc.metric_exporter", f"{OTLP}.grpc.trace_exporter", f"{OTLP}.http.metric_exporter", f"{OTLP}.http.trace_exporter",
-    "pyarrow.compute", "pyarrow.dataset", "pyarrow.parquet", "rapidfuzz.distance.OSA", "rapidfuzz.process", "redis", "rich.live",
+    "rapidfuzz.distance.OSA", "rapidfuzz.process", "redis", "rich.live",
     "rich.table", "site", "sqlglot", "tiktoken", "tree_sitter", "tree_sitter_bash", "typer.completion", "uvloop",
 )  # fmt: skip
 

@@ -208,8 +208,7 @@ async def _step(visit: Visit, hold: Hold, steps: Iterator[Step]) -> tuple[bytes,
                 if isinstance(decision, Question):
                     return b"".join(out), b"".join(tail), decision
                 await _settle(visit, hold, decision)
-            case Finishing():
-                out.append(_settled(visit))
+            case Finishing():  # what waits stays: the event that finishes may say words, and whoever looks at them knows where they end
                 visit.finishing = True
             case Undecodable(broken=broken):
                 visit.undecodable = broken.code

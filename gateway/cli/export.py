@@ -5,6 +5,8 @@ Over the running gateway's admin plane, which puts each export on record; the fo
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 from collections.abc import Iterator
 from enum import StrEnum
@@ -69,7 +71,8 @@ def export(
         spans = export_otlp.spans(_rows(folder, "exchanges", asked), _rows(folder, "calls", asked))
         typer.echo(f"{export_otlp.send(spans, out)} spans to {out}", err=True)
         return
-    count = _WRITE[format](_reader(folder, query or view, asked), Path(out))
+    with _sent(folder, query or view, asked) as rows:
+        count = _WRITE[format](rows, Path(out))
     typer.echo(f"{count} rows to {out}", err=True)
 
 
@@ -132,34 +135,54 @@ def _examples(folder: Path, body: dict[str, Any]) -> Iterator[Any]:
 
 
 def _rows(folder: Path, what: str, asked: dict[str, str]) -> Iterator[dict[str, Any]]:
-    for batch in _reader(folder, what, asked):
-        yield from batch.to_pylist()
+    with _sent(folder, what, asked) as rows:
+        yield from _told(rows)
 
 
-def _reader(folder: Path, what: str, asked: dict[str, str]) -> Iterator[Any]:
-    """Record batches of Arrow's, as they arrive."""
-    import pyarrow as pa
+def _told(rows: Any) -> Iterator[dict[str, Any]]:
+    found = rows.execute("FROM sent")
+    names = [column[0] for column in found.description]
+    while some := found.fetchmany(AT_ONCE):
+        yield from (dict(zip(names, row, strict=True)) for row in some)
 
-    with _client(folder) as client, _asked(client.stream("GET", f"/export/{what}", params=asked)) as response:
-        yield from pa.ipc.open_stream(_File(response.iter_bytes()))
+
+@contextlib.contextmanager
+def _sent(folder: Path, what: str, asked: dict[str, str]) -> Iterator[Any]:
+    """A DuckDB in which `sent` is what was asked for, as it arrives: to be read once."""
+    import duckdb
+
+    from gateway.stores.arrow import Scanned, read_stream
+
+    with (
+        _client(folder) as client,
+        _asked(client.stream("GET", f"/export/{what}", params=asked)) as response,
+        io.BufferedReader(_Body(response.iter_bytes())) as body,
+        duckdb.connect(":memory:", config={"temp_directory": ""}) as rows,
+    ):
+        stream = read_stream(body)
+        rows.register("sent", Scanned(lambda: stream, stream.get_schema()))
+        yield rows
 
 
-class _File:
-    """An answer as Arrow reads files."""
-
-    closed = False
+class _Body(io.RawIOBase):
+    """An answer as a file."""
 
     def __init__(self, pieces: Iterator[bytes]) -> None:
-        self._pieces, self._rest = pieces, b""
+        self._pieces, self._rest = pieces, memoryview(b"")
 
-    def read(self, size: int = -1) -> bytes:
-        while size < 0 or len(self._rest) < size:
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        while not self._rest:
             piece = next(self._pieces, None)
             if piece is None:
-                break
-            self._rest += piece
-        found, self._rest = (self._rest, b"") if size < 0 else (self._rest[:size], self._rest[size:])
-        return found
+                return 0
+            self._rest = memoryview(piece)
+        some = self._rest[: len(buffer)]
+        buffer[: len(some)] = some
+        self._rest = self._rest[len(some) :]
+        return len(some)
 
 
 def _client(folder: Path) -> httpx.Client:
@@ -190,28 +213,22 @@ class _asked:  # noqa: N801 - reads as a statement
         self._stream.__exit__(*error)
 
 
-def _jsonl(batches: Iterator[Any], out: Path) -> int:
+def _jsonl(rows: Any, out: Path) -> int:
     count = 0
     with out.open("w", encoding="utf-8") as file:
-        for batch in batches:
-            for row in batch.to_pylist():
-                file.write(json.dumps(row, ensure_ascii=False, default=str) + "\n")
-                count += 1
+        for row in _told(rows):
+            file.write(json.dumps(row, ensure_ascii=False, default=str) + "\n")
+            count += 1
     return count
 
 
-def _parquet(batches: Iterator[Any], out: Path) -> int:
-    import pyarrow.parquet as pq
-
-    count, writer = 0, None
-    for batch in batches:
-        writer = writer or pq.ParquetWriter(out, batch.schema, compression="zstd")
-        writer.write_batch(batch)
-        count += batch.num_rows
-    if writer is None:
+def _parquet(rows: Any, out: Path) -> int:
+    quoted = str(out).replace("'", "''")
+    copied = f"COPY (FROM sent) TO '{quoted}' (FORMAT parquet, COMPRESSION zstd, WRITE_EMPTY_FILE false)"
+    ((count,),) = rows.execute(copied).fetchall()
+    if not count:
         raise GatewayError("not_found", "nothing_there", "there is nothing to export; a Parquet file needs at least one row")
-    writer.close()
-    return count
+    return int(count)
 
 
 _WRITE = {Format.jsonl: _jsonl, Format.parquet: _parquet}

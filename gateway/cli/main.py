@@ -76,6 +76,11 @@ class LazyVerbs(TyperGroup):
         name, found, rest = super().resolve_command(ctx, args)
         return name, (load_command(name) if name else found), rest
 
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        """Each verb with all of its line."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, verb.help) for name, verb in VERBS.items()])
+
 
 def load_command(name: str) -> Any:
     """The real command behind a verb: imports its module."""
@@ -95,7 +100,8 @@ app = typer.Typer(
     cls=LazyVerbs,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
+    rich_markup_mode=None,  # boxes around the verbs would cost more than half of the time of --help
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120},
 )
 
 

@@ -6,15 +6,16 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
-from gateway.config import DEFAULT_FILE
 from gateway.supervisor import up as run
+
+FILE = "tollhouse.yaml"
+"""`config.DEFAULT_FILE`, without waiting for what the settings need."""
 
 
 def up(
     config: Annotated[
-        Path | None, typer.Option(help=f"Settings file. Default: {DEFAULT_FILE} in this folder, if there is one.")
+        Path | None, typer.Option(help=f"Settings file. Default: {FILE} in this folder, if there is one.")
     ] = None,
     listen: Annotated[str | None, typer.Option(help="Where agents connect, host:port.")] = None,
     admin: Annotated[str | None, typer.Option(help="Admin plane (SQL, tail, health), host:port.")] = None,
@@ -26,12 +27,13 @@ def up(
 
     Example: tollhouse up --config tollhouse.yaml
     """
-    console = Console(stderr=True, highlight=False)
-    file = config or (Path(DEFAULT_FILE) if Path(DEFAULT_FILE).is_file() else None)
+    file = config or (Path(FILE) if Path(FILE).is_file() else None)
     flags = {"listen": listen, "admin": admin, "data": data, "policies": policies, "workers": workers}
+    raise typer.Exit(run(file, flags, _say))
 
-    def say(text: str) -> None:
-        style = "bold yellow" if text.startswith("NO POLICY") else None
-        console.print(text, style=style, soft_wrap=True, markup=False)
 
-    raise typer.Exit(run(file, flags, say))
+def _say(text: str) -> None:
+    from rich.console import Console  # when the first child is on its way
+
+    style = "bold yellow" if text.startswith("NO POLICY") else None
+    Console(stderr=True, highlight=False).print(text, style=style, soft_wrap=True, markup=False)

@@ -6,13 +6,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -101,6 +102,16 @@ class RunningGateway:
                 raise StartError(f"the gateway was not ready after {START_SECONDS} s:\n{self.tail_of_log()}")
             time.sleep(0.05)
 
+    def processes(self) -> dict[str, list[int]]:
+        """Process ids of the gateway's processes by what they are: `worker`, `book`, `nursery` (Linux)."""
+        found: dict[str, list[int]] = {"worker": [], "book": [], "nursery": []}
+        for pid in _below(self.pid):
+            with contextlib.suppress(OSError):
+                line = Path(f"/proc/{pid}/cmdline").read_bytes()
+                for kind, pids in found.items():
+                    pids += [pid] if f"gateway.{kind}".encode() in line else []
+        return found
+
     def ready(self) -> bool:
         """Whether the gateway says where it runs (it does so last) and takes requests."""
         try:
@@ -163,6 +174,13 @@ class RunningGateway:
                 raise StartError(f"the book has {len(found)} of {rows} rows after {seconds} s for: {query}")
             time.sleep(0.05)
         return found
+
+
+def _below(pid: int) -> Iterator[int]:
+    for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
+        yield int(child)
+        with contextlib.suppress(OSError):  # it has ended meanwhile
+            yield from _below(int(child))
 
 
 def _clean_environment() -> dict[str, str]:

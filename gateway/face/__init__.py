@@ -13,6 +13,7 @@ script of anybody else; they work without JavaScript.
     decisions   what a recorded call can be asked again; what_if: all of the last hours, under a text that somebody pastes
     differences two texts line by line; conversations: what was said, in one form
     filters     the language in which pages are asked for exchanges, and as SQL
+    own         the house as somebody sees it who is bound to teams
     wanted      what such a page wants: filter, bounds in time, where it goes on
 
 The journal and the ledger are not known here: pages ask by `House`, which the book fills. What models, tools and callers have written is

@@ -24,8 +24,8 @@ from msgspec import Struct
 from gateway.errors import GatewayError
 from gateway.people import passwords
 from gateway.people.issuers import PeopleClaims
+from gateway.people.known import Known, person_of
 from gateway.people.names import person_name
-from gateway.people.passes import Known, person_of
 from gateway.people.roles import Person, Role
 from gateway.state import Invitation, People, PersonRecord, SignIn, SignIns
 

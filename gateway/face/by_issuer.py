@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
@@ -19,8 +20,10 @@ from gateway.errors import GatewayError, StartError
 from gateway.face.door import HOME, SECURITY, once
 from gateway.face.entrance import Entrance, address, ours
 from gateway.face.rooms import Rooms
-from gateway.people.code_flow import CodeFlow
 from gateway.people.issuers import Issuer
+
+if TYPE_CHECKING:  # it brings in what checks signatures, which only an installation with issuers needs
+    from gateway.people.code_flow import CodeFlow
 
 US_PER_HOUR = 3600 * 1_000_000
 
@@ -81,7 +84,12 @@ class ByIssuer:
 
 def flows(issuers: Sequence[Issuer], key: bytes) -> dict[str, CodeFlow]:
     """Of the issuers by which people sign in. Raises StartError for a secret that is not where the settings say."""
-    return {each.name: CodeFlow(each, _secret(each), key) for each in issuers if each.sign_in is not None}
+    found = [each for each in issuers if each.sign_in is not None]
+    if not found:
+        return {}
+    from gateway.people.code_flow import CodeFlow
+
+    return {each.name: CodeFlow(each, _secret(each), key) for each in found}
 
 
 def _secret(issuer: Issuer) -> str | None:

@@ -10,7 +10,7 @@ import asyncio
 import datetime as dt
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 from msgspec import Struct
 
@@ -21,11 +21,12 @@ from gateway.moving_labels import Labels
 from gateway.people.roles import Person, Right
 from gateway.question.wire import Question, Reply
 from gateway.rollout.ruling import Rulings
-from gateway.state import Approvals, Limits, Sessions
+from gateway.state import Limits, Session
 from gateway.stores import Refused
 from gateway.stores.answers import plain_row
 from gateway.web.admin import Status, Subscription
-from gateway.web.answers import Fetch, Write
+from gateway.web.answers import FetchOf, Write
+from gateway.web.approvals import Queue
 from gateway.web.asking import Ask, answered
 from gateway.web.content import Reader
 
@@ -47,17 +48,26 @@ class Asked(Struct, frozen=True):
     """The fields of a form that was sent to the page itself."""
 
 
+class Stops(Protocol):
+    """What pages ask and do of stopped sessions and paused agents (`state.Sessions`)."""
+
+    def every(self, limit: int = 1000) -> list[Session]: ...
+    def pause(self, agent: str, *, by: str, why: str, at_us: int) -> bool: ...
+    def resume(self, owner: str, session: str, *, by: str, at_us: int, why: str = "") -> bool: ...
+
+
 @dataclass(frozen=True)
 class House:
-    """What the face is built on. Everything that blocks is called in a thread, by `ask` and `blocking`."""
+    """What the face is built on: all of it, or what somebody sees who is bound to teams (`own.house_of`). Everything that blocks is called
+    in a thread, by `ask` and `blocking`."""
 
-    fetch: Fetch
+    fetch: FetchOf
     status: Callable[[], Status]
     subscribe: Callable[[], Subscription]
     write: Write
     reader: Reader
-    approvals: Approvals
-    sessions: Sessions
+    approvals: Queue
+    sessions: Stops
     limits: Limits
     accounts: Accounts
     settings: Settings
@@ -71,6 +81,8 @@ class House:
     labels: Labels | None = None
     rulings: Rulings | None = None
     """Of experiments on prompts; neither is there where no book serves them."""
+    teams: frozenset[str] | None = None
+    """Whose it is, where it is not everybody's."""
     _slots: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(QUESTIONS_AT_ONCE))
 
     async def ask(self, sql: str, params: Mapping[str, Any] | None = None) -> Rows:
@@ -79,8 +91,7 @@ class House:
             try:
                 found = await asyncio.to_thread(self.fetch, sql, params or {})
             except Refused as refused:
-                message = f"The book cannot answer just now: {refused.message}. Try again."
-                raise GatewayError("unavailable", refused.code, message) from refused
+                raise unavailable(refused) from refused
             return [plain_row(row) for row in found]
 
     async def answer(self, person: Person, question: Question) -> Reply:
@@ -90,6 +101,10 @@ class House:
 
     def now(self) -> dt.datetime:
         return dt.datetime.fromtimestamp(self.now_us() / 1_000_000, dt.UTC).replace(tzinfo=None)
+
+
+def unavailable(refused: Refused) -> GatewayError:
+    return GatewayError("unavailable", refused.code, f"The book cannot answer just now: {refused.message}. Try again.")
 
 
 Data = Callable[[House, Asked], Awaitable[dict[str, Any]]]

@@ -20,8 +20,9 @@ _kept: OrderedDict[str, tuple[PolicySet, Mapping[str, str]]] = OrderedDict()
 
 
 async def version(house: House, name: str | None) -> tuple[PolicySet, Mapping[str, str]]:
-    """The policies of a version and their texts by path; empty where the book does not hold them whole, or they cannot be read any more."""
-    if not name:
+    """The policies of a version and their texts by path; empty where the book does not hold them whole, they cannot be read any more, or
+    they are everybody's and the house is not."""
+    if not name or house.teams is not None:
         return EMPTY, {}
     if name not in _kept:
         rows = await house.ask(_FILES, {"hash": name})

@@ -20,6 +20,7 @@ from starlette.routing import Route
 from gateway.errors import GatewayError, JournalUnavailable
 from gateway.face import rendering
 from gateway.face.door import HOME, SECURITY, Cookies, form, form_token, once
+from gateway.face.own import house_of, refusal
 from gateway.face.page import Asked, Deed, Done, House, Live, Page, Renewed, Rows, ToldOnce
 from gateway.people.roles import Person, Right, holders
 from gateway.stores import Answer
@@ -71,7 +72,7 @@ class Rooms:
     def html(self, template: str, request: Request, person: Person | None, status: int = 200, cookie: str = "", **more: Any) -> Response:
         """`cookie` is what forms of this page are bound to; the session's where there is one."""
         context = {
-            "nav": [page for page in self._pages if page.linked and person is not None and person.may(page.right)],
+            "nav": [page for page in self._pages if page.linked and person is not None and _opens(page, person)],
             "person": person,
             "csrf": form_token(cookie or self.cookies.session(request)),
             "now": self.house.now().isoformat() + "Z",
@@ -99,7 +100,7 @@ class Rooms:
                 return named
             try:
                 asked = await self._filled_in(request, _asked(request, named, page))
-                data = await page.data(self.house, asked)
+                data = await page.data(house_of(self.house, asked.person), asked)
             except (GatewayError, JournalUnavailable) as error:
                 return self.refusal(request, _spoken(error), named[0])
             return self._written(page, form, request, asked, data)
@@ -135,7 +136,7 @@ class Rooms:
                 fields = await form(request, self.cookies.session(request), self.url)
                 refuse_unless(named[0], deed.right, narrows=deed.narrows)
                 asked = Asked(named[0], {}, request.path_params.get("subject", ""), named[1])
-                return self._after(request, named[0], await deed.do(self.house, asked, fields))
+                return self._after(request, named[0], await deed.do(house_of(self.house, asked.person), asked, fields))
             except (GatewayError, JournalUnavailable) as error:
                 return self.refusal(request, _spoken(error), named[0])
 
@@ -157,10 +158,10 @@ class Rooms:
             try:
                 asked = _asked(request, named, page)
                 self._refuse_crowds()
-                news = live(self.house, asked)
+                news = live(house_of(self.house, asked.person), asked)
             except GatewayError as error:
                 return self.refusal(request, error, named[0])
-            return StreamingResponse(self._events(news, request), headers=SECURITY, media_type="text/event-stream")
+            return StreamingResponse(self._events(news, request, asked.person), headers=SECURITY, media_type="text/event-stream")
 
         return living
 
@@ -169,8 +170,8 @@ class Rooms:
             message = f"{MOST_LIVE} pages are live already; close one, or load this page again when you want to see more."
             raise GatewayError("too_many", "too_many_live", message)
 
-    async def _events(self, news: AsyncIterator[Any], request: Request) -> AsyncIterator[bytes]:
-        """Until the page is closed, or the session ended: this is looked at before anything is told."""
+    async def _events(self, news: AsyncIterator[Any], request: Request, person: Person) -> AsyncIterator[bytes]:
+        """Until the page is closed, the session ended, or the person is given other roles or teams: looked at before anything is told."""
         self._live += 1
         following = aiter(news)
         waiting: asyncio.Future[Any] | None = None
@@ -178,7 +179,8 @@ class Rooms:
             while True:
                 waiting = waiting or asyncio.ensure_future(anext(following))
                 done, _ = await asyncio.wait([waiting], timeout=_ALIVE_S)
-                if await self.person(request) is None:
+                named = await self.person(request)
+                if named is None or named[0] != person:
                     return
                 if not done:
                     yield b": still here\n\n"
@@ -227,13 +229,16 @@ def _asked(request: Request, named: Named, page: Page) -> Asked:
 def refuse_unless(person: Person, right: Right, *, narrows: bool = False) -> None:
     """Raises GatewayError for who lacks the right; also for who is bound to teams, where what is shown is not narrowed to them."""
     if person.teams is not None and not narrows:
-        message = "These pages are about everybody, and you see what belongs to your teams; ask the API, which narrows its answers to them."
-        raise GatewayError("refused", "bound_to_teams", message)
+        raise refusal()
     if person.may(right):
         return
     roles = f"{', '.join(sorted(person.roles))}; the right {right} belongs to {', '.join(holders(right))}"
     message = f"You are signed in as '{person.name}' ({roles}). Ask an administrator for another role."
     raise GatewayError("refused", "no_right", message)
+
+
+def _opens(page: Page, person: Person) -> bool:
+    return person.may(page.right) and (page.narrows or person.teams is None)
 
 
 def _spoken(error: GatewayError | JournalUnavailable) -> GatewayError:

@@ -21,7 +21,7 @@ from typing import Any
 
 from gateway.errors import FileProblems, GatewayError, Problem
 from gateway.face import conversations, decisions, policy_texts
-from gateway.face.page import Asked, House, whole
+from gateway.face.page import Asked, House, unavailable, whole
 from gateway.policy import PolicySet, load
 from gateway.policy_folder import read
 from gateway.stores import Refused
@@ -87,7 +87,7 @@ async def judged_again(house: House, asked: Asked, other: PolicySet, hours: int)
     try:
         found = await asyncio.to_thread(house.reader.proposals, since, MOST_CALLS + 1)
     except Refused as refused:
-        raise GatewayError("unavailable", refused.code, f"The book cannot answer just now: {refused.message}. Try again.") from refused
+        raise unavailable(refused) from refused
     subject = f"calls since {since.isoformat(timespec='seconds')}Z, judged again"
     await house.write(ContentRead(ReadRow(house.new_id(), house.now_us(), asked.person.name, "list", subject, "", len(found))))
     names = {each["call"]["policy_hash"] for each in found}

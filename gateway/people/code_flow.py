@@ -26,7 +26,8 @@ from msgspec import Struct
 
 from gateway.errors import GatewayError
 from gateway.people.issuers import BrowserSignIn, Issuer
-from gateway.people.passes import Known, Passes, person_of, who
+from gateway.people.known import Known, person_of
+from gateway.people.passes import Passes, who
 from gateway.people.reaching import Got, post
 
 FLOW_US = 600 * 1_000_000

@@ -23,8 +23,9 @@ from jwt.exceptions import PyJWTError
 
 from gateway.people.issuers import AgentClaims, Claim, Issuer, PeopleClaims
 from gateway.people.key_sets import KeySet
+from gateway.people.known import Known, person_of
 from gateway.people.names import RESERVED
-from gateway.people.roles import Person, Role
+from gateway.people.roles import Person
 
 MOST = 16 * 1024
 HELD_S = 30.0
@@ -44,15 +45,6 @@ class Agent(NamedTuple):
     team: str | None
     user: str | None
     org: str | None
-
-
-class Known(NamedTuple):
-    """What a token says of a person, as far as the settings ask for it."""
-
-    name: str
-    groups: tuple[str, ...]
-    """Those that have a role."""
-    teams: tuple[str, ...]
 
 
 class _Proven(NamedTuple):
@@ -184,12 +176,6 @@ def who(of: PeopleClaims, claims: Mapping[str, Any]) -> Known | None:
     if name is None or name in RESERVED or not _PERSON.fullmatch(name):
         return None
     return Known(name, groups, () if of.teams is None else tuple(_texts(claims, of.teams)))
-
-
-def person_of(of: PeopleClaims, known: Known) -> Person | None:
-    """None for who has no role."""
-    roles: frozenset[Role] = frozenset(role for group in known.groups for role in of.roles.get(group, ()))
-    return Person(known.name, known.name, roles, None if of.teams is None else frozenset(known.teams)) if roles else None
 
 
 def _text(claims: Mapping[str, Any], claim: Claim) -> str | None:

@@ -4,7 +4,7 @@
 2. A role is a set of rights, a person has roles. What no role gives is not given: there is no right to take a right away.
 3. A person may be bound to teams. A route that does not narrow its answer to teams is closed to them, whatever their roles say.
 
-Not here: how somebody proves who they are (`gateway.web.doors`), and which exchanges are a team's (`gateway.web.sight`).
+Not here: how somebody proves who they are (`gateway.web.doors`), and which exchanges are a team's (`gateway.stores.sight`).
 """
 
 from __future__ import annotations

@@ -16,7 +16,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import duckdb
-import pyarrow as pa
 
 from gateway.question.wire import (
     Copy,
@@ -31,17 +30,20 @@ from gateway.question.wire import (
     receive_with,
     send,
 )
+from gateway.stores.arrow import Scanned, read_stream
 from gateway.stores.catalogue import PLAIN
 from gateway.stores.lending import Condition, Need, Shape
+from gateway.stores.unwanted import refuse_unwanted
 
 _TIMES = ("started_at", "decided_at")
 """Rows of tables with one of these columns can be left out by time; others (bodies, prompts, policies) are what these rows point to."""
 _APART = re.compile(r'(?<![\w".])(?:"content"|content)\.(?:"main"|main)\.')
 """Bodies stand in a catalogue of their own beside the ledger; in a snapshot everything is in one file."""
-_OURS = frozenset({"schema_migrations"})
+_OURS = frozenset({"schema_migrations", "schema_views"})
 
 
 def main(descriptor: int) -> None:
+    refuse_unwanted()
     os.umask(0o077)
     os.nice(10)
     office = socket.socket(fileno=descriptor)
@@ -57,7 +59,7 @@ def main(descriptor: int) -> None:
         rows = _written(office, order, wanted, unfinished)
         unfinished.replace(order.out)
         send(office, Done(rows, truncated=False, body=0))
-    except (duckdb.Error, pa.ArrowException, OSError) as error:
+    except (duckdb.Error, RuntimeError, OSError) as error:
         _remove(unfinished)
         send(office, Failed("snapshot_failed", f"the snapshot could not be written: {error}"))
 
@@ -102,8 +104,9 @@ def _filled(con: duckdb.DuckDBPyConnection, office: socket.socket, need: Need, s
     message, descriptors = receive_with(office, 1)
     if not isinstance(read_by_reader(message), Lent) or len(descriptors) != 1:
         raise TypeError("the office answers Fetch with Lent and a pipe")
-    with os.fdopen(descriptors[0], "rb", buffering=1 << 18) as pipe, pa.ipc.open_stream(pipe) as lent:
-        con.register("lent", lent)
+    with os.fdopen(descriptors[0], "rb", buffering=1 << 18) as pipe:
+        lent = read_stream(pipe)
+        con.register("lent", Scanned(lambda: lent, lent.get_schema()))
         rows = con.execute(f"INSERT INTO {need.table} SELECT * FROM lent").fetchall()  # noqa: S608 - names are the ledger's
         con.unregister("lent")
     return int(rows[0][0])

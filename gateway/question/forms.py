@@ -2,24 +2,31 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
+import os
+import threading
 import time
-from collections.abc import Callable, Mapping
-from typing import NamedTuple
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, NamedTuple
 
 import duckdb
 import msgspec
-import pyarrow as pa
-import pyarrow.parquet as pq
 
+from gateway.question.fence import OPEN_FILES
 from gateway.stores import Answer
 from gateway.stores.answers import MAX_ROWS, collect
+from gateway.stores.arrow import CArray, CSchema, Scanned, Writer, batches, stream_of
 from gateway.stores.media_types import Form
 from gateway.stores.spreadsheet import csv_of
 
 MAX_BINARY = 64 * 1024 * 1024
 """Bytes of the columns of an Arrow or Parquet answer."""
 _BATCH = 1024
+_PARQUET_DESCRIPTOR = OPEN_FILES - 1
+PARQUET_OUT = f"/dev/fd/{_PARQUET_DESCRIPTOR}"
+"""The one path that DuckDB may write to in a reader. There is something behind it only while an answer is put into Parquet."""
+_PIECE = 1 << 18
 
 
 class Made(NamedTuple):
@@ -51,31 +58,87 @@ def _answer(found: duckdb.DuckDBPyConnection, limit: int) -> Answer:
 
 
 def _arrow(found: duckdb.DuckDBPyConnection, limit: int) -> Made:
-    table, truncated = _table(found, limit)
-    out = io.BytesIO()
-    with pa.ipc.new_stream(out, table.schema) as stream:
-        stream.write_table(table)
-    return Made(out.getvalue(), table.num_rows, truncated)
+    held, out = _held(found, limit), io.BytesIO()
+    with _asked_again(found, held) as con, contextlib.closing(batches(con.execute(f"FROM held LIMIT {held.rows}"), _BATCH)) as rows:
+        stream = Writer(out, rows.schema if _has_dictionary(held.schema) else held.schema)
+        for batch in rows:
+            stream.write(batch)
+        stream.close()
+    return Made(out.getvalue(), held.rows, held.truncated)
+
+
+def _has_dictionary(schema: CSchema) -> bool:
+    """Whether an ENUM is in it. nanoarrow writes none of Arrow's dictionaries, and DuckDB reads them as text."""
+    return schema.dictionary is not None or any(map(_has_dictionary, schema.children))
 
 
 def _parquet(found: duckdb.DuckDBPyConnection, limit: int) -> Made:
-    table, truncated = _table(found, limit)
-    out = io.BytesIO()
-    pq.write_table(table, out, compression="zstd")
-    return Made(out.getvalue(), table.num_rows, truncated)
+    """Written by DuckDB, to a pipe: a reader has no files."""
+    held = _held(found, limit)
+    with _asked_again(found, held) as con, _drained(_PARQUET_DESCRIPTOR) as written:
+        con.execute(f"COPY (FROM held LIMIT {held.rows}) TO '{PARQUET_OUT}' (FORMAT parquet, COMPRESSION zstd)")
+    return Made(b"".join(written), held.rows, held.truncated)
 
 
-def _table(found: duckdb.DuckDBPyConnection, limit: int) -> tuple[pa.Table, bool]:
+@contextlib.contextmanager
+def _asked_again(found: duckdb.DuckDBPyConnection, held: _Held) -> Iterator[duckdb.DuckDBPyConnection]:
+    """Where `held` can be asked. Not where it was found: a question that was left before its end is tidied away there first, which waits,
+    with the interpreter in its hands, for threads that want it to read what they are lent."""
+    con = found.cursor()
+    con.register("held", Scanned(lambda: stream_of(held.batches, held.schema), held.schema))
+    try:
+        yield con
+    finally:
+        con.close()
+
+
+@contextlib.contextmanager
+def _drained(descriptor: int) -> Iterator[list[bytes]]:
+    """What is written to this descriptor meanwhile is in the list afterwards."""
+    written: list[bytes] = []
+    reading, writing = os.pipe()
+    os.dup2(writing, descriptor)
+    os.close(writing)
+    drain = threading.Thread(target=_drain, args=(reading, written))
+    drain.start()
+    try:
+        yield written
+    finally:
+        os.close(descriptor)
+        drain.join()
+
+
+def _drain(descriptor: int, into: list[bytes]) -> None:
+    with os.fdopen(descriptor, "rb", buffering=0) as pipe:
+        while piece := pipe.read(_PIECE):
+            into.append(piece)
+
+
+class _Held(NamedTuple):
+    schema: CSchema
+    batches: list[CArray]
+    rows: int
+    """How many of them are answered; the last of the batches may have more."""
+    truncated: bool
+
+
+def _held(found: duckdb.DuckDBPyConnection, limit: int) -> _Held:
     limit = max(1, min(limit, MAX_ROWS))
-    reader = found.to_arrow_reader(_BATCH)
-    batches, rows, size = list[pa.RecordBatch](), 0, 0
-    for batch in reader:
-        batches.append(batch.slice(0, limit - rows))
-        if rows + batch.num_rows > limit or size + batch.nbytes > MAX_BINARY:
-            cut = batches if size + batch.nbytes <= MAX_BINARY else batches[:-1]
-            return pa.Table.from_batches(cut, reader.schema), True
-        rows, size = rows + batch.num_rows, size + batch.nbytes
-    return pa.Table.from_batches(batches, reader.schema), False
+    held, rows, size = list[CArray](), 0, 0
+    with contextlib.closing(batches(found, _BATCH)) as left:
+        for batch in left:
+            size += _bytes(batch.view())
+            if size > MAX_BINARY:
+                return _Held(left.schema, held, rows, truncated=True)
+            held.append(batch)
+            rows += len(batch)
+            if rows > limit:
+                return _Held(left.schema, held, limit, truncated=True)
+        return _Held(left.schema, held, rows, truncated=False)
+
+
+def _bytes(view: Any) -> int:
+    return sum(int(buffer.size_bytes) for buffer in view.buffers) + sum(map(_bytes, view.children))
 
 
 MAKE: Mapping[Form, Callable[[duckdb.DuckDBPyConnection, int], Made]] = {

@@ -21,7 +21,9 @@ def main(descriptor: int) -> None:
     apart = fence.leave_network()
     os.nice(_NICE)
     from gateway.question import reader
+    from gateway.stores.unwanted import refuse_unwanted
 
+    refuse_unwanted()
     functions = reader.warm()
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     office = socket.socket(fileno=descriptor)

@@ -25,7 +25,6 @@ from types import TracebackType
 from typing import Protocol
 
 import msgspec
-import pyarrow as pa
 
 import gateway
 from gateway.question.wire import (
@@ -48,6 +47,7 @@ from gateway.question.wire import (
     send,
 )
 from gateway.stores import Refused
+from gateway.stores.arrow import Batches, Writer
 from gateway.stores.lending import Loan, Need, Shape
 from gateway.stores.refusals import QUERY_SECONDS
 
@@ -55,7 +55,7 @@ log = logging.getLogger(__name__)
 
 BEGIN_SECONDS = 25.0
 """How long a reader may take to be there: the first one waits for the nursery's imports."""
-_SMALL = {"MALLOC_ARENA_MAX": "2", "ARROW_DEFAULT_MEMORY_POOL": "system"}
+_SMALL = {"MALLOC_ARENA_MAX": "2"}
 """Addresses are bounded too: other allocators reserve a gigabyte of them before the first row."""
 _PIPE_BYTES = 1 << 20
 _F_SETPIPE_SZ = 1031
@@ -275,17 +275,17 @@ class Visit:
         self._pipes[table] = threading.Thread(target=self._pour, args=(rows, writing), daemon=True)
         self._pipes[table].start()
 
-    def _pour(self, rows: pa.RecordBatchReader, descriptor: int) -> None:
+    def _pour(self, rows: Batches, descriptor: int) -> None:
         """Until all is said or nobody listens any more. A stream that ends early looks whole to the reader: it is remembered here."""
         with contextlib.suppress(BrokenPipeError), contextlib.closing(rows), os.fdopen(descriptor, "wb", buffering=_PIPE_BYTES) as pipe:
             try:
-                stream = pa.ipc.new_stream(pipe, rows.schema)
+                stream = Writer(pipe, rows.schema)
                 for batch in rows:
-                    stream.write_batch(batch)
+                    stream.write(batch)
                 stream.close()
             except BrokenPipeError:
                 raise
-            except (OSError, pa.ArrowException, RuntimeError) as error:
+            except (OSError, RuntimeError) as error:
                 self._unlent = error
 
     def _next(self) -> ToOffice:

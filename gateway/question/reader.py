@@ -9,17 +9,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
 import threading
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import duckdb
 import msgspec
-import pyarrow as pa
-import pyarrow.dataset
+import nanoarrow as na
 
 from gateway.question import bound as bounds
 from gateway.question import fence, forms, plan
@@ -39,13 +39,13 @@ from gateway.question.wire import (
     send,
 )
 from gateway.stores import Refused, sql_guard
+from gateway.stores.arrow import CArrayStream, CSchema, Scanned, batches, read_stream, stream_of
 from gateway.stores.catalogue import PLAIN, computing_functions, read_catalogue
 from gateway.stores.lending import Need, Shape
 from gateway.stores.refusals import as_refusal, pointed
 
 _CONFIG: dict[str, Any] = {
     **PLAIN,
-    "enable_external_access": False,
     "memory_limit": "600MB",
     "threads": 2,
     "temp_directory": "",
@@ -57,17 +57,16 @@ SELECT now(), 1.5::DECIMAL(18,9), uuid(), DATE '2026-01-01', TIMESTAMP '2026-01-
        '\\x00'::BLOB
 """
 """Values whose making imports something."""
-_NOTHING = pa.schema([("nothing", pa.int64())])
+_NOTHING = na.c_schema(na.struct({"nothing": na.int64()}))
 _PIPE_BUFFER = 1 << 18
 
 
 def warm() -> frozenset[str]:
     """Imports what is imported when first used: later no file can be opened. The functions that a question may call."""
-    con = duckdb.connect(":memory:", config=_CONFIG)
+    con = _open()
     con.execute(_EVERY_KIND).fetchall()
-    none = pa.table({"a": pa.array([], pa.int64())})
-    con.register("warm", _Stream(none.to_reader, none.schema))
-    con.execute("SELECT count(*) FROM warm WHERE a > 1").fetchall()
+    con.register("warm", Scanned(lambda: stream_of([], _NOTHING), _NOTHING))
+    con.execute("SELECT count(*) FROM warm WHERE nothing > 1").fetchall()
     forms.warm(con)
     functions = computing_functions(con)
     con.close()
@@ -76,8 +75,6 @@ def warm() -> frozenset[str]:
 
 def answer(connection: socket.socket, functions: frozenset[str], *, apart: bool) -> None:
     """Answers what the office asks over `connection`, or says why not."""
-    pa.set_cpu_count(2)
-    pa.set_io_thread_count(2)
     fence.bound()
     con = _open()
     send(connection, Ready(os.getpid(), apart, fence.leave_files()))
@@ -89,7 +86,7 @@ def answer(connection: socket.socket, functions: frozenset[str], *, apart: bool)
         body, rows, truncated = _Reading(connection, con, start.shape, functions).answer(start.question)
     except Refused as refused:
         send(connection, Failed(refused.code, refused.message, refused.position))
-    except (duckdb.OutOfMemoryException, MemoryError, pa.ArrowMemoryError) as error:  # before the question ran
+    except (duckdb.OutOfMemoryException, MemoryError) as error:  # before the question ran
         said = as_refusal(error)
         send(connection, Failed(said.code, said.message))
     except Exception as error:  # noqa: BLE001 - nobody else is here to say it; its text may be hostile, the places it came from are not
@@ -103,6 +100,8 @@ def answer(connection: socket.socket, functions: frozenset[str], *, apart: bool)
 def _open() -> duckdb.DuckDBPyConnection:
     """An empty DuckDB. It looks at files when it is opened and attaches, and never later."""
     con = duckdb.connect(":memory:", config=_CONFIG)
+    con.execute(f"SET allowed_paths = ['{forms.PARQUET_OUT}']")
+    con.execute("SET enable_external_access = false")
     con.execute("ATTACH ':memory:' AS ledger")
     con.execute("ATTACH ':memory:' AS content")
     con.execute("USE ledger")
@@ -120,19 +119,6 @@ class _First(NamedTuple):
     asked: Question
     bound: bounds.Bound
     wanted: list[Need]
-
-
-class _Stream:
-    """Rows for DuckDB, begun anew each time they are scanned (the Arrow PyCapsule interface)."""
-
-    def __init__(self, begin: Callable[[], pa.RecordBatchReader], schema: pa.Schema) -> None:
-        self._begin, self._schema = begin, schema
-
-    def __arrow_c_schema__(self) -> object:
-        return self._schema.__arrow_c_schema__()
-
-    def __arrow_c_stream__(self, requested_schema: object = None) -> object:
-        return self._begin().__arrow_c_stream__()
 
 
 class _Reading:
@@ -219,7 +205,7 @@ class _Reading:
         self._lay(wanted, whole=whole)
         try:
             made = forms.MAKE[question.form](self._con.execute(question.sql, dict(question.params)), question.limit)
-        except (duckdb.Error, RuntimeError, MemoryError, pa.ArrowException) as error:
+        except (duckdb.Error, RuntimeError, MemoryError) as error:
             if self._read_twice and not whole:
                 raise _ReadTwice from error
             raise as_refusal(error) from error
@@ -233,7 +219,7 @@ class _Reading:
         """Puts views over lent rows in the place of what is there."""
         self._streamed, self._read_twice = set(), False
         by_table = {need.table: need for need in wanted}
-        self._con.register("unplanned", _Stream(lambda: self._once("", None, _NOTHING), _NOTHING))
+        self._con.register("unplanned", Scanned(lambda: self._once("", None, _NOTHING), _NOTHING))
         views = [self._view(table, by_table.get(table), whole=whole) for table in self._shape.tables]
         self._con.execute(";".join(f"DROP {self._laid} {self._shape.place(table)}" for table in self._shape.tables))
         self._laid = "VIEW"
@@ -248,34 +234,34 @@ class _Reading:
             return f"CREATE VIEW {place} AS SELECT {columns} FROM unplanned"  # noqa: S608 - names are the ledger's
         schema = self._arrow_schema(table, need.columns)
         begin = self._kept(need, schema) if whole or need.scans > 1 else lambda: self._once(table, need, schema)
-        self._con.register(f"lent_{table}", _Stream(begin, schema))
+        self._con.register(f"lent_{table}", Scanned(begin, schema))
         return f"CREATE VIEW {place} AS SELECT {columns} FROM lent_{table}"  # noqa: S608
 
-    def _arrow_schema(self, table: str, columns: Sequence[str]) -> pa.Schema:
+    def _arrow_schema(self, table: str, columns: Sequence[str]) -> CSchema:
         kinds = self._shape.tables[table]
         nulls = ", ".join(f'NULL::{kinds[name]} AS "{name}"' for name in columns)
-        return self._con.execute(f"SELECT {nulls} LIMIT 0").to_arrow_reader(1).schema  # a table reserves half a gigabyte for its rows
+        with contextlib.closing(batches(self._con.execute(f"SELECT {nulls} LIMIT 0"), 1)) as none:
+            return none.schema  # a table reserves half a gigabyte for its rows
 
-    def _once(self, table: str, need: Need | None, schema: pa.Schema) -> pa.RecordBatchReader:
+    def _once(self, table: str, need: Need | None, schema: CSchema) -> CArrayStream:
         if need is None or table in self._streamed:
             self._read_twice = True
-            return pa.RecordBatchReader.from_batches(schema, iter(()))
+            return stream_of([], schema)
         self._streamed.add(table)
-        return pa.RecordBatchReader.from_batches(schema, self._fetch(table))
+        return self._fetch(table)
 
-    def _kept(self, need: Need, schema: pa.Schema) -> Callable[[], pa.RecordBatchReader]:
+    def _kept(self, need: Need, schema: CSchema) -> Callable[[], CArrayStream]:
         try:
-            rows = pa.Table.from_batches(list(self._fetch(need.table)), schema)
-        except (MemoryError, pa.ArrowException) as error:
+            rows = list(self._fetch(need.table))
+        except (MemoryError, RuntimeError) as error:
             raise as_refusal(error) from error
-        return lambda: rows.to_reader()
+        return lambda: stream_of(rows, schema)
 
-    def _fetch(self, table: str) -> Iterator[pa.RecordBatch]:
+    def _fetch(self, table: str) -> CArrayStream:
         with self._fetching:
             send(self._office, Fetch(table))
             descriptor = self._lent()
-        with os.fdopen(descriptor, "rb", buffering=_PIPE_BUFFER) as pipe, pa.ipc.open_stream(pipe) as rows:
-            yield from rows
+        return read_stream(os.fdopen(descriptor, "rb", buffering=_PIPE_BUFFER))
 
     def _say(self, needs: Needs) -> None:
         send(self._office, needs)

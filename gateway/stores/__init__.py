@@ -126,9 +126,9 @@ class Store(Protocol):
         """Runs SQL of our own over the rows. Raises Refused."""
     def views(self) -> Mapping[str, Mapping[str, str]]:
         """What may be asked about: table or view → column → type."""
-    def fetch(self, sql: str, params: Mapping[str, Any]) -> list[dict[str, Any]]:
+    def fetch(self, sql: str, params: Mapping[str, Any], teams: frozenset[str] | None = None) -> list[dict[str, Any]]:
         """The gateway's own questions: rows by column name, values as the ledger has them, none cut. Never a text of somebody else's.
-        Raises Refused."""
+        Over what these teams may see, where they are named (`sight`). Raises Refused."""
     def shape(self) -> Shape:
         """Its tables and views, for those who answer questions elsewhere."""
     def loan(self, needs: Sequence[Need], teams: frozenset[str] | None = None) -> Loan:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
-import io
 import math
 from collections.abc import Iterator, Mapping
 from decimal import Decimal
@@ -11,7 +11,8 @@ from typing import Any
 from uuid import UUID
 
 import duckdb
-import pyarrow as pa
+
+from gateway.stores.arrow import Writer, batches
 
 MAX_ROWS = 10_000
 MAX_CELL = 65_536
@@ -39,26 +40,25 @@ def collect(found: duckdb.DuckDBPyConnection, limit: int) -> tuple[list[str], li
     return columns, types, rows[:limit], True
 
 
-def arrow_stream(found: duckdb.DuckDBPyRelation) -> Iterator[bytes]:
+def arrow_stream(found: duckdb.DuckDBPyConnection) -> Iterator[bytes]:
     """Schema, batches, end: as Arrow's stream format has them."""
-    reader, pieces = found.to_arrow_reader(BATCH), _Pieces()
-    with pa.ipc.new_stream(pieces, reader.schema) as writer:
-        for batch in reader:
-            writer.write_batch(batch)
+    pieces = _Pieces()
+    with contextlib.closing(batches(found, BATCH)) as rows:
+        stream = Writer(pieces, rows.schema)
+        for batch in rows:
+            stream.write(batch)
             yield pieces.taken()
+        stream.close()
     yield pieces.taken()
 
 
-class _Pieces(io.RawIOBase):
+class _Pieces:
     """What was written since it was taken the last time."""
 
     def __init__(self) -> None:
         self._parts: list[bytes] = []
 
-    def writable(self) -> bool:
-        return True
-
-    def write(self, data: Any) -> int:
+    def write(self, data: bytes) -> int:
         self._parts.append(bytes(data))
         return len(data)
 

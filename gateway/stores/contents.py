@@ -90,23 +90,6 @@ class Contents:
             self._write(month, found, batches)
         self.at_work = None
 
-    def pour(self, name: str, selects: Mapping[str, str], offsets: Mapping[str, int]) -> None:
-        """A month's tables out of others, and how far those were; `$month` stands for the name."""
-        self._create(name, refilling=False)
-        month = self._months[name]
-        self._con.execute("BEGIN TRANSACTION")
-        for table, select in selects.items():
-            self._con.execute(f"INSERT INTO {month.catalogue}.{table} ({', '.join(CONTENT[table])}) {select}", {"month": name})
-        self._put_offsets(month, offsets)
-        self._con.execute("COMMIT")
-
-    def let_go(self) -> None:
-        """Detaches every file."""
-        unite(self._con, [])
-        for month in self._months.values():
-            self._con.execute(f"DETACH {month.catalogue}")
-        self._months.clear()
-
     def forget(self, before_us: int) -> bool:
         """Takes away one month whose time is over, or a slice of the one in which it ends; whether there was anything."""
         for name in self.months:
@@ -271,7 +254,7 @@ class Contents:
         self._con.execute(f"ATTACH {quoted(month.path)} AS {month.catalogue} ({'READ_ONLY' if self._read_only else layout})")
         if not self._read_only:
             lay_out(self._con, month.catalogue)
-        told = self._con.execute(f"SELECT schema, refilling, coalesce(writes, 0) FROM {month.catalogue}.content_file").fetchall()
+        told = self._con.execute(f"SELECT schema, refilling, writes FROM {month.catalogue}.content_file").fetchall()
         schema, month.refilling, month.writes = told[0]
         if schema > SCHEMA:
             advice = "start the newer version, or move the file away and it is filled again from the journal"
@@ -334,8 +317,10 @@ def lay_out(con: duckdb.DuckDBPyConnection, catalogue: str) -> None:
     """The tables of one month, where they are not there yet."""
     cursor = con.cursor()
     cursor.execute(f"USE {catalogue}")
+    cursor.execute("BEGIN TRANSACTION")
     cursor.execute((shipped.folder("traces") / "content.sql").read_text(encoding="utf-8"))
     cursor.execute("INSERT INTO content_file SELECT ?, false, 0 WHERE NOT EXISTS (FROM content_file)", [SCHEMA])
+    cursor.execute("COMMIT")
     cursor.close()
 
 
@@ -357,12 +342,8 @@ def _found(folder: Path) -> Iterator[str]:
 
 
 def _registered(con: duckdb.DuckDBPyConnection) -> dict[str, int]:
-    """Month → transactions; nothing in a ledger from before there were such."""
-    known = con.execute(
-        "FROM duckdb_columns() WHERE database_name = 'ledger' AND table_name = 'content_months' AND column_name = 'writes'"
-    ).fetchall()
-    rows = con.execute("SELECT month, coalesce(writes, 0) FROM ledger.content_months").fetchall() if known else []
-    return dict(rows)
+    """Month → transactions."""
+    return dict(con.execute("SELECT month, writes FROM ledger.content_months").fetchall())
 
 
 def _catalogue(month: str) -> str:

@@ -3,7 +3,7 @@
 1. Rows and the place in the journal are committed in one transaction, so a kill at any moment neither loses nor doubles a record.
 2. One writer (this object's connection); readers get cursors of their own in read-only transactions.
 3. A file that cannot be opened as a ledger is set aside as `*.corrupt-<time>` and built again from the journal. One of a newer version, or
-   locked, or on a disk that says no, is not corrupt: that is a StartError.
+   locked, or on a disk that says no, is not corrupt: that is a StartError. One from before the first release is set aside too.
 4. Content is not in this file but in one per month beside it (`contents.py`), committed before the facts that speak of it.
 5. `STORAGE_VERSION 'v1.5.0'` compresses; small row groups keep checkpoints of text short.
 
@@ -24,7 +24,6 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
-import pyarrow as pa
 
 from gateway.errors import StartError
 from gateway.retention import Cutoffs
@@ -35,9 +34,10 @@ from gateway.stores.fold import COLUMNS, Row, Step, fold
 from gateway.stores.forgetting import forget_facts, worn
 from gateway.stores.inserting import LISTED, as_list, insert
 from gateway.stores.lending import Loan, Need, Shape, read_shape
-from gateway.stores.opening import LAYOUT, column_types, lay_out_facts, lock_down, open_ledger, schema_version
+from gateway.stores.opening import LAYOUT, lock_down, open_ledger
 from gateway.stores.reading import Reading
 from gateway.stores.rewriting import rewrite
+from gateway.stores.schema import column_types, lay_out_facts, schema_version
 from gateway.stores.setting_aside import SURROUNDINGS, set_aside, what_to_do
 from gateway.stores.standing import Standing
 from gateway.trace.segments import Segment
@@ -51,7 +51,7 @@ _ONCE = frozenset({"policy_files", "policy_rules_loaded"})
 
 
 class Ledger:
-    """Opens (and creates, migrates, or sets aside) the ledger at `path`; `read_only` takes it as it is.
+    """Opens (and creates, brings up to date, or sets aside) the ledger at `path`; `read_only` takes it as it is.
     Raises StartError. `on_stuck` is called from a timer's thread when a query cannot be stopped; `cutoffs` says what is too old now.
     `worn`: it should be closed and opened again, which writes its files anew."""
 
@@ -92,8 +92,8 @@ class Ledger:
             self.version = schema_version(self._con)
             self._types = column_types(self._con)
             self._catalogue = read_catalogue(self._con)
-            self._reading = Reading(self._con, self._catalogue, self._on_stuck)
             self._shape = read_shape(self._con)
+            self._reading = Reading(self._con, self._catalogue, self._shape, self._on_stuck)
             lock_down(self._con, folder)
             self._memory = Standing()
             self._memory.load(self._con)
@@ -141,7 +141,7 @@ class Ledger:
             try:
                 self._contents.take(batches)
                 return self._commit(fresh)
-            except (duckdb.Error, pa.ArrowException, ArithmeticError, TypeError) as error:
+            except (duckdb.Error, RuntimeError, ArithmeticError, TypeError, ValueError) as error:
                 raise self._trouble(error) from error
 
     def quarantine(self, segment: Segment, damage: str) -> None:
@@ -163,8 +163,8 @@ class Ledger:
         """In alphabetical order."""
         return {name: self._types[name] for name in sorted(self._catalogue.public)}
 
-    def fetch(self, sql: str, params: Mapping[str, Any]) -> list[dict[str, Any]]:
-        return self._reading.fetch(sql, params)
+    def fetch(self, sql: str, params: Mapping[str, Any], teams: frozenset[str] | None = None) -> list[dict[str, Any]]:
+        return self._reading.fetch(sql, params, teams)
 
     def shape(self) -> Shape:
         return self._shape
@@ -298,7 +298,7 @@ _UPDATE_OFFSET = "UPDATE journal_offsets SET next_offset = ?, head = ?, records 
 _DELETE_OPEN = f"DELETE FROM exchanges_open WHERE id IN (SELECT {LISTED})"
 _DELETE_INTERRUPTED = f"DELETE FROM exchanges_ended WHERE state = 'interrupted' AND id IN (SELECT {LISTED})"
 _INTERRUPT = f"""
-INSERT INTO exchanges_ended
+INSERT INTO exchanges_ended BY NAME
 SELECT * REPLACE (
   'interrupted' AS state,
   (SELECT count(*) FROM calls AS c WHERE c.exchange_id = o.id) AS calls,

@@ -24,7 +24,6 @@ from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 import duckdb
-import pyarrow as pa
 
 from gateway.errors import StartError
 from gateway.ledger_place import LakePlace
@@ -136,8 +135,8 @@ class Lake:
         """In alphabetical order."""
         return {name: self._pattern.types[name] for name in sorted(self._pattern.catalogue.public)}
 
-    def fetch(self, sql: str, params: Mapping[str, Any]) -> list[dict[str, Any]]:
-        return self._reading().fetch(sql, params)
+    def fetch(self, sql: str, params: Mapping[str, Any], teams: frozenset[str] | None = None) -> list[dict[str, Any]]:
+        return self._reading().fetch(sql, params, teams)
 
     def arrow(self, sql: str, params: Mapping[str, Any]) -> Iterator[bytes]:
         return self._reading().arrow(sql, params)
@@ -194,7 +193,7 @@ class Lake:
             except OtherName as refused:
                 self._let_go(str(refused))
                 raise StoreTrouble(self._away) from refused
-            except (duckdb.Error, pa.ArrowException, ArithmeticError, TypeError) as error:
+            except (duckdb.Error, RuntimeError, ArithmeticError, TypeError, ValueError) as error:
                 if not (left and in_conflict(error) and session.begin_again()):
                     self._let_go(f"the lake could not take new rows: {in_a_line(error)}")
                     raise StoreTrouble(self._away) from error
@@ -260,7 +259,7 @@ class _Session:
         self._writes_as = (node, found)
         try:
             _open(self.con, place, node, found)
-            self.reading = Reading(self.con, found.catalogue, on_stuck)
+            self.reading = Reading(self.con, found.catalogue, found.shape, on_stuck)
             self.writer = LakeWriter(self.con, *self._writes_as)
             self.upkeep = Upkeep(self.con, node, cutoffs)
         except BaseException:

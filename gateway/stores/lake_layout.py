@@ -3,8 +3,9 @@
 1. Writers only ever add rows. What the embedded ledger changes or deletes is a row of its own here: an exchange that opens stays in
    `exchanges_opened`, one that a dead worker left stays in `exchanges_interrupted`, each step of a segment is in `journal_offsets`. The
    views of `resolving` show what that comes to, under the names and with the columns of the embedded ledger's tables.
-2. The ledger's own views and saved queries are those of the migrations, laid over these: there is one set of them.
-3. Columns are those that the migrations make; a lake from before one gets the new columns when a book opens it. A newer lake is refused.
+2. The ledger's own views and saved queries are laid over these, in each book's memory when it connects: there is one set of them.
+3. Columns are those that the migrations make; a lake from before one gets the new columns when a book opens it. A newer lake is refused,
+   and one from before the first release.
 4. Rows with a time are filed by day, so that what is older than retention says goes by whole files.
 """
 
@@ -22,7 +23,7 @@ from gateway.stores.bodies import CONTENT
 from gateway.stores.catalogue import read_catalogue
 from gateway.stores.fold import COLUMNS
 from gateway.stores.lending import Shape, read_shape
-from gateway.stores.opening import column_types, lay_out_facts, migrations
+from gateway.stores.schema import EarlierSchema, column_types, lay_out_facts, migrations, number_of, outstanding
 from gateway.stores.sql_guard import Catalogue
 from gateway.stores.sums import SUMS
 
@@ -39,10 +40,6 @@ DAYS = {
     "prompt_bodies": "first_seen", "prompts_rendered": "rendered_at", "attempts": "started_at",
 }  # fmt: skip
 """Tables whose rows are filed by day, and by the day of what."""
-RENAMED = {"validations": "validations_told"}
-"""Tables of earlier lakes by what they were called."""
-
-
 OPTIONS = {"parquet_compression": "zstd", "target_file_size": "128MB"}
 """Of a new lake. Small files are merged up to this size: merging needs room in memory for what it makes."""
 
@@ -57,7 +54,7 @@ class Pattern(Struct, frozen=True):
 
 
 def pattern(con: duckdb.DuckDBPyConnection) -> Pattern:
-    """Makes the catalogues `ledger` and `content` in memory, as the migrations say. Their tables are empty and to be replaced."""
+    """Makes the catalogues `ledger` and `content` in memory, as `traces/` says. Their tables are empty and to be replaced."""
     con.execute("ATTACH ':memory:' AS ledger")
     lay_out_facts(con, "ledger")
     return Pattern(read_shape(con), column_types(con), read_catalogue(con), migrations()[-1].stem)
@@ -72,29 +69,29 @@ def lake_tables(found: Pattern) -> dict[str, dict[str, str]]:
 
 
 def bring_up_to_date(con: duckdb.DuckDBPyConnection, tables: Mapping[str, Types]) -> None:
-    """Makes what is missing. Nobody else may be doing so. Raises StartError for a lake of a newer version."""
+    """Makes what is missing. Nobody else may be doing so. Raises StartError for a lake of a newer version, or of one before the first."""
     con.execute("CREATE TABLE IF NOT EXISTS lake.schema_migrations (number BIGINT, name VARCHAR, applied_at TIMESTAMP)")
-    done = {number for (number,) in con.execute("SELECT number FROM lake.schema_migrations").fetchall()}
-    known = {int(file.name.split("_")[0]): file.stem for file in migrations()}
-    if not done <= known.keys():
-        raise StartError(f"the lake has schema {max(done)}, this version knows {max(known)}: start the newer version on this machine too")
-    if done == known.keys():
+    applied = dict(con.execute("SELECT number, name FROM lake.schema_migrations").fetchall())
+    try:
+        waiting = outstanding(applied, "the lake", "start the newer version on this machine too")
+    except EarlierSchema as error:
+        raise StartError(f"the lake cannot be used, {error}; {_ANOTHER}") from error
+    if not waiting:
         return
     there = dict(_columns(con))
-    if not done:
+    if not applied:
         for name, value in OPTIONS.items():
             con.execute("CALL ducklake_set_option('lake', ?, ?)", [name, value])
     con.execute("BEGIN TRANSACTION")
-    for before, name in RENAMED.items():
-        if before in there:
-            con.execute(f"ALTER TABLE lake.{before} RENAME TO {name}")
-            there[name] = there.pop(before)
     for table, columns in tables.items():
         _make(con, table, columns, there.get(table, frozenset()))
-    for number in sorted(known.keys() - done):
-        con.execute("INSERT INTO lake.schema_migrations VALUES (?, ?, now()::TIMESTAMP)", [number, known[number]])
+    for migration in waiting:
+        con.execute("INSERT INTO lake.schema_migrations VALUES (?, ?, now()::TIMESTAMP)", [number_of(migration), migration.stem])
     con.execute("COMMIT")
     _give_statistics(con, {table: next(iter(tables[table])) for table in tables.keys() - there.keys()})
+
+
+_ANOTHER = "name another database and another place for its data in the settings (ledger:), and the lake there is filled from the journals"
 
 
 def _give_statistics(con: duckdb.DuckDBPyConnection, tables: Mapping[str, str]) -> None:

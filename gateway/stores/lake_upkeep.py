@@ -165,7 +165,7 @@ def _compacted(table: str, select: str) -> list[str]:
     return [
         f"CREATE OR REPLACE TEMP TABLE {INCOMING}_{table} AS {select}",
         f"DELETE FROM lake.{table}",
-        f"INSERT INTO lake.{table} FROM {name}",
+        f"INSERT INTO lake.{table} BY NAME FROM {name}",
         f"DROP TABLE {name}",
     ]
 

@@ -117,7 +117,7 @@ class LakeWriter:
         """Those of them that are on record as interrupted."""
         rows = f"(SELECT * FROM lake.{INTERRUPTED} WHERE id IN (SELECT {LISTED}))"
         found = sums.EXCHANGES
-        self._con.execute(f"INSERT INTO lake.{found.table} {found.select(rows, sign)}", [as_list(ids)])
+        self._con.execute(f"INSERT INTO lake.{found.table} BY NAME {found.select(rows, sign)}", [as_list(ids)])
 
     def _take_content(self, batches: Sequence[Batch]) -> None:
         found: dict[str, list[Row]] = {}

@@ -12,10 +12,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal
 
 import duckdb
-import pyarrow as pa
 from msgspec import Struct
 
 from gateway.stores import Refused, sight
+from gateway.stores.arrow import Batches, batches
 from gateway.stores.bodies import CONTENT
 from gateway.stores.cursors import let_go
 
@@ -88,13 +88,13 @@ class Loan:
             raise Refused("sql_refused", "rows of a table were wanted that the question does not read")
         self._wanted = self._selects(needs)
 
-    def rows(self, table: str) -> pa.RecordBatchReader:
+    def rows(self, table: str) -> Batches:
         """Raises Refused for a table that is not of this loan."""
         if table not in self._wanted:
             raise Refused("sql_refused", "rows of a table were wanted that the question does not read")
         sql, values = self._wanted[table]
         try:
-            return self._cursors[table].execute(sql, values).to_arrow_reader(BATCH_ROWS)
+            return batches(self._cursors[table].execute(sql, values), BATCH_ROWS)
         except duckdb.Error as error:
             raise Refused("sql_error", f"the rows of {table} cannot be read: {error}") from error
 

@@ -55,7 +55,7 @@ class MemoryStore:
     def views(self) -> Mapping[str, Mapping[str, str]]:
         return {}
 
-    def fetch(self, sql: str, params: Mapping[str, Any]) -> list[dict[str, Any]]:
+    def fetch(self, sql: str, params: Mapping[str, Any], teams: frozenset[str] | None = None) -> list[dict[str, Any]]:
         raise Refused("no_sql", "the in-memory store answers no SQL; use the DuckDB ledger")
 
     def shape(self) -> Shape:

@@ -11,20 +11,14 @@ from typing import Any
 
 import duckdb
 
-from gateway import shipped
 from gateway.errors import StartError
-from gateway.stores import contents, sums
+from gateway.stores import contents, schema
 from gateway.stores.catalogue import PLAIN
 from gateway.stores.inserting import as_list
-from gateway.stores.moving_out import move_content_out
 from gateway.stores.setting_aside import SURROUNDINGS, quoted, set_aside, what_to_do
 
 _CONFIG: dict[str, Any] = {"memory_limit": "640MB", **PLAIN}
 LAYOUT = "STORAGE_VERSION 'v1.5.0', ROW_GROUP_SIZE 8192"
-CONTENT_APART = 40
-"""The migration since which content has files of its own."""
-WITH_SUMS = 41
-"""The migration that makes the tables of sums: they are filled in its transaction."""
 
 
 def open_ledger(path: Path, *, read_only: bool = False) -> duckdb.DuckDBPyConnection:
@@ -33,6 +27,10 @@ def open_ledger(path: Path, *, read_only: bool = False) -> duckdb.DuckDBPyConnec
         set_aside(path, "the file was taken away and its write-ahead log left behind")
     try:
         return _attach(path, read_only=read_only)
+    except schema.EarlierSchema as error:
+        if read_only:
+            raise StartError(_start_once(path)) from error
+        set_aside(path, str(error))
     except duckdb.Error as error:
         if read_only or SURROUNDINGS.search(str(error)):
             raise StartError(what_to_do(path, str(error))) from error
@@ -50,30 +48,6 @@ def lock_down(con: duckdb.DuckDBPyConnection, folder: Path) -> None:
     con.execute("SET lock_configuration = true")
 
 
-def schema_version(con: duckdb.DuckDBPyConnection) -> str:
-    rows = con.execute("SELECT number, name FROM ledger.schema_migrations ORDER BY number DESC LIMIT 1").fetchall()
-    return str(rows[0][1])
-
-
-_COLUMNS = """
-SELECT table_name, column_name, data_type FROM duckdb_columns() WHERE database_name = 'ledger' ORDER BY table_name, column_index
-"""
-
-
-def column_types(con: duckdb.DuckDBPyConnection) -> dict[str, dict[str, str]]:
-    """DuckDB's type of each column of each table and view: the SQL of the migrations is the only place where types are written."""
-    rows = con.execute(_COLUMNS).fetchall()
-    types: dict[str, dict[str, str]] = {}
-    for table, column, kind in rows:
-        types.setdefault(table, {})[column] = kind
-    return types
-
-
-def migrations() -> list[Path]:
-    """In the order in which they are applied."""
-    return sorted((shipped.folder("traces") / "migrations").glob("[0-9]*.sql"))
-
-
 def _attach(path: Path, *, read_only: bool) -> duckdb.DuckDBPyConnection:
     con = duckdb.connect(":memory:", config=_CONFIG)
     try:
@@ -87,51 +61,19 @@ def _attach(path: Path, *, read_only: bool) -> duckdb.DuckDBPyConnection:
         con.execute("SET GLOBAL temp_directory = ?", [str(path.with_suffix(".tmp"))])
         con.execute("SET GLOBAL max_temp_directory_size = '4GB'")
         con.execute("SET GLOBAL dynamic_or_filter_threshold = 1000")  # a conversation's messages are looked up by their times at once
-        _migrate(con, path, read_only=read_only)
+        _see_to_the_schema(con, path, read_only=read_only)
     except BaseException:
         con.close()
         raise
     return con
 
 
-def _migrate(con: duckdb.DuckDBPyConnection, path: Path, *, read_only: bool) -> None:
+def _see_to_the_schema(con: duckdb.DuckDBPyConnection, path: Path, *, read_only: bool) -> None:
     if not read_only:
-        con.execute(_MIGRATIONS)
-    done = {number for (number,) in con.execute("SELECT number FROM ledger.schema_migrations").fetchall()}
-    known = {int(file.name.split("_")[0]): file for file in migrations()}
-    if not done <= known.keys():
-        raise StartError(
-            f"{path} has schema {max(done)}, this version knows {max(known)}: start the newer version, or move the file away "
-            "and it is built again from the journal"
-        )
-    if read_only and known.keys() - done:
-        raise StartError(f"{path} has an older schema; start the gateway once to bring it up to date")
-    for number in sorted(known.keys() - done):
-        if number == CONTENT_APART and done:
-            move_content_out(con, path.parent)
-        _apply(con, number, known[number])
+        schema.bring_up_to_date(con, path)
+    elif not schema.is_up_to_date(con, path):
+        raise StartError(_start_once(path))
 
 
-def lay_out_facts(con: duckdb.DuckDBPyConnection, catalogue: str = "anew") -> None:
-    """The ledger's tables and views as of now, in an empty catalogue."""
-    contents.begin(con)
-    con.execute(f"USE {catalogue}")
-    con.execute(_MIGRATIONS)
-    for file in migrations():
-        con.execute(file.read_text(encoding="utf-8"))
-
-
-_MIGRATIONS = "CREATE TABLE IF NOT EXISTS schema_migrations (number BIGINT NOT NULL, name VARCHAR NOT NULL, applied_at TIMESTAMP)"
-
-
-def _apply(con: duckdb.DuckDBPyConnection, number: int, file: Path) -> None:
-    """A migration that fails says nothing about the file: it is kept, and the start is refused."""
-    try:
-        con.execute("BEGIN TRANSACTION")
-        con.execute(file.read_text(encoding="utf-8"))
-        if number == WITH_SUMS:
-            sums.fill(con)
-        con.execute("INSERT INTO schema_migrations VALUES (?, ?, now()::TIMESTAMP)", [number, file.stem])
-        con.execute("COMMIT")
-    except duckdb.Error as error:
-        raise StartError(f"the ledger's schema could not be brought up to date by {file.name}: {error}") from error
+def _start_once(path: Path) -> str:
+    return f"{path} was laid out by another version; start the gateway once to bring it up to date"

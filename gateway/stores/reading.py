@@ -15,9 +15,11 @@ from typing import Any
 import duckdb
 import msgspec
 
-from gateway.stores import Answer, Refused, sql_guard
+from gateway.stores import Answer, Refused, sight, sql_guard
 from gateway.stores.answers import arrow_stream, collect
-from gateway.stores.cursors import let_go
+from gateway.stores.arrow import ArrowError
+from gateway.stores.cursors import cursor_of, let_go
+from gateway.stores.lending import Shape
 from gateway.stores.refusals import QUERY_SECONDS, as_refusal, pointed
 from gateway.stores.sql_guard import Catalogue
 
@@ -29,8 +31,9 @@ INTERRUPT_EVERY_S = 0.2
 class Reading:
     """Of the database attached as `ledger`. May be used from any thread."""
 
-    def __init__(self, con: duckdb.DuckDBPyConnection, catalogue: Catalogue, on_stuck: Callable[[], None]) -> None:
-        self._con, self._catalogue, self._on_stuck = con, catalogue, on_stuck
+    def __init__(self, con: duckdb.DuckDBPyConnection, catalogue: Catalogue, shape: Shape, on_stuck: Callable[[], None]) -> None:
+        self._con, self._catalogue, self._shape, self._on_stuck = con, catalogue, shape, on_stuck
+        self._laying_out, self._narrows = threading.Lock(), False
 
     def query(self, sql: str, limit: int, params: Mapping[str, Any] | None = None) -> Answer:
         """One SELECT over the public views. Raises Refused."""
@@ -52,15 +55,16 @@ class Reading:
             let_go(cursor)
         return Answer(columns, types, rows, truncated, round((time.monotonic() - started) * 1000, 3))
 
-    def fetch(self, sql: str, params: Mapping[str, Any]) -> list[dict[str, Any]]:
-        """Rows for the gateway itself: over any table, uncut, with no judgement over the SQL, which is always our own. Raises Refused."""
+    def fetch(self, sql: str, params: Mapping[str, Any], teams: frozenset[str] | None = None) -> list[dict[str, Any]]:
+        """Rows for the gateway itself: over any table, uncut, with no judgement over the SQL, which is always our own; over what these
+        teams may see, where they are named. Raises Refused."""
         try:
             cursor = self._con.cursor()
         except duckdb.Error as error:
             raise _unreadable(error) from error
         watch = _Watch(cursor, self._on_stuck)
         try:
-            cursor.execute("USE ledger")
+            self._use(cursor, sql, teams)
             cursor.execute("BEGIN TRANSACTION READ ONLY")
             found = cursor.execute(sql, dict(params))
             names = [str(column[0]) for column in found.description or ()]
@@ -80,18 +84,39 @@ class Reading:
         try:
             cursor.execute("USE ledger")
             cursor.execute("BEGIN TRANSACTION READ ONLY")
-            yield from arrow_stream(cursor.sql(sql, params=dict(params)))
-        except duckdb.Error as error:
+            yield from arrow_stream(cursor.execute(sql, dict(params)))
+        except (duckdb.Error, ArrowError) as error:
             raise _unreadable(error) from error
         finally:
             let_go(cursor)
 
+    def _use(self, cursor: duckdb.DuckDBPyConnection, sql: str, teams: frozenset[str] | None) -> None:
+        """Raises duckdb.Error, and Refused for SQL that would look past what the teams may see."""
+        if teams is None:
+            cursor.execute("USE ledger")
+            return
+        self._lay_out_once()
+        sight.narrow(cursor, teams)
+        sql_guard.refuse_elsewhere(_parsed(cursor, sql))
+
+    def _lay_out_once(self) -> None:
+        """When somebody asks for it: it takes a tenth of a second."""
+        with self._laying_out:
+            if not self._narrows:
+                with cursor_of(self._con) as cursor:
+                    sight.lay_out(cursor, self._shape)
+                self._narrows = True
+
     def _judge(self, cursor: duckdb.DuckDBPyConnection, sql: str) -> None:
-        found = cursor.execute("SELECT json_serialize_sql(?::VARCHAR)", [sql]).fetchall()
         try:
-            sql_guard.check(msgspec.json.decode(found[0][0]), self._catalogue)
+            sql_guard.check(_parsed(cursor, sql), self._catalogue)
         except Refused as refused:
             raise pointed(refused, sql) from refused
+
+
+def _parsed(cursor: duckdb.DuckDBPyConnection, sql: str) -> dict[str, Any]:
+    found = cursor.execute("SELECT json_serialize_sql(?::VARCHAR)", [sql]).fetchall()
+    return msgspec.json.decode(found[0][0], type=dict[str, Any])
 
 
 def _unreadable(error: Exception) -> Refused:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import duckdb
-import pyarrow as pa
 
 from gateway.stores import Refused
 
@@ -15,7 +14,7 @@ _SHOWN = 100
 def as_refusal(error: Exception) -> Refused:
     if isinstance(error, duckdb.InterruptException):
         return Refused("sql_timeout", f"the query took over {QUERY_SECONDS:.0f} s; bound it by started_at or LIMIT")
-    if isinstance(error, duckdb.OutOfMemoryException | MemoryError | pa.ArrowMemoryError) or "bad_alloc" in str(error):
+    if isinstance(error, duckdb.OutOfMemoryException | MemoryError) or "bad_alloc" in str(error):
         return Refused("sql_memory", "the query needs more memory than one may have; bound it by started_at, or aggregate")
     return Refused("sql_error", str(error))
 

@@ -65,6 +65,17 @@ def check(serialized: Mapping[str, Any], catalogue: Catalogue) -> None:
         _check_node(node, ctes, catalogue)
 
 
+def refuse_elsewhere(serialized: Mapping[str, Any]) -> None:
+    """For SQL of our own, which may read any table of the catalogue that is in use. Raises Refused where it names another, or is none."""
+    if serialized.get("error"):
+        raise Refused("sql_error", str(serialized.get("error_message", "this is not SQL")))
+    for node in _dicts(serialized["statements"]):
+        if node.get("type") == "BASE_TABLE" and (node["catalog_name"], node["schema_name"]) != ("", ""):
+            raise Refused("sql_refused", f"'{node['table_name']}' is asked for by its catalogue, past what may be seen")
+        if node.get("type") == "TABLE_FUNCTION" and "function" in node:
+            _check_table_function(node)
+
+
 def _check_node(node: Mapping[str, Any], ctes: frozenset[str], catalogue: Catalogue) -> None:
     kind = node.get("type")
     if "class" in node:

@@ -2,8 +2,7 @@
 rules spoke, which tools were called.
 
 Each batch adds a few rows of partial sums in the transaction of its facts, and the views add them up; `compact` makes one row of many when
-nothing else is to be done. What is taken back (an interruption that was none) is added with a negative sign. Everything here can be
-computed again from the facts: `fill` does, for a ledger from before there were sums.
+nothing else is to be done. What is taken back (an interruption that was none) is added with a negative sign.
 """
 
 # ruff: noqa: S608 - the names in these statements are ours
@@ -91,20 +90,13 @@ SUMS = {each.facts: each for each in (EXCHANGES, CALLS, HITS)}
 def added(facts: str, catalogue: str = "ledger") -> list[str]:
     """Statements that add up rows on their way into a table."""
     found = SUMS.get(facts)
-    return [f"INSERT INTO {catalogue}.{found.table} {found.select(INCOMING)}"] if found else []
+    return [f"INSERT INTO {catalogue}.{found.table} BY NAME {found.select(INCOMING)}"] if found else []
 
 
 def add_interrupted(con: duckdb.DuckDBPyConnection, ids: list[str], sign: int) -> None:
     """Adds, or takes back, exchanges that are on record as interrupted."""
     rows = f"(SELECT * FROM ledger.exchanges_ended WHERE state = 'interrupted' AND id IN (SELECT {LISTED}))"
-    con.execute(f"INSERT INTO ledger.{EXCHANGES.table} {EXCHANGES.select(rows, sign)}", [as_list(ids)])
-
-
-def fill(con: duckdb.DuckDBPyConnection) -> None:
-    """All of them, from the facts."""
-    for each in SUMS.values():
-        con.execute(f"DELETE FROM ledger.{each.table}")
-        con.execute(f"INSERT INTO ledger.{each.table} {each.select('ledger.' + each.facts)}")
+    con.execute(f"INSERT INTO ledger.{EXCHANGES.table} BY NAME {EXCHANGES.select(rows, sign)}", [as_list(ids)])
 
 
 def size(con: duckdb.DuckDBPyConnection) -> int:

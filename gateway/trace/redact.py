@@ -21,6 +21,8 @@ LAYERS = 4
 """Of JSON in strings of JSON: a record holds messages, which hold arguments, which may hold JSON."""
 PROVIDER_KEY = "[REDACTED:provider_key]"
 VIRTUAL_KEY = "[REDACTED:virtual_key]"
+MOST_LEARNED = 16
+"""The last so many: an access token lasts an hour, and there are few accounts."""
 MIN_LENGTH = 8
 """A shorter 'secret' would blank out ordinary words."""
 
@@ -55,7 +57,18 @@ class Redactor:
     """Replaces each of `secrets`, also where it is JSON-escaped, and every virtual key."""
 
     def __init__(self, secrets: Iterable[str]) -> None:
-        self._secrets = sorted({s for s in secrets if len(s) >= MIN_LENGTH}, key=len, reverse=True)
+        self._given = frozenset(secrets)
+        self._learned: tuple[str, ...] = ()
+        self._know()
+
+    def learn(self, secret: str) -> None:
+        """Replaces this one too from now on: one that is good for a while and came when the gateway was running already."""
+        if secret not in self._learned:
+            self._learned = (*self._learned, secret)[-MOST_LEARNED:]
+            self._know()
+
+    def _know(self) -> None:
+        self._secrets = sorted({s for s in (*self._given, *self._learned) if len(s) >= MIN_LENGTH}, key=len, reverse=True)
         self._bytes = [s.encode() for s in self._secrets]
         self.hints = ("th_", *sorted({s[:LEAST] for s in self._secrets}))
         """How secrets begin: a text without any of them holds none."""

@@ -40,6 +40,8 @@ class Post(Struct, frozen=True):
     url: str
     headers: dict[str, str]
     body: bytes
+    proof: str = ""
+    """A secret among the headers that is not the upstream's key, but was got with it."""
 
 
 class Changes(Struct, frozen=True):

@@ -43,7 +43,8 @@ class Vertex:
     async def post(self, asked: Asked) -> Post:
         url, body = self._anthropic(asked) if asked.dialect == "anthropic.messages" else self._gemini(asked)
         headers = {name: value for name, value in asked.headers.items() if name not in ("x-api-key", "x-goog-api-key")}
-        return Post(url, headers | {"authorization": f"Bearer {await self._token()}"}, body)
+        token = await self._token()
+        return Post(url, headers | {"authorization": f"Bearer {token}"}, body, proof=token)
 
     def opened(self, answer: ProviderAnswer) -> ProviderAnswer:
         return answer

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import msgspec
 from msgspec import Struct
@@ -20,6 +20,14 @@ T = TypeVar("T")
 
 Fetch = Callable[[str, Mapping[str, Any]], Sequence[Mapping[str, Any]]]
 """The gateway's own questions to the ledger (`Store.fetch`)."""
+
+
+class FetchOf(Protocol):
+    """The same, over what these teams may see, where they are named."""
+
+    def __call__(self, sql: str, params: Mapping[str, Any], teams: frozenset[str] | None = None) -> Sequence[Mapping[str, Any]]: ...
+
+
 Write = Callable[[Record], Awaitable[None]]
 """Makes a record durable. Raises JournalUnavailable."""
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Callable
-from typing import Any, get_args
+from typing import Any, Protocol, get_args
 
 import msgspec
 from msgspec import Struct
@@ -22,7 +22,8 @@ from gateway.dialects.events import Limits
 from gateway.dialects.proposals import read_arguments
 from gateway.errors import GatewayError
 from gateway.people.roles import Person
-from gateway.state import Approval, Approvals, ApprovalState, Ruling, Scope
+from gateway.state import Approval, ApprovalState, Ruling, Scope
+from gateway.state.approving import unknown
 from gateway.web.answers import MAX_BODY, error_answer, json_answer, limited_body, line, with_times
 from gateway.web.doors import person, said_by
 
@@ -43,10 +44,39 @@ class Said(Struct, forbid_unknown_fields=True):
     """With approve: arguments to deliver in the place of the proposed ones, a JSON object. They are judged like any others."""
 
 
+class Queue(Protocol):
+    """What people see and do of approvals (`state.Approvals`)."""
+
+    def find(self, name: str) -> Approval | None: ...
+    def every(self, state: ApprovalState | None = None, limit: int = 1000) -> list[Approval]: ...
+    def rule(self, name: str, ruling: Ruling) -> Approval: ...
+
+
+class OwnApprovals:
+    """What a person's teams are asked. The others are not there, and take no place from these."""
+
+    def __init__(self, approvals: Queue, who: Person) -> None:
+        self._approvals, self._who = approvals, who
+
+    def find(self, name: str) -> Approval | None:
+        found = self._approvals.find(name)
+        return found if found is not None and self._who.sees(found.team) else None
+
+    def every(self, state: ApprovalState | None = None, limit: int = 1000) -> list[Approval]:
+        most = limit if self._who.teams is None else ALL
+        return [each for each in self._approvals.every(state, most) if self._who.sees(each.team)][:limit]
+
+    def rule(self, name: str, ruling: Ruling) -> Approval:
+        """Raises GatewayError."""
+        if self._who.teams is not None and self.find(name) is None:
+            raise unknown(name)
+        return self._approvals.rule(name, ruling)
+
+
 class ApprovalsDesk:
     """The routes below `/approvals`; whoever mounts them checks the token."""
 
-    def __init__(self, approvals: Approvals, settings: Settings, now_us: Callable[[], int]) -> None:
+    def __init__(self, approvals: Queue, settings: Settings, now_us: Callable[[], int]) -> None:
         self._approvals, self._settings, self._now_us = approvals, settings, now_us
 
     async def listed(self, request: Request) -> Response:
@@ -59,7 +89,7 @@ class ApprovalsDesk:
             return error_answer(400, "bad_request", f"'state' must be one of {', '.join(get_args(ApprovalState))}")
         wanted: ApprovalState | None = state  # type: ignore[assignment]
         try:
-            found = await self._seen(person(request), wanted, int(limit))
+            found = await asyncio.to_thread(self._own(request).every, wanted, int(limit))
         except GatewayError as error:
             return _refusal(error)
         return json_answer({"approvals": [shown(each) for each in found]})
@@ -67,11 +97,11 @@ class ApprovalsDesk:
     async def one(self, request: Request) -> Response:
         name = request.path_params["id"]
         try:
-            found = await asyncio.to_thread(self._approvals.find, name)
+            found = await asyncio.to_thread(self._own(request).find, name)
         except GatewayError as error:
             return _refusal(error)
-        if found is None or not person(request).sees(found.team):
-            return _unknown()
+        if found is None:
+            return _refusal(unknown(name))
         return json_answer(shown(found))
 
     async def ruled(self, request: Request) -> Response:
@@ -83,27 +113,14 @@ class ApprovalsDesk:
             return error_answer(413, "too_large", f"a decision may have {MAX_BODY} bytes")
         try:
             ruling = self._ruling(request, body, approve=what == "approve")
-            if not await self._may_rule(request):
-                return _unknown()
-            return json_answer(shown(await asyncio.to_thread(self._approvals.rule, request.path_params["id"], ruling)))
+            return json_answer(shown(await asyncio.to_thread(self._own(request).rule, request.path_params["id"], ruling)))
         except (msgspec.DecodeError, strict_json.Ambiguous, ValueError) as error:
             return error_answer(400, "bad_request", f'send {{"by": "who you are", "reason": "why"}}: {error}')
         except GatewayError as error:
             return _refusal(error)
 
-    async def _seen(self, who: Person, state: ApprovalState | None, limit: int) -> list[Approval]:
-        """What other teams are asked takes no place from these."""
-        most = limit if who.teams is None else ALL
-        found = await asyncio.to_thread(self._approvals.every, state, most)
-        return [each for each in found if who.sees(each.team)][:limit]
-
-    async def _may_rule(self, request: Request) -> bool:
-        """Whether it is there for this person. Raises GatewayError."""
-        who = person(request)
-        if who.teams is None:
-            return True
-        found = await asyncio.to_thread(self._approvals.find, request.path_params["id"])
-        return found is not None and who.sees(found.team)
+    def _own(self, request: Request) -> OwnApprovals:
+        return OwnApprovals(self._approvals, person(request))
 
     def _ruling(self, request: Request, body: bytes, *, approve: bool) -> Ruling:
         """Raises DecodeError, Ambiguous or ValueError."""
@@ -111,11 +128,6 @@ class ApprovalsDesk:
         said = msgspec.json.decode(body, type=Said)
         said.by = said_by(request, said.by)
         return ruling(said, self._settings, self._now_us(), approve=approve)
-
-
-def _unknown() -> Response:
-    """The same for what is another team's."""
-    return error_answer(404, "unknown_approval", "there is no approval of that id; GET /approvals lists them")
 
 
 def ruling(said: Said, settings: Settings, now_us: int, *, approve: bool) -> Ruling:

@@ -10,6 +10,7 @@ import asyncio
 import datetime as dt
 import re
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from starlette.requests import Request
@@ -29,7 +30,7 @@ from gateway.trace.rows import (
     about_prompt,
     about_rendered,
 )
-from gateway.web.answers import NAME_LENGTH, Fetch, Write, error_answer, json_answer, line, refusal
+from gateway.web.answers import NAME_LENGTH, Fetch, FetchOf, Write, error_answer, json_answer, line, refusal
 from gateway.web.doors import person, said_by
 
 Open = Callable[[str, str], str | None]
@@ -53,9 +54,8 @@ _CALLS = f'SELECT * FROM calls WHERE exchange_id = $id AND {_WITHIN} ORDER BY de
 _RULES = f"SELECT * FROM rule_hits WHERE exchange_id = $id AND {_WITHIN} ORDER BY decided_at, policy, rule"  # noqa: S608 - constant
 _FINDINGS = f"SELECT * FROM findings WHERE exchange_id = $id AND {_BEGAN}"  # noqa: S608 - constant
 _APPROVALS = "SELECT * FROM approvals WHERE id IN (SELECT unnest(string_split($approvals, ' ')))"
-_RENDERED = """
-SELECT r.*, k.source, k.git FROM prompts_rendered AS r LEFT JOIN kept_prompts AS k USING (name, version) WHERE r.exchange_id = $id
-"""
+_RENDERED = "SELECT * FROM prompts_rendered WHERE exchange_id = $id"
+_SOURCE = "SELECT source, git FROM kept_prompts WHERE name = $prompt AND version = $version"
 _SINCE = 'SELECT * FROM calls WHERE decided_at >= $since::TIMESTAMP ORDER BY decided_at DESC, "index" DESC LIMIT $most::BIGINT'
 _ASKED = """
 SELECT id, started_at, agent, team, "user", key_id, session, dialect, request_model, request_messages FROM exchanges
@@ -67,8 +67,15 @@ _FEEDBACK = "SELECT * FROM feedback WHERE exchange_id = $id ORDER BY given_at"
 class Reader:
     """Puts an exchange together from the ledger."""
 
-    def __init__(self, fetch: Fetch, open_: Open) -> None:
-        self._fetch, self._open = fetch, open_
+    def __init__(self, fetch: FetchOf, open_: Open, teams: frozenset[str] | None = None) -> None:
+        """`teams`: whose exchanges can be read, where it is not everybody's."""
+        self._everything, self._open, self._teams = fetch, open_, teams
+        self._fetch: Fetch = partial(fetch, teams=teams)
+
+    def of(self, teams: frozenset[str] | None) -> Reader:
+        """The same for people who are bound to these. Texts by content address belong to no team: they read those that their own exchanges
+        name, without when a text was first said, which may be when somebody else said it."""
+        return Reader(self._everything, self._open, teams)
 
     def exchange(self, name: str) -> dict[str, Any] | None:
         """Everything that is on record of it, opened; None when there is no such exchange. Raises Refused, GatewayError."""
@@ -84,7 +91,7 @@ class Reader:
         return {
             "exchange": self.opened(row, about, "input_preview", "output_preview", "error_message"),
             "prompt": self._prompt(row),
-            "rendered": next((self.opened(each, about_rendered(name), "variables") for each in self._rows(_RENDERED, name)), None),
+            "rendered": self._rendered(name),
             "messages": [self.opened({"position": n, **each}, about_message(each["hash"]), "body") for n, each in said],
             "answer": self._answer(bodies.get(row["response_message"])),
             "calls": [self.opened(each, about_call(each["id"]), "arguments") for each in calls],
@@ -124,9 +131,17 @@ class Reader:
         wanted, found = {each for each in hashes if each}, dict[str, Mapping[str, Any]]()
         for bound, bounds in ((_CLOSE, times), ("", {})):
             if missing := " ".join(sorted(wanted - set(found))):
-                rows = self._fetch(_BODIES.format(bound=bound), {"hashes": missing, **bounds})
+                rows = self._everything(_BODIES.format(bound=bound), {"hashes": missing, **bounds})
                 found |= {row["hash"]: row for row in rows}
-        return found
+        return found if self._teams is None else {name: _without_times(row) for name, row in found.items()}
+
+    def _rendered(self, name: str) -> dict[str, Any] | None:
+        """The kept prompt that was used, with its source."""
+        row = next(iter(self._rows(_RENDERED, name)), None)
+        if row is None:
+            return None
+        kept = next(iter(self._everything(_SOURCE, {"prompt": row["name"], "version": row["version"]})), {"source": None, "git": None})
+        return self.opened({**row, **kept}, about_rendered(name), "variables")
 
     def _answer(self, body: Mapping[str, Any] | None) -> dict[str, Any] | None:
         if body is None:
@@ -154,7 +169,7 @@ class Reader:
 
     def prompt(self, name: str, agent: str) -> dict[str, Any] | None:
         """A found version as this agent sent it: its text may have been kept several times, under keys of which some are gone."""
-        texts = self._fetch(_PROMPT, {"prompt": name, "agent": agent})
+        texts = self._everything(_PROMPT, {"prompt": name, "agent": agent})
         opened = [self.opened(each, about_prompt(each["hash"]), "system", "tools") for each in texts]
         legible = [each for each in opened if not {each["system"], each["tools"]} & {ERASED, DAMAGED}]
         return next(iter([*legible, *opened]), None)
@@ -184,8 +199,8 @@ class ContentDesk:
         try:
             by = line("by", said_by(request, request.query_params.get("by", "")), NAME_LENGTH)
             why = line("why", why, WHY_LENGTH) if why else ""
-            found = await asyncio.to_thread(self._reader.exchange, name)
-            if found is None or not person(request).sees(found["exchange"]["team"]):
+            found = await asyncio.to_thread(self._reader.of(person(request).teams).exchange, name)
+            if found is None:
                 return error_answer(404, "unknown_exchange", "there is no exchange of that id, or the book does not have it yet")
             await self._write(ContentRead(ReadRow(self._new_id(), self._now_us(), by, "exchange", name, why)))
         except ValueError as error:
@@ -194,10 +209,8 @@ class ContentDesk:
             return error_answer(503, refused.code, refused.message)
         except (GatewayError, JournalUnavailable) as error:
             return refusal(error)
-        return json_answer(found if person(request).teams is None else without_others(found))
+        return json_answer(found)
 
 
-def without_others(found: dict[str, Any]) -> dict[str, Any]:
-    """When a text was first said may be when somebody else said it."""
-    messages = [{name: value for name, value in each.items() if name != "first_seen"} for each in found["messages"]]
-    return {**found, "messages": messages}
+def _without_times(row: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in row.items() if name != "first_seen"}

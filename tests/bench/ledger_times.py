@@ -54,7 +54,9 @@ def multiply_facts(con: duckdb.DuckDBPyConnection, times: int) -> None:
             copied = f"SELECT * REPLACE ({fresh}) FROM ledger.{table} WHERE rowid < $rows"
             con.execute(f"INSERT INTO ledger.{table} {copied}", {"k": k, "rows": rows})
         say(f"{table} times {times}")
-    sums.fill(con)
+    for each in sums.SUMS.values():
+        con.execute(f"DELETE FROM ledger.{each.table}")
+        con.execute(f"INSERT INTO ledger.{each.table} BY NAME {each.select('ledger.' + each.facts)}")
     con.execute("CHECKPOINT ledger")
 
 

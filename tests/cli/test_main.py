@@ -16,7 +16,7 @@ HEAVY = {
     "uvicorn",
     "starlette",
     "aiohttp",
-    "pyarrow",
+    "nanoarrow",
     "opentelemetry",
     "httpx",
     "anthropic",
@@ -38,6 +38,14 @@ def test_light_verbs_load_nothing_heavy(arguments):
         f"try:\n    main.run({arguments!r})\nexcept SystemExit:\n"
         f"    sys.stderr.write(repr(sorted({HEAVY!r} & set(sys.modules))))\n"
     )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.stderr.endswith("[]")
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["version"], ["nonsense"]])
+def test_the_table_of_verbs_is_told_without_what_draws_tables(arguments):
+    code = f"import sys\nfrom gateway.cli import main\ntry:\n    main.run({arguments!r})\nexcept SystemExit:\n    "
+    code += "sys.stderr.write(repr(sorted({'rich', 'markdown_it', 'pygments'} & set(sys.modules))))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.stderr.endswith("[]")
 

@@ -19,13 +19,16 @@ PROGRAM = """
 from pathlib import Path
 from gateway.shipped import folder
 from gateway.policy_folder import load_folder
+from gateway.stores.opening import open_ledger
 import gateway
 home = Path(gateway.__file__).parent
 assert "packages" in str(home), home
 for name in ("policies", "traces", "deploy"):
     assert folder(name).is_dir() and home in folder(name).parents, folder(name)
 assert len(load_folder(folder("policies") / "starter").policies) >= 1
-print(len(list(folder("traces").rglob("*.sql"))), len(list((home / "face").rglob("*.html"))))
+views = "SELECT count(*) FROM duckdb_views() WHERE database_name = 'ledger'"
+print(open_ledger(Path("ledger.duckdb")).execute(views).fetchall()[0][0])
+print(len(list((folder("traces") / "queries").glob("*.sql"))), len(list((home / "face").rglob("*.html"))))
 """
 READY_S = 60
 
@@ -55,9 +58,10 @@ def run(begin):
     return running
 
 
-def test_policies_queries_migrations_and_templates_are_found_in_it(run):
-    queries, templates = map(int, run("-c", PROGRAM).split())
-    assert queries > 30
+def test_policies_queries_tables_views_and_templates_are_found_in_it(run):
+    views, queries, templates = map(int, run("-c", PROGRAM).split())
+    assert views > 40
+    assert queries > 25
     assert templates > 5
 
 

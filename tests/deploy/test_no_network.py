@@ -15,8 +15,8 @@ import pytest
 ROOT = Path(__file__).parents[2]
 DEMO = [sys.executable, "-S", "-m", "gateway.cli.main", "demo"]
 UP = [sys.executable, "-m", "gateway.cli.main", "up"]
-PROCESSES = ("gateway.supervisor", "gateway.worker", "gateway.book_process")
-"""That a demo starts; it runs the whole gateway, with a provider on this machine."""
+PROCESSES = ("gateway.supervisor", "gateway.nursery")
+"""That a demo starts, and that fork the others; it runs the whole gateway, with a provider on this machine."""
 HEARS = """
 import sys
 heard = []

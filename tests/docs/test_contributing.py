@@ -30,9 +30,10 @@ with RunningRehearsal("rehearsal: 1\\nscenes:\\n- turns: [{text: Do it.}]\\n") a
     settings = settings_for(provider.base_url, policies="policies", keys="optional")
     acme = {"dialect": "acme.chat", "base_url": provider.base_url, "key": {"env": PROVIDER_KEY}}
     with RunningGateway(folder, {**settings, "upstreams": {"acme": acme}}) as gateway:
-        body = {"model": "m", "messages": [{"role": "user", "content": "hi"}]}
+        tool = {"type": "function", "function": {"name": "look", "parameters": {"type": "object"}}}
+        body = {"model": "m", "messages": [{"role": "user", "content": "hi"}], "tools": [tool]}
         answer = httpx.post(gateway.url + "/acme/chat/completions", json=body, timeout=30, trust_env=False)
-        row = gateway.awaited("SELECT dialect, provider FROM exchanges WHERE state <> 'open'", 1)
+        row = gateway.awaited("SELECT dialect, provider, tools_offered FROM exchanges WHERE state <> 'open'", 1)
         hours = gateway.tollhouse("sql", "--saved", "busiest_hours", "--data", str(gateway.data))
         sent = [{name.lower(): value for name, value in each.headers.items()}.get("x-acme-key") for each in provider.requests()]
 said = answer.json()["choices"][0]["message"]["content"] if answer.status_code == 200 else answer.text
@@ -84,7 +85,7 @@ def copy(tmp_path_factory):
 
 def test_every_recipe_says_what_to_add(copy):
     changed, _ = copy
-    shelves = ("gateway/dialects/", "gateway/validators/", "traces/queries/")
+    shelves = ("gateway/dialects/", "gateway/validators/", "traces/migrations/", "traces/queries/")
     assert all(any(name.startswith(shelf) for name in changed) for shelf in shelves)
     assert {language for language, _ in BLOCKS} == {"bash", "python", "diff", "sql"}
 
@@ -111,7 +112,7 @@ def test_what_the_recipes_add_works_in_a_running_gateway(copy, tmp_path):
     assert found["status"] == 200
     assert "Do it." not in found["said"]
     assert "polite" in found["said"]
-    assert found["row"] == [{"dialect": "acme.chat", "provider": "acme"}]
+    assert found["row"] == [{"dialect": "acme.chat", "provider": "acme", "tools_offered": 1}]
     assert found["sent"] == ["sk-rehearsal-0000"]
     assert re.search(r"hour . exchanges .*?\d+ . +1 ", found["hours"], re.DOTALL)
 

@@ -38,6 +38,7 @@ from gateway.state.sqlite_approvals import SqliteApprovals
 from gateway.state.sqlite_prompts import SqlitePrompts
 from gateway.stores import Applied, Batch
 from gateway.stores.duckdb import Ledger
+from gateway.stores.sight import Narrowed
 from gateway.trace.record import CallRow, Ended, ExchangeRow, HeardRow, MessageRow, PromptRow, Record
 from gateway.trace.segments import Segment
 from gateway.web import admin
@@ -69,8 +70,8 @@ class Book:
         self.office: Office | None = None
         self._at = 0
 
-    def fetch(self, sql: str, params: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
-        return self.ledger.fetch(sql, params)
+    def fetch(self, sql: str, params: Mapping[str, Any], teams: frozenset[str] | None = None) -> Sequence[Mapping[str, Any]]:
+        return self.ledger.fetch(sql, params, teams)
 
     def status(self) -> Status:
         return self.now
@@ -81,7 +82,7 @@ class Book:
     def ask(self, question: Question, teams: frozenset[str] | None = None) -> Reply:
         """By a reader's process, as in the book."""
         self.office = self.office or Office()
-        return self.office.ask(self.ledger, question)
+        return self.office.ask(self.ledger if teams is None else Narrowed(self.ledger, teams), question)
 
     def views(self) -> Mapping[str, Mapping[str, str]]:
         return self.ledger.views()

@@ -118,10 +118,7 @@ def resident(pid: int) -> int:
 
 def test_a_book_that_is_stopped_holds_nobody_up_and_catches_up(gateway_in, kit):
     with gateway_in(workers=1) as gateway:
-        supervisor = json.loads((gateway.data / "run.json").read_text())["pid"]
-        children = Path(f"/proc/{supervisor}/task/{supervisor}/children").read_text().split()
-        commands = {int(pid): Path(f"/proc/{pid}/cmdline").read_text() for pid in children}
-        named = {kind: pid for pid, command in commands.items() for kind in ("book", "worker") if f"gateway.{kind}" in command}
+        named = {kind: pids[0] for kind, pids in gateway.processes().items()}
         load = kit.Load(gateway.url, clients=24)
         kit.eventually(lambda: len(load.finished) > 20)
         before, finished = resident(named["worker"]), len(load.finished)

@@ -6,31 +6,15 @@ the journal proves sound afterwards.
 
 from __future__ import annotations
 
-import json
 import os
 import random
 import signal
 import time
-from pathlib import Path
 
 from gateway.heads_log import signing_key
 from gateway.proof import prove
 
 KILLS = int(os.environ.get("TOLLHOUSE_KILLS", "10"))
-
-
-def children(pid: int) -> dict[str, list[int]]:
-    """Process ids of the gateway's children: `book` and `worker`."""
-    found: dict[str, list[int]] = {"book": [], "worker": []}
-    for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
-        try:
-            command = Path(f"/proc/{child}/cmdline").read_bytes()
-        except OSError:
-            continue
-        for kind in found:
-            if f"gateway.{kind}".encode() in command:
-                found[kind].append(int(child))
-    return found
 
 
 def kill(pids: list[int]) -> None:
@@ -44,13 +28,12 @@ def kill(pids: list[int]) -> None:
 def test_no_answered_request_is_without_its_record_and_none_has_two(gateway_in, kit):
     choose = random.Random(20261121)
     with gateway_in() as gateway:
-        supervisor = json.loads((gateway.data / "run.json").read_text())["pid"]
         load = kit.Load(gateway.url)
         for _ in range(KILLS):
-            while not gateway.ready() or not children(supervisor)["book"]:
+            while not gateway.ready() or not gateway.processes()["book"]:
                 time.sleep(0.05)
             time.sleep(choose.uniform(0.0, 1.0))
-            alive = children(supervisor)
+            alive = gateway.processes()
             victims = {
                 "worker": alive["worker"][:1],
                 "book": alive["book"],

@@ -204,6 +204,22 @@ def test_a_file_of_a_newer_version_is_refused_with_advice_and_kept(house: House,
     assert not list(house.data.glob("*.corrupt-*"))
 
 
+def test_a_ledger_from_before_the_first_release_is_set_aside_and_built_again(house: House) -> None:
+    """Its content, in files of its own, is used on."""
+    book = house.book()
+    house.catch_up(book)
+    book.store.close()
+    with duckdb.connect(str(house.data / "ledger.duckdb")) as con:
+        con.execute("UPDATE schema_migrations SET name = '0001_ledger'")
+        con.execute("DROP TABLE schema_views")
+    house.add(10)
+    again = house.book()
+    house.catch_up(again)
+    assert again.query("SELECT count(*) FROM message_copies", 1).rows == [[house.written]]
+    again.store.close()
+    assert [path.name.partition(".corrupt-")[0] for path in house.data.glob("*.corrupt-*")] == ["ledger.duckdb"]
+
+
 @pytest.mark.parametrize("name", ["ledger.duckdb", MONTH])
 def test_a_file_that_another_process_holds_is_refused_with_advice_and_kept(house: House, name: str) -> None:
     book = house.book()

@@ -292,6 +292,27 @@ def test_a_token_of_vertex_is_fetched_again_when_it_ends(vertex, google, wires):
     assert len(tokens) == 2
 
 
+@pytest.mark.parametrize(("dialect", "stream"), AT_VERTEX)
+def test_a_token_that_vertex_says_back_reaches_neither_client_nor_disk(vertex, google, wires, provider, dialect, stream, tmp_path):
+    tokens, known = google(dialect, stream), provider.answer
+
+    async def answer(reader, writer, body):
+        if provider.received[-1][0].startswith(b"POST /token"):
+            return await known(reader, writer, body)
+        said = ["It is ", tokens[-1][:6], tokens[-1][6:] + "."]
+        if stream:
+            return await provider.sse(*wires[dialect].stream(said))(reader, writer, body)
+        return await provider.json(wires[dialect].whole("".join(said)))(reader, writer, body)
+
+    provider.answer = answer
+    gateway = vertex("claude-sonnet-4-5@20250929" if dialect == "messages" else None)
+    assert wires[dialect].ask(gateway.url, stream)[0] == "It is [REDACTED:provider_key]."
+    gateway.ended()
+    written = b"".join(path.read_bytes() for path in tmp_path.rglob("*") if path.is_file())
+    assert tokens[-1].encode() not in written
+    assert b"REDACTED:provider_key" in written
+
+
 def test_without_a_token_nothing_is_asked_of_vertex_and_the_client_is_told_where_to_look(vertex, provider, wires):
     provider.answer = provider.json({"error": "invalid_grant", "error_description": "Invalid JWT Signature."}, "400 Bad Request")
     gateway = vertex(None)

@@ -25,6 +25,7 @@ SHADOW = POLICY.replace("effect: redact", "effect: redact, mode: shadow, until: 
 SAID = ["Your car", "d is 4111", " 1111 11", "11 1111, ", "and there are many more words to come, so that ", "some leave early. ", "Bye."]
 MASKED = "Your card is [card], and there are many more words to come, so that some leave early. Bye."
 TOLD = ["Here is the key, with some words before it: ", KEY[:7], KEY[7:15], KEY[15:], " and now you have it."]
+PROVIDER_KEY_CUT = ["sk-canary-provid", "er-key-1234"]
 ENDS_WELL = {"chat": "stop", "messages": "end_turn", "responses": "completed", "gemini": "STOP"}
 
 
@@ -50,6 +51,31 @@ def test_a_sdk_reads_the_masked_answer(name, stream, house, wires, answer):
     assert CARD not in str(at.records())
     assert ended.exchange.state == "complete"
     assert ended.exchange.output_preview == MASKED
+
+
+def ending_in_words(wire, name, pieces):
+    """A stream whose last words come in the event that finishes it, where the dialect can say both in one."""
+    events = wire.stream(pieces)
+    if name != "chat":  # Gemini's ends so anyway, in the others an event of its own does
+        return events
+    *before, last, _, usage, done = events
+    return [*before, last.replace(b'"finish_reason": null', b'"finish_reason": "stop"'), usage, done]
+
+
+@pytest.mark.parametrize(
+    ("rules", "pieces", "read"),
+    [
+        (POLICY, ["Your card is 4111 11", "11 1111 1111"], "Your card is [card]"),
+        ("policy: 1\nid: p\nagents: ['*']\nallow: [get]\n", ["It is ", *PROVIDER_KEY_CUT], "It is [REDACTED:provider_key]"),
+    ],
+    ids=["a rule", "no rule"],
+)  # fmt: skip
+def test_what_is_cut_over_the_last_two_events_is_found(name, house, wires, provider, rules, pieces, read):
+    at = house(rules)
+    events = ending_in_words(wires[name], name, pieces)
+    assert name not in ("chat", "gemini") or any(pieces[-1].encode() in event and b'"finish' in event for event in events)
+    provider.answer = provider.sse(*events)
+    assert wires[name].ask(at.url, True) == (read, [], ENDS_WELL[name], 5)
 
 
 @pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])

@@ -10,7 +10,6 @@ import os
 import signal
 import threading
 import time
-from pathlib import Path
 from typing import ClassVar
 
 import httpx
@@ -177,16 +176,7 @@ def test_what_was_asked_outlives_the_worker_that_held_it(running):
 
 
 def workers(gateway) -> list[int]:
-    """Processes of this gateway's workers, and of no other's."""
-    found = []
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            try:
-                command = (entry / "cmdline").read_bytes().split(b"\0")
-            except OSError:
-                continue
-            if b"gateway.worker" in command and str(gateway.data / "settings.json").encode() in command:
-                found.append(int(entry.name))
+    found = gateway.processes()["worker"]
     assert len(found) == 2
     return found
 

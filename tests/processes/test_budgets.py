@@ -9,7 +9,6 @@ import signal
 import sqlite3
 import time
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import httpx
 import pytest
@@ -81,17 +80,6 @@ def test_money_over_two_gateways_and_one_redis_is_spent_once(tmp_path, provider,
     assert {each["taken"] for each in shown + both} == {"1.001"}
 
 
-def workers(gateway) -> list[int]:
-    """Processes of the data plane below the supervisor."""
-    found = []
-    for folder in Path("/proc").glob("[0-9]*"):
-        with contextlib.suppress(OSError, IndexError):
-            parent = (folder / "stat").read_text().rpartition(")")[2].split()[1]
-            if parent == str(gateway.pid) and b"gateway.worker" in (folder / "cmdline").read_bytes():
-                found.append(int(folder.name))
-    return found
-
-
 def leases(gateway) -> list[int]:
     with sqlite3.connect(gateway.data / "state.sqlite", timeout=20) as db:
         return [lease for (lease,) in db.execute("SELECT DISTINCT lease FROM limit_leases")]
@@ -109,12 +97,12 @@ def test_what_a_killed_worker_held_is_free_when_its_lease_ends(tmp_path):
             asking = pool.submit(lambda: httpx.post(url, json=body, timeout=60, trust_env=False))
             awaited(lambda: len(leases(gateway)) == 1)
             assert ask(gateway) == 402
-            killed = workers(gateway)
+            killed = gateway.processes()["worker"]
             assert len(killed) == 1
             os.kill(killed[0], signal.SIGKILL)
             with pytest.raises(httpx.HTTPError):
                 asking.result(20)
-            awaited(lambda: [pid for pid in workers(gateway) if pid not in killed] and gateway.ready())
+            awaited(lambda: [pid for pid in gateway.processes()["worker"] if pid not in killed] and gateway.ready())
             assert ask(gateway) == 402
             with sqlite3.connect(gateway.data / "state.sqlite", timeout=20) as db:
                 db.execute("UPDATE limit_leases SET until_us = until_us - 130000000")

@@ -169,9 +169,14 @@ def run_file(gateway) -> dict:
 
 def stopped(pid: int, number: int, seconds: float) -> None:
     os.kill(pid, number)
-    awaited(
-        lambda: not os.path.exists(f"/proc/{pid}") or Path(f"/proc/{pid}/stat").read_text().split()[2] == "Z", seconds
-    )
+    awaited(lambda: not lives(pid), seconds)
+
+
+def lives(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
 
 
 def test_a_stop_lets_open_streams_finish(folder, provider):
@@ -204,41 +209,74 @@ def test_a_stop_that_takes_too_long_ends_streams_with_an_error_and_a_record(fold
 
 def test_when_the_supervisor_is_killed_nothing_is_left_running(folder, provider):
     with RunningGateway(folder, settings_for(provider.base_url)) as gateway:
-        pid = run_file(gateway)["pid"]
-        children = [int(c) for c in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
-        assert len(children) == 2
-        stopped(pid, signal.SIGKILL, 5)
-        awaited(lambda: not any(os.path.exists(f"/proc/{child}") for child in children), 15)
+        begun = gateway.processes()
+        assert {kind: len(pids) for kind, pids in begun.items()} == {"worker": 1, "book": 1, "nursery": 1}
+        stopped(gateway.pid, signal.SIGKILL, 5)
+        awaited(lambda: not any(lives(pid) for pids in begun.values() for pid in pids), 15)
 
 
-def test_the_book_does_not_know_the_provider_s_keys(folder, provider):
+def test_only_workers_know_the_provider_s_keys_and_no_list_of_processes_shows_them(folder, provider):
     with RunningGateway(folder, settings_for(provider.base_url)) as gateway:
-        pid = run_file(gateway)["pid"]
-        children = [int(c) for c in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
-        knowing = {Path(f"/proc/{c}/cmdline").read_bytes().split(b"\0")[3] for c in children if knows_key(c)}
-        assert knowing == {b"gateway.worker"}
+        ask(gateway)
+        begun = gateway.processes()
+        assert {kind for kind, pids in begun.items() if any(knows_key(pid) for pid in pids)} == {"worker"}
+        shown = [Path(f"/proc/{pid}/{file}").read_bytes() for pids in begun.values() for pid in pids for file in ("environ", "cmdline")]
+        assert not any(b"sk-rehearsal" in each for each in shown)
 
 
 def knows_key(pid: int) -> bool:
-    return b"sk-rehearsal" in Path(f"/proc/{pid}/environ").read_bytes()
+    """Whether it is anywhere in what the process has written to its memory."""
+    with open(f"/proc/{pid}/mem", "rb", 0) as memory:
+        for line in Path(f"/proc/{pid}/maps").read_text().splitlines():
+            place, rights, *rest = line.split()
+            begin, end = (int(each, 16) for each in place.split("-"))
+            if rights.startswith("rw") and "[v" not in rest[-1]:
+                memory.seek(begin)
+                if b"sk-rehearsal" in memory.read(end - begin):
+                    return True
+    return False
 
 
-HEAVY = ("duckdb", "grpc", "httpx", "jinja2", "jwt", "litellm", "numpy", "opentelemetry", "pandas", "pyarrow", "redis", "scipy", "sqlglot")
+def test_a_worker_and_a_nursery_that_are_killed_are_there_again_and_the_gateway_stops_in_order(folder, provider):
+    with RunningGateway(folder, settings_for(provider.base_url, policies="policies")) as gateway:
+        begun = gateway.processes()
+        os.kill(begun["nursery"][0], signal.SIGKILL)
+        awaited(lambda: not gateway.processes()["nursery"])
+        assert ask(gateway).status_code == 200
+        os.kill(begun["worker"][0], signal.SIGKILL)
+        awaited(lambda: gateway.processes()["worker"] and gateway.ready(), 30)
+        assert ask(gateway).status_code == 200
+    assert "did not stop in time" not in gateway.log.read_text()
+    assert not [pid for pids in begun.values() for pid in pids if lives(pid)]
+
+
+HEAVY = (
+    "duckdb", "grpc", "httpx", "jinja2", "jwt", "litellm", "nanoarrow", "numpy", "opentelemetry", "pandas", "redis", "scipy", "sqlglot",
+)  # fmt: skip
 """What a worker that has nothing of it to do must not hold: it has to stay under 80 MiB."""
 
 
 def test_a_worker_holds_no_duckdb_and_no_litellm(folder, provider):
     with RunningGateway(folder, settings_for(provider.base_url)) as gateway:
         ask(gateway)
-        pid = run_file(gateway)["pid"]
-        children = [int(c) for c in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
-        worker = next(c for c in children if b"gateway.worker" in Path(f"/proc/{c}/cmdline").read_bytes())
+        (worker,) = gateway.processes()["worker"]
+        assert os.sysconf("SC_PAGE_SIZE") * int(Path(f"/proc/{worker}/statm").read_text().split()[1]) < 76 * 1024**2
         mapped = Path(f"/proc/{worker}/maps").read_text()
-        assert re.findall(r"/_?(?:duckdb|libarrow|tokenizers)[^/]*\.so", mapped) == []
-    code = f"import gateway.worker, sys; print([m for m in {HEAVY} if m in sys.modules])"
+        assert re.findall(r"/_?(?:duckdb|tokenizers)[^/]*\.so|/nanoarrow/", mapped) == []
+    code = f"import gateway.worker, gateway.preparing, sys; print([m for m in {HEAVY} if m in sys.modules])"
     assert (
         subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"
     )
+
+
+LATE = ("grpc", "httpx", "jwt", "litellm", "opentelemetry", "redis", "rich", "scipy")
+"""What a book needs only when somebody asks for it, or the settings do."""
+
+
+def test_a_book_begins_without_what_nobody_has_asked_for_yet():
+    begun = "gateway.book_process, gateway.face.opening, gateway.privacy, gateway.web.admin, gateway.webhooks, gateway.rollout.watching"
+    code = f"import sys, {begun}; print([m for m in {LATE} if m in sys.modules])"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"
 
 
 def test_zero_configuration_observes_and_says_so_loudly(tmp_path):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import subprocess
+import sys
 from collections.abc import Iterator
 from decimal import Decimal
 
@@ -13,6 +15,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from gateway.question import forms
+from gateway.question.office import Office
+from gateway.question.wire import Question
+from gateway.stores.duckdb import Ledger
 
 
 @pytest.fixture(scope="module")
@@ -48,6 +53,78 @@ def test_an_answer_is_cut_at_its_limit_and_says_so(
     assert (made.rows, made.truncated) == (rows, truncated)
     if form in {"arrow", "parquet"}:
         assert table_of(made.body, form).num_rows == rows
+
+
+NESTED = (
+    "SELECT i, [i, i + 1] AS l, {'a': 'x' || i, 'b': [{'c': i}]} AS s, MAP {'k' || i: [i]} AS m, if(i % 3 = 0, NULL, [['n' || i]]) AS n"
+    " FROM range(3000) r(i)"
+)
+
+
+@pytest.mark.parametrize("form", ["arrow", "parquet"])
+@pytest.mark.parametrize("limit", [1, 1000, 1024, 1025, 2047, 2999, 3000])
+def test_what_is_cut_is_whole_up_to_the_cut(con: duckdb.DuckDBPyConnection, form: forms.Form, limit: int) -> None:
+    table = table_of(forms.MAKE[form](con.execute(NESTED), limit).body, form)
+    table.validate(full=True)
+    assert table.to_pylist() == con.execute(f"{NESTED} LIMIT {limit}").to_arrow_table().to_pylist()
+
+
+LENT = """
+import contextlib, os, sys, threading
+import duckdb
+from gateway.question import forms
+from gateway.stores.arrow import Scanned, Writer, batches, read_stream
+from gateway.stores.unwanted import refuse_unwanted
+refuse_unwanted()
+ledger, kept = duckdb.connect(), []
+def pour(descriptor):
+    rows = batches(ledger.cursor().execute("SELECT i, repeat('x', 500) || i AS s FROM range(60000) t(i)"), 8192)
+    with contextlib.suppress(BrokenPipeError), open(descriptor, "wb") as pipe:
+        stream = Writer(pipe, rows.schema)
+        for batch in rows:
+            stream.write(batch)
+        stream.close()
+def begin():
+    reading, writing = os.pipe()
+    threading.Thread(target=pour, args=(writing,), daemon=True).start()
+    return read_stream(open(reading, "rb"))
+schema = begin().get_schema()
+for _ in range(3):
+    con = duckdb.connect(config={"threads": 2})
+    con.execute("SET enable_progress_bar = false")
+    for name in ("a", "b"):
+        con.register(name, Scanned(begin, schema))
+    made = forms.MAKE[sys.argv[1]](con.execute("SELECT * FROM a JOIN b USING (i)"), 1000)
+    print(made.rows, made.truncated)
+    kept.append(con)
+os._exit(0)
+"""
+
+
+@pytest.mark.parametrize("form", ["arrow", "parquet"])
+def test_an_answer_that_is_cut_does_not_wait_for_those_who_bring_the_rest(form: forms.Form) -> None:
+    done = subprocess.run([sys.executable, "-u", "-c", LENT, form], capture_output=True, text=True, timeout=120)
+    assert (done.stdout, done.stderr) == ("1000 True\n" * 3, "")
+
+
+def test_columns_of_one_name_keep_it(ledger: Ledger, office: Office) -> None:
+    reply = office.ask(ledger, Question("SELECT name AS a, effect AS a FROM calls", 2, {}, "arrow"))
+    assert table_of(reply.body, "arrow").column_names == ["a", "a"]
+
+
+@pytest.mark.parametrize("form", ["arrow", "parquet"])
+def test_a_choice_of_words_is_text(con: duckdb.DuckDBPyConnection, form: forms.Form) -> None:
+    question = "SELECT 'b'::ENUM('a', 'b') AS e, ['a'::ENUM('a', 'b'), NULL] AS l, {'f': 'a'::ENUM('a', 'b')} AS s FROM range(3)"
+    made = forms.MAKE[form](con.execute(question), 2)
+    assert (made.rows, made.truncated) == (2, True)
+    assert table_of(made.body, form).to_pylist() == [{"e": "b", "l": ["a", None], "s": {"f": "a"}}] * 2
+
+
+@pytest.mark.parametrize("form", ["arrow", "parquet"])
+def test_what_breaks_off_on_the_way_is_an_error_and_the_next_answer_is_whole(con: duckdb.DuckDBPyConnection, form: forms.Form) -> None:
+    with pytest.raises((duckdb.Error, RuntimeError), match="no further"):
+        forms.MAKE[form](con.execute("SELECT if(i = 200000, error('no further'), i) FROM range(300000) t(i) WHERE i > 199000"), 10_000)
+    assert table_of(forms.MAKE[form](con.execute(VALUES), 100).body, form).num_rows == 5
 
 
 @pytest.mark.parametrize("form", list(forms.MAKE))

@@ -310,7 +310,7 @@ def together(ledgers: Sequence[Ledger]) -> duckdb.DuckDBPyConnection:
     found = pattern(con)
     con.execute("SET GLOBAL TimeZone = 'UTC'")
     for ledger in ledgers:
-        for table in found.shape.tables.keys() - {"schema_migrations", "content_months", "wear"}:
+        for table in found.shape.tables.keys() - {"schema_migrations", "schema_views", "content_months", "wear"}:
             rows = ledger._con.cursor().execute(f"FROM {found.shape.place(table)}").to_arrow_table()
             place = found.shape.place(table).replace("content.main", "content.nothing")
             con.register("rows", rows)

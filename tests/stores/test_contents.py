@@ -12,7 +12,7 @@ import pytest
 
 from gateway.book import Book
 from gateway.errors import StartError
-from gateway.stores import StoreTrouble, opening
+from gateway.stores import StoreTrouble
 from gateway.stores.duckdb import Ledger
 from gateway.trace.record import Ended, MediaRow, MessageRow
 
@@ -188,32 +188,6 @@ def test_other_files_stay_out_of_reach_of_questions(ledger: Ledger, tmp_path: Pa
     for statement in ("SELECT * FROM read_blob('{}')", "ATTACH '{}' AS other", "COPY (SELECT 1) TO '{}'"):
         with pytest.raises(duckdb.Error, match="disabled by configuration"):
             ledger._con.execute(statement.format(tmp_path / "admin.token"))
-
-
-def test_a_ledger_from_before_content_was_apart_keeps_all_of_it(tmp_path: Path, make: Any) -> None:
-    path, segment = tmp_path / "ledger.duckdb", make.segment()
-    all_of_them = opening.migrations()
-    with duckdb.connect(":memory:") as con:
-        con.execute(f"ATTACH '{path}' AS ledger (STORAGE_VERSION 'v1.5.0')")
-        con.execute("USE ledger")
-        con.execute("CREATE TABLE schema_migrations (number BIGINT NOT NULL, name VARCHAR NOT NULL, applied_at TIMESTAMP)")
-        for file in [each for each in all_of_them if int(each.stem[:4]) < opening.CONTENT_APART]:
-            con.execute(file.read_text())
-            con.execute("INSERT INTO schema_migrations VALUES (?, ?, NULL)", [int(file.stem[:4]), file.stem])
-        con.execute("INSERT INTO journal_offsets VALUES (?, 40, NULL, 4, NULL)", [segment.name])
-        con.execute("INSERT INTO message_bodies VALUES ('a', 'user', 'old', '2026-09-01'), ('b', 'user', 'older', '1999-01-01')")
-        con.execute("INSERT INTO media_found VALUES ('a', 'image', 'image/png', 'ab', 3, NULL)")
-        con.execute("INSERT INTO prompt_bodies VALUES ('p', 'coder', '2026-10-01', 'be kind', '[]', '')")
-        con.execute("INSERT INTO calls SELECT 'x', 'd', '2026-09-01', 0, 'c', 'bash', 'function', '{}', 'h', 'allow', true, 'granted',"
-                    " 'r', 'coder', '', '', '', NULL, '', 1, '', ''")  # fmt: skip
-    ledger = Ledger(path)
-    assert files(tmp_path) == ["content-2020-01.duckdb", "content-2026-09.duckdb", "content-2026-10.duckdb"]
-    assert rows(ledger, "SELECT hash, body FROM messages ORDER BY ALL") == [["a", "old"], ["b", "older"]]
-    assert rows(ledger, "SELECT message, sha256 FROM media") == [["a", "ab"]]
-    assert rows(ledger, "SELECT name, calls FROM tools_seen") == [["bash", 1]]
-    assert ledger.apply([make.batch(segment, [said(make, n, "2026-09-01T00:00:00") for n in range(5)])]).records == 1
-    assert rows(ledger, "SELECT count(*) FROM message_copies") == [[3]]
-    ledger.close()
 
 
 def block_size(file: Path) -> int:

@@ -8,11 +8,9 @@ from typing import Any
 import pytest
 
 from gateway.errors import StartError
-from gateway.exchange import Ran
 from gateway.ledger_place import LakePlace
 from gateway.stores import StoreTrouble
 from gateway.stores.ducklake import Lake, node_of
-from gateway.trace.record import Ended
 
 
 def test_every_view_and_saved_query_of_two_books_answers_as_two_embedded_ledgers_taken_together(
@@ -29,17 +27,6 @@ def test_every_view_and_saved_query_of_two_books_answers_as_two_embedded_ledgers
     nodes[1][0].close()
     same_everywhere(nodes[0][0], [ledger for _, ledger, _ in nodes], whole=True)
     nodes[0][0].close()
-
-
-def test_a_table_that_was_called_otherwise_in_an_earlier_lake_keeps_its_rows(lake_place: LakePlace, make: Any) -> None:
-    lake, segment = Lake(lake_place, "1" * 32), make.segment()
-    lake.apply([make.batch(segment, [make.booted(segment), Ended(make.exchange(1, state="complete"), ran=(Ran("card", "1"),))])])
-    lake._session.con.execute("ALTER TABLE lake.validations_told RENAME TO validations")
-    lake._session.con.execute("DELETE FROM lake.schema_migrations WHERE number >= 61")
-    lake.close()
-    again = Lake(lake_place, "1" * 32)
-    assert [list(row) for row in again.query("SELECT validator, covers FROM validations", 9).rows] == [["card", "before"]]
-    again.close()
 
 
 def _sorted(applied: Any) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+import nanoarrow as na
 import pytest
 
 from gateway.ledger_place import LakePlace
@@ -26,7 +27,7 @@ def lake(lake_place: LakePlace) -> Iterator[Lake]:
 
 
 def told(loan: Any, table: str) -> list[Any]:
-    return sorted(loan.rows(table).read_all().column(0).to_pylist())
+    return sorted(value for batch in loan.rows(table) for value in na.Array(batch.child(0)).to_pylist())
 
 
 def test_a_loan_is_of_one_snapshot_whoever_commits_meanwhile(lake: Lake, lake_place: LakePlace, make: Any) -> None:
@@ -48,6 +49,19 @@ def test_a_loan_is_of_one_snapshot_whoever_commits_meanwhile(lake: Lake, lake_pl
     now = lake.loan([Need("exchanges_ended", ["id"], [[Condition("id", ">=", f"{2:032x}")]])])
     assert told(now, "exchanges_ended") == [f"{2:032x}", f"{4:032x}"]
     now.close()
+
+
+def test_the_gateways_own_questions_see_the_rows_of_teams_alone(lake: Lake, make: Any) -> None:
+    segment = make.segment()
+    told_of = [make.ended(n, team=team, calls=[make.call(n, n)]) for n, team in ((2, "red"), (3, "blue"), (4, None))]
+    lake.apply([make.batch(segment, [make.booted(segment), *told_of])])
+    for sql in ("SELECT id FROM exchanges", "SELECT exchange_id AS id FROM calls"):
+        assert lake.fetch(sql, {}, frozenset({"red"})) == [{"id": f"{2:032x}"}]
+        assert len(lake.fetch(sql, {})) == 3
+        assert lake.fetch(sql, {}, frozenset()) == []
+    assert lake.fetch("SELECT sum(calls)::BIGINT AS n FROM call_sums", {}, frozenset({"red"})) == [{"n": 1}]
+    with pytest.raises(Refused):
+        lake.fetch("SELECT * FROM lake.exchanges_ended", {}, frozenset({"red"}))
 
 
 _FIRST = {

@@ -68,7 +68,7 @@ def test_who_reads_when_the_catalogue_goes_away_is_refused_and_the_process_lives
     lake.apply([make.batch(segment, [make.booted(segment), *(make.ended(number) for number in range(20))])])
     begun, lent = lake.arrow("SELECT * FROM exchanges", {}), lake.loan([Need("calls", ["id"], [[]]), Need("exchanges_ended", ["id"], [[]])])
     next(begun)
-    lent.rows("exchanges_ended").read_next_batch()
+    next(lent.rows("exchanges_ended"))
     outage.stop()
     lent.close()
     begun.close()

@@ -321,7 +321,7 @@ def test_a_list_of_feedback_has_a_limit(closed_house, limit):
 
 
 def test_a_ledger_that_cannot_be_read_is_said(house):
-    def closed(sql, params):
+    def closed(sql, params, teams=None):
         raise Refused("unavailable", "the ledger is being opened")
 
     house.ledger.fetch = closed

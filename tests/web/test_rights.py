@@ -109,8 +109,18 @@ DEEDS_NEED: dict[str, Right] = {
     "/people/invite": "manage-people",
 }
 """A form that does something, likewise."""
-NARROWS = {"/account", "/account/password", "/account/token", "/account/token/end", "/account/end"}
-"""What people who are bound to teams may enter: it shows no more than is theirs."""
+NARROWS = {
+    "/overview", "/traces", "/exchange/{subject}", "/sessions", "/sessions/{subject:path}", "/agents", "/agents/{subject:path}",
+    "/violations", "/cost", "/approvals", "/sql", "/account", "/sessions/resume", "/approvals/{subject}", "/account/password",
+    "/account/token", "/account/token/end", "/account/end",
+}  # fmt: skip
+"""What people who are bound to teams may enter: it shows no more than is theirs (`face/test_teams.py` walks over them)."""
+ABOUT_EVERYBODY = {
+    "/policies", "/policies/{subject:path}", "/prompts", "/prompts/compare", "/prompts/drift", "/experiments", "/experiments/{subject}",
+    "/status", "/people", "/agents/switch", "/experiments/{subject}/halt", "/experiments/{subject}/promote", "/people/roles",
+    "/people/end", "/people/remove", "/people/invite",
+}  # fmt: skip
+"""What is closed to them. A page or form that is added is in one of the two."""
 ADMIN_TOKEN = "tha_" + "a" * 40
 
 
@@ -128,7 +138,10 @@ class Unasked:
     def fetch(self, *_: Any) -> Any:
         raise AssertionError("the book was asked")
 
-    arrow = write = fetch
+    arrow = write = __call__ = fetch
+
+    def of(self, teams: Any) -> Unasked:
+        return self
 
 
 @pytest.fixture
@@ -292,7 +305,7 @@ def enter(method: str, path: str, role: str) -> int:
     async def done(*_: Any) -> str:
         return "/ui/account"
 
-    unasked: Any = None
+    unasked: Any = Unasked()
     house = House(
         fetch=unasked, status=unasked, subscribe=unasked, write=unasked, reader=unasked, approvals=unasked, sessions=unasked,
         limits=unasked, accounts=Signed(),  # type: ignore[arg-type]
@@ -314,6 +327,7 @@ def test_every_page_and_form_of_the_face_needs_the_right_in_the_table() -> None:
     assert {page.path: page.right for page in PAGES} == PAGES_NEED
     assert {deed.path: deed.right for deed in DEEDS} == DEEDS_NEED
     assert {each.path for each in (*PAGES, *DEEDS) if each.narrows} == NARROWS
+    assert {each.path for each in (*PAGES, *DEEDS) if not each.narrows} == ABOUT_EVERYBODY
 
 
 @pytest.mark.parametrize("role", ROLES)

@@ -6,10 +6,12 @@ import asyncio
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import httpx
+import nanoarrow as na
 import pytest
 
 from gateway.config import Approvals, Settings
@@ -22,7 +24,8 @@ from gateway.question.wire import Question, Reply
 from gateway.rollout.ruling import Rulings
 from gateway.state import Approval, Bindings
 from gateway.state.sqlite_approvals import SqliteApprovals
-from gateway.stores import Answer, Batch
+from gateway.stores import Answer, Batch, Refused, sight, sums
+from gateway.stores.cursors import cursor_of
 from gateway.stores.duckdb import Ledger
 from gateway.stores.lending import Need
 from gateway.stores.sight import Narrowed
@@ -114,8 +117,8 @@ class House:
     def views(self) -> Mapping[str, Mapping[str, str]]:
         return self.ledger.views()
 
-    def fetch(self, sql: str, params: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
-        return self.ledger.fetch(sql, params)
+    def fetch(self, sql: str, params: Mapping[str, Any], teams: frozenset[str] | None = None) -> Sequence[Mapping[str, Any]]:
+        return self.ledger.fetch(sql, params, teams)
 
     def arrow(self, sql: str, params: Mapping[str, Any]) -> Iterator[bytes]:
         return self.ledger.arrow(sql, params)
@@ -232,7 +235,7 @@ def lent(house: House, table: str, teams: frozenset[str] | None) -> list[dict[st
     """What the process that answers questions is lent of a table: all that it can ever know of it."""
     loan = house.ledger.loan([Need(table, list(house.ledger.shape().tables[table]), [[]])], teams)
     try:
-        return sorted(loan.rows(table).read_all().to_pylist(), key=repr)
+        return sorted((row for batch in loan.rows(table) for row in na.Array(batch).to_pylist()), key=repr)
     finally:
         loan.close()
 
@@ -326,3 +329,91 @@ def test_when_a_text_was_first_said_is_not_told(house: House) -> None:
     assert all("first_seen" not in each for each in house.send("GET", f"/exchanges/{ID.format(RED)}").json()["messages"])
     everything = house.send("GET", f"/exchanges/{ID.format(RED)}", team="all").json()
     assert all("first_seen" in each for each in everything["messages"])
+
+
+def fetched(house: House, sql: str, teams: frozenset[str] | None = frozenset({"red"}), **params: Any) -> list[dict[str, Any]]:
+    """What the gateway's own question gives, as pages ask it."""
+    return house.ledger.fetch(sql, params, teams)
+
+
+TABLES_WITH_SUMS = {"call_sums", "rule_sums"}
+"""Without a team, but added up anew from what the teams may see."""
+
+
+def test_the_gateways_own_questions_see_what_is_lent_and_sums_of_it(house: House, alone: House) -> None:
+    """Every base table and every view, as if nobody else had ever been there."""
+    shape = house.ledger.shape()
+    for table, columns in shape.tables.items():
+        named = ', '.join(f'"{name}"' for name in columns)
+        sql = f"SELECT {named} FROM {table}"
+        mine = sorted(fetched(house, sql), key=repr)
+        assert mine == sorted(fetched(alone, sql), key=repr), table
+        assert table in TABLES_WITH_SUMS or mine == lent(house, table, frozenset({"red"})), table
+        assert fetched(house, sql, frozenset()) == []
+    for view in house.ledger.views():
+        rows = fetched(house, f"SELECT * FROM {view}")
+        assert sorted(rows, key=repr) == sorted(fetched(alone, f"SELECT * FROM {view}"), key=repr), view
+        assert "BLUE" not in repr(rows), view
+    assert [(each["name"], each["calls"]) for each in fetched(house, "SELECT * FROM call_sums")] == [("RED_tool", 1)]
+    assert {each["team"] for each in fetched(house, "SELECT team FROM exchanges", None)} == {"red", "blue", None}
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "SELECT * FROM ledger.main.exchanges_ended",
+        "SELECT * FROM ledger.exchanges",
+        "SELECT * FROM content.main.message_bodies",
+        "SELECT * FROM main.exchanges",
+        "SELECT * FROM exchanges WHERE id IN (SELECT id FROM ledger.main.exchanges_open)",
+        "WITH a AS (SELECT * FROM ledger.main.calls) SELECT * FROM a",
+        "SELECT (SELECT max(agent) FROM ledger.main.calls) AS agent",
+        "FROM calls UNION ALL BY NAME SELECT * FROM content.main.prompt_bodies",
+        "SELECT * FROM query_table('ledger.main.exchanges_ended')",
+        "SELECT * FROM query('SELECT * FROM ledger.main.exchanges_ended')",
+        "SELECT * FROM duckdb_views()",
+    ],
+)
+def test_a_question_that_would_look_past_the_teams_is_refused(house: House, sql: str) -> None:
+    with pytest.raises(Refused):
+        fetched(house, sql)
+
+
+def test_no_view_of_the_teams_catalogue_but_those_of_base_tables_reads_another(house: House) -> None:
+    with cursor_of(house.ledger._con) as cursor:
+        rows = cursor.execute("SELECT view_name, sql FROM duckdb_views() WHERE database_name = 'of_teams'").fetchall()
+    found = dict(rows)
+    assert found.keys() >= house.ledger.views().keys() | house.ledger.shape().tables.keys()
+    for name, sql in found.items():
+        if name not in house.ledger.shape().tables:
+            assert not re.search(r"\b(ledger|content)\"?\.", sql), name
+
+
+def test_teams_of_one_question_are_not_those_of_another(house: House) -> None:
+    """Also when many are asked at once, and where nothing was said of teams nothing of them is left over."""
+    every = [frozenset({"red"}), frozenset({"blue"}), frozenset({"red", "blue"}), frozenset(), None] * 20
+    with ThreadPoolExecutor(4) as threads:
+        told = list(threads.map(lambda teams: {row["team"] for row in fetched(house, "SELECT team FROM exchanges", teams)}, every))
+    assert told == [{"red", "blue", None} if teams is None else teams for teams in every]
+    with cursor_of(house.ledger._con) as cursor:
+        cursor.execute("USE of_teams")
+        assert cursor.execute("SELECT * FROM exchanges").fetchall() == []
+
+
+def test_sums_are_still_there_when_they_were_made_smaller(tmp_path: Path) -> None:
+    house = House(tmp_path, [*records(RED, "red"), *records(BLUE, "blue")])
+    before = fetched(house, "SELECT * FROM exchange_sums")
+    sums.compact(house.ledger._con)
+    assert fetched(house, "SELECT * FROM exchange_sums") == before
+    assert len(before) == 1
+    house.close()
+
+
+def test_what_could_not_be_laid_out_is_tried_again(house: House, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    new = House(tmp_path, records(RED, "red"))
+    with monkeypatch.context() as broken:
+        broken.setattr(sight, "_ADDED_UP", {**sight._ADDED_UP, "call_sums": "SELECT nothing"})
+        with pytest.raises(Refused):
+            fetched(new, "SELECT agent FROM exchanges")
+    assert fetched(new, "SELECT agent FROM exchanges") == [{"agent": "RED agent"}]
+    new.close()

@@ -98,7 +98,7 @@ async def shown(house: House, asked: Asked) -> dict[str, Any]:
         "days": days,
         "last_seen": ever,
         "paused": _plain(paused) if paused else None,
-        "may_pause": asked.person.may("manage-sessions"),
+        "may_pause": asked.person.may("manage-sessions") and house.teams is None,
         "by_day": _every_day(by_day, params["since"], days),
         "models": models,
         "rows": tools,
@@ -147,6 +147,6 @@ def _plain(of: Session) -> dict[str, Any]:
     return {"agent": of.agent, "by": of.changed_by, "why": of.why, "at": at.isoformat() + "Z"}
 
 
-AGENTS = Page("Agents", "/agents", "see-metadata", listed, "agent_list.html", rows="rows")
-AGENT = Page("Agent", "/agents/{subject:path}", "see-metadata", shown, "agent.html", rows="rows", linked=False)
+AGENTS = Page("Agents", "/agents", "see-metadata", listed, "agent_list.html", rows="rows", narrows=True)
+AGENT = Page("Agent", "/agents/{subject:path}", "see-metadata", shown, "agent.html", rows="rows", linked=False, narrows=True)
 DEEDS = (Deed("/agents/switch", "manage-sessions", switch),)

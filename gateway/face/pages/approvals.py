@@ -93,5 +93,5 @@ def _state(waiting: list[Approval]) -> str:
     return " ".join(sorted(f"{each.id}.{each.change}" for each in waiting))
 
 
-PAGE = Page("Approvals", "/approvals", "see-approvals", data, "approvals.html", rows="waiting", live=live)
-DEEDS = (Deed("/approvals/{subject}", "decide-approvals", decide),)
+PAGE = Page("Approvals", "/approvals", "see-approvals", data, "approvals.html", rows="waiting", live=live, narrows=True)
+DEEDS = (Deed("/approvals/{subject}", "decide-approvals", decide, narrows=True),)

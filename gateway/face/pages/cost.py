@@ -2,6 +2,8 @@
 
 Everything is of the exchanges that the filter finds, so that the parts come to the sum. What is not known is not zero: such exchanges are
 counted beside the sum. Prices are per model, not per class of token, on record: tokens are shown by class, their cost is not.
+
+What a budget took is of everybody whom it counts for: who is bound to teams is shown budgets that are counted by team, and told of it.
 """
 
 # ruff: noqa: S608 - conditions are of `filter_sql`, columns are ours
@@ -13,9 +15,8 @@ import datetime as dt
 from collections.abc import Mapping
 from typing import Any
 
-from gateway.errors import GatewayError
 from gateway.face.filters import FilterProblem
-from gateway.face.page import Asked, House, Page, Rows, one_of, whole
+from gateway.face.page import Asked, House, Page, Rows, one_of, unavailable, whole
 from gateway.face.wanted import Wanted, began, note, read, told
 from gateway.stores import Refused
 from gateway.web.budgets import BudgetsDesk
@@ -75,6 +76,7 @@ async def data(house: House, asked: Asked) -> dict[str, Any]:
         "tokens": [{"class": text, "tokens": total[0][name]} for name, text in TOKENS.items() if total[0][name]],
         "no_price": no_price,
         "budgets": await _budgets(house),
+        "budgets_of_teams": house.teams is not None,
         "began": bool(total[0]["exchanges"]) or await began(house),
         "listen": house.settings.listen_address.url,
     }
@@ -133,13 +135,14 @@ def _chart(daily: Rows, wanted: Wanted, now: dt.datetime) -> dict[str, Any]:
 
 async def _budgets(house: House) -> Rows:
     """How each stands, by the state store. Raises GatewayError."""
-    if not house.settings.budgets:
+    budgets = [each for each in house.settings.budgets if house.teams is None or each.per == "team"]
+    if not budgets:
         return []
-    desk = BudgetsDesk(house.settings.budgets, house.limits, house.fetch, house.write, house.now_us, house.new_id)
+    desk = BudgetsDesk(budgets, house.limits, house.fetch, house.write, house.now_us, house.new_id)
     try:
         found = await asyncio.to_thread(desk.summaries)
     except Refused as refused:
-        raise GatewayError("unavailable", refused.code, f"The book cannot answer just now: {refused.message}. Try again.") from refused
+        raise unavailable(refused) from refused
     return [_standing(each, house.now()) for each in found]
 
 
@@ -163,4 +166,4 @@ def _ends(window: str, now: dt.datetime) -> str:
     return ""
 
 
-PAGE = Page("Cost", "/cost", "see-metadata", data, "cost.html", rows="rows")
+PAGE = Page("Cost", "/cost", "see-metadata", data, "cost.html", rows="rows", narrows=True)

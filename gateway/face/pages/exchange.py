@@ -1,7 +1,8 @@
 """One exchange: what was asked, what the model proposed, what became of it under which rule, what the agent got.
 
 Who may read content sees all of it, opened where it is sealed, and the reading is on record before the page is sent. Others see the same
-page without what people and models wrote.
+page without what people and models wrote. Policies are everybody's: who is bound to teams sees which rules spoke and what they said, not
+how they are written, and cannot ask a call again.
 """
 
 from __future__ import annotations
@@ -17,7 +18,8 @@ from gateway.errors import FileProblems, GatewayError
 from gateway.exchange import Call, Verdict
 from gateway.face import decisions, differences, policy_texts, what_if
 from gateway.face.conversations import conversation
-from gateway.face.page import Asked, House, Page, Rows
+from gateway.face.own import refusal
+from gateway.face.page import Asked, House, Page, Rows, unavailable
 from gateway.policy import PolicySet, denial_text
 from gateway.stores import Refused
 from gateway.trace.record import ContentRead, ReadRow
@@ -31,6 +33,8 @@ _VERSIONS = "SELECT hash, last_loaded FROM policy_versions ORDER BY last_loaded 
 
 
 async def data(house: House, asked: Asked) -> dict[str, Any]:
+    if house.teams is not None and (asked.sent or "against" in asked.params):
+        raise refusal()
     found = await _found(house, asked.subject)
     legible = asked.person.may("see-content")
     if legible:
@@ -58,6 +62,7 @@ async def data(house: House, asked: Asked) -> dict[str, Any]:
         "wrong": wrong,
         "spans": _spans(found),
         "legible": legible,
+        "may_ask_again": legible and house.teams is None,
     }
 
 
@@ -66,7 +71,7 @@ async def _found(house: House, name: str) -> dict[str, Any]:
     try:
         found = await asyncio.to_thread(house.reader.exchange, name)
     except Refused as refused:
-        raise GatewayError("unavailable", refused.code, f"The book cannot answer just now: {refused.message}. Try again.") from refused
+        raise unavailable(refused) from refused
     if found is None:
         message = "There is no exchange of that id, or the book does not have it yet (wait a second), or retention took it away."
         raise GatewayError("not_found", "unknown_exchange", message)
@@ -186,4 +191,6 @@ def _moment(text: str) -> dt.datetime:
     return dt.datetime.fromisoformat(text.removesuffix("Z"))
 
 
-PAGE = Page("Exchange", "/exchange/{subject}", "see-metadata", data, "exchange.html", linked=False, takes_form=True, text="tests")
+PAGE = Page(
+    "Exchange", "/exchange/{subject}", "see-metadata", data, "exchange.html", linked=False, takes_form=True, text="tests", narrows=True
+)

@@ -53,7 +53,7 @@ async def data(house: House, asked: Asked) -> dict[str, Any]:
         "denials": denials,
         "ready": status.ready,
         "problems": [text for text in (status.problem, *status.quarantined.values(), *status.warnings) if text],
-        "lag_bytes": status.lag_bytes,
+        "lag_bytes": status.lag_bytes if house.teams is None else None,
         "began": bool(some),
         "listen": house.settings.listen_address.url,
     }
@@ -71,4 +71,4 @@ def _every_hour(rows: Rows, since: dt.datetime, hours: int) -> Rows:
     return [{**nothing, **found.get(name, {}), "hour": f"{name}:00:00Z"} for name in names]
 
 
-PAGE = Page("Overview", "/overview", "see-metadata", data, "overview.html", rows="by_hour")
+PAGE = Page("Overview", "/overview", "see-metadata", data, "overview.html", rows="by_hour", narrows=True)

@@ -191,6 +191,6 @@ def _plain(of: Session) -> dict[str, Any]:
     return {name: getattr(of, name) for name in ("owner", "session", "agent", "team", "user", "denials", "policy", "rule", "exchange")}
 
 
-SESSIONS = Page("Sessions", "/sessions", "see-metadata", listed, "session_list.html", rows="rows")
-SESSION = Page("Session", "/sessions/{subject:path}", "see-metadata", shown, "session.html", rows="rows", linked=False)
-DEEDS = (Deed("/sessions/resume", "manage-sessions", resume),)
+SESSIONS = Page("Sessions", "/sessions", "see-metadata", listed, "session_list.html", rows="rows", narrows=True)
+SESSION = Page("Session", "/sessions/{subject:path}", "see-metadata", shown, "session.html", rows="rows", linked=False, narrows=True)
+DEEDS = (Deed("/sessions/resume", "manage-sessions", resume, narrows=True),)

@@ -131,4 +131,4 @@ def _marked(marked: re.Match[str], sql: str) -> int | None:
     return sum(len(each) + 1 for each in lines[: number - 1]) + max(0, min(column, len(source)))
 
 
-PAGE = Page("SQL", "/sql", "see-metadata", data, "sql.html", rows="answer")
+PAGE = Page("SQL", "/sql", "see-metadata", data, "sql.html", rows="answer", narrows=True)

@@ -114,7 +114,7 @@ async def _facets(house: House, wanted: Wanted) -> dict[str, Rows]:
     """
     counted = await asyncio.gather(*(house.ask(sql, found.named_in(sql)) for sql in (own, of_calls)))
     facets: dict[str, Rows] = {name: [] for name in ("decision", "state", "agent", "model", "tool")}
-    for row in sorted((row for rows in counted for row in rows if row["value"]), key=lambda row: -row["exchanges"]):
+    for row in sorted((row for rows in counted for row in rows if row["value"]), key=lambda row: (-row["exchanges"], row["value"])):
         if len(facets[row["field"]]) < _FACETS:
             facets[row["field"]].append({"value": row["value"], "count": row["exchanges"]})
     return {name: rows for name, rows in facets.items() if rows}
@@ -160,4 +160,4 @@ async def _among(house: House, wanted: Wanted, ended: list[_Line]) -> Rows:
     return await house.ask(sql, wanted.found.named_in(sql) | more)
 
 
-PAGE = Page("Traces", "/traces", "see-metadata", data, "traces.html", rows="rows", live=live)
+PAGE = Page("Traces", "/traces", "see-metadata", data, "traces.html", rows="rows", live=live, narrows=True)

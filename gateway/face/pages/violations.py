@@ -59,7 +59,8 @@ _COUNTED = f"""
   FROM found GROUP BY ALL
 ), rules AS (
   SELECT 'rule' AS counted, what, policy, rule, outcome, sum(times)::BIGINT AS times, count(DISTINCT agent) AS agents, max(latest) AS latest
-  FROM rolled GROUP BY what, policy, rule, outcome ORDER BY times DESC, latest DESC LIMIT {MOST_RULES}
+  FROM rolled GROUP BY what, policy, rule, outcome ORDER BY times DESC, latest DESC, what, policy, rule, outcome
+  LIMIT {MOST_RULES}
 )
 FROM rules UNION ALL BY NAME
 SELECT 'hour' AS counted, day, hour, sum(times)::BIGINT AS times FROM rolled GROUP BY day, hour UNION ALL BY NAME
@@ -132,7 +133,7 @@ async def _ask(house: House, wanted: Wanted, sql: str, more: Mapping[str, str] |
 
 def _facets(counted: Rows) -> dict[str, Rows]:
     facets: dict[str, Rows] = {"decision": [], "agent": [], "tool": []}
-    for row in sorted((row for row in counted if row["value"]), key=lambda row: -row["times"]):
+    for row in sorted((row for row in counted if row["value"]), key=lambda row: (-row["times"], row["value"])):
         known = row["counted"] != "decision" or row["value"] in _DECISIONS
         if known and len(facets[row["counted"]]) < _FACETS:
             facets[row["counted"]].append({"value": row["value"], "count": row["times"]})
@@ -153,4 +154,4 @@ def _heat(hours: Rows, wanted: Wanted, now: dt.datetime) -> dict[str, Any]:
     return {"rows": names, "values": [counts[name] for name in names], "by_week": not dates}
 
 
-PAGE = Page("Violations", "/violations", "see-metadata", data, "violations.html", rows="rows")
+PAGE = Page("Violations", "/violations", "see-metadata", data, "violations.html", rows="rows", narrows=True)

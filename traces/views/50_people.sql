@@ -1,10 +1,4 @@
--- Who was let in, and who no longer: changes of agents' keys and of people. Never a secret.
-
-CREATE TABLE access_changes_told (
-  id VARCHAR NOT NULL, changed_at TIMESTAMP NOT NULL, who VARCHAR, kind VARCHAR NOT NULL, what VARCHAR NOT NULL, subject VARCHAR NOT NULL,
-  created_at TIMESTAMP NOT NULL, expires_at TIMESTAMP, agent VARCHAR, org VARCHAR, team VARCHAR, "user" VARCHAR, scope VARCHAR, store VARCHAR,
-  family VARCHAR, roles VARCHAR[], teams VARCHAR[], why VARCHAR
-);
+-- Who may, what they did, and what they said.
 
 -- A change may be on record twice.
 CREATE VIEW access_changes AS
@@ -23,3 +17,7 @@ CREATE VIEW people AS
          CASE WHEN what = 'removed' THEN changed_at END AS removed_at, who AS changed_by, changed_at
   FROM access_changes WHERE kind = 'person'
   QUALIFY row_number() OVER (PARTITION BY subject ORDER BY changed_at DESC, id DESC) = 1;
+
+CREATE VIEW content_reads AS SELECT * FROM content_reads_told;
+CREATE VIEW erasures AS SELECT * FROM erasures_told;
+CREATE VIEW feedback AS SELECT * FROM feedback_told;

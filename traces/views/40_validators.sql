@@ -1,11 +1,6 @@
--- What looked at an answer without being asked by a rule and found nothing is told with its exchange, not in rows of its own.
+-- What validators saw, and how many answers they looked at.
 
-ALTER TABLE exchanges_ended ADD COLUMN looked VARCHAR;
-ALTER TABLE exchanges_open ADD COLUMN looked VARCHAR;
-ALTER TABLE exchanges_ended ADD COLUMN looked_before BOOLEAN;
-ALTER TABLE exchanges_open ADD COLUMN looked_before BOOLEAN;
-ALTER TABLE validations RENAME TO validations_told;
-
+-- What looked without being asked by a rule and found nothing is told with its exchange, and is a row here.
 CREATE VIEW validations AS
   WITH looks AS (
     SELECT id AS exchange_id, started_at, agent, looked_before, string_split(unnest(string_split(looked, ' ')), '/') AS look
@@ -18,13 +13,18 @@ CREATE VIEW validations AS
          CASE WHEN looked_before THEN 'before' ELSE 'after' END AS covers, FALSE AS unsure
   FROM looks;
 
-CREATE OR REPLACE VIEW quality AS
+-- Answers of models that ended: what the shares below are shares of.
+CREATE VIEW outputs AS
+  SELECT id, started_at, started_at::DATE AS day, agent FROM exchanges_ended WHERE operation = 'chat' AND state IN ('complete', 'denied');
+
+-- Of the answers that a validator which may withhold was asked about, those that every one of them passed.
+CREATE VIEW quality AS
   SELECT started_at::DATE AS day, agent, count(*) AS controlled, count(*) FILTER (meets = 'met') AS met,
          count(*) FILTER (meets = 'unevaluated') AS unevaluated, round(count(*) FILTER (meets = 'met') / count(*), 4) AS quality
   FROM validations_told WHERE meets IS NOT NULL GROUP BY ALL;
 
 -- Of all answers, those that a validator had looked at, to their end, before the client had the first byte of them. Models are asked later.
-CREATE OR REPLACE VIEW quality_control_coverage AS
+CREATE VIEW quality_control_coverage AS
   WITH later AS (
     SELECT started_at::DATE AS day, agent, validator, exchange_id, bool_or(outcome IN ('passed', 'hit')) AS looked,
            bool_or(outcome = 'unevaluated') AS unsure
@@ -52,7 +52,8 @@ CREATE OR REPLACE VIEW quality_control_coverage AS
   SELECT a.day, a.agent, s.validator, a.outputs, s.before, s.after, s.unevaluated, round(s.before / a.outputs, 4) AS coverage
   FROM answers AS a JOIN asked AS s ON s.day = a.day AND s.agent = a.agent;
 
-CREATE OR REPLACE VIEW alignment AS
+-- What validators measure.
+CREATE VIEW alignment AS
   SELECT v.started_at::DATE AS day, v.agent, v.validator, v.version, v.policy, v.rule, e.prompt_hash, count(*) AS measured,
          avg(v.score) AS mean, quantile_cont(v.score, 0.1) AS p10, quantile_cont(v.score, 0.5) AS p50, quantile_cont(v.score, 0.9) AS p90
   FROM validations_told AS v LEFT JOIN exchanges_ended AS e ON e.id = v.exchange_id

@@ -1,33 +1,4 @@
--- Experiments on kept prompts: which arm an exchange was given, what each arm came to, what the book found when it looked.
-
-ALTER TABLE exchanges_ended ADD COLUMN experiment VARCHAR;
-ALTER TABLE exchanges_ended ADD COLUMN arm VARCHAR;
-ALTER TABLE exchanges_ended ADD COLUMN edition VARCHAR;
-ALTER TABLE exchanges_open ADD COLUMN experiment VARCHAR;
-ALTER TABLE exchanges_open ADD COLUMN arm VARCHAR;
-ALTER TABLE exchanges_open ADD COLUMN edition VARCHAR;
-
-CREATE TABLE experiment_changes (
-  id VARCHAR NOT NULL, changed_at TIMESTAMP NOT NULL, experiment VARCHAR NOT NULL, design VARCHAR NOT NULL, edition VARCHAR NOT NULL,
-  arm VARCHAR NOT NULL, state VARCHAR NOT NULL, who VARCHAR NOT NULL, why VARCHAR, prompt VARCHAR, version VARCHAR, control_version VARCHAR,
-  weight DOUBLE, control_weight DOUBLE, look BIGINT, metric VARCHAR, difference DOUBLE, low DOUBLE, high DOUBLE, sessions BIGINT
-);
-CREATE TABLE experiment_looks_told (
-  experiment VARCHAR NOT NULL, edition VARCHAR NOT NULL, look BIGINT NOT NULL, looked_at TIMESTAMP NOT NULL, share DOUBLE NOT NULL,
-  arm VARCHAR NOT NULL, metric VARCHAR NOT NULL, guard BOOLEAN NOT NULL, control_sessions BIGINT NOT NULL, arm_sessions BIGINT NOT NULL,
-  control_mean DOUBLE, arm_mean DOUBLE, difference DOUBLE, low DOUBLE, high DOUBLE, level DOUBLE, p DOUBLE, finding VARCHAR NOT NULL
-);
-
-CREATE OR REPLACE VIEW exchanges AS
-  SELECT e.* REPLACE (
-    CASE WHEN r.exchange_id IS NULL THEN e.cost ELSE r.cost END AS cost,
-    CASE WHEN r.exchange_id IS NULL THEN e.price_version ELSE r.price_version END AS price_version,
-    CASE WHEN r.exchange_id IS NULL THEN e.price_model ELSE r.price_model END AS price_model,
-    CASE WHEN r.exchange_id IS NULL THEN e.not_priced ELSE r.not_priced END AS not_priced)
-  FROM (SELECT * FROM exchanges_ended UNION ALL BY NAME SELECT * FROM exchanges_open) AS e
-  LEFT JOIN latest_cost_revisions AS r ON r.exchange_id = e.id;
-
-CREATE OR REPLACE VIEW open_exchanges AS SELECT * FROM exchanges_open;
+-- Experiments on kept prompts: what each arm came to.
 
 -- A look is told once by each book that took it; the first counts.
 CREATE VIEW experiment_looks AS
