@@ -30,7 +30,7 @@ said = {"id": "m1", "model": "claude-opus-5", "role": "assistant", "stop_reason"
     "usage": {"input_tokens": 3, "output_tokens": 2}}
 print(SPEAKERS["anthropic.messages"].answer(said, "claude-opus-5")["choices"][0]["message"])
 """
-LARGEST_MB = 500
+LARGEST_MB = 400
 
 
 def part(name: str):
