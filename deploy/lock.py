@@ -6,7 +6,8 @@
     python deploy/lock.py --platforms  whether there are wheels for all of it on every platform that is supported
 
 `requirements.lock` is what every installation has; `requirements-<extra>.lock` is what an extra adds to it, `requirements-build.lock` what
-makes the wheel. Needs uv. A week, because a package that was taken over is mostly found out within days; read the changes as code.
+makes the wheel; `deploy/bill.py` then writes what they come to. Needs uv. A week, because a package that was taken over is mostly found out
+within days; read the changes as code.
 Neither the gateway nor its tests run it.
 """
 

@@ -22,6 +22,8 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 from urllib.parse import urlsplit
 
+from packaging.requirements import Requirement
+
 from gateway import __version__, installation
 from gateway.config import Address, Settings
 from gateway.errors import FileProblems, StartError
@@ -45,14 +47,28 @@ class Finding(NamedTuple):
     do: str = ""
 
 
-def versions() -> Iterator[Finding]:
-    """The packages that matter, and whether each is one that this version was made for."""
+def versions(asked: Iterable[str] | None = None) -> Iterator[Finding]:
+    """The packages that matter, and whether each that is asked for (as in pyproject.toml) is there, in a version tried with this one."""
     found = {name: metadata.version(name) for name in LOADED_BY_NAME if _installed(name)}
     told = ", ".join(f"{name} {version}" for name, version in found.items())
     yield Finding("versions", "ok", f"tollhouse {__version__}, Python {sys.version.split()[0]}, {told}")
-    if missing := [name for name in LOADED_BY_NAME if name not in found]:
+    requirements = map(Requirement, _asked() if asked is None else asked)
+    wanted = [each for each in requirements if not each.marker or each.marker.evaluate({"extra": ""})]
+    if missing := [each.name for each in wanted if not _installed(each.name)]:
         do = "install tollhouse anew: pip install --force-reinstall tollhouse"
         yield Finding("versions", "error", f"not installed: {', '.join(missing)}", do)
+    for each in wanted:
+        if _installed(each.name) and not each.specifier.contains(metadata.version(each.name), prereleases=True):
+            said = f"{each.name} {metadata.version(each.name)} is not one that this version was tried with ({each.specifier})"
+            yield Finding("versions", "warning", said, "pip install --require-hashes -r requirements.lock (deploy/README.md)")
+
+
+def _asked() -> list[str]:
+    """By the installed package itself; in a checkout that is not installed, that there are those that matter."""
+    try:
+        return metadata.requires("tollhouse") or []
+    except metadata.PackageNotFoundError:
+        return list(LOADED_BY_NAME)
 
 
 def startup_files(folders: Iterable[Path] | None = None) -> Iterator[Finding]:

@@ -160,7 +160,13 @@ def test_trouble_of_any_kind_does_not_end_the_telling(scene, monkeypatch, caplog
             return seen(limit)
 
     async def go() -> None:
-        receiver = await asyncio.start_server(lambda r, w: w.write(b"HTTP/1.1 204 x\r\n\r\n"), "127.0.0.1", 0)
+        open_ones = []  # from Python 3.13 on, a writer that nobody holds closes its connection
+
+        def answer(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            open_ones.append(writer)
+            writer.write(b"HTTP/1.1 204 x\r\n\r\n")
+
+        receiver = await asyncio.start_server(answer, "127.0.0.1", 0)
         url = f"http://127.0.0.1:{receiver.sockets[0].getsockname()[1]}/"
         telling = asyncio.create_task(tell(Troubled(), [Hook(url, b"", SLACK)], lambda: AT))
         async with asyncio.timeout(20):

@@ -11,7 +11,6 @@ says. Copies links as what they lead to.
 from __future__ import annotations
 
 import argparse
-import compileall
 import py_compile
 import shutil
 import subprocess
@@ -22,19 +21,24 @@ from pathlib import Path
 
 APPLICATION = Path("opt/tollhouse")
 USER = 10001
-STANDARD_UNUSED = {
-    "test", "tests", "idlelib", "tkinter", "turtledemo", "lib2to3", "ensurepip", "pydoc_data",
-    "site-packages", "dist-packages", "__pycache__",
-}  # fmt: skip
+STANDARD_UNUSED = (
+    "test", "tests", "idlelib", "tkinter", "_tkinter.*", "turtle.py", "turtledemo", "lib2to3", "ensurepip", "pydoc_data",
+    "_test*.so", "_xx*.so", "xx*.so", "config-*", "site-packages", "dist-packages", "__pycache__",
+)  # fmt: skip
+"""_tkinter alone would bring the libraries of a desktop."""
 UNUSED = (
     "cel_expr_python/ext/ext_bindings*", "cel_expr_python/ext/ext_encoders*", "cel_expr_python/ext/ext_math*",
     "cel_expr_python/ext/ext_proto*", "cel_expr_python/ext/ext_strings*",  # policies know ext_optional alone
-    "litellm/proxy/_experimental", "litellm/proxy/swagger", "litellm/proxy/_lazy_openapi_snapshot.json",
-    "litellm/rust_bridge/_native*",  # pages of a proxy of its own, and what makes some of it faster; translation needs neither
+    "litellm/proxy", "litellm/rust_bridge/_native*",  # a proxy of its own, and what makes some of it faster: nothing translates by it
+    "litellm/llms/huggingface/huggingface_llms_metadata", "huggingface_hub", "hf_xet", "tokenizers",  # of open models
     "botocore/data/[!_]*/*",  # descriptions of 400 services of Amazon's; the heads' second place is S3
-    "hf_xet", "huggingface_hub/cli", "tests", "*/tests",
+    "tests", "*/tests",
 )  # fmt: skip
-KEPT = ("botocore/data/s3/**/*", "botocore/data/sso*/**/*", "botocore/data/sts/**/*")
+KEPT = (
+    "botocore/data/s3/**/*", "botocore/data/sso*/**/*", "botocore/data/sts/**/*",
+    "litellm/proxy/__init__.py", "litellm/proxy/common_utils/*.py", "litellm/proxy/spend_tracking/*.py",
+    "litellm/proxy/pass_through_endpoints/llm_provider_handlers/*.py",  # what litellm itself imports of its proxy
+)  # fmt: skip
 AUTHORITIES = Path("/etc/ssl/certs/ca-certificates.crt")
 ACCOUNTS = {
     "etc/passwd": f"tollhouse:x:{USER}:{USER}::/data:/nonexistent\n",
@@ -53,7 +57,7 @@ def main() -> None:
 
 
 def assemble(packages: Path, root: Path, *, compiled: bool = True, put: Callable[[str, str], object] = shutil.copy2) -> None:
-    """`compiled`: also what Python would otherwise make of the sources at each start, for the root is read-only. `put` copies one file."""
+    """`compiled`: also what Python would otherwise make at each start, for the root is read-only. `put` copies one file."""
     root.mkdir()
     interpreter(root)
     shutil.copytree(packages, root / APPLICATION, ignore=shutil.ignore_patterns("__pycache__", "bin"), copy_function=put)
@@ -61,8 +65,9 @@ def assemble(packages: Path, root: Path, *, compiled: bool = True, put: Callable
     libraries(root)
     small_files(root)
     readable(root)
-    for folder in (root / APPLICATION, standard(root)) if compiled else ():
-        compileall.compile_dir(str(folder), quiet=2, stripdir=str(root), invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH)
+    for file in loaded(root) if compiled else ():
+        how = py_compile.PycInvalidationMode.UNCHECKED_HASH
+        py_compile.compile(str(file), dfile=f"/{file.relative_to(root)}", doraise=True, invalidation_mode=how)
 
 
 def interpreter(root: Path) -> None:
@@ -74,12 +79,19 @@ def interpreter(root: Path) -> None:
     found.symlink_to(f"/{program.relative_to('/')}")
     for name in {"stdlib", "platstdlib"}:
         source = Path(sysconfig.get_path(name)).resolve()
-        leave = lambda folder, names: {each for each in names if each in STANDARD_UNUSED or each.startswith("config-")}  # noqa: E731
-        shutil.copytree(source, root / source.relative_to("/"), ignore=leave, dirs_exist_ok=True)
+        shutil.copytree(source, root / source.relative_to("/"), ignore=shutil.ignore_patterns(*STANDARD_UNUSED), dirs_exist_ok=True)
 
 
-def standard(root: Path) -> Path:
-    return root / Path(sysconfig.get_path("stdlib")).resolve().relative_to("/")
+def loaded(root: Path) -> list[Path]:
+    """The sources in the root that `loaded.py` loads from there; the others, half of all, are hardly ever loaded."""
+    environment = {"PYTHONPATH": str(root / APPLICATION), "PYTHONDONTWRITEBYTECODE": "1", "PATH": "/usr/bin:/bin"}
+    command = [sys.executable, "-S", str(Path(__file__).with_name("loaded.py"))]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)  # noqa: S603 - the build stage's own
+    if done.returncode != 0:
+        sys.exit(f"what is in {root} cannot be loaded:\n{done.stderr}")
+    files = [Path(line) for line in done.stdout.splitlines()]
+    here = [file if file.is_relative_to(root) else root / file.relative_to("/") for file in files]
+    return [file for file in here if file.is_file()]
 
 
 def leave_out(packages: Path) -> None:

@@ -34,6 +34,7 @@ litellm.telemetry = False
 litellm.suppress_debug_info = True
 litellm.drop_params = False
 litellm.modify_params = False
+litellm.disable_hf_tokenizer_download = True  # else it fetches a tokenizer to count the tokens of some models
 for _name in ("LiteLLM", "LiteLLM Router", "LiteLLM Proxy"):
     logging.getLogger(_name).setLevel(logging.CRITICAL + 1)  # its messages quote requests
 

@@ -131,6 +131,21 @@ def test_a_ledger_of_a_fleet_wants_its_extensions(monkeypatch):
 
 
 @pytest.mark.parametrize(
+    ("asked", "level", "said"),
+    [
+        (["httpx>=0.1", "httpx<1; python_version < '3'", "nobody-has-this; extra == 'test'"], "ok", "tollhouse"),
+        (["httpx>=0.1", "httpx!=0.*,<99"], "warning", "is not one that this version was tried with (!=0.*,<99)"),
+        (["httpx<0.1", "nobody-has-this>=1"], "error", "not installed: nobody-has-this"),
+    ],
+)
+def test_a_package_in_a_version_that_was_not_asked_for_is_told(asked, level, said):
+    told = list(examining.versions(asked))
+    assert worst(told).level == level
+    assert said in worst(told).said
+    assert all(each.do for each in told if each.level != "ok")
+
+
+@pytest.mark.parametrize(
     ("name", "text", "level"),
     [("evil.pth", "import os; os.system('x')\n", "warning"), ("evil.pth", "/some/folder\n", "ok"), ("evil.pth", "# import\n", "ok"),
      ("evil.pth", "/folder\nimport\tos\n", "warning"), ("distutils-precedence.pth", "import os\n", "ok"), ("x.txt", "import os\n", "ok")],

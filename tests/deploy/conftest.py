@@ -8,7 +8,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import zipfile
+from collections.abc import Callable
 from importlib import metadata
 from pathlib import Path
 
@@ -44,13 +44,37 @@ def put(distribution: metadata.Distribution, folder: Path) -> None:
             link(made, Path(importlib.util.cache_from_source(str(folder / file))))  # good for the link as well: same bytes, same time
 
 
+def pip(verb: str, *arguments: str) -> None:
+    """Without an index, and without what a package needs."""
+    command = [sys.executable, "-m", "pip", verb, "--quiet", "--no-index", "--no-deps", *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
 @pytest.fixture(scope="session")
-def wheel(tmp_path_factory) -> Path:
-    """Built from this tree by hatchling, without the network."""
-    pytest.importorskip("hatchling.builders.wheel", reason="the builder of wheels is not installed: pip install hatchling")
+def build() -> Callable[[str, Path], Path]:
+    """Makes an `sdist` or a `wheel` of this tree by hatchling, without the network."""
+    pytest.importorskip("hatchling.build", reason="the builder of wheels is not installed: pip install hatchling")
+
+    def building(what: str, folder: Path) -> Path:
+        command = [sys.executable, "-m", "hatchling", "build", "-t", what, "-d", str(folder)]
+        subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
+        [built] = folder.glob("tollhouse-*")
+        return built
+
+    return building
+
+
+@pytest.fixture(scope="session")
+def sdist(build, tmp_path_factory) -> Path:
+    return build("sdist", tmp_path_factory.mktemp("sdist"))
+
+
+@pytest.fixture(scope="session")
+def wheel(sdist, tmp_path_factory) -> Path:
+    """What pip builds from the sdist, without the network."""
     folder = tmp_path_factory.mktemp("wheel")
-    build = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(folder)]
-    subprocess.run(build, cwd=ROOT, check=True, capture_output=True)
+    pip("wheel", "--no-build-isolation", "--wheel-dir", str(folder), str(sdist))
     [built] = folder.glob("*.whl")
     return built
 
@@ -71,6 +95,5 @@ def packages(beside, wheel) -> Path:
     for distribution in metadata.distributions():
         if canonicalize_name(distribution.metadata["Name"] or "") in named:
             put(distribution, folder)
-    with zipfile.ZipFile(wheel) as file:
-        file.extractall(folder)
+    pip("install", "--compile", "--target", str(folder), str(wheel))
     return folder

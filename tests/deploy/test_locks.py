@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import importlib.util
+import json
 import re
 import tomllib
-from collections.abc import Iterator
+from email import message_from_string
 from importlib import metadata
 from pathlib import Path
 
@@ -23,13 +25,17 @@ LITELLM = SpecifierSet(">=1.84.3,!=1.82.7,!=1.82.8")
 PERMITTED = {
     "0BSD", "Apache-2.0", "BSD-2-Clause", "BSD-3-Clause", "CC0-1.0", "CNRI-Python", "ISC", "MIT", "MIT-0", "MPL-2.0", "PSF-2.0", "Zlib",
 }  # fmt: skip
-SPELLED = {
-    "Apache": "Apache-2.0", "Apache 2.0": "Apache-2.0", "Apache License 2.0": "Apache-2.0", "Apache License, Version 2.0": "Apache-2.0",
-    "Apache Software License": "Apache-2.0", "3-Clause BSD License": "BSD-3-Clause", "BSD": "BSD-3-Clause", "BSD License": "BSD-3-Clause",
-    "MIT License": "MIT", "The MIT License (MIT)": "MIT", "ISC License": "ISC", "ISC License (ISCL)": "ISC",
-    "Mozilla Public License 2.0 (MPL 2.0)": "MPL-2.0", "Python Software Foundation License": "PSF-2.0",
-}  # fmt: skip
-"""How packages without an SPDX expression say it."""
+
+
+def program(name: str):
+    """One of `deploy/`, which is in no package."""
+    specification = importlib.util.spec_from_file_location(name, DEPLOY / f"{name}.py")
+    found = importlib.util.module_from_spec(specification)
+    specification.loader.exec_module(found)
+    return found
+
+
+BILL = program("bill")
 
 
 def entries(lock: Path) -> list[tuple[Requirement, list[str]]]:
@@ -81,24 +87,9 @@ def test_what_builds_the_wheel_is_pinned():
     assert asked.specifier.contains(version)
 
 
-def needed() -> Iterator[str]:
-    """Whatever an installation here needs, as the packages themselves say."""
-    waiting = [(Requirement(line), "") for line in PROJECT["project"]["dependencies"]]
-    seen = set()
-    while waiting:
-        requirement, extra = waiting.pop()
-        name = canonicalize_name(requirement.name)
-        if (requirement.marker and not requirement.marker.evaluate({"extra": extra})) or (name, *sorted(requirement.extras)) in seen:
-            continue
-        seen.add((name, *sorted(requirement.extras)))
-        yield name
-        for line in metadata.requires(name) or ():
-            waiting += [(Requirement(line), each) for each in ("", *requirement.extras)]
-
-
 def test_nothing_that_these_packages_need_is_missing():
     held = pinned(DEPLOY / "requirements.lock")
-    wanted = set(needed())
+    wanted = BILL.needed(map(Requirement, PROJECT["project"]["dependencies"])).keys() - {"tollhouse"}
     assert len(wanted) > 80
     assert wanted - held.keys() == set()
 
@@ -110,21 +101,47 @@ def test_litellm_is_none_that_stole_keys_and_none_older_than_the_repaired_one():
     assert not [bad for bad in ("1.82.7", "1.82.8", "1.84.2", "1.0.0") if asked.specifier.contains(bad)]
 
 
-def licences(distribution: metadata.Distribution) -> set[str]:
-    """In SPDX's names; what it says where none of its fields does."""
-    about = distribution.metadata
-    first = (about.get("License") or "").strip().partition("\n")[0]
-    sorts = [line.rsplit(" :: ", 1)[1] for line in about.get_all("Classifier") or () if line.startswith("License :: OSI Approved :: ")]
-    if expression := about.get("License-Expression"):
-        return set(re.split(r" (?:AND|OR) ", expression))
-    said = [first, " AND ".join(SPELLED.get(each, each) for each in sorts)]
-    read = [set(re.split(r" (?:AND|OR) ", SPELLED.get(each, each))) for each in said if each]
-    return next((each for each in read if each <= PERMITTED), read[-1] if read else {"none"})
+@pytest.fixture(scope="module")
+def billed() -> dict:
+    return json.loads((DEPLOY / "sbom.cdx.json").read_text())
 
 
-def test_every_dependency_has_a_licence_that_was_agreed_to():
+def test_every_dependency_has_a_licence_that_was_agreed_to(billed):
     installed = {canonicalize_name(each.metadata["Name"]): each for each in metadata.distributions() if each.metadata["Name"]}
-    looked = {name: licences(installed[name]) for name in ALL if name in installed}
+    looked = {name: BILL.parts(BILL.expression(installed[name])) for name in ALL if name in installed}
     assert len(looked) > 90
-    odd = {name: said - PERMITTED for name, said in looked.items() if said - PERMITTED}
-    assert odd == {}
+    told = {each["name"]: BILL.parts(each["licenses"][0]["expression"]) for each in billed["components"]}
+    assert {name: said - PERMITTED for name, said in (*looked.items(), *told.items()) if said - PERMITTED} == {}
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ("License-Expression: (MIT OR Apache-2.0) AND Zlib\nLicense: whatever", "(MIT OR Apache-2.0) AND Zlib"),
+        ("License: Apache License, Version 2.0", "Apache-2.0"),
+        ("License: Dual License\nClassifier: License :: OSI Approved :: BSD License", "BSD-3-Clause"),
+        ("License: GPL", "GPL"),
+        ("License: pay first", "pay first"),
+        ("Name: x", "none"),
+    ],
+)
+def test_a_licence_is_told_as_the_package_tells_it_and_another_is_not_permitted(fields, said):
+    class Package(metadata.PathDistribution):
+        metadata = message_from_string(fields)
+
+    assert BILL.expression(Package(None)) == said
+    assert bool(BILL.parts(said) - PERMITTED) is (said in {"GPL", "pay first", "none"})
+
+
+def test_the_bill_of_materials_names_what_the_locks_hold_and_who_needs_whom(billed):
+    told = [(each["name"], Version(each["version"])) for each in billed["components"]]
+    installed = pinned(*(lock for lock in LOCKS if "build" not in lock.name))
+    held = {(name, version) for name, versions in installed.items() for version in versions}
+    assert len(told) == len(set(told))
+    assert set(told) == held, "run: python deploy/bill.py"
+    refs = {each["bom-ref"] for each in billed["components"]}
+    needs = {each["ref"]: set(each["dependsOn"]) for each in billed["dependencies"]}
+    assert needs.keys() | set().union(*needs.values()) <= refs | {"tollhouse"}
+    asked = {canonicalize_name(Requirement(line).name) for line in PROJECT["project"]["dependencies"]}
+    assert asked <= {ref.partition("/")[2].partition("@")[0] for ref in needs["tollhouse"]}
+    assert "://" not in json.dumps(billed["components"])

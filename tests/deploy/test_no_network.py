@@ -104,6 +104,9 @@ def heard(module: str, environment: dict[str, str]) -> str:
     return done.stdout.strip().splitlines()[-1]
 
 
-def test_litellm_is_loaded_without_fetching_its_prices_which_it_does_otherwise(environment):
-    assert heard("gateway.upstream.litellm_adapter", environment) == "[]"
-    assert "raw.githubusercontent.com" in heard("litellm", environment | {"HTTPS_PROXY": "", "https_proxy": ""})
+def test_litellm_fetches_neither_prices_nor_a_tokenizer_which_it_does_otherwise(environment):
+    counts = "litellm; litellm.token_counter(model='meta/llama-3-8b', text='How many?')"
+    assert heard(f"gateway.upstream.litellm_adapter, {counts}", environment) == "[]"
+    alone = heard(counts, environment | {"HTTPS_PROXY": "", "https_proxy": ""})
+    assert "raw.githubusercontent.com" in alone
+    assert "huggingface.co" in alone
