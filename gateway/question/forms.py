@@ -13,7 +13,6 @@ from typing import Any, NamedTuple
 import duckdb
 import msgspec
 
-from gateway.question.fence import OPEN_FILES
 from gateway.stores import Answer
 from gateway.stores.answers import MAX_ROWS, collect
 from gateway.stores.arrow import CArray, CSchema, Scanned, Writer, batches, stream_of
@@ -23,10 +22,9 @@ from gateway.stores.spreadsheet import csv_of
 MAX_BINARY = 64 * 1024 * 1024
 """Bytes of the columns of an Arrow or Parquet answer."""
 _BATCH = 1024
-_PARQUET_DESCRIPTOR = OPEN_FILES - 1
-PARQUET_OUT = f"/dev/fd/{_PARQUET_DESCRIPTOR}"
-"""The one path that DuckDB may write to in a reader. There is something behind it only while an answer is put into Parquet."""
 _PIECE = 1 << 18
+_END = 16
+"""Bytes of what is drawn to say that no more comes."""
 
 
 class Made(NamedTuple):
@@ -35,10 +33,48 @@ class Made(NamedTuple):
     truncated: bool
 
 
-def warm(con: duckdb.DuckDBPyConnection) -> None:
+class Outlet:
+    """A pipe that DuckDB writes a file to, for a reader has no files: the one path that it may write to there.
+
+    Opening a path below `/dev/fd` opens, and empties, whatever stands under that number at the moment. So the number is one that the
+    kernel gave, and both ends stay open until the outlet is closed: nothing else can ever come to stand there.
+    """
+
+    def __init__(self) -> None:
+        self._reading, self._writing = os.pipe()
+        self.path = f"/dev/fd/{self._writing}"
+
+    @contextlib.contextmanager
+    def drained(self) -> Iterator[bytearray]:
+        """What is written meanwhile is there afterwards."""
+        end, written = os.urandom(_END), bytearray()
+        drain = threading.Thread(target=self._drain, args=(end, written))
+        drain.start()
+        try:
+            yield written
+        finally:
+            os.write(self._writing, end)
+            drain.join()
+
+    def _drain(self, end: bytes, into: bytearray) -> None:
+        while not into.endswith(end):
+            into += os.read(self._reading, _PIECE)
+        del into[-len(end) :]
+
+    def close(self) -> None:
+        os.close(self._writing)
+        os.close(self._reading)
+
+
+def warm(con: duckdb.DuckDBPyConnection, outlet: Outlet) -> None:
     """Makes each once, so that everything they import is there."""
-    for make in MAKE.values():
-        make(con.execute("SELECT 1 AS a, 'b' AS b, [1.5] AS c, now() AS d"), 1)
+    for form in FORMS:
+        make(form, con.execute("SELECT 1 AS a, 'b' AS b, [1.5] AS c, now() AS d"), 1, outlet)
+
+
+def make(form: Form, found: duckdb.DuckDBPyConnection, limit: int, outlet: Outlet) -> Made:
+    """The answer to what was executed last, of at most `limit` rows."""
+    return _parquet(found, limit, outlet) if form == "parquet" else _MAKE[form](found, limit)
 
 
 def _json(found: duckdb.DuckDBPyConnection, limit: int) -> Made:
@@ -72,12 +108,11 @@ def _has_dictionary(schema: CSchema) -> bool:
     return schema.dictionary is not None or any(map(_has_dictionary, schema.children))
 
 
-def _parquet(found: duckdb.DuckDBPyConnection, limit: int) -> Made:
-    """Written by DuckDB, to a pipe: a reader has no files."""
+def _parquet(found: duckdb.DuckDBPyConnection, limit: int, outlet: Outlet) -> Made:
     held = _held(found, limit)
-    with _asked_again(found, held) as con, _drained(_PARQUET_DESCRIPTOR) as written:
-        con.execute(f"COPY (FROM held LIMIT {held.rows}) TO '{PARQUET_OUT}' (FORMAT parquet, COMPRESSION zstd)")
-    return Made(b"".join(written), held.rows, held.truncated)
+    with _asked_again(found, held) as con, outlet.drained() as written:
+        con.execute(f"COPY (FROM held LIMIT {held.rows}) TO '{outlet.path}' (FORMAT parquet, COMPRESSION zstd)")
+    return Made(bytes(written), held.rows, held.truncated)
 
 
 @contextlib.contextmanager
@@ -90,28 +125,6 @@ def _asked_again(found: duckdb.DuckDBPyConnection, held: _Held) -> Iterator[duck
         yield con
     finally:
         con.close()
-
-
-@contextlib.contextmanager
-def _drained(descriptor: int) -> Iterator[list[bytes]]:
-    """What is written to this descriptor meanwhile is in the list afterwards."""
-    written: list[bytes] = []
-    reading, writing = os.pipe()
-    os.dup2(writing, descriptor)
-    os.close(writing)
-    drain = threading.Thread(target=_drain, args=(reading, written))
-    drain.start()
-    try:
-        yield written
-    finally:
-        os.close(descriptor)
-        drain.join()
-
-
-def _drain(descriptor: int, into: list[bytes]) -> None:
-    with os.fdopen(descriptor, "rb", buffering=0) as pipe:
-        while piece := pipe.read(_PIECE):
-            into.append(piece)
 
 
 class _Held(NamedTuple):
@@ -141,9 +154,5 @@ def _bytes(view: Any) -> int:
     return sum(int(buffer.size_bytes) for buffer in view.buffers) + sum(map(_bytes, view.children))
 
 
-MAKE: Mapping[Form, Callable[[duckdb.DuckDBPyConnection, int], Made]] = {
-    "json": _json,
-    "csv": _csv,
-    "arrow": _arrow,
-    "parquet": _parquet,
-}
+_MAKE: Mapping[Form, Callable[[duckdb.DuckDBPyConnection, int], Made]] = {"json": _json, "csv": _csv, "arrow": _arrow}
+FORMS: tuple[Form, ...] = (*_MAKE, "parquet")

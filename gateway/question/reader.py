@@ -63,27 +63,30 @@ _PIPE_BUFFER = 1 << 18
 
 def warm() -> frozenset[str]:
     """Imports what is imported when first used: later no file can be opened. The functions that a question may call."""
-    con = _open()
+    outlet = forms.Outlet()
+    con = _open(outlet)
     con.execute(_EVERY_KIND).fetchall()
     con.register("warm", Scanned(lambda: stream_of([], _NOTHING), _NOTHING))
     con.execute("SELECT count(*) FROM warm WHERE nothing > 1").fetchall()
-    forms.warm(con)
+    forms.warm(con, outlet)
     functions = computing_functions(con)
     con.close()
+    outlet.close()
     return functions
 
 
 def answer(connection: socket.socket, functions: frozenset[str], *, apart: bool) -> None:
     """Answers what the office asks over `connection`, or says why not."""
     fence.bound()
-    con = _open()
+    outlet = forms.Outlet()
+    con = _open(outlet)
     send(connection, Ready(os.getpid(), apart, fence.leave_files()))
     start = read_by_reader(receive(connection))
     if not isinstance(start, Start):
         raise TypeError("the office begins with Start")
     fence.ring()
     try:
-        body, rows, truncated = _Reading(connection, con, start.shape, functions).answer(start.question)
+        body, rows, truncated = _Reading(connection, con, outlet, start.shape, functions).answer(start.question)
     except Refused as refused:
         send(connection, Failed(refused.code, refused.message, refused.position))
     except (duckdb.OutOfMemoryException, MemoryError) as error:  # before the question ran
@@ -97,10 +100,10 @@ def answer(connection: socket.socket, functions: frozenset[str], *, apart: bool)
         connection.sendall(body)
 
 
-def _open() -> duckdb.DuckDBPyConnection:
-    """An empty DuckDB. It looks at files when it is opened and attaches, and never later."""
+def _open(outlet: forms.Outlet) -> duckdb.DuckDBPyConnection:
+    """An empty DuckDB, which may write to the outlet and to nothing else. It looks at files when it is opened and attaches, and never later."""
     con = duckdb.connect(":memory:", config=_CONFIG)
-    con.execute(f"SET allowed_paths = ['{forms.PARQUET_OUT}']")
+    con.execute(f"SET allowed_paths = ['{outlet.path}']")
     con.execute("SET enable_external_access = false")
     con.execute("ATTACH ':memory:' AS ledger")
     con.execute("ATTACH ':memory:' AS content")
@@ -124,8 +127,10 @@ class _First(NamedTuple):
 class _Reading:
     """One question: planned, lent for, run."""
 
-    def __init__(self, connection: socket.socket, con: duckdb.DuckDBPyConnection, shape: Shape, functions: frozenset[str]) -> None:
-        self._office = connection
+    def __init__(
+        self, connection: socket.socket, con: duckdb.DuckDBPyConnection, outlet: forms.Outlet, shape: Shape, functions: frozenset[str]
+    ) -> None:
+        self._office, self._outlet = connection, outlet
         self._shape = shape
         self._functions = functions
         self._fetching = threading.Lock()
@@ -204,7 +209,8 @@ class _Reading:
     def _run(self, question: Question, wanted: Sequence[Need], *, whole: bool) -> tuple[bytes, int, bool]:
         self._lay(wanted, whole=whole)
         try:
-            made = forms.MAKE[question.form](self._con.execute(question.sql, dict(question.params)), question.limit)
+            found = self._con.execute(question.sql, dict(question.params))
+            made = forms.make(question.form, found, question.limit, self._outlet)
         except (duckdb.Error, RuntimeError, MemoryError) as error:
             if self._read_twice and not whole:
                 raise _ReadTwice from error

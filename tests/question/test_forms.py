@@ -5,8 +5,10 @@ from __future__ import annotations
 import io
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from decimal import Decimal
+from pathlib import Path
 
 import duckdb
 import msgspec
@@ -27,6 +29,13 @@ def con() -> Iterator[duckdb.DuckDBPyConnection]:
     opened.close()
 
 
+@pytest.fixture(scope="module")
+def outlet() -> Iterator[forms.Outlet]:
+    opened = forms.Outlet()
+    yield opened
+    opened.close()
+
+
 VALUES = "SELECT i, 'x' || i AS s, i::DECIMAL(18,9) / 8 AS d, [i] AS l FROM range(5) r(i)"
 
 
@@ -35,8 +44,10 @@ def table_of(body: bytes, form: str) -> pa.Table:
 
 
 @pytest.mark.parametrize("form", ["arrow", "parquet"])
-def test_arrow_and_parquet_keep_the_ledgers_types(con: duckdb.DuckDBPyConnection, form: forms.Form) -> None:
-    made = forms.MAKE[form](con.execute(VALUES), 100)
+def test_arrow_and_parquet_keep_the_ledgers_types(
+    con: duckdb.DuckDBPyConnection, outlet: forms.Outlet, form: forms.Form
+) -> None:
+    made = forms.make(form, con.execute(VALUES), 100, outlet)
     table = table_of(made.body, form)
     assert (made.rows, made.truncated) == (5, False)
     assert table.column_names == ["i", "s", "d", "l"]
@@ -44,12 +55,12 @@ def test_arrow_and_parquet_keep_the_ledgers_types(con: duckdb.DuckDBPyConnection
     assert table["l"].to_pylist()[4] == [4]
 
 
-@pytest.mark.parametrize("form", list(forms.MAKE))
+@pytest.mark.parametrize("form", forms.FORMS)
 @pytest.mark.parametrize(("limit", "rows", "truncated"), [(3, 3, True), (5, 5, False), (0, 1, True), (10**9, 5, False)])
 def test_an_answer_is_cut_at_its_limit_and_says_so(
-    con: duckdb.DuckDBPyConnection, form: forms.Form, limit: int, rows: int, truncated: bool
+    con: duckdb.DuckDBPyConnection, outlet: forms.Outlet, form: forms.Form, limit: int, rows: int, truncated: bool
 ) -> None:
-    made = forms.MAKE[form](con.execute(VALUES), limit)
+    made = forms.make(form, con.execute(VALUES), limit, outlet)
     assert (made.rows, made.truncated) == (rows, truncated)
     if form in {"arrow", "parquet"}:
         assert table_of(made.body, form).num_rows == rows
@@ -63,8 +74,10 @@ NESTED = (
 
 @pytest.mark.parametrize("form", ["arrow", "parquet"])
 @pytest.mark.parametrize("limit", [1, 1000, 1024, 1025, 2047, 2999, 3000])
-def test_what_is_cut_is_whole_up_to_the_cut(con: duckdb.DuckDBPyConnection, form: forms.Form, limit: int) -> None:
-    table = table_of(forms.MAKE[form](con.execute(NESTED), limit).body, form)
+def test_what_is_cut_is_whole_up_to_the_cut(
+    con: duckdb.DuckDBPyConnection, outlet: forms.Outlet, form: forms.Form, limit: int
+) -> None:
+    table = table_of(forms.make(form, con.execute(NESTED), limit, outlet).body, form)
     table.validate(full=True)
     assert table.to_pylist() == con.execute(f"{NESTED} LIMIT {limit}").to_arrow_table().to_pylist()
 
@@ -88,13 +101,13 @@ def begin():
     reading, writing = os.pipe()
     threading.Thread(target=pour, args=(writing,), daemon=True).start()
     return read_stream(open(reading, "rb"))
-schema = begin().get_schema()
+schema, outlet = begin().get_schema(), forms.Outlet()
 for _ in range(3):
     con = duckdb.connect(config={"threads": 2})
     con.execute("SET enable_progress_bar = false")
     for name in ("a", "b"):
         con.register(name, Scanned(begin, schema))
-    made = forms.MAKE[sys.argv[1]](con.execute("SELECT * FROM a JOIN b USING (i)"), 1000)
+    made = forms.make(sys.argv[1], con.execute("SELECT * FROM a JOIN b USING (i)"), 1000, outlet)
     print(made.rows, made.truncated)
     kept.append(con)
 os._exit(0)
@@ -113,35 +126,69 @@ def test_columns_of_one_name_keep_it(ledger: Ledger, office: Office) -> None:
 
 
 @pytest.mark.parametrize("form", ["arrow", "parquet"])
-def test_a_choice_of_words_is_text(con: duckdb.DuckDBPyConnection, form: forms.Form) -> None:
+def test_a_choice_of_words_is_text(con: duckdb.DuckDBPyConnection, outlet: forms.Outlet, form: forms.Form) -> None:
     question = "SELECT 'b'::ENUM('a', 'b') AS e, ['a'::ENUM('a', 'b'), NULL] AS l, {'f': 'a'::ENUM('a', 'b')} AS s FROM range(3)"
-    made = forms.MAKE[form](con.execute(question), 2)
+    made = forms.make(form, con.execute(question), 2, outlet)
     assert (made.rows, made.truncated) == (2, True)
     assert table_of(made.body, form).to_pylist() == [{"e": "b", "l": ["a", None], "s": {"f": "a"}}] * 2
 
 
 @pytest.mark.parametrize("form", ["arrow", "parquet"])
-def test_what_breaks_off_on_the_way_is_an_error_and_the_next_answer_is_whole(con: duckdb.DuckDBPyConnection, form: forms.Form) -> None:
+def test_what_breaks_off_on_the_way_is_an_error_and_the_next_answer_is_whole(
+    con: duckdb.DuckDBPyConnection, outlet: forms.Outlet, form: forms.Form
+) -> None:
     with pytest.raises((duckdb.Error, RuntimeError), match="no further"):
-        forms.MAKE[form](con.execute("SELECT if(i = 200000, error('no further'), i) FROM range(300000) t(i) WHERE i > 199000"), 10_000)
-    assert table_of(forms.MAKE[form](con.execute(VALUES), 100).body, form).num_rows == 5
+        forms.make(
+            form,
+            con.execute("SELECT if(i = 200000, error('no further'), i) FROM range(300000) t(i) WHERE i > 199000"),
+            10_000,
+            outlet,
+        )
+    assert table_of(forms.make(form, con.execute(VALUES), 100, outlet).body, form).num_rows == 5
 
 
-@pytest.mark.parametrize("form", list(forms.MAKE))
-def test_no_rows_are_an_answer_too(con: duckdb.DuckDBPyConnection, form: forms.Form) -> None:
-    made = forms.MAKE[form](con.execute("SELECT 1 AS one WHERE false"), 10)
+@pytest.mark.parametrize("form", forms.FORMS)
+def test_no_rows_are_an_answer_too(con: duckdb.DuckDBPyConnection, outlet: forms.Outlet, form: forms.Form) -> None:
+    made = forms.make(form, con.execute("SELECT 1 AS one WHERE false"), 10, outlet)
     assert (made.rows, made.truncated) == (0, False)
     assert b"one" in made.body
 
 
-@pytest.mark.parametrize("form", list(forms.MAKE))
-def test_what_is_wide_is_cut_before_it_fills_the_memory(con: duckdb.DuckDBPyConnection, form: forms.Form) -> None:
-    made = forms.MAKE[form](con.execute("SELECT repeat('x', 1000000) AS wide FROM range(200)"), 10_000)
+@pytest.mark.parametrize("form", forms.FORMS)
+def test_what_is_wide_is_cut_before_it_fills_the_memory(
+    con: duckdb.DuckDBPyConnection, outlet: forms.Outlet, form: forms.Form
+) -> None:
+    made = forms.make(form, con.execute("SELECT repeat('x', 1000000) AS wide FROM range(200)"), 10_000, outlet)
     assert made.truncated
     assert len(made.body) < 80 * 1024 * 1024
 
 
-def test_json_is_the_plain_answer(con: duckdb.DuckDBPyConnection) -> None:
-    answer = msgspec.json.decode(forms.MAKE["json"](con.execute("SELECT 0.5::DECIMAL(18,9) AS d, 2::HUGEINT ** 70 AS h"), 5).body)
+def test_a_file_that_is_opened_and_closed_while_parquet_is_written_stays_what_it_is(
+    con: duckdb.DuckDBPyConnection, outlet: forms.Outlet, tmp_path: Path
+) -> None:
+    """A path below `/dev/fd` means whatever stands there at the moment."""
+    (tmp_path / "other").write_text("mine")
+    stop = threading.Event()
+
+    def open_and_close() -> None:
+        while not stop.is_set():
+            for file in [(tmp_path / "other").open() for _ in range(40)]:
+                file.close()
+
+    busy = threading.Thread(target=open_and_close)
+    busy.start()
+    try:
+        for _ in range(30):
+            assert table_of(forms.make("parquet", con.execute(VALUES), 100, outlet).body, "parquet").num_rows == 5
+    finally:
+        stop.set()
+        busy.join()
+    assert (tmp_path / "other").read_text() == "mine"
+
+
+def test_json_is_the_plain_answer(con: duckdb.DuckDBPyConnection, outlet: forms.Outlet) -> None:
+    answer = msgspec.json.decode(
+        forms.make("json", con.execute("SELECT 0.5::DECIMAL(18,9) AS d, 2::HUGEINT ** 70 AS h"), 5, outlet).body
+    )
     assert answer["rows"] == [["0.500000000", answer["rows"][0][1]]]
     assert answer["truncated"] is False
