@@ -101,7 +101,7 @@ def answer(connection: socket.socket, functions: frozenset[str], *, apart: bool)
 
 
 def _open(outlet: forms.Outlet) -> duckdb.DuckDBPyConnection:
-    """An empty DuckDB, which may write to the outlet and to nothing else. It looks at files when it is opened and attaches, and never later."""
+    """An empty DuckDB, which may write to the outlet alone. It looks at files when it is opened and attaches, and never later."""
     con = duckdb.connect(":memory:", config=_CONFIG)
     con.execute(f"SET allowed_paths = ['{outlet.path}']")
     con.execute("SET enable_external_access = false")
