@@ -94,6 +94,11 @@ class OwnCoverage:
             for found in pkgutil.walk_packages(getattr(module, "__path__", ()), f"{name}."):
                 importlib.import_module(found.name)
 
+    def pytest_sessionfinish(self) -> None:
+        """Here, and not when the interpreter ends: a thread that a test left behind may keep it from that."""
+        self._measuring.stop()
+        self._measuring.save()
+
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Iterator[None]:
         own = item.path.relative_to(Path(__file__).parent).parts[0] in OWN_TESTS
