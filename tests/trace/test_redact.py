@@ -129,3 +129,14 @@ def test_what_could_be_the_beginning_of_a_secret_is_counted_from_four_characters
     redactor = Redactor(["made-up-secret", "made-mademade"])
     expected = {"mad": 0, "x made": 4, "made-up-s": 9, "made-made": 9, "made-x": 0, "th_": 0, "th_a": 4, "path_to": 5, "th_a b": 0}
     assert {text: redactor.begun(text) for text in expected} == expected
+
+
+def test_a_secret_that_came_later_is_taken_out_from_then_on_and_so_are_the_last_few_of_them():
+    redactor = Redactor(["sk-given-from-the-start"])
+    assert redactor.text("ya29.token-0000") == "ya29.token-0000"
+    for number in range(40):
+        redactor.learn(f"ya29.token-{number:04}")
+        redactor.learn(f"ya29.token-{number:04}")
+    assert redactor.text("ya29.token-0039, sk-given-from-the-start") == "[REDACTED:provider_key], [REDACTED:provider_key]"
+    assert redactor.data(b"ya29.token-0030") == b"[REDACTED:provider_key]"
+    assert redactor.text("ya29.token-0000") == "ya29.token-0000"
