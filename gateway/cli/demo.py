@@ -177,8 +177,8 @@ def _stay(out: Console, gateway: RunningGateway, folder: Path) -> None:
     ):
         out.print(f"export {name}={value}", soft_wrap=True)
     out.print(f"\npolicy: {folder / 'policies' / 'bank' / 'policy.yaml'} (edit it while this runs)", soft_wrap=True)
-    out.print("Ctrl-C ends it and removes everything.")
     try:
+        out.print("Ctrl-C ends it and removes everything.")  # from the first letter on
         while True:
             time.sleep(3600)
     except KeyboardInterrupt:

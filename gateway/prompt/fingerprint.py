@@ -38,22 +38,38 @@ def fingerprint(request: Request) -> Fingerprint:
     """The prompt version of a request: every system or developer message, and every tool, in order."""
     system = "\n\n".join([m.text for m in request.messages if m.role in SYSTEM_ROLES])
     tools = _declared(request.tools)
-    exact = exact_hash(system, tools)
-    return Fingerprint(hash=exact, template=_template(exact, system, tools), system=system, tools=tools.decode())
+    exact = _hash(system, tools.digest)
+    return Fingerprint(hash=exact, template=_template(exact, system, tools), system=system, tools=tools.text)
 
 
-def _declared(tools: Sequence[Tool]) -> bytes:
-    """A JSON array of them, canonical."""
+class _Declared(Struct, frozen=True):
+    """A JSON array of tools, canonical."""
+
+    text: str
+    digest: bytes
+
+
+def _declared(tools: Sequence[Tool]) -> _Declared:
     raw = [tool.raw for tool in tools]
-    return b"[" + b",".join([known or canonical(each) for each, known in zip(raw, _CANONICAL.several(raw), strict=True)]) + b"]"
+    each = tuple([known or canonical(one) for one, known in zip(raw, _CANONICAL.several(raw), strict=True)])
+    return _known_array(each) if sum(map(len, each)) <= LARGEST else _array(each)
 
 
-def _template(exact: str, system: str, tools: bytes) -> str:
+def _array(tools: Sequence[bytes]) -> _Declared:
+    data = b"[" + b",".join(tools) + b"]"
+    return _Declared(data.decode(), hashlib.sha256(data).digest())
+
+
+_known_array = lru_cache(maxsize=128)(_array)
+"""What was made canonical before is mostly the same object, so that a tuple of them is a quick key."""
+
+
+def _template(exact: str, system: str, tools: _Declared) -> str:
     key = exact.encode()
     found = _TEMPLATES.get(key)
     if found is None:
         pieces = tuple(sections(system))
-        found = _known_template(pieces, tools) if len(system) + len(tools) <= LARGEST else template_hash(pieces, tools)
+        found = _known_template(pieces, tools.digest) if len(system) <= LARGEST else _template_hash(pieces, tools.digest)
         _TEMPLATES.keep(key, found)
     return found
 
@@ -62,20 +78,22 @@ _TEMPLATES: Recent[str] = Recent(1024 * 1024)
 """By exact hash: most requests of an agent say what the last one said."""
 
 
-def template_hash(pieces: Sequence[str], tools: bytes) -> str:
+def _template_hash(pieces: Sequence[str], tools: bytes) -> str:
     """Of a masked text in pieces: it does not matter which."""
-    return exact_hash("".join(pieces), tools)
+    return _hash("".join(pieces), tools)
 
 
-_known_template = lru_cache(maxsize=256)(template_hash)
+_known_template = lru_cache(maxsize=256)(_template_hash)
 
 
 def exact_hash(system: str, tools: bytes) -> str:
-    """Of the system prompt's text and the canonical declarations."""
-    text = system.encode("utf-8", "surrogatepass")
-    digest = hashlib.sha256(len(text).to_bytes(8, "big") + text)
-    digest.update(tools)
-    return digest.hexdigest()
+    """Of the system prompt's text and the canonical declarations (`Fingerprint.system` and `.tools`)."""
+    return _hash(system, hashlib.sha256(tools).digest())
+
+
+def _hash(system: str, tools: bytes) -> str:
+    """Of the text and, behind it, the digest of the declarations: they are long, and hardly ever change."""
+    return hashlib.sha256(system.encode("utf-8", "surrogatepass") + tools).hexdigest()
 
 
 def canonical(declaration: bytes) -> bytes:

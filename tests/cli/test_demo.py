@@ -1,5 +1,6 @@
 """`tollhouse demo`: the attack works without the gate, does not with it, and the book holds both sides of the story."""
 
+import io
 import json
 import os
 import re
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+from rich.console import Console
 
 from gateway.cli import demo
 from gateway.demo import agent
@@ -56,6 +58,27 @@ def test_the_cost_is_that_of_the_price_table(outcome):
     assert all(Decimal(str(row["usd"])) > 0 for row in spent.values())
     assert spent[demo.CHAT_MODEL]["requests"] == 4
     assert spent[demo.CHAT_MODEL]["denied"] == spent[demo.MESSAGES_MODEL]["denied"] == 1
+
+
+class CtrlCAtOnce(io.StringIO):
+    """Somebody who presses it the moment the line is there."""
+
+    def write(self, text: str) -> int:
+        written = super().write(text)
+        if "Ctrl-C" in text:
+            os.kill(os.getpid(), signal.SIGINT)
+        return written
+
+
+def test_stay_ends_clean_however_soon_ctrl_c_comes(tmp_path):
+    shown = CtrlCAtOnce()
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        outcome = demo.play(tmp_path, Console(file=shown, width=120), stay=True)
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert outcome["stolen_with_gate"] == 0
+    assert shown.getvalue().endswith("\nended\n")
 
 
 def test_stay_prints_lines_that_work_and_ends_clean_on_ctrl_c():
