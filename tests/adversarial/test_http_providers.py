@@ -43,8 +43,9 @@ def said(data: bytes, *, stay: bool = False) -> Any:
 
 
 def answered(body: bytes, *fields: bytes, status: bytes = b"200 OK", media: bytes = JSON, length: bool = True) -> bytes:
+    """It says that the connection ends with it, as it does in `said`: the next request may come before that end does."""
     sized = b"content-length: %d\r\n" % len(body) if length else b""
-    return b"HTTP/1.1 %b\r\n%b%b%b\r\n%b" % (status, media, b"".join(fields), sized, body)
+    return b"HTTP/1.1 %b\r\n%b%b%bconnection: close\r\n\r\n%b" % (status, media, b"".join(fields), sized, body)
 
 
 def in_chunks(*chunks: bytes, end: bytes = b"0\r\n\r\n") -> bytes:
