@@ -110,9 +110,10 @@ def joined(events: list[Event]) -> list[Event]:
     found: list[Event] = []
     for event in events:
         match (found[-1:], event):
-            case ([Forward(before, None, (lane, {"content": str(text), **nothing}))], Forward(raw, None, (same, {"content": str(more), **no}))) if (
-                lane == same and not (nothing or no)
-            ):
+            case (
+                [Forward(raw=before, clean=None, said=(lane, {"content": str(text), **nothing}))],
+                Forward(raw=raw, clean=None, said=(same, {"content": str(more), **no})),
+            ) if lane == same and not (nothing or no):
                 found[-1] = Forward(before + raw, None, (lane, {"content": text + more}))
             case _:
                 found.append(event)
