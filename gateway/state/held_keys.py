@@ -37,12 +37,17 @@ def fresh(pepper: bytes) -> Fresh:
     return Fresh(f"th_{key_id}_{secret}", key_id, key_hash(pepper, secret), secret[-4:])
 
 
-class HeldKeys:
-    """`read` gets (hash, record) of an id from the store. Only a key that counts is held: every other token, whether it never was a key,
-    is one no longer, or has another's id, costs the same reading and the same hash each time, so that its time tells nothing."""
+_NOBODYS = bytes(32)
+"""A hash to compare with where there is none."""
 
-    def __init__(self, pepper: bytes, read: Callable[[str], tuple[bytes, KeyRecord] | None]) -> None:
-        self._pepper, self._read = pepper, read
+
+class HeldKeys:
+    """`hash_of` gets the hash that the store has of an id, None where it has none that counts now; `read` gets what a key proves, once that
+    hash is its own. Only a key that counts is held: every other token, whether it never was a key, is one no longer, or has another's id,
+    costs the same reading and the same comparing each time, so that its time tells nothing."""
+
+    def __init__(self, pepper: bytes, hash_of: Callable[[str, int], bytes | None], read: Callable[[str], KeyRecord | None]) -> None:
+        self._pepper, self._hash_of, self._read = pepper, hash_of, read
         self._held: dict[str, _Held] = {}
         self._tokens: dict[str, str] = {}
         """By the key's id: what it is held under."""
@@ -55,11 +60,10 @@ class HeldKeys:
         return None if parts is None else self._compared(token, *parts, now_us)
 
     def _compared(self, token: str, key_id: str, secret: str, now_us: int) -> KeyRecord | None:
-        found, presented = self._read(key_id), key_hash(self._pepper, secret)
-        if found is None:
-            return None
-        stored, record = found
-        if not hmac.compare_digest(stored, presented) or not record.active(now_us):
+        stored, presented = self._hash_of(key_id, now_us), key_hash(self._pepper, secret)
+        same = hmac.compare_digest(_NOBODYS if stored is None else stored, presented)
+        record = self._read(key_id) if same and stored is not None else None
+        if record is None or not record.active(now_us):
             return None
         if len(self._held) >= CACHE_SIZE:
             self._held.clear()

@@ -31,6 +31,8 @@ class _Kept(msgspec.Struct, frozen=True):
 
 
 _kept = msgspec.json.Decoder(_Kept).decode
+_NOBODY = msgspec.json.encode(_Kept(bytes(32), KeyRecord("0" * 8, "nobody", "0" * 4, 0)))
+"""Read where there is no key, which is to take as long as reading one."""
 
 
 class RedisKeys:
@@ -39,7 +41,7 @@ class RedisKeys:
     def __init__(self, line: Line, pepper: bytes) -> None:
         self._line, self._pepper = line, pepper
         self._keys, self._revoked, self._ends = line.key("keys"), line.key("keys", "revoked"), line.key("keys", "ends")
-        self._held = HeldKeys(pepper, self._read)
+        self._held = HeldKeys(pepper, self._hash_of, self._read)
         self._created = False
 
     def find(self, token: str, now_us: int) -> KeyRecord | None:
@@ -129,16 +131,26 @@ class RedisKeys:
     def close(self) -> None:
         self._line.close()
 
-    def _read(self, key_id: str) -> tuple[bytes, KeyRecord] | None:
+    def _hash_of(self, key_id: str, now_us: int) -> bytes | None:
+        kept, revoked, ends = self._asked(key_id)
+        found, record = _record(_NOBODY if kept is None else kept, revoked, ends)
+        return found if record.active(now_us) and kept is not None else None
+
+    def _read(self, key_id: str) -> KeyRecord | None:
+        kept, revoked, ends = self._asked(key_id)
+        return None if kept is None else _record(kept, revoked, ends)[1]
+
+    def _asked(self, key_id: str) -> tuple[bytes | None, bytes | None, bytes | None]:
         with self._line.asking(_OTHERWISE) as redis, redis.pipeline(transaction=False) as together:
             for name in self._names():
                 together.hget(name, key_id)
             kept, revoked, ends = together.execute()
-        return None if kept is None else _record(kept, revoked, ends)
+        return kept, revoked, ends
 
 
-def _record(kept: bytes, revoked: Any, ends: Any) -> tuple[bytes, KeyRecord]:
+def _record(kept: bytes, revoked: bytes | None, ends: bytes | None) -> tuple[bytes, KeyRecord]:
+    """(hash, what the key proves)"""
     found = _kept(kept)
-    changed = {} if revoked is None else {"revoked_us": int(revoked)}
-    changed |= {} if ends is None else {"expires_us": int(ends)}
-    return found.hash, msgspec.structs.replace(found.record, **changed) if changed else found.record
+    revoked_us = found.record.revoked_us if revoked is None else int(revoked)
+    expires_us = found.record.expires_us if ends is None else int(ends)
+    return found.hash, msgspec.structs.replace(found.record, revoked_us=revoked_us, expires_us=expires_us)

@@ -29,6 +29,7 @@ _LATER = {"store": "TEXT", "org": "TEXT", "scope": "TEXT", "family": "TEXT"}
 """Columns that a file of an earlier version has not."""
 _COLUMNS = "id, agent, last4, created_us, team, user, labels, expires_us, revoked_us, store, org, scope, family"
 _SELECT = f"SELECT {_COLUMNS} FROM keys"  # noqa: S608 - constant
+_COUNTS = "revoked_us IS NULL AND (expires_us IS NULL OR expires_us > ?)"
 _INSERT = f"INSERT INTO keys (hash, {_COLUMNS}) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?)"  # noqa: S608 - constant
 _OTHERWISE = "The key store cannot be used."
 _encode = msgspec.json.Encoder().encode
@@ -66,7 +67,7 @@ class SqliteKeys:
         self._db.execute(CHANGES)
         for column, kind in _LATER.items():
             add_column(self._db, "keys", column, kind)
-        self._held = HeldKeys(pepper, self._read)
+        self._held = HeldKeys(pepper, self._hash_of, self._read)
         self._created = False
 
     def find(self, token: str, now_us: int) -> KeyRecord | None:
@@ -81,8 +82,7 @@ class SqliteKeys:
         return self._created
 
     def any_active(self, now_us: int) -> bool:
-        query = "SELECT 1 FROM keys WHERE revoked_us IS NULL AND (expires_us IS NULL OR expires_us > ?) LIMIT 1"
-        return self._one(query, now_us) is not None
+        return self._one(f"SELECT 1 FROM keys WHERE {_COUNTS} LIMIT 1", now_us) is not None  # noqa: S608 - constant
 
     def create(
         self,
@@ -137,9 +137,13 @@ class SqliteKeys:
     def close(self) -> None:
         self._db.close()
 
-    def _read(self, key_id: str) -> tuple[bytes, KeyRecord] | None:
-        row = self._one(f"SELECT hash, {_COLUMNS} FROM keys WHERE id = ?", key_id)  # noqa: S608 - constant
-        return None if row is None else (row[0], _record(row[1:]))
+    def _hash_of(self, key_id: str, now_us: int) -> bytes | None:
+        row = self._one(f"SELECT hash FROM keys WHERE id = ? AND {_COUNTS}", key_id, now_us)  # noqa: S608 - constant
+        return None if row is None else row[0]
+
+    def _read(self, key_id: str) -> KeyRecord | None:
+        row = self._one(f"{_SELECT} WHERE id = ?", key_id)
+        return None if row is None else _record(row)
 
     def _changing(self) -> AbstractContextManager[Do]:
         return transaction(self._db, self._lock, _OTHERWISE)

@@ -111,8 +111,7 @@ class SqlitePeople:
             return None
         presented = key_hash(self._pepper, parts[1])
         for stored, record in self._file.rows("SELECT hash, record FROM people WHERE token = ?", parts[0]):
-            found = _record(record)
-            if hmac.compare_digest(stored, presented) and found.active(now_us):
+            if hmac.compare_digest(stored, presented) and (found := _record(record)).active(now_us):
                 return found
         return None
 

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Callable
+from types import FrameType
+
 import pytest
 
 from gateway.installation import open_keys
@@ -30,6 +34,36 @@ def test_a_wrong_secret_an_unknown_id_and_nonsense_are_not_found(keys):
     wrong = token[:-1] + ("A" if token[-1] != "A" else "B")
     for presented in (wrong, "th_00000000_" + "0" * 43, "sk-abc", "", "th_"):
         assert keys.find(presented, NOW) is None
+
+
+def calls_of(work: Callable[[], object]) -> list[str]:
+    """What the gateway's code calls for it, in order; a driver reads an answer in as many steps as the network brings."""
+    called: list[str] = []
+
+    def note(frame: FrameType, event: str, argument: object) -> None:
+        if event in ("call", "c_call") and frame.f_globals["__name__"].startswith("gateway."):
+            called.append(frame.f_code.co_qualname if event == "call" else str(getattr(argument, "__qualname__", argument)))
+
+    before = sys.getprofile()
+    sys.setprofile(note)
+    try:
+        work()
+    finally:
+        sys.setprofile(before)
+    return called
+
+
+def test_no_token_that_is_refused_takes_more_work_than_another(keys):
+    """Unknown, revoked, expired, with another secret: whoever measures the time learns nothing."""
+    revoked, expired, good = (keys.create(agent="a", now_us=NOW, labels={"a": "b"}, expires_us=NOW + end) for end in (DAY, 1, DAY))
+    keys.revoke(revoked.split("_")[1], NOW)
+    wrong = good[:-1] + ("A" if good[-1] != "A" else "B")
+    refused = ["th_00000000_" + "0" * 43, revoked, expired, wrong]
+    for token in refused:
+        assert keys.find(token, NOW + 2) is None  # what is worked out once is
+    unknown, *others = (calls_of(lambda token=token: keys.find(token, NOW + 2)) for token in refused)
+    assert len(unknown) > 5
+    assert others == [unknown] * 3
 
 
 def test_an_expired_key_is_not_found(keys):
