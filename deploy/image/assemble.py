@@ -15,6 +15,7 @@ from __future__ import annotations
 import argparse
 import json
 import shutil
+import struct
 import subprocess
 import sys
 import sysconfig
@@ -34,7 +35,7 @@ USER = 10001
 STANDARD_UNUSED = (
     "test", "tests", "idlelib", "tkinter", "_tkinter.*", "turtle.py", "turtledemo", "lib2to3", "ensurepip", "pydoc_data",
     "_test*.so", "_xx*.so", "xx*.so", "config-*", "site-packages", "dist-packages", "__pycache__",
-    "unittest", "doctest.py", "pydoc.py", "venv", "curses", "_curses*.so", "mailbox.py", "imaplib.py", "poplib.py",
+    "venv", "curses", "_curses*.so", "mailbox.py", "imaplib.py", "poplib.py",
     "aifc.py", "asynchat.py", "asyncore.py", "audioop.*", "cgi.py", "cgitb.py", "chunk.py", "crypt.py", "_crypt.*", "distutils",
     "imghdr.py", "mailcap.py", "msilib", "nis.*", "nntplib.py", "ossaudiodev.*", "pipes.py", "smtpd.py", "sndhdr.py", "spwd.*", "sunau.py",
     "telnetlib.py", "uu.py", "xdrlib.py",  # which later versions of Python have no more
@@ -51,7 +52,7 @@ UNUSED = (
     "botocore/data/[!_]*/*",  # descriptions of 400 services of Amazon's; the heads' second place is S3
     "boto3/data", "botocore/cacert.pem",  # another way to call those; certifi's authorities are asked first
     "cffi", "pycparser*",  # they write C; cryptography loads _cffi_backend
-    "duckdb/experimental", "jsonschema/benchmarks",  # Spark's words for DuckDB
+    "duckdb/experimental", "jsonschema/benchmarks",  # DuckDB in Spark's words; how fast a library is
     "pygments/lexers/*", "pygments/formatters/[!_]*",  # words of 500 languages, of which rich colours Python's, by itself
     "rapidfuzz/fuzz_cpp*", "rapidfuzz/distance/metrics_cpp_avx2*",  # the gateway asks for slips alone, of few words at once
     "tests", "*/tests", "*.dist-info/RECORD", "**/*.pyi", "**/*.pyx", "**/*.pxd", "**/*.h", "**/*.proto",
@@ -71,6 +72,8 @@ WHOLE = (
 """… but for these: what is translated may ask for any of them."""
 READ_AS_TEXT = ("nanoarrow/_static_version.py",)
 """Sources that their packages read."""
+LOADED = 1
+"""A part of an ELF program that is loaded into memory (PT_LOAD)."""
 AUTHORITIES = Path("/etc/ssl/certs/ca-certificates.crt")
 ACCOUNTS = {
     "etc/passwd": f"tollhouse:x:{USER}:{USER}::/data:/nonexistent\n",
@@ -149,7 +152,6 @@ def leave_out_distribution(packages: Path, name: str) -> None:
         for file in installed[gone].files or ():
             if ".." not in file.parts:
                 (packages / file).unlink(missing_ok=True)
-        shutil.rmtree(packages / f"{gone.replace('-', '_')}-{installed[gone].version}.dist-info", ignore_errors=True)
 
 
 def only_for(name: str, told: dict[str, list[str]]) -> set[str]:
@@ -176,8 +178,8 @@ def tell_the_bill(root: Path) -> None:
     """The image's bill of materials names what is in the image."""
     file = root / SHIPPED / "deploy/sbom.cdx.json"
     bill = json.loads(file.read_text())
-    here = {canonicalize_name(each.metadata["Name"]) for each in metadata.distributions(path=[str(root / APPLICATION)])}
-    bill["components"] = [each for each in bill["components"] if each["name"] in here]
+    here = {(canonicalize_name(each.metadata["Name"]), each.version) for each in metadata.distributions(path=[str(root / APPLICATION)])}
+    bill["components"] = [each for each in bill["components"] if (each["name"], each["version"]) in here]
     refs = {OURS, *(each["bom-ref"] for each in bill["components"])}
     bill["dependencies"] = [
         each | {"dependsOn": [ref for ref in each["dependsOn"] if ref in refs]} for each in bill["dependencies"] if each["ref"] in refs
@@ -187,14 +189,30 @@ def tell_the_bill(root: Path) -> None:
 
 
 def strip(root: Path) -> None:
-    """Of symbols and what else only a debugger reads."""
+    """Of symbols and what else only a debugger reads. Libraries that were patched to be put into a wheel may hold parts that no section
+    names, which `strip` drops: where what is loaded into memory would be another, they stay as they are."""
     if shutil.which("strip") is None:
         sys.exit("strip is missing, without which the root is some 65 MB larger: install binutils")
     for program in list(programs(root)):
         smaller = program.with_name(f"{program.name}.stripped")
         subprocess.run(["strip", "--strip-unneeded", "-o", smaller, program], check=True)  # noqa: S603, S607 - the build stage's own
-        shutil.copymode(program, smaller)
-        smaller.replace(program)
+        if in_memory(smaller) == in_memory(program):
+            shutil.copymode(program, smaller)
+            smaller.replace(program)
+        else:
+            smaller.unlink()
+
+
+def in_memory(program: Path) -> list[tuple[int, int, int, bytes]]:
+    """What an ELF program of 64 bits, little-endian, is once it is loaded, without its headers: for each part its rights, address, size,
+    and the bytes that the file has of it."""
+    data = bytearray(program.read_bytes())
+    [table] = struct.unpack_from("<Q", data, 32)
+    size, count = struct.unpack_from("<HH", data, 54)
+    heads = [struct.unpack_from("<IIQQQQQQ", data, table + number * size) for number in range(count)]
+    data[:64], data[table : table + count * size] = bytes(64), bytes(count * size)
+    parts = [(rights, address, room, offset, length) for kind, rights, offset, address, _, length, room, _ in heads if kind == LOADED]
+    return [(rights, address, room, bytes(data[offset : offset + length])) for rights, address, room, offset, length in parts]
 
 
 def compile_modules(root: Path) -> None:

@@ -9,6 +9,7 @@ stands here by name.
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import pkgutil
 import sys
 
@@ -28,13 +29,16 @@ BY = {
         "litellm.llms.litellm_proxy.chat.transformation", "litellm.llms.openai_like.dynamic_config", "tiktoken",
     ),
 }  # fmt: skip
-"""What is loaded where this distribution is in the root, and cannot be where it is not."""
+"""What is loaded unless this distribution is said to be left out."""
+OF_EXTRAS = ("scipy.integrate", "scipy.optimize", "scipy.stats")
+"""What is loaded where it is there."""
 
 
 def main() -> None:
     missing = {name for given in sys.argv[1:] for name in BY[given.removeprefix("--without=")]}
     asked_for = [found.name for found in pkgutil.walk_packages(gateway.__path__, "gateway.") if found.name not in missing]
     asked_for += [*ASKED_FOR, *(name for names in BY.values() for name in names if name not in missing)]
+    asked_for += [name for name in OF_EXTRAS if importlib.util.find_spec(name.partition(".")[0])]
     for name in asked_for:
         importlib.import_module(name)
     import boto3

@@ -39,10 +39,10 @@ LARGEST_MB = {None: 250, "litellm": 218}
 """By what is left out."""
 LOADS = """
 import ctypes, pathlib
-for file in sorted(pathlib.Path("/").rglob("*.so*")):
-    if file.is_file() and not str(file).startswith(("/proc", "/dev")):
-        ctypes.CDLL(str(file))
-        print(file)
+folders = [each for each in pathlib.Path("/").iterdir() if each.name not in ("proc", "dev", "tmp", "data")]
+for file in sorted(file for folder in folders for file in folder.rglob("*.so*") if file.is_file()):
+    ctypes.CDLL(str(file))
+    print(file)
 """
 FAILS = """
 import traceback
@@ -146,11 +146,37 @@ def test_a_traceback_in_it_has_file_and_line_of_all_and_the_text_of_the_gateways
 
 @both
 def test_every_shared_object_in_it_is_without_symbols_and_loads(each_root):
-    loaded = inside(each_root, "-c", LOADS).split()
+    loaded = [each_root / line[1:] for line in inside(each_root, "-c", LOADS).split()]
     assert len(loaded) > 100
-    for file in loaded:
-        told = subprocess.run(["readelf", "-SW", str(each_root / file[1:])], capture_output=True, text=True, check=True).stdout
-        assert not re.search(r"\.symtab|\.debug_", told), file
+    told = {file: subprocess.run(["readelf", "-SW", file], capture_output=True, text=True, check=True).stdout for file in loaded}
+    kept = [file for file, sections in told.items() if re.search(r"\.symtab|\.debug_", sections)]
+    assert sum(file.stat().st_size for file in kept) < 100_000, "those that strip would change"
+
+
+def test_a_library_that_strip_would_break_is_left_as_it_is(tmp_path):
+    """NumPy's are patched for its wheel."""
+    found = importlib.util.find_spec("numpy")
+    libraries = Path(found.origin).parents[1] / "numpy.libs" if found else Path("numpy.libs")
+    if not shutil.which("strip") or not libraries.is_dir():
+        pytest.skip("needs strip (apt-get install binutils) and a wheel of NumPy")
+    shutil.copytree(libraries, tmp_path / "root")
+    part("assemble").strip(tmp_path / "root")
+    files = sorted((tmp_path / "root").iterdir())
+    assert [file.name for file in files] == sorted(file.name for file in libraries.iterdir())
+    for file in files:
+        subprocess.run([sys.executable, "-c", "import ctypes, sys; ctypes.CDLL(sys.argv[1])", file], check=True)
+
+
+def test_a_library_with_symbols_is_smaller_without_them_and_the_same_in_memory(tmp_path):
+    if not shutil.which("strip"):
+        pytest.skip("needs strip (apt-get install binutils)")
+    source = Path(importlib.util.find_spec("cel_expr_python.cel").origin)
+    copied = Path(shutil.copy2(source, tmp_path))
+    part("assemble").strip(tmp_path)
+    assert list(tmp_path.iterdir()) == [copied]
+    assert copied.stat().st_size < source.stat().st_size * 0.9
+    assert copied.stat().st_mode == source.stat().st_mode
+    assert part("assemble").in_memory(copied) == part("assemble").in_memory(source)
 
 
 def test_packages_that_are_linked_into_a_root_are_left_as_they_are(root, packages):
@@ -158,7 +184,7 @@ def test_packages_that_are_linked_into_a_root_are_left_as_they_are(root, package
     programs = {path: root / "opt/tollhouse" / path.relative_to(packages) for path in part("assemble").programs(packages)}
     both = {path: here for path, here in programs.items() if here.exists()}
     assert len(both) > 40
-    assert not [path for path, here in both.items() if path.samefile(here)]
+    assert sum(path.stat().st_size for path, here in both.items() if path.samefile(here)) < 100_000
     assert sum(path.stat().st_size - here.stat().st_size for path, here in both.items()) > 20_000_000
 
 
@@ -227,9 +253,11 @@ def test_without_strip_it_says_what_to_install(monkeypatch, tmp_path):
 @both
 def test_its_bill_of_materials_names_what_is_in_it_and_nothing_else(each_root):
     bill = json.loads((each_root / "opt/tollhouse/gateway/_shipped/deploy/sbom.cdx.json").read_text())
-    named = {canonicalize_name(each["name"]) for each in bill["components"]}
-    held = {canonicalize_name(path.name.split("-")[0]) for path in (each_root / "opt/tollhouse").glob("*.dist-info")}
-    assert named == held - {"tollhouse"}
+    named = {(each["name"], each["version"]) for each in bill["components"]}
+    held = [path.name.removesuffix(".dist-info").split("-") for path in (each_root / "opt/tollhouse").glob("*.dist-info")]
+    whole = {(each["name"], each["version"]) for each in json.loads((ROOT / "deploy/sbom.cdx.json").read_text())["components"]}
+    assert named == {(canonicalize_name(name), version) for name, version in held} & whole, "where they are those of the lock"
+    assert len(named) > 30
     assert {each["ref"] for each in bill["dependencies"]} == {each["bom-ref"] for each in bill["components"]} | {"tollhouse"}
 
 
