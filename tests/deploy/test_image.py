@@ -182,10 +182,10 @@ def test_a_library_with_symbols_is_smaller_without_them_and_the_same_in_memory(t
 def test_packages_that_are_linked_into_a_root_are_left_as_they_are(root, packages):
     """Symbols are taken from copies: whoever has the same file elsewhere keeps it."""
     programs = {path: root / "opt/tollhouse" / path.relative_to(packages) for path in part("assemble").programs(packages)}
-    both = {path: here for path, here in programs.items() if here.exists()}
-    assert len(both) > 40
-    assert sum(path.stat().st_size for path, here in both.items() if path.samefile(here)) < 100_000
-    assert sum(path.stat().st_size - here.stat().st_size for path, here in both.items()) > 20_000_000
+    pairs = {path: here for path, here in programs.items() if here.exists()}
+    assert len(pairs) > 40
+    assert sum(path.stat().st_size for path, here in pairs.items() if path.samefile(here)) < 100_000
+    assert sum(path.stat().st_size - here.stat().st_size for path, here in pairs.items()) > 20_000_000
 
 
 def test_what_is_left_of_litellm_translates_in_it(root):
