@@ -21,7 +21,11 @@ class Recent(Generic[Value]):
     """`room`: bytes of all keys together, about."""
 
     def __init__(self, room: int) -> None:
-        self._room = self._left = room // 2
+        self._room = room // 2
+        self.forget()
+
+    def forget(self) -> None:
+        self._left = self._room
         self._young: dict[bytes, Value] = {}
         self._old: dict[bytes, Value] = {}
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import importlib
 import json
 import os
@@ -32,6 +33,7 @@ from gateway.front import front
 from gateway.installation import load_prompts, provider_secrets
 from gateway.journal import Journal
 from gateway.policy import EMPTY, load
+from gateway.recent import Recent
 from gateway.trace import frames, record
 from gateway.trace.record import Booted
 from gateway.trace.redact import Redactor
@@ -55,6 +57,8 @@ OWN_TESTS = (
 )  # fmt: skip
 """Those of the pure modules, which alone have to reach every branch of them."""
 
+
+CACHED = type(functools.cache(len))
 
 LONG_FILES = (
     "clients/test_frameworks.py", "clients/test_current_sdks.py", "faults/test_power_loss.py",
@@ -105,7 +109,19 @@ class OwnCoverage:
         if own != self._on:
             (self._measuring.start if own else self._measuring.stop)()
             self._on = own
+            if own:
+                _forget()
         return (yield)
+
+
+def _forget() -> None:
+    """What modules remember, lest what another test asked for first be counted as never run."""
+    for module in [each for name, each in sys.modules.items() if name.startswith("gateway.")]:
+        for value in list(vars(module).values()):
+            if isinstance(value, Recent):
+                value.forget()
+            elif isinstance(value, CACHED):
+                value.cache_clear()
 
 
 @pytest.hookimpl(tryfirst=True)

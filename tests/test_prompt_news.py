@@ -2,27 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-import uuid
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 
-from gateway import news
 from gateway.config import KeySource, Webhook
 from gateway.exchange import Finding
 from gateway.prompt_news import PROMPTS
-from gateway.stores import Batch
-from gateway.stores.duckdb import Ledger
-from gateway.trace.record import Ended, ExchangeRow
-from gateway.trace.segments import Segment
-from gateway.webhooks import Hook, signature
+from gateway.webhooks import signature
+from tests.news_scene import AT, MINUTE, NewsScene
 
-AT = 1_790_000_000_000_000
-MINUTE = 60 * 1_000_000
 JSON = Webhook(url="https://a.example/hook", secret=KeySource(env="S"), events=["prompt"])
 SLACK = Webhook(url="https://b.example/hook", format="slack", events=["pending", "prompt"])
 OTHER = Webhook(url="https://c.example/hook", format="slack", events=["budget"])
@@ -32,49 +23,18 @@ VARIES = Finding("prompts", "template_varies", "info", "prompt", "what it brings
 KEPT = Finding("prompts", "not_committed", "warn", "prompt.support", "is not what is committed")
 
 
-class Scene:
-    def __init__(self, folder: Path) -> None:
-        self.ledger, self.now, self.answers = Ledger(folder / "ledger.duckdb"), AT, [200]
-        self.got: list[httpx.Request] = []
-        self.hooks = [Hook(str(each.url), b"secret" if each.secret else b"", each) for each in (JSON, SLACK, OTHER)]
-        self._count = 0
-
-    def exchange(self, *found: Finding, ago_us: int = MINUTE, agent: str = "bot") -> str:
-        self._count += 1
-        name = str(uuid.UUID(int=((AT - ago_us) // 1000) << 80 | 7 << 76 | 2 << 62 | self._count))
-        row = ExchangeRow(name, AT - ago_us, "openai.chat", "openai", "chat", "/v1", agent, team="red", state="complete")
-        batch = Batch(Segment("1" * 32, 0, "2" * 32, 0), [(self._count * 100, Ended(row, (), found))], self._count * 100 + 100, b"h" * 32)
-        self.ledger.apply([batch])
-        return name
-
-    def receive(self, request: httpx.Request) -> httpx.Response:
-        self.got.append(request)
-        return httpx.Response(self.answers.pop(0) if len(self.answers) > 1 else self.answers[0])
-
-    def rounds(self, count: int = 1, step_us: int = 1_000_000) -> list[httpx.Request]:
-        async def go() -> None:
-            async with httpx.AsyncClient(transport=httpx.MockTransport(self.receive)) as client:
-                told = news.News(PROMPTS, self.ledger.fetch, self.hooks, client, lambda: self.now)
-                for _ in range(count):
-                    await told.round()
-                    self.now += step_us
-
-        asyncio.run(go())
-        return self.got
-
-
 @pytest.fixture
 def scene(tmp_path: Path) -> Any:
-    made = Scene(tmp_path)
+    made = NewsScene(tmp_path, PROMPTS, (JSON, SLACK, OTHER))
     yield made
     made.ledger.close()
 
 
-def bodies(scene: Scene, host: str) -> list[dict[str, Any]]:
+def bodies(scene: NewsScene, host: str) -> list[dict[str, Any]]:
     return [json.loads(request.content) for request in scene.got if request.url.host == host]
 
 
-def test_each_change_is_told_once_with_where_it_was_first_seen(scene: Scene) -> None:
+def test_each_change_is_told_once_with_where_it_was_first_seen(scene: NewsScene) -> None:
     first = scene.exchange(TOOL, ago_us=5 * MINUTE)
     for _ in range(3):
         scene.exchange(TOOL, VARIES)
@@ -91,7 +51,7 @@ def test_each_change_is_told_once_with_where_it_was_first_seen(scene: Scene) -> 
         assert one.headers["x-tollhouse-signature"] == signature(b"secret", AT // 1_000_000, one.content)["x-tollhouse-signature"]
 
 
-def test_what_goes_on_is_the_same_delivery_after_a_restart_and_that_of_another_agent_is_not(scene: Scene) -> None:
+def test_what_goes_on_is_the_same_delivery_after_a_restart_and_that_of_another_agent_is_not(scene: NewsScene) -> None:
     scene.hooks = scene.hooks[:1]
     scene.exchange(TOOL, ago_us=5 * MINUTE)
     scene.rounds()
@@ -105,7 +65,7 @@ def test_what_goes_on_is_the_same_delivery_after_a_restart_and_that_of_another_a
     assert first.headers["x-tollhouse-delivery"] in deliveries
 
 
-def test_names_that_callers_chose_are_plain_text_for_slack(scene: Scene) -> None:
+def test_names_that_callers_chose_are_plain_text_for_slack(scene: NewsScene) -> None:
     scene.exchange(TEMPLATE)
     scene.exchange(TOOL)
     scene.rounds()
@@ -114,6 +74,6 @@ def test_names_that_callers_chose_are_plain_text_for_slack(scene: Scene) -> None
     assert {each["blocks"][0]["text"]["type"] for each in bodies(scene, "b.example")} == {"plain_text"}
 
 
-def test_what_is_old_is_no_news(scene: Scene) -> None:
+def test_what_is_old_is_no_news(scene: NewsScene) -> None:
     scene.exchange(TOOL, ago_us=61 * MINUTE)
     assert scene.rounds() == []

@@ -51,3 +51,13 @@ def test_a_very_long_key_is_not_kept():
     recent.keep(b"x" * LARGEST, 1)
     recent.keep(b"x" * (LARGEST + 1), 2)
     assert (recent.get(b"x" * LARGEST), recent.get(b"x" * (LARGEST + 1))) == (1, None)
+
+
+def test_what_is_forgotten_is_worked_out_again_in_all_of_the_room():
+    recent = Recent(2000)
+    recent.keep(b"x", 1)
+    recent.forget()
+    assert (recent.get(b"x"), len(recent)) == (None, 0)
+    for number in range(4):
+        recent.keep(b"%d" % number, number)
+    assert len(recent) == 4

@@ -104,7 +104,8 @@ class ChatStream:
         while not self._over:
             if self._around is not None and not self._done:
                 run, at = self._run(chunk, at, self._around)
-                yield from run
+                if run is not None:
+                    yield run
                 if at == len(chunk):
                     return
             if (plain := self._parser.plain(chunk, at)) is None:
@@ -149,28 +150,22 @@ class ChatStream:
 
     # Events
 
-    def _run(self, chunk: bytes, at: int, known: Around) -> tuple[list[Event], int]:
-        """Event after event like one that was read before: what most of a stream is made of. What they say, and where they end."""
-        match, choice, room = known.event.match, known.choice, self._parser.room(chunk)
-        run: list[Event] = []
-        while len(run) < room and (found := match(chunk, at)) is not None:
-            words = found[1].decode()
-            run.append(Forward(found[0], None, (choice, {"content": words})))
-            self._texts.append(words)
+    def _run(self, chunk: bytes, at: int, known: Around) -> tuple[Forward | None, int]:
+        """Event after event like one that was read before, what most of a stream is made of, as the one that they could have been; and
+        where they end."""
+        match, room = known.event.match, self._parser.room(chunk)
+        begin, words = at, list[bytes]()
+        while len(words) < room and (found := match(chunk, at)) is not None:
+            words.append(found[1])
             at = found.end()
-        if run:
-            self._parser.passed(len(run))
-            self._spoke(len(run), self._choices[choice])
-        return run, at
-
-    def _spoke(self, pieces: int, choice: frames.Choice) -> None:
-        """Of the last so many texts, what there is room for."""
-        new = "".join(self._texts[-pieces:])
-        kept = new[: self._text_room]
-        self._texts[-pieces:] = [kept] if kept else []
-        self._text_room -= len(kept)
-        choice.spoke = choice.spoke or new != ""
+        if not words:
+            return None, at
+        self._parser.passed(len(words))
+        text, choice = b"".join(words).decode(), self._choices[known.choice]
+        choice.spoke = choice.spoke or text != ""
+        self._note_text(text)
         self.spoken = True
+        return Forward(chunk[begin:at], None, (known.choice, {"content": text})), at
 
     def _one(self, event: sse.SseEvent) -> Iterator[Event]:
         words = self._more_words(event)
@@ -196,7 +191,7 @@ class ChatStream:
             return None
         if event.raw != b"data: " + data + b"\n\n":
             return None
-        return self._heard(event, known.choice, {"content": words})
+        return self._told(event.raw, known.choice, {"content": words})
 
     def _read_done(self, event: sse.SseEvent) -> Event:
         unjudged_spoil = self._spoiled is not None and not self._spoil_told
@@ -232,13 +227,13 @@ class ChatStream:
         if self._learning and words.get("content"):
             self._learning -= 1
             self._around = around(data, tree, number, words) or self._around
-        return self._heard(event, number, words)
+        return self._told(event.raw, number, words)
 
-    def _heard(self, event: sse.SseEvent, number: int, words: Mapping[str, Json]) -> Forward:
+    def _told(self, raw: bytes, number: int, words: Mapping[str, Json]) -> Forward:
         self._choices[number].heard(words)
-        self._note_text(words)
+        self._note_text(shape.words(words))
         self.spoken = True
-        return Forward(event.raw, None, (number, words))
+        return Forward(raw, None, (number, words))
 
     def _unreadable(self, event: sse.SseEvent, ambiguous: strict_json.Ambiguous) -> Event:
         if ambiguous.code == "malformed" or self._all_finished():
@@ -341,7 +336,7 @@ class ChatStream:
     def _pass_on(
         self, state: frames.Choice, piece: _Piece, choice: dict[str, Json], words: Mapping[str, Json], verbatim: bool
     ) -> Iterator[Event]:
-        self._note_text(words)
+        self._note_text(shape.words(words))
         self.spoken = self.spoken or any(value for key, value in words.items() if key != "role")
         if piece.reason and not state.finish:
             yield from self._finish(state, piece, choice, verbatim)
@@ -357,10 +352,10 @@ class ChatStream:
             state.heard(words)
             yield Forward(piece.raw, frames.rewritten(piece.chunk, choice), (piece.number, words))
 
-    def _note_text(self, words: Mapping[str, Json]) -> None:
-        if self._text_room > 0 and (text := shape.words(words)[: self._text_room]):
+    def _note_text(self, text: str) -> None:
+        if self._text_room > 0 and text:
+            self._texts.append(text[: self._text_room])
             self._text_room -= len(text)
-            self._texts.append(text)
 
     def _finish(self, state: frames.Choice, piece: _Piece, choice: dict[str, Json], verbatim: bool) -> Iterator[Event]:
         state.finish = piece.reason

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-import threading
 import time
 
 import pytest
-import uvicorn
 from typer.testing import CliRunner
 
 from gateway.cli import approvals, sql
@@ -20,21 +17,9 @@ from gateway.state import Approval, Bindings, PersonRecord
 from gateway.web import admin
 from gateway.web.approvals import ApprovalsDesk
 from gateway.web.doors import Doors, admin_token, of_people
+from tests.serving import served_at
 
 FOLDERS = "tha_" + "f" * 40
-
-
-@contextlib.contextmanager
-def served(app):
-    config = uvicorn.Config(app, host="127.0.0.1", port=0, log_config=None, lifespan="off", ws="none", timeout_graceful_shutdown=1)
-    server = uvicorn.Server(config)
-    thread = threading.Thread(target=server.run, daemon=True)
-    thread.start()
-    while not server.started:
-        time.sleep(0.02)
-    yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
-    server.should_exit = True
-    thread.join(10)
 
 
 @pytest.fixture
@@ -49,7 +34,7 @@ def at(tmp_path, monkeypatch):
     tokens = {role: people.add(PersonRecord(f"of-{role}", (role,), "", now)) for role in ("approver", "viewer-metadata")}
     doors = Doors([admin_token(FOLDERS), of_people(people.find, lambda: time.time_ns() // 1000)])
     app = admin.create(None, doors, ["127.0.0.1"], ApprovalsDesk(store, Approvals(), lambda: time.time_ns() // 1000))  # type: ignore[arg-type]
-    with served(app) as url:
+    with served_at(app) as url:
         (data / "run.json").write_text(json.dumps({"admin": url}))
         (data / "admin.token").write_text(FOLDERS)
 

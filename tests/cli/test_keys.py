@@ -4,36 +4,22 @@ from __future__ import annotations
 
 import json
 import re
-import time
 
 import pytest
 from typer.testing import CliRunner
 
 from gateway.cli.keys import app
-from gateway.config import Settings
 from gateway.installation import open_keys
 from gateway.scope import KeyScope
 
 
 @pytest.fixture
-def keys(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("TOLLHOUSE_DATA", raising=False)
-    data = str(tmp_path / "data")
-
-    def run(*arguments: str):
-        return CliRunner().invoke(app, [*arguments, "--data", data])
-
-    run.data = data
-    return run
+def keys(commands):
+    return commands(app)
 
 
 def found(keys, token: str):
-    store = open_keys(Settings(data=keys.data))
-    try:
-        return store.find(token, time.time_ns() // 1000)
-    finally:
-        store.close()
+    return keys.found(open_keys, token)
 
 
 def test_a_key_is_shown_once_and_works(keys):

@@ -7,7 +7,6 @@ import time
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner
 
 from gateway.cli.people import app
 from gateway.config import Settings
@@ -16,24 +15,12 @@ from gateway.supervisor import settings_file
 
 
 @pytest.fixture
-def people(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("TOLLHOUSE_DATA", raising=False)
-    data = str(tmp_path / "data")
-
-    def run(*arguments: str):
-        return CliRunner().invoke(app, [*arguments, "--data", data])
-
-    run.data = data
-    return run
+def people(commands):
+    return commands(app)
 
 
 def found(people, token: str):
-    store = open_people(Settings(data=people.data))
-    try:
-        return store.find(token, time.time_ns() // 1000)
-    finally:
-        store.close()
+    return people.found(open_people, token)
 
 
 def test_a_token_is_shown_once_and_works(people):

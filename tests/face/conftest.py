@@ -22,7 +22,6 @@ from typing import Any
 
 import httpx
 import pytest
-import uvicorn
 from websockets.sync.client import connect as websocket
 
 from gateway.config import Settings
@@ -46,6 +45,7 @@ from gateway.web.admin import Status
 from gateway.web.approvals import ApprovalsDesk
 from gateway.web.doors import Doors, admin_token
 from gateway.web.tail import Listeners
+from tests.serving import served_at
 
 NOW_US = 1_790_000_000_000_000
 PASSWORD = "a boat upon the river"
@@ -513,19 +513,6 @@ class Tab:
         self._held.close()
         os.killpg(self._process.pid, signal.SIGKILL)  # Debian's command is a script: its browser would stay
         self._process.wait(10)
-
-
-@contextlib.contextmanager
-def served_at(app: Any) -> Iterator[str]:
-    config = uvicorn.Config(app, host="127.0.0.1", port=0, log_config=None, lifespan="off", ws="none", timeout_graceful_shutdown=1)
-    server = uvicorn.Server(config)
-    thread = threading.Thread(target=server.run, daemon=True)
-    thread.start()
-    while not server.started:
-        time.sleep(0.02)
-    yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
-    server.should_exit = True
-    thread.join(10)
 
 
 @pytest.fixture
