@@ -44,6 +44,7 @@ STANDARD_UNUSED = (
 UNUSED = (
     "cel_expr_python/ext/ext_bindings*", "cel_expr_python/ext/ext_encoders*", "cel_expr_python/ext/ext_math*",
     "cel_expr_python/ext/ext_proto*", "cel_expr_python/ext/ext_strings*",  # policies know ext_optional alone
+    "bazel-project",  # what a wheel for Python 3.13 was built with
     "litellm/proxy", "litellm/rust_bridge/_native*",  # a proxy of its own, and what makes some of it faster: nothing translates by it
     "litellm/llms/huggingface/huggingface_llms_metadata", "huggingface_hub*", "hf_xet*", "tokenizers*",  # of open models
     "fsspec*", "filelock*",  # what those need
