@@ -13,7 +13,7 @@ import json
 import re
 import sys
 import tomllib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -115,8 +115,8 @@ def dependencies(project: dict[str, Any], packages: Iterable[tuple[str, str]]) -
     return sorted(found, key=lambda each: str(each["ref"]))
 
 
-def needed(asked: Iterable[Requirement]) -> dict[str, set[str]]:
-    """The names of all that is needed here, as the packages themselves say, each with those it needs; ours begins."""
+def needed(asked: Iterable[Requirement], told: Callable[[str], list[str] | None] = metadata.requires) -> dict[str, set[str]]:
+    """The names of all that is needed here, as the packages themselves say (`told`), each with those it needs; ours begins."""
     found: dict[str, set[str]] = {OURS: set()}
     waiting = [(OURS, requirement, "") for requirement in asked]
     seen = set()
@@ -129,7 +129,7 @@ def needed(asked: Iterable[Requirement]) -> dict[str, set[str]]:
         found[by].add(name)
         for each in {"", *requirement.extras} - {known for whose, known in seen if whose == name}:
             seen.add((name, each))
-            waiting += [(name, Requirement(line), each) for line in metadata.requires(name) or ()]
+            waiting += [(name, Requirement(line), each) for line in told(name) or ()]
     return found
 
 

@@ -24,7 +24,7 @@ from urllib.parse import urlsplit
 
 from packaging.requirements import Requirement
 
-from gateway import __version__, installation
+from gateway import __version__, installation, prices
 from gateway.config import Address, Settings
 from gateway.errors import FileProblems, StartError
 from gateway.ledger_place import EMBEDDED, lake_place
@@ -54,7 +54,7 @@ def versions(asked: Iterable[str] | None = None) -> Iterator[Finding]:
     yield Finding("versions", "ok", f"tollhouse {__version__}, Python {sys.version.split()[0]}, {told}")
     requirements = map(Requirement, _asked() if asked is None else asked)
     wanted = [each for each in requirements if not each.marker or each.marker.evaluate({"extra": ""})]
-    if missing := [each.name for each in wanted if not _installed(each.name)]:
+    if missing := [each.name for each in wanted if not _installed(each.name) and not _left_out(each.name)]:
         do = "install tollhouse anew: pip install --force-reinstall tollhouse"
         yield Finding("versions", "error", f"not installed: {', '.join(missing)}", do)
     for each in wanted:
@@ -232,6 +232,22 @@ def _taken(address: Address) -> str | None:
     return None
 
 
+def routes(found: Settings) -> Iterator[Finding]:
+    """Whether each can lead where it is to."""
+    if not found.routes:
+        yield Finding("routes", "ok", "none: each dialect goes to the first provider that speaks it")
+        return
+    try:
+        warnings = installation.look_at_routes(found)
+    except StartError as error:
+        yield Finding("routes", "error", str(error), "see deploy/README.md, Translation")
+        return
+    for warning in warnings:
+        yield Finding("routes", "warning", warning, "see deploy/README.md, Translation")
+    if not warnings:
+        yield Finding("routes", "ok", f"{len(found.routes)}, and all can be followed")
+
+
 def state(found: Settings) -> Iterator[Finding]:
     try:
         warnings = installation.look_at_state(found)
@@ -275,7 +291,12 @@ def collector(found: Settings) -> Iterator[Finding]:
         yield Finding("telemetry", "ok", f"the collector at {parts.hostname}:{port} takes connections")
 
 
-LOOKS: tuple[Callable[[Settings], Iterator[Finding]], ...] = (policies, keys, disk, places, state, extensions, collector, providers)
+LOOKS: tuple[Callable[[Settings], Iterator[Finding]], ...] = (policies, keys, routes, disk, places, state, extensions, collector, providers)
+
+
+def _left_out(name: str) -> bool:
+    """Of an image that is to be small: litellm is, where its prices are there without it."""
+    return name == "litellm" and prices.price_file() is not None
 
 
 def _installed(name: str) -> bool:

@@ -32,6 +32,7 @@ from gateway.state import (
 from gateway.state.asking import Asking, InThreads, at_once
 from gateway.state.embedded import DATA_KEYS_FILE, Embedded
 from gateway.state.memory_answers import MemoryAnswers
+from gateway.upstream import translation
 from gateway.upstream.routing import Routes, key_name
 from gateway.validators.looks import USUAL, Looks, looks
 from gateway.vault import Master, TenantVault
@@ -55,6 +56,11 @@ def provider_keys(settings: Settings) -> dict[str, str]:
 def check_platforms(settings: Settings) -> None:
     """Raises StartError for a cloud's key that has not its form, and where what asks it is not installed."""
     Routes(settings, provider_keys(settings))
+
+
+def look_at_routes(settings: Settings) -> list[str]:
+    """What an operator should know of the routes before a start. Raises StartError where one could not lead where it should."""
+    return translation.look(settings)
 
 
 def provider_secrets(settings: Settings) -> set[str]:

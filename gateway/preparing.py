@@ -24,6 +24,7 @@ from gateway.installation import (
     durability,
     load_policies,
     load_prompts,
+    look_at_routes,
     look_at_state,
     master_keys,
     open_keys,
@@ -92,7 +93,7 @@ def prepare(settings: Settings, say: Say) -> PolicySet:
     provider_secrets(settings)
     master_keys(settings)
     settings.telemetry.secrets(os.environ)
-    warnings = look_at_state(settings)
+    warnings = [*look_at_routes(settings), *look_at_state(settings)]
     _refuse_open_door(settings)
     load_prompts(settings)
     policies = load_policies(settings)

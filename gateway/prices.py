@@ -1,5 +1,6 @@
 """Where the price table lies on this machine: the JSON file inside the installed litellm, found without importing litellm
-(its import costs seconds and 200 MB). The arithmetic is in `gateway/cost.py`."""
+(its import costs seconds and 200 MB), or, where litellm is left out of an image, what was kept of it. The arithmetic is in
+`gateway/cost.py`."""
 
 from __future__ import annotations
 
@@ -9,6 +10,7 @@ from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
 
+from gateway import shipped
 from gateway.cost import PriceTable
 from gateway.errors import StartError
 
@@ -16,10 +18,10 @@ _FILE = "model_prices_and_context_window_backup.json"
 
 
 def price_file() -> Path | None:
-    """None when litellm is not installed, or holds no price table."""
+    """None when litellm is not installed, or holds no price table, and none is shipped."""
     spec = importlib.util.find_spec("litellm")
     if spec is None or spec.origin is None:
-        return None
+        return next(shipped.folder("prices").glob("litellm-*.json"), None)
     path = Path(spec.origin).with_name(_FILE)
     return path if path.is_file() else None
 
@@ -46,8 +48,9 @@ def _installed(path: Path | None, stamp: tuple[int, int]) -> PriceTable:
     """Read once: one and a half megabytes take some 10 ms."""
     if path is None:
         return PriceTable.from_json(b"{}", release="no price table")
-    return PriceTable.from_json(path.read_bytes(), release=f"litellm {_release()}")
+    return PriceTable.from_json(path.read_bytes(), release=f"litellm {_release(path)}")
 
 
-def _release() -> str:
-    return importlib.metadata.version("litellm")
+def _release(path: Path) -> str:
+    """litellm's, which a shipped table has in its name."""
+    return importlib.metadata.version("litellm") if path.name == _FILE else path.stem.removeprefix("litellm-")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from decimal import Decimal
+from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -163,6 +164,20 @@ def test_without_litellm_only_the_overrides_are_known(monkeypatch: pytest.Monkey
     assert table.cost("openai", "mine", Usage(input=1, output=1)).amount == Decimal("0.000002")
     assert table.cost("openai", "gpt-4o", Usage(input=1, output=1)).unpriced == ("model",)
     assert "no price table" in table.version
+
+
+def test_where_litellm_is_left_out_its_table_is_read_that_was_kept_of_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    installed = prices.price_file()
+    assert installed is not None
+    before = prices.load()
+    (tmp_path / f"litellm-{metadata.version('litellm')}.json").write_bytes(installed.read_bytes())
+    monkeypatch.setattr(prices.importlib.util, "find_spec", lambda _name: None)
+    monkeypatch.setattr(prices.shipped, "folder", lambda name: tmp_path if name == "prices" else None)
+    table = prices.load()
+    assert prices.price_file() != installed
+    assert table.version == before.version
+    used = Usage(input=1000, output=100)
+    assert table.cost("openai", "gpt-4o", used).amount == before.cost("openai", "gpt-4o", used).amount
 
 
 def test_an_unreadable_table_stops_the_start(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from gateway.errors import GatewayError
 from gateway.exchange import Endpoint
 from gateway.route_settings import MirrorTarget, Route, RouteTarget, TargetTimeouts
 from gateway.routes.health import Moment, RouteHealth
+from gateway.upstream import translation
 from gateway.upstream.platforms import Platform, made
 from gateway.upstream.translatable import spoken
 
@@ -81,6 +82,7 @@ class Routes:
 
     def __init__(self, settings: Settings, keys: Mapping[str, str]) -> None:
         self._settings = settings
+        self._translating = translation.possible()
         self._targets = {
             name: Target(name, up.base_url, keys.get(name), up.dialects, platform=self._platform(name, keys.get(name)))
             for name, up in settings.upstreams.items()
@@ -133,6 +135,8 @@ class Routes:
         served = [g for r in self._settings.routes if any(self._serves(dialect, t.upstream) for t in r.asked) for g in r.models]
         listed = ", ".join(served) or "none"
         message = f"No route of this gateway serves the model '{model}'. Models served in this dialect: {listed}."
+        if not self._translating:
+            message += f" Nothing is translated here: {translation.MISSING} where the gateway runs."
         raise GatewayError("not_found", "model_not_found", message, param="model")
 
     def _way(self, managed: Managed, dialect: str) -> Way:
@@ -178,7 +182,7 @@ class Routes:
         return dialect in self._targets[name].dialects
 
     def _translates(self, dialect: str, name: str) -> bool:
-        return spoken(dialect, self._targets[name].dialects) is not None
+        return self._translating and spoken(dialect, self._targets[name].dialects) is not None
 
     def _serves(self, dialect: str, name: str) -> bool:
         return self._speaks(dialect, name) or self._translates(dialect, name)

@@ -73,11 +73,15 @@ async def prepare(request: Request, target: Target) -> Prepared:
 
 
 async def load() -> Any:
-    """The adapter; the first time its import takes seconds, in a thread."""
+    """The adapter; the first time its import takes seconds, in a thread. Raises GatewayError where litellm cannot be loaded."""
     found = sys.modules.get(ADAPTER)
     if found is not None and hasattr(found, "SPEAKERS"):
         return found
-    return await asyncio.to_thread(importlib.import_module, ADAPTER)
+    try:
+        return await asyncio.to_thread(importlib.import_module, ADAPTER)
+    except ImportError as error:
+        message = f"This request needs a translation, and litellm cannot be loaded where the gateway runs ({type(error).__name__})."
+        raise GatewayError("unavailable", "no_translation", message) from error
 
 
 def _checked(request: Request, target: Target) -> str:

@@ -123,6 +123,34 @@ def test_settings_that_cannot_be_read_are_told_and_the_rest_is_left_out(tmp_path
     assert "tollhouse.yaml:1" in found[-1].said
 
 
+ANOTHER = "  two: {dialect: anthropic.messages, base_url: 'http://127.0.0.1:9'}\n"
+TWO_TARGETS = ANOTHER + "routes: [{models: [m], targets: [{upstream: one}, {upstream: two}]}]\n"
+
+
+def test_routes_can_be_followed_where_litellm_is_installed(examined):
+    assert [each.said for each in examined()["routes"]] == ["none: each dialect goes to the first provider that speaks it"]
+    assert [each.said for each in examined(TWO_TARGETS)["routes"]] == ["1, and all can be followed"]
+
+
+def test_a_route_that_needs_a_translation_is_an_error_where_litellm_is_not_installed(examined, monkeypatch):
+    monkeypatch.setitem(sys.modules, "litellm", None)
+    [told] = examined(TWO_TARGETS)["routes"]
+    assert told.level == "error"
+    assert "routes[0] (m) leads clients that speak openai.chat to the upstream 'two'" in told.said
+    [told] = examined("routes: [{models: [m], upstream: one}]\n")["routes"]
+    assert told.level == "warning"
+    assert "m is not served in anthropic.messages" in told.said
+
+
+def test_litellm_may_be_left_out_where_its_prices_were_kept(monkeypatch, tmp_path):
+    monkeypatch.setattr(examining, "_installed", lambda name: name != "litellm")
+    monkeypatch.setattr(examining.metadata, "version", lambda name: "1.0")
+    monkeypatch.setattr(examining.prices, "price_file", lambda: None)
+    assert [each.said for each in examining.versions(["litellm"]) if each.level == "error"] == ["not installed: litellm"]
+    monkeypatch.setattr(examining.prices, "price_file", lambda: tmp_path / "litellm-1.0.json")
+    assert [each.level for each in examining.versions(["litellm"])] == ["ok"]
+
+
 def test_a_ledger_of_a_fleet_wants_its_extensions(monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     (told,) = examining.extensions(Settings(ledger="ducklake:postgres:dbname=x host=h;data=s3://bucket/x"))

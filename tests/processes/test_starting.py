@@ -307,6 +307,34 @@ def test_zero_configuration_observes_and_says_so_loudly(tmp_path):
     assert not [p for p in tmp_path.rglob("*") if p.is_file() and b"sk-canary-zero-config" in p.read_bytes()]
 
 
+WITHOUT_LITELLM = "import sys\nsys.modules['litellm'] = None\n"
+"""Run by Python before anything else: as where it is not installed."""
+CHAT, MESSAGES = {"upstream": "rehearsed-chat"}, {"upstream": "rehearsed-messages"}
+
+
+def test_a_route_that_needs_a_translation_is_refused_where_litellm_is_not_installed(folder, provider):
+    (folder / "sitecustomize.py").write_text(WITHOUT_LITELLM)
+    routes = [{"models": ["smart"], "targets": [CHAT, MESSAGES]}]
+    paths = os.pathsep.join(filter(None, (str(folder), os.environ.get("PYTHONPATH", ""))))
+    said = refusal(folder, settings_for(provider.base_url, routes=routes), PYTHONPATH=paths)
+    assert "routes[0] (smart) leads clients that speak openai.chat to the upstream 'rehearsed-messages'" in said
+    assert "litellm is not installed" in said
+
+
+def test_without_litellm_a_gateway_says_what_it_turns_away_and_serves_the_rest(folder, provider, monkeypatch):
+    (folder / "sitecustomize.py").write_text(WITHOUT_LITELLM)
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, (str(folder), os.environ.get("PYTHONPATH", "")))))
+    routes = [{"models": ["gpt-*"], **CHAT}, {"models": ["claude-*"], **MESSAGES}]
+    body = {"model": "gpt-4o", "messages": [{"role": "user", "content": "hello?"}], "max_tokens": 9}
+    with RunningGateway(folder, settings_for(provider.base_url, routes=routes)) as gateway:
+        served = httpx.post(f"{gateway.url}/v1/chat/completions", json=body)
+        turned = httpx.post(f"{gateway.url}/v1/messages", json=body)
+    assert served.status_code == 200
+    assert (turned.status_code, "Nothing is translated here: litellm is not installed" in turned.text) == (404, True)
+    warned = "warning: litellm is not installed, so nothing is translated: gpt-* is not served in anthropic.messages"
+    assert warned in gateway.log.read_text()
+
+
 def test_a_start_that_is_refused_has_begun_nothing(folder, provider):
     (folder / "policies" / "p.yaml").write_text("policy: 1\nid: [")
     assert "p.yaml" in refusal(folder, settings_for(provider.base_url, policies="policies"))
