@@ -76,6 +76,7 @@ async def relay(gateway: Gateway, incoming: Incoming) -> AsyncGenerator[Head | b
     except (GatewayError, JournalUnavailable) as error:
         for part in await fail(visit, audit_unavailable(error) if isinstance(error, JournalUnavailable) else error):
             yield part
+        error.__traceback__ = None  # who holds the error would hold its frames, and with these the exchange
     except ClientGone:
         x.state = "client_gone"
     except asyncio.CancelledError:
@@ -145,10 +146,7 @@ async def _identify(visit: Visit) -> None:
 
 async def _receive(visit: Visit) -> bytes:
     if visit.incoming.refusal is not None:
-        try:
-            raise visit.incoming.refusal
-        finally:
-            visit.incoming.refusal = None  # it refers back, once it is raised
+        raise visit.incoming.refusal
     body = await visit.incoming.body()
     visit.x.request_bytes = len(body)
     return body

@@ -10,6 +10,7 @@ import os
 import signal
 import socket
 import sys
+import warnings
 
 from gateway.question import fence
 
@@ -25,6 +26,9 @@ def main(descriptor: int) -> None:
 
     refuse_unwanted()
     functions = reader.warm()
+    # Python 3.12 and later warn of a fork beside threads. These are DuckDB's and its allocator's, idle here and of no use to a reader, who
+    # opens a database of their own; no thread runs Python.
+    warnings.filterwarnings("ignore", "This process .* is multi-threaded", DeprecationWarning)
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     office = socket.socket(fileno=descriptor)
     while True:
