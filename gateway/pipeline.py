@@ -74,9 +74,11 @@ async def relay(gateway: Gateway, incoming: Incoming) -> AsyncGenerator[Head | b
                 async for part in parts:
                     yield part
     except (GatewayError, JournalUnavailable) as error:
-        for part in await fail(visit, audit_unavailable(error) if isinstance(error, JournalUnavailable) else error):
-            yield part
-        error.__traceback__ = None  # who holds the error would hold its frames, and with these the exchange
+        try:
+            for part in await fail(visit, audit_unavailable(error) if isinstance(error, JournalUnavailable) else error):
+                yield part
+        finally:
+            error.__traceback__ = None  # who holds the error would hold its frames, and with these the exchange
     except ClientGone:
         x.state = "client_gone"
     except asyncio.CancelledError:
