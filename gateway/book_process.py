@@ -16,6 +16,7 @@ import logging
 import os
 import resource
 import signal
+import socket
 import sys
 import threading
 from collections.abc import Iterator
@@ -27,6 +28,7 @@ from gateway.ageing import Ageing
 from gateway.book import Book
 from gateway.config import Settings
 from gateway.errors import StartError
+from gateway.listening import bound
 from gateway.notary import Notary
 from gateway.own_journal import OwnJournal
 from gateway.question.snapshots import Snapshots
@@ -55,7 +57,7 @@ def main(
 ) -> int:
     """Runs the book of a data folder until it is told to stop; 0 when it stopped in order. Raises StartError."""
     data.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with only_one(data / "book.lock"):
+    with only_one(data / "book.lock"), contextlib.closing(_place(host, port)) as place:
         _bound_memory()
         from gateway.stores.chosen import opener
         from gateway.stores.setting_aside import set_aside
@@ -74,15 +76,23 @@ def main(
             ageing=Ageing(data / "journal", notary, lambda: said.cutoffs(clock.now_us())),
             snapshots=Snapshots(data / "snapshots", said.snapshots.keep),
         )
-        asyncio.run(_serve(book, data, host, port, said, watch_stdin=watch_stdin))
+        asyncio.run(_serve(book, data, place, said, watch_stdin=watch_stdin))
     return 0
+
+
+def _place(host: str, port: int) -> socket.socket:
+    """The supervisor holds the port meanwhile, so it is shared."""
+    try:
+        return bound(host, port)
+    except OSError as error:
+        raise StartError(f"the admin plane cannot have {host}:{port}: {error.strerror}") from error
 
 
 def _read(settings: Path | None) -> Settings:
     return Settings() if settings is None else Settings.model_validate_json(settings.read_bytes())
 
 
-async def _serve(book: Book, data: Path, host: str, port: int, settings: Settings, *, watch_stdin: bool) -> None:
+async def _serve(book: Book, data: Path, place: socket.socket, settings: Settings, *, watch_stdin: bool) -> None:
     import uvicorn
 
     from gateway import news
@@ -106,7 +116,7 @@ async def _serve(book: Book, data: Path, host: str, port: int, settings: Setting
     approvals = open_approvals(settings.model_copy(update={"data": str(data)}))
     hooks = read_hooks(settings.approvals.webhooks, os.environ)
     people = ApprovalsDesk(approvals, settings.approvals, clock.now_us)
-    names = [host, "127.0.0.1", "localhost", "::1", *hosts(settings)]
+    names = [place.getsockname()[0], settings.admin_address.host, "127.0.0.1", "localhost", "::1", *hosts(settings)]
     own_queries = Path(settings.queries) if settings.queries else None
     here = settings.model_copy(update={"data": str(data)})
     folder, shared = Path(settings.prompts) if settings.prompts else None, open_prompts(here)
@@ -121,8 +131,6 @@ async def _serve(book: Book, data: Path, host: str, port: int, settings: Setting
     app = admin.create(book, Doors(ways), names, people, more, own_queries, face)
     config = uvicorn.Config(
         app,
-        host=host,
-        port=port,
         http=front(Limits(), Timeouts()),
         ws="none",
         log_config=None,
@@ -141,7 +149,7 @@ async def _serve(book: Book, data: Path, host: str, port: int, settings: Setting
     if watch_stdin:
         asyncio.get_running_loop().add_reader(sys.stdin.fileno(), _when_closed, told)
     reading = asyncio.create_task(asyncio.to_thread(book.run, stop))
-    serving = asyncio.create_task(server.serve())
+    serving = asyncio.create_task(server.serve(sockets=[place]))
     telling = asyncio.create_task(tell(approvals, hooks, clock.now_us))
     newsing = asyncio.create_task(news.tell((BUDGETS, EXPERIMENTS, PROMPTS), book.fetch, hooks, clock.now_us))
     watching = asyncio.create_task(watch(watched))

@@ -27,6 +27,7 @@ from gateway import clock
 from gateway.children import POLL_S, Child, Nursery
 from gateway.errors import FileProblems, Problem, StartError
 from gateway.importing import imported
+from gateway.listening import held
 from gateway.nursery import GO, WAIT
 
 if TYPE_CHECKING:  # imported while the nursery imports what the children need
@@ -79,14 +80,22 @@ class Supervisor:
         return 0
 
     def _reserve(self, settings: Settings) -> Settings:
-        """Holds the shared port (bound, not listening: it receives nothing), so that workers may come and go; picks free ports for 0."""
+        """Holds both ports (bound, not listening: they receive nothing), so that workers and book may come and go and nobody else takes
+        their place meanwhile; picks free ports for 0."""
         listen, admin = settings.listen_address, settings.admin_address
-        with _bound(listen.host, listen.port, "listen", shared=False) as probe:
-            port = probe.getsockname()[1]
-        self._held.append(_bound(listen.host, port, "listen", shared=True))
-        with _bound(admin.host, admin.port, "admin", shared=False) as probe:
-            admin_port = probe.getsockname()[1]
+        port = self._hold(listen.host, listen.port, "listen")
+        admin_port = self._hold(admin.host, admin.port, "admin")
         return settings.model_copy(update={"listen": f"{listen.host}:{port}", "admin": f"{admin.host}:{admin_port}"})
+
+    def _hold(self, host: str, port: int, what: str) -> int:
+        """The port held. Raises StartError when another program has it."""
+        try:
+            self._held.append(held(host, port))
+        except OSError as e:
+            raise StartError(
+                f"cannot use {host}:{port} as '{what}' address: {e.strerror}. Choose another with --{what} or in tollhouse.yaml"
+            ) from e
+        return int(self._held[-1].getsockname()[1])
 
     def _start_book(self) -> None:
         """It has the most to import, and waits then."""
@@ -258,21 +267,6 @@ def _exclusive(data: Path) -> IO[str]:
             f"another gateway is running on {data}; stop it, or give this one another folder with --data"
         ) from e
     return lock
-
-
-def _bound(host: str, port: int, what: str, *, shared: bool) -> socket.socket:
-    sock = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    if shared:
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-    try:
-        sock.bind((host, port))
-    except OSError as e:
-        sock.close()
-        raise StartError(
-            f"cannot use {host}:{port} as '{what}' address: {e.strerror}. Choose another with --{what} or in tollhouse.yaml"
-        ) from e
-    return sock
 
 
 def _answers(address: Address, path: str) -> bool:

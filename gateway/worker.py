@@ -13,7 +13,6 @@ import logging
 import os
 import resource
 import signal
-import socket
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -52,6 +51,7 @@ from gateway.installation import (
     state_problem,
 )
 from gateway.journal import Journal
+from gateway.listening import bound
 from gateway.policy import PolicySet
 from gateway.policy_folder import Watcher
 from gateway.prompt.library import EMPTY as NO_PROMPTS
@@ -83,17 +83,6 @@ CYCLES = (20_000, 20, 20)
 took one part in twenty of a worker's time. With more than this, what leaves some all the same would grow by hundreds of its bodies."""
 GOODBYE_S = 2.0
 """For interrupted exchanges to write their records and tell their clients."""
-
-
-def listening_socket(host: str, port: int) -> socket.socket:
-    """A socket that shares its port with the other workers' (SO_REUSEPORT): the kernel spreads connections."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    sock = socket.socket(family, socket.SOCK_STREAM)
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-    sock.bind((host, port))
-    sock.setblocking(False)
-    return sock
 
 
 def assemble(
@@ -197,7 +186,7 @@ class Worker:
         gc.freeze()  # what is here stays: looking it all through for cycles would stop every stream for some 20 ms now and then
         gc.set_threshold(*CYCLES)
         try:
-            await self._server.serve(sockets=[listening_socket(address.host, address.port)])
+            await self._server.serve(sockets=[bound(address.host, address.port)])
         finally:
             for task in tasks:
                 task.cancel()

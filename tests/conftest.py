@@ -39,6 +39,7 @@ from gateway.trace.record import Booted
 from gateway.trace.redact import Redactor
 from gateway.upstream.client import UpstreamClient
 from gateway.worker import assemble
+from tests.ports import free_port
 
 if "TOLLHOUSE_EXAMPLES" not in os.environ:  # the same examples each time; whoever asks for a number of them gets new ones
     hypothesis.settings.register_profile("steady", derandomize=True, deadline=None)  # a busy machine is no failure
@@ -391,9 +392,7 @@ class RedisServer:
         program = shutil.which("redis-server") or shutil.which("valkey-server")
         if program is None:
             pytest.skip("no redis-server and no valkey-server on this machine: apt install redis-server")
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = free.getsockname()[1]
+        self.port = free_port()
         where = ["--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(folder)]
         self._command = [program, *where, "--save", "", "--appendonly", "no", "--loglevel", "warning"]
         self.start(*more)

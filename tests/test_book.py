@@ -26,6 +26,7 @@ from gateway.stores.memory import MemoryStore
 from gateway.trace import frames, record
 from gateway.trace.record import Booted, CallRow, Decided, Ended, ExchangeRow, Opened, Record
 from gateway.trace.segments import Segment
+from tests.ports import free_port
 
 START_US = 1_790_000_000_000_000
 
@@ -403,20 +404,8 @@ def wait_ready(port: int, process: subprocess.Popen[bytes]) -> None:
 
 
 @pytest.fixture
-def port(unused_port: Callable[[], int]) -> int:
-    return unused_port()
-
-
-@pytest.fixture
-def unused_port() -> Callable[[], int]:
-    import socket
-
-    def found() -> int:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            return int(probe.getsockname()[1])
-
-    return found
+def port() -> int:
+    return free_port()
 
 
 @pytest.mark.parametrize("how", ["SIGTERM", "SIGINT", "stdin"])
@@ -447,10 +436,10 @@ def test_the_process_serves_until_it_is_told_to_stop_and_then_ends_in_order(tmp_
         assert (data / private).stat().st_mode & 0o077 == 0, private
 
 
-def test_one_data_folder_has_one_book(tmp_path: Path, port: int, unused_port: Callable[[], int]) -> None:
+def test_one_data_folder_has_one_book(tmp_path: Path, port: int) -> None:
     first = start(tmp_path, port)
     wait_ready(port, first)
-    second = start(tmp_path, unused_port())
+    second = start(tmp_path, free_port())
     _, said = second.communicate(timeout=20)
     assert second.returncode == 3
     assert b"another book is at work" in said

@@ -25,7 +25,8 @@ from gateway.config import Limits, Timeouts
 from gateway.front import front
 from gateway.upstream.client import UpstreamClient
 from tests.bench import measure, processes, report, wire
-from tests.bench.peers.subject import Subject, await_port, free_port
+from tests.bench.peers.subject import Subject, await_port
+from tests.ports import free_port
 
 LAYERS = {
     "uvicorn's protocol, an empty application": ("empty", "httptools"),

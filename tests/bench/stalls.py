@@ -29,7 +29,8 @@ from gateway.demo.stage import RunningGateway, settings_for
 from gateway.worker import Worker
 from tests.bench import hostile, processes, report, wire
 from tests.bench.peers import tollhouse
-from tests.bench.peers.subject import await_port, free_port
+from tests.bench.peers.subject import await_port
+from tests.ports import free_port
 
 BEAT_S = 0.001
 ASKED = "/bench/longest"

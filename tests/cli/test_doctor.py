@@ -17,6 +17,7 @@ from gateway import examining
 from gateway.cli import doctor
 from gateway.config import Settings, read
 from gateway.rehearsal import RunningRehearsal
+from tests.ports import free_port
 
 UPSTREAM = "upstreams:\n  one: {dialect: openai.chat, base_url: '%s/v1', key: {env: DOCTORS_KEY}}\n"
 PLACES = "listen: 127.0.0.1:%d\nadmin: 127.0.0.1:%d\n"
@@ -36,16 +37,12 @@ def provider():
         yield running
 
 
-def free() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        return taken.getsockname()[1]
-
-
 @pytest.fixture
 def examined(tmp_path, provider):
     def look(more: str = "", *, offline: bool = True, places: str | None = None) -> dict[str, list[examining.Finding]]:
         file = tmp_path / "tollhouse.yaml"
-        file.write_text("data: data\n" + (PLACES % (free(), free()) if places is None else places) + UPSTREAM % provider.url + more)
+        where = PLACES % (free_port(), free_port()) if places is None else places
+        file.write_text("data: data\n" + where + UPSTREAM % provider.url + more)
         found: dict[str, list[examining.Finding]] = {}
         for each in doctor.examine(file, None, offline=offline):
             found.setdefault(each.about, []).append(each)
@@ -95,7 +92,7 @@ def test_a_key_file_that_others_can_read_is_an_error(examined, tmp_path):
 
 
 def test_a_provider_that_is_away_is_an_error(examined):
-    found = examined(f"  two: {{dialect: openai.chat, base_url: 'http://127.0.0.1:{free()}'}}\n", offline=False)
+    found = examined(f"  two: {{dialect: openai.chat, base_url: 'http://127.0.0.1:{free_port()}'}}\n", offline=False)
     assert [each.level for each in found["providers"]] == ["ok", "error"]
     assert "providers" not in examined()
 
@@ -103,15 +100,15 @@ def test_a_provider_that_is_away_is_an_error(examined):
 def test_an_address_in_use_is_an_error_unless_it_is_this_gateways_own(examined, tmp_path):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        told = worst(examined(places=PLACES % (port, free()))["addresses"])
+        told = worst(examined(places=PLACES % (port, free_port()))["addresses"])
         assert (told.level, "listen" in told.said) == ("error", True)
         (tmp_path / "data").mkdir(exist_ok=True)
         (tmp_path / "data" / "run.json").write_text(json.dumps({"listen": f"http://127.0.0.1:{port}", "admin": "x"}))
-        assert "this gateway is running" in examined(places=PLACES % (port, free()))["addresses"][0].said
+        assert "this gateway is running" in examined(places=PLACES % (port, free_port()))["addresses"][0].said
 
 
 def test_a_collector_that_is_away_is_a_warning_and_a_secret_that_is_not_there_an_error(examined):
-    found = examined(f"telemetry: {{endpoint: 'http://127.0.0.1:{free()}', headers: {{authorization: {{env: NOT_THERE}}}}}}\n")
+    found = examined(f"telemetry: {{endpoint: 'http://127.0.0.1:{free_port()}', headers: {{authorization: {{env: NOT_THERE}}}}}}\n")
     assert [each.level for each in found["telemetry"]] == ["error", "warning"]
 
 
@@ -207,7 +204,7 @@ def run(folder, *arguments):
 
 
 def test_the_command_prints_what_to_do_and_exits_by_it(tmp_path, provider):
-    (tmp_path / "tollhouse.yaml").write_text(PLACES % (free(), free()) + UPSTREAM % provider.url)
+    (tmp_path / "tollhouse.yaml").write_text(PLACES % (free_port(), free_port()) + UPSTREAM % provider.url)
     done = run(tmp_path)
     assert (done.returncode, "→ write policies: tollhouse init" in done.stdout) == (0, True), done.stderr
     told = json.loads(run(tmp_path, "--json").stdout)
@@ -218,5 +215,5 @@ def test_the_command_prints_what_to_do_and_exits_by_it(tmp_path, provider):
 
 
 def test_the_state_store_that_cannot_be_reached_is_an_error():
-    (told,) = examining.state(read(None, {}).model_copy(update={"state": f"redis://127.0.0.1:{free()}/0"}))
+    (told,) = examining.state(read(None, {}).model_copy(update={"state": f"redis://127.0.0.1:{free_port()}/0"}))
     assert told.level == "error"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import socket
 import subprocess
 import sys
 import time
@@ -19,6 +18,7 @@ from typer.testing import CliRunner
 from gateway.cli.snapshot import snapshot
 from gateway.errors import GatewayError
 from gateway.stores.duckdb import Ledger
+from tests.ports import free_port
 
 app = typer.Typer()
 app.command("snapshot")(snapshot)
@@ -72,9 +72,7 @@ def test_nonsense_is_refused_with_what_to_say_instead(data: Path) -> None:
 @pytest.fixture
 def running(tmp_path: Path) -> Iterator[Path]:
     """A data folder with a book at work on it that publishes each second and keeps one."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     settings = tmp_path / "settings.json"
     settings.write_text('{"tollhouse": 1, "snapshots": {"every": 1, "keep": 1}}')
     command = [sys.executable, "-m", "gateway.book_process", "--data", str(tmp_path), "--port", str(port), "--settings", str(settings)]

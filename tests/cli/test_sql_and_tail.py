@@ -6,7 +6,6 @@ import csv
 import datetime as dt
 import io
 import json
-import socket
 import subprocess
 import sys
 import time
@@ -31,6 +30,7 @@ from gateway.stores.duckdb import Ledger
 from gateway.trace import frames, record
 from gateway.trace.record import Booted, CallRow, Ended, ExchangeRow
 from gateway.trace.segments import Segment
+from tests.ports import free_port
 
 HOSTILE = "\x1b[2Jred\u202e\x9b1m\r\n"
 SEGMENT = Segment("1" * 32, 0, "2" * 32, 0)
@@ -161,9 +161,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         raw, head = frames.frame(head, record.encode(each))
         data += raw
     (folder / "journal" / SEGMENT.name).write_bytes(data)
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     command = [sys.executable, "-m", "gateway.book_process", "--data", str(folder), "--port", str(port)]
     book = subprocess.Popen(command, stderr=subprocess.DEVNULL)
     (folder / "run.json").write_text(json.dumps({"pid": 1, "run": SEGMENT.run, "admin": f"http://127.0.0.1:{port}"}))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime as dt
 import json
 import shutil
-import socket
 import ssl
 import subprocess
 import time
@@ -18,6 +17,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
+
+from tests.ports import free_port
 
 SHIPPED = (Path(__file__).parents[2] / "deploy" / "proxy" / "nginx.conf").read_text()
 GAP_S = 0.3
@@ -63,10 +64,7 @@ def placed(folder: Path, port: int, gateway: str) -> str:
 def proxied(start, tmp_path):
     if shutil.which("nginx") is None:
         pytest.skip("no nginx on this machine: apt install nginx-light")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    authority, running = certificate(tmp_path), start()
+    port, authority, running = free_port(), certificate(tmp_path), start()
     (tmp_path / "nginx.conf").write_text(placed(tmp_path, port, running.url.removeprefix("http://")))
     process = subprocess.Popen(["nginx", "-c", str(tmp_path / "nginx.conf"), "-p", str(tmp_path)], stderr=subprocess.DEVNULL)
     deadline = time.monotonic() + 20

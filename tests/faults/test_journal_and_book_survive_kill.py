@@ -22,6 +22,7 @@ from pathlib import Path
 import pytest
 
 from gateway.stores.duckdb import Ledger
+from tests.ports import free_port
 
 KILLS = int(os.environ.get("TOLLHOUSE_KILLS", "20"))
 RUN = uuid.UUID(int=1).hex
@@ -77,9 +78,7 @@ class Harness:
     def __init__(self, data: Path, durability: str) -> None:
         self.data, self.durability = data, durability
         (data / "journal").mkdir(parents=True)
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = str(probe.getsockname()[1])
+        self.port = str(free_port())
         self.said: dict[str, set[str]] = {"opened": set(), "decided": set(), "ended": set()}
         self._rest, self._words = b"", 0
         self.start_writer()

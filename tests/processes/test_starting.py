@@ -127,6 +127,26 @@ def test_an_address_in_use_is_named(folder, provider):
         assert address in refusal(folder, settings_for(provider.base_url, listen=address))
 
 
+def test_nobody_takes_a_port_while_what_listens_there_is_away(folder, provider):
+    with RunningGateway(folder, settings_for(provider.base_url)) as gateway:
+        for url, kind in ((gateway.admin, "book"), (gateway.url, "worker")):
+            host, _, port = url.removeprefix("http://").partition(":")
+            (pid,) = gateway.processes()[kind]
+            os.kill(pid, signal.SIGKILL)
+            awaited(lambda pid=pid: not lives(pid))
+            while not listens(host, int(port)):
+                with socket.socket() as stranger:
+                    stranger.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                    with pytest.raises(OSError, match="in use"):
+                        stranger.bind((host, int(port)))
+                        stranger.listen()
+
+
+def listens(host: str, port: int) -> bool:
+    with socket.socket() as client:
+        return client.connect_ex((host, port)) == 0
+
+
 def test_a_second_gateway_on_the_same_data_is_refused(folder, provider):
     with RunningGateway(folder, settings_for(provider.base_url)):
         assert "another gateway" in refusal(folder, settings_for(provider.base_url))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import re
 import shutil
-import socket
 import subprocess
 import sys
 import time
@@ -33,6 +32,7 @@ from gateway.installation import (
 )
 from gateway.policy.limits import Charge
 from gateway.state import Approval, Belonging, Bindings, DataKey, Denial, Ruling
+from tests.ports import free_port
 
 NOW = 1_700_000_000_000_000
 PASSWORD = "made-up-word-for-tests"
@@ -78,12 +78,6 @@ def test_a_server_that_knows_no_tls_cannot_be_reached_by_rediss(tmp_path, redis_
         look_at_state(settings(tmp_path, redis_server.url().replace("redis://", "rediss://")))
 
 
-def free_port() -> str:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return str(free.getsockname()[1])
-
-
 SIGNS = x509.KeyUsage(
     digital_signature=False, content_commitment=False, key_encipherment=False, data_encipherment=False, key_agreement=False,
     key_cert_sign=True, crl_sign=False, encipher_only=False, decipher_only=False,
@@ -116,7 +110,7 @@ def signed(folder: Path) -> dict[str, Path]:
 def test_rediss_is_tls_with_a_certificate_that_is_checked(tmp_path, own_redis_server):
     files = signed(tmp_path)
     plain = own_redis_server.url().partition("?")[2]
-    port = free_port()
+    port = str(free_port())
     own_redis_server.kill()
     tls = ["--tls-cert-file", str(files["server"]), "--tls-key-file", str(files["key"]), "--tls-auth-clients", "no"]
     own_redis_server.start("--tls-port", port, *tls)
@@ -206,7 +200,7 @@ def test_a_user_with_the_rights_that_the_documentation_names_can_do_all_of_it(tm
 
 def test_a_cluster_of_one_shard_holds_all_of_it(tmp_path, own_redis_server):
     own_redis_server.kill()
-    own_redis_server.start("--cluster-enabled", "yes", "--cluster-port", free_port())
+    own_redis_server.start("--cluster-enabled", "yes", "--cluster-port", str(free_port()))
     kept = settings(tmp_path, own_redis_server.url())
     with _stores(kept).line.asking("") as redis:
         redis.execute_command("CLUSTER", "ADDSLOTSRANGE", 0, 16383)

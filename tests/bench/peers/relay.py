@@ -17,7 +17,8 @@ import httptools
 import uvloop
 
 from tests.bench import processes
-from tests.bench.peers.subject import Subject, await_port, free_port
+from tests.bench.peers.subject import Subject, await_port
+from tests.ports import free_port
 
 NAME = "relay"
 PACKAGE = None

@@ -27,12 +27,6 @@ class Subject:
         return [pid for pids in self.processes().values() for pid in pids]
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 def await_port(port: int, started: float) -> float:
     """Seconds from `started` (time.monotonic) until something listens."""
     while time.monotonic() < started + START_S:
