@@ -218,7 +218,7 @@ def test_people_are_told_of_what_nobody_deployed_and_changes_name_who_committed_
 
     write(gateway.folder, "Uncommitted")
     fresh = versions(gateway)[0]["version"]
-    becomes(gateway, fresh)  # asked by somebody else: until it is served, the version before is
+    becomes(gateway, fresh, key=gateway.create_key("another"))  # until it is served, the version before is
     becomes(gateway, fresh, key=key)
     assert receiver.awaited("not_committed", "teller")["path"] == "prompt.support"
     commit(gateway.folder, "bob")
