@@ -139,7 +139,6 @@ def test_nobody_takes_a_port_while_what_listens_there_is_away(folder, provider):
                     stranger.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
                     with pytest.raises(OSError, match="in use"):
                         stranger.bind((host, int(port)))
-                        stranger.listen()
 
 
 def listens(host: str, port: int) -> bool:
