@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from functools import lru_cache
 
 DAY_US = 86_400_000_000
 FIRST_MONTH, LAST_MONTH = "2020-01", "2059-12"
@@ -12,10 +13,15 @@ _EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 
 def month_of(us: int) -> str:
     """`2026-11`."""
+    return _month_of_day(us // DAY_US)
+
+
+@lru_cache
+def _month_of_day(day: int) -> str:
     try:
-        month = (_EPOCH + dt.timedelta(microseconds=us)).strftime("%Y-%m")
+        month = (_EPOCH + dt.timedelta(days=day)).strftime("%Y-%m")
     except OverflowError:
-        month = LAST_MONTH if us > 0 else FIRST_MONTH
+        month = LAST_MONTH if day > 0 else FIRST_MONTH
     return min(max(month, FIRST_MONTH), LAST_MONTH)
 
 
