@@ -12,7 +12,7 @@ import pytest
 
 from gateway.book import Book
 from gateway.errors import StartError
-from gateway.stores import StoreTrouble
+from gateway.stores import StoreTrouble, contents
 from gateway.stores.duckdb import Ledger
 from gateway.trace.record import Ended, MediaRow, MessageRow
 
@@ -211,3 +211,33 @@ def test_a_month_keeps_the_blocks_it_was_made_with_and_a_new_one_has_small_ones(
     again.close()
     assert block_size(file) == before
     assert block_size(tmp_path / "content-2026-12.duckdb") == 65_536
+
+
+def test_a_month_that_was_laid_out_in_smaller_row_groups_is_filled_further(
+    tmp_path: Path, make: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """2048 rows were in one before."""
+
+    def apply(first: int, count: int, start: int) -> None:
+        ledger = Ledger(tmp_path / "ledger.duckdb")
+        told = [said(make, key, "2026-11-01T10:00:00") for key in range(first, first + count)]
+        ledger.apply([make.batch(make.segment(), told, start)])
+        ledger.close()
+
+    monkeypatch.setattr(contents, "LAYOUT", contents.LAYOUT.replace("8192", "2048"))
+    apply(0, 5000, 0)
+    assert largest_row_group(tmp_path / "content-2026-11.duckdb") == 2048
+    monkeypatch.undo()
+    apply(5000, 5000, 50_000)
+    assert largest_row_group(tmp_path / "content-2026-11.duckdb") > 2048
+    again = Ledger(tmp_path / "ledger.duckdb")
+    bodies = [[f"{key:032x}", f"body {key}"] for key in range(10_000)]
+    assert rows(again, "SELECT hash, body FROM messages ORDER BY hash") == bodies
+    again.close()
+
+
+def largest_row_group(file: Path) -> int:
+    con = duckdb.connect(str(file), read_only=True)
+    found = con.execute("SELECT max(count) FROM pragma_storage_info('message_bodies') WHERE column_name = 'hash'").fetchall()
+    con.close()
+    return int(found[0][0])
