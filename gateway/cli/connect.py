@@ -42,7 +42,8 @@ def connect(
         _show_clients()
         return
     if client not in CLIENTS:
-        raise typer.BadParameter(f"'{client}' is not known{nearest(client, CLIENTS)}; 'tollhouse connect list' shows all", param_hint="CLIENT")
+        said = f"'{client}' is not known{nearest(client, CLIENTS)}; 'tollhouse connect list' shows all"
+        raise typer.BadParameter(said, param_hint="CLIENT")
     if write and undo:
         raise typer.BadParameter("give --write or --undo, not both")
     file = _file(client, project)
