@@ -129,6 +129,11 @@ class Upstream(_Strict):
     def dialects(self) -> tuple[str, ...]:
         return (self.dialect,) if isinstance(self.dialect, str) else tuple(self.dialect)
 
+    @property
+    def spoken(self) -> tuple[str, ...]:
+        """In which it is really asked: a platform may have a dialect of its own for one of `dialects`."""
+        return self.dialects if self.platform is None else self.platform.spoken(self.dialects)
+
     @field_validator("base_url")
     @classmethod
     def plain_url(cls, value: str) -> str:

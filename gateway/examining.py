@@ -234,13 +234,13 @@ def _taken(address: Address) -> str | None:
 
 def routes(found: Settings) -> Iterator[Finding]:
     """Whether each can lead where it is to."""
-    if not found.routes:
-        yield Finding("routes", "ok", "none: each dialect goes to the first provider that speaks it")
-        return
     try:
         warnings = installation.look_at_routes(found)
     except StartError as error:
         yield Finding("routes", "error", str(error), "see deploy/README.md, Translation")
+        return
+    if not found.routes:
+        yield Finding("routes", "ok", "none: each dialect goes to the first provider that speaks it")
         return
     for warning in warnings:
         yield Finding("routes", "warning", warning, "see deploy/README.md, Translation")

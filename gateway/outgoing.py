@@ -35,7 +35,9 @@ class Letter(Struct, frozen=True):
 
     def opened(self, answer: ProviderAnswer) -> ProviderAnswer:
         """In the target's dialect, whatever frames it came in."""
-        return answer if self.target.platform is None else self.target.platform.opened(answer)
+        if self.target.platform is None:
+            return answer
+        return self.target.platform.opened(answer, "" if self.translation is None else self.translation.upstream)
 
     def read(self, answer: ProviderAnswer) -> ProviderAnswer:
         """In the dialect of the client."""

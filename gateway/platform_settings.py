@@ -5,9 +5,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Self
+from typing import Annotated, Final, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+CONVERSE: Final = "aws.converse"
+"""The dialect in which Bedrock is asked for what is asked for in Chat Completions. No client speaks it."""
 
 
 class _Strict(BaseModel):
@@ -15,7 +18,7 @@ class _Strict(BaseModel):
 
 
 class Bedrock(_Strict):
-    """Amazon Bedrock, InvokeModel: Anthropic's models."""
+    """Amazon Bedrock: Anthropic's models through InvokeModel, in their own dialect, all others through Converse, in Chat Completions."""
 
     region: Annotated[str, Field(pattern=r"^[a-z]{2}(-[a-z]+)+-\d$", description="for which requests are signed: us-east-1")]
 
@@ -42,7 +45,13 @@ class Platform(_Strict):
     @property
     def dialects(self) -> tuple[str, ...]:
         """What can be asked for there."""
-        return ("anthropic.messages",) if self.bedrock else ("anthropic.messages", "google.gemini")
+        return ("anthropic.messages", "openai.chat" if self.bedrock else "google.gemini")
+
+    def spoken(self, dialects: tuple[str, ...]) -> tuple[str, ...]:
+        """In which it is asked for these: what it does not speak by itself comes first, so that all that is translated becomes that."""
+        if self.bedrock is None or "openai.chat" not in dialects:
+            return dialects
+        return (CONVERSE, *(name for name in dialects if name != "openai.chat"))
 
     @property
     def key_form(self) -> str:

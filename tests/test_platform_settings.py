@@ -24,7 +24,7 @@ def settings(platform, dialect="anthropic.messages", key=True, tmp_path="."):
     [
         ({"platform": {}}, "exactly one of 'bedrock' and 'vertex'"),
         ({"platform": BEDROCK | VERTEX}, "exactly one of 'bedrock' and 'vertex'"),
-        ({"platform": BEDROCK, "dialect": "openai.chat"}, "asked in anthropic.messages here, not in openai.chat"),
+        ({"platform": BEDROCK, "dialect": "openai.responses"}, "anthropic.messages or openai.chat here, not in openai.responses"),
         ({"platform": BEDROCK, "dialect": ["anthropic.messages", "google.gemini"]}, "not in google.gemini"),
         ({"platform": VERTEX, "dialect": "openai.responses"}, "anthropic.messages or google.gemini here, not in openai.responses"),
         ({"platform": BEDROCK, "key": False}, "needs a 'key': ACCESS_KEY_ID:SECRET"),

@@ -24,8 +24,8 @@ class Platform(Protocol):
     async def post(self, asked: Asked) -> Post:
         """Raises GatewayError for what cannot be asked there, or without proof."""
 
-    def opened(self, answer: ProviderAnswer) -> ProviderAnswer:
-        """In its dialect."""
+    def opened(self, answer: ProviderAnswer, dialect: str) -> ProviderAnswer:
+        """In the dialect in which it was asked: that of a translated request; empty where the client's own went through."""
 
 
 def made(settings: Settings, base_url: str, key: str) -> Platform:

@@ -46,7 +46,7 @@ class Vertex:
         token = await self._token()
         return Post(url, headers | {"authorization": f"Bearer {token}"}, body, proof=token)
 
-    def opened(self, answer: ProviderAnswer) -> ProviderAnswer:
+    def opened(self, answer: ProviderAnswer, dialect: str) -> ProviderAnswer:
         return answer
 
     def _anthropic(self, asked: Asked) -> tuple[str, bytes]:

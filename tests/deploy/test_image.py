@@ -200,7 +200,8 @@ def test_the_tests_of_translation_pass_with_what_is_left_of_litellm(root, tmp_pa
     for name in ("gateway", "litellm", "openai"):
         (tmp_path / name).symlink_to(root / "opt/tollhouse" / name)
     environment = os.environ | {"PYTHONPATH": f"{tmp_path}:{ROOT}", "PYTHONDONTWRITEBYTECODE": "1"}
-    command = [sys.executable, "-P", "-m", "pytest", "-n", "0", "-q", "-p", "no:cacheprovider", "tests/upstream/test_translate.py"]
+    tests = ("tests/upstream/test_translate.py", "tests/upstream/test_converse.py")
+    command = [sys.executable, "-P", "-m", "pytest", "-n", "0", "-q", "-p", "no:cacheprovider", *tests]
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
 
