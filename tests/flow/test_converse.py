@@ -1,5 +1,5 @@
-"""Models on Amazon Bedrock that are asked in Chat Completions, through the data plane: a provider that speaks Converse and checks signatures,
-whose requests are looked at by Amazon's own description of them, and which breaks in every way; and the SDKs that agents use."""
+"""Models on Amazon Bedrock that are asked in Chat Completions, through the data plane: a provider that speaks Converse, checks
+signatures, and breaks in every way; requests looked at by Amazon's own description of them; and the SDKs that agents use."""
 
 from __future__ import annotations
 
