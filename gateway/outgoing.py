@@ -95,8 +95,8 @@ async def _through(
         prepared = await translate.prepare(request, keyless)
         asked = Asked(prepared.upstream, "POST", prepared.path, request.model, request.stream, prepared.headers, prepared.body)
     post = await platform.post(asked)
-    if post.proof:
-        visit.gateway.redactor.learn(post.proof)
+    for proof in post.proofs:
+        visit.gateway.redactor.learn(proof)
     return Letter(target, asked.method, post.url, {"accept-encoding": "identity", **post.headers} | _trace(visit), post.body, prepared)
 
 

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Final, Self
+from typing import Annotated, Final, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -17,10 +17,16 @@ class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, hide_input_in_errors=True)
 
 
+_Machine = Annotated[
+    Literal["machine"] | None, Field(description="machine: those that the vendor's library finds where the gateway runs; none = the 'key'")
+]
+
+
 class Bedrock(_Strict):
     """Amazon Bedrock: Anthropic's models through InvokeModel, in their own dialect, all others through Converse, in Chat Completions."""
 
     region: Annotated[str, Field(pattern=r"^[a-z]{2}(-[a-z]+)+-\d$", description="for which requests are signed: us-east-1")]
+    credentials: _Machine = None
 
 
 class Vertex(_Strict):
@@ -28,6 +34,7 @@ class Vertex(_Strict):
 
     project: Annotated[str, Field(pattern=r"^[a-z0-9:.-]{1,100}$", description="id of the project that pays")]
     location: Annotated[str, Field(pattern=r"^[a-z0-9-]{1,40}$", description="us-east5, europe-west1, global, …")]
+    credentials: _Machine = None
 
 
 class Platform(_Strict):
@@ -52,6 +59,11 @@ class Platform(_Strict):
         if self.bedrock is None or "openai.chat" not in dialects:
             return dialects
         return (CONVERSE, *(name for name in dialects if name != "openai.chat"))
+
+    @property
+    def of_machine(self) -> bool:
+        """Whether its credentials are looked for on the machine."""
+        return (self.bedrock or self.vertex).credentials is not None  # type: ignore[union-attr]  # one of them is there
 
     @property
     def key_form(self) -> str:

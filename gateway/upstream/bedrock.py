@@ -1,8 +1,8 @@
 """Amazon Bedrock: Anthropic's models through InvokeModel, which takes Anthropic's own body, and all models through Converse, into which
 Chat Completions are translated.
 
-1. Signed with Signature Version 4 by botocore, over exactly the bytes that are sent; nothing of a session or a file of the machine is
-   looked for. A key without a colon is a Bedrock API key and travels as a bearer token.
+1. Signed with Signature Version 4 by botocore, over exactly the bytes that are sent. A key without a colon is a Bedrock API key and travels
+   as a bearer token. Only where the settings say `credentials: machine` botocore looks for credentials (`machine`).
 2. A stream is framed by Amazon (`application/vnd.amazon.eventstream`), each frame with its checksums. An event in it is Anthropic's, as
    base64, or Converse's, which is passed on as one of Server-Sent Events: `{its name: what it says}`. What does not add up, and a frame
    that does not end, ends the answer.
@@ -30,9 +30,14 @@ from gateway.errors import GatewayError, StartError
 from gateway.platform_settings import CONVERSE
 from gateway.platform_settings import Bedrock as Settings
 from gateway.upstream.client import ProviderAnswer
+from gateway.upstream.machine import Held, State
 from gateway.upstream.post import Asked, Changes, Post, named
 
 CLOUD: Final = "Amazon Bedrock"
+NONE: Final = (
+    "No credentials for Amazon Bedrock were found on the machine of the gateway. Give it a role, a profile or a web identity "
+    "(deploy/README.md, Credentials of the machine), or the upstream a key"
+)
 VERSION: Final = "bedrock-2023-05-31"
 EVENTS: Final = "application/vnd.amazon.eventstream"
 METRICS: Final = "amazon-bedrock-invocationMetrics"
@@ -51,19 +56,19 @@ _EXCEPTIONS: Final = {
 class Bedrock:
     provider = "aws.bedrock"
 
-    def __init__(self, settings: Settings, base_url: str, key: str) -> None:
+    def __init__(self, settings: Settings, base_url: str, key: str | None) -> None:
         self._region, self._base_url = settings.region, base_url
-        parts = key.split(":")
-        if not all(parts) or len(parts) > 3 or not key.isascii() or any(character.isspace() for character in key):
-            raise StartError("the key of a Bedrock upstream must be ACCESS_KEY_ID:SECRET, or with :SESSION_TOKEN behind it, or an API key")
-        self._parts = parts
+        self._machine = Held(OnMachine(), NONE) if key is None else None
+        self._parts = () if key is None else _parts(key)
 
     async def post(self, asked: Asked) -> Post:
         verb, body = (asked.path, asked.body) if asked.dialect == CONVERSE else self._invoked(asked)
         url = f"{self._base_url}/model/{quote(named(asked.model, CLOUD), safe='')}{verb}"
         headers = {"content-type": "application/json", "accept": EVENTS if asked.stream else "application/json"}
         await _loaded()
-        return Post(url, headers | self._proof(url, body), body)
+        parts = self._parts if self._machine is None else await self._machine.get()
+        proofs = () if self._machine is None else parts[1:]
+        return Post(url, headers | self._proof(parts, url, body), body, proofs)
 
     def opened(self, answer: ProviderAnswer, dialect: str) -> ProviderAnswer:
         return BedrockAnswer(answer, _converse_event if dialect == CONVERSE else _event)
@@ -75,13 +80,43 @@ class Bedrock:
         given = {"anthropic_version": VERSION} | ({"anthropic_beta": betas} if betas else {})
         return "/invoke-with-response-stream" if asked.stream else "/invoke", Changes(("model", "stream"), given).of(asked.body)
 
-    def _proof(self, url: str, body: bytes) -> dict[str, str]:
-        if len(self._parts) == 1:
-            return {"authorization": f"Bearer {self._parts[0]}"}
+    def _proof(self, parts: tuple[str, ...], url: str, body: bytes) -> dict[str, str]:
+        if len(parts) == 1:
+            return {"authorization": f"Bearer {parts[0]}"}
         auth, requests, credentials, _ = (sys.modules[name] for name in _LIBRARIES)
         request = requests.AWSRequest("POST", url, data=body, headers={"content-type": "application/json"})
-        auth.SigV4Auth(credentials.Credentials(*self._parts), "bedrock", self._region).add_auth(request)
+        auth.SigV4Auth(credentials.Credentials(*parts), "bedrock", self._region).add_auth(request)
         return {name.lower(): value for name, value in request.headers.items()}
+
+
+class OnMachine:
+    """Where botocore looks, in its order: environment, profile and what it names, container, instance. Access key id, secret, and token
+    where it is one of a session."""
+
+    def __init__(self) -> None:
+        self._found: Any = None
+
+    def state(self) -> State:
+        """Only what is good for a while can be renewed; botocore does so a quarter of an hour before it ends."""
+        needed = getattr(self._found, "refresh_needed", None)
+        if needed is None:
+            return "good"
+        return "ended" if needed(0) else "ending" if needed() else "good"
+
+    def find(self) -> tuple[str, ...]:
+        if self._found is None:
+            self._found = importlib.import_module("botocore.session").Session().get_credentials()
+        if self._found is None:
+            raise LookupError("none")
+        found = self._found.get_frozen_credentials()
+        return tuple(part for part in (found.access_key, found.secret_key, found.token) if part)
+
+
+def _parts(key: str) -> tuple[str, ...]:
+    parts = key.split(":")
+    if not all(parts) or len(parts) > 3 or not key.isascii() or any(character.isspace() for character in key):
+        raise StartError("the key of a Bedrock upstream must be ACCESS_KEY_ID:SECRET, or with :SESSION_TOKEN behind it, or an API key")
+    return tuple(parts)
 
 
 async def _loaded() -> None:

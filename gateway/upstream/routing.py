@@ -169,7 +169,9 @@ class Routes:
 
     def _platform(self, name: str, key: str | None) -> Platform | None:
         upstream = self._settings.upstreams[name]
-        return None if upstream.platform is None or key is None else made(upstream.platform, upstream.base_url, key)
+        if upstream.platform is None or (key is None and not upstream.platform.of_machine):
+            return None
+        return made(upstream.platform, upstream.base_url, key)
 
     def _wants_key(self, said: RouteTarget) -> bool:
         return said.key is not None or self._settings.upstreams[said.upstream].key is not None

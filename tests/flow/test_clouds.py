@@ -217,7 +217,7 @@ def test_vertex_gets_a_token_for_its_service_account_and_the_client_its_own_dial
 
 
 def test_a_token_of_vertex_is_fetched_again_when_it_ends(vertex, google, wires):
-    tokens = google("gemini", False, life=1)
+    tokens = google("gemini", False, life=0)
     gateway = vertex(None)
     for _ in range(2):
         assert wires["gemini"].ask(gateway.url, False)[0] == "onetwo"
