@@ -33,6 +33,8 @@ PROVIDERS: Mapping[str, str] = {
     "openai.chat": "openai", "anthropic.messages": "anthropic", "google.gemini": "gcp.gemini", CONVERSE: "aws.bedrock"
 }  # fmt: skip
 """OpenTelemetry's `gen_ai.provider.name` of who speaks a dialect: prices are looked up under it."""
+_EXACT = ("anthropic.messages", CONVERSE)
+"""Whose whole answers hold arguments as values, and else only counts: a number that is none of a double's would become another."""
 KEPT_HEADERS = ("retry-after", "x-should-retry", "x-request-id", "request-id")
 
 
@@ -212,7 +214,7 @@ class TranslatedAnswer:
         if self.status >= 400:
             return form.error(self.status, _error_words(body, self.status))
         with _understood():
-            tree = strict_json.parse(body, exact_numbers=False)
+            tree = strict_json.parse(body, exact_numbers=prepared.upstream in _EXACT)
             if tree.get("error"):
                 raise GatewayError("upstream", "provider_error", f"The provider reported an error: {_error_words(body, 500)}")
             return form.whole(self._adapter.SPEAKERS[prepared.upstream].answer(tree, prepared.model))

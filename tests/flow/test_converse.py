@@ -253,6 +253,21 @@ def test_a_whole_answer_that_is_none_is_an_error(bedrock, amazon, tree):
         chat(gateway, stream=False)
 
 
+NUMBERS = [("0.1", "get"), ("1e2", "get"), ("12345678901234567890123", None), ("0.12345678901234567890", None)]
+
+
+@pytest.mark.parametrize(("number", "told"), NUMBERS)
+def test_a_number_that_readers_read_differently_is_never_passed_on_as_another(bedrock, amazon, number, told):
+    gateway = bedrock()
+    whole = json.dumps(converse_whole([{"name": "get", "input": {"n": "NUMBER"}}]))
+    amazon(whole.replace('"NUMBER"', number).encode(), kind="application/json")
+    if told:
+        assert chat(gateway, stream=False)[1] == [("tooluse_0", told, {"n": float(number)})]
+    else:
+        with pytest.raises(openai.InternalServerError, match="could not be translated"):
+            chat(gateway, stream=False)
+
+
 def test_a_stream_cut_at_any_byte_in_any_pieces_never_looks_whole(bedrock, provider):
     gateway = bedrock(routes=[{"models": ["*"], "upstream": "aws"}], durability="interval")
     data = b"".join(FRAMES)

@@ -14,6 +14,8 @@ import botocore.parsers
 import botocore.session
 import botocore.validate
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from gateway.platform_settings import CONVERSE
 from gateway.upstream import translate
@@ -233,6 +235,34 @@ def test_a_whole_answer_says_the_same():
     assert calls == CALLS
     assert (found["usage"]["prompt_tokens"], found["model"], found["service_tier"]) == (1050, NOVA, "flex")
     assert read(converse_frames(BLOCKS, serviceTier={"type": "flex"}))[-1]["service_tier"] == "flex"
+
+
+WORDS = st.text(st.characters(blacklist_categories=["Cs"]), min_size=1, max_size=12)
+VALUES = st.one_of(st.booleans(), st.none(), st.integers(-(2**53), 2**53), st.floats(allow_nan=False, allow_infinity=False), WORDS)
+BLOCK = st.one_of(
+    WORDS, st.tuples(WORDS), st.fixed_dictionaries({"name": st.just("get"), "input": st.dictionaries(WORDS, VALUES, max_size=3)})
+)
+
+
+@given(st.lists(BLOCK, max_size=6), st.sampled_from(["end_turn", "tool_use", "max_tokens", "content_filtered"]))
+def test_whatever_is_said_a_stream_and_a_whole_answer_say_the_same(blocks, stop):
+    whole = completion(converse_whole(blocks, stop), NOVA)
+    chunks = read(converse_frames(blocks, stop))
+    deltas = [choice["delta"] for chunk in chunks for choice in chunk["choices"]]
+    [choice], counts = whole["choices"], chunks[-1]["usage"]
+    message = choice["message"]
+    for kind in ("content", "reasoning_content"):
+        assert "".join(delta.get(kind) or "" for delta in deltas) == (message.get(kind) or "")
+    calls: dict[int, list] = {}
+    for piece in (piece for delta in deltas for piece in delta.get("tool_calls", ())):
+        told = calls.setdefault(piece["index"], ["", "", ""])
+        told[0] += piece.get("id", "")
+        told[1] += piece["function"].get("name", "")
+        told[2] += piece["function"]["arguments"]
+    found = [(identity, name, json.loads(text)) for identity, name, text in calls.values()]
+    said = [(call["id"], call["function"]["name"], json.loads(call["function"]["arguments"])) for call in message.get("tool_calls", ())]
+    assert found == said
+    assert (chunks[-2]["choices"][0]["finish_reason"], counts) == (choice["finish_reason"], whole["usage"])
 
 
 def test_what_looks_like_thoughts_or_calls_in_a_text_stays_text():
