@@ -9,7 +9,8 @@ from __future__ import annotations
 import ipaddress
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -21,9 +22,11 @@ from gateway import redis_place
 from gateway.budget_settings import Budget
 from gateway.cache_settings import Cache
 from gateway.documents import load as load_document
-from gateway.errors import StartError
+from gateway.documents import nearest, placed
+from gateway.errors import FileProblems, StartError
 from gateway.exchange import Storing
 from gateway.key_source import KeySource as KeySource
+from gateway.key_source import hidden
 from gateway.ledger_place import EMBEDDED, lake_place
 from gateway.people.issuers import Issuer
 from gateway.platform_settings import Platform
@@ -473,37 +476,41 @@ class Settings(_Strict):
 
     @model_validator(mode="after")
     def routes_name_upstreams(self) -> Self:
-        named = [name for route in self.routes for name in route.upstreams]
-        if missing := [name for name in named if name not in self.upstreams]:
-            known = ", ".join(sorted(self.upstreams)) or "none is configured"
-            raise ValueError(f"routes name the upstream '{missing[0]}', which is not under 'upstreams' ({known})")
+        for number, route in enumerate(self.routes):
+            for name, where in route.named:
+                if name not in self.upstreams:
+                    offer = nearest(name, self.upstreams) or f" ({', '.join(sorted(self.upstreams)) or 'none is configured'})"
+                    raise placed(f"routes name the upstream '{name}', which is not under 'upstreams'{offer}", "routes", number, *where)
         return self
 
     @model_validator(mode="after")
     def pass_through_names_upstreams(self) -> Self:
-        for each in self.pass_through:
+        for number, each in enumerate(self.pass_through):
             if each.upstream not in self.upstreams:
-                raise ValueError(f"pass_through names the upstream '{each.upstream}', which is not under 'upstreams'")
+                offer = nearest(each.upstream, self.upstreams)
+                said = f"pass_through names the upstream '{each.upstream}', which is not under 'upstreams'{offer}"
+                raise placed(said, "pass_through", number, "upstream")
         return self
 
     @model_validator(mode="after")
     def issuers_are_told_apart(self) -> Self:
         for what, said in (("name", [each.name for each in self.issuers]), ("issuer", [each.issuer for each in self.issuers])):
-            if len(said) != len(set(said)):
-                raise ValueError(f"two issuers have the same '{what}'; nobody could tell which of them a token is of")
+            if (number := _again(said)) is not None:
+                told = f"two issuers have the same '{what}'; nobody could tell which of them a token is of"
+                raise placed(told, "issuers", number, what)
         return self
 
     @model_validator(mode="after")
     def budgets_have_names_of_their_own(self) -> Self:
-        names = [budget.id for budget in self.budgets]
-        if twice := sorted({name for name in names if names.count(name) > 1}):
-            raise ValueError(f"two budgets are called '{twice[0]}'; each needs an id of its own")
+        if (number := _again([budget.id for budget in self.budgets])) is not None:
+            raise placed(f"two budgets are called '{self.budgets[number].id}'; each needs an id of its own", "budgets", number, "id")
         return self
 
     @model_validator(mode="after")
     def a_shared_cache_has_a_server(self) -> Self:
         if self.cache is not None and self.cache.store == "redis" and self.state_place is None:
-            raise ValueError("'cache.store: redis' keeps answers on the server under 'state', where sqlite stands; name a server there")
+            said = "'cache.store: redis' keeps answers on the server under 'state', where sqlite stands; name a server there"
+            raise placed(said, "cache", "store")
         return self
 
     @model_validator(mode="after")
@@ -547,13 +554,26 @@ class Settings(_Strict):
 def read(file: Path | None, environment: Mapping[str, str], flags: Mapping[str, Any] | None = None) -> Settings:
     """Settings from `file` (or defaults), `TOLLHOUSE_*` variables and flags, with absolute paths and, where no upstream is configured, the
     providers whose keys the environment holds. Raises FileProblems for the file, StartError for the rest."""
-    settings, folder = (load_document(_bytes(file), str(file), Settings), file.parent) if file else (Settings(), Path())
+    settings, folder = (_loaded(file), file.parent) if file else (Settings(), Path())
     changes: dict[str, Any] = {}
     if not settings.upstreams:
         changes["upstreams"] = _from_environment(environment)
     changes |= _overrides(environment, flags or {})
     merged = _merge(settings, changes)
     return _resolved(merged, folder).model_copy(update={"telemetry": merged.telemetry.with_environment(environment)})
+
+
+def _loaded(file: Path) -> Settings:
+    """Raises FileProblems; lines that they quote show no secret."""
+    try:
+        return load_document(_bytes(file), str(file), Settings)
+    except FileProblems as found:
+        raise FileProblems([replace(each, source=hidden(each.source)) for each in found.problems]) from None
+
+
+def _again(names: Sequence[str]) -> int | None:
+    """Of the first that was there before."""
+    return next((number for number, name in enumerate(names) if name in names[:number]), None)
 
 
 def _bytes(file: Path) -> bytes:

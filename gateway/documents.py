@@ -20,6 +20,7 @@ from typing import Any, ClassVar, Final, TypeAlias, TypeVar, Union
 
 import msgspec
 from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic_core import PydanticCustomError
 
 from gateway.errors import FileProblems, Problem
 from gateway.yaml_nodes import MAX_DEPTH, Node, Place, Refused, Source, offset_within, read
@@ -127,6 +128,11 @@ def parse(text: bytes, file: str) -> Document:
 def positions(text: bytes, file: str = "") -> dict[Path, Place]:
     """Place of every value of a file."""
     return parse(text, file).positions()
+
+
+def placed(said: str, *at: str | int) -> PydanticCustomError:
+    """What a validator raises about something deeper in what it validates: keys and numbers of entries lead there."""
+    return PydanticCustomError("placed", "{said}", {"said": said, "at": at})
 
 
 def nearest(name: str, known: Iterable[str], prefix: str = "") -> str:
@@ -246,7 +252,7 @@ _COUNTS: Final[Mapping[str, str]] = {
 
 def _model_problems(document: Document, model: type[BaseModel], errors: Iterable[Any]) -> list[Problem]:
     """Of a union, only what the member of the right kind says, when there is one."""
-    found = [(_real_path(document.value, e["loc"], absent=e["type"] == "missing"), e) for e in errors]
+    found = [(_real_path(document.value, (*e["loc"], *e.get("ctx", {}).get("at", ())), absent=e["type"] == "missing"), e) for e in errors]
     return [
         _model_problem(document, model, path, error)
         for path, error in found
@@ -262,7 +268,7 @@ def _model_problem(document: Document, model: type[BaseModel], path: Path, error
         return document.problem(path, f"unknown key {last!r}{offer}", key=True)
     if kind == "missing":
         return document.problem(path[:-1], f"missing key {last!r}; add it", key=True)
-    about = "" if kind == "value_error" and isinstance(error["input"], dict) else _named(last)
+    about = "" if kind in ("placed", "value_error") and isinstance(error["input"], dict) else _named(last)
     at_key = error["loc"][-1:] == ("[key]",)
     return document.problem(path, f"{about}{_complaint(kind, error)}", key=at_key)
 

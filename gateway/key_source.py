@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated, Any, Final, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from gateway.errors import StartError
+
+_SECRET: Final = re.compile(
+    r"""((?:key|secret|password|token|authorization)["']?\s*:\s+)     # a name, and then no {env: …} and no reference to another place
+        ("[^"]*"?|'[^']*'?|(?![{\[&*|>])[^\s,}\]\#][^,}\]\#]*)
+      |(?<=://)[^/@\s"']+(?=@)                                       # user and password in a URL""",
+    re.IGNORECASE | re.VERBOSE,
+)
 
 
 class KeySource(BaseModel):
@@ -18,6 +26,13 @@ class KeySource(BaseModel):
 
     env: Annotated[str | None, Field(description="name of the environment variable that holds the key")] = None
     file: Annotated[str | None, Field(description="path of a file (mode 0600) that holds the key")] = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def is_not_the_key(cls, given: Any) -> Any:
+        if isinstance(given, str):
+            raise ValueError("says where it is found, {env: VARIABLE} or {file: path}; what is secret never stands in the settings itself")  # noqa: TRY004
+        return given
 
     @model_validator(mode="after")
     def one_source(self) -> Self:
@@ -36,3 +51,8 @@ class KeySource(BaseModel):
             return path.read_text().strip() or None
         except OSError as e:
             raise StartError(f"cannot read the key file {path}: {e.strerror}") from e
+
+
+def hidden(line: str) -> str:
+    """A line of settings, as wide as it is, without what stands where a secret may have been written by mistake."""
+    return _SECRET.sub(lambda found: (found[1] or "") + "*" * (len(found[0]) - len(found[1] or "")), line)

@@ -114,6 +114,9 @@ class Route(_Strict):
         return tuple(self.targets) if self.upstream is None else (RouteTarget(upstream=self.upstream),)
 
     @property
-    def upstreams(self) -> tuple[str, ...]:
-        """Names, of all who may be asked."""
-        return (*(target.upstream for target in self.asked), *((self.mirror.upstream,) if self.mirror else ()))
+    def named(self) -> tuple[tuple[str, tuple[str | int, ...]], ...]:
+        """The upstreams of all who may be asked: (name, the keys and numbers that lead to it)."""
+        alone = ((self.upstream, ("upstream",)),) if self.upstream is not None else ()
+        targets = ((target.upstream, ("targets", number, "upstream")) for number, target in enumerate(self.targets))
+        mirror = ((self.mirror.upstream, ("mirror", "upstream")),) if self.mirror else ()
+        return (*alone, *targets, *mirror)

@@ -118,7 +118,8 @@ def _classified(raw: bytes, message: str) -> Ambiguous:
     except json.JSONDecodeError as error:
         if error.msg == "Extra data":
             return Ambiguous("trailing_data", "something follows the JSON value")
-        return Ambiguous("malformed", message[:1].lower() + message[1:])
+        said = message.removeprefix("JSON is malformed: ")
+        return Ambiguous("malformed", said[:1].lower() + said[1:])
     return Ambiguous("encoding", "a lone surrogate is not a character")
 
 

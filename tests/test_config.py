@@ -6,6 +6,7 @@ import pytest
 
 from gateway.config import Settings, is_loopback, parse_address, read
 from gateway.errors import FileProblems, StartError
+from gateway.key_source import hidden
 
 
 @pytest.fixture
@@ -18,6 +19,7 @@ def written(tmp_path):
     return write
 
 
+BUDGET = "{id: x, of: calls, per: key, max: 1, window: day}"
 LOCAL = "upstreams:\n  local: {dialect: openai.chat, base_url: 'http://127.0.0.1:9/v1'}\n"
 
 
@@ -71,7 +73,13 @@ def test_a_missing_file_says_how_to_make_one(tmp_path):
     ("text", "line", "said"),
     [
         ("lisen: 127.0.0.1:1\n", 1, "did you mean 'listen'"),
-        (LOCAL + "routes:\n- {models: [a], upstream: other}\n", None, "which is not under 'upstreams'"),
+        (LOCAL + "routes:\n- {models: [a], upstream: other}\n", 4, "which is not under 'upstreams'"),
+        (LOCAL + "routes:\n- models: [a]\n  targets:\n  - {upstream: locla}\n", 6, "did you mean 'local'"),
+        (LOCAL + "routes:\n- models: [a]\n  upstream: local\n  mirror:\n    upstream: other\n", 7, "which is not under 'upstreams'"),
+        (LOCAL + "pass_through:\n- {routes: [POST /v1/x], upstream: other}\n", 4, "which is not under 'upstreams'"),
+        (f"budgets:\n- {BUDGET}\n- {BUDGET}\n", 3, "two budgets are called 'x'"),
+        ("cache:\n  per: key\n  store: redis\n", 3, "name a server there"),
+        ("upstreams:\n  a: {dialect: openai.chat, base_url: 'https://x', key: sk-1}\n", 2, "{env: VARIABLE} or {file: path}"),
         ("upstreams:\n  a: {dialect: openai.chat, base_url: 'http://example.com'}\n", 2, "clear text"),
         ("upstreams:\n  a: {dialect: openai.chat, base_url: 'https://u:p@example.com'}\n", 2, "user name"),
         ("upstreams:\n  a: {dialect: openai.chat, base_url: 'ftp://x'}\n", 2, "http:// or https://"),
@@ -90,6 +98,37 @@ def test_a_mistake_in_the_file_is_named_with_its_line(written, text, line, said)
     problem = caught.value.problems[0]
     assert said in problem.message
     assert line is None or problem.line == line
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "upstreams:\n  a: {dialect: openai.chat, base_url: 'https://x', key: sk-PLANTED}\n",
+        "upstreams:\n  a: {dialect: openai.chat, base_url: 'https://x', key: 'sk-PLANTED with \"quotes\"', more: 1}\n",
+        "upstreams:\n  a: {dialect: smtp, base_url: 'https://x', key: sk-PLANTED, workers: 2}\n",
+        'upstreams:\n  a:\n    "key": "sk-PLANTED\n',
+        "upstreams:\n  a: {base_url: 'https://user:PLANTED@x'}\n",
+        "state: {url: 'redis://:PLANTED@x/0', password: PLANTED}\n",
+        "state: {url: 'redis://x/0', password: PLANTED}\n",
+        "telemetry: {headers: {authorization: Bearer PLANTED}}\n",
+        "telemetry:\n  scrape_token: PLANTED\n",
+        "issuers:\n- sign_in: {secret: PLANTED, client: x}\n",
+        "approvals: {webhooks: [{url: https://x, secret: PLANTED}]}\n",
+    ],
+)
+def test_a_secret_that_was_written_into_the_settings_is_not_shown(written, text):
+    with pytest.raises(FileProblems) as caught:
+        read(written(text), {})
+    assert "PLANTED" not in str(caught.value)
+
+
+@pytest.mark.parametrize("line", ["key: {env: NAME}", "keys: required", "  key:", "key: &a {file: x}", "url: https://x/y"])
+def test_what_shows_no_secret_is_shown(line):
+    assert hidden(line) == line
+
+
+def test_what_is_hidden_is_as_wide_as_it_was():
+    assert hidden("a: {key: sk-123, url: 'https://u:p@x'}") == "a: {key: ******, url: 'https://***@x'}"
 
 
 def test_addresses():

@@ -49,6 +49,7 @@ def serving(limits=LIMITS, timeouts=TIMEOUTS):
     finally:
         server.should_exit = True
         thread.join(10)
+    assert not thread.is_alive()
 
 
 @pytest.fixture(scope="module")
@@ -84,7 +85,7 @@ def test_an_ordinary_request_is_served(port):
 def test_half_a_header_is_not_waited_for(port):
     started = time.monotonic()
     assert exchange(port, b"GET / HTTP/1.1\r\nhost: x\r\n").startswith(b"HTTP/1.1 408")
-    assert time.monotonic() - started < 2
+    assert time.monotonic() - started < 10
 
 
 def test_a_header_that_drips_is_not_waited_for(port):
@@ -97,7 +98,7 @@ def test_a_silent_connection_is_closed_without_a_word(port):
 
 
 def test_a_second_half_request_on_a_kept_connection_is_not_waited_for(port):
-    with socket.create_connection(("127.0.0.1", port), timeout=3) as sock:
+    with socket.create_connection(("127.0.0.1", port), timeout=10) as sock:
         sock.sendall(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n")
         assert b"200" in sock.recv(65536)
         time.sleep(0.6)
@@ -143,7 +144,7 @@ def test_a_refused_body_is_read_to_its_end_so_that_the_refusal_is_read(port):
 
 
 def test_a_refused_body_that_never_ends_is_cut_off(port):
-    with socket.create_connection(("127.0.0.1", port), timeout=3) as sock:
+    with socket.create_connection(("127.0.0.1", port), timeout=10) as sock:
         sock.sendall(b"POST /early HTTP/1.1\r\nhost: x\r\ncontent-length: 1000\r\n\r\nx")
         assert b"200" in sock.recv(65536)
         started = time.monotonic()
@@ -152,7 +153,7 @@ def test_a_refused_body_that_never_ends_is_cut_off(port):
                 continue
         except ConnectionResetError:
             print("reset, which is as good as closed")
-        assert time.monotonic() - started < 2.5
+        assert time.monotonic() - started < 10
 
 
 def test_connections_over_the_cap_are_told_so():

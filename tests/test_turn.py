@@ -33,11 +33,12 @@ def serving(app):
     finally:
         server.should_exit = True
         thread.join(10)
+    assert not thread.is_alive()
 
 
 def hear(port: int, sent: bytes, until: bytes = b"\0") -> bytes:
     """What comes back until the server closes, or until `until` has come."""
-    with socket.create_connection(("127.0.0.1", port), timeout=3) as sock:
+    with socket.create_connection(("127.0.0.1", port), timeout=10) as sock:
         sock.sendall(sent)
         found = b""
         while until not in found and (piece := sock.recv(65536)):
@@ -64,15 +65,17 @@ def test_an_answer_without_a_length_leaves_in_chunks():
 
 
 def test_a_head_does_not_wait_for_a_body_that_is_long_in_coming():
-    asked = asyncio.Event()
+    heard = threading.Event()
 
     async def app(scope, receive, send):
         await receive()
         await send({"type": "http.response.start", "status": 200, "headers": []})
-        await asked.wait()
+        await asyncio.to_thread(heard.wait, 20)
 
     with serving(app) as port:
         assert b"transfer-encoding: chunked" in hear(port, ASK, b"\r\n\r\n")
+        assert not heard.is_set()
+        heard.set()
 
 
 def test_an_answer_with_a_length_leaves_as_it_is():
@@ -235,7 +238,7 @@ def test_a_connection_that_asks_nothing_more_is_closed_in_time():
     with serving(says(200, [(b"content-length", b"1")], b"x")) as port:
         start = time.monotonic()
         assert hear(port, ASK).endswith(b"x")
-        assert 0.8 < time.monotonic() - start < 2.5
+        assert 0.8 < time.monotonic() - start < 10
 
 
 def test_a_head_whose_body_does_not_come_leaves_alone():

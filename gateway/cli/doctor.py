@@ -53,4 +53,5 @@ def _show(found: list[Finding]) -> None:
         if each.do:
             typer.echo(f"{' ' * (width + 11)}→ {each.do}")
     counts = {level: sum(each.level == level for each in found) for level in ("error", "warning")}
-    typer.echo("All is well." if not any(counts.values()) else f"{counts['error']} errors, {counts['warning']} warnings.")
+    told = ", ".join(f"{count} {level}{'' if count == 1 else 's'}" for level, count in counts.items())
+    typer.echo(f"{told}." if any(counts.values()) else "All is well.")

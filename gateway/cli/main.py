@@ -86,11 +86,13 @@ def load_command(name: str) -> Any:
     """The real command behind a verb: imports its module."""
     module, _, attribute = VERBS[name].target.partition(":")
     found = getattr(imported(module), attribute)
-    if not isinstance(found, typer.Typer):
+    command: Any
+    if isinstance(found, typer.Typer):
+        command = typer.main.get_group(found)
+    else:
         alone = typer.Typer(add_completion=False)
         alone.command(name)(found)
-        found = alone
-    command: Any = typer.main.get_command(found)
+        command = typer.main.get_command(alone)
     command.name = name
     return command
 

@@ -54,11 +54,14 @@ class Catalogue(Struct, frozen=True):
 def check(serialized: Mapping[str, Any], catalogue: Catalogue) -> None:
     """Raises Refused unless the parse tree is one SELECT that may run."""
     if serialized.get("error"):
+        if serialized.get("error_type") == "not implemented":  # DuckDB makes a tree of a SELECT alone
+            raise Refused("sql_refused", "only one SELECT at a time is answered here; SQL changes nothing in the book")
         position = str(serialized.get("position", ""))
         raise Refused("sql_error", str(serialized.get("error_message", "this is not SQL")), int(position) if position.isdecimal() else None)
     statements = serialized["statements"]
     if len(statements) != 1:
-        raise Refused("sql_refused", f"one SELECT at a time; these are {len(statements)} statements")
+        told = f"these are {len(statements)} statements" if statements else "there is none"
+        raise Refused("sql_refused", f"one SELECT at a time; {told}")
     ctes = frozenset(_cte_names(statements[0]))
     _refuse_cte_names(ctes, catalogue)
     for node in _dicts(statements[0]):
@@ -84,6 +87,9 @@ def _check_node(node: Mapping[str, Any], ctes: frozenset[str], catalogue: Catalo
         return
     if not isinstance(kind, str) or kind.endswith("_TYPE_INFO"):
         return
+    if kind == "SHOW_REF":
+        message = "SHOW, DESCRIBE and SUMMARIZE are not available here; ask one of these for all with LIMIT 1, which shows its columns"
+        raise Refused("sql_refused", f"{message}: {_listed(catalogue)}", _place(node))
     if kind not in _NODES:
         raise Refused("sql_refused", f"{kind} is not available here; query a view or ask GET /queries for what there is", _place(node))
     if kind == "BASE_TABLE":

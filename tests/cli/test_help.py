@@ -57,6 +57,11 @@ def test_every_option_is_explained(path, command):
     assert [option.name for option in command.params if not (getattr(option, "help", None) or "").strip()] == []
 
 
+@pytest.mark.parametrize(("path", "command"), COMMANDS, ids=[" ".join(path) for path, _ in COMMANDS])
+def test_the_shell_is_told_of_the_whole_program_alone(path, command):
+    assert not {"install_completion", "show_completion"} & {option.name for option in command.params}
+
+
 def test_an_example_with_an_unknown_option_would_not_pass():
     with pytest.raises(typer.BadParameter.__base__, match="--nonsense"):
         understood("tollhouse tail --nonsense")

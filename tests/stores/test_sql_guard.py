@@ -143,6 +143,21 @@ def test_everything_else_is_refused(ledger: Ledger, sql: str) -> None:
     assert refused.value.message
 
 
+OTHERS = ["DROP TABLE calls", "SELECT 1; DELETE FROM calls", "SET threads = 9", "EXPLAIN SELECT 1", "PIVOT calls ON name"]
+
+
+@pytest.mark.parametrize("sql", OTHERS)
+def test_who_wants_another_statement_than_a_select_is_told_that_there_is_no_other(ledger: Ledger, sql: str) -> None:
+    with pytest.raises(Refused, match="only one SELECT at a time is answered here"):
+        ledger.query(sql, 10)
+
+
+@pytest.mark.parametrize("sql", ["SHOW TABLES", "DESCRIBE calls", "SUMMARIZE calls"])
+def test_who_wants_to_know_what_there_is_is_told(ledger: Ledger, sql: str) -> None:
+    with pytest.raises(Refused, match=r"LIMIT 1, which shows its columns: .*calls, .*exchanges, "):
+        ledger.query(sql, 10)
+
+
 def test_every_public_table_and_view_can_be_read(ledger: Ledger) -> None:
     for name in ledger._catalogue.public:
         assert ledger.query(f"SELECT * FROM {name}", 1).columns
