@@ -119,11 +119,16 @@ def _parts(key: str) -> tuple[str, ...]:
     return tuple(parts)
 
 
+_whole: Final[set[str]] = set()
+"""Libraries that are loaded to their end: what another thread is still loading is among the modules already."""
+
+
 async def _loaded() -> None:
     """Some 100 ms, the first time."""
     for name in _LIBRARIES:
-        if name not in sys.modules:
+        if name not in _whole:
             await asyncio.to_thread(importlib.import_module, name)
+            _whole.add(name)
 
 
 class BedrockAnswer:
