@@ -16,13 +16,13 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from gateway import redis_place
 from gateway.budget_settings import Budget
 from gateway.cache_settings import Cache
+from gateway.documents import complaints, nearest, placed
 from gateway.documents import load as load_document
-from gateway.documents import nearest, placed
 from gateway.errors import FileProblems, StartError
 from gateway.exchange import Storing
 from gateway.key_source import KeySource as KeySource
@@ -559,8 +559,14 @@ def read(file: Path | None, environment: Mapping[str, str], flags: Mapping[str, 
     if not settings.upstreams:
         changes["upstreams"] = _from_environment(environment)
     changes |= _overrides(environment, flags or {})
-    merged = _merge(settings, changes)
+    merged = _merge(settings, changes, flags or {})
     return _resolved(merged, folder).model_copy(update={"telemetry": merged.telemetry.with_environment(environment)})
+
+
+def _said_as(path: Sequence[str | int], flags: Mapping[str, Any]) -> str:
+    """The flag or the variable of the environment that a setting came by; of what comes of several, none."""
+    name = str(path[0]) if path else ""
+    return f"--{name}: " if flags.get(name) is not None else f"TOLLHOUSE_{name.upper()}: " if name else ""
 
 
 def _loaded(file: Path) -> Settings:
@@ -604,11 +610,12 @@ def _overrides(environment: Mapping[str, str], flags: Mapping[str, Any]) -> dict
     return found | {k: str(Path(found[k]).expanduser().absolute()) for k in ("data", "policies", "prompts") if k in found}
 
 
-def _merge(settings: Settings, changes: Mapping[str, Any]) -> Settings:
+def _merge(settings: Settings, changes: Mapping[str, Any], flags: Mapping[str, Any]) -> Settings:
+    whole = settings.model_dump() | dict(changes)
     try:
-        return Settings.model_validate(settings.model_dump() | dict(changes))
-    except ValueError as e:
-        raise StartError(f"a flag or TOLLHOUSE_* variable cannot be used: {e}") from e
+        return Settings.model_validate(whole)
+    except ValidationError as error:
+        raise StartError("\n".join(f"{_said_as(path, flags)}{told}" for path, told in complaints(whole, error))) from None
 
 
 def _resolved(settings: Settings, folder: Path) -> Settings:

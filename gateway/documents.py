@@ -113,7 +113,7 @@ def check(document: Document, model: type[T]) -> T:
     try:
         checked = model.model_validate_json(msgspec.json.encode(document.value))
     except ValidationError as error:
-        problems += _model_problems(document, model, error.errors(include_url=False))
+        problems += _model_problems(document, model, error)
     if problems:
         raise FileProblems(sorted(dict.fromkeys(problems), key=lambda p: (p.line, p.column)))
     return checked
@@ -250,13 +250,23 @@ _COUNTS: Final[Mapping[str, str]] = {
 }
 
 
-def _model_problems(document: Document, model: type[BaseModel], errors: Iterable[Any]) -> list[Problem]:
+def complaints(value: Any, error: ValidationError) -> list[tuple[Path, str]]:
+    """What a model says of a value that no file holds: (where in it, what is wrong and what to do)."""
+    return [(path, _complaint(each["type"], each)) for path, each in _placed_errors(value, error)]
+
+
+def _model_problems(document: Document, model: type[BaseModel], error: ValidationError) -> list[Problem]:
+    return [_model_problem(document, model, path, each) for path, each in _placed_errors(document.value, error)]
+
+
+def _placed_errors(value: Any, error: ValidationError) -> list[tuple[Path, Any]]:
     """Of a union, only what the member of the right kind says, when there is one."""
-    found = [(_real_path(document.value, (*e["loc"], *e.get("ctx", {}).get("at", ())), absent=e["type"] == "missing"), e) for e in errors]
+    errors: list[Any] = list(error.errors(include_url=False))
+    found = [(_real_path(value, (*e["loc"], *e.get("ctx", {}).get("at", ())), absent=e["type"] == "missing"), e) for e in errors]
     return [
-        _model_problem(document, model, path, error)
-        for path, error in found
-        if error["type"] not in _KINDS or not any(other[: len(path)] == path != other for other, _ in found)
+        (path, each)
+        for path, each in found
+        if each["type"] not in _KINDS or not any(other[: len(path)] == path != other for other, _ in found)
     ]
 
 
@@ -268,9 +278,12 @@ def _model_problem(document: Document, model: type[BaseModel], path: Path, error
         return document.problem(path, f"unknown key {last!r}{offer}", key=True)
     if kind == "missing":
         return document.problem(path[:-1], f"missing key {last!r}; add it", key=True)
-    about = "" if kind in ("placed", "value_error") and isinstance(error["input"], dict) else _named(last)
     at_key = error["loc"][-1:] == ("[key]",)
-    return document.problem(path, f"{about}{_complaint(kind, error)}", key=at_key)
+    return document.problem(path, f"{_about(path, error)}{_complaint(kind, error)}", key=at_key)
+
+
+def _about(path: Path, error: Any) -> str:
+    return "" if error["type"] in ("placed", "value_error") and isinstance(error["input"], dict) else _named(path[-1] if path else "")
 
 
 def _complaint(kind: str, error: Any) -> str:

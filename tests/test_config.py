@@ -57,11 +57,21 @@ def test_a_flag_beats_a_variable_and_a_variable_the_file(written):
 
 
 @pytest.mark.parametrize(
-    "environment", [{"TOLLHOUSE_LISTEN": "nowhere"}, {"TOLLHOUSE_WORKERS": "0"}, {"TOLLHOUSE_KEYS": "maybe"}]
+    ("environment", "flags", "said"),
+    [
+        ({"TOLLHOUSE_LISTEN": "nowhere"}, {}, "TOLLHOUSE_LISTEN: 'nowhere' is no address; write host:port, for example 127.0.0.1:8484"),
+        ({"TOLLHOUSE_LISTEN": "[::1]:1"}, {"listen": "nowhere"}, "--listen: 'nowhere' is no address; write host:port"),
+        ({"TOLLHOUSE_WORKERS": "0"}, {}, "TOLLHOUSE_WORKERS: must be from 1 to 256, or auto"),
+        ({"TOLLHOUSE_WORKERS": "many"}, {}, "TOLLHOUSE_WORKERS: must be a whole number, not text\nTOLLHOUSE_WORKERS: must be 'auto'"),
+        ({"TOLLHOUSE_KEYS": "maybe"}, {}, "TOLLHOUSE_KEYS: must be 'auto', 'required' or 'optional'"),
+        ({"TOLLHOUSE_STATE": "nowhere"}, {}, "TOLLHOUSE_STATE: 'nowhere' is no state store"),
+    ],
 )
-def test_a_variable_that_cannot_be_used_stops_the_start(environment):
-    with pytest.raises(StartError):
-        read(None, environment)
+def test_a_variable_or_flag_that_cannot_be_used_stops_the_start_and_is_named(environment, flags, said):
+    with pytest.raises(StartError) as caught:
+        read(None, environment, flags)
+    assert str(caught.value).startswith(said)
+    assert "pydantic" not in str(caught.value)
 
 
 def test_a_missing_file_says_how_to_make_one(tmp_path):

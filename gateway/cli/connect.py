@@ -18,6 +18,7 @@ from rich.table import Table
 from gateway.cli.connect_clients import CLIENTS
 from gateway.cli.connect_files import Blocks, Values, put, take_back
 from gateway.config import DEFAULT_FILE, read
+from gateway.documents import nearest
 
 NO_KEY = "no-key-needed"
 """For SDKs that refuse to start without a key; a gateway that requires keys refuses it."""
@@ -41,7 +42,8 @@ def connect(
         _show_clients()
         return
     if client not in CLIENTS:
-        raise typer.BadParameter(f"'{client}' is not known; 'tollhouse connect list' shows all", param_hint="CLIENT")
+        said = f"'{client}' is not known{nearest(client, CLIENTS)}; 'tollhouse connect list' shows all"
+        raise typer.BadParameter(said, param_hint="CLIENT")
     if write and undo:
         raise typer.BadParameter("give --write or --undo, not both")
     file = _file(client, project)

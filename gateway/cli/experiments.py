@@ -49,8 +49,10 @@ def list_experiments(prompts: Folder = None, data: Data = None, as_json: AsJson 
     rows = [{"experiment": each.name, **standing.told(each, time.time_ns() // 1000)} for each in library.trials.values()]
     if as_json:
         typer.echo(json.dumps(rows))
-    elif rows or not library.unfit:
+    elif rows:
         _print([{**row, "arms": _arms(row["arms"])} for row in rows], ("experiment", "prompt", "label", "state", "arms"))
+    elif not library.unfit:
+        typer.echo("There is no experiment; write one as experiments/<name>.yaml in the folder of prompts.")
     for problem in library.unfit:
         typer.echo("\n".join(visible(line) for line in str(problem).split("\n")), err=True)
 

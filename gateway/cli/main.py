@@ -7,6 +7,7 @@ refuses to start, 4 failed while running, 130 stopped by Ctrl-C.
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -136,6 +137,8 @@ def version() -> None:
 def run(arguments: Sequence[str] | None = None) -> NoReturn:
     """The console script: runs a verb and turns what it raises into one message and an exit code."""
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")  # nobody else's code is searched for, or sees settings and policies
+    if isinstance(sys.stdout, io.TextIOWrapper):  # a terminal that has not all characters shows what they are
+        sys.stdout.reconfigure(errors="backslashreplace")
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     try:
         typer.main.get_command(app).main(arguments, prog_name="tollhouse")

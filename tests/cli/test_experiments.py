@@ -80,6 +80,13 @@ def test_an_experiment_is_listed_and_shown_with_its_looks(place):
     assert "brief 1" in said("list", *place)
 
 
+def test_where_there_is_none_it_is_said_where_one_goes(tmp_path):
+    (tmp_path / "prompts").mkdir()
+    where = ["--prompts", str(tmp_path / "prompts"), "--data", str(tmp_path)]
+    assert "experiments/<name>.yaml" in said("list", *where)
+    assert json.loads(said("list", *where, "--json")) == []
+
+
 def test_what_cannot_be_used_is_told_with_its_place(place):
     Path(place[1], "experiments", "tone.yaml").write_text(PLAN.replace("version: this", "version: '00000000'"))
     listed = CliRunner().invoke(app, ["list", *place])

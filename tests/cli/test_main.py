@@ -24,8 +24,8 @@ HEAVY = {
 }
 
 
-def tollhouse(*arguments: str) -> subprocess.CompletedProcess[str]:
-    environment = os.environ | {"COLUMNS": "200", "NO_COLOR": "1", "TERM": "dumb"}
+def tollhouse(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    environment = os.environ | {"COLUMNS": "200", "NO_COLOR": "1", "TERM": "dumb"} | variables
     return subprocess.run(
         [sys.executable, "-m", "gateway.cli.main", *arguments], capture_output=True, text=True, env=environment
     )
@@ -73,6 +73,16 @@ def test_a_mistyped_verb_is_a_usage_error_with_the_nearest_name(typed, meant):
 
 def test_an_unknown_option_is_a_usage_error():
     assert tollhouse("init", "--nonsense").returncode == 2
+
+
+@pytest.mark.parametrize(("encoding", "arrow"), [("ascii", "→"), ("latin-1", "\\u2192")])  # click takes ASCII for a mistake
+def test_a_terminal_without_all_characters_shows_what_they_are(tmp_path, encoding, arrow):
+    (tmp_path / "tollhouse.yaml").write_text("tollhouse: 1\n")
+    there = ["--config", str(tmp_path / "tollhouse.yaml"), "--data", str(tmp_path / "data"), "--offline"]
+    done = tollhouse("doctor", *there, PYTHONIOENCODING=encoding)
+    assert done.returncode == 1
+    assert f"{arrow} set OPENAI_API_KEY" in done.stdout
+    assert done.stderr == ""
 
 
 def test_no_arguments_show_the_help():
