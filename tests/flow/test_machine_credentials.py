@@ -126,11 +126,11 @@ def test_credentials_that_end_soon_are_renewed_while_requests_go_on(bedrock, sai
 
 
 def test_credentials_that_have_ended_are_waited_for(bedrock, said, wires, provider, there, monkeypatch):
-    monkeypatch.setenv("AWS_CONTAINER_CREDENTIALS_FULL_URI", container(there, "token", life=1))
+    monkeypatch.setenv("AWS_CONTAINER_CREDENTIALS_FULL_URI", container(there, "token", life=3))
     gateway = bedrock()
     assert wires["messages"].ask(gateway.url, False)[0] == "Hi"
     container(there, "later")
-    time.sleep(1.1)
+    time.sleep(3.1)
     assert wires["messages"].ask(gateway.url, False)[0] == "Hi"
     last = [read(head)[3]["x-amz-security-token"] for head, _ in provider.received][-1]
     assert last.startswith("later-")
@@ -167,14 +167,14 @@ def test_an_address_that_says_nothing_keeps_no_other_request_waiting(bedrock, sa
             time.sleep(0.01)
         provider.answer = provider.json(wires["chat"].whole("at once", call=True))
         times = []
-        for _ in range(20):
+        for _ in range(10):
             at = time.monotonic()
             assert wires["chat"].ask(gateway.url, False)[0] == "at once"
             times.append(time.monotonic() - at)
         assert slow.is_alive()
-        assert sorted(times)[10] < 0.5
+        assert sorted(times)[5] < 0.5
         slow.join(20)
-    ended = {row.exchange.upstream: row.exchange for row in gateway.ended(21)}
+    ended = {row.exchange.upstream: row.exchange for row in gateway.ended(11)}
     assert ended["aws"].error_code == "upstream_auth"
 
 
