@@ -39,7 +39,7 @@ WHY_LENGTH = 500
 ERASED, DAMAGED = "[erased]", "[sealed under a key that is not configured, or changed]"
 
 _UUID7 = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}|[0-9a-f]{12}7[0-9a-f]{3}[89ab][0-9a-f]{15}")
-DAYS = dt.timedelta(days=2)
+DAYS, HOURS = dt.timedelta(days=2), dt.timedelta(hours=2)
 _EXCHANGE = "SELECT * FROM exchanges WHERE id = $id"
 _BEGAN = "started_at >= $since::TIMESTAMP AND started_at < $until::TIMESTAMP"
 _NEAR = f"{_EXCHANGE} AND {_BEGAN}"
@@ -83,7 +83,7 @@ class Reader:
         if row is None:
             return None
         about, times = about_exchange(name), _around(row["started_at"])
-        bodies = self._bodies([*(row["request_messages"] or ()), row["response_message"]], times)
+        bodies = self._bodies([*(row["request_messages"] or ()), row["response_message"]], _around(row["started_at"], HOURS), times)
         said = [(n, bodies[each]) for n, each in enumerate(row["request_messages"] or (), 1) if each in bodies]
         calls = self._rows(_CALLS, name, times)
         asked = " ".join(each["approval"] for each in calls if each["approval"])
@@ -126,12 +126,13 @@ class Reader:
         found = self._fetch(_NEAR, {"id": name, **_around(began)}) if began is not None else ()
         return next(iter(found or self._rows(_EXCHANGE, name)), None)
 
-    def _bodies(self, hashes: Sequence[str | None], times: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
-        """By address: those that were written again about that time, and the others from wherever they are."""
+    def _bodies(self, hashes: Sequence[str | None], *times: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+        """By address: those that were written in the first of these times, the others in the next, the rest from wherever they are. What is
+        said in a session was first said an hour ago; few are older, and a few are found fast among many."""
         wanted, found = {each for each in hashes if each}, dict[str, Mapping[str, Any]]()
-        for bound, bounds in ((_CLOSE, times), ("", {})):
+        for bounds in (*times, {}):
             if missing := " ".join(sorted(wanted - set(found))):
-                rows = self._everything(_BODIES.format(bound=bound), {"hashes": missing, **bounds})
+                rows = self._everything(_BODIES.format(bound=_CLOSE if bounds else ""), {"hashes": missing, **bounds})
                 found |= {row["hash"]: row for row in rows}
         return found if self._teams is None else {name: _without_times(row) for name, row in found.items()}
 
@@ -182,9 +183,9 @@ def _time_of(name: str) -> dt.datetime | None:
     return dt.datetime(1970, 1, 1) + dt.timedelta(milliseconds=int(name.replace("-", "")[:12], 16))  # noqa: DTZ001 - the book's times are UTC
 
 
-def _around(began: dt.datetime) -> dict[str, str]:
+def _around(began: dt.datetime, span: dt.timedelta = DAYS) -> dict[str, str]:
     """What belongs to an exchange was written within days of its beginning; a body is written again each day that it is used."""
-    return {"since": (began - DAYS).isoformat(), "until": (began + DAYS).isoformat()}
+    return {"since": (began - span).isoformat(), "until": (began + span).isoformat()}
 
 
 class ContentDesk:
