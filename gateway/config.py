@@ -124,13 +124,20 @@ class Upstream(_Strict):
             return self
         if wrong := [name for name in self.dialects if name not in self.platform.dialects]:
             raise ValueError(f"this platform is asked in {' or '.join(self.platform.dialects)} here, not in {wrong[0]}")
-        if self.key is None:
-            raise ValueError(f"a platform needs a 'key': {self.platform.key_form}")
+        if self.platform.of_machine and self.key is not None:
+            raise ValueError("give either a 'key' or 'credentials: machine', not both")
+        if self.key is None and not self.platform.of_machine:
+            raise ValueError(f"a platform needs a 'key': {self.platform.key_form}; or 'credentials: machine'")
         return self
 
     @property
     def dialects(self) -> tuple[str, ...]:
         return (self.dialect,) if isinstance(self.dialect, str) else tuple(self.dialect)
+
+    @property
+    def spoken(self) -> tuple[str, ...]:
+        """In which it is really asked: a platform may have a dialect of its own for one of `dialects`."""
+        return self.dialects if self.platform is None else self.platform.spoken(self.dialects)
 
     @field_validator("base_url")
     @classmethod

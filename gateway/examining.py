@@ -28,6 +28,7 @@ from gateway import __version__, installation, prices
 from gateway.config import Address, Settings
 from gateway.errors import FileProblems, StartError
 from gateway.ledger_place import EMBEDDED, lake_place
+from gateway.upstream import platforms
 
 PATIENCE_S = 5.0
 LITTLE_ROOM, HARDLY_ANY = 2 * 1024**3, 200 * 1024**2
@@ -124,6 +125,24 @@ def keys(found: Settings) -> Iterator[Finding]:
         else:
             yield Finding("keys", "error", f"{name}: the {where} holds no key", "set it; agents' requests to this provider fail without")
     yield from _secrets(found)
+
+
+def machine(found: Settings) -> Iterator[Finding]:
+    """Whether a vendor's library finds credentials where the settings want those of the machine; never what it finds."""
+    for name, upstream in found.upstreams.items():
+        if upstream.platform is None or not upstream.platform.of_machine:
+            continue
+        try:
+            source, none = platforms.on_machine(upstream.platform)
+        except StartError as error:
+            yield Finding("keys", "error", f"{name}: {error}", "install what it names")
+            continue
+        try:
+            source.find()
+        except Exception as error:  # noqa: BLE001 - whatever a vendor's library raises, there are none
+            yield Finding("keys", "error", f"{name}: this machine has no credentials ({type(error).__name__})", none)
+        else:
+            yield Finding("keys", "ok", f"{name}: this machine has credentials")
 
 
 def _secrets(found: Settings) -> Iterator[Finding]:
@@ -234,13 +253,13 @@ def _taken(address: Address) -> str | None:
 
 def routes(found: Settings) -> Iterator[Finding]:
     """Whether each can lead where it is to."""
-    if not found.routes:
-        yield Finding("routes", "ok", "none: each dialect goes to the first provider that speaks it")
-        return
     try:
         warnings = installation.look_at_routes(found)
     except StartError as error:
         yield Finding("routes", "error", str(error), "see deploy/README.md, Translation")
+        return
+    if not found.routes:
+        yield Finding("routes", "ok", "none: each dialect goes to the first provider that speaks it")
         return
     for warning in warnings:
         yield Finding("routes", "warning", warning, "see deploy/README.md, Translation")
@@ -291,7 +310,9 @@ def collector(found: Settings) -> Iterator[Finding]:
         yield Finding("telemetry", "ok", f"the collector at {parts.hostname}:{port} takes connections")
 
 
-LOOKS: tuple[Callable[[Settings], Iterator[Finding]], ...] = (policies, keys, routes, disk, places, state, extensions, collector, providers)
+LOOKS: tuple[Callable[[Settings], Iterator[Finding]], ...] = (
+    policies, keys, machine, routes, disk, places, state, extensions, collector, providers
+)  # fmt: skip
 
 
 def _left_out(name: str) -> bool:

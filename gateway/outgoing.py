@@ -35,7 +35,9 @@ class Letter(Struct, frozen=True):
 
     def opened(self, answer: ProviderAnswer) -> ProviderAnswer:
         """In the target's dialect, whatever frames it came in."""
-        return answer if self.target.platform is None else self.target.platform.opened(answer)
+        if self.target.platform is None:
+            return answer
+        return self.target.platform.opened(answer, "" if self.translation is None else self.translation.upstream)
 
     def read(self, answer: ProviderAnswer) -> ProviderAnswer:
         """In the dialect of the client."""
@@ -93,8 +95,8 @@ async def _through(
         prepared = await translate.prepare(request, keyless)
         asked = Asked(prepared.upstream, "POST", prepared.path, request.model, request.stream, prepared.headers, prepared.body)
     post = await platform.post(asked)
-    if post.proof:
-        visit.gateway.redactor.learn(post.proof)
+    for proof in post.proofs:
+        visit.gateway.redactor.learn(proof)
     return Letter(target, asked.method, post.url, {"accept-encoding": "identity", **post.headers} | _trace(visit), post.body, prepared)
 
 

@@ -5,19 +5,28 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Self
+from typing import Annotated, Final, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+CONVERSE: Final = "aws.converse"
+"""The dialect in which Bedrock is asked for what is asked for in Chat Completions. No client speaks it."""
 
 
 class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, hide_input_in_errors=True)
 
 
+_Machine = Annotated[
+    Literal["machine"] | None, Field(description="machine: those that the vendor's library finds where the gateway runs; none = the 'key'")
+]
+
+
 class Bedrock(_Strict):
-    """Amazon Bedrock, InvokeModel: Anthropic's models."""
+    """Amazon Bedrock: Anthropic's models through InvokeModel, in their own dialect, all others through Converse, in Chat Completions."""
 
     region: Annotated[str, Field(pattern=r"^[a-z]{2}(-[a-z]+)+-\d$", description="for which requests are signed: us-east-1")]
+    credentials: _Machine = None
 
 
 class Vertex(_Strict):
@@ -25,6 +34,7 @@ class Vertex(_Strict):
 
     project: Annotated[str, Field(pattern=r"^[a-z0-9:.-]{1,100}$", description="id of the project that pays")]
     location: Annotated[str, Field(pattern=r"^[a-z0-9-]{1,40}$", description="us-east5, europe-west1, global, …")]
+    credentials: _Machine = None
 
 
 class Platform(_Strict):
@@ -42,7 +52,18 @@ class Platform(_Strict):
     @property
     def dialects(self) -> tuple[str, ...]:
         """What can be asked for there."""
-        return ("anthropic.messages",) if self.bedrock else ("anthropic.messages", "google.gemini")
+        return ("anthropic.messages", "openai.chat" if self.bedrock else "google.gemini")
+
+    def spoken(self, dialects: tuple[str, ...]) -> tuple[str, ...]:
+        """In which it is asked for these: what it does not speak by itself comes first, so that all that is translated becomes that."""
+        if self.bedrock is None or "openai.chat" not in dialects:
+            return dialects
+        return (CONVERSE, *(name for name in dialects if name != "openai.chat"))
+
+    @property
+    def of_machine(self) -> bool:
+        """Whether its credentials are looked for on the machine."""
+        return (self.bedrock or self.vertex).credentials is not None  # type: ignore[union-attr]  # one of them is there
 
     @property
     def key_form(self) -> str:

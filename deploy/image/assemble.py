@@ -67,7 +67,8 @@ KEPT = (
 ONLY_LOADED = ("litellm", "openai")
 """Of these, which know a hundred providers and all of one's services, modules that `loaded.py` does not load are left out …"""
 WHOLE = (
-    "litellm/litellm_core_utils/**/*", "litellm/llms/anthropic/**/*", "litellm/llms/base_llm/**/*", "litellm/llms/gemini/**/*",
+    "litellm/litellm_core_utils/**/*", "litellm/llms/anthropic/**/*", "litellm/llms/base_llm/**/*",
+    "litellm/llms/bedrock/chat/**/*", "litellm/llms/gemini/**/*",
     "litellm/llms/openai/**/*", "litellm/llms/openai_like/**/*", "litellm/llms/vertex_ai/**/*", "litellm/types/llms/*",
 )  # fmt: skip
 """… but for these: what is translated may ask for any of them."""

@@ -25,7 +25,9 @@ ASKED_FOR = (
 )  # fmt: skip
 BY = {
     "litellm": (
-        "gateway.upstream.litellm_adapter", "litellm.llms.anthropic.completion.transformation", "litellm.llms.gemini.chat.transformation",
+        "gateway.upstream.litellm_adapter", "litellm.llms.anthropic.completion.transformation",
+        "litellm.llms.bedrock.chat.converse_transformation", "litellm.llms.edenai.chat.transformation",
+        "litellm.llms.fal_ai.chat.transformation", "litellm.llms.gemini.chat.transformation",
         "litellm.llms.litellm_proxy.chat.transformation", "litellm.llms.openai_like.dynamic_config", "tiktoken",
     ),
 }  # fmt: skip

@@ -19,7 +19,9 @@ _MARKS = {"ok": "ok     ", "warning": "WARNING", "error": "ERROR  "}
 def doctor(
     file: Annotated[Path | None, typer.Option("--config", help="Settings file. Default: tollhouse.yaml, if there is one.")] = None,
     data: Annotated[str | None, typer.Option(help="Data folder, over the file's.")] = None,
-    offline: Annotated[bool, typer.Option("--offline", help="Ask no provider whether it is there.")] = False,
+    offline: Annotated[
+        bool, typer.Option("--offline", help="Ask no provider whether it is there, and nobody for credentials of the machine.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Machine-readable output.")] = False,
 ) -> None:
     """Look at settings, policies, keys, disk, clock, providers and packages, and say what to do. Exit code 0 when all is well or could be
@@ -40,7 +42,7 @@ def examine(file: Path | None, data: str | None, *, offline: bool) -> list[Findi
     load_dotenv((file.parent if file else Path()) / ".env")
     settings, found = examining.settings(lambda: config.read(file, os.environ, {"data": data}))
     found = [*examining.versions(), *examining.startup_files(), *found]
-    looks = [look for look in examining.LOOKS if not (offline and look is examining.providers)]
+    looks = [look for look in examining.LOOKS if not (offline and look in (examining.providers, examining.machine))]
     return found + [finding for look in looks for finding in look(settings)] if settings is not None else found
 
 

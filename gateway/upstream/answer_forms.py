@@ -244,6 +244,17 @@ def _usage(counts: Mapping[str, Json] | None) -> dict[str, Json]:
     return usage | ({"output_tokens_details": {"thinking_tokens": thought}} if thought else {})
 
 
+def chat_counts(prompt: int, completion: int, read: int | None, written: int, thought: int | None) -> dict[str, Json]:
+    """A provider's counts as Chat Completions have them. `prompt` is with what a cache gave (`read`) and took (`written`)."""
+    return {
+        "prompt_tokens": prompt,
+        "completion_tokens": completion,
+        "total_tokens": prompt + completion,
+        "prompt_tokens_details": {"cached_tokens": read or 0, "cache_write_tokens": written},
+        "completion_tokens_details": {"reasoning_tokens": thought or 0},
+    }
+
+
 def _chat_error(status: int, message: str) -> dict[str, Json]:
     kind = _ERROR_TYPES.get(status, "invalid_request_error" if status < 500 else "server_error")
     return {"error": {"message": message, "type": kind, "param": None, "code": None}}

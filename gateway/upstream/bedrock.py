@@ -1,12 +1,14 @@
-"""Amazon Bedrock: Anthropic's models through InvokeModel, which takes Anthropic's own body.
+"""Amazon Bedrock: Anthropic's models through InvokeModel, which takes Anthropic's own body, and all models through Converse, into which
+Chat Completions are translated.
 
-1. Signed with Signature Version 4 by botocore, over exactly the bytes that are sent; nothing of a session or a file of the machine is
-   looked for. A key without a colon is a Bedrock API key and travels as a bearer token.
-2. A stream is framed by Amazon (`application/vnd.amazon.eventstream`), each frame with its checksums; an event in it is Anthropic's, as
-   base64. What does not add up ends the answer.
-3. Refusals get Anthropic's form.
+1. Signed with Signature Version 4 by botocore, over exactly the bytes that are sent. A key without a colon is a Bedrock API key and travels
+   as a bearer token. Only where the settings say `credentials: machine` botocore looks for credentials (`machine`).
+2. A stream is framed by Amazon (`application/vnd.amazon.eventstream`), each frame with its checksums. An event in it is Anthropic's, as
+   base64, or Converse's, which is passed on as one of Server-Sent Events: `{its name: what it says}`. What does not add up, and a frame
+   that does not end, ends the answer.
+3. Refusals get Anthropic's form, which translations read too.
 
-Not here: Converse, and the models of other makers, whose bodies are none of the gateway's dialects; counting tokens; batches.
+Not here: what Converse's words mean (`converse`, `litellm_adapter`); counting tokens; batches.
 """
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ import base64
 import binascii
 import importlib
 import sys
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any, Final
 from urllib.parse import quote
 
@@ -25,11 +27,17 @@ import msgspec
 from gateway import strict_json
 from gateway.dialects import sse
 from gateway.errors import GatewayError, StartError
+from gateway.platform_settings import CONVERSE
 from gateway.platform_settings import Bedrock as Settings
 from gateway.upstream.client import ProviderAnswer
+from gateway.upstream.machine import Held, State
 from gateway.upstream.post import Asked, Changes, Post, named
 
 CLOUD: Final = "Amazon Bedrock"
+NONE: Final = (
+    "No credentials for Amazon Bedrock were found on the machine of the gateway. Give it a role, a profile or a web identity "
+    "(deploy/README.md, Credentials of the machine), or the upstream a key"
+)
 VERSION: Final = "bedrock-2023-05-31"
 EVENTS: Final = "application/vnd.amazon.eventstream"
 METRICS: Final = "amazon-bedrock-invocationMetrics"
@@ -48,49 +56,87 @@ _EXCEPTIONS: Final = {
 class Bedrock:
     provider = "aws.bedrock"
 
-    def __init__(self, settings: Settings, base_url: str, key: str) -> None:
+    def __init__(self, settings: Settings, base_url: str, key: str | None) -> None:
         self._region, self._base_url = settings.region, base_url
-        parts = key.split(":")
-        if not all(parts) or len(parts) > 3 or not key.isascii() or any(character.isspace() for character in key):
-            raise StartError("the key of a Bedrock upstream must be ACCESS_KEY_ID:SECRET, or with :SESSION_TOKEN behind it, or an API key")
-        self._parts = parts
+        self._machine = Held(OnMachine(), NONE) if key is None else None
+        self._parts = () if key is None else _parts(key)
 
     async def post(self, asked: Asked) -> Post:
+        verb, body = (asked.path, asked.body) if asked.dialect == CONVERSE else self._invoked(asked)
+        url = f"{self._base_url}/model/{quote(named(asked.model, CLOUD), safe='')}{verb}"
+        headers = {"content-type": "application/json", "accept": EVENTS if asked.stream else "application/json"}
+        await _loaded()
+        parts = self._parts if self._machine is None else await self._machine.get()
+        proofs = () if self._machine is None else parts[1:]
+        return Post(url, headers | self._proof(parts, url, body), body, proofs)
+
+    def opened(self, answer: ProviderAnswer, dialect: str) -> ProviderAnswer:
+        return BedrockAnswer(answer, _converse_event if dialect == CONVERSE else _event)
+
+    def _invoked(self, asked: Asked) -> tuple[str, bytes]:
         if asked.dialect != "anthropic.messages" or asked.method != "POST" or asked.path.partition("?")[0] != "/messages":
             raise asked.refusal(CLOUD)
         betas = [word.strip() for word in asked.headers.get("anthropic-beta", "").split(",") if word.strip()]
         given = {"anthropic_version": VERSION} | ({"anthropic_beta": betas} if betas else {})
-        body = Changes(("model", "stream"), given).of(asked.body)
-        verb = "invoke-with-response-stream" if asked.stream else "invoke"
-        url = f"{self._base_url}/model/{quote(named(asked.model, CLOUD), safe='')}/{verb}"
-        headers = {"content-type": "application/json", "accept": EVENTS if asked.stream else "application/json"}
-        await _loaded()
-        return Post(url, headers | self._proof(url, body), body)
+        return "/invoke-with-response-stream" if asked.stream else "/invoke", Changes(("model", "stream"), given).of(asked.body)
 
-    def opened(self, answer: ProviderAnswer) -> ProviderAnswer:
-        return BedrockAnswer(answer)
-
-    def _proof(self, url: str, body: bytes) -> dict[str, str]:
-        if len(self._parts) == 1:
-            return {"authorization": f"Bearer {self._parts[0]}"}
+    def _proof(self, parts: tuple[str, ...], url: str, body: bytes) -> dict[str, str]:
+        if len(parts) == 1:
+            return {"authorization": f"Bearer {parts[0]}"}
         auth, requests, credentials, _ = (sys.modules[name] for name in _LIBRARIES)
         request = requests.AWSRequest("POST", url, data=body, headers={"content-type": "application/json"})
-        auth.SigV4Auth(credentials.Credentials(*self._parts), "bedrock", self._region).add_auth(request)
+        auth.SigV4Auth(credentials.Credentials(*parts), "bedrock", self._region).add_auth(request)
         return {name.lower(): value for name, value in request.headers.items()}
+
+
+class OnMachine:
+    """Where botocore looks, in its order: environment, profile and what it names, container, instance. Access key id, secret, and token
+    where it is one of a session."""
+
+    def __init__(self) -> None:
+        self._found: Any = None
+
+    def state(self) -> State:
+        """Only what is good for a while can be renewed; botocore does so a quarter of an hour before it ends."""
+        needed = getattr(self._found, "refresh_needed", None)
+        if needed is None:
+            return "good"
+        return "ended" if needed(0) else "ending" if needed() else "good"
+
+    def find(self) -> tuple[str, ...]:
+        if self._found is None:
+            self._found = importlib.import_module("botocore.session").Session().get_credentials()
+        if self._found is None:
+            raise LookupError("none")
+        found = self._found.get_frozen_credentials()
+        return tuple(part for part in (found.access_key, found.secret_key, found.token) if part)
+
+
+def _parts(key: str) -> tuple[str, ...]:
+    parts = key.split(":")
+    if not all(parts) or len(parts) > 3 or not key.isascii() or any(character.isspace() for character in key):
+        raise StartError("the key of a Bedrock upstream must be ACCESS_KEY_ID:SECRET, or with :SESSION_TOKEN behind it, or an API key")
+    return tuple(parts)
+
+
+_whole: Final[set[str]] = set()
+"""Libraries that are loaded to their end: what another thread is still loading is among the modules already."""
 
 
 async def _loaded() -> None:
     """Some 100 ms, the first time."""
     for name in _LIBRARIES:
-        if name not in sys.modules:
+        if name not in _whole:
             await asyncio.to_thread(importlib.import_module, name)
+            _whole.add(name)
 
 
 class BedrockAnswer:
-    """In Anthropic's dialect. Same face as `client.UpstreamAnswer`."""
+    """Without Amazon's framing. Same face as `client.UpstreamAnswer`."""
 
-    def __init__(self, answer: ProviderAnswer) -> None:
-        self._answer, self.status, self.headers = answer, answer.status, dict(answer.headers)
+    def __init__(self, answer: ProviderAnswer, event: Callable[[Mapping[str, Any], bytes], bytes]) -> None:
+        """`event` says a frame as an event that is read here."""
+        self._answer, self.status, self.headers, self._event = answer, answer.status, dict(answer.headers), event
         if "x-amzn-requestid" in self.headers:
             self.headers.setdefault("request-id", self.headers["x-amzn-requestid"])
 
@@ -113,23 +159,27 @@ class BedrockAnswer:
                 yield piece
             return
         library = sys.modules["botocore.eventstream"]
-        buffer = library.EventStreamBuffer()
+        buffer, unread = library.EventStreamBuffer(), 0
         async for piece in self._answer.chunks():
             buffer.add_data(piece)
+            unread += len(piece)
             try:
-                said = b"".join(_event(message.headers, message.payload) for message in buffer)
+                frames = list(buffer)
+                said = b"".join(self._event(frame.headers, frame.payload) for frame in frames)
             except (library.ParserError, binascii.Error, ValueError, KeyError, TypeError) as error:
                 message = f"{CLOUD}'s stream could not be read ({type(error).__name__}), so nothing more of it was passed on."
                 raise GatewayError("upstream", "protocol", message) from error
+            unread -= sum(frame.prelude.total_length for frame in frames)
             if said:
                 yield said
+        if unread:
+            raise GatewayError("upstream", "upstream_reset", f"{CLOUD}'s stream broke off inside a frame.")
 
 
 def _event(headers: Mapping[str, Any], payload: bytes) -> bytes:
     """A frame as Anthropic would have sent its event; nothing of frames that hold none."""
     if headers.get(":message-type") != "event":
-        name = str(headers.get(":exception-type") or headers.get(":error-code") or "")
-        return sse.frame(_refusal(_EXCEPTIONS.get(name, "api_error"), payload or str(headers.get(":error-message", "")).encode()), "error")
+        return _exception(headers, payload)
     if headers.get(":event-type") != "chunk":
         return b""
     data = base64.b64decode(strict_json.parse(payload)["bytes"], validate=True)
@@ -137,6 +187,19 @@ def _event(headers: Mapping[str, Any], payload: bytes) -> bytes:
     if METRICS in tree:
         data = Changes((METRICS,)).of(data)
     return sse.frame(strict_json.one_line(data), str(tree["type"]))
+
+
+def _converse_event(headers: Mapping[str, Any], payload: bytes) -> bytes:
+    """A frame of Converse."""
+    if headers.get(":message-type") != "event":
+        return _exception(headers, payload)
+    return sse.frame(msgspec.json.encode({str(headers[":event-type"]): msgspec.Raw(strict_json.one_line(payload))}))
+
+
+def _exception(headers: Mapping[str, Any], payload: bytes) -> bytes:
+    name = str(headers.get(":exception-type") or headers.get(":error-code") or "")
+    words = payload or msgspec.json.encode({"message": str(headers.get(":error-message", ""))})
+    return sse.frame(_refusal(_EXCEPTIONS.get(name, "api_error"), words), "error")
 
 
 def _refusal(kind: str, body: bytes) -> bytes:

@@ -29,6 +29,9 @@ from litellm.llms.vertex_ai.gemini.vertex_and_google_ai_studio_gemini import Mod
 
 from gateway.errors import GatewayError
 from gateway.exchange import Json
+from gateway.platform_settings import CONVERSE
+from gateway.upstream import converse
+from gateway.upstream.answer_forms import chat_counts
 
 litellm.telemetry = False
 litellm.suppress_debug_info = True
@@ -229,12 +232,35 @@ class _GeminiChunks:
             yield chunk | {"choices": [], "usage": _usage(found.usage.model_dump(exclude_none=True))}
 
 
+class ConverseSpeaker:
+    """Amazon Bedrock's Converse. `path` is below a model's."""
+
+    def request(self, chat: dict[str, Json], *, stream: bool) -> UpstreamCall:
+        if what := converse.unsayable(chat):
+            raise _untranslatable(what)
+        messages, model, rest = _parts(chat)
+        messages = sorted(_older_words(messages), key=lambda message: message["role"] != "system")
+        config = litellm.AmazonConverseConfig()
+        params = config.map_openai_params(rest, {}, model, False)
+        body = config.transform_request(model, messages, params, {}, {})
+        if what := converse.lost(chat, body):
+            raise _untranslatable(what)
+        return UpstreamCall("/converse-stream" if stream else "/converse", body, {})
+
+    def answer(self, body: dict[str, Json], model: str) -> dict[str, Json]:
+        return converse.completion(body, model)
+
+    def chunks(self, model: str) -> Chunks:
+        return converse.Chunks(model)
+
+
 SPEAKERS: Mapping[str, Speaker] = {
-    "openai.chat": OpenAiSpeaker(), "anthropic.messages": AnthropicSpeaker(), "google.gemini": GeminiSpeaker()
+    "openai.chat": OpenAiSpeaker(), "anthropic.messages": AnthropicSpeaker(), "google.gemini": GeminiSpeaker(), CONVERSE: ConverseSpeaker()
 }  # fmt: skip
 """By the provider's dialect."""
 
-_LITELLM_NAMES = {"openai.chat": "openai", "anthropic.messages": "anthropic", "google.gemini": "gemini"}
+_LITELLM_NAMES = {"openai.chat": "openai", "anthropic.messages": "anthropic", "google.gemini": "gemini", CONVERSE: "openai"}
+"""Who litellm is to say Messages for in Chat Completions."""
 
 
 def _parts(chat: dict[str, Json]) -> tuple[list[Json], str, dict[str, Json]]:
@@ -307,20 +333,11 @@ def _call(call: Mapping[str, Json], *, whole: bool) -> dict[str, Json]:
 
 def _usage(usage: Mapping[str, Json]) -> dict[str, Json]:
     prompt, completion = usage.get("prompt_tokens_details") or {}, usage.get("completion_tokens_details") or {}
-    return _counts(usage["prompt_tokens"], usage["completion_tokens"], prompt.get("cached_tokens"), 0, completion.get("reasoning_tokens"))
+    read, thought = prompt.get("cached_tokens"), completion.get("reasoning_tokens")
+    return chat_counts(usage["prompt_tokens"], usage["completion_tokens"], read, 0, thought)
 
 
 def _anthropic_usage(usage: Mapping[str, Json]) -> dict[str, Json]:
     read, written = usage.get("cache_read_input_tokens") or 0, usage.get("cache_creation_input_tokens") or 0
     thought = (usage.get("output_tokens_details") or {}).get("thinking_tokens")
-    return _counts(usage["input_tokens"] + read + written, usage["output_tokens"], read, written, thought)
-
-
-def _counts(prompt: int, completion: int, read: int | None, written: int, thought: int | None) -> dict[str, Json]:
-    return {
-        "prompt_tokens": prompt,
-        "completion_tokens": completion,
-        "total_tokens": prompt + completion,
-        "prompt_tokens_details": {"cached_tokens": read or 0, "cache_write_tokens": written},
-        "completion_tokens_details": {"reasoning_tokens": thought or 0},
-    }
+    return chat_counts(usage["input_tokens"] + read + written, usage["output_tokens"], read, written, thought)

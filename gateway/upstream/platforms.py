@@ -11,6 +11,7 @@ from typing import Protocol
 
 from gateway.platform_settings import Platform as Settings
 from gateway.upstream.client import ProviderAnswer
+from gateway.upstream.machine import Source
 from gateway.upstream.post import Asked, Post
 
 
@@ -24,12 +25,13 @@ class Platform(Protocol):
     async def post(self, asked: Asked) -> Post:
         """Raises GatewayError for what cannot be asked there, or without proof."""
 
-    def opened(self, answer: ProviderAnswer) -> ProviderAnswer:
-        """In its dialect."""
+    def opened(self, answer: ProviderAnswer, dialect: str) -> ProviderAnswer:
+        """In the dialect in which it was asked: that of a translated request; empty where the client's own went through."""
 
 
-def made(settings: Settings, base_url: str, key: str) -> Platform:
-    """Raises StartError for a key that has not the cloud's form, and where the library is not installed."""
+def made(settings: Settings, base_url: str, key: str | None) -> Platform:
+    """`key`: None where the machine's credentials are taken. Raises StartError for a key that has not the cloud's form, and where the
+    library is not installed."""
     if settings.bedrock is not None:
         from gateway.upstream.bedrock import Bedrock
 
@@ -39,3 +41,14 @@ def made(settings: Settings, base_url: str, key: str) -> Platform:
 
         return Vertex(settings.vertex, base_url, key)
     raise TypeError("a platform that is none")
+
+
+def on_machine(settings: Settings) -> tuple[Source[object], str]:
+    """Where its vendor's library finds credentials, and what is said where there are none. Raises StartError without the library."""
+    if settings.bedrock is not None:
+        from gateway.upstream import bedrock
+
+        return bedrock.OnMachine(), bedrock.NONE
+    from gateway.upstream import vertex
+
+    return vertex.on_machine(), vertex.OF_MACHINE

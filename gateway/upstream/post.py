@@ -40,8 +40,8 @@ class Post(Struct, frozen=True):
     url: str
     headers: dict[str, str]
     body: bytes
-    proof: str = ""
-    """A secret among the headers that is not the upstream's key, but was got with it."""
+    proofs: tuple[str, ...] = ()
+    """Secrets that it was proven by and that are not the upstream's key, but were got with it or found on the machine."""
 
 
 class Changes(Struct, frozen=True):

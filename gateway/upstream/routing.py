@@ -25,7 +25,7 @@ class Target(Struct, frozen=True):
     base_url: str
     key: str | None
     dialects: tuple[str, ...] = ()
-    """What it speaks."""
+    """In which it is asked."""
     model: str | None = None
     """What the model is called there; None = as the request calls it."""
     region: str = ""
@@ -84,7 +84,7 @@ class Routes:
         self._settings = settings
         self._translating = translation.possible()
         self._targets = {
-            name: Target(name, up.base_url, keys.get(name), up.dialects, platform=self._platform(name, keys.get(name)))
+            name: Target(name, up.base_url, keys.get(name), up.spoken, platform=self._platform(name, keys.get(name)))
             for name, up in settings.upstreams.items()
         }
         self._passing = [
@@ -169,7 +169,9 @@ class Routes:
 
     def _platform(self, name: str, key: str | None) -> Platform | None:
         upstream = self._settings.upstreams[name]
-        return None if upstream.platform is None or key is None else made(upstream.platform, upstream.base_url, key)
+        if upstream.platform is None or (key is None and not upstream.platform.of_machine):
+            return None
+        return made(upstream.platform, upstream.base_url, key)
 
     def _wants_key(self, said: RouteTarget) -> bool:
         return said.key is not None or self._settings.upstreams[said.upstream].key is not None
@@ -179,7 +181,9 @@ class Routes:
         return "a key" if source is None else source.env or f"the file {source.file}"
 
     def _speaks(self, dialect: str, name: str) -> bool:
-        return dialect in self._targets[name].dialects
+        """As the settings say, whatever its platform's own dialect for it is."""
+        asked = dialect in self._targets[name].dialects
+        return asked or (dialect in self._settings.upstreams[name].dialects and self._translates(dialect, name))
 
     def _translates(self, dialect: str, name: str) -> bool:
         return self._translating and spoken(dialect, self._targets[name].dialects) is not None
@@ -188,8 +192,8 @@ class Routes:
         return self._speaks(dialect, name) or self._translates(dialect, name)
 
     def _first(self, dialect: str) -> str:
-        for name, target in self._targets.items():
-            if dialect in target.dialects:
+        for name in self._targets:
+            if self._speaks(dialect, name):
                 return name
         known = ", ".join(f"{n} ({' '.join(u.dialects)})" for n, u in self._settings.upstreams.items()) or "none"
         message = f"No upstream of this gateway speaks {dialect}. Configured: {known}. Add one under 'upstreams' or set its key variable."

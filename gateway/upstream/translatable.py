@@ -16,12 +16,15 @@ from msgspec import Struct
 from gateway import strict_json
 from gateway.errors import GatewayError
 from gateway.exchange import Json
+from gateway.platform_settings import CONVERSE
 
 PAIRS: tuple[tuple[str, str], ...] = (
     ("openai.chat", "anthropic.messages"),
     ("openai.chat", "google.gemini"),
     ("anthropic.messages", "openai.chat"),
     ("anthropic.messages", "google.gemini"),
+    ("openai.chat", CONVERSE),
+    ("anthropic.messages", CONVERSE),
 )
 """(dialect of the client, dialect of the provider)."""
 
@@ -128,8 +131,14 @@ SHAPES: Mapping[str, Mapping[str, Shape]] = {"openai.chat": _CHAT, "anthropic.me
 _NOT_THERE: Mapping[tuple[str, str], frozenset[str]] = {
     ("openai.chat", "google.gemini"): frozenset({"user", "parallel_tool_calls"}),
     ("anthropic.messages", "google.gemini"): frozenset({"metadata", "tool_choice.disable_parallel_tool_use"}),
+    ("openai.chat", CONVERSE): frozenset({"user", "parallel_tool_calls"}),
+    ("anthropic.messages", CONVERSE): frozenset({"metadata", "tool_choice.disable_parallel_tool_use"}),
 }
 """What a provider's dialect has no word for, beyond the table of the client's."""
+_THERE_TOO: Mapping[tuple[str, str], Mapping[str, Shape]] = {
+    ("openai.chat", CONVERSE): {"response_format": Tagged("type", {"text": _part(), "json_schema": _part("json_schema")})},
+}
+"""What it has a word for that others have not."""
 
 
 def spoken(client: str, dialects: Iterable[str]) -> str | None:
@@ -148,7 +157,7 @@ class Translatable(Struct, frozen=True):
 def translatable(client: str, upstream: str, tree: Mapping[str, Json]) -> Translatable:
     """`tree` is the parsed request. Raises GatewayError('refused', 'untranslatable') for what may not be left out."""
     walk = _Walk(client, upstream)
-    kept: dict[str, Json] = walk.kept(dict(tree), SHAPES[client], "")
+    kept: dict[str, Json] = walk.kept(dict(tree), {**SHAPES[client], **_THERE_TOO.get((client, upstream), {})}, "")
     if client == "openai.chat":
         _check_arguments(walk, kept)
     return Translatable(kept, tuple(walk.dropped))

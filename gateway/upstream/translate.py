@@ -22,14 +22,19 @@ from gateway.dialects import DIALECTS, sse
 from gateway.dialects.events import Limits
 from gateway.errors import GatewayError
 from gateway.exchange import Json, Request
+from gateway.platform_settings import CONVERSE
 from gateway.upstream.answer_forms import FORMS, StreamForm
 from gateway.upstream.client import ProviderAnswer
 from gateway.upstream.routing import Target
 from gateway.upstream.translatable import PAIRS, spoken, translatable
 
 ADAPTER = "gateway.upstream.litellm_adapter"
-PROVIDERS: Mapping[str, str] = {"openai.chat": "openai", "anthropic.messages": "anthropic", "google.gemini": "gcp.gemini"}
+PROVIDERS: Mapping[str, str] = {
+    "openai.chat": "openai", "anthropic.messages": "anthropic", "google.gemini": "gcp.gemini", CONVERSE: "aws.bedrock"
+}  # fmt: skip
 """OpenTelemetry's `gen_ai.provider.name` of who speaks a dialect: prices are looked up under it."""
+_EXACT = ("anthropic.messages", CONVERSE)
+"""Whose whole answers hold arguments as values, and else only counts: a number that is none of a double's would become another."""
 KEPT_HEADERS = ("retry-after", "x-should-retry", "x-request-id", "request-id")
 
 
@@ -141,7 +146,8 @@ def _prove(facts: _Facts, body: Mapping[str, Json], upstream: str, tree: Mapping
     if not complete or (facts.calls, facts.results) != (said.calls, said.results):
         message = f"Translating this request to {upstream} would lose a tool, a call or a result. Send it in the provider's own dialect."
         raise GatewayError("refused", "untranslatable", message)
-    if tree.get("tool_choice") is not None and not _CHOICE_KEYS[upstream] & body.keys():
+    place = body.get("toolConfig", {}) if upstream == CONVERSE else body
+    if tree.get("tool_choice") is not None and not _CHOICE_KEYS[upstream] & place.keys():
         message = f"Translating this request to {upstream} would lose 'tool_choice'. Leave it out, or use the provider's own dialect."
         raise GatewayError("refused", "untranslatable", message, param="tool_choice")
 
@@ -159,9 +165,16 @@ def _gemini_facts(body: Mapping[str, Json]) -> _Facts:
     return _Facts(frozenset(tools), calls, parts.count("function_response") + parts.count("functionResponse"))
 
 
-_READ_BACK = {"openai.chat": _facts, "anthropic.messages": _anthropic_facts, "google.gemini": _gemini_facts}
+def _converse_facts(body: Mapping[str, Json]) -> _Facts:
+    blocks = [kind for message in body["messages"] for block in message["content"] for kind in block]
+    names = frozenset(tool["toolSpec"]["name"] for tool in body.get("toolConfig", {}).get("tools", ()))
+    return _Facts(names, blocks.count("toolUse"), blocks.count("toolResult"))
+
+
+_READ_BACK = {"openai.chat": _facts, "anthropic.messages": _anthropic_facts, "google.gemini": _gemini_facts, CONVERSE: _converse_facts}
 _CHOICE_KEYS = {
-    "openai.chat": {"tool_choice"}, "anthropic.messages": {"tool_choice"}, "google.gemini": {"toolConfig", "tool_config"}
+    "openai.chat": {"tool_choice"}, "anthropic.messages": {"tool_choice"}, "google.gemini": {"toolConfig", "tool_config"},
+    CONVERSE: {"toolChoice"},
 }  # fmt: skip
 
 
@@ -201,7 +214,7 @@ class TranslatedAnswer:
         if self.status >= 400:
             return form.error(self.status, _error_words(body, self.status))
         with _understood():
-            tree = strict_json.parse(body, exact_numbers=False)
+            tree = strict_json.parse(body, exact_numbers=prepared.upstream in _EXACT)
             if tree.get("error"):
                 raise GatewayError("upstream", "provider_error", f"The provider reported an error: {_error_words(body, 500)}")
             return form.whole(self._adapter.SPEAKERS[prepared.upstream].answer(tree, prepared.model))

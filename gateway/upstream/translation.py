@@ -23,10 +23,17 @@ def possible() -> bool:
 
 
 def look(settings: Settings) -> list[str]:
-    """Warnings for a start, of requests that will be turned away. Raises StartError where a target could never be asked by clients that
-    the route is for: those whose dialect another of its targets speaks."""
+    """Warnings for a start, of requests that will be turned away. Raises StartError where an upstream could never be asked in a dialect
+    that it is said to speak, or a target by clients that the route is for: those whose dialect another of its targets speaks."""
     if possible():
         return []
+    for name, place in settings.upstreams.items():
+        for dialect in place.dialects:
+            if dialect not in place.spoken:
+                raise StartError(
+                    f"upstreams.{name} is asked in {place.spoken[0]} for what is asked for in {dialect}: that needs a translation, and "
+                    f"{MISSING}. Take {dialect} out of its dialects, or {HOW}."
+                )
     for number, route in enumerate(settings.routes):
         if (found := _unreachable(settings, route)) is not None:
             client, upstream = found

@@ -139,6 +139,17 @@ def test_a_route_that_needs_a_translation_is_an_error_where_litellm_is_not_insta
     assert "m is not served in anthropic.messages" in told.said
 
 
+CONVERSE = "  aws: {dialect: openai.chat, base_url: 'http://127.0.0.1:9', key: {env: NOBODYS}, platform: {bedrock: {region: us-east-1}}}\n"
+
+
+def test_a_cloud_that_is_asked_in_another_dialect_is_an_error_where_litellm_is_not_installed_also_without_routes(examined, monkeypatch):
+    assert [each.level for each in examined(CONVERSE)["routes"]] == ["ok"]
+    monkeypatch.setitem(sys.modules, "litellm", None)
+    [told] = examined(CONVERSE)["routes"]
+    assert told.level == "error"
+    assert "upstreams.aws is asked in aws.converse for what is asked for in openai.chat" in told.said
+
+
 def test_litellm_may_be_left_out_where_its_prices_were_kept(monkeypatch, tmp_path):
     monkeypatch.setattr(examining, "_installed", lambda name: name != "litellm")
     monkeypatch.setattr(examining.metadata, "version", lambda name: "1.0")

@@ -35,6 +35,21 @@ said = {"id": "m1", "model": "claude-opus-5", "role": "assistant", "stop_reason"
     "usage": {"input_tokens": 3, "output_tokens": 2}}
 print(SPEAKERS["anthropic.messages"].answer(said, "claude-opus-5")["choices"][0]["message"])
 """
+SEARCHED = """
+import os
+from pathlib import Path
+from gateway.upstream.bedrock import OnMachine
+def found(config):
+    Path("/data/config").write_text(config)
+    os.environ["AWS_CONFIG_FILE"] = "/data/config"
+    try:
+        return OnMachine().find()
+    except Exception as error:
+        return type(error).__name__
+keys = "aws_access_key_id = AKIAmadeup\\naws_secret_access_key = s\\n"
+print(found(""), found("[default]\\n" + keys), end=" ")
+print(found("[default]\\nregion = us-east-1\\nrole_arn = arn:aws:iam::1:role/r\\nsource_profile = p\\n[profile p]\\n" + keys))
+"""
 LARGEST_MB = {None: 250, "litellm": 218}
 """By what is left out."""
 LOADS = """
@@ -195,12 +210,19 @@ def test_what_is_left_of_litellm_translates_in_it(root):
     assert "{'role': 'assistant', 'content': 'Yes.', 'reasoning_content': 'A greeting.'}" in said
 
 
+@both
+def test_credentials_of_the_machine_are_looked_for_in_it_by_all_that_amazons_library_needs(each_root):
+    """None, those of a profile, and a role to assume, for which nobody can be asked here."""
+    assert inside(each_root, "-c", SEARCHED) == "LookupError ('AKIAmadeup', 's') EndpointConnectionError\n"
+
+
 def test_the_tests_of_translation_pass_with_what_is_left_of_litellm(root, tmp_path):
     """The gateway and what translates are the image's; Python and what tests need, this machine's."""
     for name in ("gateway", "litellm", "openai"):
         (tmp_path / name).symlink_to(root / "opt/tollhouse" / name)
     environment = os.environ | {"PYTHONPATH": f"{tmp_path}:{ROOT}", "PYTHONDONTWRITEBYTECODE": "1"}
-    command = [sys.executable, "-P", "-m", "pytest", "-n", "0", "-q", "-p", "no:cacheprovider", "tests/upstream/test_translate.py"]
+    tests = ("tests/upstream/test_translate.py", "tests/upstream/test_converse.py")
+    command = [sys.executable, "-P", "-m", "pytest", "-n", "0", "-q", "-p", "no:cacheprovider", *tests]
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
 

@@ -38,3 +38,9 @@ def test_the_routes_of_the_operators_guide_load_and_lead_to_their_targets():
     claude = Routes(clouds, {"bedrock": "AKIAZ7:secret"}).find("anthropic.messages", "claude-sonnet-4-5")
     assert isinstance(claude, Way)
     assert [(target.name, target.platform is not None) for target in claude.managed.targets] == [("bedrock", True), ("vertex", False)]
+    for dialect in ("openai.chat", "anthropic.messages"):
+        nova = Routes(clouds, {"converse": "AKIAZ7:secret"}).find(dialect, "nova-pro")
+        assert isinstance(nova, Way)
+        assert [(target.name, target.model, target.dialects) for target in nova.targets] == [
+            ("converse", "us.amazon.nova-pro-v1:0", ("aws.converse",))
+        ]

@@ -7,6 +7,8 @@ import openai
 import pytest
 from google import genai
 
+from tests.amazon import proven
+
 
 def sse(tree, name=None):
     return (f"event: {name}\n" if name else "").encode() + b"data: " + json.dumps(tree).encode() + b"\n\n"
@@ -259,5 +261,26 @@ def answer(provider):
     def made(wire, pieces, *, stream, call=False, gap=0.0):
         events = wire.stream(pieces, call)
         provider.answer = provider.sse(*events, gap=gap) if stream else provider.json(wire.whole("".join(pieces), call))
+
+    return made
+
+
+@pytest.fixture
+def amazon(provider):
+    """`amazon(*frames or body)`: answers whoever proves who pays, and refuses everybody else as Amazon does."""
+
+    def made(*pieces, status="200 OK", kind=None):
+        async def answer(reader, writer, body):
+            head = provider.received[-1][0]
+            good, media, data = proven(head, body), kind or "application/vnd.amazon.eventstream", b"".join(pieces)
+            if not good:
+                media, data = "application/json", b'{"message":"The request signature we calculated does not match"}'
+            first = f"HTTP/1.1 {status if good else '403 Forbidden'}\r\ncontent-type: {media}\r\ncontent-length: {len(data)}\r\n"
+            writer.write(first.encode() + b"x-amzn-requestid: r-1\r\n\r\n" + data[:100])
+            await writer.drain()
+            writer.write(data[100:])
+            await writer.drain()
+
+        provider.answer = answer
 
     return made

@@ -4,12 +4,7 @@ use."""
 from __future__ import annotations
 
 import base64
-import hashlib
-import hmac
 import json
-import struct
-import time
-import zlib
 from decimal import Decimal
 
 import anthropic
@@ -18,55 +13,13 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
+from tests.amazon import ACCESS, SECRET, frame, read, signature
+
 POLICY = {"p.yaml": "policy: 1\nid: p\nagents: ['*']\nallow: [get]\non_deny: explain\n"}
-ACCESS, SECRET, SESSION = "AKIA" + "Z7" * 8, "made/up+secret" * 3, "FwoGZXIvYXdzE" * 4
+SESSION = "FwoGZXIvYXdzE" * 4
 MODEL = "anthropic.claude-sonnet-4-5-20250929-v1:0"
 PRICES = {MODEL: {"input": "1", "output": "10"}, "claude-sonnet-4-5@20250929": {"input": "1", "output": "10"}}
 METRICS = {"amazon-bedrock-invocationMetrics": {"inputTokenCount": 10, "outputTokenCount": 5}}
-
-
-def signature(secret, scope, method, path, query, headers, signed, payload):
-    """Signature Version 4 as Amazon's documents say it, by hand."""
-    named = "".join(f"{name}:{' '.join(headers[name].split())}\n" for name in signed)
-    escaped = "".join(c if c.isascii() and (c.isalnum() or c in "-_.~/") else "".join(f"%{b:02X}" for b in c.encode()) for c in path)
-    canonical = "\n".join((method, escaped, query, named, ";".join(signed), hashlib.sha256(payload).hexdigest()))
-    told = "\n".join(("AWS4-HMAC-SHA256", headers["x-amz-date"], "/".join(scope), hashlib.sha256(canonical.encode()).hexdigest()))
-    key = b"AWS4" + secret.encode()
-    for part in scope:
-        key = hmac.new(key, part.encode(), "sha256").digest()
-    return hmac.new(key, told.encode(), "sha256").hexdigest()
-
-
-def read(head):
-    """(method, path, query, headers) of a request's head."""
-    first, *lines = head.decode().rstrip().split("\r\n")
-    method, target, _ = first.split(" ")
-    path, _, query = target.partition("?")
-    return method, path, query, {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
-
-
-def proven(head, body):
-    """Whether Amazon would take it."""
-    method, path, query, headers = read(head)
-    algorithm, _, rest = headers["authorization"].partition(" ")
-    said = dict(part.strip().split("=", 1) for part in rest.split(","))
-    access, *scope = said["Credential"].split("/")
-    signed = said["SignedHeaders"].split(";")
-    fresh = abs(time.mktime(time.strptime(headers["x-amz-date"], "%Y%m%dT%H%M%SZ")) - time.mktime(time.gmtime())) < 300
-    wanted = [headers["x-amz-date"][:8], "us-east-1", "bedrock", "aws4_request"]
-    place = (algorithm, access, scope) == ("AWS4-HMAC-SHA256", ACCESS, wanted)
-    token = ("x-amz-security-token" in signed) == ("x-amz-security-token" in headers)
-    right = hmac.compare_digest(signature(SECRET, scope, method, path, query, headers, signed, body), said["Signature"])
-    return fresh and place and token and right and {"host", "x-amz-date"} <= set(signed)
-
-
-def frame(payload, **headers):
-    """A message of Amazon's event stream."""
-    pairs = [(name.encode(), said.encode()) for name, said in headers.items()]
-    names = b"".join(bytes([len(name)]) + name + b"\x07" + struct.pack("!H", len(said)) + said for name, said in pairs)
-    prelude = struct.pack("!II", len(names) + len(payload) + 16, len(names))
-    prelude += struct.pack("!I", zlib.crc32(prelude))
-    return prelude + names + payload + struct.pack("!I", zlib.crc32(prelude + names + payload))
 
 
 def chunk(event):
@@ -78,27 +31,6 @@ def events(wires, *pieces):
     """A stream of Anthropic's as Bedrock frames it."""
     trees = [json.loads(each.partition(b"data: ")[2]) for each in wires["messages"].stream(pieces, call=True)]
     return [chunk(each | METRICS if each["type"] == "message_stop" else each) for each in trees]
-
-
-@pytest.fixture
-def amazon(provider):
-    """`amazon(*frames or body)`: answers whoever proves who pays, and refuses everybody else as Amazon does."""
-
-    def made(*pieces, status="200 OK", kind=None):
-        async def answer(reader, writer, body):
-            head = provider.received[-1][0]
-            good, media, data = proven(head, body), kind or "application/vnd.amazon.eventstream", b"".join(pieces)
-            if not good:
-                media, data = "application/json", b'{"message":"The request signature we calculated does not match"}'
-            first = f"HTTP/1.1 {status if good else '403 Forbidden'}\r\ncontent-type: {media}\r\ncontent-length: {len(data)}\r\n"
-            writer.write(first.encode() + b"x-amzn-requestid: r-1\r\n\r\n" + data[:100])
-            await writer.drain()
-            writer.write(data[100:])
-            await writer.drain()
-
-        provider.answer = answer
-
-    return made
 
 
 @pytest.fixture
@@ -285,7 +217,7 @@ def test_vertex_gets_a_token_for_its_service_account_and_the_client_its_own_dial
 
 
 def test_a_token_of_vertex_is_fetched_again_when_it_ends(vertex, google, wires):
-    tokens = google("gemini", False, life=1)
+    tokens = google("gemini", False, life=0)
     gateway = vertex(None)
     for _ in range(2):
         assert wires["gemini"].ask(gateway.url, False)[0] == "onetwo"

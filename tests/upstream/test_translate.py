@@ -390,6 +390,13 @@ def test_anthropic_s_thoughts_and_counts_come_over_as_they_are():
     assert found["usage"]["completion_tokens_details"] == {"reasoning_tokens": 0}  # the provider did not say: no estimate
 
 
+@pytest.mark.parametrize("number", ["12345678901234567890123", "0.12345678901234567890"])
+def test_a_number_of_a_call_that_would_become_another_ends_a_whole_answer(number):
+    body = json.dumps(THINKING).replace('"input": {}', f'"input": {{"n": {number}}}').encode()
+    with pytest.raises(GatewayError, match="could not be translated"):
+        asyncio.run(answered("openai.chat", "anthropic.messages", body, media="application/json").read(10**6))
+
+
 @pytest.mark.parametrize("client", list(TREES))
 @pytest.mark.parametrize(("body", "words"), [
     (b'[{"error": {"message": "so"}}]', "so"), (b'{"error": "so"}', "so"), (b"<html>", "answered 503"), (b"[]", "answered 503"),

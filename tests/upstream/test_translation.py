@@ -104,3 +104,28 @@ def test_a_litellm_that_cannot_be_loaded_ends_the_request_and_not_the_worker(wit
     with pytest.raises(GatewayError, match="litellm cannot be loaded") as raised:
         asyncio.run(translate.load())
     assert (raised.value.kind, raised.value.code) == ("unavailable", "no_translation")
+
+
+def bedrock(dialect) -> Settings:
+    place = {"base_url": "https://bedrock.example", "platform": {"bedrock": {"region": "us-east-1"}}, "key": {"env": "NOBODYS"}}
+    return Settings.model_validate({"upstreams": {"aws": place | {"dialect": dialect}}})
+
+
+@pytest.mark.parametrize("dialect", ["openai.chat", ["anthropic.messages", "openai.chat"]])
+def test_a_cloud_that_can_only_be_asked_by_a_translation_stops_the_start(without_litellm, dialect):
+    with pytest.raises(StartError, match=r"upstreams\.aws is asked in aws\.converse for what is asked for in openai\.chat") as raised:
+        look(bedrock(dialect))
+    assert "Take openai.chat out of its dialects, or install" in str(raised.value)
+
+
+def test_a_cloud_that_speaks_the_dialect_itself_needs_none(without_litellm):
+    assert look(bedrock("anthropic.messages")) == []
+    assert Routes(bedrock("anthropic.messages"), {"aws": "a:b"}).find("anthropic.messages", "m").name == "aws"
+
+
+def test_with_litellm_it_is_one_that_speaks_the_dialect():
+    assert look(bedrock("openai.chat")) == []
+    routes = Routes(bedrock("openai.chat"), {"aws": "a:b"})
+    assert routes.find("openai.chat", "m").dialects == ("aws.converse",)
+    with pytest.raises(GatewayError, match=r"No upstream of this gateway speaks anthropic\.messages"):
+        routes.find("anthropic.messages", "m")
