@@ -90,7 +90,7 @@ def main() -> None:
     parser.add_argument("--root", type=Path, required=True, help="folder to make; must not exist")
     parser.add_argument("--without", choices=("litellm",), help="leave it out, and what nothing else needs: nothing is translated then")
     given = parser.parse_args()
-    assemble(given.packages, given.root, without=given.without)
+    assemble(given.packages.resolve(), given.root.resolve(), without=given.without)
     print(f"{size(given.root) / 1e6:.0f} MB in {given.root}")  # noqa: T201 - a program's output
 
 
