@@ -23,10 +23,10 @@ from gateway.budget_settings import Budget
 from gateway.cache_settings import Cache
 from gateway.documents import complaints, nearest, placed
 from gateway.documents import load as load_document
-from gateway.errors import FileProblems, StartError
+from gateway.errors import FileProblems, Problem, StartError
 from gateway.exchange import Storing
 from gateway.key_source import KeySource as KeySource
-from gateway.key_source import hidden
+from gateway.key_source import hidden, hidden_words
 from gateway.ledger_place import EMBEDDED, lake_place
 from gateway.people.issuers import Issuer
 from gateway.platform_settings import Platform
@@ -570,11 +570,19 @@ def _said_as(path: Sequence[str | int], flags: Mapping[str, Any]) -> str:
 
 
 def _loaded(file: Path) -> Settings:
-    """Raises FileProblems; lines that they quote show no secret."""
+    """Raises FileProblems; neither they nor the lines that they quote show a secret."""
+    written = _bytes(file)
     try:
-        return load_document(_bytes(file), str(file), Settings)
+        return load_document(written, str(file), Settings)
     except FileProblems as found:
-        raise FileProblems([replace(each, source=hidden(each.source)) for each in found.problems]) from None
+        lines = written.decode("utf-8", "replace").splitlines()
+        raise FileProblems([_without_secrets(each, lines[: each.line - 1]) for each in found.problems]) from None
+
+
+def _without_secrets(problem: Problem, lines: Sequence[str]) -> Problem:
+    """`lines`: those before its own."""
+    before = next((line for line in reversed(lines) if line.strip()), "")
+    return replace(problem, message=hidden_words(problem.message), source=hidden(problem.source, before))
 
 
 def _again(names: Sequence[str]) -> int | None:
@@ -615,7 +623,8 @@ def _merge(settings: Settings, changes: Mapping[str, Any], flags: Mapping[str, A
     try:
         return Settings.model_validate(whole)
     except ValidationError as error:
-        raise StartError("\n".join(f"{_said_as(path, flags)}{told}" for path, told in complaints(whole, error))) from None
+        told = (f"{_said_as(path, flags)}{hidden_words(each)}" for path, each in complaints(whole, error))
+        raise StartError("\n".join(told)) from None
 
 
 def _resolved(settings: Settings, folder: Path) -> Settings:

@@ -11,12 +11,10 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from gateway.errors import StartError
 
-_SECRET: Final = re.compile(
-    r"""((?:key|secret|password|token|authorization)["']?\s*:\s+)     # a name, and then no {env: …} and no reference to another place
-        ("[^"]*"?|'[^']*'?|(?![{\[&*|>])[^\s,}\]\#][^,}\]\#]*)
-      |(?<=://)[^/@\s"']+(?=@)                                       # user and password in a URL""",
-    re.IGNORECASE | re.VERBOSE,
-)
+_NAMED: Final = re.compile(r"""(?:key|keys|secret|password|token|authorization)["']?\s*[:=]""", re.IGNORECASE)
+"""Behind it a secret may stand, whatever there ought to be; on the next line where nothing is behind it on its own."""
+_MIXED: Final = re.compile(r"""(?=[^\s,'"]*[a-z])(?=[^\s,'"]*[A-Z])(?=[^\s,'"]*[0-9])[^\s,'"{}\[\]]{16,}|(?<=/)[^/\s'"]*:[^/\s'"]*(?=@)""")
+"""What looks like a key, wherever it stands; user and password in a URL."""
 
 
 class KeySource(BaseModel):
@@ -53,6 +51,14 @@ class KeySource(BaseModel):
             raise StartError(f"cannot read the key file {path}: {e.strerror}") from e
 
 
-def hidden(line: str) -> str:
-    """A line of settings, as wide as it is, without what stands where a secret may have been written by mistake."""
-    return _SECRET.sub(lambda found: (found[1] or "") + "*" * (len(found[0]) - len(found[1] or "")), line)
+def hidden_words(text: str) -> str:
+    """A text, as long as it is, without the words in it that look like keys."""
+    return _MIXED.sub(lambda each: "*" * len(each[0]), text)
+
+
+def hidden(line: str, before: str = "") -> str:
+    """A line of settings, as wide as it is, without what stands where a secret may have been written by mistake; `before`: the line before
+    it."""
+    found = _NAMED.search(line)
+    shown = 0 if ":" not in line and _NAMED.search(before) else found.end() if found else len(line)
+    return hidden_words(line[:shown]) + re.sub(r"\S", "*", line[shown:])

@@ -63,7 +63,7 @@ class Platform(_Strict):
     @property
     def of_machine(self) -> bool:
         """Whether its credentials are looked for on the machine."""
-        return (self.bedrock or self.vertex).credentials is not None  # type: ignore[union-attr]  # one of them is there
+        return any(each is not None and each.credentials is not None for each in (self.bedrock, self.vertex))
 
     @property
     def key_form(self) -> str:

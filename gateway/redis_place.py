@@ -66,4 +66,6 @@ def _prefix(text: str, query: str) -> str:
 
 
 def _wrong(text: str) -> ValueError:
-    return ValueError(f"'{text}' is no state store; write sqlite, or {FORM}")
+    """Without what was written where that may hold a password."""
+    said = f"'{text}'" if text.isalnum() else "this"
+    return ValueError(f"{said} is no state store; write sqlite, or {FORM}")

@@ -110,35 +110,61 @@ def test_a_mistake_in_the_file_is_named_with_its_line(written, text, line, said)
     assert line is None or problem.line == line
 
 
+PLANTED = "sk-Pl4ntedPl4ntedPl4nted"
+PLACES = [
+    "key: PLANTED", "key: 'PLANTED with \"quotes\"'", '"key": "PLANTED', "key: [PLANTED]", "key: {sk: PLANTED}", "key: {PLANTED}",
+    "key: {env: PLANTED, file: b}", "key: !x PLANTED", "key: >-\n      PLANTED", "key:\n      PLANTED", "key:\n\n      - PLANTED",
+    "api_key: PLANTED", "openai: PLANTED", "PLANTED", "base_url: 'https://user:PLANTED@x'", "base_url: https:/user:PLANTED@x",
+    "base_url: https://x/PLANTED?y", "workers: 2 # key: PLANTED", "more: {a: 'PLANTED'}", "dialect: PLANTED",
+]  # fmt: skip
+"""Of an upstream."""
+
+
 @pytest.mark.parametrize(
     "text",
     [
-        "upstreams:\n  a: {dialect: openai.chat, base_url: 'https://x', key: sk-PLANTED}\n",
-        "upstreams:\n  a: {dialect: openai.chat, base_url: 'https://x', key: 'sk-PLANTED with \"quotes\"', more: 1}\n",
-        "upstreams:\n  a: {dialect: smtp, base_url: 'https://x', key: sk-PLANTED, workers: 2}\n",
-        'upstreams:\n  a:\n    "key": "sk-PLANTED\n',
-        "upstreams:\n  a: {base_url: 'https://user:PLANTED@x'}\n",
+        *(f"upstreams:\n  a:\n    extra: 1\n    {place}\n" for place in PLACES),
+        *(f"upstreams:\n  a: {{dialect: smtp, {place}}}\n" for place in PLACES if "\n" not in place),
+        "state: redis//:PLANTED@x\n",
+        "state: {url: 'redis//:PLANTED@x'}\n",
         "state: {url: 'redis://:PLANTED@x/0', password: PLANTED}\n",
-        "state: {url: 'redis://x/0', password: PLANTED}\n",
+        "ledger: 'ducklake:postgres:password=PLANTED'\n",
         "telemetry: {headers: {authorization: Bearer PLANTED}}\n",
+        "telemetry:\n  headers:\n    authorization:\n      Bearer PLANTED\n",
         "telemetry:\n  scrape_token: PLANTED\n",
+        "encryption:\n  keys: [PLANTED]\n",
         "issuers:\n- sign_in: {secret: PLANTED, client: x}\n",
-        "approvals: {webhooks: [{url: https://x, secret: PLANTED}]}\n",
+        "approvals: {webhooks: [{url: 'http://hooks.example/PLANTED', secret: {env: A}}]}\n",
     ],
 )
 def test_a_secret_that_was_written_into_the_settings_is_not_shown(written, text):
     with pytest.raises(FileProblems) as caught:
+        read(written(text.replace("PLANTED", PLANTED)), {})
+    assert PLANTED not in str(caught.value)
+
+
+@pytest.mark.parametrize("place", ["key: hunter2", "key: 'hunter2", "key: [hunter2]", "key:\n      hunter2", "dialect: smtp, key: hunter2"])
+def test_where_a_key_is_named_not_even_a_word_is_shown(written, place):
+    text = f"upstreams:\n  a: {{{place}}}\n" if "," in place else f"upstreams:\n  a:\n    {place}\n"
+    with pytest.raises(FileProblems) as caught:
         read(written(text), {})
-    assert "PLANTED" not in str(caught.value)
+    assert "hunter2" not in str(caught.value)
 
 
-@pytest.mark.parametrize("line", ["key: {env: NAME}", "keys: required", "  key:", "key: &a {file: x}", "url: https://x/y"])
+@pytest.mark.parametrize("name", ["STATE", "LEDGER", "LISTEN"])
+def test_a_secret_in_a_variable_that_cannot_be_used_is_not_shown(name):
+    with pytest.raises(StartError) as caught:
+        read(None, {f"TOLLHOUSE_{name}": f"redis//:{PLANTED}@x"})
+    assert PLANTED not in str(caught.value)
+
+
+@pytest.mark.parametrize("line", ["workers: 0", "  key:", "url: https://x/y", "dialect: openai.caht", "- {models: [gpt-4o], upstream: a}"])
 def test_what_shows_no_secret_is_shown(line):
     assert hidden(line) == line
 
 
 def test_what_is_hidden_is_as_wide_as_it_was():
-    assert hidden("a: {key: sk-123, url: 'https://u:p@x'}") == "a: {key: ******, url: 'https://***@x'}"
+    assert hidden("a: {url: 'https://u:p@x', key: sk-123}") == "a: {url: 'https://***@x', key: *******"
 
 
 def test_addresses():
