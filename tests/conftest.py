@@ -161,7 +161,11 @@ class Provider:
                 length = int(lengths[0]) if lengths else 0
                 body = await reader.readexactly(length)
                 self.received.append((head, body))
-                await self.answer(reader, writer, body)
+                try:
+                    await self.answer(reader, writer, body)
+                except ConnectionError:  # who leaves with something unread resets the connection
+                    self.closed += 1
+                    break
                 if writer.is_closing():
                     break
         writer.close()

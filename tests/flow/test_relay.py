@@ -8,6 +8,7 @@ import socket
 import threading
 import time
 from typing import ClassVar
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
@@ -601,6 +602,16 @@ def test_when_the_client_leaves_the_provider_is_left_and_the_record_says_so(star
     row = gateway.ended()[0].exchange
     assert row.state == "client_gone"
     wait_until(lambda: gateway.plane.active == 0)
+
+
+def test_a_provider_of_the_tests_counts_who_leaves_with_something_unread(provider):
+    provider.answer = provider.sse(b"a", b"b", hang=True)
+    address = urlsplit(provider.base_url)
+    for left in range(1, 6):
+        with socket.create_connection((address.hostname, address.port)) as sock:
+            sock.sendall(b"POST / HTTP/1.1\r\ncontent-length: 0\r\n\r\n")
+            assert sock.recv(1)
+        wait_until(lambda: provider.closed == left)  # noqa: B023 - called before the next round
 
 
 def wait_for(sock: socket.socket, wanted: bytes) -> bytes:
