@@ -110,9 +110,8 @@ class Loan:
         kinds, place = self._shape.tables.get(need.table), self._place(need.table)
         if self._teams is None:
             return _select(need, kinds, place)
-        mine = sight.condition(kinds or (), self._place)
-        sql, values = _select(need, kinds, f"(SELECT * FROM {place} WHERE {mine or 'false'})")  # noqa: S608 - names are the ledger's
-        return sql, values | ({sight.TEAMS: sorted(self._teams)} if mine else {})
+        sql, values = _select(need, kinds, f"({sight.rows(need.table, kinds or (), self._place)})")
+        return sql, values | ({sight.TEAMS: sight.value(self._teams)} if f"${sight.TEAMS}" in sql else {})
 
     def stop(self) -> None:
         """Ends what is being read, from any thread."""

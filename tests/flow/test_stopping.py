@@ -109,6 +109,13 @@ def test_another_session_and_another_caller_go_on(house):
     assert at.ask("chat", "get", authorization=f"Bearer {key}").status_code == 200
 
 
+def test_a_stopped_session_says_of_which_organisation_and_team_its_key_is(house):
+    at = house()
+    key = at.gateway.plane.gateway.keys.create(agent="a", now_us=1, team="red", org="acme")
+    at.ask("chat", "destroy", authorization=f"Bearer {key}")
+    assert [(each.org, each.team) for each in at.sessions.every()] == [("acme", "red")]
+
+
 def test_one_dialect_s_stop_is_the_other_s_too(house):
     at = house()
     at.ask("chat", "destroy")

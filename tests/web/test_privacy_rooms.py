@@ -281,6 +281,16 @@ def test_a_person_speaks_about_anything(house):
     assert "fine" in house.send("GET", "/feedback").text
 
 
+def test_what_is_said_of_a_session_is_of_the_organisation_whose_exchange_it_is_about(house):
+    house.apply(house.ended(2, Caller("bot", "key3", team="red", user="eve", org="acme")))
+    said = house.send("POST", "/feedback", json={"by": "ann", "feedback": {"session": "session of eve", "comment": "fine"}})
+    assert said.status_code == 201
+    seen = {to: house.ledger.fetch("SELECT session FROM feedback", {}, frozenset({to})) for to in ("red", "acme/red", "acme/*", "zeta/red")}
+    assert {to: [row["session"] for row in rows] for to, rows in seen.items()} == {
+        "red": [], "acme/red": ["session of eve"], "acme/*": ["session of eve"], "zeta/red": []
+    }  # fmt: skip
+
+
 def test_what_is_too_young_to_be_in_the_book_is_to_be_sent_again(closed_house):
     young = own(closed_house, ADA, exchange=identity(7, NOW_US - 1_000_000), score=1)
     assert (young.status_code, young.json()["error"]["code"]) == (503, "not_yet")
