@@ -95,7 +95,7 @@ class Reading:
         if teams is None:
             cursor.execute("USE ledger")
             return
-        catalogue = sight.catalogue_for(cursor, teams)
+        catalogue = sight.OF_TEAMS if sight.by_team(cursor, teams, self._shape.place) else sight.OF_ORGS
         self._lay_out_once(catalogue)
         sight.narrow(cursor, catalogue, teams)
         sql_guard.refuse_elsewhere(_parsed(cursor, sql))

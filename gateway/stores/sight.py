@@ -10,8 +10,9 @@ teams that the connection's variable names. Over 100,000 exchanges a page's ques
 2. The condition stands where rows are lent, in the book's process. Who answers their question elsewhere never has another row.
 3. In `of_teams`, sums over everybody are added up anew from the rows of the teams; without the variable nothing is seen; a question that
    names another catalogue is refused (`sql_guard.refuse_elsewhere`).
-4. The sums of exchanges are by team and not by organisation. They are read where no exchange names one; otherwise they are added up anew
-   too, in the catalogue `of_orgs`, which is as the other (15 ms more over 25,000 exchanges of a team).
+4. While no exchange names an organisation, a team alone says whose an exchange is, what was revised of it and what it added to the sums:
+   `of_teams` asks for no more. Otherwise the catalogue is `of_orgs`, in which these sums, too, are added up anew: they do not know of
+   organisations (15 ms more over 25,000 exchanges of a team).
 """
 
 # ruff: noqa: S608 - the names in these statements are ours
@@ -41,17 +42,18 @@ EXCHANGES = ("exchanges_ended", "exchanges_open")
 OF_TEAMS, OF_ORGS = "of_teams", "of_orgs"
 """The catalogues."""
 _VARIABLE = f"getvariable('{TEAMS}')"
-_ANY_ORG = "SELECT 1 FROM ledger.main.exchanges_ended WHERE org IS NOT NULL LIMIT 1"
+_BY_TEAM = frozenset({*EXCHANGES, "cost_revisions", SUMMED.table})
 _ADDED_UP = {each.table: each.select(facts) for facts, each in SUMS.items()}
 """Sums by table, over the facts of the same catalogue."""
 _ELSEWHERE = re.compile(r'"?\b(?:ledger|content)"?\.main\.')
 
 
-def condition(columns: Collection[str], place: Callable[[str], str], teams: str = f"${TEAMS}") -> str | None:
+def condition(columns: Collection[str], place: Callable[[str], str], teams: str = f"${TEAMS}", *, by_team: bool = False) -> str | None:
     """In SQL, with the bound value `TEAMS` or what else `teams` says; None for a table of which nothing may be seen. `place` says where a
-    table is read."""
+    table is read; `by_team`: where no exchange names an organisation."""
     about, has_own, own = "exchange_id" in columns, OWN.issubset(columns), _own(teams)
-    mine = " UNION ALL ".join(f"SELECT id FROM {place(table)} WHERE {own}" for table in EXCHANGES)
+    theirs = _of_team(teams) if by_team else own
+    mine = " UNION ALL ".join(f"SELECT id FROM {place(table)} WHERE {theirs}" for table in EXCHANGES)
     if about and has_own:
         return f"(exchange_id IN ({mine}) OR (exchange_id IS NULL AND {own}))"
     if about:
@@ -59,8 +61,12 @@ def condition(columns: Collection[str], place: Callable[[str], str], teams: str 
     return own if has_own else None
 
 
+def _of_team(teams: str) -> str:
+    return f"team IN (SELECT b[2] FROM (SELECT unnest({teams}::VARCHAR[][]) AS b) WHERE b[1] = '')"
+
+
 def _own(teams: str) -> str:
-    """As `bound.sees`. Where a column `org` holds nothing, DuckDB knows, and looks at the team alone."""
+    """As `bound.sees`."""
     whole = f"list_transform(list_filter({teams}::VARCHAR[][], lambda b: b[1] <> '' AND b[2] = '{bound.WHOLE}'), lambda b: b[1])"
     team = f"CASE WHEN org IS NULL THEN team WHEN list_contains({whole}, org) THEN '{bound.WHOLE}' ELSE team END"
     return f"(coalesce(org, ''), {team}) IN (SELECT b[1], b[2] FROM (SELECT unnest({teams}::VARCHAR[][]) AS b))"
@@ -71,17 +77,21 @@ def value(teams: Collection[str]) -> list[list[str]]:
     return sorted([*bound.parts(each)] for each in teams)
 
 
-def rows(table: str, columns: Collection[str], place: Callable[[str], str]) -> str:
+def by_team(con: duckdb.DuckDBPyConnection, teams: Collection[str], place: Callable[[str], str]) -> bool:
+    """Whether a team alone says whose an exchange is, in the snapshot of the question: no exchange names an organisation, nor do they."""
+    named = " UNION ALL ".join(f"SELECT 1 FROM {place(table)} WHERE org IS NOT NULL" for table in EXCHANGES)
+    return not any(org for org, _ in map(bound.parts, teams)) and not con.execute(f"{named} LIMIT 1").fetchall()
+
+
+def rows(table: str, columns: Collection[str], place: Callable[[str], str], *, by_team: bool) -> str:
     """SELECT of what they may see of a table, with the bound value `TEAMS`."""
-    if table == SUMMED.table:
-        return SUMMED.select(f"({rows(SUMMED.facts, OWN, place)})")
-    return f"SELECT * FROM {place(table)} WHERE {condition(columns, place) or 'false'}"
+    if table == SUMMED.table and not by_team:
+        return SUMMED.select(f"({rows(SUMMED.facts, OWN, place, by_team=False)})")
+    return f"SELECT * FROM {place(table)} WHERE {_mine(table, columns, place, f'${TEAMS}', by_team=by_team) or 'false'}"
 
 
-def catalogue_for(con: duckdb.DuckDBPyConnection, teams: Collection[str]) -> str:
-    """In which what they may see is asked for, in the transaction of the question."""
-    named = any(org for org, _ in map(bound.parts, teams))
-    return OF_ORGS if named or con.execute(_ANY_ORG).fetchall() else OF_TEAMS
+def _mine(table: str, columns: Collection[str], place: Callable[[str], str], teams: str, *, by_team: bool) -> str | None:
+    return _of_team(teams) if by_team and table in _BY_TEAM else condition(columns, place, teams, by_team=by_team)
 
 
 def lay_out(con: duckdb.DuckDBPyConnection, shape: Shape, catalogue: str) -> None:
@@ -97,9 +107,7 @@ def lay_out(con: duckdb.DuckDBPyConnection, shape: Shape, catalogue: str) -> Non
 
 
 def _seen(table: str, columns: Mapping[str, str], shape: Shape, catalogue: str) -> str:
-    if table == SUMMED.table and catalogue == OF_TEAMS:
-        return f"SELECT * FROM {shape.place(table)} WHERE team IN (SELECT b[2] FROM (SELECT unnest({_VARIABLE}::VARCHAR[][]) AS b))"
-    mine = condition(columns, shape.place, _VARIABLE)
+    mine = _mine(table, columns, shape.place, _VARIABLE, by_team=catalogue == OF_TEAMS)
     if mine is not None:
         return f"SELECT * FROM {shape.place(table)} WHERE {mine}"
     if (added_up := _ADDED_UP.get(table)) is not None:
