@@ -40,8 +40,8 @@ _BY_EXCHANGE = f"SELECT {_COLUMNS} FROM exchanges WHERE id = $subject"  # noqa: 
 _BY_DECISION = f"SELECT {_COLUMNS} FROM exchanges WHERE id IN (SELECT exchange_id FROM calls WHERE id = $subject)"  # noqa: S608 - constant
 _BY_SESSION = (
     f"SELECT {_COLUMNS} FROM exchanges WHERE session IN (SELECT unnest($names::VARCHAR[])) "  # noqa: S608 - constant
-    "AND ($owned IS NULL OR (agent = $agent AND team IS NOT DISTINCT FROM $team AND \"user\" IS NOT DISTINCT FROM $user)) "
-    "ORDER BY started_at DESC LIMIT 1"
+    "AND ($owned IS NULL OR (agent = $agent AND team IS NOT DISTINCT FROM $team AND \"user\" IS NOT DISTINCT FROM $user "
+    "AND org IS NOT DISTINCT FROM $org)) ORDER BY started_at DESC LIMIT 1"
 )
 _LIST = "SELECT * FROM feedback WHERE ($exchange IS NULL OR exchange_id = $exchange) ORDER BY given_at DESC, id DESC LIMIT $most"
 
@@ -77,6 +77,7 @@ class Owned(Struct, forbid_unknown_fields=True):
     team: str | None = None
     user: str | None = None
     key_id: str | None = None
+    org: str | None = None
 
 
 class FeedbackDesk:
@@ -98,7 +99,7 @@ class FeedbackDesk:
     async def own(self, request: Request) -> Response:
         try:
             owned = await strict(request, Owned)
-            caller = Caller(owned.agent, owned.key_id, owned.team, owned.user)
+            caller = Caller(owned.agent, owned.key_id, owned.team, owned.user, org=owned.org)
             return await self._taken(owned.feedback, caller, owned.agent)
         except (ValueError, GatewayError, JournalUnavailable, Refused) as error:
             return _refused(error)
@@ -127,7 +128,7 @@ class FeedbackDesk:
         fetch = partial(self._fetch, teams=by.teams if by else None)
         if given.session is not None:
             whose = caller or Caller("")
-            owner = {"agent": whose.agent, "team": whose.team, "user": whose.user, "owned": "own" if caller else None}
+            owner = {"agent": whose.agent, "org": whose.org, "team": whose.team, "user": whose.user, "owned": "own" if caller else None}
             found = fetch(_BY_SESSION, {"names": self._written(given.session), **owner})
         elif given.decision is not None:
             found = fetch(_BY_DECISION, {"subject": given.decision})
@@ -185,7 +186,7 @@ def _check(given: Feedback) -> None:
 
 
 def _owner(row: Mapping[str, Any]) -> str:
-    return identify.owner(Caller(row["agent"], team=row["team"], user=row["user"]))
+    return identify.owner(Caller(row["agent"], team=row["team"], user=row["user"], org=row["org"]))
 
 
 def _unknown(given: Feedback, now_us: int) -> GatewayError:

@@ -242,7 +242,7 @@ def test_where_nothing_is_encrypted_an_erasure_says_so(house):
 
 
 def own(house: House, caller: Caller, **feedback: Any) -> httpx.Response:
-    who = {"agent": caller.agent, "team": caller.team, "user": caller.user, "key_id": caller.key_id}
+    who = {"agent": caller.agent, "team": caller.team, "user": caller.user, "key_id": caller.key_id, "org": caller.org}
     return house.send("POST", "/feedback/own", json={"feedback": feedback, **who})
 
 
@@ -265,7 +265,8 @@ def test_feedback_of_a_caller_about_its_own_is_on_record_when_answered(house):
 
 
 @pytest.mark.parametrize("about", [{"exchange": X}, {"decision": "dec_0"}, {"session": "session of ada"}, {"exchange": "nonsense"}])
-@pytest.mark.parametrize("caller", [BOB, Caller("other"), Caller("bot", team="red"), Caller("bot", team="blue", user="ada")])
+@pytest.mark.parametrize("caller", [BOB, Caller("other"), Caller("bot", team="red"), Caller("bot", team="blue", user="ada"),
+                                    Caller("bot", team="red", user="ada", org="acme")])  # fmt: skip
 def test_what_is_anothers_looks_like_what_is_not_there(closed_house, about, caller):
     refused = own(closed_house, caller, **about, score=1)
     (what,) = about
