@@ -97,11 +97,11 @@ async def _serve(book: Book, data: Path, place: socket.socket, settings: Setting
 
     from gateway import news
     from gateway.budget_news import BUDGETS
-    from gateway.config import Limits, Timeouts
     from gateway.experiment_news import EXPERIMENTS
     from gateway.face.opening import hosts, open_face
     from gateway.front import front
     from gateway.installation import open_approvals, open_people, open_prompts, open_vault
+    from gateway.limit_settings import Limits, Timeouts
     from gateway.moving_labels import Labels
     from gateway.privacy import opening, rooms
     from gateway.prompt_news import PROMPTS
