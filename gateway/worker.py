@@ -189,6 +189,7 @@ class Worker:
             await self.plane.gateway.mirrors.close()
             await upstream.close()
             await self.plane.turned_away.close()
+            await self.plane.gateway.late_ends.write()
             await self._journal.close()
 
     def _booted(self) -> Booted:
@@ -264,14 +265,15 @@ class Worker:
                 log.info("prompts %s served", change.prompts.hash[:12])
 
     async def _heal_journal(self) -> None:
-        """Tries a journal that could not be written again: while it is broken the worker is not ready, so no request would try it. Closes
-        segments that are old even when nobody asks anything."""
+        """Tries a journal that could not be written again: while it is broken the worker is not ready, so no request would try it. Writes
+        what it had refused. Closes segments that are old even when nobody asks anything."""
         while True:
             await asyncio.sleep(JOURNAL_RETRY_S)
             if not self._journal.healthy:
                 await self._announce(self.plane.gateway.policies)
                 await self._announce_prompts(self.plane.gateway.prompts)
             await self._journal.turn_over()
+            await self.plane.gateway.late_ends.write()
 
     async def _write_minutes(self) -> None:
         """One worker records what people decided, and ends what nobody decided in time."""
