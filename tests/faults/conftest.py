@@ -89,7 +89,7 @@ class Load:
 
 
 def settled(gateway: RunningGateway, wanted: set[str], seconds: float = 240, ended: set[str] | None = None) -> dict[str, str]:
-    """id -> state of all exchanges, once all wanted are there and those of `ended` (None: all) have ended; a loaded machine takes its time."""
+    """id -> state of all exchanges, once all wanted are there and those of `ended` (None: all) have ended; a busy machine takes time."""
     deadline = time.monotonic() + seconds
     while True:
         rows = {row["id"]: row["state"] for row in every(gateway, "select id, state from exchanges")}
