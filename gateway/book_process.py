@@ -27,6 +27,7 @@ from gateway import clock, logs
 from gateway.ageing import Ageing
 from gateway.book import Book
 from gateway.config import Settings
+from gateway.cycles import look_rarely
 from gateway.errors import StartError
 from gateway.listening import bound
 from gateway.notary import Notary
@@ -142,6 +143,7 @@ async def _serve(book: Book, data: Path, place: socket.socket, settings: Setting
     )
     server = uvicorn.Server(config)
     setattr(server, "capture_signals", contextlib.nullcontext)  # noqa: B010 - the signals are ours: they end the reading first
+    look_rarely()
     stop = threading.Event()
     told = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
