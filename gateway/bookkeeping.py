@@ -43,6 +43,8 @@ class Bookkeeping:
         self.ended = False
         self.recorded = False
         """Its end is."""
+        self.refused = False
+        """The journal has refused its end. Not so where nobody waited any more to hear what became of it."""
         self.priced = Priced()
         """Once it has ended."""
 
@@ -121,9 +123,10 @@ class Bookkeeping:
         try:
             await self._journal.append(*self._line, ended)
         except JournalUnavailable:
+            self.refused = True
             self._forget()
             raise
-        self.recorded = True
+        self.recorded, self.refused = True, False
 
     async def _opened_or_never(self) -> None:
         """An opening that could not be written is as good as none: the closing record then says it all."""

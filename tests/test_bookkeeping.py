@@ -200,10 +200,10 @@ def test_an_end_that_was_refused_is_written_late_with_all_that_was_decided_and_s
         book.decided(CALL, ALLOW, 1)
         with pytest.raises(JournalUnavailable):
             await book.end()
-        assert not book.recorded
+        assert (book.recorded, book.refused) == (False, True)
         x.state = "incomplete"
         await book.end_late()
-        assert book.recorded
+        assert (book.recorded, book.refused) == (True, False)
 
     asyncio.run(run())
     *before, ended = journal.records
@@ -212,6 +212,19 @@ def test_an_end_that_was_refused_is_written_late_with_all_that_was_decided_and_s
     assert len(ended.calls) == (not opens)
     written = {message.hash for record in journal.records if not isinstance(record, Decided) for message in record.messages}
     assert {*ended.exchange.request_messages, ended.exchange.response_message} <= written
+
+
+def test_an_end_that_nobody_waited_for_any_more_is_not_taken_for_refused():
+    async def run():
+        book = books(Paper(), exchange())
+        ending = asyncio.create_task(book.end())
+        await asyncio.sleep(0)
+        ending.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await ending
+        return book.ended, book.refused
+
+    assert asyncio.run(run()) == (True, False)
 
 
 def test_an_opening_nobody_waited_for_is_no_complaint():

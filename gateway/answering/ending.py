@@ -52,7 +52,7 @@ async def close(visit: Visit) -> None:
         try:
             await _recorded(visit)
         finally:
-            if not visit.book.recorded and (visit.asked is not None or visit.book.opened):
+            if visit.book.refused and (visit.asked is not None or visit.book.opened):
                 visit.gateway.late_ends.keep(visit.book)
             await spending.settle(visit)
 
