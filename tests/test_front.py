@@ -11,8 +11,8 @@ from contextlib import contextmanager
 import pytest
 import uvicorn
 
-from gateway.config import Limits, Timeouts
 from gateway.front import front
+from gateway.limit_settings import Limits, Timeouts
 
 LIMITS = Limits(header_bytes=2000, headers=20, url_bytes=500, connections=50)
 TIMEOUTS = Timeouts(header=0.4, body=0.6, keep_alive=5)

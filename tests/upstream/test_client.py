@@ -8,8 +8,8 @@ from contextlib import asynccontextmanager, suppress
 
 import pytest
 
-from gateway.config import Timeouts
 from gateway.errors import GatewayError
+from gateway.limit_settings import Timeouts
 from gateway.upstream.client import UpstreamClient
 
 FAST = Timeouts(connect=0.5, first_byte=0.5, idle=0.5)
