@@ -129,7 +129,7 @@ def wait_until_told(name: str) -> None:
 
 def in_the_book(gateway, name: str, state: str) -> dict:
     sql = "SELECT a.*, c.code, c.released FROM approvals AS a JOIN calls AS c ON c.approval = a.id"
-    return gateway.awaited(f"{sql} WHERE a.id = '{name}' AND a.state = '{state}'", 1, 20)[0]
+    return gateway.awaited(f"{sql} WHERE a.id = '{name}' AND a.state = '{state}'", 1)[0]
 
 
 def test_a_person_approves_on_the_command_line_and_the_book_says_who(running):

@@ -47,15 +47,15 @@ def test_of_fifty_requests_over_four_workers_exactly_ten_pass_and_people_see_and
     settings = settings_for(provider.base_url, workers=4, budgets=[budget()])
     with RunningGateway(tmp_path, settings) as gateway, ThreadPoolExecutor(25) as pool:
         assert sorted(pool.map(lambda _: ask(gateway), range(50))) == [200] * 10 + [402] * 40
-        rows = gateway.awaited("SELECT slot FROM exchanges WHERE state <> 'open'", 50, seconds=30)
+        rows = gateway.awaited("SELECT slot FROM exchanges WHERE state <> 'open'", 50)
         assert len({row["slot"] for row in rows}) > 1
         shown = json.loads(gateway.tollhouse("budgets", "show", "b", "--json"))
         assert [(each["taken"], each["left"]) for each in shown["subjects"]] == [("10", "0")]
         assert "b" in gateway.tollhouse("budgets", "list")
         gateway.tollhouse("budgets", "reset", "b", "--all", "--by", "ada")
         assert ask(gateway) == 200
-        gateway.awaited("SELECT budget FROM budget_resets WHERE who = 'ada'", 1, seconds=30)
-        gateway.awaited("SELECT id FROM exchanges WHERE usage_raw IS NOT NULL", 11, seconds=30)
+        gateway.awaited("SELECT budget FROM budget_resets WHERE who = 'ada'", 1)
+        gateway.awaited("SELECT id FROM exchanges WHERE usage_raw IS NOT NULL", 11)
         repriced = json.loads(gateway.tollhouse("reprice", "--since", "1d", "--model", "m", "--json"))
         assert (repriced["looked_at"], repriced["revised"], repriced["dry_run"]) == (11, 0, False)
         assert "11 exchanges looked at, 0 would be revised" in gateway.tollhouse("reprice", "--since", "1d", "--dry-run")

@@ -222,7 +222,7 @@ def test_people_are_told_of_what_nobody_deployed_and_changes_name_who_committed_
     assert receiver.awaited("not_committed", "teller")["path"] == "prompt.support"
     commit(gateway.folder, "bob")
     rows = "SELECT author, committed FROM kept_prompts WHERE version = '{}' AND author IS NOT NULL"
-    assert gateway.awaited(rows.format(fresh), 1, seconds=30) == [{"author": "bob <bob@example.com>", "committed": True}]
+    assert gateway.awaited(rows.format(fresh), 1) == [{"author": "bob <bob@example.com>", "committed": True}]
     gateway.awaited("SELECT 1 FROM prompt_templates WHERE agent = 'teller'", 3)
     kept, *before, own = json.loads(tollhouse(gateway, "changes", "--agent", "teller", "--json"))
     assert len(before) <= 1, "the version before the edit, served until that was seen"
