@@ -13,6 +13,7 @@ import uvicorn
 
 from gateway.config import Limits, Timeouts
 from gateway.front import front
+from tests.patience import PATIENCE_S, until
 
 LIMITS = Limits(header_bytes=2000, headers=20, url_bytes=500, connections=50)
 TIMEOUTS = Timeouts(header=0.4, body=0.6, keep_alive=5)
@@ -43,12 +44,11 @@ def serving(limits=LIMITS, timeouts=TIMEOUTS):
     thread = threading.Thread(target=lambda: asyncio.run(server.serve(sockets=[sock])))
     thread.start()
     try:
-        while not server.started:
-            time.sleep(0.01)
+        until(lambda: server.started)
         yield sock.getsockname()[1]
     finally:
         server.should_exit = True
-        thread.join(10)
+        thread.join(PATIENCE_S)
     assert not thread.is_alive()
 
 

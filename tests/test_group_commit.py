@@ -10,6 +10,7 @@ import pytest
 
 from gateway.errors import JournalUnavailable
 from gateway.group_commit import GroupCommit
+from tests.patience import PATIENCE_S
 
 
 class Disk:
@@ -22,7 +23,7 @@ class Disk:
         self.fails = False
 
     def commit(self, items: Sequence[int], ready: int) -> None:
-        self.free.wait(10)
+        self.free.wait(PATIENCE_S)
         if self.fails:
             raise JournalUnavailable("the disk is gone")
         assert ready == sum(items)
@@ -106,7 +107,7 @@ def test_a_loop_that_ended_while_it_waited_keeps_nobody_else_waiting() -> None:
 
     async def another() -> None:
         disk.free.set()
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE_S):
             await groups.add([4], 1)
         await groups.close()
 
@@ -147,8 +148,8 @@ def test_a_commit_that_fails_in_an_unforeseen_way_is_told_to_those_who_wait_and_
     async def adding() -> None:
         groups: GroupCommit[int, int] = GroupCommit(sum, commit, gather=0.0, most=1000)
         with pytest.raises(JournalUnavailable, match="never thought of"):
-            await asyncio.wait_for(groups.add([1], 1), 10)
-        await asyncio.wait_for(groups.add([2], 1), 10)
+            await asyncio.wait_for(groups.add([1], 1), PATIENCE_S)
+        await asyncio.wait_for(groups.add([2], 1), PATIENCE_S)
         await groups.close()
 
     asyncio.run(adding())

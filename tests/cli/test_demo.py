@@ -20,6 +20,7 @@ from gateway.demo.bank import ATTACKER, BILL, TOOLS, Bank
 from gateway.demo.stage import RunningGateway, settings_for
 from gateway.errors import StartError
 from gateway.rehearsal import RunningRehearsal, load_file
+from tests.patience import PATIENCE_S
 
 SCENE = Path(demo.__file__).parents[1] / "demo" / "scene.yaml"
 ENVIRONMENT = os.environ | {"COLUMNS": "120", "NO_COLOR": "1", "TERM": "dumb", "OPENAI_API_KEY": "never-used"}
@@ -96,7 +97,7 @@ def test_stay_prints_lines_that_work_and_ends_clean_on_ctrl_c():
     )
     assert answer.status_code == 200
     run.send_signal(signal.SIGINT)
-    assert run.wait(60) == 0
+    assert run.wait(PATIENCE_S) == 0
     run.stdout.close()
     assert not Path(exported["TOLLHOUSE_DATA"]).exists()
     with pytest.raises(httpx.TransportError):

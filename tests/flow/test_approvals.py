@@ -16,6 +16,7 @@ from gateway.clock import now_us
 from gateway.state import Approval, Ruling
 from gateway.state.sqlite_approvals import SqliteApprovals
 from gateway.trace.record import Ended
+from tests.patience import until
 
 RULE = "{id: big, tools: [pay], when: args.amount > 10.0, effect: ask, message: 'Much money'}"
 NEVER = "{id: never, tools: [pay], when: args.amount > 1000.0, message: 'Far too much'}"
@@ -115,12 +116,8 @@ class Scene:
         assert got.status_code == 200, got.text
         return got.text
 
-    def pending(self, wait: float = 10) -> Approval:
-        deadline = time.monotonic() + wait
-        while not (found := self.store.every("pending")):
-            assert time.monotonic() < deadline, "nobody was asked"
-            time.sleep(0.02)
-        return found[0]
+    def pending(self) -> Approval:
+        return until(lambda: self.store.every("pending"), what="somebody is asked")[0]
 
     def rule(self, approve: bool, name: str = "", **more) -> Approval:
         now = now_us()
@@ -367,9 +364,8 @@ def test_of_two_calls_in_one_answer_each_gets_its_own_decision(scene):
     bank.provider.answer = bank.provider.json(answer)
 
     def decide():
-        while len(asked := bank.store.every("pending")) < 2:
-            time.sleep(0.02)
-        for each in asked:
+        until(lambda: len(bank.store.every("pending")) == 2)
+        for each in bank.store.every("pending"):
             bank.rule("60" in each.arguments, each.id)
 
     threading.Thread(target=decide, daemon=True).start()

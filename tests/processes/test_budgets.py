@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import signal
 import sqlite3
-import time
 from concurrent.futures import ThreadPoolExecutor
 
 import httpx
@@ -17,6 +15,7 @@ from gateway.bench.client import Prompter
 from gateway.demo.stage import RunningGateway, settings_for
 from gateway.rehearsal import RunningRehearsal
 from gateway.rehearsal.script import Turn
+from tests.patience import PATIENCE_S, until
 
 SCRIPT = """rehearsal: 1
 scenes:
@@ -95,14 +94,14 @@ def test_what_a_killed_worker_held_is_free_when_its_lease_ends(tmp_path):
             body = {"model": "slow", "messages": [{"role": "user", "content": "hi"}]}
             url = f"{gateway.base_url}/chat/completions"
             asking = pool.submit(lambda: httpx.post(url, json=body, timeout=60, trust_env=False))
-            awaited(lambda: len(leases(gateway)) == 1)
+            until(lambda: len(leases(gateway)) == 1, despite=sqlite3.OperationalError)
             assert ask(gateway) == 402
             killed = gateway.processes()["worker"]
             assert len(killed) == 1
             os.kill(killed[0], signal.SIGKILL)
             with pytest.raises(httpx.HTTPError):
-                asking.result(20)
-            awaited(lambda: [pid for pid in gateway.processes()["worker"] if pid not in killed] and gateway.ready())
+                asking.result(PATIENCE_S)
+            until(lambda: [pid for pid in gateway.processes()["worker"] if pid not in killed] and gateway.ready())
             assert ask(gateway) == 402
             with sqlite3.connect(gateway.data / "state.sqlite", timeout=20) as db:
                 db.execute("UPDATE limit_leases SET until_us = until_us - 130000000")
@@ -110,11 +109,3 @@ def test_what_a_killed_worker_held_is_free_when_its_lease_ends(tmp_path):
             assert leases(gateway) == []
 
 
-def awaited(found, seconds: float = 40) -> None:
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        with contextlib.suppress(httpx.HTTPError, sqlite3.OperationalError):
-            if found():
-                return
-        time.sleep(0.1)
-    raise AssertionError("it did not come about")

@@ -35,6 +35,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from gateway.demo.stage import RunningGateway, settings_for
 from gateway.rehearsal import RunningRehearsal
 from gateway.trace import otel, propagation
+from tests.patience import until
 
 ROOT = Path(__file__).parents[2]
 POLICY = """
@@ -211,15 +212,6 @@ def value(of: Any) -> Any:
 
 def attributes(of: Any) -> dict[str, Any]:
     return {each.key: value(each.value) for each in of.attributes}
-
-
-def until(found, seconds: float = 20) -> Any:
-    """What `found` gives once it is true."""
-    deadline = time.monotonic() + seconds
-    while not (there := found()):
-        assert time.monotonic() < deadline, "it did not come"
-        time.sleep(0.05)
-    return there
 
 
 def started(folder, provider, endpoint, protocol, **more):

@@ -15,6 +15,7 @@ from gateway.policy.limits import Charge
 from gateway.state import Belonging, Denial
 from gateway.state.redis_line import PATIENCE_S
 from gateway.state.sqlite_issued import KEPT_US
+from tests.patience import until
 
 NOW = 1_700_000_000_000_000
 HOUR = 3600 * 1_000_000
@@ -33,15 +34,9 @@ def unavailable(use) -> None:
     assert caught.value.message.endswith("Try again shortly.")
 
 
-def awaited(use, seconds: float = 10.0):
+def awaited(use):
     """What it gives once it does not raise any more."""
-    deadline = time.monotonic() + seconds
-    while True:
-        try:
-            return use()
-        except GatewayError:
-            assert time.monotonic() < deadline, "it stays unavailable"
-            time.sleep(0.05)
+    return until(lambda: [use()], what="it is available", despite=GatewayError)[0]
 
 
 def test_a_server_that_is_gone_is_unavailable_and_one_that_comes_back_is_used_again(settings, own_redis_server):
@@ -103,9 +98,7 @@ def test_of_what_many_take_while_the_server_is_killed_and_started_none_is_more_t
     before = len(told)
     time.sleep(0.3)
     own_redis_server.start()
-    deadline = time.monotonic() + 20
-    while len(told) < before + 200 and time.monotonic() < deadline:
-        time.sleep(0.02)
+    until(lambda: len(told) >= before + 200, what=lambda: (before, len(told)))
     stop.set()
     for thread in threads:
         thread.join()
