@@ -367,13 +367,16 @@ class Running:
     def records(self) -> list[record.Record]:
         found = []
         for path in sorted(Path(self.settings.data_path, "journal").glob("*.log")):
-            scan = frames.scan(path.read_bytes(), 0, None)
-            if scan.damage == "torn":  # read while it was written
-                time.sleep(0.05)
-                scan = frames.scan(path.read_bytes(), 0, None)
+            scan = until(lambda path=path: self._scanned(path), what=f"{path} is whole")
             assert scan.damage is None
             found += [record.decode(payload) for _, payload in scan.payloads]
         return found
+
+    @staticmethod
+    def _scanned(path: Path) -> frames.Scan | None:
+        """Nothing where it was read while it was written."""
+        scan = frames.scan(path.read_bytes(), 0, None)
+        return None if scan.damage == "torn" else scan
 
     def ended(self, count: int = 1) -> list[record.Ended]:
         """The closing records of requests, once there are `count` of them; what was refused at the door is none."""

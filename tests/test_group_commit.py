@@ -10,7 +10,7 @@ import pytest
 
 from gateway.errors import JournalUnavailable
 from gateway.group_commit import GroupCommit
-from tests.patience import PATIENCE_S
+from tests.patience import PATIENCE_S, until_meanwhile
 
 
 class Disk:
@@ -21,8 +21,10 @@ class Disk:
         self.free = threading.Event()
         self.free.set()
         self.fails = False
+        self.begun = 0
 
     def commit(self, items: Sequence[int], ready: int) -> None:
+        self.begun += 1
         self.free.wait(PATIENCE_S)
         if self.fails:
             raise JournalUnavailable("the disk is gone")
@@ -53,7 +55,7 @@ def test_what_comes_while_a_group_is_under_way_is_the_next_one() -> None:
         groups = grouped(disk)
         disk.free.clear()
         first = asyncio.ensure_future(groups.add([1], 1))
-        await asyncio.sleep(0.05)
+        await until_meanwhile(lambda: disk.begun)
         others = [asyncio.ensure_future(groups.add([n], 1)) for n in (2, 3)]
         await asyncio.sleep(0.05)
         assert not any(each.done() for each in (first, *others))

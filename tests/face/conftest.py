@@ -478,8 +478,9 @@ class Tab:
     def submit(self, selector, **fields):
         for name, value in fields.items():
             self.run(f"document.querySelector({json.dumps(f'{selector} [name={name}]')}).value = {json.dumps(value)}")
+        self.run("window.left = false")
         self.run(f"document.querySelector({json.dumps(selector)}).querySelector('button').click()")
-        time.sleep(0.3)
+        until(lambda: self.run("window.left") is None, what="another document", despite=AssertionError)
         self.settle()
 
     def press(self, key):

@@ -146,6 +146,7 @@ def test_a_live_tail_of_a_hundred_rows_a_second_keeps_its_tab_small(entered, tab
     tab.go(f"{at}/ui/traces")
     tab.run("document.getElementById('live').click()")
     assert tab.until("document.getElementById('live').getAttribute('aria-pressed') === 'true'")
+    until(lambda: len(house.book.listeners))
     began = time.monotonic()
     for second in range(seconds):
         house.book.apply(*(house.ended(1000 + second * 100 + n, ago_s=1, agent=f"busy-{n}") for n in range(100)))

@@ -113,7 +113,7 @@ def test_a_person_decides_looks_and_asks_and_the_agents_go_on(gateway, tab, tmp_
     tab.go(f"{at}/ui/traces")
     tab.run("document.getElementById('live').click()")
     assert tab.until("document.getElementById('live').getAttribute('aria-pressed') === 'true'")
-    time.sleep(1)  # the connection of the live rows is made
+    time.sleep(3)  # the connection of the live rows is made
     assert Agent(gateway, "a small bill", system="You pay small bills, and nothing else.").done() == [{"to": "Bob", "amount": 1}]
     assert tab.until("document.querySelectorAll('tr.fresh').length > 0")
 

@@ -186,7 +186,7 @@ def test_a_call_that_a_person_denied_is_replaced_by_who_and_why(scene, wire, str
 
 @pytest.mark.parametrize("how", [RULE, NEVER + "\nlimits:\n- {id: few, tools: [pay], per: session, max: 0, effect: ask}"])
 def test_a_denial_is_remembered_for_the_same_values_in_the_session_and_for_no_others(scene, how):
-    bank = scene(how, hold_whole=1.5)
+    bank = scene(how, hold_whole=3)
     bank.soon(False, reason="no")
     bank.post("chat", **{"x-session-id": "one"})
     assert [call.code for call in bank.calls()] == ["approval_denied"]
@@ -214,7 +214,7 @@ def test_what_nobody_decides_in_time_is_told_and_the_same_call_later_finds_the_d
 @every_wire
 def test_a_held_stream_shows_signs_of_life_that_break_nothing(scene, wire):
     bank = scene(keep_alive=0.1)
-    threading.Thread(target=lambda: (bank.pending(), time.sleep(0.8), bank.rule(True)), daemon=True).start()
+    threading.Thread(target=lambda: (bank.pending(), time.sleep(1.5), bank.rule(True)), daemon=True).start()
     text = bank.post(wire, stream=True)
     assert text.count(ALIVE[wire].decode()) >= 5
     assert "50" in text

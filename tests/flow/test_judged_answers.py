@@ -1,8 +1,8 @@
 """`validate: [judge]`: a model is asked about answers that have left, through the gateway itself, and what it says is on record."""
 
-import asyncio
 import json
 import re
+import threading
 import time
 
 import pytest
@@ -237,7 +237,7 @@ def test_policies_hold_for_the_judge_as_for_any_agent(start, says, provider):
 
 
 def test_what_waits_when_the_gateway_stops_is_unevaluated(start, says, provider):
-    asking = asyncio.Event()
+    asking = threading.Event()
     silent = provider.silent()
 
     async def waits(reader, writer, body):

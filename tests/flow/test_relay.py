@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import socket
-import threading
 import time
 from typing import ClassVar
 from urllib.parse import urlsplit
@@ -14,7 +13,7 @@ import httpx
 import pytest
 
 from gateway.trace.record import Decided, Ended, Opened
-from tests.patience import until
+from tests.patience import PATIENCE_S, until
 
 POLICY = """
 policy: 1
@@ -634,16 +633,10 @@ def test_a_client_that_leaves_before_its_body_is_whole_is_on_record(start, provi
 def test_a_shutdown_ends_open_streams_with_an_error_and_a_record(start, provider, wire):
     gateway = start(ENFORCE)
     provider.answer = provider.sse(*wire.frames(GOOD)[:3], hang=True)
-
-    def stop() -> None:
-        until(lambda: provider.received)
-        time.sleep(0.4)
+    with gateway.posting(wire.path, wire.request(True)) as sock:
+        wait_for(sock, b"Look.")
         gateway.loop.call_soon_threadsafe(lambda: (gateway.plane.drain(), gateway.plane.interrupt()))
-
-    threading.Thread(target=stop).start()
-    answer = post(gateway, wire, wire.request(True))
-    assert b"Look." in answer.content
-    assert b"stopped" in answer.content
+        wait_for(sock, b"stopped")
     assert gateway.ended()[0].exchange.state == "interrupted"
     late = post(gateway, wire, wire.request(True))
     assert late.status_code == 503
@@ -652,7 +645,7 @@ def test_a_shutdown_ends_open_streams_with_an_error_and_a_record(start, provider
 
 def send_raw(gateway, request: bytes) -> bytes:
     address = gateway.url.removeprefix("http://").split(":")
-    with socket.create_connection((address[0], int(address[1])), timeout=5) as sock:
+    with socket.create_connection((address[0], int(address[1])), timeout=PATIENCE_S) as sock:
         sock.sendall(request)
         found = b""
         while not whole(found):

@@ -198,8 +198,9 @@ def test_a_server_that_is_emptied_lets_nobody_in_and_limits_count_anew(start, tm
     assert delivered(both.ask(1, key=key))
 
 
-def test_a_server_that_hangs_holds_up_nobody_who_streams(start, tmp_path, own_redis_server, provider):
+def test_a_server_that_hangs_holds_up_nobody_who_streams(start, tmp_path, own_redis_server, provider, monkeypatch):
     """A stream of words goes on while other requests wait for the server in vain."""
+    monkeypatch.setattr("gateway.state.redis_line.PATIENCE_S", 2.0)
     provider.answer = provider.json(whole())
     both = Machines(start, tmp_path, own_redis_server.url(), MANY)
     head = {"id": "a", "object": "chat.completion.chunk", "created": 1, "model": "m"}
@@ -223,8 +224,8 @@ def test_a_server_that_hangs_holds_up_nobody_who_streams(start, tmp_path, own_re
                 for thread in pool:
                     thread.start()
             assert "error" not in line
-    own_redis_server.process.send_signal(signal.SIGCONT)
     for thread in pool:
         thread.join()
+    own_redis_server.process.send_signal(signal.SIGCONT)
     assert set(others) == {503}
-    assert max(later - earlier for earlier, later in pairwise(at)) < 0.6
+    assert max(later - earlier for earlier, later in pairwise(at)) < 1.2

@@ -264,5 +264,5 @@ def test_a_collector_that_hangs_is_not_waited_for(monkeypatch):
     sender.hand(SPAN)
     before = time.monotonic()
     sender.close()
-    assert time.monotonic() - before < 5
+    assert time.monotonic() - before < 20
     exporter.free.set()
