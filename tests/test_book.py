@@ -394,7 +394,7 @@ def start(data: Path, port: int, *more: str) -> subprocess.Popen[bytes]:
 def wait_ready(port: int, process: subprocess.Popen[bytes]) -> None:
     def ready() -> bool:
         assert process.poll() is None, process.stderr.read().decode() if process.stderr else ""
-        return httpx.get(f"http://127.0.0.1:{port}/readyz").status_code == 200
+        return httpx.get(f"http://127.0.0.1:{port}/readyz", timeout=PATIENCE_S).status_code == 200
 
     until(ready, what="the book becomes ready", despite=httpx.HTTPError)
 
@@ -412,7 +412,8 @@ def test_the_process_serves_until_it_is_told_to_stop_and_then_ends_in_order(tmp_
     process = start(data, port, *(["--watch-stdin"] if how == "stdin" else []))
     wait_ready(port, process)
     token = (data / "admin.token").read_text().strip()
-    with httpx.Client(base_url=f"http://127.0.0.1:{port}", headers={"authorization": f"Bearer {token}"}) as client, client.stream(
+    headers = {"authorization": f"Bearer {token}"}
+    with httpx.Client(base_url=f"http://127.0.0.1:{port}", headers=headers, timeout=PATIENCE_S) as client, client.stream(
         "GET", "/tail"
     ) as tail:
         pen.add(Ended(row(1)))

@@ -94,6 +94,7 @@ def test_stay_prints_lines_that_work_and_ends_clean_on_ctrl_c():
         f"{exported['OPENAI_BASE_URL']}/chat/completions",
         headers={"authorization": f"Bearer {exported['OPENAI_API_KEY']}"},
         json={"model": demo.CHAT_MODEL, "messages": [{"role": "user", "content": "hello"}]},
+        timeout=PATIENCE_S,
     )
     assert answer.status_code == 200
     run.send_signal(signal.SIGINT)
@@ -101,7 +102,7 @@ def test_stay_prints_lines_that_work_and_ends_clean_on_ctrl_c():
     run.stdout.close()
     assert not Path(exported["TOLLHOUSE_DATA"]).exists()
     with pytest.raises(httpx.TransportError):
-        httpx.get(f"{exported['OPENAI_BASE_URL'].removesuffix('/v1')}/readyz")
+        httpx.get(f"{exported['OPENAI_BASE_URL'].removesuffix('/v1')}/readyz", timeout=PATIENCE_S)
 
 
 @pytest.mark.parametrize(

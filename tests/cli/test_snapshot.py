@@ -78,7 +78,7 @@ def running(tmp_path: Path) -> Iterator[Path]:
     command = [sys.executable, "-m", "gateway.book_process", "--data", str(tmp_path), "--port", str(port), "--settings", str(settings)]
     book = subprocess.Popen(command, stderr=subprocess.DEVNULL)
     (tmp_path / "run.json").write_text(json.dumps({"pid": 1, "admin": f"http://127.0.0.1:{port}"}))
-    until(lambda: httpx.get(f"http://127.0.0.1:{port}/readyz").status_code == 200, despite=httpx.HTTPError)
+    until(lambda: httpx.get(f"http://127.0.0.1:{port}/readyz", timeout=PATIENCE_S).status_code == 200, despite=httpx.HTTPError)
     yield tmp_path
     book.terminate()
     assert book.wait(PATIENCE_S) == 0

@@ -181,7 +181,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     command = [sys.executable, "-m", "gateway.book_process", "--data", str(folder), "--port", str(port)]
     book = subprocess.Popen(command, stderr=subprocess.DEVNULL)
     (folder / "run.json").write_text(json.dumps({"pid": 1, "run": SEGMENT.run, "admin": f"http://127.0.0.1:{port}"}))
-    until(lambda: httpx.get(f"http://127.0.0.1:{port}/readyz").status_code == 200, despite=httpx.HTTPError)
+    until(lambda: httpx.get(f"http://127.0.0.1:{port}/readyz", timeout=PATIENCE_S).status_code == 200, despite=httpx.HTTPError)
     yield folder
     book.terminate()
     book.wait(PATIENCE_S)

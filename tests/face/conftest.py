@@ -374,7 +374,7 @@ class Issuer:
 
     def twist(self, **how: Any) -> None:
         """What is wrong with what it says, until another is told."""
-        httpx.get(f"{self.url}/twist", params={"as": json.dumps(how)}, trust_env=False)
+        httpx.get(f"{self.url}/twist", params={"as": json.dumps(how)}, trust_env=False, timeout=PATIENCE_S)
 
     def close(self) -> None:
         self._process.kill()

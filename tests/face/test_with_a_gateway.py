@@ -146,6 +146,6 @@ def test_a_person_decides_looks_and_asks_and_the_agents_go_on(gateway, tab, tmp_
 
 
 def read(url: str, cookies: dict[str, str]) -> str:
-    answer = httpx.get(url, cookies=cookies, trust_env=False, headers={"sec-fetch-site": "same-origin"})
+    answer = httpx.get(url, cookies=cookies, trust_env=False, headers={"sec-fetch-site": "same-origin"}, timeout=PATIENCE_S)
     assert answer.status_code == 200, answer.text
     return answer.text

@@ -21,7 +21,7 @@ import pytest
 from gateway.errors import StartError
 from gateway.heads_log import signing_key
 from gateway.proof import prove
-from tests.patience import until
+from tests.patience import PATIENCE_S, until
 
 STOPPED_S = float(os.environ.get("TOLLHOUSE_STOPPED", "3"))
 DISK = 24 * 1024 * 1024
@@ -41,7 +41,7 @@ def mounted(folder: Path, *how: str) -> Iterator[Path]:
 
 
 def readiness(url: str) -> dict[str, object]:
-    answer = httpx.get(f"{url}/readyz", timeout=5, trust_env=False)
+    answer = httpx.get(f"{url}/readyz", timeout=PATIENCE_S, trust_env=False)
     return {"status": answer.status_code, **answer.json()}
 
 

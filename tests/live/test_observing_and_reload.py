@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from gateway.demo.stage import RunningGateway, settings_for
-from tests.patience import until
+from tests.patience import PATIENCE_S, until
 
 USER = [{"role": "user", "content": "Please do it."}]
 CHAT_TOOLS = [
@@ -105,7 +105,7 @@ def replace(file: Path, text: str) -> None:
 
 def awaited_stale(gateway: RunningGateway) -> dict:
     def state() -> dict:
-        return httpx.get(f"{gateway.url}/readyz").json()
+        return httpx.get(f"{gateway.url}/readyz", timeout=PATIENCE_S).json()
 
     until(lambda: state()["policy"]["stale"], what=state)
     return state()
@@ -118,7 +118,7 @@ def test_a_revoked_key_stops_working_at_once(enforcing):
     path, body = REQUESTS["chat"]
 
     def status() -> int:
-        return httpx.post(gateway.base_url + path, headers=headers, json=body | {"model": "allowed"}).status_code
+        return httpx.post(gateway.base_url + path, headers=headers, json=body | {"model": "allowed"}, timeout=PATIENCE_S).status_code
 
     assert status() == 200
     gateway.tollhouse("keys", "revoke", key.split("_")[1], "--data", str(gateway.data))

@@ -15,7 +15,7 @@ from gateway.demo.stage import RunningGateway, settings_for
 from gateway.errors import StartError
 from gateway.rehearsal import RunningRehearsal
 from gateway.webhooks import signature
-from tests.patience import until
+from tests.patience import PATIENCE_S, until
 
 TEXT = "---\nmodel: m\nvariables: {{shop: {{type: string}}}}\n---\n{} {{{{ shop }}}}.\n"
 HOOK_SECRET = "made-up-secret-of-a-webhook"
@@ -158,7 +158,7 @@ def test_a_broken_file_keeps_its_last_good_version_and_readyz_says_where_it_is_b
     (gateway.folder / "prompts" / "support.md").write_text("---\n---\nHi {{ nobody }}\n")
 
     def state() -> dict:
-        return httpx.get(f"{gateway.url}/readyz", trust_env=False).json()["prompts"]
+        return httpx.get(f"{gateway.url}/readyz", trust_env=False, timeout=PATIENCE_S).json()["prompts"]
 
     until(lambda: state()["stale"], what=state)
     assert state()["problems"][0].startswith("support.md:3:7: 'nobody' is not declared")
@@ -172,7 +172,8 @@ def bring(gateway, system: str, description: str, key: str) -> httpx.Response:
     tool = {"type": "function", "function": {"name": "look_up", "description": description, "parameters": {"type": "object"}}}
     messages = [{"role": "system", "content": system}, {"role": "user", "content": "hi"}]
     body = {"model": "m", "messages": messages, "tools": [tool]}
-    return httpx.post(f"{gateway.base_url}/chat/completions", json=body, headers={"authorization": f"Bearer {key}"}, trust_env=False)
+    headers = {"authorization": f"Bearer {key}"}
+    return httpx.post(f"{gateway.base_url}/chat/completions", json=body, headers=headers, trust_env=False, timeout=PATIENCE_S)
 
 
 def test_a_change_nobody_deployed_is_told_line_by_line_and_a_pinned_agent_is_refused(gateway):

@@ -173,7 +173,7 @@ def test_a_bad_edit_keeps_the_last_good_policy_and_says_so_everywhere(folder, pr
 
 
 def readiness(gateway) -> dict:
-    return httpx.get(f"{gateway.url}/readyz", timeout=5, trust_env=False).json()
+    return httpx.get(f"{gateway.url}/readyz", timeout=PATIENCE_S, trust_env=False).json()
 
 
 def run_file(gateway) -> dict:
@@ -310,7 +310,7 @@ def test_zero_configuration_observes_and_says_so_loudly(tmp_path):
     try:
         run = tmp_path / ".tollhouse" / "run.json"
         until(run.exists)
-        ready = httpx.get(json.loads(run.read_text())["listen"] + "/readyz", trust_env=False).json()
+        ready = httpx.get(json.loads(run.read_text())["listen"] + "/readyz", trust_env=False, timeout=PATIENCE_S).json()
         assert ready["observing"] is True
     finally:
         process.terminate()
@@ -341,8 +341,8 @@ def test_without_litellm_a_gateway_says_what_it_turns_away_and_serves_the_rest(f
     routes = [{"models": ["gpt-*"], **CHAT}, {"models": ["claude-*"], **MESSAGES}]
     body = {"model": "gpt-4o", "messages": [{"role": "user", "content": "hello?"}], "max_tokens": 9}
     with RunningGateway(folder, settings_for(provider.base_url, routes=routes)) as gateway:
-        served = httpx.post(f"{gateway.url}/v1/chat/completions", json=body)
-        turned = httpx.post(f"{gateway.url}/v1/messages", json=body)
+        served = httpx.post(f"{gateway.url}/v1/chat/completions", json=body, timeout=PATIENCE_S)
+        turned = httpx.post(f"{gateway.url}/v1/messages", json=body, timeout=PATIENCE_S)
     assert served.status_code == 200
     assert (turned.status_code, "Nothing is translated here: litellm is not installed" in turned.text) == (404, True)
     warned = "warning: litellm is not installed, so nothing is translated: gpt-* is not served in anthropic.messages"

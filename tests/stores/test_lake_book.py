@@ -49,7 +49,8 @@ def test_a_book_brings_its_journal_into_the_lake_and_answers_from_it(
     url = f"http://127.0.0.1:{port}"
     until(lambda: ready(url) or process.poll() is not None, what=(tmp_path / "log").read_text)
     assert process.poll() is None, (tmp_path / "log").read_text()
-    with httpx.Client(base_url=url, headers={"authorization": f"Bearer {(tmp_path / 'admin.token').read_text().strip()}"}) as client:
+    headers = {"authorization": f"Bearer {(tmp_path / 'admin.token').read_text().strip()}"}
+    with httpx.Client(base_url=url, headers=headers, timeout=PATIENCE_S) as client:
         assert asked(client, "SELECT state, count(*), sum(cost) FROM exchanges GROUP BY ALL ORDER BY 1") == [
             ["complete", 2, "0.500012345"], ["open", 1, None],
         ]  # fmt: skip
@@ -66,7 +67,7 @@ def test_a_book_brings_its_journal_into_the_lake_and_answers_from_it(
 
 def ready(url: str) -> bool:
     try:
-        told = httpx.get(f"{url}/readyz")
+        told = httpx.get(f"{url}/readyz", timeout=PATIENCE_S)
     except httpx.HTTPError:
         return False
     return bool(told.status_code == 200 and told.json()["records"] == 4)
