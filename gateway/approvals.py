@@ -20,7 +20,7 @@ import msgspec
 from msgspec.structs import replace
 
 from gateway import identify
-from gateway.config import Approvals as Settings
+from gateway.approval_settings import Approvals as Settings
 from gateway.dialects.events import Limits
 from gateway.dialects.proposals import read_arguments
 from gateway.errors import GatewayError

@@ -27,6 +27,7 @@ from gateway import clock, logs
 from gateway.ageing import Ageing
 from gateway.book import Book
 from gateway.config import Settings
+from gateway.cycles import look_rarely
 from gateway.errors import StartError
 from gateway.listening import bound
 from gateway.notary import Notary
@@ -97,11 +98,11 @@ async def _serve(book: Book, data: Path, place: socket.socket, settings: Setting
 
     from gateway import news
     from gateway.budget_news import BUDGETS
-    from gateway.config import Limits, Timeouts
     from gateway.experiment_news import EXPERIMENTS
     from gateway.face.opening import hosts, open_face
     from gateway.front import front
     from gateway.installation import open_approvals, open_people, open_prompts, open_vault
+    from gateway.limit_settings import Limits, Timeouts
     from gateway.moving_labels import Labels
     from gateway.privacy import opening, rooms
     from gateway.prompt_news import PROMPTS
@@ -142,6 +143,7 @@ async def _serve(book: Book, data: Path, place: socket.socket, settings: Setting
     )
     server = uvicorn.Server(config)
     setattr(server, "capture_signals", contextlib.nullcontext)  # noqa: B010 - the signals are ours: they end the reading first
+    look_rarely()
     stop = threading.Event()
     told = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):

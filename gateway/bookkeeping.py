@@ -37,11 +37,14 @@ class Bookkeeping:
         self._calls: list[CallRow] = []
         self._found: Fingerprint | None = None
         self._addresses: tuple[str, ...] | None = None
+        self._response: str | None = None
         self.settled = True
         """Nothing is on its way to the journal: `settle` would return at once."""
         self.ended = False
         self.recorded = False
         """Its end is."""
+        self.refused = False
+        """The journal has refused its end. Not so where nobody waited any more to hear what became of it."""
         self.priced = Priced()
         """Once it has ended."""
 
@@ -52,6 +55,11 @@ class Bookkeeping:
     @property
     def provider(self) -> str:
         return self._provider
+
+    @property
+    def opened(self) -> bool:
+        """Its opening was written, or is being written."""
+        return self._opening is not None
 
     def served_by(self, provider: str) -> None:
         """Who answers, where that is not the provider of the client's dialect: its prices count."""
@@ -94,14 +102,17 @@ class Bookkeeping:
 
     async def end(self) -> None:
         """Writes the closing record, with everything not yet written. Raises JournalUnavailable. Once only."""
-        if self.ended:
-            return
-        self.ended = True
+        if not self.ended:
+            self.ended = True
+            await self.end_late()
+
+    async def end_late(self) -> None:
+        """The closing record as things stand now, where `end` could not write it. Raises JournalUnavailable."""
         await self._opened_or_never()
         addresses, messages = self._request_side()
-        response, answered = self._scribe.response_message(self._x, self._clock.now_us())
+        self._response, answered = self._scribe.response_message(self._x, self._clock.now_us())
         self.priced = self._price()
-        row = self._row(self.priced, Links(addresses, response))
+        row = self._row(self.priced, Links(addresses, self._response))
         first = self._opening is None
         prompt, rendered = (self._prompt(), self._scribe.rendered(self._x)) if first else (None, None)
         heard = self._scribe.heard(self._x, self._clock.now_us())
@@ -112,9 +123,10 @@ class Bookkeeping:
         try:
             await self._journal.append(*self._line, ended)
         except JournalUnavailable:
+            self.refused = True
             self._forget()
             raise
-        self.recorded = True
+        self.recorded, self.refused = True, False
 
     async def _opened_or_never(self) -> None:
         """An opening that could not be written is as good as none: the closing record then says it all."""
@@ -130,8 +142,8 @@ class Bookkeeping:
 
     def _forget(self) -> None:
         """Nothing says that the bodies were written: they are written again. Bodies written twice are harmless."""
-        self._scribe.forget(self._x, self._addresses or ())
-        self._addresses = None
+        self._scribe.forget(self._x, [*(self._addresses or ()), *([self._response] if self._response else [])])
+        self._addresses = self._response = None
 
     def _prompt(self) -> PromptRow | None:
         if self._found is None:

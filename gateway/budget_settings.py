@@ -7,8 +7,9 @@ from decimal import Decimal, InvalidOperation
 from fnmatch import fnmatchcase
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
+from gateway.documents import Section
 from gateway.exchange import Caller
 from gateway.retention import span_us
 
@@ -20,10 +21,8 @@ _PERIODS = ("day", "month", "session", "total")
 _GLOBS: list[str] = Field(default_factory=list)
 
 
-class Budget(BaseModel):
+class Budget(Section):
     """How much may be spent by whom in which time."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, defer_build=True)
 
     id: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$", description="its name; another one begins at zero")]
     per: Annotated[

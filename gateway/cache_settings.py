@@ -5,18 +5,17 @@ from __future__ import annotations
 from fnmatch import fnmatchcase
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import Field, field_validator
 
+from gateway.documents import Section
 from gateway.retention import DAY_US, span_us
 
 LONGEST_DAYS = 30
 _GLOBS: list[str] = Field(default_factory=list)
 
 
-class Cache(BaseModel):
+class Cache(Section):
     """Answers that are given again to the same request, word for word."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, defer_build=True)
 
     store: Annotated[
         Literal["memory", "redis"],

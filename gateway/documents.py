@@ -39,7 +39,7 @@ T = TypeVar("T", bound=BaseModel)
 class Section(BaseModel):
     """Base of the models of files: unknown keys are errors, types are not bent, values do not change."""
 
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, defer_build=True)
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, defer_build=True, hide_input_in_errors=True)  # may be a secret
     other_words: ClassVar[Mapping[str, str]] = {}
     """What people used to other products call a key → the key."""
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from gateway import identify
-from gateway.config import host_name, is_loopback
+from gateway.addresses import host_name, is_loopback
 from gateway.errors import GatewayError
 from gateway.state import KeyRecord
 from gateway.state.asking import at_once

@@ -25,7 +25,8 @@ from urllib.parse import urlsplit
 from packaging.requirements import Requirement
 
 from gateway import __version__, installation, prices
-from gateway.config import Address, Settings
+from gateway.addresses import Address
+from gateway.config import Settings
 from gateway.errors import FileProblems, StartError
 from gateway.ledger_place import EMBEDDED, lake_place
 from gateway.upstream import platforms

@@ -24,8 +24,8 @@ import httptools
 from uvicorn.config import Config
 from uvicorn.server import ServerState
 
-from gateway.config import Limits, Timeouts
 from gateway.deadlines import Alarm
+from gateway.limit_settings import Limits, Timeouts
 from gateway.turn import Turn
 
 DISCARD_BYTES = 256 * 1024 * 1024

@@ -20,7 +20,7 @@ from urllib.parse import urlsplit
 import msgspec
 from msgspec import Struct
 
-from gateway.config import Heads
+from gateway.storage_settings import Heads
 
 CURSOR = "heads.sent"
 FIRST_PAUSE_S = 1.0

@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from gateway import prompt_folder, secret
+from gateway.addresses import is_loopback
 from gateway.answer_cache import AnswerCache
 from gateway.cache_settings import Cache
-from gateway.config import Settings, is_loopback
+from gateway.config import Settings
 from gateway.errors import StartError
 from gateway.policy import EMPTY, PolicySet
 from gateway.policy_folder import load_folder

@@ -14,13 +14,13 @@ from typing import Any, Final, get_args
 import msgspec
 from msgspec import Struct, field
 
-from gateway.config import DialectName
 from gateway.errors import GatewayError
 from gateway.exchange import Storing
 from gateway.people.names import person_name
 from gateway.people.roles import ROLES, read_roles
 from gateway.scope import ANYTHING, KeyScope
 from gateway.state import KeyRecord, Keys, People, PersonRecord
+from gateway.upstream_settings import DialectName
 
 DAY_US: Final = 86_400_000_000
 MOST_DAYS: Final = 36_500

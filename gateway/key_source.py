@@ -2,25 +2,18 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Final, Self
+from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
+from gateway.documents import Section
 from gateway.errors import StartError
 
-_NAMED: Final = re.compile(r"""(?:key|keys|secret|password|token|authorization)["']?\s*[:=]""", re.IGNORECASE)
-"""Behind it a secret may stand, whatever there ought to be; on the next line where nothing is behind it on its own."""
-_MIXED: Final = re.compile(r"""(?=[^\s,'"]*[a-z])(?=[^\s,'"]*[A-Z])(?=[^\s,'"]*[0-9])[^\s,'"{}\[\]]{16,}|(?<=/)[^/\s'"]*:[^/\s'"]*(?=@)""")
-"""What looks like a key, wherever it stands; user and password in a URL."""
 
-
-class KeySource(BaseModel):
+class KeySource(Section):
     """Exactly one of the two."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, defer_build=True, hide_input_in_errors=True)
 
     env: Annotated[str | None, Field(description="name of the environment variable that holds the key")] = None
     file: Annotated[str | None, Field(description="path of a file (mode 0600) that holds the key")] = None
@@ -49,16 +42,3 @@ class KeySource(BaseModel):
             return path.read_text().strip() or None
         except OSError as e:
             raise StartError(f"cannot read the key file {path}: {e.strerror}") from e
-
-
-def hidden_words(text: str) -> str:
-    """A text, as long as it is, without the words in it that look like keys."""
-    return _MIXED.sub(lambda each: "*" * len(each[0]), text)
-
-
-def hidden(line: str, before: str = "") -> str:
-    """A line of settings, as wide as it is, without what stands where a secret may have been written by mistake; `before`: the line before
-    it."""
-    found = _NAMED.search(line)
-    shown = 0 if ":" not in line and _NAMED.search(before) else found.end() if found else len(line)
-    return hidden_words(line[:shown]) + re.sub(r"\S", "*", line[shown:])

@@ -17,10 +17,10 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from gateway.config import Heads
 from gateway.errors import StartError
 from gateway.heads_log import HeadsLog, lines_of, signing_key
 from gateway.heads_places import Courier, place_of
+from gateway.storage_settings import Heads
 from gateway.stores import Offset
 from gateway.trace.heads import Head, Kind, public_text
 from gateway.trace.segments import Segment

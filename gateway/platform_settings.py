@@ -7,29 +7,25 @@ from __future__ import annotations
 
 from typing import Annotated, Final, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
+
+from gateway.documents import Section
 
 CONVERSE: Final = "aws.converse"
 """The dialect in which Bedrock is asked for what is asked for in Chat Completions. No client speaks it."""
-
-
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, hide_input_in_errors=True)
-
-
 _Machine = Annotated[
     Literal["machine"] | None, Field(description="machine: those that the vendor's library finds where the gateway runs; none = the 'key'")
 ]
 
 
-class Bedrock(_Strict):
+class Bedrock(Section):
     """Amazon Bedrock: Anthropic's models through InvokeModel, in their own dialect, all others through Converse, in Chat Completions."""
 
     region: Annotated[str, Field(pattern=r"^[a-z]{2}(-[a-z]+)+-\d$", description="for which requests are signed: us-east-1")]
     credentials: _Machine = None
 
 
-class Vertex(_Strict):
+class Vertex(Section):
     """Google Vertex AI: Anthropic's and Google's models."""
 
     project: Annotated[str, Field(pattern=r"^[a-z0-9:.-]{1,100}$", description="id of the project that pays")]
@@ -37,7 +33,7 @@ class Vertex(_Strict):
     credentials: _Machine = None
 
 
-class Platform(_Strict):
+class Platform(Section):
     """Exactly one of them."""
 
     bedrock: Bedrock | None = None

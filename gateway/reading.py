@@ -13,9 +13,9 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from typing import TypeVar
 
-from gateway.config import Limits
 from gateway.dialects.weight import Scale
 from gateway.errors import GatewayError
+from gateway.limit_settings import Limits
 
 LONG = 128 * 1024
 """Bytes. Up to here reading takes some 5 ms at most, whatever they are."""

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, NamedTuple
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import Field, field_validator
+
+from gateway.documents import Section
 
 Compliance = Literal["none", "eu-ai-act"]
 FOREVER = "forever"
@@ -26,10 +28,8 @@ class Cutoffs(NamedTuple):
     decisions_us: int | None
 
 
-class Retention(BaseModel):
+class Retention(Section):
     """How long the book keeps what."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, defer_build=True)
 
     bodies: Annotated[
         str,

@@ -8,18 +8,15 @@ from __future__ import annotations
 
 from typing import Annotated, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
+from gateway.documents import Section
 from gateway.key_source import KeySource
 
 Seconds = Annotated[float, Field(gt=0, le=86_400)]
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, defer_build=True, hide_input_in_errors=True)  # may be a secret
-
-
-class TargetTimeouts(_Strict):
+class TargetTimeouts(Section):
     """Seconds. What is not given is as under `timeouts`."""
 
     connect: Annotated[Seconds | None, Field(description="connection to the provider")] = None
@@ -28,7 +25,7 @@ class TargetTimeouts(_Strict):
     total: Annotated[Seconds | None, Field(description="from the request to the answer's end; none = no such bound")] = None
 
 
-class MirrorTarget(_Strict):
+class MirrorTarget(Section):
     """A provider that is asked the same, and whose answer nobody gets."""
 
     upstream: Annotated[str, Field(description="name of an entry of `upstreams`")]
@@ -39,7 +36,7 @@ class MirrorTarget(_Strict):
     share: Annotated[float, Field(gt=0, le=1, description="how many of the requests: 1 = all of them, 0.05 = one in twenty")] = 1
 
 
-class RouteTarget(_Strict):
+class RouteTarget(Section):
     """One provider, or one deployment of it, that can serve a route."""
 
     upstream: Annotated[str, Field(description="name of an entry of `upstreams`")]
@@ -51,7 +48,7 @@ class RouteTarget(_Strict):
     timeouts: TargetTimeouts = Field(default_factory=TargetTimeouts)
 
 
-class Retries(_Strict):
+class Retries(Section):
     """What happens when a target fails and nothing of an answer has reached the client."""
 
     count: Annotated[int, Field(ge=0, le=5, description="how often more than once a provider is asked for one request")] = 2
@@ -70,7 +67,7 @@ class Retries(_Strict):
     window: Annotated[Seconds, Field(description="the window of share and least")] = 10
 
 
-class BreakerSettings(_Strict):
+class BreakerSettings(Section):
     """When a target is left alone for a while. Each worker sees for itself."""
 
     failures: Annotated[int, Field(ge=1, le=1000, description="failures one after the other that open it")] = 5
@@ -80,7 +77,7 @@ class BreakerSettings(_Strict):
     open: Annotated[Seconds, Field(description="how long nothing is sent; then one request tries whether it works again")] = 15
 
 
-class Route(_Strict):
+class Route(Section):
     """Which models go to which upstream, or to which targets. The first route whose dialect and glob match wins."""
 
     models: Annotated[list[str], Field(min_length=1, description="model names or globs (* and ?)")]

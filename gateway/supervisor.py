@@ -31,7 +31,8 @@ from gateway.listening import held
 from gateway.nursery import GO, WAIT
 
 if TYPE_CHECKING:  # imported while the nursery imports what the children need
-    from gateway.config import Address, Settings
+    from gateway.addresses import Address
+    from gateway.config import Settings
 
 READY_S = 30.0
 """How long children may take to become ready."""
@@ -227,11 +228,12 @@ class Supervisor:
 
 def read_settings(file: Path | None, flags: Mapping[str, Any]) -> Settings:
     """What a start goes by, and a folder for its data. Raises StartError or FileProblems."""
-    config = imported("gateway.config")
+    sources = imported("gateway.settings_sources")
     load_dotenv((file.parent if file else Path()) / ".env")
-    settings: Settings = config.read(file, os.environ, flags)
+    settings: Settings = sources.read(file, os.environ, flags)
     if not settings.upstreams:
-        variables = " or ".join(variable for _, _, variable in config.PROVIDERS.values())
+        providers = imported("gateway.upstream_settings").PROVIDERS
+        variables = " or ".join(variable for _, _, variable in providers.values())
         raise StartError(
             f"there is no provider to talk to: set {variables}, or write a tollhouse.yaml ('tollhouse init')"
         )

@@ -7,13 +7,14 @@ whether and how much is told are taken into the settings once, at the start; the
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import unquote, urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
+from gateway.addresses import is_loopback
+from gateway.documents import Section
 from gateway.errors import StartError
 from gateway.key_source import KeySource
 
@@ -27,10 +28,8 @@ _SAMPLERS = {
 """`OTEL_TRACES_SAMPLER` → the share; None: `OTEL_TRACES_SAMPLER_ARG` says. What a client decided about its trace counts in all of them."""
 
 
-class Telemetry(BaseModel):
+class Telemetry(Section):
     """Spans and metrics to a collector; metrics at `/metrics` of the admin plane in any case."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, defer_build=True, hide_input_in_errors=True)
 
     endpoint: Annotated[
         str | None, Field(description="OTLP collector: http(s)://host:4318, for grpc http(s)://host:4317; none = nothing is sent")
@@ -69,7 +68,7 @@ class Telemetry(BaseModel):
     @model_validator(mode="after")
     def encrypted_unless_local(self) -> Self:
         parts = urlsplit(self.endpoint or "")
-        if (self.headers or self.content) and parts.scheme == "http" and not (self.allow_http or _loopback(parts.hostname or "")):
+        if (self.headers or self.content) and parts.scheme == "http" and not (self.allow_http or is_loopback(parts.hostname or "")):
             raise ValueError("http:// to another machine sends headers and content in clear text; use https:// or set allow_http: true")
         return self
 
@@ -167,12 +166,3 @@ def _share(environment: Mapping[str, str]) -> float:
     if not 0 <= share <= 1:
         raise StartError(f"OTEL_TRACES_SAMPLER_ARG is '{given}'; write a share from 0 to 1, for example 0.1")
     return share
-
-
-def _loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False

@@ -26,11 +26,11 @@ from msgspec import Struct
 
 from gateway import identify
 from gateway.clock import now_us as wall
-from gateway.config import Encryption
 from gateway.errors import GatewayError, JournalUnavailable, StartError
 from gateway.exchange import Caller
 from gateway.sealing import KEY, Box, CannotOpen
 from gateway.state import DataKey, DataKeys
+from gateway.storage_settings import Encryption
 
 MARK = "enc:1:"
 CHECK_US = 1_000_000

@@ -22,6 +22,7 @@ from gateway.errors import GatewayError
 from gateway.exchange import Call, Caller, Endpoint, EndState, Exchange, Finding, Owed, Request, Storing, Verdict
 from gateway.journal import Journal
 from gateway.judge import Court
+from gateway.late_ends import LateEnds
 from gateway.leases import Holding, Leases
 from gateway.mirrors import Mirrors
 from gateway.policy import PolicySet, Reading, Told
@@ -81,6 +82,8 @@ class Gateway:
     """What running requests hold of budgets."""
     afterwards: Afterwards = field(default_factory=Afterwards)
     """Answers about which a model shall be asked when they have left."""
+    late_ends: LateEnds = field(default_factory=LateEnds)
+    """Of exchanges whose end the journal refused."""
     mirrors: Mirrors = field(default_factory=Mirrors)
     """Who is asked beside requests."""
     chance: Callable[[], float] = random.random

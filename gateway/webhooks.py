@@ -19,10 +19,11 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from msgspec import Struct
 
-from gateway.config import Webhook, webhook_url
+from gateway.addresses import encrypted_url
 from gateway.errors import GatewayError, StartError
 from gateway.key_source import KeySource
 from gateway.state import Approval, Approvals
+from gateway.webhook_settings import Webhook
 
 if TYPE_CHECKING:  # loaded where somebody is to be told
     import httpx
@@ -75,7 +76,7 @@ def _read(source: KeySource, environment: Mapping[str, str], name: str) -> str:
 
 def _checked(url: str, name: str) -> str:
     try:
-        return webhook_url(url)
+        return encrypted_url(url)
     except ValueError as error:
         raise StartError(f"{name}.url {error}") from error
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import gc
 import logging
 import os
 import resource
@@ -27,6 +26,7 @@ from gateway import __version__, logs, minutes, prices, prompt_folder
 from gateway.app import DataPlane
 from gateway.clock import Clock, uuid7
 from gateway.config import Settings
+from gateway.cycles import look_rarely
 from gateway.errors import FileProblems, GatewayError, JournalUnavailable, StartError
 from gateway.front import front
 from gateway.installation import (
@@ -78,9 +78,6 @@ EXPIRE_EVERY = 20
 PROMPTS_A_RECORD = 32
 """Each may have 1 MiB; a record may have 64."""
 BACKLOG = 2048
-CYCLES = (20_000, 20, 20)
-"""When garbage is looked for: an exchange leaves no cycles, so that only those under way move the count; with Python's own 700 the looking
-took one part in twenty of a worker's time. With more than this, what leaves some all the same would grow by hundreds of its bodies."""
 GOODBYE_S = 2.0
 """For interrupted exchanges to write their records and tell their clients."""
 
@@ -182,9 +179,7 @@ class Worker:
         chores = (self._watch_policies(), self._watch_prompts(), self._heal_journal(), self._write_minutes())
         tasks = [asyncio.create_task(chore) for chore in chores]
         self._listen_to_signals()
-        gc.collect()
-        gc.freeze()  # what is here stays: looking it all through for cycles would stop every stream for some 20 ms now and then
-        gc.set_threshold(*CYCLES)
+        look_rarely()
         try:
             await self._server.serve(sockets=[bound(address.host, address.port)])
         finally:
@@ -194,6 +189,7 @@ class Worker:
             await self.plane.gateway.mirrors.close()
             await upstream.close()
             await self.plane.turned_away.close()
+            await self.plane.gateway.late_ends.write()
             await self._journal.close()
 
     def _booted(self) -> Booted:
@@ -269,14 +265,15 @@ class Worker:
                 log.info("prompts %s served", change.prompts.hash[:12])
 
     async def _heal_journal(self) -> None:
-        """Tries a journal that could not be written again: while it is broken the worker is not ready, so no request would try it. Closes
-        segments that are old even when nobody asks anything."""
+        """Tries a journal that could not be written again: while it is broken the worker is not ready, so no request would try it. Writes
+        what it had refused. Closes segments that are old even when nobody asks anything."""
         while True:
             await asyncio.sleep(JOURNAL_RETRY_S)
             if not self._journal.healthy:
                 await self._announce(self.plane.gateway.policies)
                 await self._announce_prompts(self.plane.gateway.prompts)
             await self._journal.turn_over()
+            await self.plane.gateway.late_ends.write()
 
     async def _write_minutes(self) -> None:
         """One worker records what people decided, and ends what nobody decided in time."""

@@ -9,13 +9,13 @@ from pathlib import Path
 
 import httpx
 
-from gateway.config import Webhook
 from gateway.exchange import Finding
 from gateway.news import Kind, News
 from gateway.stores import Batch
 from gateway.stores.duckdb import Ledger
 from gateway.trace.record import Ended, ExchangeRow
 from gateway.trace.segments import Segment
+from gateway.webhook_settings import Webhook
 from gateway.webhooks import Hook
 
 AT = 1_790_000_000_000_000

@@ -13,12 +13,12 @@ import pytest
 from gateway import ageing as module
 from gateway.ageing import Ageing
 from gateway.book import Book
-from gateway.config import Heads
 from gateway.heads_log import signing_key
 from gateway.journal import Journal
 from gateway.notary import Notary
 from gateway.proof import Report, prove
 from gateway.retention import Cutoffs
+from gateway.storage_settings import Heads
 from gateway.stores import Offset
 from gateway.stores.intake import segments
 from gateway.stores.memory import MemoryStore

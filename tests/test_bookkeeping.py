@@ -171,6 +171,62 @@ def test_bodies_of_an_exchange_that_could_not_be_recorded_are_written_with_the_n
     assert journal.records[0].prompt.tools == "[]"
 
 
+def test_an_answer_that_could_not_be_recorded_is_written_with_the_next_that_says_the_same():
+    scribe = Scribe(b"k" * 32, Redactor([]))
+
+    async def run(journal):
+        x = exchange()
+        x.answer = Answer(text="the same")
+        await books(journal, x, scribe).end()
+
+    with pytest.raises(JournalUnavailable):
+        asyncio.run(run(Paper(1)))
+    journal = Paper()
+    asyncio.run(run(journal))
+    [ended] = journal.records
+    assert ended.exchange.response_message in {message.hash for message in ended.messages}
+
+
+@pytest.mark.parametrize("opens", [True, False])
+def test_an_end_that_was_refused_is_written_late_with_all_that_was_decided_and_said(opens):
+    journal, x = Paper(2 if opens else 1), exchange()
+    x.answer = Answer(text="said")
+
+    async def run():
+        book = books(journal, x)
+        if opens:
+            book.open()
+            await book.settle()
+        book.decided(CALL, ALLOW, 1)
+        with pytest.raises(JournalUnavailable):
+            await book.end()
+        assert (book.recorded, book.refused) == (False, True)
+        x.state = "incomplete"
+        await book.end_late()
+        assert (book.recorded, book.refused) == (True, False)
+
+    asyncio.run(run())
+    *before, ended = journal.records
+    assert [type(each) for each in before] == ([Opened, Decided] if opens else [])
+    assert ended.exchange.state == "incomplete"
+    assert len(ended.calls) == (not opens)
+    written = {message.hash for record in journal.records if not isinstance(record, Decided) for message in record.messages}
+    assert {*ended.exchange.request_messages, ended.exchange.response_message} <= written
+
+
+def test_an_end_that_nobody_waited_for_any_more_is_not_taken_for_refused():
+    async def run():
+        book = books(Paper(), exchange())
+        ending = asyncio.create_task(book.end())
+        await asyncio.sleep(0)
+        ending.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await ending
+        return book.ended, book.refused
+
+    assert asyncio.run(run()) == (True, False)
+
+
 def test_an_opening_nobody_waited_for_is_no_complaint():
     async def run():
         book = books(Paper(1), exchange())

@@ -11,8 +11,9 @@ import pytest
 
 from gateway import news
 from gateway.budget_news import BUDGETS
-from gateway.config import KeySource, Webhook
 from gateway.exchange import Finding
+from gateway.key_source import KeySource
+from gateway.webhook_settings import Webhook
 from gateway.webhooks import signature
 from tests.news_scene import AT, MINUTE, NewsScene
 

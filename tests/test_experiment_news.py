@@ -8,13 +8,14 @@ from pathlib import Path
 
 import httpx
 
-from gateway.config import KeySource, Webhook
 from gateway.experiment_news import EXPERIMENTS
+from gateway.key_source import KeySource
 from gateway.news import News
 from gateway.stores import Batch
 from gateway.stores.duckdb import Ledger
 from gateway.trace.record import ExperimentChanged, ExperimentRow
 from gateway.trace.segments import Segment
+from gateway.webhook_settings import Webhook
 from gateway.webhooks import Hook
 
 AT = 1_790_000_000_000_000

@@ -11,8 +11,8 @@ from contextlib import contextmanager
 import pytest
 import uvicorn
 
-from gateway.config import Limits, Timeouts
 from gateway.front import front
+from gateway.limit_settings import Limits, Timeouts
 from tests.patience import PATIENCE_S, until
 
 LIMITS = Limits(header_bytes=2000, headers=20, url_bytes=500, connections=50)

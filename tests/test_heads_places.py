@@ -13,9 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from moto.server import ThreadedMotoServer
 
-from gateway.config import Heads
 from gateway.heads_log import lines_of
 from gateway.heads_places import Bucket, Courier, File, Output, PlaceTrouble, fetched, place_of
+from gateway.storage_settings import Heads
 from tests.patience import until
 
 PUBLIC = "ed25519:" + "ab" * 32

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from gateway import notary as module
-from gateway.config import Heads
 from gateway.heads_log import lines_of, read, signing_key
 from gateway.notary import Notary
+from gateway.storage_settings import Heads
 from gateway.stores import Offset
 from gateway.trace.heads import Line
 from gateway.trace.segments import Segment

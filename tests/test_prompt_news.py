@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
-from gateway.config import KeySource, Webhook
 from gateway.exchange import Finding
+from gateway.key_source import KeySource
 from gateway.prompt_news import PROMPTS
+from gateway.webhook_settings import Webhook
 from gateway.webhooks import signature
 from tests.news_scene import AT, MINUTE, NewsScene
 

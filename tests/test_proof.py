@@ -12,11 +12,11 @@ import pytest
 
 from gateway import proof
 from gateway.book import Book
-from gateway.config import Heads
 from gateway.heads_log import HeadsLog, lines_of, signing_key
 from gateway.journal import Journal
 from gateway.notary import Notary
 from gateway.proof import Report, prove
+from gateway.storage_settings import Heads
 from gateway.stores.memory import MemoryStore
 from gateway.trace import frames, record
 from gateway.trace.frames import HEADER_BYTES, Frame, Parts

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from gateway.config import Limits
 from gateway.errors import GatewayError
+from gateway.limit_settings import Limits
 from gateway.reading import LONG, read
 
 FEW = Limits(objects=1000, values=2000)

@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.config import Settings, read
+from gateway.config import Settings
 from gateway.errors import FileProblems
 from gateway.retention import DAY_US, FLOOR_DAYS, SPAN_US, Cutoffs, Retention, span_us
+from gateway.settings_sources import read
 
 NOW = 1_790_000_000_000_000
 

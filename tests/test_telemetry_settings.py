@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from pydantic import ValidationError
 
-from gateway.config import read
 from gateway.errors import FileProblems, StartError
+from gateway.settings_sources import read
 from gateway.telemetry_settings import Telemetry
 
 COLLECTOR = "http://127.0.0.1:4318"

@@ -11,8 +11,8 @@ from contextlib import contextmanager
 import pytest
 import uvicorn
 
-from gateway.config import Limits, Timeouts
 from gateway.front import front
+from gateway.limit_settings import Limits, Timeouts
 from gateway.turn import GONE, HIGH_WATER
 from tests.patience import PATIENCE_S, until
 

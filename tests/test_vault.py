@@ -9,13 +9,15 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from gateway.config import Encryption, KeySource, Settings
+from gateway.config import Settings
 from gateway.errors import GatewayError, JournalUnavailable, StartError
 from gateway.exchange import Caller
 from gateway.installation import open_vault
+from gateway.key_source import KeySource
 from gateway.sealing import CannotOpen
 from gateway.state import sqlite_data_keys
 from gateway.state.sqlite_data_keys import LIFE_US, SqliteDataKeys
+from gateway.storage_settings import Encryption
 from gateway.vault import CHECK_US, MARK, Master, TenantVault
 
 ADA, BOB = Caller("bot", team="red", user="ada"), Caller("bot", team="red", user="bob")

@@ -39,18 +39,21 @@ def _unrecorded(visit: Visit, error: GatewayError) -> Sequence[Head | bytes]:
     if visit.answering and visit.stream is not None:
         return (visit.stream.error(error),)
     wire = visit.incoming.dialect.error_answer(error)
+    visit.x.status, visit.x.bytes_out = wire.status, len(wire.body)
     return head(visit, wire.status, {**wire.headers, "content-length": str(len(wire.body))}), wire.body
 
 
 async def close(visit: Visit) -> None:
     """The record of an exchange that ended by cancellation. Shielded: the client's leaving must not cost the record. Calls that had not
-    begun to leave do not count."""
+    begun to leave do not count. Where a provider was asked and the journal takes no record, it gets it later: what was spent is spent."""
     try:
         await give_back(visit)
     finally:
         try:
             await _recorded(visit)
         finally:
+            if visit.book.refused and (visit.asked is not None or visit.book.opened):
+                visit.gateway.late_ends.keep(visit.book)
             await spending.settle(visit)
 
 

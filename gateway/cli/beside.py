@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from gateway.config import DEFAULT_FILE, Settings, read
+from gateway.config import Settings
 from gateway.errors import StartError
+from gateway.settings_sources import DEFAULT_FILE, read
 from gateway.supervisor import load_dotenv, settings_file
 
 

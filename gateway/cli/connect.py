@@ -17,8 +17,8 @@ from rich.table import Table
 
 from gateway.cli.connect_clients import CLIENTS
 from gateway.cli.connect_files import Blocks, Values, put, take_back
-from gateway.config import DEFAULT_FILE, read
 from gateway.documents import nearest
+from gateway.settings_sources import DEFAULT_FILE, read
 
 NO_KEY = "no-key-needed"
 """For SDKs that refuse to start without a key; a gateway that requires keys refuses it."""

@@ -180,7 +180,7 @@ def _stay(out: Console, gateway: RunningGateway, folder: Path) -> None:
     try:
         out.print("Ctrl-C ends it and removes everything.")  # from the first letter on
         while True:
-            time.sleep(3600)
+            time.sleep(1)  # a signal that comes as a sleep begins is noticed at its end
     except KeyboardInterrupt:
         out.print("\nended")
 

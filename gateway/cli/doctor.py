@@ -9,8 +9,9 @@ from typing import Annotated
 
 import typer
 
-from gateway import config, examining
+from gateway import examining
 from gateway.examining import Finding
+from gateway.settings_sources import DEFAULT_FILE, read
 from gateway.supervisor import load_dotenv
 
 _MARKS = {"ok": "ok     ", "warning": "WARNING", "error": "ERROR  "}
@@ -29,7 +30,7 @@ def doctor(
 
     Example: tollhouse doctor --json
     """
-    found = examine(file or (Path(config.DEFAULT_FILE) if Path(config.DEFAULT_FILE).is_file() else None), data, offline=offline)
+    found = examine(file or (Path(DEFAULT_FILE) if Path(DEFAULT_FILE).is_file() else None), data, offline=offline)
     if as_json:
         typer.echo(json.dumps([each._asdict() for each in found], ensure_ascii=False))
     else:
@@ -40,7 +41,7 @@ def doctor(
 
 def examine(file: Path | None, data: str | None, *, offline: bool) -> list[Finding]:
     load_dotenv((file.parent if file else Path()) / ".env")
-    settings, found = examining.settings(lambda: config.read(file, os.environ, {"data": data}))
+    settings, found = examining.settings(lambda: read(file, os.environ, {"data": data}))
     found = [*examining.versions(), *examining.startup_files(), *found]
     looks = [look for look in examining.LOOKS if not (offline and look in (examining.providers, examining.machine))]
     return found + [finding for look in looks for finding in look(settings)] if settings is not None else found

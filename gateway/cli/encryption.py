@@ -10,10 +10,10 @@ from typing import Annotated
 
 import typer
 
-from gateway.config import DEFAULT_FILE, read
 from gateway.errors import StartError
 from gateway.installation import open_vault
 from gateway.sealing import KEY, CannotOpen
+from gateway.settings_sources import DEFAULT_FILE, read
 
 app = typer.Typer(help="Make and change the master keys that protect encrypted content.", no_args_is_help=True)
 

@@ -25,7 +25,6 @@ from gateway.cli.asking import acting, call, data_folder
 from gateway.cli.beside import settings_beside
 from gateway.cli.show import exchange_id
 from gateway.cli.visible import visible
-from gateway.config import DEFAULT_FILE, read
 from gateway.errors import FileProblems, GatewayError, StartError
 from gateway.installation import open_prompts
 from gateway.prompt import kept as files
@@ -33,6 +32,7 @@ from gateway.prompt.fingerprint import exact_hash
 from gateway.prompt.kept import Kept
 from gateway.prompt.library import Library
 from gateway.prompt.reference import of_header
+from gateway.settings_sources import DEFAULT_FILE, read
 from gateway.state.embedded import STATE_FILE
 
 app = typer.Typer(help="List, show, compare, fill in and check kept prompts; move their labels.", no_args_is_help=True)

@@ -13,8 +13,8 @@ import typer
 
 from gateway.cli.asking import admin_client, data_folder, refusal
 from gateway.cli.visible import visible
-from gateway.config import DEFAULT_FILE, read
 from gateway.errors import GatewayError, StartError
+from gateway.settings_sources import DEFAULT_FILE, read
 from gateway.web.queries import Query, read_all
 
 

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from gateway.config import DEFAULT_FILE, read
+from gateway.settings_sources import DEFAULT_FILE, read
 from gateway.standing import WORRIES, addresses, readiness
 
 

@@ -10,7 +10,7 @@ import typer
 from gateway.supervisor import up as run
 
 FILE = "tollhouse.yaml"
-"""`config.DEFAULT_FILE`, without waiting for what the settings need."""
+"""`settings_sources.DEFAULT_FILE`, without waiting for what the settings need."""
 
 
 def up(

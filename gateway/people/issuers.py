@@ -6,8 +6,9 @@ import re
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
+from gateway.documents import Section
 from gateway.key_source import KeySource
 from gateway.people.roles import Role
 
@@ -18,11 +19,7 @@ Claim = str | list[str]
 _LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, defer_build=True, hide_input_in_errors=True)
-
-
-class AgentClaims(_Strict):
+class AgentClaims(Section):
     """What proves an agent."""
 
     agent: Annotated[Claim, Field(description="claim with the agent's name, or its client id where `names` are given")]
@@ -32,7 +29,7 @@ class AgentClaims(_Strict):
     org: Annotated[Claim | None, Field(description="claim with the organisation; a token without it is refused")] = None
 
 
-class PeopleClaims(_Strict):
+class PeopleClaims(Section):
     """What proves a person of the admin plane."""
 
     name: Annotated[Claim, Field(description="claim with who it is, as it is written down: preferred_username, email, sub")] = "sub"
@@ -43,7 +40,7 @@ class PeopleClaims(_Strict):
     ] = None
 
 
-class BrowserSignIn(_Strict):
+class BrowserSignIn(Section):
     """How people sign in to the pages by this issuer: OpenID Connect's authorization code with PKCE."""
 
     client: Annotated[str, Field(min_length=1, description="this gateway's client id there; `aud` of its ID tokens")]
@@ -71,7 +68,7 @@ class BrowserSignIn(_Strict):
         return value
 
 
-class Issuer(_Strict):
+class Issuer(Section):
     """One who signs."""
 
     name: Annotated[str, Field(description="what it is called here; exchanges of its agents have a key id that begins with jwt:<name>:")]

@@ -17,8 +17,8 @@ from typing import NamedTuple, Protocol, Self
 
 from yarl import URL
 
-from gateway.config import Timeouts
 from gateway.errors import GatewayError
+from gateway.limit_settings import Timeouts
 from gateway.route_settings import TargetTimeouts
 from gateway.upstream.connection import Connection
 from gateway.upstream.pool import Origin, Pool

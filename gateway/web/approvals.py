@@ -17,7 +17,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from gateway import strict_json
-from gateway.config import Approvals as Settings
+from gateway.approval_settings import Approvals as Settings
 from gateway.dialects.events import Limits
 from gateway.dialects.proposals import read_arguments
 from gateway.errors import GatewayError

@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 from starlette.requests import Request
 from starlette.responses import Response
 
-from gateway.config import Limits, Timeouts
 from gateway.front import front
+from gateway.limit_settings import Limits, Timeouts
 from gateway.people.roles import ROLES, Person
 from gateway.web import admin
 from gateway.web.answers import json_answer
@@ -54,7 +54,7 @@ class Plane:
     """Three rooms behind the real front."""
 
     def __init__(self) -> None:
-        from gateway.config import Approvals
+        from gateway.approval_settings import Approvals
         from gateway.web.approvals import ApprovalsDesk
 
         rooms = [room("GET", PATHS[0], "see-content"), room("POST", PATHS[1], "erase"), room("GET", PATHS[2], "export")]

@@ -19,7 +19,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from yarl import URL
 
-from gateway.config import Upstream, is_loopback
+from gateway.addresses import is_loopback
+from gateway.upstream_settings import Upstream
 from tests.patience import PATIENCE_S
 
 KEY = b"sk-canary-provider-key-1234"

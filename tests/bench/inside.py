@@ -26,11 +26,12 @@ from pathlib import Path
 from typing import Any, Final
 
 from gateway.clock import Clock
-from gateway.config import Settings, Timeouts
+from gateway.config import Settings
 from gateway.demo.stage import PROVIDER_KEY, settings_for
 from gateway.dialects import DIALECTS
 from gateway.errors import JournalUnavailable
 from gateway.installation import load_policies, open_keys
+from gateway.limit_settings import Timeouts
 from gateway.pipeline import relay
 from gateway.policy import PolicySet
 from gateway.route_settings import TargetTimeouts

@@ -25,11 +25,11 @@ from typing import Any
 from verdicts import Goal, Verdict, machine, summary, table
 
 from gateway.clock import now_us, uuid7
-from gateway.config import Heads
 from gateway.heads_log import signing_key
 from gateway.journal import Durability, Journal
 from gateway.notary import Notary
 from gateway.proof import prove
+from gateway.storage_settings import Heads
 from gateway.stores import Offset
 from gateway.stores.intake import segments
 from gateway.trace import frames

@@ -21,8 +21,8 @@ from typing import Any
 
 import uvicorn
 
-from gateway.config import Limits, Timeouts
 from gateway.front import front
+from gateway.limit_settings import Limits, Timeouts
 from gateway.upstream.client import UpstreamClient
 from tests.bench import measure, processes, report, wire
 from tests.bench.peers.subject import Subject, await_port

@@ -36,6 +36,8 @@ from gateway.state.sqlite_prompts import SqlitePrompts
 AT_ONCE = 24
 BATCH = 200
 SETTLED_S = 60.0
+QUIET_S = 10.0
+"""A session counts when it was quiet for so long: what its agent says of it comes a moment after its answer."""
 PROMPT = "---\nmodel: {word}-model\nlabels: {{{labels}}}\n---\nYou solve tasks in the {word} way."
 PRICES = {model: {"input": "1", "output": "4"} for model in ("old-model", "new-model")}
 REQUEST = {"model": "", "prompt": {"name": "solver", "label": "production"}}
@@ -82,7 +84,7 @@ def furnish(folder: Path, setting: Setting) -> Path:
     (prompts / "solver.md").write_text(PROMPT.format(word="old", labels=""))
     old = _served(prompts, folder).heads["solver"].version
     (prompts / "solver.md").write_text(PROMPT.format(word="new", labels=f"production: {old}"))
-    plan = setting.plan.replace("prompt: rehearsed", "prompt: solver")
+    plan = setting.plan.replace("prompt: rehearsed", "prompt: solver").replace("quiet_minutes: 0\n", f"quiet_minutes: {QUIET_S / 60}\n")
     (prompts / "experiments" / "rollout.yaml").write_text(plan)
     assert not look(prompts).problems
     return prompts
@@ -97,13 +99,16 @@ class Agents:
     async def work(self, batch: Sequence[tuple[str, str]]) -> None:
         self._at_once = asyncio.Semaphore(AT_ONCE)
         async with httpx.AsyncClient(base_url=self._url, timeout=60, trust_env=False) as client:
-            done = await asyncio.gather(*(self._solve(client, *each) for each in batch))
-            await asyncio.gather(*(self._say(client, exchange, solved) for exchange, solved in done))
+            await asyncio.gather(*(self._session(client, *each) for each in batch))
+
+    async def _session(self, client: httpx.AsyncClient, session: str, task: str) -> None:
+        async with self._at_once:
+            exchange, solved = await self._solve(client, session, task)
+            await self._say(client, exchange, solved)
 
     async def _solve(self, client: httpx.AsyncClient, session: str, task: str) -> tuple[str, bool]:
         body = {**REQUEST, "messages": [{"role": "user", "content": f"an {task} task"}]}
-        async with self._at_once:
-            answer = await client.post("/v1/chat/completions", json=body, headers={"x-session-id": session})
+        answer = await client.post("/v1/chat/completions", json=body, headers={"x-session-id": session})
         answer.raise_for_status()
         solved = answer.json()["choices"][0]["message"]["content"] == "Solved."
         return answer.headers["x-gateway-trace-id"], solved
@@ -111,10 +116,9 @@ class Agents:
     async def _say(self, client: httpx.AsyncClient, exchange: str, solved: bool) -> None:
         told = {"exchange": exchange, "name": "task_success", "score": float(solved)}
         deadline = time.monotonic() + SETTLED_S
-        async with self._at_once:
-            while (answer := await client.post("/v1/feedback", json=told)).status_code == 503:
-                assert time.monotonic() < deadline, answer.text
-                await asyncio.sleep(0.2)
+        while (answer := await client.post("/v1/feedback", json=told)).status_code == 503:
+            assert time.monotonic() < deadline, answer.text
+            await asyncio.sleep(0.2)
         answer.raise_for_status()
 
 

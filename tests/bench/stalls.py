@@ -23,9 +23,9 @@ import httpx
 import uvicorn
 import uvloop
 
-from gateway import config
 from gateway.config import Settings
 from gateway.demo.stage import RunningGateway, settings_for
+from gateway.settings_sources import read
 from gateway.worker import Worker
 from tests.bench import hostile, processes, report, wire
 from tests.bench.peers import tollhouse
@@ -101,7 +101,7 @@ def watched(folder: Path, provider: int) -> Iterator[httpx.Client]:
     made = settings_for(f"http://127.0.0.1:{provider}/v1", policies=str(folder / "policies"), listen=f"127.0.0.1:{port}")
     gateway = RunningGateway(folder, made)
     headers = {"authorization": f"Bearer {gateway.create_key('bench-agent')}", "content-type": "application/json"}
-    settings = config.read(gateway.config, gateway.environment)
+    settings = read(gateway.config, gateway.environment)
     (folder / "settings.json").write_text(settings.model_dump_json())
     line, started = processes.python("tests.bench.stalls", "--serve", str(folder / "settings.json")), time.monotonic()
     with processes.running(line, environment=gateway.environment, log=folder / "log"):

@@ -8,9 +8,10 @@ import time
 import pytest
 from typer.testing import CliRunner
 
+from gateway.approval_settings import Approvals
 from gateway.cli import approvals, sql
 from gateway.cli.asking import admin_client
-from gateway.config import Approvals, Settings
+from gateway.config import Settings
 from gateway.errors import GatewayError, StartError
 from gateway.installation import open_approvals, open_people
 from gateway.state import Approval, Bindings, PersonRecord

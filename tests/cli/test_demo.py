@@ -80,8 +80,12 @@ def test_stay_ends_clean_however_soon_ctrl_c_comes(tmp_path):
 
 
 def test_stay_prints_lines_that_work_and_ends_clean_on_ctrl_c():
-    run = subprocess.Popen(
-        command("--stay"), stdout=subprocess.PIPE, text=True, env=ENVIRONMENT | {"PYTHONUNBUFFERED": "1"}
+    run = subprocess.Popen(  # who runs these tests in the background of a shell ignores Ctrl-C, and so would what it starts
+        command("--stay"),
+        stdout=subprocess.PIPE,
+        text=True,
+        env=ENVIRONMENT | {"PYTHONUNBUFFERED": "1"},
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     assert run.stdout is not None
     exported = {}

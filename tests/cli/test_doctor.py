@@ -15,8 +15,9 @@ import pytest
 
 from gateway import examining
 from gateway.cli import doctor
-from gateway.config import Settings, read
+from gateway.config import Settings
 from gateway.rehearsal import RunningRehearsal
+from gateway.settings_sources import read
 from tests.ports import free_port
 
 UPSTREAM = "upstreams:\n  one: {dialect: openai.chat, base_url: '%s/v1', key: {env: DOCTORS_KEY}}\n"

@@ -6,10 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from gateway import config, policy_folder
+from gateway import policy_folder
 from gateway.cli.init import IGNORED, starting_files, write
+from gateway.config import Settings
 from gateway.errors import StartError
+from gateway.limit_settings import Limits, Timeouts
 from gateway.policy import load
+from gateway.settings_sources import read
 from gateway.shipped import folder
 
 
@@ -54,8 +57,8 @@ def test_gitignore_gets_only_the_lines_it_lacks(tmp_path, before):
 
 
 def test_the_configuration_loads_and_keeps_every_default(written):
-    loaded = config.read(written / "tollhouse.yaml", {})
-    defaults = config.Settings()
+    loaded = read(written / "tollhouse.yaml", {})
+    defaults = Settings()
     changed = {name for name in type(defaults).model_fields if getattr(loaded, name) != getattr(defaults, name)}
     assert changed == {"data", "policies"}
     assert loaded.policies == str(written / "policies")
@@ -63,16 +66,16 @@ def test_the_configuration_loads_and_keeps_every_default(written):
 
 def test_every_setting_is_shown_in_the_example():
     text = (folder("deploy") / "tollhouse.yaml").read_text()
-    for name in config.Settings.model_fields:
+    for name in Settings.model_fields:
         assert f"\n{name}:" in text or f"\n# {name}:" in text, name
-    for model in (config.Limits, config.Timeouts):
+    for model in (Limits, Timeouts):
         for name, field in model.model_fields.items():
             assert f"{name}: {field.default:g}" in text or f"{name}: {field.default}" in text, name
 
 
 def uncommented(text: str) -> str:
     """The example with every commented setting made real; prose stays comment."""
-    names = tuple(f"{name}:" for name in config.Settings.model_fields)
+    names = tuple(f"{name}:" for name in Settings.model_fields)
     lines, inside = [], False
     for line in text.splitlines():
         body = line.removeprefix("# ")
@@ -84,11 +87,11 @@ def uncommented(text: str) -> str:
 def test_every_commented_setting_is_valid_when_uncommented(tmp_path):
     text = uncommented((folder("deploy") / "tollhouse.yaml").read_text())
     (tmp_path / "tollhouse.yaml").write_text(text)
-    loaded = config.read(tmp_path / "tollhouse.yaml", {})
+    loaded = read(tmp_path / "tollhouse.yaml", {})
     assert set(loaded.upstreams) == {"openai", "anthropic", "local", "bedrock"}
     assert len(loaded.routes) == 4
-    assert loaded.limits == config.Limits()
-    assert loaded.timeouts == config.Timeouts()
+    assert loaded.limits == Limits()
+    assert loaded.timeouts == Timeouts()
 
 
 def test_the_policies_load_and_enforce(written):

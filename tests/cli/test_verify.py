@@ -14,9 +14,9 @@ from typer.testing import CliRunner, Result
 
 from gateway.book import Book
 from gateway.cli.verify import verify
-from gateway.config import Heads
 from gateway.journal import Journal
 from gateway.notary import Notary
+from gateway.storage_settings import Heads
 from gateway.stores.memory import MemoryStore
 from gateway.trace.heads import public_text
 from gateway.trace.record import Booted, PolicyLoaded, PolicyRow

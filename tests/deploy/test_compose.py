@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from gateway import config
 from gateway.config import Settings
 from gateway.policy import run_cases
 from gateway.policy_folder import load_folder
+from gateway.settings_sources import read
 from gateway.supervisor import BOOK_STOP_S
 
 FOLDER = Path(__file__).parents[2] / "deploy" / "compose"
@@ -42,7 +42,7 @@ def settings(file: Path, service: dict) -> Settings:
     there = FOLDER / folder if folder.name != "tollhouse.yaml" else FOLDER / folder.parent
     environment = {name: VARIABLE.sub("x${", value) or "x" for name, value in service["environment"].items()}
     image = {"TOLLHOUSE_LISTEN": "0.0.0.0:8484", "TOLLHOUSE_DATA": "/data"}
-    return config.read(there / "tollhouse.yaml", image | environment | {"OPENAI_API_KEY": "sk-x"}, {})
+    return read(there / "tollhouse.yaml", image | environment | {"OPENAI_API_KEY": "sk-x"}, {})
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda path: path.stem)

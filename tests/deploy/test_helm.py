@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from gateway import config
+from gateway.limit_settings import Timeouts
 from gateway.policy_folder import load_folder
+from gateway.settings_sources import read
 from gateway.supervisor import BOOK_STOP_S
 
 HERE = Path(__file__).parent
@@ -73,7 +74,7 @@ def test_the_settings_and_policies_that_are_mounted_are_taken(renderer, tmp_path
     (tmp_path / "tollhouse.yaml").write_text(settings)
     for name, text in policies.items():
         (tmp_path / "policies" / name).write_text(text)
-    found = config.read(tmp_path / "tollhouse.yaml", {"TOLLHOUSE_LISTEN": "0.0.0.0:8484", "TOLLHOUSE_ADMIN": "10.1.2.3:8485"}, {})
+    found = read(tmp_path / "tollhouse.yaml", {"TOLLHOUSE_LISTEN": "0.0.0.0:8484", "TOLLHOUSE_ADMIN": "10.1.2.3:8485"}, {})
     assert (found.keys, found.state_place.host) == ("required", "valkey")
     assert not load_folder(Path(str(found.policies))).observing
 
@@ -89,7 +90,7 @@ def test_a_pod_has_no_rights_writes_its_data_alone_and_has_time_to_end(renderer)
         assert "@sha256:" in each["image"]
         assert not [one for one in each.get("env", ()) if "KEY" in one["name"]]
     assert {each["mountPath"] for each in pod["containers"][0]["volumeMounts"] if not each.get("readOnly")} == {"/data", "/tmp"}
-    assert pod["terminationGracePeriodSeconds"] > config.Timeouts().drain + BOOK_STOP_S
+    assert pod["terminationGracePeriodSeconds"] > Timeouts().drain + BOOK_STOP_S
 
 
 def test_the_network_lets_agents_in_and_the_gateway_out_to_what_is_listed(renderer):

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from gateway.cli.main import CANNOT_START
-from gateway.config import Timeouts
+from gateway.limit_settings import Timeouts
 from gateway.supervisor import BOOK_STOP_S
 
 UNIT = Path(__file__).parents[2] / "deploy" / "systemd" / "tollhouse.service"

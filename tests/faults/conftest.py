@@ -23,6 +23,9 @@ scenes:
 - model: calls
   turns:
   - {text: "Looking it up.", calls: [{name: get_weather, args: {city: Paris}}, {name: delete_all, args: {path: /}}], chunk: 5, gap_ms: 2}
+- model: slow
+  turns:
+  - {text: "An answer that takes its time.", chunk: 6, delay_ms: 5000, gap_ms: 300}
 - turns:
   - {text: "A plain answer with some words in it.", chunk: 6, gap_ms: 2}
 """
@@ -87,11 +90,11 @@ class Load:
 
 
 def settled(gateway: RunningGateway, wanted: set[str], seconds: float = 240, ended: set[str] | None = None) -> dict[str, str]:
-    """id -> state of all exchanges, once all wanted are there and those of `ended` (None: all) have ended; a loaded machine takes its time.
-    An exchange whose end the journal refused stays open as long as its worker lives."""
+    """id -> state of all exchanges, once all wanted are there and those of `ended` (None: all) have ended; a busy machine takes time."""
     rows: dict[str, str] = {}
 
     def missing() -> set[str]:
+        rows.clear()
         rows.update({row["id"]: row["state"] for row in every(gateway, "select id, state from exchanges")})
         under_way = {one for one, state in rows.items() if state == "open"}
         return wanted - rows.keys() | under_way & (rows.keys() if ended is None else ended)

@@ -13,6 +13,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx
@@ -100,6 +101,36 @@ def test_at_its_cap_the_journal_refuses_and_goes_on_when_segments_have_gone(gate
         until(lambda: len(load.finished) > before)
         load.stop()
         print("cap:", check_book(gateway, kit, load))
+
+
+def test_what_was_under_way_when_the_journal_refused_is_on_record_when_it_takes_records_again(gateway_in, kit):
+    cap = 256 * 1024 * 1024
+    asked = "SELECT state, status, error_code, input_tokens, output_tokens, stream FROM exchanges ORDER BY stream"
+    with gateway_in(workers=1, journal={"max_bytes": cap}) as gateway, httpx.Client(base_url=gateway.base_url, timeout=60) as client:
+
+        def ask(stream: bool) -> httpx.Response:
+            body = {"model": "slow", "stream": stream, "messages": [{"role": "user", "content": f"take your time, {stream}"}]}
+            return client.post("/chat/completions", json=body)
+
+        extra = gateway.data / "journal" / "other.log"
+        with ThreadPoolExecutor(2) as both:
+            answers = [both.submit(ask, stream) for stream in (False, True)]
+            kit.eventually(lambda: gateway.sql("SELECT id FROM exchanges WHERE state = 'open'"))  # the stream's
+            extra.touch()
+            os.truncate(extra, cap)
+            whole, streamed = (each.result() for each in answers)
+        assert (whole.status_code, whole.json()["error"]["code"]) == (503, "audit_unavailable")
+        assert "audit_unavailable" in streamed.text
+        assert '"finish_reason":"stop"' not in streamed.text
+        assert readiness(gateway.url)["status"] == 503
+        extra.unlink()
+        kit.eventually(lambda: len(rows := gateway.sql(asked)) == 2 and all(row["state"] != "open" for row in rows))
+        found = gateway.sql(asked)
+        assert [row["status"] for row in found] == [503, 200]
+        assert {(row["state"], row["error_code"]) for row in found} == {("incomplete", "audit_unavailable")}
+        assert all(row["input_tokens"] and row["output_tokens"] for row in found)
+        said = gateway.sql("SELECT role, body FROM messages WHERE role = 'assistant'")
+        assert "takes its time" in said[0]["body"]
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root may mount a file system")

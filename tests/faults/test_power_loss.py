@@ -19,11 +19,11 @@ import pytest
 
 from gateway import notary as notary_module
 from gateway.book import Book
-from gateway.config import Heads
 from gateway.heads_log import signing_key
 from gateway.journal import Durability, Journal
 from gateway.notary import Notary
 from gateway.proof import prove
+from gateway.storage_settings import Heads
 from gateway.stores.memory import MemoryStore
 from gateway.trace import frames
 from gateway.trace.record import Booted, PolicyLoaded, PolicyRow

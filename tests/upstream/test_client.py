@@ -8,8 +8,8 @@ from contextlib import asynccontextmanager, suppress
 
 import pytest
 
-from gateway.config import Timeouts
 from gateway.errors import GatewayError
+from gateway.limit_settings import Timeouts
 from gateway.upstream.client import UpstreamClient
 from tests.patience import PATIENCE_S
 

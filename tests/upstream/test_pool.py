@@ -18,8 +18,8 @@ from cryptography.x509.oid import NameOID
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.config import Timeouts
 from gateway.errors import GatewayError
+from gateway.limit_settings import Timeouts
 from gateway.upstream import pool
 from gateway.upstream.client import UpstreamClient
 from gateway.upstream.connection import READ_BUFFER, Connection

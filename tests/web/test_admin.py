@@ -13,7 +13,7 @@ import httpx
 import msgspec
 import pytest
 
-from gateway.config import Approvals
+from gateway.approval_settings import Approvals
 from gateway.errors import JournalUnavailable
 from gateway.question.office import Office
 from gateway.question.snapshots import Snapshot, Snapshots

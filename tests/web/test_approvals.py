@@ -11,7 +11,7 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.routing import Route
 
-from gateway.config import Approvals
+from gateway.approval_settings import Approvals
 from gateway.people.roles import Person
 from gateway.state import Approval, Bindings
 from gateway.state.sqlite_approvals import SqliteApprovals

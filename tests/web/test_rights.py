@@ -15,7 +15,8 @@ from starlette.applications import Starlette
 from starlette.responses import Response
 
 from gateway import shipped
-from gateway.config import Approvals, Settings
+from gateway.approval_settings import Approvals
+from gateway.config import Settings
 from gateway.errors import GatewayError
 from gateway.face.door import form_token
 from gateway.face.page import House

@@ -14,7 +14,8 @@ import httpx
 import nanoarrow as na
 import pytest
 
-from gateway.config import Approvals, Settings
+from gateway.approval_settings import Approvals
+from gateway.config import Settings
 from gateway.exchange import Finding, Ran
 from gateway.moving_labels import Labels
 from gateway.people.roles import Person

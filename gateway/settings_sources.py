@@ -1,0 +1,127 @@
+"""Where settings come from: `tollhouse.yaml`, the environment and flags, laid over each other, and what is told of mistakes in them.
+
+Precedence: command-line flag > `TOLLHOUSE_*` variable > `.env` beside the file > `tollhouse.yaml` > default. No message shows a secret that
+was written into one of them by mistake.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Final
+
+from pydantic import ValidationError
+
+from gateway.config import Settings
+from gateway.documents import complaints
+from gateway.documents import load as load_document
+from gateway.errors import FileProblems, Problem, StartError
+from gateway.storage_settings import StateStore
+from gateway.upstream_settings import PROVIDERS
+
+DEFAULT_FILE = "tollhouse.yaml"
+_NAMED: Final = re.compile(r"""(?:key|keys|secret|password|token|authorization)["']?\s*[:=]""", re.IGNORECASE)
+"""Behind it a secret may stand, whatever there ought to be; on the next line where nothing is behind it on its own."""
+_MIXED: Final = re.compile(r"""(?=[^\s,'"]*[a-z])(?=[^\s,'"]*[A-Z])(?=[^\s,'"]*[0-9])[^\s,'"{}\[\]]{16,}|(?<=/)[^/\s'"]*:[^/\s'"]*(?=@)""")
+"""What looks like a key, wherever it stands; user and password in a URL."""
+
+
+def read(file: Path | None, environment: Mapping[str, str], flags: Mapping[str, Any] | None = None) -> Settings:
+    """Settings from `file` (or defaults), `TOLLHOUSE_*` variables and flags, with absolute paths and, where no upstream is configured, the
+    providers whose keys the environment holds. Raises FileProblems for the file, StartError for the rest."""
+    settings, folder = (_loaded(file), file.parent) if file else (Settings(), Path())
+    changes: dict[str, Any] = {}
+    if not settings.upstreams:
+        changes["upstreams"] = _from_environment(environment)
+    changes |= _overrides(environment, flags or {})
+    merged = _merge(settings, changes, flags or {})
+    return _resolved(merged, folder).model_copy(update={"telemetry": merged.telemetry.with_environment(environment)})
+
+
+def _loaded(file: Path) -> Settings:
+    """Raises FileProblems; neither they nor the lines that they quote show a secret."""
+    written = _bytes(file)
+    try:
+        return load_document(written, str(file), Settings)
+    except FileProblems as found:
+        lines = written.decode("utf-8", "replace").splitlines()
+        raise FileProblems([_without_secrets(each, lines[: each.line - 1]) for each in found.problems]) from None
+
+
+def _bytes(file: Path) -> bytes:
+    try:
+        return file.read_bytes()
+    except OSError as e:
+        raise StartError(f"cannot read {file}: {e.strerror}; 'tollhouse init' writes one") from e
+
+
+def _without_secrets(problem: Problem, lines: Sequence[str]) -> Problem:
+    """`lines`: those before its own."""
+    before = next((line for line in reversed(lines) if line.strip()), "")
+    return replace(problem, message=hidden_words(problem.message), source=hidden(problem.source, before))
+
+
+def hidden_words(text: str) -> str:
+    """A text, as long as it is, without the words in it that look like keys."""
+    return _MIXED.sub(lambda each: "*" * len(each[0]), text)
+
+
+def hidden(line: str, before: str = "") -> str:
+    """A line of settings, as wide as it is, without what stands where a secret may have been written by mistake; `before`: the line before
+    it."""
+    found = _NAMED.search(line)
+    shown = 0 if ":" not in line and _NAMED.search(before) else found.end() if found else len(line)
+    return hidden_words(line[:shown]) + re.sub(r"\S", "*", line[shown:])
+
+
+def _from_environment(environment: Mapping[str, str]) -> dict[str, Any]:
+    return {
+        name: {"dialect": list(dialects), "base_url": url, "key": {"env": variable}}
+        for name, (dialects, url, variable) in PROVIDERS.items()
+        if environment.get(variable)
+    }
+
+
+def _overrides(environment: Mapping[str, str], flags: Mapping[str, Any]) -> dict[str, Any]:
+    named = {
+        name: environment.get(f"TOLLHOUSE_{name.upper()}")
+        for name in ("listen", "admin", "data", "ledger", "policies", "prompts", "keys", "durability", "storing", "state", "log")
+    }
+    found: dict[str, Any] = {k: v for k, v in named.items() if v}
+    workers = environment.get("TOLLHOUSE_WORKERS")
+    if workers:
+        found["workers"] = int(workers) if workers.isdigit() else workers
+    found |= {k: v for k, v in flags.items() if v is not None}
+    return found | {k: str(Path(found[k]).expanduser().absolute()) for k in ("data", "policies", "prompts") if k in found}
+
+
+def _merge(settings: Settings, changes: Mapping[str, Any], flags: Mapping[str, Any]) -> Settings:
+    whole = settings.model_dump() | dict(changes)
+    try:
+        return Settings.model_validate(whole)
+    except ValidationError as error:
+        told = (f"{_said_as(path, flags)}{hidden_words(each)}" for path, each in complaints(whole, error))
+        raise StartError("\n".join(told)) from None
+
+
+def _said_as(path: Sequence[str | int], flags: Mapping[str, Any]) -> str:
+    """The flag or the variable of the environment that a setting came by; of what comes of several, none."""
+    name = str(path[0]) if path else ""
+    return f"--{name}: " if flags.get(name) is not None else f"TOLLHOUSE_{name.upper()}: " if name else ""
+
+
+def _resolved(settings: Settings, folder: Path) -> Settings:
+    """Paths in the file are relative to the file; everything else to the working directory."""
+
+    def absolute(text: str) -> str:
+        return str((folder / Path(text).expanduser()).absolute())
+
+    policies = absolute(settings.policies) if settings.policies else None
+    prompts = absolute(settings.prompts) if settings.prompts else None
+    queries = absolute(settings.queries) if settings.queries else None
+    paths: dict[str, Any] = {"data": absolute(settings.data), "policies": policies, "prompts": prompts, "queries": queries}
+    if isinstance(settings.state, StateStore) and settings.state.ca:
+        paths["state"] = settings.state.model_copy(update={"ca": absolute(settings.state.ca)})
+    return settings.model_copy(update=paths)

@@ -1,0 +1,104 @@
+"""Providers as people write them (`upstreams:` and `pass_through:` in the settings), and those that need no writing. Pure: which of them is
+asked is chosen in `gateway/routes`, asking is `gateway/upstream`.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Literal, Self
+from urllib.parse import urlsplit
+
+from pydantic import Field, field_validator, model_validator
+
+from gateway.addresses import is_loopback
+from gateway.documents import Section
+from gateway.key_source import KeySource
+from gateway.platform_settings import Platform
+
+DialectName = Literal["openai.chat", "openai.responses", "anthropic.messages", "google.gemini"]
+
+PROVIDERS: dict[str, tuple[tuple[DialectName, ...], str, str]] = {
+    "openai": (("openai.chat", "openai.responses"), "https://api.openai.com/v1", "OPENAI_API_KEY"),
+    "anthropic": (("anthropic.messages",), "https://api.anthropic.com/v1", "ANTHROPIC_API_KEY"),
+    "google": (("google.gemini",), "https://generativelanguage.googleapis.com", "GEMINI_API_KEY"),
+}
+"""Upstreams that need no configuration: name -> (dialects, base URL, variable with the key)."""
+
+
+class Upstream(Section):
+    """A provider, or anything that speaks a provider's dialect."""
+
+    dialect: Annotated[
+        DialectName | list[DialectName], Field(description="wire format the provider speaks; a list where it speaks several")
+    ]
+    base_url: Annotated[
+        str, Field(description="URL to which the dialect's path is added, e.g. https://api.openai.com/v1")
+    ]
+    key: Annotated[
+        KeySource | None, Field(description="where the provider key is; none for a provider without keys")
+    ] = None
+    allow_http: Annotated[bool, Field(description="permit http:// to another machine (keys travel in clear text)")] = (
+        False
+    )
+    platform: Annotated[Platform | None, Field(description="the cloud whose models these are; none = the provider's own address")] = None
+
+    @model_validator(mode="after")
+    def served_by_its_platform(self) -> Self:
+        if self.platform is None:
+            return self
+        if wrong := [name for name in self.dialects if name not in self.platform.dialects]:
+            raise ValueError(f"this platform is asked in {' or '.join(self.platform.dialects)} here, not in {wrong[0]}")
+        if self.platform.of_machine and self.key is not None:
+            raise ValueError("give either a 'key' or 'credentials: machine', not both")
+        if self.key is None and not self.platform.of_machine:
+            raise ValueError(f"a platform needs a 'key': {self.platform.key_form}; or 'credentials: machine'")
+        return self
+
+    @property
+    def dialects(self) -> tuple[str, ...]:
+        return (self.dialect,) if isinstance(self.dialect, str) else tuple(self.dialect)
+
+    @property
+    def spoken(self) -> tuple[str, ...]:
+        """In which it is really asked: a platform may have a dialect of its own for one of `dialects`."""
+        return self.dialects if self.platform is None else self.platform.spoken(self.dialects)
+
+    @field_validator("base_url")
+    @classmethod
+    def plain_url(cls, value: str) -> str:
+        parts = urlsplit(value)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise ValueError("must be an http:// or https:// URL")
+        if parts.username or parts.password or parts.query or parts.fragment:
+            raise ValueError("must not hold a user name, password, query or fragment")
+        return value.rstrip("/")
+
+    @model_validator(mode="after")
+    def encrypted_unless_local(self) -> Self:
+        parts = urlsplit(self.base_url)
+        if parts.scheme == "http" and not (self.allow_http or is_loopback(parts.hostname or "")):
+            raise ValueError(
+                "http:// to another machine sends the key in clear text; use https:// or set allow_http: true"
+            )
+        return self
+
+
+class PassThrough(Section):
+    """Routes of an upstream that nobody judges and that are served nevertheless: files, batches and the like."""
+
+    upstream: Annotated[str, Field(description="name of an entry of `upstreams`")]
+    routes: Annotated[
+        list[str],
+        Field(
+            min_length=1,
+            description="method and path below the base URL, * for one segment: 'POST /files', 'GET /files/*/content'",
+        ),
+    ]
+
+    @field_validator("routes")
+    @classmethod
+    def method_and_path(cls, value: list[str]) -> list[str]:
+        for route in value:
+            if not re.fullmatch(r"(GET|POST|PUT|PATCH|DELETE) (/([A-Za-z0-9._~-]+|\*))+", route) or "/.." in route or "/./" in route:
+                raise ValueError(f"'{route}' must be a method and a path, for example 'GET /files/*/content'")
+        return value

@@ -1,0 +1,29 @@
+"""Where a key is found, and when it is not taken from there."""
+
+from __future__ import annotations
+
+import pytest
+
+from gateway.errors import StartError
+from gateway.key_source import KeySource
+
+
+def test_a_key_file_must_be_private(tmp_path):
+    file = tmp_path / "key"
+    file.write_text("sk-1\n")
+    source = KeySource(file=str(file))
+    file.chmod(0o644)
+    with pytest.raises(StartError, match="chmod 600"):
+        source.read({})
+    file.chmod(0o600)
+    assert source.read({}) == "sk-1"
+    file.unlink()
+    with pytest.raises(StartError, match="cannot read"):
+        source.read({})
+
+
+def test_a_key_variable_that_is_unset_or_empty_is_no_key():
+    source = KeySource(env="OPENAI_API_KEY")
+    assert source.read({"OPENAI_API_KEY": "sk"}) == "sk"
+    assert source.read({"OPENAI_API_KEY": ""}) is None
+    assert source.read({}) is None

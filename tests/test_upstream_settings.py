@@ -1,0 +1,41 @@
+"""Providers as people write them."""
+
+from __future__ import annotations
+
+import pytest
+
+from gateway.upstream_settings import PROVIDERS, PassThrough, Upstream
+
+
+@pytest.mark.parametrize("name", PROVIDERS)
+def test_a_provider_that_needs_no_writing_is_one_that_could_be_written(name):
+    dialects, url, variable = PROVIDERS[name]
+    upstream = Upstream(dialect=list(dialects), base_url=url, key={"env": variable})
+    assert (upstream.dialects, upstream.spoken, upstream.base_url) == (dialects, dialects, url)
+
+
+def test_one_dialect_is_written_without_a_list():
+    assert Upstream(dialect="openai.chat", base_url="https://x").dialects == ("openai.chat",)
+
+
+def test_a_base_url_ends_without_a_slash():
+    assert Upstream(dialect="openai.chat", base_url="https://x/v1/").base_url == "https://x/v1"
+
+
+def test_a_key_travels_in_clear_text_only_where_that_is_permitted():
+    with pytest.raises(ValueError, match="sends the key in clear text; use https:// or set allow_http: true"):
+        Upstream(dialect="openai.chat", base_url="http://x")
+    assert Upstream(dialect="openai.chat", base_url="http://x", allow_http=True).base_url == "http://x"
+
+
+@pytest.mark.parametrize("route", ["POST /files", "GET /files/*/content", "DELETE /v1/a.b_c~d-e"])
+def test_a_route_that_is_passed_through_is_method_and_path(route):
+    assert PassThrough(upstream="a", routes=[route]).routes == [route]
+
+
+@pytest.mark.parametrize(
+    "route", ["/files", "post /files", "HEAD /files", "GET files", "GET /", "GET /a/", "GET /a*", "GET /a/../b", "GET /a?b"]
+)
+def test_another_route_is_refused(route):
+    with pytest.raises(ValueError, match=r"must be a method and a path, for example 'GET /files/\*/content'"):
+        PassThrough(upstream="a", routes=[route])
