@@ -19,6 +19,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import certifi
 import httpx
@@ -39,6 +40,7 @@ from gateway.trace.record import Booted
 from gateway.trace.redact import Redactor
 from gateway.upstream.client import UpstreamClient
 from gateway.worker import assemble
+from tests.patience import PATIENCE_S, until
 from tests.ports import free_port
 
 if "TOLLHOUSE_EXAMPLES" not in os.environ:  # the same examples each time; whoever asks for a number of them gets new ones
@@ -150,7 +152,7 @@ class Provider:
         self._thread.start()
         self._server = asyncio.run_coroutine_threadsafe(
             asyncio.start_server(self._serve, "127.0.0.1", 0), self._loop
-        ).result(5)
+        ).result(PATIENCE_S)
         self.base_url = f"http://127.0.0.1:{self._server.sockets[0].getsockname()[1]}/v1"
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -177,12 +179,12 @@ class Provider:
             for _ in range(4):
                 await asyncio.sleep(0.001)
 
-        asyncio.run_coroutine_threadsafe(rounds(), self._loop).result(10)
+        asyncio.run_coroutine_threadsafe(rounds(), self._loop).result(PATIENCE_S)
 
     def stop(self) -> None:
         self._loop.call_soon_threadsafe(self._server.close)
         self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(5)
+        self._thread.join(PATIENCE_S)
 
     @staticmethod
     def json(body: object, status: str = "200 OK", headers: str = "") -> Answer:
@@ -309,7 +311,7 @@ class Running:
         self._started = threading.Event()
         self._thread = threading.Thread(target=lambda: asyncio.run(self._serve()), daemon=True)
         self._thread.start()
-        assert self._started.wait(10)
+        assert self._started.wait(PATIENCE_S)
 
     async def _serve(self) -> None:
         clock = self.clock
@@ -359,34 +361,54 @@ class Running:
     def stop(self) -> None:
         with contextlib.suppress(RuntimeError):  # it has stopped before
             self.loop.call_soon_threadsafe(self.server.leave)
-        self._thread.join(10)
+        self._thread.join(PATIENCE_S)
+        assert not self._thread.is_alive(), "it does not stop"
 
     def records(self) -> list[record.Record]:
         found = []
         for path in sorted(Path(self.settings.data_path, "journal").glob("*.log")):
-            scan = frames.scan(path.read_bytes(), 0, None)
-            if scan.damage == "torn":  # read while it was written
-                time.sleep(0.05)
-                scan = frames.scan(path.read_bytes(), 0, None)
+            scan = until(lambda path=path: self._scanned(path), what=f"{path} is whole")
             assert scan.damage is None
             found += [record.decode(payload) for _, payload in scan.payloads]
         return found
 
-    def ended(self, count: int = 1, wait: float = 20.0) -> list[record.Ended]:
+    @staticmethod
+    def _scanned(path: Path) -> frames.Scan | None:
+        """Nothing where it was read while it was written."""
+        scan = frames.scan(path.read_bytes(), 0, None)
+        return None if scan.damage == "torn" else scan
+
+    def ended(self, count: int = 1) -> list[record.Ended]:
         """The closing records of requests, once there are `count` of them; what was refused at the door is none."""
-        deadline = time.monotonic() + wait
-        while True:
-            found = [r for r in self.records() if isinstance(r, record.Ended) and r.exchange.dialect != "http"]
-            if len(found) >= count or time.monotonic() > deadline:
-                assert len(found) == count, f"{len(found)} closing records instead of {count}"
-                return found
-            time.sleep(0.02)
+
+        def closing() -> list[record.Ended]:
+            return [r for r in self.records() if isinstance(r, record.Ended) and r.exchange.dialect != "http"]
+
+        until(lambda: len(closing()) >= count, what=lambda: f"{len(closing())} closing records instead of {count}")
+        found = closing()
+        assert len(found) == count, f"{len(found)} closing records instead of {count}"
+        return found
 
     def of(self, kind: type) -> list[record.Record]:
         return [r for r in self.records() if isinstance(r, kind)]
 
     def client(self, **more) -> httpx.Client:
-        return httpx.Client(base_url=self.url, timeout=20, trust_env=False, **more)
+        return httpx.Client(base_url=self.url, timeout=PATIENCE_S, trust_env=False, **more)
+
+    @contextlib.contextmanager
+    def posting(self, path: str, body: object) -> Iterator[socket.socket]:
+        """The connection on which this was posted; the client leaves at the end of the block, whatever it has read by then."""
+        data, address = json.dumps(body).encode(), urlsplit(self.url)
+        with socket.create_connection((address.hostname, address.port), PATIENCE_S) as sock:
+            head = f"POST {path} HTTP/1.1\r\nhost: {address.netloc}\r\ncontent-length: {len(data)}\r\n\r\n"
+            sock.sendall(head.encode() + data)
+            yield sock
+
+    def left(self, path: str, body: object, when: Callable[[], object], *, after: float = 0.0) -> None:
+        """A client posts this and leaves without having read anything: so many seconds after `when` is true."""
+        with self.posting(path, body):
+            until(when, what="what the client stays for")
+            time.sleep(after)
 
 
 class RedisServer:
@@ -403,11 +425,8 @@ class RedisServer:
 
     def start(self, *more: str) -> None:
         self.process = subprocess.Popen([*self._command, *more], stdout=subprocess.DEVNULL)
-        deadline = time.monotonic() + 20
-        while not self._listens():
-            assert time.monotonic() < deadline, "the Redis server does not start"
-            assert self.process.poll() is None, "the Redis server ended"
-            time.sleep(0.02)
+        until(lambda: self._listens() or self.process.poll() is not None, what="the Redis server starts")
+        assert self.process.poll() is None, "the Redis server ended"
 
     def _listens(self) -> bool:
         """It answers, and has read its file."""
@@ -421,7 +440,7 @@ class RedisServer:
 
     def kill(self) -> None:
         self.process.kill()
-        self.process.wait(10)
+        self.process.wait(PATIENCE_S)
 
     def url(self, prefix: str | None = None) -> str:
         """State of its own for each prefix."""

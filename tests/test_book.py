@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -26,6 +25,7 @@ from gateway.stores.memory import MemoryStore
 from gateway.trace import frames, record
 from gateway.trace.record import Booted, CallRow, Decided, Ended, ExchangeRow, Opened, Record
 from gateway.trace.segments import Segment
+from tests.patience import PATIENCE_S, until
 from tests.ports import free_port
 
 START_US = 1_790_000_000_000_000
@@ -232,11 +232,11 @@ def run_until(book: Book, done: Callable[[], bool]) -> None:
     stop = threading.Event()
     thread = threading.Thread(target=book.run, args=(stop,))
     thread.start()
-    deadline = time.monotonic() + 20
-    while not done() and time.monotonic() < deadline:
-        time.sleep(0.01)
-    stop.set()
-    thread.join()
+    try:
+        until(done)
+    finally:
+        stop.set()
+        thread.join()
     assert done()
 
 
@@ -392,15 +392,11 @@ def start(data: Path, port: int, *more: str) -> subprocess.Popen[bytes]:
 
 
 def wait_ready(port: int, process: subprocess.Popen[bytes]) -> None:
-    deadline = time.monotonic() + 30
-    while time.monotonic() < deadline:
+    def ready() -> bool:
         assert process.poll() is None, process.stderr.read().decode() if process.stderr else ""
-        try:
-            if httpx.get(f"http://127.0.0.1:{port}/readyz").status_code == 200:
-                return
-        except httpx.HTTPError:
-            time.sleep(0.05)
-    raise AssertionError("the book did not become ready")
+        return httpx.get(f"http://127.0.0.1:{port}/readyz", timeout=PATIENCE_S).status_code == 200
+
+    until(ready, what="the book becomes ready", despite=httpx.HTTPError)
 
 
 @pytest.fixture
@@ -416,7 +412,8 @@ def test_the_process_serves_until_it_is_told_to_stop_and_then_ends_in_order(tmp_
     process = start(data, port, *(["--watch-stdin"] if how == "stdin" else []))
     wait_ready(port, process)
     token = (data / "admin.token").read_text().strip()
-    with httpx.Client(base_url=f"http://127.0.0.1:{port}", headers={"authorization": f"Bearer {token}"}) as client, client.stream(
+    headers = {"authorization": f"Bearer {token}"}
+    with httpx.Client(base_url=f"http://127.0.0.1:{port}", headers=headers, timeout=PATIENCE_S) as client, client.stream(
         "GET", "/tail"
     ) as tail:
         pen.add(Ended(row(1)))
@@ -427,7 +424,7 @@ def test_the_process_serves_until_it_is_told_to_stop_and_then_ends_in_order(tmp_
             process.stdin.close()
         else:
             os.kill(process.pid, getattr(signal, how))
-        assert process.wait(20) == 0
+        assert process.wait(PATIENCE_S) == 0
     assert not (data / "ledger.duckdb.wal").exists()
     reader = Ledger(data / "ledger.duckdb", read_only=True)
     assert reader.query("SELECT count(*) FROM exchanges", 1).rows == [[2]]
@@ -445,7 +442,7 @@ def test_one_data_folder_has_one_book(tmp_path: Path, port: int) -> None:
     assert b"another book is at work" in said
     assert b"Traceback" not in said
     first.terminate()
-    assert first.wait(20) == 0
+    assert first.wait(PATIENCE_S) == 0
 
 
 @pytest.mark.parametrize("gone", [False, True])

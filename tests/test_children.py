@@ -13,6 +13,7 @@ import pytest
 from gateway import nursery
 from gateway.children import Child, Nursery
 from gateway.errors import StartError
+from tests.patience import PATIENCE_S
 
 PROGRAM = """
 import sys, time
@@ -41,8 +42,8 @@ def test_exit_codes_and_signals_are_known_of_each(parent):
     three, killed, going = begun(parent, 3), begun(parent), begun(parent)
     three.tell(b"end\n")
     killed.signal(signal.SIGKILL)
-    assert three.wait(20)
-    assert killed.wait(20)
+    assert three.wait(PATIENCE_S)
+    assert killed.wait(PATIENCE_S)
     assert (three.code, killed.code) == (3, -signal.SIGKILL)
     assert going.running
     assert not going.wait(0)
@@ -51,11 +52,11 @@ def test_exit_codes_and_signals_are_known_of_each(parent):
 def test_a_child_may_be_started_again(parent):
     one = begun(parent, 3)
     one.signal(signal.SIGKILL)
-    assert one.wait(20)
+    assert one.wait(PATIENCE_S)
     one.start()
     assert one.code is None
     one.tell(b"end\n")
-    assert one.wait(20)
+    assert one.wait(PATIENCE_S)
     assert one.code == 3
 
 
@@ -64,7 +65,7 @@ def test_an_environment_larger_than_any_buffer_arrives(parent, monkeypatch):
         monkeypatch.setenv(f"LARGE_{number}", "x" * 100_000)
     one = begun(parent, 5)
     one.tell(b"end\n")
-    assert one.wait(20)
+    assert one.wait(PATIENCE_S)
     assert one.code == 5
 
 
@@ -76,8 +77,8 @@ def test_children_outlive_their_nursery_and_are_watched_without_it(parent):
     after = begun(parent, 4)
     before.tell(b"end\n")
     after.tell(b"end\n")
-    assert before.wait(20)
-    assert after.wait(20)
+    assert before.wait(PATIENCE_S)
+    assert after.wait(PATIENCE_S)
     assert after.code == 4
     assert before.code is not None
 
@@ -94,7 +95,7 @@ def test_a_nursery_ends_with_who_made_it(tmp_path):
     parent = Nursery(["json"])
     begun = parent.pid
     parent._connection.close()
-    parent._process.wait(20)
+    parent._process.wait(PATIENCE_S)
     assert not Path(f"/proc/{begun}").exists()
 
 

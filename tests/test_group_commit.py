@@ -10,6 +10,7 @@ import pytest
 
 from gateway.errors import JournalUnavailable
 from gateway.group_commit import GroupCommit
+from tests.patience import PATIENCE_S, until_meanwhile
 
 
 class Disk:
@@ -20,9 +21,11 @@ class Disk:
         self.free = threading.Event()
         self.free.set()
         self.fails = False
+        self.begun = 0
 
     def commit(self, items: Sequence[int], ready: int) -> None:
-        self.free.wait(10)
+        self.begun += 1
+        self.free.wait(PATIENCE_S)
         if self.fails:
             raise JournalUnavailable("the disk is gone")
         assert ready == sum(items)
@@ -52,7 +55,7 @@ def test_what_comes_while_a_group_is_under_way_is_the_next_one() -> None:
         groups = grouped(disk)
         disk.free.clear()
         first = asyncio.ensure_future(groups.add([1], 1))
-        await asyncio.sleep(0.05)
+        await until_meanwhile(lambda: disk.begun)
         others = [asyncio.ensure_future(groups.add([n], 1)) for n in (2, 3)]
         await asyncio.sleep(0.05)
         assert not any(each.done() for each in (first, *others))
@@ -106,7 +109,7 @@ def test_a_loop_that_ended_while_it_waited_keeps_nobody_else_waiting() -> None:
 
     async def another() -> None:
         disk.free.set()
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE_S):
             await groups.add([4], 1)
         await groups.close()
 
@@ -147,8 +150,8 @@ def test_a_commit_that_fails_in_an_unforeseen_way_is_told_to_those_who_wait_and_
     async def adding() -> None:
         groups: GroupCommit[int, int] = GroupCommit(sum, commit, gather=0.0, most=1000)
         with pytest.raises(JournalUnavailable, match="never thought of"):
-            await asyncio.wait_for(groups.add([1], 1), 10)
-        await asyncio.wait_for(groups.add([2], 1), 10)
+            await asyncio.wait_for(groups.add([1], 1), PATIENCE_S)
+        await asyncio.wait_for(groups.add([2], 1), PATIENCE_S)
         await groups.close()
 
     asyncio.run(adding())

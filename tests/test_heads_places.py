@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import os
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from moto.server import ThreadedMotoServer
 from gateway.heads_log import lines_of
 from gateway.heads_places import Bucket, Courier, File, Output, PlaceTrouble, fetched, place_of
 from gateway.storage_settings import Heads
+from tests.patience import until
 
 PUBLIC = "ed25519:" + "ab" * 32
 
@@ -45,9 +45,7 @@ def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def wait_for(courier: Courier, count: int) -> None:
-    deadline = time.monotonic() + 10
-    while courier.next < count and time.monotonic() < deadline:
-        time.sleep(0.005)
+    until(lambda: courier.next >= count)
     assert courier.next == count
 
 
@@ -64,9 +62,7 @@ def test_lines_arrive_in_order_although_the_place_fails_now_and_then(tmp_path: P
 def test_what_could_not_be_delivered_is_said_and_goes_after_a_restart(tmp_path: Path) -> None:
     away = Unsteady(False, True)
     first = Courier(tmp_path, "x", away, lines(3))
-    deadline = time.monotonic() + 10
-    while first.problem is None and time.monotonic() < deadline:
-        time.sleep(0.005)
+    until(lambda: first.problem is not None)
     assert "the place is away; 2 signed heads wait for it" in str(first.problem)
     first.close()
     place = Unsteady()

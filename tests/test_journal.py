@@ -20,6 +20,7 @@ from gateway.journal import Durability, Journal
 from gateway.trace import frames, record
 from gateway.trace.record import Booted, PolicyLoaded, PolicyRow, Record
 from gateway.trace.segments import parse
+from tests.patience import PATIENCE_S, until_meanwhile
 
 RUN, BOOT = "0" * 31 + "1", "0" * 31 + "2"
 BOTH: list[Durability] = ["commit", "interval"]
@@ -233,9 +234,8 @@ def test_a_sync_that_fails_later_in_interval_mode_is_said_and_the_next_append_st
         with monkeypatch.context() as patched:
             patched.setattr(module.os, "fdatasync", fail)
             await journal.append(note("kept"))
-            await asyncio.to_thread(synced.wait, 10)
-            while journal.healthy:
-                await asyncio.sleep(0.01)
+            assert await asyncio.to_thread(synced.wait, PATIENCE_S)
+            await until_meanwhile(lambda: not journal.healthy)
         await journal.append(note("after"))
         assert journal.healthy
         await journal.close()
@@ -267,7 +267,7 @@ def test_waiting_records_are_bounded_and_the_rest_is_refused_at_once(tmp_path: P
 
     async def write() -> int:
         journal = open_journal(tmp_path, max_queued_bytes=2000)
-        monkeypatch.setattr(module.os, "fdatasync", lambda fd: (disk.wait(10), os_sync(fd))[1])
+        monkeypatch.setattr(module.os, "fdatasync", lambda fd: (disk.wait(PATIENCE_S), os_sync(fd))[1])
         tasks = [asyncio.ensure_future(journal.append(note(n))) for n in range(200)]
         await asyncio.sleep(0)
         refused = sum(task.done() and isinstance(task.exception(), JournalUnavailable) for task in tasks)
@@ -418,7 +418,7 @@ def test_whoever_appends_alone_waits_for_nothing_but_the_disk(tmp_path: Path, mo
 
     async def write() -> None:
         journal = open_journal(tmp_path)
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(30):  # half of what a group is gathered for here
             for n in range(20):
                 await journal.append(note(n))
         await journal.close()

@@ -14,6 +14,7 @@ from gateway.policy.limits import Charge
 from gateway.state import Lease
 from gateway.state.asking import at_once
 from gateway.state.sqlite_limits import SqliteLimits
+from tests.patience import until_meanwhile
 
 OF = Charge("budget", "b", "money", ("all", ""), 1, 9, 0)
 
@@ -30,7 +31,7 @@ def short_beat(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(leases, "BEAT_S", 0.02)
 
 
-def until(limits: SqliteLimits) -> dict[int, int]:
+def ends(limits: SqliteLimits) -> dict[int, int]:
     return dict(limits._db.execute("SELECT lease, until_us FROM limit_leases").fetchall())
 
 
@@ -44,12 +45,12 @@ def test_every_lease_that_is_held_is_renewed_and_a_dropped_one_is_not(limits: Sq
         held.add(1, limits, at_once)
         held.add(2, limits, at_once)
         held.drop(2)
-        await asyncio.sleep(0.2)
+        await until_meanwhile(lambda: ends(limits)[1] >= now + LEASE_US)
         held.drop(1)
         return held
 
     held = asyncio.run(run())
-    found = until(limits)
+    found = ends(limits)
     assert now + LEASE_US <= found[1] <= limits.steady_us() + LEASE_US
     assert found[2] == now
     assert held._timer is None
@@ -70,7 +71,7 @@ def test_two_stores_are_renewed_each_by_itself(limits: SqliteLimits, tmp_path: P
         held.drop(2)
 
     asyncio.run(run())
-    assert min(until(limits)[1], until(other)[2]) >= now + LEASE_US
+    assert min(ends(limits)[1], ends(other)[2]) >= now + LEASE_US
     other.close()
 
 
@@ -84,11 +85,11 @@ def test_a_store_that_cannot_be_asked_is_asked_again_at_the_next_beat(
     async def run() -> None:
         held = Leases()
         held.add(1, limits, at_once)
-        await asyncio.sleep(0.1)
+        await until_meanwhile(lambda: caplog.records)
         limits._db.execute("ALTER TABLE away RENAME TO limit_leases")
-        await asyncio.sleep(0.2)
+        await until_meanwhile(lambda: ends(limits)[1] > now)
         held.drop(1)
 
     asyncio.run(run())
     assert "may be given to others" in caplog.text
-    assert until(limits)[1] > now
+    assert ends(limits)[1] > now

@@ -18,6 +18,7 @@ from gateway.metering import metered
 from gateway.policy import Conversation, load
 from gateway.state.asking import InThreads, at_once
 from gateway.state.reservations import Reservations
+from tests.patience import PATIENCE_S
 
 NOW = 1_700_000_000_000_000
 POLICY = b"""policy: 1
@@ -117,13 +118,13 @@ def test_what_was_begun_in_a_thread_is_seen_to_its_end_although_its_request_is_c
 
     def slow() -> None:
         begun.set()
-        go_on.wait(10)
+        go_on.wait(PATIENCE_S)
         done.append(True)
 
     async def run() -> None:
         ask = InThreads()
         task = asyncio.create_task(ask(slow))
-        await asyncio.to_thread(begun.wait, 10)
+        await asyncio.to_thread(begun.wait, PATIENCE_S)
         task.cancel()
         await asyncio.sleep(0.05)
         assert not task.done()

@@ -16,6 +16,7 @@ import pytest
 
 from gateway import nursery
 from gateway.children import PLAIN, Child, Nursery
+from tests.patience import PATIENCE_S, until
 
 FIRST = """
 import gc, os
@@ -57,18 +58,14 @@ def child(parent: Nursery, folder: Path, *more: str, **given) -> Child:
 
 
 def awaited(path: Path) -> str:
-    deadline = time.monotonic() + 20
-    while not (path.exists() and path.read_text()):
-        assert time.monotonic() < deadline, f"{path.name} does not appear"
-        time.sleep(0.01)
-    return path.read_text()
+    return until(path.read_text, what=f"{path.name} appears", despite=FileNotFoundError)
 
 
 def lived(one: Child, folder: Path) -> dict:
     """What it found, when it is told nothing."""
     one.start()
     one.connection.shutdown(1)
-    assert one.wait(20)
+    assert one.wait(PATIENCE_S)
     return json.loads(awaited(folder / "it.ran"))
 
 
@@ -150,7 +147,7 @@ def test_one_that_waits_has_imported_everything_and_does_nothing_before_it_is_to
     assert not (made_up / "it.ran").exists()
     one.go()
     one.connection.shutdown(1)
-    assert one.wait(20)
+    assert one.wait(PATIENCE_S)
     assert one.code == 7
     assert json.loads(awaited(made_up / "it.ran"))["arguments"] == ["made_up_process", "--some"]
 
@@ -162,7 +159,7 @@ def test_one_that_is_not_told_ends_in_silence(made_up, said, capfd):
         one.start()
         one.tell(said)
         one.connection.shutdown(1)
-        assert one.wait(20)
+        assert one.wait(PATIENCE_S)
         assert one.code == 0
         assert capfd.readouterr().err == ""
         assert not (made_up / "it.ran").exists()
@@ -174,7 +171,7 @@ def test_ctrl_c_before_it_is_told_leaves_no_traceback(made_up, capfd):
         one.start()
         awaited(made_up / "it.imported")
         one.signal(signal.SIGINT)
-        assert one.wait(20)
+        assert one.wait(PATIENCE_S)
         assert one.code == -signal.SIGINT
         assert capfd.readouterr().err == ""
 
@@ -183,6 +180,6 @@ def test_one_that_cannot_be_imported_says_why(made_up, capfd):
     with closing(Nursery(["made_up_first"])) as parent:
         one = Child("it", ["made_up_nowhere"], parent)
         one.start()
-        assert one.wait(20)
+        assert one.wait(PATIENCE_S)
         assert one.code == 1
         assert "made_up_nowhere" in capfd.readouterr().err

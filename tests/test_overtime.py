@@ -9,6 +9,7 @@ import time
 import pytest
 
 from gateway.overtime import Overtime, within
+from tests.patience import PATIENCE_S
 
 
 def endless() -> None:
@@ -53,7 +54,7 @@ def test_each_thread_has_its_own_time():
     for each in threads:
         each.start()
     for each in threads:
-        each.join(20)
+        each.join(PATIENCE_S)
     assert ended == ["overtime"] * 3
 
 

@@ -8,6 +8,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from tests.patience import until
+
 RUBBISH = b"NONSENSE\x00\r\n\r\n"
 
 
@@ -18,15 +20,14 @@ def send(gateway, raw: bytes) -> bytes:
         return client.recv(256)
 
 
-def refused(gateway, least: int, wait: float = 10.0) -> list:
+def refused(gateway, least: int) -> list:
     """The records, once they tell of so many refusals."""
-    deadline = time.monotonic() + wait
-    while True:
-        rows = [record.exchange for record in gateway.records() if hasattr(record, "exchange")]
-        if sum(int(row.error_message.split()[0]) for row in rows) >= least:
-            return rows
-        assert time.monotonic() < deadline, rows
-        time.sleep(0.05)
+
+    def rows() -> list:
+        return [record.exchange for record in gateway.records() if hasattr(record, "exchange")]
+
+    until(lambda: sum(int(row.error_message.split()[0]) for row in rows()) >= least, what=rows)
+    return rows()
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,7 @@ from gateway.state import Approval, Bindings, Ruling
 from gateway.state.sqlite_approvals import SqliteApprovals
 from gateway.webhook_settings import Webhook
 from gateway.webhooks import MOST_TRIES, NEWS_US, Hook, Webhooks, payload, read_hooks, tell
+from tests.patience import until_meanwhile
 
 AT = 1_790_000_000_000_000
 HOUR = 3600 * 1_000_000
@@ -170,9 +171,7 @@ def test_trouble_of_any_kind_does_not_end_the_telling(scene, monkeypatch, caplog
         receiver = await asyncio.start_server(answer, "127.0.0.1", 0)
         url = f"http://127.0.0.1:{receiver.sockets[0].getsockname()[1]}/"
         telling = asyncio.create_task(tell(Troubled(), [Hook(url, b"", SLACK)], lambda: AT))
-        async with asyncio.timeout(20):
-            while one.store.untold(9):
-                await asyncio.sleep(0.02)
+        await until_meanwhile(lambda: not one.store.untold(9))
         telling.cancel()
         receiver.close()
         await tell(one.store, [], lambda: AT)

@@ -166,7 +166,7 @@ class RunningGateway:
         table = answer.json()
         return [dict(zip(table["columns"], row, strict=True)) for row in table["rows"]]
 
-    def awaited(self, query: str, rows: int, seconds: float = 10) -> list[dict[str, Any]]:
+    def awaited(self, query: str, rows: int, seconds: float = 60) -> list[dict[str, Any]]:
         """As `sql`, once there are so many rows: the book follows the journal a moment later."""
         deadline = time.monotonic() + seconds
         while len(found := self.sql(query)) < rows:

@@ -22,6 +22,7 @@ from gateway.people.roles import ROLES, Person
 from gateway.web import admin
 from gateway.web.answers import json_answer
 from gateway.web.doors import Doors, Room, person
+from tests.patience import PATIENCE_S
 
 BEHIND = b"BEHIND THE DOOR OF "
 PATHS = ("/exchanges/{id}", "/erase", "/export/{what}")
@@ -85,7 +86,7 @@ class Plane:
 
     def close(self) -> None:
         self._server.should_exit = True
-        self._thread.join(10)
+        self._thread.join(PATIENCE_S)
 
 
 @pytest.fixture(scope="module")

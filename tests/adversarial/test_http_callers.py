@@ -17,6 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from gateway.trace.record import Ended
+from tests.patience import PATIENCE_S
 
 CHAT = "/v1/chat/completions"
 BODY = json.dumps({"model": "m", "messages": [{"role": "user", "content": "hello"}]}).encode()
@@ -41,7 +42,7 @@ def ask(
     body: bytes = BODY,
     host: str = "127.0.0.1",
 ) -> Answer:
-    connection = http.client.HTTPConnection(gateway.url.removeprefix("http://"), timeout=10)
+    connection = http.client.HTTPConnection(gateway.url.removeprefix("http://"), timeout=PATIENCE_S)
     connection.putrequest(method, path, skip_host=True, skip_accept_encoding=True)
     for name, value in (("host", host), ("content-length", str(len(body))), *headers):
         connection.putheader(name, value)

@@ -21,6 +21,7 @@ from yarl import URL
 
 from gateway.addresses import is_loopback
 from gateway.upstream_settings import Upstream
+from tests.patience import PATIENCE_S
 
 KEY = b"sk-canary-provider-key-1234"
 JSON = b"content-type: application/json\r\n"
@@ -176,7 +177,7 @@ def test_the_key_does_not_follow_a_redirect(house: Any, kit: Any) -> None:
         return server, server.sockets[0].getsockname()[1]
 
     loop = house.provider._loop
-    server, port = asyncio.run_coroutine_threadsafe(listen(), loop).result(5)
+    server, port = asyncio.run_coroutine_threadsafe(listen(), loop).result(PATIENCE_S)
     for status in (300, 301, 302, 303, 305, 307, 308):
         for place in (f"http://127.0.0.1:{port}/v1/chat/completions", f"//127.0.0.1:{port}/", "/v1/other"):
             house.provider.answer = said(answered(GOOD, b"location: %b\r\n" % place.encode(), status=b"%d X" % status))

@@ -20,6 +20,7 @@ from gateway.demo.bank import ATTACKER, BILL, TOOLS, Bank
 from gateway.demo.stage import RunningGateway, settings_for
 from gateway.errors import StartError
 from gateway.rehearsal import RunningRehearsal, load_file
+from tests.patience import PATIENCE_S
 
 SCENE = Path(demo.__file__).parents[1] / "demo" / "scene.yaml"
 ENVIRONMENT = os.environ | {"COLUMNS": "120", "NO_COLOR": "1", "TERM": "dumb", "OPENAI_API_KEY": "never-used"}
@@ -97,14 +98,15 @@ def test_stay_prints_lines_that_work_and_ends_clean_on_ctrl_c():
         f"{exported['OPENAI_BASE_URL']}/chat/completions",
         headers={"authorization": f"Bearer {exported['OPENAI_API_KEY']}"},
         json={"model": demo.CHAT_MODEL, "messages": [{"role": "user", "content": "hello"}]},
+        timeout=PATIENCE_S,
     )
     assert answer.status_code == 200
     run.send_signal(signal.SIGINT)
-    assert run.wait(60) == 0
+    assert run.wait(PATIENCE_S) == 0
     run.stdout.close()
     assert not Path(exported["TOLLHOUSE_DATA"]).exists()
     with pytest.raises(httpx.TransportError):
-        httpx.get(f"{exported['OPENAI_BASE_URL'].removesuffix('/v1')}/readyz")
+        httpx.get(f"{exported['OPENAI_BASE_URL'].removesuffix('/v1')}/readyz", timeout=PATIENCE_S)
 
 
 @pytest.mark.parametrize(

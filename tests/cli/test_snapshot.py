@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,6 +17,7 @@ from typer.testing import CliRunner
 from gateway.cli.snapshot import snapshot
 from gateway.errors import GatewayError
 from gateway.stores.duckdb import Ledger
+from tests.patience import PATIENCE_S, until
 from tests.ports import free_port
 
 app = typer.Typer()
@@ -78,29 +78,17 @@ def running(tmp_path: Path) -> Iterator[Path]:
     command = [sys.executable, "-m", "gateway.book_process", "--data", str(tmp_path), "--port", str(port), "--settings", str(settings)]
     book = subprocess.Popen(command, stderr=subprocess.DEVNULL)
     (tmp_path / "run.json").write_text(json.dumps({"pid": 1, "admin": f"http://127.0.0.1:{port}"}))
-    deadline = time.monotonic() + 30
-    while time.monotonic() < deadline:
-        try:
-            if httpx.get(f"http://127.0.0.1:{port}/readyz").status_code == 200:
-                break
-        except httpx.HTTPError:
-            time.sleep(0.05)
+    until(lambda: httpx.get(f"http://127.0.0.1:{port}/readyz", timeout=PATIENCE_S).status_code == 200, despite=httpx.HTTPError)
     yield tmp_path
     book.terminate()
-    assert book.wait(20) == 0
+    assert book.wait(PATIENCE_S) == 0
 
 
 def test_a_running_gateway_publishes_now_and_then_and_when_it_is_asked(running: Path) -> None:
     latest = running / "snapshots" / "latest.duckdb"
-    deadline = time.monotonic() + 30
-    while not latest.exists() and time.monotonic() < deadline:
-        time.sleep(0.05)
+    until(latest.exists)
     assert boots(latest) == 0
-    for _ in range(20):
-        try:
-            made = run("--data", str(running), "--out", str(running / "mine.duckdb"))
-            break
-        except GatewayError:  # the one that is due is being made
-            time.sleep(0.3)
+    mine = ("--data", str(running), "--out", str(running / "mine.duckdb"))
+    made = until(lambda: run(*mine), despite=GatewayError)  # while the one that is due is being made
     assert boots(made) == 0
     assert len(list((running / "snapshots").glob("book-*.duckdb"))) <= 2

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import httpx
@@ -30,6 +31,7 @@ from gateway.stores.duckdb import Ledger
 from gateway.trace import frames, record
 from gateway.trace.record import Booted, CallRow, Ended, ExchangeRow
 from gateway.trace.segments import Segment
+from tests.patience import PATIENCE_S, until
 from tests.ports import free_port
 
 HOSTILE = "\x1b[2Jred\u202e\x9b1m\r\n"
@@ -179,16 +181,10 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     command = [sys.executable, "-m", "gateway.book_process", "--data", str(folder), "--port", str(port)]
     book = subprocess.Popen(command, stderr=subprocess.DEVNULL)
     (folder / "run.json").write_text(json.dumps({"pid": 1, "run": SEGMENT.run, "admin": f"http://127.0.0.1:{port}"}))
-    deadline = time.monotonic() + 30
-    while time.monotonic() < deadline:
-        try:
-            if httpx.get(f"http://127.0.0.1:{port}/readyz").status_code == 200:
-                break
-        except httpx.HTTPError:
-            time.sleep(0.05)
+    until(lambda: httpx.get(f"http://127.0.0.1:{port}/readyz", timeout=PATIENCE_S).status_code == 200, despite=httpx.HTTPError)
     yield folder
     book.terminate()
-    book.wait(20)
+    book.wait(PATIENCE_S)
 
 
 def test_a_running_gateway_is_asked_over_its_admin_plane(running: Path) -> None:
@@ -298,10 +294,6 @@ def test_what_was_asked_is_in_the_book_a_moment_later(running: Path) -> None:
     with pytest.raises(GatewayError):
         run("sql", "DROP TABLE nobody_else_drops", "--data", str(running))
     wanted = "SELECT outcome, row_count, who FROM questions WHERE sql LIKE '%nobody%else%' AND sql NOT LIKE '%questions%' ORDER BY asked_at"
-    deadline = time.monotonic() + 20
-    while time.monotonic() < deadline:
-        shown = run("sql", wanted, "--data", str(running), "--format", "csv")
-        if "sql_refused" in shown:
-            break
-        time.sleep(0.1)
-    assert shown == "outcome,row_count,who\nanswered,1,admin.token\nsql_refused,,admin.token\n"
+    shown = partial(run, "sql", wanted, "--data", str(running), "--format", "csv")
+    until(lambda: "sql_refused" in shown(), what=shown)
+    assert shown() == "outcome,row_count,who\nanswered,1,admin.token\nsql_refused,,admin.token\n"

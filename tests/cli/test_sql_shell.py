@@ -7,7 +7,6 @@ import pty
 import select
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -16,6 +15,7 @@ from hypothesis import strategies as st
 
 from gateway.cli.sql_shell import HISTORY, ends
 from gateway.stores.duckdb import Ledger
+from tests.patience import PATIENCE_S, until
 
 
 @pytest.fixture(scope="module")
@@ -69,18 +69,22 @@ def test_on_a_terminal_lines_are_remembered_for_the_next_time(data: Path) -> Non
         os.write(main, typed)
         shown = read(main, expected, "book> ")
         os.write(main, b"\x04")
-        assert process.wait(20) == 0, shown
+        assert process.wait(PATIENCE_S) == 0, shown
         os.close(main)
     assert (data / HISTORY).stat().st_mode & 0o077 == 0
 
 
-def read(terminal: int, *until: str) -> str:
+def read(terminal: int, *wanted: str) -> str:
     """What is shown until it has all of these, one behind the other."""
-    shown, deadline = "", time.monotonic() + 30
-    while not in_order(shown, until) and time.monotonic() < deadline:
-        if select.select([terminal], [], [], 0.2)[0]:
+    shown = ""
+
+    def more() -> bool:
+        nonlocal shown
+        if select.select([terminal], [], [], 0)[0]:
             shown += os.read(terminal, 4096).decode(errors="replace")
-    assert in_order(shown, until), shown
+        return in_order(shown, wanted)
+
+    until(more, what=lambda: f"{wanted} in {shown!r}")
     return shown
 
 

@@ -8,11 +8,12 @@ import os
 import subprocess
 import sys
 import tarfile
-import time
 import zipfile
 from pathlib import Path
 
 import pytest
+
+from tests.patience import until
 
 ROOT = Path(__file__).parents[2]
 PROGRAM = """
@@ -75,10 +76,8 @@ def test_what_init_writes_is_checked_and_tested_there(run, packages, tmp_path):
 
 def test_a_saved_query_is_answered_there(begin, run, tmp_path):
     with begin("-m", "gateway.cli.main", "up", "--data", "data") as gateway:
-        until = time.monotonic() + READY_S
-        while not (tmp_path / "data" / "run.json").is_file() and gateway.poll() is None and time.monotonic() < until:
-            time.sleep(0.05)
         try:
+            until(lambda: (tmp_path / "data" / "run.json").is_file() or gateway.poll() is not None, what="it starts")
             answer = run("-m", "gateway.cli.main", "sql", "--data", "data", "--saved", "tokens_by_model", "--format", "csv")
         finally:
             gateway.terminate()

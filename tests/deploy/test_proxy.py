@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from tests.patience import PATIENCE_S, until
 from tests.ports import free_port
 
 SHIPPED = (Path(__file__).parents[2] / "deploy" / "proxy" / "nginx.conf").read_text()
@@ -67,15 +68,13 @@ def proxied(start, tmp_path):
     port, authority, running = free_port(), certificate(tmp_path), start()
     (tmp_path / "nginx.conf").write_text(placed(tmp_path, port, running.url.removeprefix("http://")))
     process = subprocess.Popen(["nginx", "-c", str(tmp_path / "nginx.conf"), "-p", str(tmp_path)], stderr=subprocess.DEVNULL)
-    deadline = time.monotonic() + 20
-    while time.monotonic() < deadline and not (tmp_path / "pid").exists():
-        assert process.poll() is None, (tmp_path / "error.log").read_text()
-        time.sleep(0.02)
+    until(lambda: (tmp_path / "pid").exists() or process.poll() is not None, what="nginx starts")
+    assert process.poll() is None, (tmp_path / "error.log").read_text()
     context = ssl.create_default_context(cafile=str(authority))
     with httpx.Client(base_url=f"https://localhost:{port}/v1", verify=context, trust_env=False, timeout=20) as client:
         yield client, running, tmp_path
     process.terminate()
-    process.wait(20)
+    process.wait(PATIENCE_S)
 
 
 def test_a_stream_through_nginx_arrives_event_by_event(proxied, provider):
@@ -89,9 +88,7 @@ def test_a_stream_through_nginx_arrives_event_by_event(proxied, provider):
     assert [later - earlier > GAP_S / 2 for earlier, later in pairwise(arrived)] == [True] * (len(words) - 1)
     running.ended()
     # nginx writes its line when the request has ended for it, which may be after its client has read the last byte
-    deadline = time.monotonic() + 20
-    while (written := (folder / "access.log").read_text()) == "" and time.monotonic() < deadline:
-        time.sleep(0.02)
+    written = until((folder / "access.log").read_text)
     assert f"exchange={answer.headers['x-gateway-trace-id']}" in written
 
 

@@ -220,8 +220,8 @@ def agents_work(gateway: RunningGateway, key: str) -> None:
             body = {"model": "m", "max_tokens": 50, "messages": [{"role": "user", "content": text}], **more}
             answer = agent.post("/chat/completions", json=body, headers={"x-session-id": text})
             assert answer.status_code == 200, answer.text
-    gateway.awaited("SELECT id FROM approvals", 4, seconds=30)
-    gateway.awaited("SELECT id FROM exchanges WHERE state <> 'open'", 6, seconds=30)
+    gateway.awaited("SELECT id FROM approvals", 4)
+    gateway.awaited("SELECT id FROM exchanges WHERE state <> 'open'", 6)
 
 
 @pytest.fixture(scope="module")
@@ -242,7 +242,7 @@ def lived(tmp_path_factory, blocks, inline, collector):
                 patched.setenv("TOLLHOUSE_KEY", key)
                 agents_work(gateway, key)
                 (folder / "prompts" / "support.md").write_text(edited(folder))
-                gateway.awaited("SELECT id FROM agent_keys", 1, seconds=30)
+                gateway.awaited("SELECT id FROM agent_keys", 1)
                 run_all(made := Lived(folder, gateway, collector), commands(blocks), at_rest=False)
                 made.ask(inline)
             run_all(made, commands(blocks), at_rest=True)

@@ -14,6 +14,7 @@ import yaml
 from gateway.exchange import Call, Caller
 from gateway.policy import Facts, evaluate, load
 from gateway.rehearsal import RunningRehearsal
+from tests.patience import PATIENCE_S, until
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
@@ -131,11 +132,8 @@ class Shell:
             self.gateway = subprocess.Popen(
                 ["tollhouse", "up"], cwd=self.work, env=self.environment, stdout=out, stderr=out, text=True
             )
-        deadline = time.monotonic() + 60
-        while not (self.work / ".tollhouse" / "run.json").exists():
-            assert self.gateway.poll() is None, log.read_text()
-            assert time.monotonic() < deadline, log.read_text()
-            time.sleep(0.05)
+        until(lambda: (self.work / ".tollhouse" / "run.json").exists() or self.gateway.poll() is not None, what=log.read_text)
+        assert self.gateway.poll() is None, log.read_text()
         time.sleep(0.2)
         self.printed[f"up {len([n for n in self.printed if n.startswith('up')]) + 1}"] = log.read_text()
 
@@ -146,7 +144,7 @@ class Shell:
         assert following.stdout is not None
         first = following.stdout.readline()
         following.terminate()
-        following.wait(20)
+        following.wait(PATIENCE_S)
         following.stdout.close()
         return first
 
@@ -161,7 +159,7 @@ class Shell:
     def stop(self) -> None:
         if self.gateway is not None and self.gateway.poll() is None:
             self.gateway.terminate()
-            self.gateway.wait(60)
+            self.gateway.wait(PATIENCE_S)
 
 
 @pytest.fixture(scope="module")

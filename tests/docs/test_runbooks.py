@@ -84,7 +84,7 @@ def lived(tmp_path_factory):
                         there.run(title, line)
                         if title.startswith("A ledger") and line == "systemctl stop tollhouse":
                             there.spoil()
-            there.old_key, there.exchanges = made["key"], there.gateway.awaited("SELECT 1 FROM exchanges", 1, 30)
+            there.old_key, there.exchanges = made["key"], there.gateway.awaited("SELECT 1 FROM exchanges", 1)
             time.sleep(1.1)  # a revoked key is refused within a second
             there.refused = there.ask(made["key"])
     return there

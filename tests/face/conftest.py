@@ -45,6 +45,7 @@ from gateway.web.admin import Status
 from gateway.web.approvals import ApprovalsDesk
 from gateway.web.doors import Doors, admin_token
 from gateway.web.tail import Listeners
+from tests.patience import PATIENCE_S, until
 from tests.serving import served_at
 
 NOW_US = 1_790_000_000_000_000
@@ -373,11 +374,11 @@ class Issuer:
 
     def twist(self, **how: Any) -> None:
         """What is wrong with what it says, until another is told."""
-        httpx.get(f"{self.url}/twist", params={"as": json.dumps(how)}, trust_env=False)
+        httpx.get(f"{self.url}/twist", params={"as": json.dumps(how)}, trust_env=False, timeout=PATIENCE_S)
 
     def close(self) -> None:
         self._process.kill()
-        self._process.wait(10)
+        self._process.wait(PATIENCE_S)
 
 
 @pytest.fixture(scope="module")
@@ -462,10 +463,8 @@ class Tab:
 
     def settle(self):
         """Until the document that is shown is whole."""
-        until = time.monotonic() + 30
         time.sleep(0.1)
-        while time.monotonic() < until and self.run("document.readyState") != "complete":
-            time.sleep(0.05)
+        until(lambda: self.run("document.readyState") == "complete", what="the document is whole")
 
     def run(self, script):
         found = self.send("Runtime.evaluate", expression=script, returnByValue=True)
@@ -473,18 +472,15 @@ class Tab:
         return found["result"].get("value")
 
     def until(self, script):
-        until = time.monotonic() + 20
-        while time.monotonic() < until:
-            if self.run(script):
-                return True
-            time.sleep(0.1)
-        return False
+        """The first true value of an expression."""
+        return until(lambda: self.run(script), what=script)
 
     def submit(self, selector, **fields):
         for name, value in fields.items():
             self.run(f"document.querySelector({json.dumps(f'{selector} [name={name}]')}).value = {json.dumps(value)}")
+        self.run("window.left = false")
         self.run(f"document.querySelector({json.dumps(selector)}).querySelector('button').click()")
-        time.sleep(0.3)
+        until(lambda: self.run("window.left") is None, what="another document", despite=AssertionError)
         self.settle()
 
     def press(self, key):
@@ -513,7 +509,7 @@ class Tab:
     def close(self):
         self._held.close()
         os.killpg(self._process.pid, signal.SIGKILL)  # Debian's command is a script: its browser would stay
-        self._process.wait(10)
+        self._process.wait(PATIENCE_S)
 
 
 @pytest.fixture

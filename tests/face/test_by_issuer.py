@@ -12,6 +12,7 @@ import pytest
 from gateway.errors import StartError
 from gateway.installation import open_people
 from gateway.state import PersonRecord
+from tests.patience import PATIENCE_S
 
 WORD = "a boat upon the river"
 
@@ -33,7 +34,7 @@ async def away(browser, onward=""):
 
 async def at_issuer(where, user):
     """Signs in there; the address that the browser is sent back to."""
-    async with httpx.AsyncClient(trust_env=False) as client:
+    async with httpx.AsyncClient(trust_env=False, timeout=PATIENCE_S) as client:
         answer = await client.post(where, data={"user": user})
     return answer.headers["location"]
 

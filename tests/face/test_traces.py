@@ -8,6 +8,7 @@ import json
 import pytest
 
 from gateway.trace.record import ContentRead
+from tests.patience import PATIENCE_S, until_meanwhile
 
 TIDY = {"role": "user", "content": "Tidy 100%"}
 
@@ -183,11 +184,10 @@ def test_the_live_tail_tells_what_the_filter_finds(book) -> None:
         await browser.sign_in()
         cookie = "; ".join(f"{name}={value}" for name, value in browser.client.cookies.items())
         told: list[bytes] = []
-        started, left = asyncio.Event(), asyncio.Event()
+        left = asyncio.Event()
 
         async def send(message):
             told.append(message.get("body", b""))
-            started.set()
 
         async def receive():
             await left.wait()
@@ -198,19 +198,12 @@ def test_the_live_tail_tells_what_the_filter_finds(book) -> None:
         scope = {"type": "http", "method": "GET", "path": path, "raw_path": path.encode(), "query_string": b"q=agent:tailed",
                  "headers": headers, "client": ("127.0.0.1", 1), "http_version": "1.1", "scheme": "http", "server": None}  # fmt: skip
         following = asyncio.create_task(house.app(scope, receive, send))
-        await asyncio.wait_for(started.wait(), 10)
-        for _ in range(500):
-            if len(house.book.listeners):
-                break
-            await asyncio.sleep(0.01)
+        await until_meanwhile(lambda: told and len(house.book.listeners))
         house.exchange(70, ago_s=50, agent="untold")
         key = house.exchange(71, ago_s=40, agent="tailed")
-        for _ in range(400):
-            if any(b"data:" in each for each in told):
-                break
-            await asyncio.sleep(0.05)
+        await until_meanwhile(lambda: any(b"data:" in each for each in told))
         left.set()
-        await asyncio.wait([following], timeout=10)
+        await asyncio.wait([following], timeout=PATIENCE_S)
         return key, b"".join(told), len(house.book.listeners)
 
     key, told, listening = house.browse(go)

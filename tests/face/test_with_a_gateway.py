@@ -16,6 +16,7 @@ import pytest
 from gateway.demo.stage import RunningGateway, settings_for
 from gateway.face import first_login
 from gateway.rehearsal import RunningRehearsal
+from tests.patience import PATIENCE_S, until
 
 PASSWORD = "a boat upon the river"
 POLICY = """policy: 1
@@ -66,27 +67,24 @@ class Agent(threading.Thread):
         self.calls = [json.loads(arguments)] if arguments else []
 
     def done(self) -> list[dict]:
-        self.join(60)
+        self.join(PATIENCE_S)
         assert not self.is_alive()
         return self.calls
 
 
 def found(gateway, sql: str, count: int) -> None:
     """The book has applied so much."""
-    until = time.monotonic() + 20
-    while len(gateway.sql(sql)) < count:
-        assert time.monotonic() < until, sql
-        time.sleep(0.1)
+    until(lambda: len(gateway.sql(sql)) >= count, what=sql)
 
 
 def waiting(tab, at: str) -> None:
     """Until a call waits on the page of approvals."""
-    until = time.monotonic() + 30
-    tab.go(f"{at}/ui/approvals")
-    while not tab.run("document.querySelectorAll('article').length"):
-        assert time.monotonic() < until, "nobody was asked"
-        time.sleep(0.3)
+
+    def waits() -> int:
         tab.go(f"{at}/ui/approvals")
+        return tab.run("document.querySelectorAll('article').length")
+
+    until(waits, what="somebody is asked")
 
 
 def test_a_person_decides_looks_and_asks_and_the_agents_go_on(gateway, tab, tmp_path):
@@ -115,7 +113,7 @@ def test_a_person_decides_looks_and_asks_and_the_agents_go_on(gateway, tab, tmp_
     tab.go(f"{at}/ui/traces")
     tab.run("document.getElementById('live').click()")
     assert tab.until("document.getElementById('live').getAttribute('aria-pressed') === 'true'")
-    time.sleep(1)  # the connection of the live rows is made
+    time.sleep(3)  # the connection of the live rows is made
     assert Agent(gateway, "a small bill", system="You pay small bills, and nothing else.").done() == [{"to": "Bob", "amount": 1}]
     assert tab.until("document.querySelectorAll('tr.fresh').length > 0")
 
@@ -148,6 +146,6 @@ def test_a_person_decides_looks_and_asks_and_the_agents_go_on(gateway, tab, tmp_
 
 
 def read(url: str, cookies: dict[str, str]) -> str:
-    answer = httpx.get(url, cookies=cookies, trust_env=False, headers={"sec-fetch-site": "same-origin"})
+    answer = httpx.get(url, cookies=cookies, trust_env=False, headers={"sec-fetch-site": "same-origin"}, timeout=PATIENCE_S)
     assert answer.status_code == 200, answer.text
     return answer.text

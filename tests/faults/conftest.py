@@ -14,6 +14,7 @@ import pytest
 
 from gateway.demo.stage import RunningGateway, settings_for
 from gateway.rehearsal import RunningRehearsal
+from tests.patience import PATIENCE_S, until
 
 POLICY = "policy: 1\nid: p\nagents: ['*']\nallow: [get_*]\n"
 SCRIPT = """
@@ -53,7 +54,7 @@ class Load:
     def stop(self) -> None:
         self._stop.set()
         for thread in self._threads:
-            thread.join(30)
+            thread.join(PATIENCE_S)
 
     def _run(self, number: int) -> None:
         choose = random.Random(number)
@@ -90,13 +91,16 @@ class Load:
 
 def settled(gateway: RunningGateway, wanted: set[str], seconds: float = 240, ended: set[str] | None = None) -> dict[str, str]:
     """id -> state of all exchanges, once all wanted are there and those of `ended` (None: all) have ended; a busy machine takes time."""
-    deadline = time.monotonic() + seconds
-    while True:
-        rows = {row["id"]: row["state"] for row in every(gateway, "select id, state from exchanges")}
+    rows: dict[str, str] = {}
+
+    def missing() -> set[str]:
+        rows.clear()
+        rows.update({row["id"]: row["state"] for row in every(gateway, "select id, state from exchanges")})
         under_way = {one for one, state in rows.items() if state == "open"}
-        if time.monotonic() > deadline or not (wanted - rows.keys() or under_way & (rows.keys() if ended is None else ended)):
-            return rows
-        time.sleep(0.2)
+        return wanted - rows.keys() | under_way & (rows.keys() if ended is None else ended)
+
+    until(lambda: not missing(), seconds=seconds, what=lambda: {one: rows.get(one, "not there") for one in missing()})
+    return rows
 
 
 def every(gateway: RunningGateway, query: str) -> list[dict[str, str]]:
@@ -111,12 +115,6 @@ class Kit:
     """What the tests of this folder share."""
 
     Load, settled, every = Load, staticmethod(settled), staticmethod(every)
-
-    def eventually(self, true: Callable[[], bool], seconds: float = 30) -> None:
-        deadline = time.monotonic() + seconds
-        while not true():
-            assert time.monotonic() < deadline, true
-            time.sleep(0.05)
 
 
 @pytest.fixture(scope="session")

@@ -22,6 +22,7 @@ import pytest
 from gateway.errors import StartError
 from gateway.heads_log import signing_key
 from gateway.proof import prove
+from tests.patience import PATIENCE_S, until
 
 STOPPED_S = float(os.environ.get("TOLLHOUSE_STOPPED", "3"))
 DISK = 24 * 1024 * 1024
@@ -41,7 +42,7 @@ def mounted(folder: Path, *how: str) -> Iterator[Path]:
 
 
 def readiness(url: str) -> dict[str, object]:
-    answer = httpx.get(f"{url}/readyz", timeout=5, trust_env=False)
+    answer = httpx.get(f"{url}/readyz", timeout=PATIENCE_S, trust_env=False)
     return {"status": answer.status_code, **answer.json()}
 
 
@@ -62,22 +63,22 @@ def check_book(gateway, kit, load) -> str:
 def test_a_full_disk_refuses_within_a_second_and_goes_on_when_there_is_room(gateway_in, kit, tmp_path):
     with mounted(tmp_path / ".tollhouse", "-t", "tmpfs", "-o", f"size={DISK},mode=700", "tmpfs") as disk, gateway_in(workers=1) as gateway:
         load = kit.Load(gateway.url, clients=2)
-        kit.eventually(lambda: len(load.finished) > 5)
+        until(lambda: len(load.finished) > 5)
         filler = disk / "filler"
         with contextlib.suppress(OSError), filler.open("wb", buffering=0) as file:
             while True:
                 file.write(bytes(4096))
         full = time.monotonic()
-        kit.eventually(lambda: bool(load.refused))
+        until(lambda: bool(load.refused))
         refused_after = time.monotonic() - full
         assert set(load.refused) == {"audit_unavailable"}
         found = readiness(gateway.url)
         assert found["status"] == 503
         assert "No space left on device; free or repair the disk" in json.dumps(found["journal"])
         filler.unlink()
-        kit.eventually(gateway.ready)
+        until(gateway.ready)
         before = len(load.finished)
-        kit.eventually(lambda: len(load.finished) > before + 5)
+        until(lambda: len(load.finished) > before + 5)
         load.stop()
         print(f"full disk: refused after {refused_after:.2f} s;", check_book(gateway, kit, load))
 
@@ -87,17 +88,17 @@ def test_at_its_cap_the_journal_refuses_and_goes_on_when_segments_have_gone(gate
     with gateway_in(workers=1, journal={"max_bytes": cap}) as gateway:
         load = kit.Load(gateway.url, clients=2, words=400)
         extra = gateway.data / "journal" / "other.log"
-        kit.eventually(lambda: len(load.finished) > 5)
+        until(lambda: len(load.finished) > 5)
         extra.touch()
         os.truncate(extra, cap)
-        kit.eventually(lambda: bool(load.refused))
+        until(lambda: bool(load.refused))
         found = readiness(gateway.url)
         assert found["status"] == 503
         assert f"its cap is {cap}; raise journal.max_bytes" in json.dumps(found["journal"])
         extra.unlink()
-        kit.eventually(gateway.ready)
+        until(gateway.ready)
         before = len(load.finished)
-        kit.eventually(lambda: len(load.finished) > before)
+        until(lambda: len(load.finished) > before)
         load.stop()
         print("cap:", check_book(gateway, kit, load))
 
@@ -151,7 +152,7 @@ def test_a_book_that_is_stopped_holds_nobody_up_and_catches_up(gateway_in, kit):
     with gateway_in(workers=1) as gateway:
         named = {kind: pids[0] for kind, pids in gateway.processes().items()}
         load = kit.Load(gateway.url, clients=24)
-        kit.eventually(lambda: len(load.finished) > 20)
+        until(lambda: len(load.finished) > 20)
         before, finished = resident(named["worker"]), len(load.finished)
         os.kill(named["book"], signal.SIGSTOP)
         time.sleep(STOPPED_S)

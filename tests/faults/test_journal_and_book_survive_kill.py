@@ -6,7 +6,6 @@ test kills, starts anew, and at the end compares.
 
 from __future__ import annotations
 
-import contextlib
 import os
 import random
 import selectors
@@ -22,6 +21,7 @@ from pathlib import Path
 import pytest
 
 from gateway.stores.duckdb import Ledger
+from tests.patience import PATIENCE_S, until
 from tests.ports import free_port
 
 KILLS = int(os.environ.get("TOLLHOUSE_KILLS", "20"))
@@ -105,9 +105,13 @@ class Harness:
 
     def hear_something(self) -> None:
         """Until this writer has acknowledged something: a loaded machine takes its time to start one."""
-        before, deadline = self._words, time.monotonic() + 60
-        while self._words == before and time.monotonic() < deadline:
+        before = self._words
+
+        def heard() -> bool:
             self.listen(0.05)
+            return self._words != before
+
+        until(heard, what="a word of the writer")
 
     def kill_writer(self) -> None:
         self.writer.send_signal(signal.SIGKILL)
@@ -130,16 +134,11 @@ class Harness:
             self.start_book()
         self._until_it_listens_to_signals()
         self.book.terminate()
-        assert self.book.wait(60) == 0
+        assert self.book.wait(PATIENCE_S) == 0
         return Ledger(self.data / "ledger.duckdb", read_only=True)
 
     def _until_it_listens_to_signals(self) -> None:
-        deadline = time.monotonic() + 60
-        while time.monotonic() < deadline:
-            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", int(self.port)), 1):
-                return
-            time.sleep(0.05)
-        raise AssertionError("the book did not start")
+        until(lambda: socket.create_connection(("127.0.0.1", int(self.port)), 1), what="the book starts", despite=OSError).close()
 
     def _hear(self, data: bytes) -> bool:
         *lines, self._rest = (self._rest + data).split(b"\n")

@@ -13,6 +13,7 @@ import time
 
 from gateway.heads_log import signing_key
 from gateway.proof import prove
+from tests.patience import until
 
 KILLS = int(os.environ.get("TOLLHOUSE_KILLS", "10"))
 
@@ -30,8 +31,7 @@ def test_no_answered_request_is_without_its_record_and_none_has_two(gateway_in, 
     with gateway_in() as gateway:
         load = kit.Load(gateway.url)
         for _ in range(KILLS):
-            while not gateway.ready() or not gateway.processes()["book"]:
-                time.sleep(0.05)
+            until(lambda: gateway.ready() and gateway.processes()["book"])
             time.sleep(choose.uniform(0.0, 1.0))
             alive = gateway.processes()
             victims = {

@@ -16,6 +16,7 @@ from gateway.clock import now_us
 from gateway.state import Approval, Ruling
 from gateway.state.sqlite_approvals import SqliteApprovals
 from gateway.trace.record import Ended
+from tests.patience import until
 
 RULE = "{id: big, tools: [pay], when: args.amount > 10.0, effect: ask, message: 'Much money'}"
 NEVER = "{id: never, tools: [pay], when: args.amount > 1000.0, message: 'Far too much'}"
@@ -115,12 +116,8 @@ class Scene:
         assert got.status_code == 200, got.text
         return got.text
 
-    def pending(self, wait: float = 10) -> Approval:
-        deadline = time.monotonic() + wait
-        while not (found := self.store.every("pending")):
-            assert time.monotonic() < deadline, "nobody was asked"
-            time.sleep(0.02)
-        return found[0]
+    def pending(self) -> Approval:
+        return until(lambda: self.store.every("pending"), what="somebody is asked")[0]
 
     def rule(self, approve: bool, name: str = "", **more) -> Approval:
         now = now_us()
@@ -189,7 +186,7 @@ def test_a_call_that_a_person_denied_is_replaced_by_who_and_why(scene, wire, str
 
 @pytest.mark.parametrize("how", [RULE, NEVER + "\nlimits:\n- {id: few, tools: [pay], per: session, max: 0, effect: ask}"])
 def test_a_denial_is_remembered_for_the_same_values_in_the_session_and_for_no_others(scene, how):
-    bank = scene(how, hold_whole=1.5)
+    bank = scene(how, hold_whole=3)
     bank.soon(False, reason="no")
     bank.post("chat", **{"x-session-id": "one"})
     assert [call.code for call in bank.calls()] == ["approval_denied"]
@@ -217,7 +214,7 @@ def test_what_nobody_decides_in_time_is_told_and_the_same_call_later_finds_the_d
 @every_wire
 def test_a_held_stream_shows_signs_of_life_that_break_nothing(scene, wire):
     bank = scene(keep_alive=0.1)
-    threading.Thread(target=lambda: (bank.pending(), time.sleep(0.8), bank.rule(True)), daemon=True).start()
+    threading.Thread(target=lambda: (bank.pending(), time.sleep(1.5), bank.rule(True)), daemon=True).start()
     text = bank.post(wire, stream=True)
     assert text.count(ALIVE[wire].decode()) >= 5
     assert "50" in text
@@ -375,9 +372,8 @@ def test_of_two_calls_in_one_answer_each_gets_its_own_decision(scene):
     bank.provider.answer = bank.provider.json(answer)
 
     def decide():
-        while len(asked := bank.store.every("pending")) < 2:
-            time.sleep(0.02)
-        for each in asked:
+        until(lambda: len(bank.store.every("pending")) == 2)
+        for each in bank.store.every("pending"):
             bank.rule("60" in each.arguments, each.id)
 
     threading.Thread(target=decide, daemon=True).start()

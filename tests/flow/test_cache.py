@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
-import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from decimal import Decimal
@@ -17,6 +16,7 @@ from gateway.installation import open_keys, open_vault
 from gateway.policy import load
 from gateway.state import Ruling
 from gateway.upstream import translate
+from tests.patience import PATIENCE_S, until
 
 PRICES = {"gpt-4o-mini": {"input": "1", "output": "1000"}}
 SAVED = Decimal("0.00501")
@@ -49,9 +49,7 @@ def ask(gateway, wire, *, stream=False, headers=None, **more):
 
 def settled(gateway):
     """Until what went well is kept: it is when the answer has left."""
-    deadline = time.monotonic() + 10
-    while gateway.plane.active and time.monotonic() < deadline:
-        time.sleep(0.005)
+    until(lambda: not gateway.plane.active)
 
 
 def twice(gateway, wire, **more):
@@ -349,16 +347,15 @@ def test_an_answer_with_a_call_that_people_approved_is_kept_where_that_is_writte
         with ThreadPoolExecutor(1) as pool:
             asked = pool.submit(ask, gateway, wire, tools=TOOLS)
             approve(gateway, number)
-            got = asked.result(20)
+            got = asked.result(PATIENCE_S)
         settled(gateway)
         assert (got.headers["x-tollhouse-cache"], b"tool_calls" in got.content) == (expected, True)
 
 
 def approve(gateway, number):
     """The one that comes next."""
-    store, deadline = gateway.plane.gateway.approvals, time.monotonic() + 20
-    while not (waiting := store.every("pending")) and time.monotonic() < deadline:
-        time.sleep(0.01)
+    store = gateway.plane.gateway.approvals
+    waiting = until(lambda: store.every("pending"))
     store.rule(waiting[0].id, Ruling(approve=True, by=f"ada{number}", at_us=now_us(), expires_us=now_us() + 10**9))
 
 

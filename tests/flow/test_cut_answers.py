@@ -17,6 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from gateway.trace.record import Decided, Ended
+from tests.patience import until
 
 POLICY = {"p.yaml": "policy: 1\nid: p\nagents: ['*']\nallow: [get]\non_deny: explain\n"}
 BOTH = [{"upstream": "a"}, {"upstream": "b", "priority": 1}]
@@ -72,15 +73,16 @@ def answers(wires):
 
 def last_ended(gateway, exchange):
     """The record of the end of this exchange, and the names of its calls that were let go."""
-    deadline = time.monotonic() + 20
-    while time.monotonic() < deadline:
+
+    def found():
         records = gateway.records()
         for each in records:
             if isinstance(each, Ended) and each.exchange.id == exchange:
                 calls = [*each.calls, *(one.call for one in records if isinstance(one, Decided) and one.call.exchange_id == exchange)]
                 return each, {call.name for call in calls if call.released}
-        time.sleep(0.005)
-    raise AssertionError("the exchange did not end")
+        return None
+
+    return until(found, what="the exchange ends")
 
 
 def ask(client, wire, stream):

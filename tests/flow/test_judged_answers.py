@@ -1,13 +1,14 @@
 """`validate: [judge]`: a model is asked about answers that have left, through the gateway itself, and what it says is on record."""
 
-import asyncio
 import json
 import re
+import threading
 import time
 
 import pytest
 
 from gateway.trace.record import Ended, Judged
+from tests.patience import PATIENCE_S, until
 
 GOOD = '{"why": "it says what was asked for", "score": 0.9}'
 BAD = '{"why": "it says nothing of use", "score": 0.25}'
@@ -40,11 +41,8 @@ def says(provider, wires):
 
 
 def judged(at, count=1):
-    deadline = time.monotonic() + 20
-    while len(found := at.of(Judged)) < count:
-        assert time.monotonic() < deadline, f"{len(found)} opinions instead of {count}"
-        time.sleep(0.02)
-    return found
+    until(lambda: len(at.of(Judged)) >= count, what=lambda: f"{len(at.of(Judged))} opinions instead of {count}")
+    return at.of(Judged)
 
 
 def asked_to_judge(provider):
@@ -239,7 +237,7 @@ def test_policies_hold_for_the_judge_as_for_any_agent(start, says, provider):
 
 
 def test_what_waits_when_the_gateway_stops_is_unevaluated(start, says, provider):
-    asking = asyncio.Event()
+    asking = threading.Event()
     silent = provider.silent()
 
     async def waits(reader, writer, body):
@@ -250,9 +248,7 @@ def test_what_waits_when_the_gateway_stops_is_unevaluated(start, says, provider)
     at = start(policy())
     for _ in range(3):
         ask(at)
-    deadline = time.monotonic() + 10
-    while not asking.is_set() and time.monotonic() < deadline:
-        time.sleep(0.02)
+    assert asking.wait(PATIENCE_S)
     at.stop()
     told = at.of(Judged)
     assert [one.ran[0].outcome for one in told] == ["unevaluated"] * 3

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
@@ -15,6 +14,7 @@ from gateway.state import Ruling
 from gateway.state.sqlite_approvals import SqliteApprovals
 from gateway.state.sqlite_limits import SqliteLimits
 from gateway.trace.record import Decided, Ended
+from tests.patience import PATIENCE_S, until
 
 HEAD = "policy: 1\nid: p\nagents: ['*']\nallow: [pay, look]\nlimits:\n"
 FEW = {"p.yaml": HEAD + "- {id: few, tools: [pay], per: agent, window: 1h, max: 10}\n"}
@@ -284,7 +284,7 @@ def test_a_limit_that_fills_while_a_person_decides_denies_what_was_approved(star
         provider.answer = provider.json(whole(45))
         assert '"tool_calls"' in ask(gateway).text
         approve(gateway, edited=edited)
-        text = held.result(30).text
+        text = held.result(PATIENCE_S).text
     assert "Approved by ann" in text
     assert "but it cannot be passed on" in text
     assert "limit spend allows 100 of args.amount" in text
@@ -293,8 +293,6 @@ def test_a_limit_that_fills_while_a_person_decides_denies_what_was_approved(star
 
 
 def wait_for_pending(gateway):
-    store, deadline = SqliteApprovals(gateway.settings.data_path / "state.sqlite"), time.monotonic() + 20
-    while not store.every("pending"):
-        assert time.monotonic() < deadline, "nobody was asked"
-        time.sleep(0.05)
+    store = SqliteApprovals(gateway.settings.data_path / "state.sqlite")
+    until(lambda: store.every("pending"), what="somebody is asked")
     store.close()

@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from gateway import examining
 from gateway.config import Settings
 from tests.amazon import ACCESS, SECRET, read
+from tests.patience import PATIENCE_S, until
 
 POLICY = {"p.yaml": "policy: 1\nid: p\nagents: ['*']\nallow: [get]\non_deny: explain\n"}
 MODEL = "anthropic.claude-sonnet-4-5-20250929-v1:0"
@@ -117,9 +118,12 @@ def test_credentials_that_end_soon_are_renewed_while_requests_go_on(bedrock, sai
     """A quarter of an hour before they end."""
     monkeypatch.setenv("AWS_CONTAINER_CREDENTIALS_FULL_URI", container(there, "token", life=700))
     gateway = bedrock()
-    deadline = time.monotonic() + 20
-    while len({read(head)[3]["x-amz-security-token"] for head, _ in provider.received}) < 3 and time.monotonic() < deadline:
+
+    def third():
         assert wires["messages"].ask(gateway.url, False)[0] == "Hi"
+        return len({read(head)[3]["x-amz-security-token"] for head, _ in provider.received}) >= 3
+
+    until(third, what="a third token")
     tokens = [read(head)[3]["x-amz-security-token"] for head, _ in provider.received]
     assert tokens == sorted(tokens, key=lambda token: int(token.partition("-")[2]))
     assert len(set(tokens)) >= 3
@@ -160,11 +164,9 @@ def test_an_address_that_says_nothing_keeps_no_other_request_waiting(bedrock, sa
     gateway = start(POLICY, upstreams=upstreams, routes=routes)
     path, body = wires["messages"].asked(True)
     with gateway.client() as client:
-        began = time.monotonic()
         slow = threading.Thread(target=lambda: client.post(path, json=body))
         slow.start()
-        while not there.received and time.monotonic() < began + 10:
-            time.sleep(0.01)
+        until(lambda: there.received)
         provider.answer = provider.json(wires["chat"].whole("at once", call=True))
         times = []
         for _ in range(10):
@@ -173,7 +175,7 @@ def test_an_address_that_says_nothing_keeps_no_other_request_waiting(bedrock, sa
             times.append(time.monotonic() - at)
         assert slow.is_alive()
         assert sorted(times)[5] < 0.5
-        slow.join(20)
+        slow.join(PATIENCE_S)
     ended = {row.exchange.upstream: row.exchange for row in gateway.ended(11)}
     assert ended["aws"].error_code == "upstream_auth"
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import threading
-import time
 
 import pytest
 
 from gateway.clock import now_us
 from gateway.state import Ruling
 from gateway.state.sqlite_approvals import SqliteApprovals
+from tests.patience import until
 
 CARD = "4111 1111 1111 1111"
 POLICY = "policy: 1\nid: p\nagents: ['*']\nallow: [note]\nrules:\n- {id: mask, tools: [note], detect: [card], effect: redact}\n"
@@ -149,9 +149,7 @@ def test_who_is_asked_sees_the_redacted_call_and_it_is_delivered_once_approved(a
     def approve(gateway):
         def soon():
             store = SqliteApprovals(gateway.settings.data_path / "state.sqlite")
-            deadline = time.monotonic() + 10
-            while not (pending := store.every("pending")) and time.monotonic() < deadline:
-                time.sleep(0.02)
+            pending = until(lambda: store.every("pending"))
             seen.extend(each.arguments for each in pending)
             store.rule(pending[0].id, Ruling(True, "ann", now_us(), now_us() + 10**9))
             store.close()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import socket
-import threading
 import time
 from typing import ClassVar
 from urllib.parse import urlsplit
@@ -14,6 +13,7 @@ import httpx
 import pytest
 
 from gateway.trace.record import Decided, Ended, Opened
+from tests.patience import PATIENCE_S, until
 
 POLICY = """
 policy: 1
@@ -581,7 +581,7 @@ def test_a_provider_that_ends_its_answer_and_keeps_the_connection_is_not_waited_
     assert time.monotonic() - started < 10
     assert wire.streamed(answer.content)[1:] == ([GOOD], wire.finish_calls)
     assert gateway.ended()[0].exchange.state == "complete"
-    wait_until(lambda: provider.closed == 1)
+    until(lambda: provider.closed == 1)
 
 
 @DIALECTS
@@ -589,19 +589,15 @@ def test_a_provider_that_ends_its_answer_and_keeps_the_connection_is_not_waited_
 def test_when_the_client_leaves_the_provider_is_left_and_the_record_says_so(start, provider, wire, streaming):
     gateway = start(ENFORCE)
     provider.answer = provider.sse(*wire.frames(GOOD)[:3], hang=True) if streaming else provider.silent()
-    body = json.dumps(wire.request(streaming)).encode()
-    address = gateway.url.removeprefix("http://").split(":")
-    with socket.create_connection((address[0], int(address[1]))) as sock:
-        head = f"POST {wire.path} HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-length: {len(body)}\r\n\r\n"
-        sock.sendall(head.encode() + body)
-        if streaming:
-            assert b"Look." in wait_for(sock, b"Look.")
-        else:
-            wait_until(lambda: provider.received)
-    wait_until(lambda: provider.closed == 1)
+    if streaming:
+        with gateway.posting(wire.path, wire.request(True)) as sock:
+            wait_for(sock, b"Look.")
+    else:
+        gateway.left(wire.path, wire.request(False), when=lambda: provider.received)
+    until(lambda: provider.closed == 1, seconds=20)
     row = gateway.ended()[0].exchange
     assert row.state == "client_gone"
-    wait_until(lambda: gateway.plane.active == 0)
+    until(lambda: gateway.plane.active == 0, seconds=20)
 
 
 def test_a_provider_of_the_tests_counts_who_leaves_with_something_unread(provider):
@@ -611,7 +607,7 @@ def test_a_provider_of_the_tests_counts_who_leaves_with_something_unread(provide
         with socket.create_connection((address.hostname, address.port)) as sock:
             sock.sendall(b"POST / HTTP/1.1\r\ncontent-length: 0\r\n\r\n")
             assert sock.recv(1)
-        wait_until(lambda: provider.closed == left)  # noqa: B023 - called before the next round
+        until(lambda: provider.closed == left)  # noqa: B023 - called before the next round
 
 
 def wait_for(sock: socket.socket, wanted: bytes) -> bytes:
@@ -621,13 +617,6 @@ def wait_for(sock: socket.socket, wanted: bytes) -> bytes:
         assert piece, "the connection closed"
         found += piece
     return found
-
-
-def wait_until(condition, seconds: float = 20.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.01)
 
 
 @DIALECTS
@@ -644,17 +633,10 @@ def test_a_client_that_leaves_before_its_body_is_whole_is_on_record(start, provi
 def test_a_shutdown_ends_open_streams_with_an_error_and_a_record(start, provider, wire):
     gateway = start(ENFORCE)
     provider.answer = provider.sse(*wire.frames(GOOD)[:3], hang=True)
-
-    def stop() -> None:
-        while not provider.received:
-            time.sleep(0.01)
-        time.sleep(0.4)
+    with gateway.posting(wire.path, wire.request(True)) as sock:
+        wait_for(sock, b"Look.")
         gateway.loop.call_soon_threadsafe(lambda: (gateway.plane.drain(), gateway.plane.interrupt()))
-
-    threading.Thread(target=stop).start()
-    answer = post(gateway, wire, wire.request(True))
-    assert b"Look." in answer.content
-    assert b"stopped" in answer.content
+        wait_for(sock, b"stopped")
     assert gateway.ended()[0].exchange.state == "interrupted"
     late = post(gateway, wire, wire.request(True))
     assert late.status_code == 503
@@ -663,7 +645,7 @@ def test_a_shutdown_ends_open_streams_with_an_error_and_a_record(start, provider
 
 def send_raw(gateway, request: bytes) -> bytes:
     address = gateway.url.removeprefix("http://").split(":")
-    with socket.create_connection((address[0], int(address[1])), timeout=5) as sock:
+    with socket.create_connection((address[0], int(address[1])), timeout=PATIENCE_S) as sock:
         sock.sendall(request)
         found = b""
         while not whole(found):
@@ -917,7 +899,7 @@ def test_readiness_says_what_is_in_force(start):
         assert client.get("/livez").json() == {"live": True}
         assert client.head("/").status_code == 200
         gateway.loop.call_soon_threadsafe(gateway.plane.drain)
-        wait_until(lambda: client.get("/readyz").status_code == 503)
+        until(lambda: client.get("/readyz").status_code == 503)
 
 
 @DIALECTS

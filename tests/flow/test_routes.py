@@ -19,6 +19,7 @@ import pytest
 from gateway.routes.health import Moment
 from gateway.scope import KeyScope
 from gateway.trace.record import Mirrored
+from tests.patience import PATIENCE_S, until, until_meanwhile
 
 PRICES = {"m": {"input": "1", "output": "10"}, "big": {"input": "2", "output": "20"}}
 NOW = {"wait": 0.01, "jitter": 0}
@@ -322,14 +323,13 @@ def test_failures_open_the_breaker_and_one_request_tries_again(begin, providers)
 
     async def slow(*given):
         gate.append(1)
-        while not others_answered.is_set():
-            await asyncio.sleep(0.01)
+        await until_meanwhile(others_answered.is_set)
         await providers[0].json(whole())(*given)
 
     providers[0].answer = slow
     with ThreadPoolExecutor(6) as pool:
         asked = [pool.submit(ask, gateway) for _ in range(6)]
-        answers = as_completed(asked, timeout=15)
+        answers = as_completed(asked, timeout=PATIENCE_S)
         first = [next(answers).result().status_code for _ in range(5)]
         others_answered.set()
         found = sorted([*first, *(each.result().status_code for each in answers)])
@@ -386,11 +386,9 @@ def test_a_mirror_takes_its_share_of_the_requests(begin, providers):
     assert len(providers[1].received) == 2
 
 
-def mirrored_of(gateway, count, wait=10.0):
-    deadline = time.monotonic() + wait
-    while len(found := gateway.of(Mirrored)) < count and time.monotonic() < deadline:
-        time.sleep(0.02)
-    return found
+def mirrored_of(gateway, count):
+    until(lambda: len(gateway.of(Mirrored)) >= count)
+    return gateway.of(Mirrored)
 
 
 def test_each_attempt_that_may_be_charged_is_counted_in_budgets_and_others_are_not(begin, providers):

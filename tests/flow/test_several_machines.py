@@ -16,6 +16,7 @@ import pytest
 from gateway.clock import now_us
 from gateway.installation import open_approvals, open_keys, open_sessions
 from gateway.state import Ruling
+from tests.patience import until
 
 HEAD = "policy: 1\nid: p\nagents: ['*']\nallow: [pay]\n"
 FEW = {"p.yaml": HEAD + "limits:\n- {id: few, tools: [pay], per: agent, window: 1h, max: 10}\n"}
@@ -114,8 +115,7 @@ def test_an_answer_that_is_held_at_one_leaves_when_somebody_decides_at_the_other
     people = open_approvals(both.both[1].settings)
 
     def decide() -> None:
-        while not (found := people.every("pending")):
-            time.sleep(0.02)
+        found = until(lambda: people.every("pending"))
         people.rule(found[0].id, Ruling(True, "ann", now_us(), now_us() + 10**9))
 
     person = threading.Thread(target=decide)
@@ -176,9 +176,7 @@ def test_a_server_that_goes_in_the_middle_of_load_closes_both_until_it_is_back(s
         assert "state_unavailable" in refused.text
         assert client.get("/livez").status_code == 200
         own_redis_server.start()
-        deadline = time.monotonic() + 10
-        while client.get("/readyz").status_code != 200:
-            assert time.monotonic() < deadline
+        until(lambda: client.get("/readyz").status_code == 200)
     stop.set()
     for thread in threads:
         thread.join()
@@ -200,8 +198,9 @@ def test_a_server_that_is_emptied_lets_nobody_in_and_limits_count_anew(start, tm
     assert delivered(both.ask(1, key=key))
 
 
-def test_a_server_that_hangs_holds_up_nobody_who_streams(start, tmp_path, own_redis_server, provider):
+def test_a_server_that_hangs_holds_up_nobody_who_streams(start, tmp_path, own_redis_server, provider, monkeypatch):
     """A stream of words goes on while other requests wait for the server in vain."""
+    monkeypatch.setattr("gateway.state.redis_line.PATIENCE_S", 2.0)
     provider.answer = provider.json(whole())
     both = Machines(start, tmp_path, own_redis_server.url(), MANY)
     head = {"id": "a", "object": "chat.completion.chunk", "created": 1, "model": "m"}
@@ -225,8 +224,8 @@ def test_a_server_that_hangs_holds_up_nobody_who_streams(start, tmp_path, own_re
                 for thread in pool:
                     thread.start()
             assert "error" not in line
-    own_redis_server.process.send_signal(signal.SIGCONT)
     for thread in pool:
         thread.join()
+    own_redis_server.process.send_signal(signal.SIGCONT)
     assert set(others) == {503}
-    assert max(later - earlier for earlier, later in pairwise(at)) < 0.6
+    assert max(later - earlier for earlier, later in pairwise(at)) < 1.2

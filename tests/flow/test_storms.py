@@ -8,10 +8,10 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 
-import httpx
 import pytest
 
 from gateway.trace.record import Mirrored
+from tests.patience import until
 
 POLICY = {"p.yaml": "policy: 1\nid: p\nagents: ['*']\nallow: [get]\non_deny: explain\n"}
 TOOLS = [{"type": "function", "function": {"name": name, "parameters": {"type": "object"}}} for name in ("get", "drop")]
@@ -58,9 +58,11 @@ def begin(start, provider, second):
     return made
 
 
+GO = {"model": "m", "messages": [{"role": "user", "content": "go"}]}
+
+
 def ask(client, *, stream):
-    asked = {"model": "m", "messages": [{"role": "user", "content": "go"}], "tools": TOOLS, "stream": stream}
-    return client.post("/v1/chat/completions", json=asked)
+    return client.post("/v1/chat/completions", json={**GO, "tools": TOOLS, "stream": stream})
 
 
 def words(answer):
@@ -82,6 +84,8 @@ def words(answer):
 
 WIRES = {False: whole("one two three"), True: streamed("one two three")}
 OTHER = {False: whole("four five six"), True: streamed("four five six")}
+
+
 def busy(provider, status, headers=""):
     return provider.raw(b'{"error":{"message":"busy"}}', status, headers)
 
@@ -125,8 +129,7 @@ def test_a_client_that_leaves_while_a_probe_is_under_way_makes_room_for_another(
     assert storm(gateway, 1) == [500]
     time.sleep(0.4)
     provider.answer = provider.silent_after(b"", 0)
-    with gateway.client() as client, pytest.raises(httpx.ReadTimeout):
-        client.post("/v1/chat/completions", json={"model": "m", "messages": [{"role": "user", "content": "go"}]}, timeout=2)
+    gateway.left("/v1/chat/completions", GO, when=lambda: len(provider.received) == 2)
     left = gateway.ended(2)[1]
     assert (left.exchange.state, left.attempts[0].fault, left.attempts[0].why) == ("client_gone", "client_gone", "only target, probe")
     assert left.attempts[0].unsure
@@ -137,8 +140,7 @@ def test_a_client_that_leaves_while_a_probe_is_under_way_makes_room_for_another(
 def test_a_client_that_leaves_during_a_wait_ends_it(begin, provider):
     provider.answer = busy(provider, "503 Busy", "retry-after: 15\r\n")
     gateway = begin(targets=[{"upstream": "a"}])
-    with gateway.client() as client, pytest.raises(httpx.ReadTimeout):
-        client.post("/v1/chat/completions", json={"model": "m", "messages": [{"role": "user", "content": "go"}]}, timeout=2)
+    gateway.left("/v1/chat/completions", GO, when=lambda: provider.received, after=2)
     (ended,) = gateway.ended()
     assert ended.exchange.state == "client_gone"
     assert [(each.fault, each.retry_after_ms) for each in ended.attempts] == [("status_503", 15_000)]
@@ -151,10 +153,7 @@ def test_a_stream_is_mirrored_to_its_end_and_counted(begin, provider, second):
     with gateway.client() as client:
         answer = ask(client, stream=True)
     assert words(answer)[0].replace(" ", "") == "onetwothree"
-    deadline = time.monotonic() + 10
-    while not (found := gateway.of(Mirrored)) and time.monotonic() < deadline:
-        time.sleep(0.02)
-    row = found[0].attempt
+    row = until(lambda: gateway.of(Mirrored), what="the mirror's record")[0].attempt
     assert (row.kind, row.fault, row.read_tokens, row.written_tokens) == ("mirror", None, 10, 5)
     assert Decimal(row.cost) == Decimal("0.00006")
 
@@ -163,9 +162,7 @@ def test_a_gateway_that_stops_puts_an_unfinished_mirror_on_record(begin, provide
     provider.answer, second.answer = provider.sent(WIRES[False]), provider.silent_after(b"", 0)
     gateway = begin(targets=[{"upstream": "a"}], mirror={"upstream": "b"})
     assert storm(gateway, 1) == [200]
-    deadline = time.monotonic() + 10
-    while not second.received and time.monotonic() < deadline:
-        time.sleep(0.02)
+    until(lambda: second.received)
     gateway.stop()
     (row,) = gateway.of(Mirrored)
     assert (row.attempt.fault, row.attempt.unsure) == ("interrupted", True)

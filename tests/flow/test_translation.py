@@ -11,6 +11,7 @@ import openai
 import pytest
 
 from gateway.rehearsal import RunningRehearsal
+from tests.patience import until
 
 POLICY = """
 policy: 1
@@ -326,9 +327,7 @@ def test_a_client_that_leaves_ends_the_provider_s_work(translating, provider, cl
     with gateway.client() as http, http.stream("POST", path, json=body | {"stream": True}, headers=HEADERS) as answer:
         assert b"early" in next(piece for piece in answer.iter_raw() if b"early" in piece)
     assert gateway.ended()[0].exchange.state == "client_gone"
-    deadline = time.monotonic() + 3
-    while not provider.closed and time.monotonic() < deadline:
-        time.sleep(0.02)
+    until(lambda: provider.closed, seconds=20)
     assert provider.closed == 1
 
 

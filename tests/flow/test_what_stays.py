@@ -5,12 +5,12 @@ from __future__ import annotations
 import gc
 import json
 import socket
-import time
 
 import pytest
 
 from gateway.exchange import Exchange
 from gateway.visit import Incoming, Visit
+from tests.patience import until
 
 PATH = "/v1/chat/completions"
 POLICY = {"p.yaml": "policy: 1\nid: p\nagents: ['*']\nallow: [get]\nrules: [{id: said, tools: [get], require: \"user_said(['go'])\"}]\n"}
@@ -31,12 +31,9 @@ def unsearched():
     gc.enable()
 
 
-def nothing_stays(seconds=10.0) -> bool:
+def nothing_stays() -> bool:
     """The last of an exchange is done behind its answer."""
-    until = time.monotonic() + seconds
-    while staying() and time.monotonic() < until:
-        time.sleep(0.02)
-    return not staying()
+    return until(lambda: not staying(), what=staying)
 
 
 def asked(gateway, *, stream=False, text="go") -> int:

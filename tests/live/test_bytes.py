@@ -7,6 +7,8 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
+from tests.patience import PATIENCE_S
+
 CHAT = ("/v1/chat/completions", {"messages": [{"role": "user", "content": "Please do it."}]})
 MESSAGES = ("/v1/messages", CHAT[1] | {"max_tokens": 500})
 NAMES = ["look_up", "delete_all", "send_money"]
@@ -52,7 +54,7 @@ def test_the_provider_did_propose_what_was_held_back(provider, path, body):
     """Without this the test above could pass because nothing was ever proposed."""
     request = body | {"model": "denied", "stream": True, "tools": tools(path)}
     headers = {"authorization": "Bearer any", "anthropic-version": "2026-10-21"}
-    answer = httpx.post(provider.url + path, json=request, headers=headers)
+    answer = httpx.post(provider.url + path, json=request, headers=headers, timeout=PATIENCE_S)
     assert b"MARK-id-1" in answer.content
 
 
@@ -70,6 +72,7 @@ def test_every_answer_names_its_exchange_in_the_book(gateway, key):
         f"{gateway.base_url}/chat/completions",
         headers={"authorization": f"Bearer {key}"},
         json=CHAT[1] | {"model": "denied", "tools": tools(CHAT[0])},
+        timeout=PATIENCE_S,
     )
     exchange = answer.headers["x-gateway-trace-id"]
     [row] = gateway.awaited(f"SELECT agent, state, denied FROM exchanges WHERE id = '{exchange}'", 1)

@@ -8,6 +8,7 @@ import httpx
 import pytest
 
 from gateway.demo.stage import RunningGateway, settings_for
+from tests.patience import PATIENCE_S, until
 
 USER = [{"role": "user", "content": "Please do it."}]
 CHAT_TOOLS = [
@@ -72,13 +73,8 @@ def is_released(gateway: RunningGateway) -> bool:
     return ask(gateway.base_url, "chat", "denied").json()["choices"][0]["finish_reason"] == "tool_calls"
 
 
-def becomes(gateway: RunningGateway, released: bool, seconds: float = 10) -> bool:
-    deadline = time.monotonic() + seconds
-    while is_released(gateway) is not released:
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.05)
-    return True
+def becomes(gateway: RunningGateway, released: bool) -> bool:
+    return until(lambda: is_released(gateway) is released)
 
 
 def test_an_edit_is_taken_up_and_a_mistake_leaves_the_last_good_policy(enforcing):
@@ -107,14 +103,12 @@ def replace(file: Path, text: str) -> None:
     fresh.replace(file)
 
 
-def awaited_stale(gateway: RunningGateway, seconds: float = 10) -> dict:
-    deadline = time.monotonic() + seconds
-    while True:
-        state = httpx.get(f"{gateway.url}/readyz").json()
-        if state["policy"]["stale"]:
-            return state
-        assert time.monotonic() < deadline, state
-        time.sleep(0.05)
+def awaited_stale(gateway: RunningGateway) -> dict:
+    def state() -> dict:
+        return httpx.get(f"{gateway.url}/readyz", timeout=PATIENCE_S).json()
+
+    until(lambda: state()["policy"]["stale"], what=state)
+    return state()
 
 
 def test_a_revoked_key_stops_working_at_once(enforcing):
@@ -124,12 +118,9 @@ def test_a_revoked_key_stops_working_at_once(enforcing):
     path, body = REQUESTS["chat"]
 
     def status() -> int:
-        return httpx.post(gateway.base_url + path, headers=headers, json=body | {"model": "allowed"}).status_code
+        return httpx.post(gateway.base_url + path, headers=headers, json=body | {"model": "allowed"}, timeout=PATIENCE_S).status_code
 
     assert status() == 200
     gateway.tollhouse("keys", "revoke", key.split("_")[1], "--data", str(gateway.data))
-    deadline = time.monotonic() + 10
-    while status() == 200:
-        assert time.monotonic() < deadline, "the key still works"
-        time.sleep(0.05)
+    until(lambda: status() != 200, what="the key no longer works")
     assert status() == 401

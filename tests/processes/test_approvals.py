@@ -9,7 +9,6 @@ import json
 import os
 import signal
 import threading
-import time
 from typing import ClassVar
 
 import httpx
@@ -20,6 +19,7 @@ from gateway.cli.approvals import app
 from gateway.demo.stage import RunningGateway, settings_for
 from gateway.errors import GatewayError, StartError
 from gateway.rehearsal import RunningRehearsal
+from tests.patience import PATIENCE_S, until
 
 POLICY = """
 policy: 1
@@ -91,13 +91,10 @@ def cli(gateway, *arguments: str) -> str:
 
 
 def pending(gateway, session: str) -> str:
-    deadline = time.monotonic() + 20
-    while True:
-        for each in json.loads(cli(gateway, "list", "--json")):
-            if each["session"] == session:
-                return each["id"]
-        assert time.monotonic() < deadline, "nobody was asked"
-        time.sleep(0.1)
+    def found() -> list[str]:
+        return [each["id"] for each in json.loads(cli(gateway, "list", "--json")) if each["session"] == session]
+
+    return until(found, what="somebody is asked")[0]
 
 
 class Asking(threading.Thread):
@@ -116,34 +113,27 @@ class Asking(threading.Thread):
             self.text = f"broken: {error}"
 
     def answer(self) -> str:
-        self.join(60)
+        self.join(PATIENCE_S)
         return self.text
 
 
-def wait_until_told(name: str) -> None:
-    deadline = time.monotonic() + 10
-    while (name, "pending") not in Receiver.told:
-        assert time.monotonic() < deadline, Receiver.told
-        time.sleep(0.05)
 
 
 def in_the_book(gateway, name: str, state: str) -> dict:
     sql = "SELECT a.*, c.code, c.released FROM approvals AS a JOIN calls AS c ON c.approval = a.id"
-    return gateway.awaited(f"{sql} WHERE a.id = '{name}' AND a.state = '{state}'", 1, 20)[0]
+    return gateway.awaited(f"{sql} WHERE a.id = '{name}' AND a.state = '{state}'", 1)[0]
 
 
 def test_a_person_approves_on_the_command_line_and_the_book_says_who(running):
     asking = Asking(running, "one")
     name = pending(running, "one")
-    wait_until_told(name)
+    until(lambda: (name, "pending") in Receiver.told, what=lambda: Receiver.told)
     assert "Look closely" in cli(running, "show", name)
     assert "pay" in cli(running, "list")
     told = json.loads(cli(running, "approve", name, "--by", "ann", "--reason", "known", "--json"))
     assert (told["state"], told["decided_by"]) == ("approved", "ann")
     assert "50" in asking.answer()
-    deadline = time.monotonic() + 10
-    while (name, "used") not in Receiver.told and time.monotonic() < deadline:
-        time.sleep(0.05)
+    until(lambda: (name, "used") in Receiver.told, what=lambda: Receiver.told)
     assert [state for told, state in Receiver.told if told == name] == ["pending", "used"]
     row = in_the_book(running, name, "used")
     assert (row["decided_by"], row["reason"], row["code"], row["released"]) == ("ann", "known", "approved", True)
@@ -166,7 +156,7 @@ def test_what_was_asked_outlives_the_worker_that_held_it(running):
         os.kill(pid, signal.SIGKILL)
     assert "broken" in asking.answer()
     again = Asking(running, "four")
-    wait_until_ready(running)
+    until(running.ready)
     if "broken" in again.text:
         again = Asking(running, "four")
     assert pending(running, "four") == name
@@ -181,11 +171,6 @@ def workers(gateway) -> list[int]:
     return found
 
 
-def wait_until_ready(gateway) -> None:
-    deadline = time.monotonic() + 20
-    while not gateway.ready():
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
 
 
 @pytest.mark.parametrize("name", ["x", "apr_../../sql", "apr_1?x", "apr_é"])

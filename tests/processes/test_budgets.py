@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import signal
 import sqlite3
-import time
 from concurrent.futures import ThreadPoolExecutor
 
 import httpx
@@ -17,6 +15,7 @@ from gateway.bench.client import Prompter
 from gateway.demo.stage import RunningGateway, settings_for
 from gateway.rehearsal import RunningRehearsal
 from gateway.rehearsal.script import Turn
+from tests.patience import PATIENCE_S, until
 
 SCRIPT = """rehearsal: 1
 scenes:
@@ -47,15 +46,15 @@ def test_of_fifty_requests_over_four_workers_exactly_ten_pass_and_people_see_and
     settings = settings_for(provider.base_url, workers=4, budgets=[budget()])
     with RunningGateway(tmp_path, settings) as gateway, ThreadPoolExecutor(25) as pool:
         assert sorted(pool.map(lambda _: ask(gateway), range(50))) == [200] * 10 + [402] * 40
-        rows = gateway.awaited("SELECT slot FROM exchanges WHERE state <> 'open'", 50, seconds=30)
+        rows = gateway.awaited("SELECT slot FROM exchanges WHERE state <> 'open'", 50)
         assert len({row["slot"] for row in rows}) > 1
         shown = json.loads(gateway.tollhouse("budgets", "show", "b", "--json"))
         assert [(each["taken"], each["left"]) for each in shown["subjects"]] == [("10", "0")]
         assert "b" in gateway.tollhouse("budgets", "list")
         gateway.tollhouse("budgets", "reset", "b", "--all", "--by", "ada")
         assert ask(gateway) == 200
-        gateway.awaited("SELECT budget FROM budget_resets WHERE who = 'ada'", 1, seconds=30)
-        gateway.awaited("SELECT id FROM exchanges WHERE usage_raw IS NOT NULL", 11, seconds=30)
+        gateway.awaited("SELECT budget FROM budget_resets WHERE who = 'ada'", 1)
+        gateway.awaited("SELECT id FROM exchanges WHERE usage_raw IS NOT NULL", 11)
         repriced = json.loads(gateway.tollhouse("reprice", "--since", "1d", "--model", "m", "--json"))
         assert (repriced["looked_at"], repriced["revised"], repriced["dry_run"]) == (11, 0, False)
         assert "11 exchanges looked at, 0 would be revised" in gateway.tollhouse("reprice", "--since", "1d", "--dry-run")
@@ -95,14 +94,14 @@ def test_what_a_killed_worker_held_is_free_when_its_lease_ends(tmp_path):
             body = {"model": "slow", "messages": [{"role": "user", "content": "hi"}]}
             url = f"{gateway.base_url}/chat/completions"
             asking = pool.submit(lambda: httpx.post(url, json=body, timeout=60, trust_env=False))
-            awaited(lambda: len(leases(gateway)) == 1)
+            until(lambda: len(leases(gateway)) == 1, despite=sqlite3.OperationalError)
             assert ask(gateway) == 402
             killed = gateway.processes()["worker"]
             assert len(killed) == 1
             os.kill(killed[0], signal.SIGKILL)
             with pytest.raises(httpx.HTTPError):
-                asking.result(20)
-            awaited(lambda: [pid for pid in gateway.processes()["worker"] if pid not in killed] and gateway.ready())
+                asking.result(PATIENCE_S)
+            until(lambda: [pid for pid in gateway.processes()["worker"] if pid not in killed] and gateway.ready())
             assert ask(gateway) == 402
             with sqlite3.connect(gateway.data / "state.sqlite", timeout=20) as db:
                 db.execute("UPDATE limit_leases SET until_us = until_us - 130000000")
@@ -110,11 +109,3 @@ def test_what_a_killed_worker_held_is_free_when_its_lease_ends(tmp_path):
             assert leases(gateway) == []
 
 
-def awaited(found, seconds: float = 40) -> None:
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        with contextlib.suppress(httpx.HTTPError, sqlite3.OperationalError):
-            if found():
-                return
-        time.sleep(0.1)
-    raise AssertionError("it did not come about")

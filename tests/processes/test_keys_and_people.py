@@ -55,7 +55,7 @@ def test_a_key_is_rotated_and_revoked_in_all_workers_within_a_second_and_that_is
     time.sleep(1.0)
     assert {ask(gateway, old["key"]) for _ in range(12)} == {401}
     assert ask(gateway, new["key"]) == 200
-    rows = gateway.awaited(f"SELECT what, why, who FROM access_changes WHERE family = '{old['id']}'", 4, seconds=30)
+    rows = gateway.awaited(f"SELECT what, why, who FROM access_changes WHERE family = '{old['id']}'", 4)
     assert sorted((row["what"], row["why"]) for row in rows) == [
         ("created", ""), ("ends", "yearly"), ("revoked", "leaked"), ("rotated", "yearly"),
     ]  # fmt: skip
@@ -66,7 +66,7 @@ def test_people_do_and_see_what_their_roles_and_teams_let_them_until_they_are_re
     stored, people = open_keys(Settings(data=str(gateway.data))), open_people(Settings(data=str(gateway.data)))
     keys = {team: stored.create(agent=f"{team}-bot", now_us=clock.now_us(), team=team) for team in ("red", "blue")}
     assert {ask(gateway, key) for key in keys.values()} == {200}
-    rows = gateway.awaited("SELECT id, team FROM exchanges WHERE team IN ('red', 'blue') AND state = 'complete'", 2, seconds=30)
+    rows = gateway.awaited("SELECT id, team FROM exchanges WHERE team IN ('red', 'blue') AND state = 'complete'", 2)
     exchange = {row["team"]: row["id"] for row in rows}
     token = made(gateway, "people", "add", "ada", "--role", "viewer-content", "--team", "red")["token"]
     with person(gateway, token) as ada:
@@ -81,8 +81,8 @@ def test_people_do_and_see_what_their_roles_and_teams_let_them_until_they_are_re
         assert ada.get(f"/exchanges/{exchange['red']}").status_code == 403
         people.remove("ada", clock.now_us(), why="left")
         assert ada.get("/queries").status_code == 401
-    (row,) = gateway.awaited("SELECT who, subject FROM content_reads WHERE who = 'ada'", 1, seconds=30)
+    (row,) = gateway.awaited("SELECT who, subject FROM content_reads WHERE who = 'ada'", 1)
     assert row["subject"] == exchange["red"]
-    (row,) = gateway.awaited("SELECT person FROM people WHERE removed_at IS NOT NULL", 1, seconds=30)
+    (row,) = gateway.awaited("SELECT person FROM people WHERE removed_at IS NOT NULL", 1)
     assert row["person"] == "ada"
-    gateway.awaited("SELECT sql FROM questions WHERE who = 'ada'", 1, seconds=30)
+    gateway.awaited("SELECT sql FROM questions WHERE who = 'ada'", 1)

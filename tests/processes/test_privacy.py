@@ -13,6 +13,7 @@ import pytest
 from gateway.demo.stage import RunningGateway, settings_for
 from gateway.errors import StartError
 from gateway.rehearsal import RunningRehearsal
+from tests.patience import PATIENCE_S, until
 
 SCRIPT = "rehearsal: 1\nscenes: [{turns: [{text: It is quite sunny in Bern.}]}]"
 ASKED = "what is the weather in Bern"
@@ -44,10 +45,12 @@ class Agent:
 
     def says(self, **feedback) -> httpx.Response:
         """Sent again while the book has not seen the exchange yet."""
-        deadline = time.monotonic() + 20
-        while (answer := self._http.post("/v1/feedback", json=feedback)).status_code == 503 and time.monotonic() < deadline:
-            time.sleep(0.2)
-        return answer
+
+        def said() -> httpx.Response | None:
+            answer = self._http.post("/v1/feedback", json=feedback)
+            return None if answer.status_code == 503 else answer
+
+        return until(said)
 
 
 @pytest.fixture(scope="module")
@@ -79,7 +82,7 @@ def test_unclear_feedback_is_refused_on_the_data_plane(ada, body, status):
 
 
 def test_feedback_wants_a_key_where_requests_do(gateway, ada):
-    answer = httpx.post(f"{gateway.url}/v1/feedback", json={"exchange": "x", "score": 1}, trust_env=False)
+    answer = httpx.post(f"{gateway.url}/v1/feedback", json={"exchange": "x", "score": 1}, trust_env=False, timeout=PATIENCE_S)
     assert (answer.status_code, answer.json()["error"]["code"]) == (401, "missing_key")
 
 

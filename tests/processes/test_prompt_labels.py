@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import time
 from contextlib import ExitStack
 
 import httpx
@@ -13,6 +12,7 @@ import pytest
 
 from gateway.demo.stage import RunningGateway, settings_for
 from gateway.rehearsal import RunningRehearsal
+from tests.patience import until
 
 SCENES = json.dumps({"rehearsal": 1, "scenes": [{"turns": [{"text": "Hello."}]}]})
 TEXT = "---\nmodel: m\nlabels: {{production: this}}\n---\n{}.\n"
@@ -41,12 +41,12 @@ class House:
         return str(self.provider.requests()[-1].body["messages"][0]["content"])
 
     def everywhere(self, label: str, text: str) -> None:
-        """Within some seconds each of them says so, twelve times in a row."""
-        deadline, row = time.monotonic() + 30, 0
-        while row < 12:
-            said = [self.said(at, label) for at in range(len(self.gateways))]
-            row = row + 1 if set(said) == {text} else 0
-            assert row or time.monotonic() < deadline, said
+        """In a while each of them says so, twelve times in a row."""
+
+        def said() -> list[str]:
+            return [self.said(at, label) for at in range(len(self.gateways))]
+
+        until(lambda: all(set(said()) == {text} for _ in range(12)), what=said)
 
     def tollhouse(self, at: int, *arguments: str) -> str:
         return self.gateways[at].tollhouse(*arguments, "--data", str(self.gateways[at].data))

@@ -4,7 +4,6 @@ answered with is filled in again from the book, to the byte."""
 from __future__ import annotations
 
 import json
-import time
 
 import anthropic
 import openai
@@ -13,6 +12,7 @@ from google import genai
 
 from gateway.demo.stage import RunningGateway, settings_for
 from gateway.rehearsal import RunningRehearsal
+from tests.patience import until
 
 SCENES = json.dumps({"rehearsal": 1, "scenes": [{"turns": [{"text": "Hello."}]}]})
 TEXT = "---\nmodel: m\nvariables: {{shop: {{type: string}}}}\n---\n{} {{{{ shop }}}} „ä“.\n"
@@ -73,10 +73,11 @@ def filled(gateway: RunningGateway, exchange: str) -> str:
 
 
 def becomes(gateway: RunningGateway, sdk: str, text: str) -> str:
-    deadline = time.monotonic() + 30
-    while filled(gateway, exchange := SDKS[sdk](gateway.url)) != text:
-        assert time.monotonic() < deadline, f"{sdk} was never given {text!r}"
-    return exchange
+    def given() -> str:
+        exchange = SDKS[sdk](gateway.url)
+        return exchange if filled(gateway, exchange) == text else ""
+
+    return until(given, what=f"{sdk} is given {text!r}")
 
 
 def test_an_edited_file_is_what_every_sdk_is_given_next_and_old_requests_are_filled_in_again(gateway):
@@ -93,8 +94,6 @@ def test_an_edited_file_is_what_every_sdk_is_given_next_and_old_requests_are_fil
     assert len({row["version"] for row in rows}) == 2
 
     write(gateway, TEXT.format("Broken {{ nobody }}"))
-    deadline = time.monotonic() + 30
-    while "support.md:5:11: error: 'nobody' is not declared" not in gateway.log.read_text():
-        assert time.monotonic() < deadline, gateway.log.read_text()[-2000:]
-        time.sleep(0.1)
+    problem = "support.md:5:11: error: 'nobody' is not declared"
+    until(lambda: problem in gateway.log.read_text(), what=lambda: gateway.log.read_text()[-2000:])
     assert {filled(gateway, SDKS[sdk](gateway.url)) for sdk in SDKS} == {f"New {AGAIN}"}

@@ -87,11 +87,11 @@ def asking(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Asking]:
             with httpx.Client(timeout=60, trust_env=False, headers={"authorization": f"Bearer {key}", "x-session-id": "s1"}) as agent:
                 speak(agent, gateway.base_url, prompter)
             found = Asking(gateway)
-            gateway.awaited("SELECT id FROM approvals", 2, seconds=30)
+            gateway.awaited("SELECT id FROM approvals", 2)
             first = gateway.sql("SELECT id FROM approvals ORDER BY created_at")[0]["id"]
             operator.decide(first, approve=True)
-            gateway.awaited("SELECT id FROM approvals WHERE state = 'approved'", 1, seconds=30)
-            gateway.awaited("SELECT id FROM exchanges WHERE state <> 'open'", 11, seconds=30)
+            gateway.awaited("SELECT id FROM approvals WHERE state = 'approved'", 1)
+            gateway.awaited("SELECT id FROM exchanges WHERE state <> 'open'", 11)
             yield found
             found.http.close()
 

@@ -15,6 +15,7 @@ import pytest
 from gateway.demo.stage import RunningGateway, settings_for
 from gateway.errors import StartError
 from gateway.rehearsal import RunningRehearsal
+from tests.patience import until
 
 SCRIPT = """rehearsal: 1
 scenes:
@@ -121,10 +122,7 @@ def test_what_a_person_approves_at_one_machine_is_used_at_the_other_once_and_rec
     with ThreadPoolExecutor(10) as pool:
         assert sum(delivered(answer) for answer in pool.map(lambda at: pair.ask(at, key), [0, 1] * 10)) == 1
     query = f"SELECT state FROM approvals WHERE id = '{pending['id']}' AND state = 'used'"
-    deadline = time.monotonic() + 20
-    while sum(len(gateway.sql(query)) for gateway in pair.both) < 1:
-        assert time.monotonic() < deadline, "nobody recorded it"
-        time.sleep(0.1)
+    until(lambda: sum(len(gateway.sql(query)) for gateway in pair.both), what="somebody records it")
     assert [len(gateway.sql(query)) for gateway in (one, two)] in ([1, 0], [0, 1])
 
 
@@ -172,8 +170,5 @@ def test_a_server_that_is_gone_is_told_and_one_that_writes_its_file_has_forgotte
     with pytest.raises(StartError, match="key store cannot be used"):
         pair.key("--user", "mia")
     server.start(*SERVER)
-    deadline = time.monotonic() + 10
-    while not all(gateway.ready() for gateway in pair.both):
-        assert time.monotonic() < deadline, "the gateways do not come back"
-        time.sleep(0.1)
+    until(lambda: all(gateway.ready() for gateway in pair.both), what="the gateways come back")
     assert sum(delivered(pair.ask(at % 2, key)) for at in range(10)) == 9

@@ -20,6 +20,7 @@ import gateway
 from gateway.demo.stage import RunningGateway, settings_for
 from gateway.errors import StartError
 from gateway.rehearsal import RunningRehearsal
+from tests.patience import PATIENCE_S, until
 
 POLICY = "policy: 1\nid: p\nagents: ['*']\nallow: [get_*]\n"
 SCRIPT = """
@@ -133,7 +134,7 @@ def test_nobody_takes_a_port_while_what_listens_there_is_away(folder, provider):
             host, _, port = url.removeprefix("http://").partition(":")
             (pid,) = gateway.processes()[kind]
             os.kill(pid, signal.SIGKILL)
-            awaited(lambda pid=pid: not lives(pid))
+            until(lambda pid=pid: not lives(pid))
             while not listens(host, int(port)):
                 with socket.socket() as stranger:
                     stranger.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -155,7 +156,7 @@ def test_a_bad_edit_keeps_the_last_good_policy_and_says_so_everywhere(folder, pr
     with RunningGateway(folder, settings_for(provider.base_url, policies="policies")) as gateway:
         good = readiness(gateway)["policy"]["hash"]
         (folder / "policies" / "p.yaml").write_text(POLICY + "nonsense: 1\n")
-        awaited(lambda: readiness(gateway)["policy_stale"])
+        until(lambda: readiness(gateway)["policy_stale"])
         now = readiness(gateway)
         assert now["policy"]["hash"] == good
         assert "p.yaml:5:1" in now["policy"]["problems"][0]
@@ -164,7 +165,7 @@ def test_a_bad_edit_keeps_the_last_good_policy_and_says_so_everywhere(folder, pr
             gateway.tollhouse("status")
         assert "last good version" in gateway.log.read_text()
         (folder / "policies" / "p.yaml").write_text(POLICY + "rules:\n- {id: never, tools: [get_x]}\n")
-        awaited(lambda: not readiness(gateway)["policy_stale"])
+        until(lambda: not readiness(gateway)["policy_stale"])
         assert readiness(gateway)["policy"]["hash"] != good
         assert "ready" in gateway.tollhouse("status")
         versions = gateway.awaited("select hash from policy_versions", 2)
@@ -172,23 +173,16 @@ def test_a_bad_edit_keeps_the_last_good_policy_and_says_so_everywhere(folder, pr
 
 
 def readiness(gateway) -> dict:
-    return httpx.get(f"{gateway.url}/readyz", timeout=5, trust_env=False).json()
-
-
-def awaited(condition, seconds: float = 10) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.05)
+    return httpx.get(f"{gateway.url}/readyz", timeout=PATIENCE_S, trust_env=False).json()
 
 
 def run_file(gateway) -> dict:
     return json.loads((gateway.data / "run.json").read_text())
 
 
-def stopped(pid: int, number: int, seconds: float) -> None:
+def stopped(pid: int, number: int) -> None:
     os.kill(pid, number)
-    awaited(lambda: not lives(pid), seconds)
+    until(lambda: not lives(pid), what=f"{pid} ends")
 
 
 def lives(pid: int) -> bool:
@@ -203,9 +197,9 @@ def test_a_stop_lets_open_streams_finish(folder, provider):
         answers = []
         thread = threading.Thread(target=lambda: answers.append(ask(gateway, "slow", stream=True)))
         thread.start()
-        time.sleep(0.5)
-        stopped(run_file(gateway)["pid"], signal.SIGTERM, 20)
-        thread.join(10)
+        until(provider.requests)
+        stopped(run_file(gateway)["pid"], signal.SIGTERM)
+        thread.join(PATIENCE_S)
     assert b"[DONE]" in answers[0].content
     with RunningGateway(folder, settings_for(provider.base_url, policies="policies")) as gateway:
         assert gateway.sql("select state from exchanges") == [{"state": "complete"}]
@@ -217,9 +211,10 @@ def test_a_stop_that_takes_too_long_ends_streams_with_an_error_and_a_record(fold
         answers = []
         thread = threading.Thread(target=lambda: answers.append(ask(gateway, "slow", stream=True)))
         thread.start()
-        time.sleep(0.7)
-        stopped(run_file(gateway)["pid"], signal.SIGTERM, 10)
-        thread.join(10)
+        until(provider.requests)
+        time.sleep(0.5)
+        stopped(run_file(gateway)["pid"], signal.SIGTERM)
+        thread.join(PATIENCE_S)
     assert b"[DONE]" not in answers[0].content
     assert b"stopped" in answers[0].content
     with RunningGateway(folder, settings) as gateway:
@@ -230,8 +225,8 @@ def test_when_the_supervisor_is_killed_nothing_is_left_running(folder, provider)
     with RunningGateway(folder, settings_for(provider.base_url)) as gateway:
         begun = gateway.processes()
         assert {kind: len(pids) for kind, pids in begun.items()} == {"worker": 1, "book": 1, "nursery": 1}
-        stopped(gateway.pid, signal.SIGKILL, 5)
-        awaited(lambda: not any(lives(pid) for pids in begun.values() for pid in pids), 15)
+        stopped(gateway.pid, signal.SIGKILL)
+        until(lambda: not any(lives(pid) for pids in begun.values() for pid in pids), seconds=20)
 
 
 def test_only_workers_know_the_provider_s_keys_and_no_list_of_processes_shows_them(folder, provider):
@@ -260,10 +255,10 @@ def test_a_worker_and_a_nursery_that_are_killed_are_there_again_and_the_gateway_
     with RunningGateway(folder, settings_for(provider.base_url, policies="policies")) as gateway:
         begun = gateway.processes()
         os.kill(begun["nursery"][0], signal.SIGKILL)
-        awaited(lambda: not gateway.processes()["nursery"])
+        until(lambda: not gateway.processes()["nursery"])
         assert ask(gateway).status_code == 200
         os.kill(begun["worker"][0], signal.SIGKILL)
-        awaited(lambda: gateway.processes()["worker"] and gateway.ready(), 30)
+        until(lambda: gateway.processes()["worker"] and gateway.ready())
         assert ask(gateway).status_code == 200
     assert "did not stop in time" not in gateway.log.read_text()
     assert not [pid for pids in begun.values() for pid in pids if lives(pid)]
@@ -314,8 +309,8 @@ def test_zero_configuration_observes_and_says_so_loudly(tmp_path):
     )
     try:
         run = tmp_path / ".tollhouse" / "run.json"
-        awaited(run.exists, 30)
-        ready = httpx.get(json.loads(run.read_text())["listen"] + "/readyz", trust_env=False).json()
+        until(run.exists)
+        ready = httpx.get(json.loads(run.read_text())["listen"] + "/readyz", trust_env=False, timeout=PATIENCE_S).json()
         assert ready["observing"] is True
     finally:
         process.terminate()
@@ -346,8 +341,8 @@ def test_without_litellm_a_gateway_says_what_it_turns_away_and_serves_the_rest(f
     routes = [{"models": ["gpt-*"], **CHAT}, {"models": ["claude-*"], **MESSAGES}]
     body = {"model": "gpt-4o", "messages": [{"role": "user", "content": "hello?"}], "max_tokens": 9}
     with RunningGateway(folder, settings_for(provider.base_url, routes=routes)) as gateway:
-        served = httpx.post(f"{gateway.url}/v1/chat/completions", json=body)
-        turned = httpx.post(f"{gateway.url}/v1/messages", json=body)
+        served = httpx.post(f"{gateway.url}/v1/chat/completions", json=body, timeout=PATIENCE_S)
+        turned = httpx.post(f"{gateway.url}/v1/messages", json=body, timeout=PATIENCE_S)
     assert served.status_code == 200
     assert (turned.status_code, "Nothing is translated here: litellm is not installed" in turned.text) == (404, True)
     warned = "warning: litellm is not installed, so nothing is translated: gpt-* is not served in anthropic.messages"

@@ -35,6 +35,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from gateway.demo.stage import RunningGateway, settings_for
 from gateway.rehearsal import RunningRehearsal
 from gateway.trace import otel, propagation
+from tests.patience import PATIENCE_S, until
 
 ROOT = Path(__file__).parents[2]
 POLICY = """
@@ -213,15 +214,6 @@ def attributes(of: Any) -> dict[str, Any]:
     return {each.key: value(each.value) for each in of.attributes}
 
 
-def until(found, seconds: float = 20) -> Any:
-    """What `found` gives once it is true."""
-    deadline = time.monotonic() + seconds
-    while not (there := found()):
-        assert time.monotonic() < deadline, "it did not come"
-        time.sleep(0.05)
-    return there
-
-
 def started(folder, provider, endpoint, protocol, **more):
     (folder / "policies").mkdir()
     (folder / "policies" / "p.yaml").write_text(POLICY)
@@ -389,7 +381,7 @@ def test_what_is_exported_later_is_what_was_told(seen, tmp_path):
 
 def scraped(gateway: RunningGateway, token: str, accept: str = "") -> httpx.Response:
     headers = {"authorization": f"Bearer {token}", "accept": accept}
-    return httpx.get(f"{gateway.admin}/metrics", headers=headers, timeout=10, trust_env=False)
+    return httpx.get(f"{gateway.admin}/metrics", headers=headers, timeout=PATIENCE_S, trust_env=False)
 
 
 def test_metrics_are_at_the_admin_plane_for_who_may_read_them(seen):
@@ -400,7 +392,8 @@ def test_metrics_are_at_the_admin_plane_for_who_may_read_them(seen):
     assert scraped(gateway, (gateway.data / "admin.token").read_text().strip()).status_code == 200
     assert "openmetrics" in scraped(gateway, SCRAPE, "application/openmetrics-text").headers["content-type"]
     assert scraped(gateway, "other").status_code == 401
-    asking = httpx.post(f"{gateway.admin}/sql", headers={"authorization": f"Bearer {SCRAPE}"}, json={"sql": "SELECT 1"}, trust_env=False)
+    headers = {"authorization": f"Bearer {SCRAPE}"}
+    asking = httpx.post(f"{gateway.admin}/sql", headers=headers, json={"sql": "SELECT 1"}, trust_env=False, timeout=PATIENCE_S)
     assert asking.status_code == 401
 
 
@@ -482,7 +475,7 @@ def test_a_collector_that_hangs_delays_neither_book_nor_worker_nor_the_end(tmp_p
         took = time.monotonic() - before
         page = until(lambda: (found := scraped(gateway, SCRAPE).text) and 'reason="full"} 0.0' not in found and found)
         assert "tollhouse_telemetry_spans_total 0.0" in page
-        ready = httpx.get(f"{gateway.admin}/readyz", trust_env=False)
+        ready = httpx.get(f"{gateway.admin}/readyz", trust_env=False, timeout=PATIENCE_S)
         assert ready.status_code == 200
         assert ready.json()["counters"]["telemetry_dropped"] > 0
         ending = time.monotonic()

@@ -16,6 +16,7 @@ from gateway.config import Settings
 from gateway.demo.stage import RunningGateway, settings_for
 from gateway.installation import open_keys
 from gateway.rehearsal import RunningRehearsal
+from tests.patience import PATIENCE_S
 
 ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
 DIALECTS = ("chat", "responses", "messages", "gemini")
@@ -157,11 +158,12 @@ def play(gateway: RunningGateway, dialect: str) -> int:
     assert sent[-1].status_code == 200, sent[-1].text
     sent.append(agent.ask("[whole]", model=f"m-{agent.place('model name')}"))
     sent.append(agent.ask("[whole]", key=agent.place("unknown key")))
-    sent.append(httpx.get(f"{gateway.url}/v1/{agent.place('path')}?x={agent.place('query')}", trust_env=False))
+    sent.append(httpx.get(f"{gateway.url}/v1/{agent.place('path')}?x={agent.place('query')}", trust_env=False, timeout=PATIENCE_S))
     exchange = sent[1].headers["x-gateway-trace-id"]
     gateway.awaited(f"SELECT 1 FROM exchanges WHERE id = '{exchange}' AND state <> 'open'", 1)
     said = {"exchange": exchange, "label": agent.place("label of feedback"), "comment": f"good, but {agent.place('comment of feedback')}"}
-    answer = httpx.post(f"{gateway.url}/v1/feedback", headers={"authorization": f"Bearer {agent._key}"}, json=said, trust_env=False)
+    headers = {"authorization": f"Bearer {agent._key}"}
+    answer = httpx.post(f"{gateway.url}/v1/feedback", headers=headers, json=said, trust_env=False, timeout=PATIENCE_S)
     assert answer.status_code == 201, answer.text
     return len(sent)
 

@@ -23,6 +23,7 @@ from gateway.stores.duckdb import Ledger
 from gateway.stores.lending import Condition, Need
 from gateway.trace.record import Booted, Ended, ExchangeRow, Opened
 from gateway.trace.segments import Segment
+from tests.patience import PATIENCE_S, until
 
 ENDLESS = "SELECT count(*) FROM range(1000000000000) a WHERE hash(a.range) % 7 = 8"
 SEGMENT = Segment("3" * 32, 0, "4" * 32, 0)
@@ -47,7 +48,7 @@ def test_who_ends_a_reader_late_does_not_end_the_next_one(monkeypatch: pytest.Mo
 
     def slow(process: int, number: int) -> None:
         entered.set()
-        go_on.wait(5)
+        go_on.wait(PATIENCE_S)
         sent.append(process)
 
     monkeypatch.setattr(office_module.signal, "pidfd_send_signal", slow)
@@ -56,14 +57,14 @@ def test_who_ends_a_reader_late_does_not_end_the_next_one(monkeypatch: pytest.Mo
     visit = office_module.Visit(ours, Ready(os.getpid(), network=True, files=True), process)
     late = threading.Thread(target=visit.kill)
     late.start()
-    assert entered.wait(5)
+    assert entered.wait(PATIENCE_S)
     leaving = threading.Thread(target=visit.__exit__, args=(None, None, None))
     leaving.start()
     leaving.join(0.3)
     assert leaving.is_alive(), "the descriptor was closed while a signal was on its way to it"
     go_on.set()
-    late.join(5)
-    leaving.join(5)
+    late.join(PATIENCE_S)
+    leaving.join(PATIENCE_S)
     with pytest.raises(OSError):
         os.fstat(process)
     visit.kill()
@@ -83,10 +84,7 @@ def test_readers_that_are_no_more_leave_nothing_behind(ledger: Ledger, monkeypat
             except Refused:
                 continue
         own.ask(ledger, Question("SELECT 1"))
-        deadline = time.monotonic() + 5
-        while threading.active_count() > threads and time.monotonic() < deadline:
-            time.sleep(0.02)
-        assert threading.active_count() <= threads
+        until(lambda: threading.active_count() <= threads, what=threading.enumerate)
         assert len(os.listdir("/proc/self/fd")) <= files
     finally:
         own.close()

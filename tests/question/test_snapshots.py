@@ -17,6 +17,7 @@ from gateway.stores import Refused
 from gateway.stores.duckdb import Ledger
 from gateway.stores.lending import Loan
 from gateway.web import queries
+from tests.patience import PATIENCE_S
 
 
 @pytest.fixture
@@ -129,12 +130,12 @@ def test_one_at_a_time_and_a_closed_one_ends_what_it_makes(ledger: Ledger, folde
 
     making = threading.Thread(target=make)
     making.start()
-    assert began.wait(10)
+    assert began.wait(PATIENCE_S)
     with pytest.raises(Refused, match="another snapshot"):
         snapshots.make(ledger, ledger.views())
     time.sleep(0.1)
     snapshots.close()
-    making.join(15)
+    making.join(PATIENCE_S)
     assert refused == ["unavailable"]
     assert stuck[0].wait() == -signal.SIGKILL
 

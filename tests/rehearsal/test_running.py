@@ -252,7 +252,7 @@ def received_before_the_break(provider, **body) -> tuple[bytes, Exception | None
             provider.base_url + "/chat/completions",
             headers={"authorization": "Bearer k"},
             json=request,
-            timeout=1,
+            timeout=3,
         ) as answer:
             for piece in answer.iter_raw():
                 got += piece

@@ -8,6 +8,7 @@ import pytest
 
 from gateway.rehearsal import RunningRehearsal
 from gateway.rehearsal.tap import Tap
+from tests.patience import PATIENCE_S
 
 SCRIPT = """
 rehearsal: 1
@@ -25,7 +26,7 @@ def provider():
 
 def ask(url: str, model: str) -> bytes:
     body = {"model": model, "messages": [{"role": "user", "content": "x"}]}
-    return httpx.post(f"{url}/v1/chat/completions", headers={"authorization": "Bearer k"}, json=body).content
+    return httpx.post(f"{url}/v1/chat/completions", headers={"authorization": "Bearer k"}, json=body, timeout=PATIENCE_S).content
 
 
 def test_the_answer_passes_unchanged_and_is_kept_with_its_head(provider):
@@ -54,4 +55,4 @@ def test_a_closed_tap_takes_no_more_connections(provider):
     with Tap(provider.url) as tap:
         target = urlsplit(tap.url)
     with pytest.raises(OSError):
-        socket.create_connection((target.hostname, target.port), timeout=5)
+        socket.create_connection((target.hostname, target.port), timeout=PATIENCE_S)

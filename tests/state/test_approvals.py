@@ -13,6 +13,7 @@ from gateway.errors import GatewayError
 from gateway.installation import open_approvals
 from gateway.state import Approval, Bindings, Ruling
 from gateway.state.approving import KEPT_US
+from tests.patience import PATIENCE_S
 
 HOUR = 3600 * 1_000_000
 
@@ -225,7 +226,7 @@ def test_of_fifty_attempts_by_ten_processes_exactly_one_uses_an_approval(store, 
     start.set()
     states = [results.get(timeout=60) for _ in range(50)]
     for run in runs:
-        run.join(60)
+        run.join(PATIENCE_S)
     assert sorted(states) == ["pending"] * 49 + ["used"]
     assert len(store.every("pending")) == 1
 

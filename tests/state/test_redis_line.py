@@ -13,8 +13,8 @@ from gateway.errors import GatewayError
 from gateway.installation import open_belongings, open_issued, open_keys, open_limits, open_sessions, state_problem
 from gateway.policy.limits import Charge
 from gateway.state import Belonging, Denial
-from gateway.state.redis_line import PATIENCE_S
 from gateway.state.sqlite_issued import KEPT_US
+from tests.patience import until
 
 NOW = 1_700_000_000_000_000
 HOUR = 3600 * 1_000_000
@@ -33,15 +33,9 @@ def unavailable(use) -> None:
     assert caught.value.message.endswith("Try again shortly.")
 
 
-def awaited(use, seconds: float = 10.0):
+def awaited(use):
     """What it gives once it does not raise any more."""
-    deadline = time.monotonic() + seconds
-    while True:
-        try:
-            return use()
-        except GatewayError:
-            assert time.monotonic() < deadline, "it stays unavailable"
-            time.sleep(0.05)
+    return until(lambda: [use()], what="it is available", despite=GatewayError)[0]
 
 
 def test_a_server_that_is_gone_is_unavailable_and_one_that_comes_back_is_used_again(settings, own_redis_server):
@@ -66,17 +60,19 @@ def test_a_server_that_is_gone_is_unavailable_and_one_that_comes_back_is_used_ag
 
 
 def test_a_server_that_hangs_is_waited_for_once_and_then_not_for_a_while(settings, own_redis_server, monkeypatch):
+    patience = 4.0
     monkeypatch.setattr("gateway.state.redis_line.PAUSE_S", 60)
+    monkeypatch.setattr("gateway.state.redis_line.PATIENCE_S", patience)
     limits = open_limits(settings)
     limits.take([ONE], NOW)
     own_redis_server.process.send_signal(signal.SIGSTOP)
     try:
         begun = time.monotonic()
         unavailable(lambda: limits.take([ONE], NOW))
-        assert PATIENCE_S / 2 < time.monotonic() - begun < 5 * PATIENCE_S
+        assert patience / 2 < time.monotonic() - begun < 5 * patience
         begun = time.monotonic()
         unavailable(lambda: limits.take([ONE], NOW))
-        assert time.monotonic() - begun < PATIENCE_S / 2
+        assert time.monotonic() - begun < patience / 2
     finally:
         own_redis_server.process.send_signal(signal.SIGCONT)
     limits._line._silent_until = 0.0
@@ -103,9 +99,7 @@ def test_of_what_many_take_while_the_server_is_killed_and_started_none_is_more_t
     before = len(told)
     time.sleep(0.3)
     own_redis_server.start()
-    deadline = time.monotonic() + 20
-    while len(told) < before + 200 and time.monotonic() < deadline:
-        time.sleep(0.02)
+    until(lambda: len(told) >= before + 200, what=lambda: (before, len(told)))
     stop.set()
     for thread in threads:
         thread.join()
@@ -183,19 +177,19 @@ def test_what_was_said_lately_is_not_forgotten_sooner_by_a_clock_that_is_behind(
 
 
 def test_changes_are_handed_to_one_machine_at_a_time_and_to_another_when_it_gets_nothing_done(tmp_path, redis_server, monkeypatch):
-    monkeypatch.setattr("gateway.state.redis_lease.TURN_MS", 1000)
+    monkeypatch.setattr("gateway.state.redis_lease.TURN_MS", 2000)
     settings = Settings(data=str(tmp_path), state=redis_server.url())
     one, two = open_sessions(settings), open_sessions(settings)
     one.denied(Denial("o", "s", "a", None, None, NOW, "p", "r", "x", "d"), most=1)
     [found] = one.unrecorded(9)
     assert two.unrecorded(9) == []
     assert one.unrecorded(9) == [found]
-    time.sleep(1.1)
+    time.sleep(2.1)
     assert two.unrecorded(9) == [found]
     assert one.unrecorded(9) == []
     two.recorded([found])
     for _ in range(6):  # nothing to do is something done
-        time.sleep(0.25)
+        time.sleep(0.5)
         assert one.unrecorded(9) == two.unrecorded(9) == []
     two.resume("o", "s", by="eve", at_us=NOW)
     assert one.unrecorded(9) == []

@@ -7,7 +7,6 @@ import re
 import shutil
 import subprocess
 import sys
-import time
 from datetime import UTC, datetime, timedelta
 from ipaddress import IPv4Address
 from pathlib import Path
@@ -32,6 +31,7 @@ from gateway.installation import (
 )
 from gateway.policy.limits import Charge
 from gateway.state import Approval, Belonging, Bindings, DataKey, Denial, Ruling
+from tests.patience import until
 from tests.ports import free_port
 
 NOW = 1_700_000_000_000_000
@@ -204,8 +204,7 @@ def test_a_cluster_of_one_shard_holds_all_of_it(tmp_path, own_redis_server):
     kept = settings(tmp_path, own_redis_server.url())
     with _stores(kept).line.asking("") as redis:
         redis.execute_command("CLUSTER", "ADDSLOTSRANGE", 0, 16383)
-        while b"cluster_state:ok" not in redis.execute_command("CLUSTER", "INFO"):
-            time.sleep(0.05)
+        until(lambda: b"cluster_state:ok" in redis.execute_command("CLUSTER", "INFO"))
     look_at_state(kept)
     use_all(kept)
 

@@ -8,7 +8,6 @@ import os
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Iterator
 
 import duckdb
@@ -16,6 +15,7 @@ import pyarrow as pa
 import pytest
 
 from gateway.stores import arrow
+from tests.patience import until
 
 KINDS = (
     "(i % 100)::TINYINT", "i::UBIGINT", "i::HUGEINT", "i::FLOAT", "i / 3.0", "i::DECIMAL(18,9) / 8", "i % 2 = 0", "if(i % 3 = 0, NULL, i)",
@@ -110,8 +110,7 @@ def test_others_run_while_a_piece_is_computed(con: duckdb.DuckDBPyConnection) ->
 
     other = threading.Thread(target=beat)
     other.start()
-    while not beats:
-        time.sleep(0.001)
+    until(lambda: beats)
     before = beats
     next(rows)
     during = beats - before

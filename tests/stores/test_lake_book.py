@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ import pytest
 
 from gateway.config import Settings
 from gateway.ledger_place import LakePlace
+from tests.patience import PATIENCE_S, until
 from tests.ports import free_port
 
 
@@ -46,18 +46,17 @@ def test_a_book_brings_its_journal_into_the_lake_and_answers_from_it(
 ) -> None:
     segment = make.segment()
     make.write(tmp_path / "journal", segment, [make.booted(segment), make.opened(1), make.ended(2), make.ended(3, cost="0.5")])
-    deadline, url = time.monotonic() + 60, f"http://127.0.0.1:{port}"
-    while not ready(url):
-        assert time.monotonic() < deadline, (tmp_path / "log").read_text()
-        assert process.poll() is None, (tmp_path / "log").read_text()
-        time.sleep(0.1)
-    with httpx.Client(base_url=url, headers={"authorization": f"Bearer {(tmp_path / 'admin.token').read_text().strip()}"}) as client:
+    url = f"http://127.0.0.1:{port}"
+    until(lambda: ready(url) or process.poll() is not None, what=(tmp_path / "log").read_text)
+    assert process.poll() is None, (tmp_path / "log").read_text()
+    headers = {"authorization": f"Bearer {(tmp_path / 'admin.token').read_text().strip()}"}
+    with httpx.Client(base_url=url, headers=headers, timeout=PATIENCE_S) as client:
         assert asked(client, "SELECT state, count(*), sum(cost) FROM exchanges GROUP BY ALL ORDER BY 1") == [
             ["complete", 2, "0.500012345"], ["open", 1, None],
         ]  # fmt: skip
         assert client.get("/queries/tools_seen").status_code == 200
     process.terminate()
-    assert process.wait(30) == 0
+    assert process.wait(PATIENCE_S) == 0
     assert not list(tmp_path.glob("*.duckdb"))
     database = lake_place.catalogue.split()[0].partition("=")[2]
     assert postgres.ask("SELECT count(*) FROM pg_stat_activity WHERE application_name LIKE 'tollhouse%'", database) == "0"
@@ -68,7 +67,7 @@ def test_a_book_brings_its_journal_into_the_lake_and_answers_from_it(
 
 def ready(url: str) -> bool:
     try:
-        told = httpx.get(f"{url}/readyz")
+        told = httpx.get(f"{url}/readyz", timeout=PATIENCE_S)
     except httpx.HTTPError:
         return False
     return bool(told.status_code == 200 and told.json()["records"] == 4)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from gateway.ledger_place import LakePlace
 from gateway.stores import Refused, StoreTrouble
 from gateway.stores.ducklake import Lake
 from gateway.stores.lending import Need
+from tests.patience import until
 
 
 @pytest.fixture
@@ -51,8 +51,7 @@ def test_a_book_reads_on_when_its_catalogue_is_back_and_loses_and_doubles_nothin
             ask()
     assert lake.offsets()[first.name].records == 21
     outage.start()
-    while (book._safe_round() or 0) == 0:
-        time.sleep(0.05)
+    until(book._safe_round)
     assert book._safe_round() == 0
     assert (book.status().problem, book.status().ready, book.records) == (None, True, 52)
     ledger = embedded()

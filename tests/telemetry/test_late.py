@@ -12,6 +12,7 @@ from gateway.telemetry import late
 from gateway.telemetry.late import LateObservatory
 from gateway.trace.record import Booted
 from gateway.trace.segments import Segment
+from tests.patience import PATIENCE_S
 
 BOOTED = Booted(run="r", slot=0, boot="b", at_us=1)
 
@@ -57,7 +58,7 @@ def may_open() -> threading.Event:
 @pytest.fixture
 def observatory(made, may_open) -> LateObservatory:
     def open_() -> Any:
-        assert may_open.wait(20)
+        assert may_open.wait(PATIENCE_S)
         made.append(Opened())
         return made[0]
 

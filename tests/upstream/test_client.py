@@ -11,6 +11,7 @@ import pytest
 from gateway.errors import GatewayError
 from gateway.limit_settings import Timeouts
 from gateway.upstream.client import UpstreamClient
+from tests.patience import PATIENCE_S
 
 FAST = Timeouts(connect=0.5, first_byte=0.5, idle=0.5)
 
@@ -163,6 +164,6 @@ def test_leaving_early_closes_the_connection():
         async with provider(answer) as (url, _), UpstreamClient(FAST) as client:
             async with client.send("POST", url, {}, b"{}"):
                 pass
-            await asyncio.wait_for(closed.wait(), 20)
+            await asyncio.wait_for(closed.wait(), PATIENCE_S)
 
     asyncio.run(run())

@@ -11,6 +11,7 @@ import pytest
 from gateway.errors import GatewayError
 from gateway.upstream import machine
 from gateway.upstream.machine import Held
+from tests.patience import PATIENCE_S, until_meanwhile
 
 
 class Place:
@@ -26,7 +27,7 @@ class Place:
 
     def find(self):
         self.threads.add(threading.current_thread())
-        assert self.let.wait(20)
+        assert self.let.wait(PATIENCE_S)
         self.found += 1
         if self.error:
             raise self.error
@@ -52,11 +53,8 @@ def test_nobody_else_waits_for_a_search_however_long_it_takes():
 
     async def beside():
         waiting = asyncio.ensure_future(Held(place, "none").get())
-        began, turns = time.monotonic(), 0
-        while time.monotonic() - began < 0.2:
+        for _ in range(20):
             await asyncio.sleep(0.005)
-            turns += 1
-        assert turns > 3
         assert await asyncio.to_thread(lambda: 7) == 7
         assert not waiting.done()
         place.let.set()
@@ -75,9 +73,7 @@ def test_what_ends_soon_is_renewed_while_it_is_in_use():
         place.let.clear()
         assert [await held.get() for _ in range(5)] == [1] * 5
         place.let.set()
-        while place.found < 2:
-            await asyncio.sleep(0.005)
-        await asyncio.sleep(0.01)
+        await until_meanwhile(lambda: held._latest == 2)
         return await held.get()
 
     assert asyncio.run(used()) == 2
@@ -131,9 +127,7 @@ def test_who_waits_too_long_is_told_and_the_search_goes_on(monkeypatch):
         with pytest.raises(GatewayError, match=r"there are none \(TimeoutError\)"):
             await held.get()
         place.let.set()
-        while place.found < 1:
-            await asyncio.sleep(0.005)
-        await asyncio.sleep(0.01)
+        await until_meanwhile(held._search.done)
         return await held.get(), place.found
 
     assert asyncio.run(asked()) == (1, 1)
@@ -168,5 +162,5 @@ def test_a_search_that_ends_after_its_loop_troubles_nobody():
     asyncio.run(asked())
     place.let.set()
     for thread in place.threads:
-        thread.join(5)
+        thread.join(PATIENCE_S)
     assert place.found == len(place.threads)

@@ -28,6 +28,7 @@ from gateway.web.admin import Status
 from gateway.web.approvals import ApprovalsDesk
 from gateway.web.doors import Doors, admin_token
 from gateway.web.tail import Tail
+from tests.patience import PATIENCE_S
 
 TOKEN = "tha_" + "x" * 40
 DOORS = Doors([admin_token(TOKEN)])
@@ -271,7 +272,7 @@ def test_a_slow_question_does_not_keep_others_from_health(desk: Desk, monkeypatc
     released = threading.Event()
 
     def slow_answer(*_: object) -> Reply:
-        released.wait(10)
+        released.wait(PATIENCE_S)
         return Reply(b"{}", 0, truncated=False)
 
     async def go() -> list[int]:
