@@ -119,7 +119,7 @@ class Loan:
         if self._teams is None:
             return _select(need, kinds, place)
         sql, values = _select(need, kinds, f"({sight.rows(need.table, kinds or (), self._place, by_team=self._by_team)})")
-        return sql, values | ({sight.TEAMS: sight.value(self._teams)} if f"${sight.TEAMS}" in sql else {})
+        return sql, values | ({sight.TEAMS: sight.value(self._teams, by_team=self._by_team)} if f"${sight.TEAMS}" in sql else {})
 
     def stop(self) -> None:
         """Ends what is being read, from any thread."""

@@ -51,8 +51,9 @@ _ELSEWHERE = re.compile(r'"?\b(?:ledger|content)"?\.main\.')
 def condition(columns: Collection[str], place: Callable[[str], str], teams: str = f"${TEAMS}", *, by_team: bool = False) -> str | None:
     """In SQL, with the bound value `TEAMS` or what else `teams` says; None for a table of which nothing may be seen. `place` says where a
     table is read; `by_team`: where no exchange names an organisation."""
-    about, has_own, own = "exchange_id" in columns, OWN.issubset(columns), _own(teams)
-    theirs = _of_team(teams) if by_team else own
+    about, has_own = "exchange_id" in columns, OWN.issubset(columns)
+    theirs = _of_team(teams) if by_team else _own(teams)
+    own = f"(coalesce(org, '') = '' AND {theirs})" if by_team else theirs
     mine = " UNION ALL ".join(f"SELECT id FROM {place(table)} WHERE {theirs}" for table in EXCHANGES)
     if about and has_own:
         return f"(exchange_id IN ({mine}) OR (exchange_id IS NULL AND {own}))"
@@ -62,7 +63,7 @@ def condition(columns: Collection[str], place: Callable[[str], str], teams: str 
 
 
 def _of_team(teams: str) -> str:
-    return f"team IN (SELECT b[2] FROM (SELECT unnest({teams}::VARCHAR[][]) AS b) WHERE b[1] = '')"
+    return f"team IN (SELECT unnest({teams}::VARCHAR[]))"
 
 
 def _own(teams: str) -> str:
@@ -72,9 +73,10 @@ def _own(teams: str) -> str:
     return f"(coalesce(org, ''), {team}) IN (SELECT b[1], b[2] FROM (SELECT unnest({teams}::VARCHAR[][]) AS b))"
 
 
-def value(teams: Collection[str]) -> list[list[str]]:
+def value(teams: Collection[str], *, by_team: bool = False) -> list[str] | list[list[str]]:
     """What is bound to `TEAMS`."""
-    return sorted([*bound.parts(each)] for each in teams)
+    named = sorted([*bound.parts(each)] for each in teams)
+    return [team for _, team in named] if by_team else named
 
 
 def by_team(con: duckdb.DuckDBPyConnection, teams: Collection[str], place: Callable[[str], str]) -> bool:
@@ -118,8 +120,10 @@ def _seen(table: str, columns: Mapping[str, str], shape: Shape, catalogue: str) 
 
 def narrow(con: duckdb.DuckDBPyConnection, catalogue: str, teams: Collection[str]) -> None:
     """From here on a cursor sees what these may see."""
+    by_team = catalogue == OF_TEAMS
+    kind = '["VARCHAR"]' if by_team else '[["VARCHAR"]]'
     con.execute(f"USE {catalogue}")
-    con.execute(f"SET VARIABLE {TEAMS} = from_json(?, '[[\"VARCHAR\"]]')", [msgspec.json.encode(value(teams)).decode()])
+    con.execute(f"SET VARIABLE {TEAMS} = from_json(?, '{kind}')", [msgspec.json.encode(value(teams, by_team=by_team)).decode()])
 
 
 class Lends(Protocol):
