@@ -16,6 +16,7 @@ from urllib.parse import parse_qsl
 
 from gateway.errors import GatewayError
 from gateway.exchange import Caller, Request, TraceParent
+from gateway.people import bound
 
 KEY_PATTERN = re.compile(r"th_([0-9A-Za-z]{8})_([0-9A-Za-z]{43})")
 """A virtual key: `th_<key id>_<secret>`; the secret is 256 random bits in base 62."""
@@ -166,5 +167,8 @@ def _owner(agent: str, team: str | None, user: str | None, org: str | None) -> s
 
 
 def tenant(caller: Caller) -> str:
-    """Whose content it is: the team's, or the agent's where the key names no team. Nobody else's is written under the same key."""
-    return f"team:{caller.team}" if caller.team else f"agent:{caller.agent}"
+    """Whose content it is: the team's, or the agent's where the key names no team; of the organisation that the key names, as in
+    `team:acme/payments`. Nobody else's is written under the same key."""
+    kind, name = ("team", caller.team) if caller.team else ("agent", caller.agent)
+    org = caller.org and caller.org.replace("%", "%25").replace("/", "%2F")  # a token's may hold anything
+    return f"{kind}:{bound.name_of(org, name)}"

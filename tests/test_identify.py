@@ -206,3 +206,12 @@ def test_a_token_of_another_kind_or_form_does_not_split(token):
 
 def test_a_token_of_its_kind_splits():
     assert identify.split_token("thp", "thp_abcdEFGH_" + "0" * 43) == ("abcdEFGH", "0" * 43)
+
+
+NAMES = st.text("a/%:", min_size=1, max_size=3)
+
+
+@given(st.lists(st.tuples(NAMES, st.none() | NAMES, st.none() | NAMES), min_size=2, max_size=6))
+def test_tenants_are_the_same_exactly_where_organisation_and_team_are_or_the_agent_without_one(callers):
+    whose = {(org, team, None if team else agent) for agent, team, org in callers}
+    assert len({identify.tenant(Caller(agent, team=team, org=org)) for agent, team, org in callers}) == len(whose)

@@ -100,6 +100,13 @@ def test_an_erased_user_is_unreadable_and_the_others_of_the_tenant_are_not(vault
     assert [vault.open(each, "r") for each in (ada, bob, blue)] == [None, None, "secret"]
 
 
+def test_an_organisations_team_is_another_tenant_than_one_of_its_name(vault, keys):
+    acme, zeta = (Caller("bot", team="red", user="ada", org=org) for org in ("acme", "zeta"))
+    said = [vault.sealer(caller).seal("secret", "r") for caller in (ADA, acme, zeta)]
+    assert keys.erase("team:acme/red", None, AT) == [key_of(said[1])]
+    assert [vault.open(each, "r") for each in said] == ["secret", None, "secret"]
+
+
 def test_an_erasure_is_told_until_it_is_on_record(vault, keys):
     vault.sealer(ADA)
     gone = keys.erase("team:red", "ada", AT)

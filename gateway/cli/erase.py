@@ -13,7 +13,9 @@ from gateway.cli.visible import visible
 
 
 def erase(
-    tenant: Annotated[str, typer.Option(help="team:<name>, or agent:<name> where the agent's keys name no team.")],
+    tenant: Annotated[
+        str, typer.Option(help="team:<name>, or agent:<name> where keys name no team; <organisation>/<name> where they name one.")
+    ],
     user: Annotated[str | None, typer.Option(help="Only this user's. Default: everybody's of the tenant.")] = None,
     why: Annotated[str, typer.Option(help="Why; written down.")] = "",
     by: Annotated[str | None, typer.Option(help="Who erases. Default: your user name on this machine.")] = None,

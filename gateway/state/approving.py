@@ -33,7 +33,7 @@ def folded(person: str | None) -> str:
 
 
 def whose(asked: Approval) -> str:
-    return identify.tenant(Caller(asked.agent, team=asked.team))
+    return identify.tenant(Caller(asked.agent, team=asked.team, org=asked.org))
 
 
 def unknown(name: str) -> GatewayError:

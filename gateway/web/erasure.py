@@ -25,7 +25,7 @@ class Erase(Struct, forbid_unknown_fields=True):
     """Body of POST /erase."""
 
     tenant: str
-    """`team:<name>`, or `agent:<name>` where the agent's keys name no team."""
+    """`team:<name>`, or `agent:<name>` where the agent's keys name no team; `team:<organisation>/<name>` where they name one."""
     by: str = ""
     user: str | None = None
     """None: all users. Empty: what belongs to no user in particular."""
@@ -59,7 +59,7 @@ class ErasureDesk:
             )
             raise GatewayError("bad_request", "not_encrypted", message)
         if not wanted.tenant.startswith(("team:", "agent:")):
-            raise ValueError("'tenant' is team:<name>, or agent:<name> where the agent's keys name no team")
+            raise ValueError("'tenant' is team:<name>, or agent:<name> where keys name no team; <organisation>/<name> where they name one")
         now = self._now_us()
         await asyncio.to_thread(self._approvals.erase, wanted.tenant, wanted.user)
         gone = await asyncio.to_thread(self._keys.erase, wanted.tenant, wanted.user, now)

@@ -161,17 +161,18 @@ def keyed(gateway, **more):
 
 CALLERS = [
     {"agent": "bot", "team": "red"}, {"agent": "bot", "team": "red"}, {"agent": "bat", "team": "red"}, {"agent": "bot", "team": "blue"},
-    {"agent": "bot"}, {"agent": "bat"},
+    {"agent": "bot"}, {"agent": "bat"}, {"agent": "bot", "team": "red", "org": "acme"}, {"agent": "bat", "team": "red", "org": "acme"},
+    {"agent": "bot", "org": "acme"},
 ]  # fmt: skip
 
 
 @pytest.mark.parametrize(
     ("per", "alike"),
     [
-        ("key", [[0], [1], [2], [3], [4], [5]]),
-        ("agent", [[0, 1], [2], [3], [4], [5]]),
-        ("team", [[0, 1, 2], [3], [4], [5]]),
-        ("all", [[0, 1, 2, 3, 4, 5]]),
+        ("key", [[0], [1], [2], [3], [4], [5], [6], [7], [8]]),
+        ("agent", [[0, 1], [2], [3], [4], [5], [6], [7], [8]]),
+        ("team", [[0, 1, 2], [3], [4], [5], [6, 7], [8]]),
+        ("all", [[0, 1, 2, 3, 4, 5, 6, 7, 8]]),
     ],
 )
 def test_an_answer_is_given_to_nobody_but_whom_it_is_for(start, provider, wires, answer, per, alike):
