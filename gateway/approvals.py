@@ -117,6 +117,7 @@ def _new(visit: Visit, call: Call, verdict: Verdict, decision: str) -> Approval:
         user=caller.user,
         four_eyes=_four_eyes(verdict),
         storing=visit.x.storing,
+        org=caller.org,
     )
 
 

@@ -29,8 +29,8 @@ class Budget(Section):
         str,
         Field(
             pattern=r"^(all|key|agent|team|org|user|session|tag:[A-Za-z0-9_-]{1,40})$",
-            description="who has one of their own: all (one for everybody), key, agent, team, org, user, session, or tag:name (a label of "
-            "the key, or else the header x-tollhouse-tag-name)",
+            description="who has one of their own: all (one for everybody), key, agent, team (of its organisation), org, user, session, or "
+            "tag:name (a label of the key, or else the header x-tollhouse-tag-name)",
         ),
     ]
     of: Annotated[

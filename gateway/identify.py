@@ -155,13 +155,14 @@ def _derived(request: Request, key_id: str | None) -> str:
 
 
 def owner(caller: Caller) -> str:
-    """To whom what a provider keeps belongs: agent, team and user as the key proves them, so that a new key of the same agent fits."""
-    return _owner(caller.agent, caller.team, caller.user)
+    """To whom what a provider keeps belongs: agent, team, user and organisation as the key proves them, so that a new key of the same agent
+    fits."""
+    return _owner(caller.agent, caller.team, caller.user, caller.org)
 
 
 @lru_cache(maxsize=4096)
-def _owner(agent: str, team: str | None, user: str | None) -> str:
-    return json.dumps([agent, team, user])
+def _owner(agent: str, team: str | None, user: str | None, org: str | None) -> str:
+    return json.dumps([agent, team, user, *([org] if org else [])])
 
 
 def tenant(caller: Caller) -> str:

@@ -16,6 +16,7 @@ from msgspec import Struct, field
 
 from gateway.errors import GatewayError
 from gateway.exchange import Storing
+from gateway.people import bound
 from gateway.people.names import person_name
 from gateway.people.roles import ROLES, read_roles
 from gateway.scope import ANYTHING, KeyScope
@@ -63,6 +64,10 @@ def create_key(keys: Keys, wish: KeyWish, now_us: int, by: str) -> str:
     _agent(wish.agent)
     for name in ("team", "user", "org"):
         _word(name, getattr(wish, name))
+    if wish.team == bound.WHOLE:
+        raise WrongField("team", "a team is not called *: people who are bound to organisation/* see all of it")
+    if any(each in (wish.org or "") for each in ("/", bound.WHOLE)):
+        raise WrongField("org", "leave out / and *: people are bound to organisation/team or organisation/*")
     if any(not name for name in wish.labels):
         raise WrongField("labels", "a label needs a name")
     return keys.create(
@@ -109,10 +114,10 @@ def add_person(people: People, wish: PersonWish, now_us: int, by: str) -> tuple[
 
 def change_person(people: People, name: str, roles: Sequence[str], teams: Sequence[str] | None, now_us: int, by: str) -> dict[str, Any]:
     """Raises WrongField, GatewayError('not_found')."""
-    held, bound = held_roles(roles), bound_teams(teams)
-    if not people.change(known_person(people, name), held, bound, now_us, by):
+    held, theirs = held_roles(roles), bound_teams(teams)
+    if not people.change(known_person(people, name), held, theirs, now_us, by):
         raise unknown_person(name)
-    return {"person": name, "roles": list(held), "teams": bound}
+    return {"person": name, "roles": list(held), "teams": theirs}
 
 
 def remove_person(people: People, name: str, now_us: int, by: str, why: str) -> None:
@@ -140,21 +145,24 @@ def unknown_person(name: str) -> GatewayError:
 
 
 def teams(keys: Keys, people: People, now_us: int) -> list[dict[str, Any]]:
-    """Every team that a live key or somebody here names: of which organisations, how many keys, whose agents, and who is bound to it."""
-    live = [key for key in keys.every() if key.team and key.active(now_us)]
-    bound = [each for each in people.every() if each.teams and each.active(now_us)]
-    names = {key.team or "" for key in live} | {team for each in bound for team in each.teams or ()}
-    return [_team(name, live, bound) for name in sorted(names)]
+    """Every team that a live key or somebody here names, as people are bound to it (`acme/*` is all of `acme`): how many keys, whose
+    agents, and who sees it."""
+    live = [key for key in keys.every() if key.active(now_us)]
+    people_bound = [each for each in people.every() if each.teams and each.active(now_us)]
+    named = {bound.parts(team) for each in people_bound for team in each.teams or ()}
+    names = {(key.org or "", key.team) for key in live if key.team} | named
+    return [_team(org, team, live, people_bound) for org, team in sorted(names)]
 
 
-def _team(name: str, live: Sequence[KeyRecord], bound: Sequence[PersonRecord]) -> dict[str, Any]:
-    keys = [key for key in live if key.team == name]
+def _team(org: str, team: str, live: Sequence[KeyRecord], people_bound: Sequence[PersonRecord]) -> dict[str, Any]:
+    name = bound.name_of(org, team)
+    keys = [key for key in live if bound.sees((name,), key.org, key.team)]
     return {
         "team": name,
-        "orgs": sorted({key.org for key in keys if key.org}),
+        "org": org or None,
         "agents": sorted({key.agent for key in keys}),
         "keys": len(keys),
-        "people": sorted(each.id for each in bound if name in (each.teams or ())),
+        "people": sorted(each.id for each in people_bound if bound.sees(each.teams or (), org or None, team)),
     }
 
 
@@ -210,10 +218,10 @@ def held_roles(given: Sequence[str]) -> tuple[Any, ...]:
 
 def bound_teams(given: Sequence[str] | None) -> tuple[str, ...] | None:
     """None: they see all. Raises WrongField."""
-    for team in given or ():
-        if not team.strip() or team != team.strip() or not team.isprintable():
-            raise WrongField("team", "a team is written as on its keys (tollhouse keys list), without blanks around")
-    return tuple(dict.fromkeys(given)) if given else None
+    try:
+        return tuple(dict.fromkeys(map(bound.checked, given))) if given else None
+    except ValueError as error:
+        raise WrongField("team", str(error)) from error
 
 
 def _ends(days: float | None, now_us: int) -> int | None:

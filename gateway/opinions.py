@@ -14,6 +14,7 @@ from starlette.responses import Response
 
 from gateway.entrance import admitted
 from gateway.errors import GatewayError
+from gateway.state import KeyRecord
 from gateway.visit import Gateway
 
 PATH = "/v1/feedback"
@@ -27,7 +28,7 @@ async def feedback(gateway: Gateway, request: Request) -> Response:
         _refuse_while_draining(gateway)
         headers = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in request.scope["headers"]]
         record = await admitted(gateway, headers, request.scope["query_string"].decode("latin-1"), "")
-        who = {"agent": "anonymous"} if record is None else _who(record.agent, record.team, record.user, record.id)
+        who = {"agent": "anonymous"} if record is None else _who(record)
         body = await _body(gateway, request)
         return await _handed_on(gateway, b'{"feedback":' + body + b"," + msgspec.json.encode(who)[1:])
     except GatewayError as error:
@@ -39,8 +40,8 @@ def _refuse_while_draining(gateway: Gateway) -> None:
         raise GatewayError("unavailable", "shutting_down", "This gateway is shutting down. Try again shortly.", retry_after=1)
 
 
-def _who(agent: str, team: str | None, user: str | None, key_id: str) -> dict[str, str | None]:
-    return {"agent": agent, "team": team, "user": user, "key_id": key_id}
+def _who(key: KeyRecord) -> dict[str, str | None]:
+    return {"agent": key.agent, "team": key.team, "user": key.user, "key_id": key.id, "org": key.org}
 
 
 async def _body(gateway: Gateway, request: Request) -> bytes:

@@ -32,6 +32,7 @@ from gateway.budget_settings import LARGEST, Budget, Of, nano
 from gateway.errors import GatewayError, Kind
 from gateway.exchange import TOKENS, Caller, Finding, Operation, Request, Usage
 from gateway.leases import LEASE_US, Holding
+from gateway.people.bound import name_of
 from gateway.policy.limits import Charge
 from gateway.reckoning import Heard, guess, most_read, most_written
 from gateway.state import Lease, Limits, Taking
@@ -94,10 +95,12 @@ def _moment(at_us: int) -> dt.datetime:
 
 
 def subject_of(budget: Budget, caller: Caller, tag: str) -> str:
-    """Callers whose key does not say count together. `tag` is what the request says of itself, for a label that the key does not have."""
+    """Callers whose key does not say count together; teams of two organisations never do. `tag` is what the request says of itself, for a
+    label that the key does not have."""
     if budget.per.startswith("tag:"):
         return caller.labels.get(budget.per[4:]) or tag
-    who = {"key": caller.key_id, "agent": caller.agent, "team": caller.team, "org": caller.org, "user": caller.user}
+    team = name_of(caller.org, caller.team or "")
+    who = {"key": caller.key_id, "agent": caller.agent, "team": team, "org": caller.org, "user": caller.user}
     return (who | {"all": "", "session": caller.session})[budget.per] or ""
 
 

@@ -63,6 +63,7 @@ async def denied(visit: Visit, verdict: Verdict, decision: str) -> None:
         rule=verdict.rule,
         exchange=x.id,
         decision=decision,
+        org=caller.org,
     )
     if (stopped := await visit.gateway.ask(visit.gateway.sessions.denied, denial, most=most)) is not None:
         visit.stopped = True

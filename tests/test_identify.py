@@ -130,11 +130,12 @@ def test_a_conversation_without_a_user_still_has_a_session():
     assert identify.session({}, conversation(("system", "a")), "k")[0] != identify.session({}, conversation(("system", "b")), "k")[0]
 
 
-def test_what_is_kept_belongs_to_agent_team_and_user_and_not_to_one_key():
+def test_what_is_kept_belongs_to_agent_team_user_and_organisation_and_not_to_one_key():
     first, second = Caller("bot", "k1", "team", "ann"), Caller("bot", "k2", "team", "ann", session="s")
     assert identify.owner(first) == identify.owner(second)
     others = (Caller("bot", "k1", "team", "bob"), Caller("bot", "k1", "other", "ann"), Caller("bo", "k1", "team", "ann"), Caller("bot"))
-    assert identify.owner(first) not in {identify.owner(other) for other in others}
+    others = (*others, Caller("bot", "k1", "team", "ann", org="acme"), Caller("bot", "k1", "team", "ann", org="zeta"))
+    assert len({identify.owner(each) for each in (first, *others)}) == 1 + len(others)
 
 
 ONE = "0af7651916cd43dd8448eb211c80319c"

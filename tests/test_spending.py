@@ -26,11 +26,17 @@ def at(text: str) -> int:
 
 @pytest.mark.parametrize(
     ("per", "tag", "subject"),
-    [("all", "", ""), ("key", "", "k1"), ("agent", "", "bot"), ("team", "", "red"), ("org", "", "acme"), ("user", "", "ada"),
+    [("all", "", ""), ("key", "", "k1"), ("agent", "", "bot"), ("team", "", "acme/red"), ("org", "", "acme"), ("user", "", "ada"),
      ("session", "", "s"),     ("tag:project", "y", "x"), ("tag:other", "y", "y"), ("tag:other", "", "")],
 )  # fmt: skip
 def test_a_label_of_the_key_goes_before_what_the_client_says(per: str, tag: str, subject: str) -> None:
     assert subject_of(budget(per=per), BOT, tag) == subject
+
+
+def test_teams_of_two_organisations_do_not_count_together() -> None:
+    whose = ((None, "red"), ("acme", "red"), ("zeta", "red"), ("acme", None), (None, "acme/red"))
+    callers = [Caller("bot", team=team, org=org) for org, team in whose]
+    assert [subject_of(budget(per="team"), caller, "") for caller in callers] == ["red", "acme/red", "zeta/red", "acme/", "/acme/red"]
 
 
 def test_callers_whose_key_does_not_say_count_together() -> None:

@@ -147,7 +147,7 @@ def revoke(key_id: KeyId, why: Why = "", by: By = None, data: Data = None, as_js
 
 @app.command()
 def teams(data: Data = None, as_json: Json = False) -> None:
-    """Show every team that a live key or somebody of the admin plane names.
+    """Show every team that a live key or somebody of the admin plane names, as people are bound to it, and who sees it.
 
     Example: tollhouse keys teams --json
     """
@@ -156,9 +156,9 @@ def teams(data: Data = None, as_json: Json = False) -> None:
     if as_json:
         typer.echo(json.dumps(found))
         return
-    table = Table("team", "organisations", "agents", "keys", "people")
+    table = Table("team", "agents", "keys", "people")
     for each in found:
-        told = (each["team"], ", ".join(each["orgs"]), ", ".join(each["agents"]), str(each["keys"]), ", ".join(each["people"]))
+        told = (each["team"], ", ".join(each["agents"]), str(each["keys"]), ", ".join(each["people"]))
         table.add_row(*(Text(visible(text), overflow="fold") for text in told))
     Console().print(table)
 

@@ -41,7 +41,8 @@ app = typer.Typer(help="Add people to the admin plane, show and change what they
 
 Name = Annotated[str, typer.Argument(help="Who it is, as it is written down: a name or an address.")]
 Roles = Annotated[list[str], typer.Option("--role", help=f"One of {', '.join(ROLES)}. Repeatable.")]
-Teams = Annotated[list[str] | None, typer.Option("--team", help="They see what belongs to this team, and nothing else. Repeatable.")]
+TEAM = "They see this and nothing else: a team (of keys that name no organisation), organisation/team, or organisation/*. Repeatable."
+Teams = Annotated[list[str] | None, typer.Option("--team", help=TEAM)]
 INVITED_DAYS = 3
 
 

@@ -1,8 +1,9 @@
 """The house as somebody sees it who is bound to teams: every way to what happened leads to what is theirs, and to nothing else.
 
 1. Pages ask the same questions of it. What a page forgets to ask narrowly it does not see, and a way that is not here is closed.
-2. Rows are narrowed where they lie (`stores.sight`); approvals, stopped sessions and the tail by the team that stands in them. What has no
-   team is nobody's who is bound to teams; but that an agent is paused is seen by those for whom it came: it is refused, and told why.
+2. Rows are narrowed where they lie (`stores.sight`); approvals, stopped sessions and the tail by the organisation and team that stand in
+   them (`people.bound`). What has neither is nobody's who is bound to teams; but that an agent is paused is seen by those for whom it came:
+   it is refused, and told why.
 3. How the installation is doing is told in one word: what is wrong names files, segments and other things of everybody's.
 4. Budgets count for more people than a team; those that are counted by team are shown (`pages.cost`). Policies, prompts and experiments
    are everybody's: their pages are closed, and an exchange shows the rules that spoke without their texts (`policy_texts`).
@@ -81,7 +82,7 @@ class OwnSessions:
             raise unavailable(refused) from refused
 
     def _sees(self, stopped: Session) -> bool:
-        return stopped.session != EVERY_SESSION and self._who.sees(stopped.team)
+        return stopped.session != EVERY_SESSION and self._who.sees(stopped.org, stopped.team)
 
 
 class OwnTail:

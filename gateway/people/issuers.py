@@ -36,7 +36,8 @@ class PeopleClaims(Section):
     groups: Annotated[Claim, Field(description="claim with groups: a list, or one")]
     roles: Annotated[dict[str, list[Role]], Field(min_length=1, description="group -> roles; whoever is in none of them is nobody")]
     teams: Annotated[
-        Claim | None, Field(description="claim with their teams: a list, or one; they see nothing else. none = they see everybody's")
+        Claim | None,
+        Field(description="claim with their teams: a list, or one of payments, acme/payments, acme/*. none = they see everybody's"),
     ] = None
 
 

@@ -4,7 +4,7 @@
 2. A role is a set of rights, a person has roles. What no role gives is not given: there is no right to take a right away.
 3. A person may be bound to teams. A route that does not narrow its answer to teams is closed to them, whatever their roles say.
 
-Not here: how somebody proves who they are (`gateway.web.doors`), and which exchanges are a team's (`gateway.stores.sight`).
+Not here: how somebody proves who they are (`gateway.web.doors`), what teams they may be bound to (`gateway.people.bound`).
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ from collections.abc import Iterable, Mapping
 from typing import Literal, get_args
 
 from msgspec import Struct
+
+from gateway.people import bound
 
 Role = Literal["viewer-metadata", "viewer-content", "policy-editor", "approver", "admin"]
 Right = Literal[
@@ -56,16 +58,16 @@ class Person(Struct, frozen=True):
     name: str
     roles: frozenset[Role] = frozenset()
     teams: frozenset[str] | None = None
-    """Whose exchanges they see; None: everybody's. Empty: nobody's."""
+    """Whose exchanges they see, as `bound` reads it; None: everybody's. Empty: nobody's."""
     shared: bool = False
     """A credential that several people may hold: who acts is what they say of themselves."""
 
     def may(self, right: Right) -> bool:
         return any(right in HOLDS[role] for role in self.roles)
 
-    def sees(self, team: str | None) -> bool:
-        """What belongs to no team is nobody's who is bound to teams."""
-        return self.teams is None or (team is not None and team in self.teams)
+    def sees(self, org: str | None, team: str | None) -> bool:
+        """What belongs to a key of this organisation and team."""
+        return self.teams is None or bound.sees(self.teams, org, team)
 
 
 def holders(right: Right) -> tuple[Role, ...]:

@@ -313,6 +313,8 @@ class Approval(Struct, frozen=True, omit_defaults=True):
     """Counts up with every change."""
     storing: Storing = "redacted"
     """What the book may keep of it. `session` is written so already; the rest is as it was said, for the person who decides."""
+    org: str | None = None
+    """The organisation the team belongs to."""
 
 
 class Ruling(Struct, frozen=True):
@@ -401,6 +403,7 @@ class Denial(Struct, frozen=True):
     rule: str
     exchange: str
     decision: str
+    org: str | None = None
 
 
 EVERY_SESSION = ""
@@ -435,6 +438,7 @@ class Session(Struct, frozen=True):
     """Counts up with every stop and every resumption."""
     why: str = ""
     """What that person said."""
+    org: str | None = None
 
 
 class Sessions(Protocol):

@@ -33,7 +33,7 @@ class RedisSessions:
         return next((each for each in self._all([*names, self._name(owner, session)]) if each.state == "stopped"), None)
 
     def denied(self, of: Denial, *, most: int | None) -> Session | None:
-        who = {"owner": of.owner, "session": of.session, "agent": of.agent, "team": of.team, "user": of.user}
+        who = {"owner": of.owner, "session": of.session, "agent": of.agent, "team": of.team, "user": of.user, "org": of.org}
         by = {"policy": of.policy, "rule": of.rule, "exchange": of.exchange, "decision": of.decision}
         bound = "" if most is None else most
         found = self._do(self._name(of.owner, of.session), "denied", of.at_us, bound, *map(msgspec.json.encode, (who, by)))
@@ -44,7 +44,7 @@ class RedisSessions:
             return self._all(redis.zrevrange(self._stopped, 0, limit - 1))
 
     def pause(self, agent: str, *, by: str, why: str, at_us: int) -> bool:
-        who = {"owner": whole(agent), "session": EVERY_SESSION, "agent": agent, "team": None, "user": None}
+        who = {"owner": whole(agent), "session": EVERY_SESSION, "agent": agent, "team": None, "user": None, "org": None}
         return bool(self._do(self._name(whole(agent), EVERY_SESSION), "pause", at_us, by, why, msgspec.json.encode(who)))
 
     def resume(self, owner: str, session: str, *, by: str, at_us: int, why: str = "") -> bool:

@@ -33,16 +33,16 @@ _INDICES = (
     "CREATE INDEX IF NOT EXISTS stopped_sessions ON sessions (changed_us) WHERE state = 'stopped'",
     "CREATE INDEX IF NOT EXISTS sessions_to_note ON sessions (changed_us) WHERE noted < change",
 )
-_COLUMNS = "owner, session, agent, team, user, denials, state, changed_us, policy, rule, exchange, decision, changed_by, change, why"
+_COLUMNS = "owner, session, agent, team, user, denials, state, changed_us, policy, rule, exchange, decision, changed_by, change, why, org"
 _SELECT = f"SELECT {_COLUMNS} FROM sessions"  # noqa: S608 - constant
 _STOPPED = f"{_SELECT} WHERE owner = ? AND session = ? AND state = 'stopped'"
 _STOPPED_OR_PAUSED = f"{_STOPPED} UNION ALL {_STOPPED} LIMIT 1"
 _INSERT = (
     "INSERT INTO sessions (owner, session, agent, team, user, denials, seen_us, state, changed_us, policy, rule, exchange, decision, "
-    "changed_by, change, noted, why) VALUES "
+    "changed_by, change, noted, why, org) VALUES "
 )
 _COUNT = (
-    f"{_INSERT} (?,?,?,?,?,1,?,'open',?,'','','','','',0,0,'') "
+    f"{_INSERT} (?,?,?,?,?,1,?,'open',?,'','','','','',0,0,'',?) "
     "ON CONFLICT DO UPDATE SET denials = denials + 1, seen_us = excluded.seen_us RETURNING denials, state"
 )
 _STOP = (
@@ -50,7 +50,7 @@ _STOP = (
     "why = '', change = change + 1 WHERE owner = ? AND session = ?"
 )
 _PAUSE = (
-    f"{_INSERT} (?,?,?,NULL,NULL,0,?,'stopped',?,'','','','',?,1,0,?) ON CONFLICT DO UPDATE SET state = 'stopped', "
+    f"{_INSERT} (?,?,?,NULL,NULL,0,?,'stopped',?,'','','','',?,1,0,?,NULL) ON CONFLICT DO UPDATE SET state = 'stopped', "
     "seen_us = excluded.seen_us, changed_us = excluded.changed_us, changed_by = excluded.changed_by, why = excluded.why, "
     "change = change + 1 WHERE state != 'stopped'"
 )
@@ -68,6 +68,7 @@ class SqliteSessions:
         self._line = Line(self._db, _OTHERWISE)
         self._db.execute("PRAGMA synchronous = FULL")
         add_column(self._db, "sessions", "why", "TEXT NOT NULL DEFAULT ''")
+        add_column(self._db, "sessions", "org", "TEXT")
         for index in _INDICES:
             self._db.execute(index)
         self._counted = 0
@@ -84,7 +85,7 @@ class SqliteSessions:
     def denied(self, of: Denial, *, most: int | None) -> Session | None:
         with self._line.change() as do:
             who = (of.owner, of.session, of.agent, of.team, of.user)
-            count, state = do(_COUNT, (*who, of.at_us, of.at_us)).fetchone()
+            count, state = do(_COUNT, (*who, of.at_us, of.at_us, of.org)).fetchone()
             self._sweep(do, of.at_us)
             if state == "stopped" or most is None or count < most:
                 return None

@@ -17,7 +17,7 @@ from msgspec import Struct
 from gateway.stores import Refused, sight
 from gateway.stores.arrow import Batches, batches
 from gateway.stores.bodies import CONTENT
-from gateway.stores.cursors import let_go
+from gateway.stores.cursors import cursor_of, let_go
 
 BATCH_ROWS = 8192
 MOST_CONDITIONS = 512
@@ -69,8 +69,9 @@ class Loan:
         """Nobody may commit meanwhile, unless `places` says from what each table is read so that it is of one snapshot. `teams`: whose rows
         are lent, and no others (`sight`). Raises Refused."""
         self._shape, self._places, self._teams = shape, places or {}, teams
-        self._wanted = self._selects(list(needs))
         self._cursors: dict[str, duckdb.DuckDBPyConnection] = {}
+        self._by_team = teams is not None and self._tells_by_team(con, teams)
+        self._wanted = self._selects(list(needs))
         try:
             for table in self._wanted:
                 self._cursors[table] = cursor = con.cursor()
@@ -80,6 +81,13 @@ class Loan:
                 cursor.execute(first_look).fetchall()  # a snapshot is taken with it
         except duckdb.Error as error:
             self.close()
+            raise Refused("unavailable", "the ledger is being closed or opened anew; ask again in a moment") from error
+
+    def _tells_by_team(self, con: duckdb.DuckDBPyConnection, teams: frozenset[str]) -> bool:
+        try:
+            with cursor_of(con) as cursor:
+                return sight.by_team(cursor, teams, self._place)
+        except duckdb.Error as error:
             raise Refused("unavailable", "the ledger is being closed or opened anew; ask again in a moment") from error
 
     def again(self, needs: Sequence[Need]) -> None:
@@ -110,9 +118,8 @@ class Loan:
         kinds, place = self._shape.tables.get(need.table), self._place(need.table)
         if self._teams is None:
             return _select(need, kinds, place)
-        mine = sight.condition(kinds or (), self._place)
-        sql, values = _select(need, kinds, f"(SELECT * FROM {place} WHERE {mine or 'false'})")  # noqa: S608 - names are the ledger's
-        return sql, values | ({sight.TEAMS: sorted(self._teams)} if mine else {})
+        sql, values = _select(need, kinds, f"({sight.rows(need.table, kinds or (), self._place, by_team=self._by_team)})")
+        return sql, values | ({sight.TEAMS: sight.value(self._teams, by_team=self._by_team)} if f"${sight.TEAMS}" in sql else {})
 
     def stop(self) -> None:
         """Ends what is being read, from any thread."""

@@ -33,7 +33,7 @@ class Reading:
 
     def __init__(self, con: duckdb.DuckDBPyConnection, catalogue: Catalogue, shape: Shape, on_stuck: Callable[[], None]) -> None:
         self._con, self._catalogue, self._shape, self._on_stuck = con, catalogue, shape, on_stuck
-        self._laying_out, self._narrows = threading.Lock(), False
+        self._laying_out, self._laid_out = threading.Lock(), set[str]()
 
     def query(self, sql: str, limit: int, params: Mapping[str, Any] | None = None) -> Answer:
         """One SELECT over the public views. Raises Refused."""
@@ -64,8 +64,8 @@ class Reading:
             raise _unreadable(error) from error
         watch = _Watch(cursor, self._on_stuck)
         try:
-            self._use(cursor, sql, teams)
             cursor.execute("BEGIN TRANSACTION READ ONLY")
+            self._use(cursor, sql, teams)
             found = cursor.execute(sql, dict(params))
             names = [str(column[0]) for column in found.description or ()]
             return [dict(zip(names, row, strict=True)) for row in found.fetchall()]
@@ -95,17 +95,18 @@ class Reading:
         if teams is None:
             cursor.execute("USE ledger")
             return
-        self._lay_out_once()
-        sight.narrow(cursor, teams)
+        catalogue = sight.OF_TEAMS if sight.by_team(cursor, teams, self._shape.place) else sight.OF_ORGS
+        self._lay_out_once(catalogue)
+        sight.narrow(cursor, catalogue, teams)
         sql_guard.refuse_elsewhere(_parsed(cursor, sql))
 
-    def _lay_out_once(self) -> None:
+    def _lay_out_once(self, catalogue: str) -> None:
         """When somebody asks for it: it takes a tenth of a second."""
         with self._laying_out:
-            if not self._narrows:
+            if catalogue not in self._laid_out:
                 with cursor_of(self._con) as cursor:
-                    sight.lay_out(cursor, self._shape)
-                self._narrows = True
+                    sight.lay_out(cursor, self._shape, catalogue)
+                self._laid_out.add(catalogue)
 
     def _judge(self, cursor: duckdb.DuckDBPyConnection, sql: str) -> None:
         try:

@@ -541,6 +541,8 @@ class FeedbackRow(Struct, frozen=True, omit_defaults=True):
     score: float | None = None
     label: str | None = None
     comment: str | None = None
+    org: str | None = None
+    """Of whose key the exchange was."""
 
 
 class AccessRow(Struct, frozen=True, omit_defaults=True):

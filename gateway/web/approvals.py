@@ -60,11 +60,11 @@ class OwnApprovals:
 
     def find(self, name: str) -> Approval | None:
         found = self._approvals.find(name)
-        return found if found is not None and self._who.sees(found.team) else None
+        return found if found is not None and self._who.sees(found.org, found.team) else None
 
     def every(self, state: ApprovalState | None = None, limit: int = 1000) -> list[Approval]:
         most = limit if self._who.teams is None else ALL
-        return [each for each in self._approvals.every(state, most) if self._who.sees(each.team)][:limit]
+        return [each for each in self._approvals.every(state, most) if self._who.sees(each.org, each.team)][:limit]
 
     def rule(self, name: str, ruling: Ruling) -> Approval:
         """Raises GatewayError."""

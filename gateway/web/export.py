@@ -48,11 +48,13 @@ VIEWS = {
     "gen_ai_tool_calls": "start_time",
 }
 """What can be exported whole, and by which time `since` counts."""
+_ABOUT = frozenset({"exchange_id"})
 OF_TEAMS = {
-    **dict.fromkeys(("exchanges", "approvals", "feedback"), "team"),
-    **dict.fromkeys(("calls", "rule_hits", "findings", "validations", "prompts_rendered", "gen_ai_tool_calls"), "exchange_id"),
+    "exchanges": sight.OWN,
+    "feedback": sight.OWN | _ABOUT,
+    **dict.fromkeys(("approvals", "calls", "rule_hits", "findings", "validations", "prompts_rendered", "gen_ai_tool_calls"), _ABOUT),
 }
-"""Those of them whose rows are somebody's: by which column."""
+"""Those of them whose rows are somebody's: by which columns."""
 Arrow = Callable[[str, Mapping[str, Any]], Iterator[bytes]]
 
 
@@ -112,7 +114,7 @@ class ExportDesk:
     def _lines(self, wanted: Wanted, who: Person) -> Iterator[bytes]:
         for name in wanted.ids:
             found = self._reader.exchange(name)
-            found = found if found and who.sees(found["exchange"]["team"]) else None
+            found = found if found and who.sees(found["exchange"]["org"], found["exchange"]["team"]) else None
             try:
                 told = {"id": name, "example": example(found)} if found else {"id": name, "left_out": "unknown"}
             except openai_form.Illegible:
@@ -151,10 +153,10 @@ def _question(what: str, given: Mapping[str, str], teams: frozenset[str] | None)
         raise GatewayError("refused", "bound_to_teams", message)
     if what in VIEWS:
         _refuse_unknown(given, {"since"})
-        mine = None if teams is None else sight.condition({OF_TEAMS[what]}, lambda table: table)
+        mine = None if teams is None else sight.condition(OF_TEAMS[what], lambda table: table)
         bounds = [*([f"{VIEWS[what]} >= $since::TIMESTAMP"] if "since" in given else []), *([mine] if mine else [])]
         where = f" WHERE {' AND '.join(bounds)}" if bounds else ""
-        params = {**given, **({sight.TEAMS: sorted(teams or ())} if mine else {})}
+        params = {**given, **({sight.TEAMS: sight.value(teams or ())} if mine else {})}
         return f"SELECT * FROM {what}{where} ORDER BY {VIEWS[what]}", params  # noqa: S608 - all names are ours
     query = queries.read_all().get(what)
     if query is None:

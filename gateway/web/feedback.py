@@ -12,6 +12,7 @@ import math
 import re
 import uuid
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 from msgspec import Struct
@@ -25,7 +26,7 @@ from gateway.people.roles import Person
 from gateway.stores import Refused
 from gateway.trace.record import FeedbackGiven, FeedbackRow
 from gateway.trace.rows import Scribe, about_feedback
-from gateway.web.answers import NAME_LENGTH, Fetch, Write, error_answer, json_answer, line, refusal, strict
+from gateway.web.answers import NAME_LENGTH, FetchOf, Write, error_answer, json_answer, line, refusal, strict
 from gateway.web.content import Reader
 from gateway.web.doors import person, said_by
 
@@ -34,18 +35,15 @@ MOST_LISTED = 1000
 FRESH_S = 10
 """The book follows the journal a moment later; what is younger may be on its way."""
 _NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
-_COLUMNS = 'id, agent, team, "user", key_id, session, storing'
+_COLUMNS = 'id, agent, org, team, "user", key_id, session, storing'
 _BY_EXCHANGE = f"SELECT {_COLUMNS} FROM exchanges WHERE id = $subject"  # noqa: S608 - constant
 _BY_DECISION = f"SELECT {_COLUMNS} FROM exchanges WHERE id IN (SELECT exchange_id FROM calls WHERE id = $subject)"  # noqa: S608 - constant
 _BY_SESSION = (
     f"SELECT {_COLUMNS} FROM exchanges WHERE session IN (SELECT unnest($names::VARCHAR[])) "  # noqa: S608 - constant
-    "AND ($owned IS NULL OR (agent = $agent AND team IS NOT DISTINCT FROM $team AND \"user\" IS NOT DISTINCT FROM $user)) "
-    "AND ($everybody OR list_contains($teams::VARCHAR[], team)) ORDER BY started_at DESC LIMIT 1"
+    "AND ($owned IS NULL OR (agent = $agent AND team IS NOT DISTINCT FROM $team AND \"user\" IS NOT DISTINCT FROM $user "
+    "AND org IS NOT DISTINCT FROM $org)) ORDER BY started_at DESC LIMIT 1"
 )
-_LIST = (
-    "SELECT * FROM feedback WHERE ($exchange IS NULL OR exchange_id = $exchange)"
-    " AND ($everybody OR list_contains($teams::VARCHAR[], team)) ORDER BY given_at DESC, id DESC LIMIT $most"
-)
+_LIST = "SELECT * FROM feedback WHERE ($exchange IS NULL OR exchange_id = $exchange) ORDER BY given_at DESC, id DESC LIMIT $most"
 
 
 class Feedback(Struct, forbid_unknown_fields=True):
@@ -79,13 +77,14 @@ class Owned(Struct, forbid_unknown_fields=True):
     team: str | None = None
     user: str | None = None
     key_id: str | None = None
+    org: str | None = None
 
 
 class FeedbackDesk:
     """The routes below `/feedback`; whoever mounts them checks the token."""
 
     def __init__(
-        self, fetch: Fetch, write: Write, scribe: Scribe, reader: Reader, now_us: Callable[[], int], new_id: Callable[[], str]
+        self, fetch: FetchOf, write: Write, scribe: Scribe, reader: Reader, now_us: Callable[[], int], new_id: Callable[[], str]
     ) -> None:
         self._fetch, self._write, self._scribe, self._reader = fetch, write, scribe, reader
         self._now_us, self._new_id = now_us, new_id
@@ -100,7 +99,7 @@ class FeedbackDesk:
     async def own(self, request: Request) -> Response:
         try:
             owned = await strict(request, Owned)
-            caller = Caller(owned.agent, owned.key_id, owned.team, owned.user)
+            caller = Caller(owned.agent, owned.key_id, owned.team, owned.user, org=owned.org)
             return await self._taken(owned.feedback, caller, owned.agent)
         except (ValueError, GatewayError, JournalUnavailable, Refused) as error:
             return _refused(error)
@@ -110,9 +109,9 @@ class FeedbackDesk:
         limit = request.query_params.get("limit", "100")
         if not re.fullmatch("[0-9]{1,4}", limit) or not 1 <= int(limit) <= MOST_LISTED:
             return error_answer(400, "bad_request", f"'limit' must be from 1 to {MOST_LISTED}")
-        asked = {"exchange": request.query_params.get("exchange"), "most": int(limit), **_teams(person(request).teams)}
+        asked = {"exchange": request.query_params.get("exchange"), "most": int(limit)}
         try:
-            rows = await asyncio.to_thread(self._fetch, _LIST, asked)
+            rows = await asyncio.to_thread(self._fetch, _LIST, asked, person(request).teams)
             return json_answer({"feedback": [self._reader.opened(row, about_feedback(row["id"]), "comment") for row in rows]})
         except (Refused, GatewayError) as error:
             return _refused(error)
@@ -126,17 +125,16 @@ class FeedbackDesk:
 
     def _subject(self, given: Feedback, caller: Caller | None, by: Person | None) -> Mapping[str, Any]:
         """The exchange it is about: of a session, the latest. What is another's looks like what is not there."""
+        fetch = partial(self._fetch, teams=by.teams if by else None)
         if given.session is not None:
             whose = caller or Caller("")
-            owner = {"agent": whose.agent, "team": whose.team, "user": whose.user, "owned": "own" if caller else None}
-            owner |= _teams(by.teams if by else None)
-            found = self._fetch(_BY_SESSION, {"names": self._written(given.session), **owner})
+            owner = {"agent": whose.agent, "org": whose.org, "team": whose.team, "user": whose.user, "owned": "own" if caller else None}
+            found = fetch(_BY_SESSION, {"names": self._written(given.session), **owner})
         elif given.decision is not None:
-            found = self._fetch(_BY_DECISION, {"subject": given.decision})
+            found = fetch(_BY_DECISION, {"subject": given.decision})
         else:
-            found = self._fetch(_BY_EXCHANGE, {"subject": given.exchange})
+            found = fetch(_BY_EXCHANGE, {"subject": given.exchange})
         mine = [row for row in found if caller is None or _owner(row) == identify.owner(caller)]
-        mine = [row for row in mine if by is None or by.sees(row["team"])]
         if not mine:
             raise _unknown(given, self._now_us())
         return mine[0]
@@ -165,6 +163,7 @@ class FeedbackDesk:
             score=given.score,
             label=hand.pen.name(given.label) if given.label else given.label,
             comment=hand.body(given.comment, about_feedback(name)) if given.comment else given.comment,
+            org=about["org"],
         )
 
 
@@ -186,12 +185,8 @@ def _check(given: Feedback) -> None:
         raise ValueError(f"'comment' may have {COMMENT_LENGTH} characters")
 
 
-def _teams(teams: frozenset[str] | None) -> dict[str, Any]:
-    return {"everybody": teams is None, "teams": sorted(teams or ())}
-
-
 def _owner(row: Mapping[str, Any]) -> str:
-    return identify.owner(Caller(row["agent"], team=row["team"], user=row["user"]))
+    return identify.owner(Caller(row["agent"], team=row["team"], user=row["user"], org=row["org"]))
 
 
 def _unknown(given: Feedback, now_us: int) -> GatewayError:

@@ -13,6 +13,7 @@ from typing import TypeVar
 import msgspec
 from msgspec import Struct
 
+from gateway.people.bound import sees
 from gateway.stores import Answer, Applied
 from gateway.trace.record import CallRow, ExchangeRow
 
@@ -62,6 +63,7 @@ class _Told(Struct):
     record: str = ""
     id: str = ""
     team: str | None = None
+    org: str | None = None
     exchange_id: str = ""
 
 
@@ -82,7 +84,7 @@ class OwnLines:
         """What of it, and of what came before, can be told now."""
         told = _told(line)
         if told.record == "exchange":
-            mine = told.team is not None and told.team in self._teams
+            mine = sees(self._teams, told.org, told.team)
             _keep(self._whose, told.id, mine)
             waited = self._waiting.pop(told.id, [])
             return [*waited, line] if mine else []

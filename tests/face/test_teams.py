@@ -1,4 +1,5 @@
-"""People who are bound to teams walk over every page, twin, live tail and form: they get what they would get if nobody else were there."""
+"""People who are bound to a team, an organisation's team or an organisation walk over every page, twin, live tail and form: they get what
+they would get if nobody else were there."""
 
 from __future__ import annotations
 
@@ -14,12 +15,13 @@ import httpx
 import pytest
 
 from gateway.budget_settings import Budget
-from gateway.exchange import Finding
+from gateway.exchange import Caller, Finding
 from gateway.face.page import Page
 from gateway.face.pages import DEEDS, PAGES
 from gateway.installation import open_people, open_sessions
 from gateway.people.roles import Role
 from gateway.policy import load
+from gateway.spending import subject_of
 from gateway.state import EVERY_SESSION, Denial, Invitation, whole
 from gateway.stores.duckdb import Ledger
 from gateway.trace.record import (
@@ -45,10 +47,15 @@ rules:
   require: caller.agent != 'BLUEagent' && caller.agent != 'REDagent'
 """
 POLICY = load({"all.yaml": RULES.encode()}).hash
-TEAMS: Mapping[str, str | None] = {"RED": "red", "BLUE": "blue", "NONE": None}
-"""By the word that stands in everything of theirs."""
-NUMBERS = {"RED": 1, "BLUE": 2, "NONE": 3}
-NOBODYS = 9
+TEAMS: Mapping[str, tuple[str | None, str | None]] = {
+    "RED": (None, "red"), "BLUE": (None, "blue"), "NONE": (None, None), "ACME": ("acme", "red"), "ZETA": ("zeta", "red"),
+    "MORE": ("acme", "blue"), "TEAMLESS": ("acme", None),
+}  # fmt: skip
+"""(organisation, team), by the word that stands in everything of theirs."""
+NUMBERS = {word: n for n, word in enumerate(TEAMS, 1)}
+SEEN = {"red": ("RED",), "acme/red": ("ACME",), "acme/*": ("ACME", "MORE", "TEAMLESS")}
+"""Whose is what somebody sees, by what they are bound to; the first stands for all."""
+NOBODYS = 99
 BUDGETS = [Budget(id=f"by-{per}", per=per, of="money", max="25.00", window="day") for per in ("team", "agent", "all")]
 AGO_S = 600
 
@@ -59,9 +66,10 @@ def exchange_of(n: int) -> str:
 
 def live(house: House, word: str) -> None:
     """A team's traffic, as everything that can be on record of it and in the state; every text of it holds the word."""
-    n, team = NUMBERS[word], TEAMS[word]
+    n, (org, team) = NUMBERS[word], TEAMS[word]
     agent, session = f"{word}agent", f"{word}session"
-    whose: dict[str, Any] = {"agent": agent, "team": team, "user": f"{word}user", "session": session}
+    subject = subject_of(BUDGETS[0], Caller(agent, team=team, org=org), "")
+    whose: dict[str, Any] = {"agent": agent, "org": org, "team": team, "user": f"{word}user", "session": session}
     call = {"effect": "deny", "name": f"{word}tool", "arguments": f'{{"to": "{word}payee"}}', "reason": f"{word}reason", "agent": agent,
             "session": session, "policy": f"{word}policy", "rule": f"{word}rule", "policy_hash": POLICY,
             "message": f"{word}message"}  # fmt: skip
@@ -71,7 +79,8 @@ def live(house: House, word: str) -> None:
     house.exchange(
         n, ago_s=AGO_S, **whose, **told, calls=[call], heard=[heard], system=f"{word}system", key_id=f"{word}key", policy_hash=POLICY,
         request_model=f"{word}model", cost=f"0.1{n}", state="denied", output_preview=f"{word}answered", prompt_hash=f"{n:032x}",
-        findings=(Finding("guard", f"{word}finding", "warn", "tools", f"{word}detail"),), budgets=(f"by-team={team}", f"by-agent={agent}"),
+        findings=(Finding("guard", f"{word}finding", "warn", "tools", f"{word}detail"),),
+        budgets=(f"by-team={subject}", f"by-agent={agent}"),
     )  # fmt: skip
     for at in range(n * 7):  # others of it, so that sums differ between teams
         shared, read = {**whose, "agent": "shared", "session": "shared"}, {"name": f"{word}read", "agent": "shared"}
@@ -79,14 +88,16 @@ def live(house: House, word: str) -> None:
     about, now = exchange_of(n), house.clock[0]
     note = {"exchange_id": about, "comment": f"{word}note"}
     asked = {"agent": agent, "session": session, "team": team, "user": f"{word}user", "tool": f"{word}tool", "policy": f"{word}policy"}
-    house.ask_a_person(n, **asked, arguments=f'{{"to": "{word}payee"}}', message=f"{word}message", rule=f"{word}rule", exchange=about)
+    told = {"arguments": f'{{"to": "{word}payee"}}', "message": f"{word}message", "rule": f"{word}rule", "exchange": about, "org": org}
+    house.ask_a_person(n, **asked, **told)
     house.book.apply(
         ApprovalChanged(ApprovalRow(f"apr_{n}", 1, "pending", now, now + 9, agent, team, exchange_id=about, arguments=word)),
         FeedbackGiven(FeedbackRow(f"fb_{n}", now, f"{word}ann", "person", "helpful", agent, team, **note)),
-        SessionChanged(SessionRow(session, agent, 1, "stopped", now, team)),
+        FeedbackGiven(FeedbackRow(f"fb_s_{n}", now, f"{word}eve", "person", "helpful", "shared", team, session="shared", score=n, org=org)),
+        SessionChanged(SessionRow(session, agent, 1, "stopped", now, team, exchange_id=about)),
     )
     sessions = open_sessions(house.settings)
-    stop = Denial(f"{word}owner", session, agent, team, f"{word}user", now, f"{word}policy", f"{word}rule", about, f"dec_{n}")
+    stop = Denial(f"{word}owner", session, agent, team, f"{word}user", now, f"{word}policy", f"{word}rule", about, f"dec_{n}", org)
     sessions.denied(stop, most=1)
     sessions.pause(agent, by=f"{word}boss", why=f"{word}why", at_us=now)
 
@@ -119,9 +130,15 @@ def joined(house: House, name: str, teams: tuple[str, ...] | None, roles: tuple[
     house.browse(go)
 
 
+def called(to: str) -> str:
+    """Who is bound to it."""
+    return {"red": "red", "acme/red": "acmes", "acme/*": "all-acmes"}[to]
+
+
 @contextlib.contextmanager
 def opened(folder: Path, *words: str) -> Iterator[House]:
-    """With the traffic of these teams, and people: `red`, `both`, `nobodys`, `reader` (red's, metadata alone), `everybodys`."""
+    """With the traffic of these teams, and people: one who is bound to each of `SEEN` (`called`), `both`, `nobodys`,
+    `reader` (red's, metadata alone), `everybodys`."""
     (folder / "queries").mkdir(parents=True)
     own = "-- title: Models\nSELECT request_model, count(*) AS n FROM exchanges GROUP BY ALL ORDER BY ALL\n"
     (folder / "queries" / "models.sql").write_text(own)
@@ -134,7 +151,8 @@ def opened(folder: Path, *words: str) -> Iterator[House]:
         house.book.apply(PolicyLoaded(PolicyRow(POLICY, house.clock[0], "abc", (("all.yaml", RULES),))))
         for word in words:
             live(house, word)
-        for name, teams in (("everybodys", None), ("red", ("red",)), ("both", ("red", "blue")), ("nobodys", ())):
+        bound_to_one = [(called(to), (to,)) for to in SEEN]
+        for name, teams in (("everybodys", None), ("both", ("red", "blue")), ("nobodys", ()), *bound_to_one):
             joined(house, name, teams)
         joined(house, "reader", ("red",), ("viewer-metadata",))
         yield house
@@ -160,8 +178,15 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
 @pytest.fixture(scope="module")
 def alone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
     """Where nobody but the red team ever was."""
-    with opened(tmp_path_factory.mktemp("alone") / "data", "RED") as made:
+    with opened(tmp_path_factory.mktemp("alone") / "data", *SEEN["red"]) as made:
         yield made
+
+
+@pytest.fixture(scope="module", params=SEEN)
+def bound_to(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, House]]:
+    """What somebody is bound to, and a house where nothing but that ever was."""
+    with opened(tmp_path_factory.mktemp("alone") / "data", *SEEN[request.param]) as made:
+        yield request.param, made
 
 
 @pytest.fixture(scope="module")
@@ -209,7 +234,13 @@ def twins(page: Page, address: str) -> list[str]:
 
 
 BY_PATH = {page.path: page for page in PAGES}
-EVERY = [each for path, address in addresses() for each in twins(BY_PATH[path], address) if each != "/ui/sql.csv"]
+
+
+def every(word: str = "RED") -> list[str]:
+    return [each for path, address in addresses(word) for each in twins(BY_PATH[path], address) if each != "/ui/sql.csv"]
+
+
+EVERY = every()
 
 
 def plain(answer: httpx.Response) -> tuple[int, str]:
@@ -218,21 +249,26 @@ def plain(answer: httpx.Response) -> tuple[int, str]:
     return answer.status_code, re.sub(r'"id":"[\w-]{20,}","name":"\w+","begun_at.*?\}|<tr><td>[^<]*</td><td>httpx.*?</tr>', "", text)
 
 
-def others(word: str) -> list[str]:
-    """What would tell of the other teams: their words, ids and names."""
-    found = [each for other in TEAMS if other != word for each in (other, exchange_of(NUMBERS[other]), f"apr_{NUMBERS[other]}")]
-    return [*found, *(str(TEAMS[other]) for other in TEAMS if other != word and TEAMS[other])]
+def others(to: str) -> list[str]:
+    """What would tell of the others: their words, ids and names, where these are not one's own too."""
+    mine = [TEAMS[word] for word in SEEN[to]]
+    rest = [word for word in TEAMS if word not in SEEN[to]]
+    found = [each for other in rest for each in (other, exchange_of(NUMBERS[other]), f"apr_{NUMBERS[other]}")]
+    names = {name for other in rest for name in TEAMS[other] if name} - {name for whose in mine for name in whose}
+    return [*found, *sorted(names)]
 
 
 def test_every_page_that_is_shown_to_people_of_teams_is_walked_over() -> None:
     assert {path for path, _ in addresses()} == {page.path for page in PAGES if page.narrows}
 
 
-@pytest.mark.parametrize("address", EVERY)
-def test_a_person_of_a_team_sees_what_they_would_see_if_nobody_else_were_there(house: House, alone: House, address: str) -> None:
-    one, other = seen(house, address, "red"), seen(alone, address, "red")
+@pytest.mark.parametrize("at", range(len(EVERY)), ids=EVERY)
+def test_who_is_bound_sees_what_they_would_see_if_nobody_else_were_there(house: House, bound_to: tuple[str, House], at: int) -> None:
+    to, alone = bound_to
+    address, name = every(SEEN[to][0])[at], called(to)
+    one, other = seen(house, address, name), seen(alone, address, name)
     assert one.status_code == 200
-    for word in others("RED"):
+    for word in others(to):
         assert word.encode() not in one.content, word
     if not address.startswith("/ui/account"):
         assert plain(one) == plain(other)
@@ -277,7 +313,7 @@ def test_sums_over_everybody_are_added_up_anew_for_a_team(house: House) -> None:
     counted = {name: (row["exchanges"], row["calls"], row["tools"]) for name, row in rows.items()}
     assert counted == {"REDagent": (1, 1, 1), "shared": (7, 7, 1)}
     of_all = {each["agent"]: each for each in seen(house, "/ui/agents.json", "everybodys").json()["rows"]}
-    assert (of_all["shared"]["exchanges"], of_all["shared"]["tools"]) == (42, 3)
+    assert (of_all["shared"]["exchanges"], of_all["shared"]["tools"]) == (7 * sum(NUMBERS.values()), len(TEAMS))
 
 
 def test_a_person_of_two_teams_sees_both_and_what_belongs_to_no_team_is_not_theirs(house: House) -> None:

@@ -310,6 +310,14 @@ def test_changed_arguments_that_want_four_eyes_are_not_approved_by_the_one_who_a
     assert [call.released for call in bank.calls()] == [released]
 
 
+def test_what_a_person_is_asked_says_of_which_organisation_and_team_the_key_is(scene):
+    bank = scene()
+    key = bank.gateway.plane.gateway.keys.create(agent="a", now_us=now_us(), team="red", org="acme")
+    bank.soon(True)
+    bank.post("chat", authorization=f"Bearer {key}")
+    assert [(each.org, each.team) for each in bank.store.every()] == [("acme", "red")]
+
+
 def test_a_call_of_free_text_cannot_be_changed(scene):
     bank = scene("{id: big, tools: [pay], effect: ask}")
     path, body, answer = chat("{}", False)

@@ -109,6 +109,15 @@ def test_another_session_and_another_caller_go_on(house):
     assert at.ask("chat", "get", authorization=f"Bearer {key}").status_code == 200
 
 
+def test_a_stopped_session_is_of_its_organisation_and_one_of_that_name_of_another_goes_on(house):
+    at = house()
+    keys = [at.gateway.plane.gateway.keys.create(agent="a", now_us=1, team="red", org=org) for org in ("acme", "zeta")]
+    at.ask("chat", "destroy", authorization=f"Bearer {keys[0]}")
+    assert [(each.org, each.team) for each in at.sessions.every()] == [("acme", "red")]
+    stopped, goes_on = (at.ask("chat", "get", authorization=f"Bearer {key}") for key in keys)
+    assert (stopped.json()["error"]["code"], goes_on.status_code) == ("session_stopped", 200)
+
+
 def test_one_dialect_s_stop_is_the_other_s_too(house):
     at = house()
     at.ask("chat", "destroy")

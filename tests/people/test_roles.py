@@ -53,7 +53,7 @@ def test_whoever_has_no_role_may_do_nothing() -> None:
 
 @given(st.none() | st.frozensets(st.sampled_from(["red", "blue", "Red", "red ", ""])), st.sampled_from([None, "red", "blue", "RED", ""]))
 def test_a_person_sees_a_team_by_its_exact_name_and_what_has_no_team_only_unbound(teams, team) -> None:
-    sees = Person("p", "P", teams=teams).sees(team)
+    sees = Person("p", "P", teams=teams).sees(None, team)
     assert sees == (teams is None or (team is not None and team in teams))
 
 

@@ -14,8 +14,10 @@ from gateway.state import EVERY_SESSION, Denial, whole
 NOW = 1_800_000_000_000_000
 
 
-def denial(session: str = "s", owner: str = "o", at_us: int = NOW, rule: str = "never") -> Denial:
-    return Denial(owner, session, "a", None, "ann", at_us, "bank", rule, "ex", "dec_1")
+def denial(
+    session: str = "s", owner: str = "o", at_us: int = NOW, rule: str = "never", team: str | None = None, org: str | None = None
+) -> Denial:
+    return Denial(owner, session, "a", team, "ann", at_us, "bank", rule, "ex", "dec_1", org)
 
 
 @pytest.fixture
@@ -30,6 +32,14 @@ def test_a_session_is_stopped_by_the_denial_that_is_one_too_many_and_only_by_tha
     assert [each and (each.rule, each.denials) for each in found] == [None, None, ("r2", 3), None, None]
     stopped = store.stopped("o", "s")
     assert (stopped.state, stopped.policy, stopped.rule, stopped.decision) == ("stopped", "bank", "r2", "dec_1")
+
+
+def test_a_stopped_session_says_whose_it_is_and_a_paused_agent_is_nobodys(store):
+    store.denied(denial(team="red", org="acme"), most=1)
+    store.denied(denial(team="red", session="other"), most=1)
+    store.pause("bot", by="eve", why="", at_us=NOW)
+    found = {(each.session, each.org, each.team) for each in store.every()}
+    assert found == {("s", "acme", "red"), ("other", None, "red"), ("", None, None)}
 
 
 def test_one_denial_is_enough_where_it_says_so(store):

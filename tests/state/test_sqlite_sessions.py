@@ -39,13 +39,14 @@ def test_a_store_that_cannot_be_used_says_so(store):
         assert told.value.code == "state_unavailable"
 
 
-def test_a_file_from_before_agents_could_be_paused_is_taken_up(tmp_path):
+def test_a_file_from_before_agents_could_be_paused_and_organisations_were_kept_is_taken_up(tmp_path):
     path = tmp_path / "state.sqlite"
     store = SqliteSessions(path)
     store.denied(denial(), most=1)
-    store._db.execute("ALTER TABLE sessions DROP COLUMN why")
+    for column in ("why", "org"):
+        store._db.execute(f"ALTER TABLE sessions DROP COLUMN {column}")
     store.close()
     store = SqliteSessions(path)
-    assert [(each.session, each.why) for each in store.every()] == [("s", "")]
+    assert [(each.session, each.why, each.org) for each in store.every()] == [("s", "", None)]
     assert store.pause("coder", by="eve", why="it loops", at_us=NOW)
     store.close()

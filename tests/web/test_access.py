@@ -110,9 +110,12 @@ def test_a_team_is_there_when_a_live_key_or_somebody_names_it(house: House) -> N
         made = house.ask("POST", "/keys", {"agent": agent, "team": team, "org": org}).json()
     house.ask("POST", f"/keys/{made['id']}/revoke", {})
     house.ask("POST", "/people", {"person": "bob", "roles": ["approver"], "teams": ["blue", "red"]})
+    house.ask("POST", "/people", {"person": "eve", "roles": ["approver"], "teams": ["acme/*"]})
     assert house.ask("GET", "/teams").json()["teams"] == [
-        {"team": "blue", "orgs": [], "agents": [], "keys": 0, "people": ["bob"]},
-        {"team": "red", "orgs": ["acme"], "agents": ["bee", "bot"], "keys": 2, "people": ["bob"]},
+        {"team": "blue", "org": None, "agents": [], "keys": 0, "people": ["bob"]},
+        {"team": "red", "org": None, "agents": ["bee"], "keys": 1, "people": ["bob"]},
+        {"team": "acme/*", "org": "acme", "agents": ["bot"], "keys": 1, "people": ["eve"]},
+        {"team": "acme/red", "org": "acme", "agents": ["bot"], "keys": 1, "people": ["eve"]},
     ]
 
 
@@ -121,6 +124,9 @@ WRONG = [
     ("/keys", {"agent": "a b"}, "'agent'"),
     ("/keys", {"agent": "a", "team": " red"}, "'team'"),
     ("/keys", {"agent": "a", "org": "x\u202ey"}, "'org'"),
+    ("/keys", {"agent": "a", "org": "acme/payments"}, "'org': leave out / and *"),
+    ("/keys", {"agent": "a", "team": "*"}, "'team': a team is not called *"),
+    ("/people", {"person": "ann", "roles": ["admin"], "teams": ["*"]}, "organisation/* for all of one"),
     ("/keys", {"agent": "a", "dialects": ["smtp"]}, "'dialect'"),
     ("/keys", {"agent": "a", "models": [""]}, "'models'"),
     ("/keys", {"agent": "a", "labels": {"": "x"}}, "'labels'"),

@@ -242,7 +242,7 @@ def test_where_nothing_is_encrypted_an_erasure_says_so(house):
 
 
 def own(house: House, caller: Caller, **feedback: Any) -> httpx.Response:
-    who = {"agent": caller.agent, "team": caller.team, "user": caller.user, "key_id": caller.key_id}
+    who = {"agent": caller.agent, "team": caller.team, "user": caller.user, "key_id": caller.key_id, "org": caller.org}
     return house.send("POST", "/feedback/own", json={"feedback": feedback, **who})
 
 
@@ -265,7 +265,8 @@ def test_feedback_of_a_caller_about_its_own_is_on_record_when_answered(house):
 
 
 @pytest.mark.parametrize("about", [{"exchange": X}, {"decision": "dec_0"}, {"session": "session of ada"}, {"exchange": "nonsense"}])
-@pytest.mark.parametrize("caller", [BOB, Caller("other"), Caller("bot", team="red"), Caller("bot", team="blue", user="ada")])
+@pytest.mark.parametrize("caller", [BOB, Caller("other"), Caller("bot", team="red"), Caller("bot", team="blue", user="ada"),
+                                    Caller("bot", team="red", user="ada", org="acme")])  # fmt: skip
 def test_what_is_anothers_looks_like_what_is_not_there(closed_house, about, caller):
     refused = own(closed_house, caller, **about, score=1)
     (what,) = about
@@ -279,6 +280,16 @@ def test_a_person_speaks_about_anything(house):
     rows = house.ledger.query('SELECT who, source, agent, "user", session FROM feedback', 9).rows
     assert rows == [["ann", "person", "bot", "bob", "session of bob"]]
     assert "fine" in house.send("GET", "/feedback").text
+
+
+def test_what_is_said_of_a_session_is_of_the_organisation_whose_exchange_it_is_about(house):
+    house.apply(house.ended(2, Caller("bot", "key3", team="red", user="eve", org="acme")))
+    said = house.send("POST", "/feedback", json={"by": "ann", "feedback": {"session": "session of eve", "comment": "fine"}})
+    assert said.status_code == 201
+    seen = {to: house.ledger.fetch("SELECT session FROM feedback", {}, frozenset({to})) for to in ("red", "acme/red", "acme/*", "zeta/red")}
+    assert {to: [row["session"] for row in rows] for to, rows in seen.items()} == {
+        "red": [], "acme/red": ["session of eve"], "acme/*": ["session of eve"], "zeta/red": []
+    }  # fmt: skip
 
 
 def test_what_is_too_young_to_be_in_the_book_is_to_be_sent_again(closed_house):

@@ -1,4 +1,5 @@
-"""People who are bound to teams: through every route they get what their teams' answer would be if nobody else were there."""
+"""People who are bound to a team, an organisation's team or an organisation: through every route they get what the answer would be if
+nobody else were there."""
 
 from __future__ import annotations
 
@@ -56,18 +57,23 @@ from gateway.web.tail import Tail, past
 NOW_US = 1_790_000_000_000_000
 OFFICE = Office()
 ID = "00000000-0000-7000-8000-00000000000{}"
-RED, BLUE, NOBODYS = 1, 2, 9
+RED, BLUE, NONE, ACME, ZETA, MORE, NOBODYS = 1, 2, 3, 4, 5, 6, 9
 """Numbers of exchanges and what belongs to them; nothing has the last."""
+WORDS = {RED: "RED", BLUE: "BLUE", NONE: "NONE", ACME: "ACME", ZETA: "ZETA", MORE: "MORE", NOBODYS: "NOBODY"}
+"""Each stands in every text of it."""
+WHOSE = {RED: (None, "red"), BLUE: (None, "blue"), NONE: (None, None), ACME: ("acme", "red"), ZETA: ("zeta", "red"), MORE: ("acme", None)}
+SEEN = {"red": (RED,), "acme/red": (ACME,), "acme/*": (ACME, MORE)}
+"""What somebody sees, by what they are bound to."""
 
 
-def records(n: int, team: str | None) -> list[Record]:
-    """All that is on record of one exchange; every text of it names the team."""
-    word = str(team).upper()
+def records(n: int) -> list[Record]:
+    """All that is on record of one exchange."""
+    word, (org, team) = WORDS[n], WHOSE[n]
     exchange = ExchangeRow(
         ID.format(n), NOW_US + n, "openai.chat", "openai", "chat", "/v1/chat/completions", f"{word} agent", f"key{n}", team,
         f"{word} user", f"{word} session", request_model=f"{word} model", state="complete", cost="1.5", input_tokens=10, usage_raw="{}",
         input_preview=f"{word} said", output_preview=f"{word} heard", request_messages=(f"hash{word}", "hashall"),
-        prompt_hash=f"prompt{word}", budgets=(f"b={word}",),
+        prompt_hash=f"prompt{word}", budgets=(f"b={word}",), org=org,
     )  # fmt: skip
     call = CallRow(
         exchange.id, f"dec_{n}", NOW_US, 0, "c", f"{word}_tool", "function", f'{{"to": "{word}"}}', "ab", "deny", False, "rule",
@@ -82,17 +88,19 @@ def records(n: int, team: str | None) -> list[Record]:
     finding = Finding("policy", "hidden_tools", "info", "tools", f"{word} tools")
     ran = Ran(f"{word}_validator", "1", "output")
     rendered = RenderedRow(exchange.id, NOW_US, f"{word}_prompt", "v1")
-    stop = SessionRow(f"{word} session", f"{word} agent", 1, "stopped", NOW_US, team)
+    stop = SessionRow(f"{word} session", f"{word} agent", 1, "stopped", NOW_US, team, exchange_id=exchange.id)
+    of_session = FeedbackRow(f"fb_s{n}", NOW_US, f"{word}", "person", "helpful", f"{word} agent", team, session=f"{word} session", org=org)
     return [
         Ended(exchange, (call,), (finding,), messages, prompt, (heard,), (ran,), rendered),
         ApprovalChanged(asked),
         FeedbackGiven(told),
+        FeedbackGiven(of_session),
         SessionChanged(stop),
     ]
 
 
 class House:
-    """A whole admin plane over a real ledger; `send` asks as a person of the red team with all roles."""
+    """A whole admin plane over a real ledger; `send` asks as a person of all roles who is bound to what stands in the token."""
 
     def __init__(self, folder: Path, told: Sequence[Record]) -> None:
         self.ledger = Ledger(folder / "ledger.duckdb")
@@ -150,29 +158,33 @@ class House:
 
 @pytest.fixture(scope="module")
 def house(tmp_path_factory) -> Iterator[House]:
-    """Red, blue and what belongs to no team."""
-    house = House(tmp_path_factory.mktemp("house"), [*records(RED, "red"), *records(BLUE, "blue"), *records(3, None)])
-    for n, team in ((RED, "red"), (BLUE, "blue"), (3, None)):
+    """Everybody's."""
+    house = House(tmp_path_factory.mktemp("house"), [each for n in WHOSE for each in records(n)])
+    for n, (org, team) in WHOSE.items():
         bound = Bindings(f"{n}", f"{n}", f"{n}")
-        word = str(team).upper()
-        said_of = (f"{word}_tool", f'{{"to":"{word}"}}', "p", "r", "m", "d", "x")
-        house.approvals.ask(Approval(f"apr_{n}", NOW_US - 9, NOW_US + 9**9, bound, "a", "s", *said_of, team=team), 9)
+        said_of = (f"{WORDS[n]}_tool", f'{{"to":"{WORDS[n]}"}}', "p", "r", "m", "d", "x")
+        house.approvals.ask(Approval(f"apr_{n}", NOW_US - 9, NOW_US + 9**9, bound, "a", "s", *said_of, team=team, org=org), 9)
     yield house
     OFFICE.close()
     house.close()
 
 
-@pytest.fixture(scope="module")
-def alone(tmp_path_factory) -> Iterator[House]:
-    """Where nobody but the red team ever was."""
-    house = House(tmp_path_factory.mktemp("alone"), records(RED, "red"))
-    yield house
-    house.close()
+@pytest.fixture(scope="module", params=SEEN)
+def bound_to(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, House]]:
+    """What somebody is bound to, and a house where nothing but that ever was."""
+    alone = House(tmp_path_factory.mktemp("alone"), [each for n in SEEN[request.param] for each in records(n)])
+    yield request.param, alone
+    alone.close()
+
+
+def others(to: str) -> list[str]:
+    """What would tell of them."""
+    return [WORDS[n] for n in WHOSE if n not in SEEN[to]]
 
 
 def by_id(n: int) -> list[tuple[str, str, dict[str, Any]]]:
     """Every way to name something by its id."""
-    about = [{"exchange": ID.format(n)}, {"decision": f"dec_{n}"}, {"session": {RED: "RED", BLUE: "BLUE"}.get(n, "NOBODY") + " session"}]
+    about = [{"exchange": ID.format(n)}, {"decision": f"dec_{n}"}, {"session": f"{WORDS[n]} session"}]
     return [
         ("GET", f"/exchanges/{ID.format(n)}", {}),
         ("GET", f"/approvals/apr_{n}", {}),
@@ -192,20 +204,21 @@ def said(answer: httpx.Response) -> tuple[int, str]:
 
 
 @pytest.mark.parametrize("at", range(len(by_id(RED))))
-@pytest.mark.parametrize("other", [BLUE, 3])
-def test_what_is_anothers_looks_like_what_is_not_there(house: House, at: int, other: int) -> None:
-    foreign, missing = (house.send(method, path, **more) for method, path, more in (by_id(other)[at], by_id(NOBODYS)[at]))
+@pytest.mark.parametrize(("to", "other"), [(to, n) for to in SEEN for n in WHOSE if n not in SEEN[to]])
+def test_what_is_anothers_looks_like_what_is_not_there(house: House, at: int, to: str, other: int) -> None:
+    foreign, missing = (house.send(method, path, team=to, **more) for method, path, more in (by_id(other)[at], by_id(NOBODYS)[at]))
     assert said(foreign) == said(missing)
-    assert "BLUE" not in foreign.text
+    assert WORDS[other] not in foreign.text
     assert house.approvals.find(f"apr_{other}").state == "pending"  # type: ignore[union-attr]
 
 
 @pytest.mark.parametrize("at", [at for at, (method, path, _) in enumerate(by_id(RED)) if not path.startswith("/approvals/")])
-def test_what_is_ones_own_is_there(house: House, at: int) -> None:
-    (method, path, more), (_, missing, less) = by_id(RED)[at], by_id(NOBODYS)[at]
-    own = house.send(method, path, **more)
+@pytest.mark.parametrize(("to", "mine"), [(to, n) for to in SEEN for n in SEEN[to]])
+def test_what_is_ones_own_is_there(house: House, at: int, to: str, mine: int) -> None:
+    (method, path, more), (_, missing, less) = by_id(mine)[at], by_id(NOBODYS)[at]
+    own = house.send(method, path, team=to, **more)
     assert own.status_code in {200, 201}
-    assert said(own) != said(house.send(method, missing, **less))
+    assert said(own) != said(house.send(method, missing, team=to, **less))
 
 
 def test_every_route_that_takes_an_id_and_narrows_is_among_them(house: House) -> None:
@@ -217,12 +230,12 @@ def test_every_route_that_takes_an_id_and_narrows_is_among_them(house: House) ->
 
 
 @pytest.mark.parametrize("path", ["/approvals", "/approvals?limit=1", "/feedback", *(f"/export/{view}" for view in OF_TEAMS)])
-def test_lists_and_exports_hold_ones_own_and_nothing_else(house: House, path: str) -> None:
-    answer = house.send("GET", path)
+@pytest.mark.parametrize("to", SEEN)
+def test_lists_and_exports_hold_ones_own_and_nothing_else(house: House, path: str, to: str) -> None:
+    answer = house.send("GET", path, team=to)
     assert answer.status_code == 200
-    assert b"RED" in answer.content
-    assert b"BLUE" not in answer.content
-    assert b"NONE" not in answer.content
+    assert any(WORDS[n].encode() in answer.content for n in SEEN[to])
+    assert not [word for word in others(to) if word.encode() in answer.content]
     assert b"BLUE" in house.send("GET", path.replace("limit=1", "limit=9"), team="all").content
 
 
@@ -241,36 +254,42 @@ def lent(house: House, table: str, teams: frozenset[str] | None) -> list[dict[st
         loan.close()
 
 
-def test_whoever_answers_questions_is_lent_ones_own_rows_as_if_nobody_else_had_ever_been_there(house: House, alone: House) -> None:
+def test_whoever_answers_questions_is_lent_ones_own_rows_as_if_nobody_else_had_ever_been_there(
+    house: House, bound_to: tuple[str, House]
+) -> None:
     """Every base table; of one that cannot be told apart by team, nothing. What is answered follows from what is lent."""
-    given = set()
+    (to, alone), given = bound_to, set()
     for table in house.ledger.shape().tables:
-        mine = lent(house, table, frozenset({"red"}))
-        assert mine == lent(alone, table, frozenset({"red"})), table
-        assert "BLUE" not in repr(mine)
+        mine = lent(house, table, frozenset({to}))
+        assert mine == lent(alone, table, frozenset({to})), table
+        assert not [word for word in others(to) if word in repr(mine)]
         assert lent(house, table, frozenset()) == []
         given |= {table} if mine else set()
-    assert {"exchanges_ended", "calls", "rule_hits", "findings", "feedback_told", "approval_changes", "exchange_sums"} <= given
+    theirs = {"exchanges_ended", "calls", "rule_hits", "findings", "feedback_told", "approval_changes", "session_changes", "exchange_sums"}
+    assert theirs <= given
     assert not given & {"message_bodies", "prompt_bodies", "questions", "call_sums", "policy_files", "boots", "erasures_told"}
 
 
 @pytest.mark.parametrize("view", ["exchanges", "calls", "approvals", "cost_daily", "messages", "quality"])
-def test_sql_answers_as_if_nobody_else_had_ever_been_there(house: House, alone: House, view: str) -> None:
+def test_sql_answers_as_if_nobody_else_had_ever_been_there(house: House, bound_to: tuple[str, House], view: str) -> None:
+    to, alone = bound_to
     sql = {"sql": f"SELECT * FROM {view} ORDER BY ALL"}
-    one, other = house.send("POST", "/sql", json=sql), alone.send("POST", "/sql", json=sql)
+    one, other = (each.send("POST", "/sql", team=to, json=sql) for each in (house, alone))
     assert (one.status_code, one.json()["rows"]) == (200, other.json()["rows"])
-    assert "BLUE" not in one.text
+    assert not [word for word in others(to) if word in one.text]
 
 
 @pytest.mark.parametrize("name", ["latest_decisions", "cost_by_agent_and_day", "tools_seen"])
-def test_saved_questions_answer_as_if_nobody_else_had_ever_been_there(house: House, alone: House, name: str) -> None:
-    one, other = house.send("GET", f"/queries/{name}?days=36500"), alone.send("GET", f"/queries/{name}?days=36500")
+def test_saved_questions_answer_as_if_nobody_else_had_ever_been_there(house: House, bound_to: tuple[str, House], name: str) -> None:
+    to, alone = bound_to
+    one, other = (each.send("GET", f"/queries/{name}?days=36500", team=to) for each in (house, alone))
     assert (one.status_code, one.json()["rows"]) == (200, other.json()["rows"])
-    assert "BLUE" not in one.text
+    assert not [word for word in others(to) if word in one.text]
 
 
 ESCAPES = [
     "SELECT * FROM exchanges WHERE team = 'blue'",
+    "SELECT * FROM exchanges WHERE org = 'acme' AND team = 'red'",
     "SELECT * FROM exchanges WHERE team = 'red' OR team = 'blue' OR true",
     "SELECT count(*) AS n FROM exchanges HAVING count(*) > 1",
     "SELECT * FROM exchanges_ended",
@@ -292,12 +311,17 @@ ESCAPES = [
 @pytest.mark.parametrize("sql", ESCAPES)
 def test_no_words_of_a_question_reach_what_is_anothers(house: House, sql: str) -> None:
     answer = house.send("POST", "/sql", json={"sql": sql, "params": {"teams": "blue"} if "$teams" in sql else {}})
-    assert "BLUE" not in answer.text
-    assert "NONE" not in answer.text
+    assert not [word for word in others("red") if word in answer.text]
     assert answer.status_code in {200, 400, 403}
 
 
-@pytest.mark.parametrize("team", ["", "Red", "red ", "r", "%", "*", "red' OR '1'='1", "blue red", "none", "null", "None"])
+NOBODYS_NAMES = [
+    "", "Red", "red ", "r", "%", "*", "red' OR '1'='1", "blue red", "none", "null", "None", "/*", "*/red", "*/*", "acme/", "acme/RED",
+    "acme", "Acme/*", "acme/red/", "//red", "acme/**",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("team", NOBODYS_NAMES)
 def test_a_team_is_its_exact_name(house: House, team: str) -> None:
     house.proven = lambda token: Person("ada", "Ada", frozenset({"admin"}), frozenset({team}))  # type: ignore[method-assign]
     try:
@@ -312,12 +336,14 @@ def test_a_team_is_its_exact_name(house: House, team: str) -> None:
 
 
 @pytest.mark.parametrize("follow", ["0", "1"])
-def test_the_tail_tells_of_ones_own_and_nothing_else(house: House, follow: str) -> None:
-    answer = house.send("GET", f"/tail?since=2026-01-01&follow={follow}")
+@pytest.mark.parametrize("to", SEEN)
+def test_the_tail_tells_of_ones_own_and_nothing_else(house: House, follow: str, to: str) -> None:
+    answer = house.send("GET", f"/tail?since=2026-01-01&follow={follow}", team=to)
     told = [json.loads(line) for line in answer.text.splitlines()]
-    assert [(each["record"], each["agent"]) for each in told] == [("call", "RED agent"), ("exchange", "RED agent")]
-    assert "BLUE" not in answer.text
-    assert len(house.send("GET", "/tail?since=2026-01-01&follow=0", team="all").text.splitlines()) == 6
+    told_of = [(each["record"], each["agent"]) for each in told]
+    assert sorted(told_of) == sorted((kind, f"{WORDS[n]} agent") for n in SEEN[to] for kind in ("call", "exchange"))
+    assert not [word for word in others(to) if word in answer.text]
+    assert len(house.send("GET", "/tail?since=2026-01-01&follow=0", team="all").text.splitlines()) == 2 * len(WHOSE)
 
 
 def test_who_is_bound_decides_for_their_own_team_and_is_named(house: House) -> None:
@@ -341,21 +367,23 @@ TABLES_WITH_SUMS = {"call_sums", "rule_sums"}
 """Without a team, but added up anew from what the teams may see."""
 
 
-def test_the_gateways_own_questions_see_what_is_lent_and_sums_of_it(house: House, alone: House) -> None:
+def test_the_gateways_own_questions_see_what_is_lent_and_sums_of_it(house: House, bound_to: tuple[str, House]) -> None:
     """Every base table and every view, as if nobody else had ever been there."""
-    shape = house.ledger.shape()
+    (to, alone), shape = bound_to, house.ledger.shape()
+    theirs = frozenset({to})
     for table, columns in shape.tables.items():
         named = ', '.join(f'"{name}"' for name in columns)
         sql = f"SELECT {named} FROM {table}"
-        mine = sorted(fetched(house, sql), key=repr)
-        assert mine == sorted(fetched(alone, sql), key=repr), table
-        assert table in TABLES_WITH_SUMS or mine == lent(house, table, frozenset({"red"})), table
+        mine = sorted(fetched(house, sql, theirs), key=repr)
+        assert mine == sorted(fetched(alone, sql, theirs), key=repr), table
+        assert table in TABLES_WITH_SUMS or mine == lent(house, table, theirs), table
         assert fetched(house, sql, frozenset()) == []
     for view in house.ledger.views():
-        rows = fetched(house, f"SELECT * FROM {view}")
-        assert sorted(rows, key=repr) == sorted(fetched(alone, f"SELECT * FROM {view}"), key=repr), view
-        assert "BLUE" not in repr(rows), view
-    assert [(each["name"], each["calls"]) for each in fetched(house, "SELECT * FROM call_sums")] == [("RED_tool", 1)]
+        rows = fetched(house, f"SELECT * FROM {view}", theirs)
+        assert sorted(rows, key=repr) == sorted(fetched(alone, f"SELECT * FROM {view}", theirs), key=repr), view
+        assert not [word for word in others(to) if word in repr(rows)], view
+    tools = {each["name"]: each["calls"] for each in fetched(house, "SELECT * FROM call_sums", theirs)}
+    assert tools == {f"{WORDS[n]}_tool": 1 for n in SEEN[to]}
     assert {each["team"] for each in fetched(house, "SELECT team FROM exchanges", None)} == {"red", "blue", None}
 
 
@@ -380,14 +408,17 @@ def test_a_question_that_would_look_past_the_teams_is_refused(house: House, sql:
         fetched(house, sql)
 
 
-def test_no_view_of_the_teams_catalogue_but_those_of_base_tables_reads_another(house: House) -> None:
+@pytest.mark.parametrize("catalogue", [sight.OF_TEAMS, sight.OF_ORGS])
+def test_no_view_of_the_teams_catalogue_but_those_of_base_tables_reads_another(tmp_path: Path, catalogue: str) -> None:
+    house = House(tmp_path, records(RED if catalogue == sight.OF_TEAMS else ACME))
+    fetched(house, "SELECT 1 AS one")
     with cursor_of(house.ledger._con) as cursor:
-        rows = cursor.execute("SELECT view_name, sql FROM duckdb_views() WHERE database_name = 'of_teams'").fetchall()
-    found = dict(rows)
+        found = dict(cursor.execute("SELECT view_name, sql FROM duckdb_views() WHERE database_name = ?", [catalogue]).fetchall())
     assert found.keys() >= house.ledger.views().keys() | house.ledger.shape().tables.keys()
     for name, sql in found.items():
         if name not in house.ledger.shape().tables:
             assert not re.search(r"\b(ledger|content)\"?\.", sql), name
+    house.close()
 
 
 def test_teams_of_one_question_are_not_those_of_another(house: House) -> None:
@@ -397,12 +428,23 @@ def test_teams_of_one_question_are_not_those_of_another(house: House) -> None:
         told = list(threads.map(lambda teams: {row["team"] for row in fetched(house, "SELECT team FROM exchanges", teams)}, every))
     assert told == [{"red", "blue", None} if teams is None else teams for teams in every]
     with cursor_of(house.ledger._con) as cursor:
-        cursor.execute("USE of_teams")
+        cursor.execute("USE of_orgs")
         assert cursor.execute("SELECT * FROM exchanges").fetchall() == []
 
 
+def test_sums_of_a_team_are_read_until_an_exchange_names_an_organisation(tmp_path: Path) -> None:
+    """From then on they are added up of rows: sums do not say of which organisation a team is."""
+    house = House(tmp_path, records(RED))
+    house.ledger._con.execute("UPDATE ledger.exchange_sums SET exchanges = 5")
+    told = [[row["exchanges"] for row in fetched(house, "SELECT * FROM exchange_sums")]]
+    house.ledger.apply([Batch(Segment("1" * 32, 0, "2" * 32, 0), list(enumerate(records(ACME), 100)), 200, b"h" * 32)])
+    told.append([row["exchanges"] for row in fetched(house, "SELECT * FROM exchange_sums")])
+    assert told == [[5], [1]]
+    house.close()
+
+
 def test_sums_are_still_there_when_they_were_made_smaller(tmp_path: Path) -> None:
-    house = House(tmp_path, [*records(RED, "red"), *records(BLUE, "blue")])
+    house = House(tmp_path, [*records(RED), *records(BLUE)])
     before = fetched(house, "SELECT * FROM exchange_sums")
     sums.compact(house.ledger._con)
     assert fetched(house, "SELECT * FROM exchange_sums") == before
@@ -411,7 +453,7 @@ def test_sums_are_still_there_when_they_were_made_smaller(tmp_path: Path) -> Non
 
 
 def test_what_could_not_be_laid_out_is_tried_again(house: House, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    new = House(tmp_path, records(RED, "red"))
+    new = House(tmp_path, records(RED))
     with monkeypatch.context() as broken:
         broken.setattr(sight, "_ADDED_UP", {**sight._ADDED_UP, "call_sums": "SELECT nothing"})
         with pytest.raises(Refused):

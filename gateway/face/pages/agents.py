@@ -46,7 +46,8 @@ FROM cost_daily WHERE agent = $agent AND day >= $since::DATE GROUP BY day ORDER 
 _MODELS = f"""
 SELECT provider, model, sum(exchanges)::BIGINT AS exchanges, sum(cost) AS cost, sum(unpriced)::BIGINT AS unpriced,
        sum(input_tokens)::BIGINT AS input_tokens, sum(output_tokens)::BIGINT AS output_tokens
-FROM cost_daily WHERE agent = $agent AND day >= $since::DATE GROUP BY ALL ORDER BY cost DESC NULLS LAST, exchanges DESC LIMIT {MOST_ROWS}
+FROM cost_daily WHERE agent = $agent AND day >= $since::DATE GROUP BY ALL
+ORDER BY cost DESC NULLS LAST, exchanges DESC, provider, model LIMIT {MOST_ROWS}
 """  # noqa: S608 - constant
 _TOOLS = f"""
 SELECT name AS tool, count(*) AS calls, count(*) FILTER (released) AS released, count(*) FILTER (NOT released) AS withheld,
@@ -59,7 +60,7 @@ _PROMPTS = f"""
 SELECT prompt_hash, sum(exchanges)::BIGINT AS exchanges, sum(denied)::BIGINT AS denied, min(first_seen) AS first_seen,
        max(last_seen) AS last_seen
 FROM exchange_sums WHERE agent = $agent AND day >= $since::DATE AND prompt_hash IS NOT NULL GROUP BY prompt_hash
-ORDER BY last_seen DESC LIMIT {MOST_ROWS}
+ORDER BY last_seen DESC, prompt_hash LIMIT {MOST_ROWS}
 """  # noqa: S608 - constant
 _PAUSES = """
 SELECT DISTINCT change, changed_at, state, changed_by, why FROM session_changes
