@@ -478,9 +478,8 @@ class Tab:
     def submit(self, selector, **fields):
         for name, value in fields.items():
             self.run(f"document.querySelector({json.dumps(f'{selector} [name={name}]')}).value = {json.dumps(value)}")
-        self.run("window.left = false")
         self.run(f"document.querySelector({json.dumps(selector)}).querySelector('button').click()")
-        until(lambda: self.run("window.left") is None, what="another document", despite=AssertionError)
+        time.sleep(0.3)
         self.settle()
 
     def press(self, key):
