@@ -81,7 +81,7 @@ def charge(budget: Budget, subject: str, session: tuple[str | None, ...], amount
 
 def session_of(budget: Budget, caller: Caller) -> tuple[str | None, ...]:
     per_session = budget.window == "session" or budget.per == "session"
-    return (caller.agent, caller.key_id, caller.session) if per_session else ()
+    return (name_of(caller.org, caller.agent), caller.key_id, caller.session) if per_session else ()
 
 
 def period(window: str, now_us: int) -> tuple[str, ...]:
@@ -95,13 +95,13 @@ def _moment(at_us: int) -> dt.datetime:
 
 
 def subject_of(budget: Budget, caller: Caller, tag: str) -> str:
-    """Callers whose key does not say count together; teams of two organisations never do. `tag` is what the request says of itself, for a
-    label that the key does not have."""
+    """Callers whose key does not say count together; agents, teams and users of two organisations never do. `tag` is what the request says
+    of itself, for a label that the key does not have."""
     if budget.per.startswith("tag:"):
         return caller.labels.get(budget.per[4:]) or tag
-    team = name_of(caller.org, caller.team or "")
-    who = {"key": caller.key_id, "agent": caller.agent, "team": team, "org": caller.org, "user": caller.user}
-    return (who | {"all": "", "session": caller.session})[budget.per] or ""
+    if budget.per in ("agent", "team", "user"):
+        return name_of(caller.org, {"agent": caller.agent, "team": caller.team, "user": caller.user}[budget.per] or "")
+    return {"all": "", "key": caller.key_id, "org": caller.org, "session": caller.session}[budget.per] or ""
 
 
 async def reserve(visit: Visit, request: Request, *, again: bool = False) -> None:

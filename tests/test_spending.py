@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -26,17 +27,18 @@ def at(text: str) -> int:
 
 @pytest.mark.parametrize(
     ("per", "tag", "subject"),
-    [("all", "", ""), ("key", "", "k1"), ("agent", "", "bot"), ("team", "", "acme/red"), ("org", "", "acme"), ("user", "", "ada"),
+    [("all", "", ""), ("key", "", "k1"), ("agent", "", "acme/bot"), ("team", "", "acme/red"), ("org", "", "acme"), ("user", "", "acme/ada"),
      ("session", "", "s"),     ("tag:project", "y", "x"), ("tag:other", "y", "y"), ("tag:other", "", "")],
 )  # fmt: skip
 def test_a_label_of_the_key_goes_before_what_the_client_says(per: str, tag: str, subject: str) -> None:
     assert subject_of(budget(per=per), BOT, tag) == subject
 
 
-def test_teams_of_two_organisations_do_not_count_together() -> None:
-    whose = ((None, "red"), ("acme", "red"), ("zeta", "red"), ("acme", None), (None, "acme/red"))
-    callers = [Caller("bot", team=team, org=org) for org, team in whose]
-    assert [subject_of(budget(per="team"), caller, "") for caller in callers] == ["red", "acme/red", "zeta/red", "acme/", "/acme/red"]
+@pytest.mark.parametrize("per", ["agent", "team", "user"])
+def test_those_of_two_organisations_do_not_count_together_whatever_their_names(per: str) -> None:
+    whose = ((None, "red"), ("acme", "red"), ("zeta", "red"), ("acme", ""), (None, "acme/red"))
+    callers = [msgspec.structs.replace(Caller("bot", org=org), **{per: name}) for org, name in whose]
+    assert [subject_of(budget(per=per), caller, "") for caller in callers] == ["red", "acme/red", "zeta/red", "acme/", "/acme/red"]
 
 
 def test_callers_whose_key_does_not_say_count_together() -> None:
@@ -44,8 +46,8 @@ def test_callers_whose_key_does_not_say_count_together() -> None:
 
 
 def test_the_sessions_of_two_keys_are_two() -> None:
-    assert session_of(budget(per="session"), BOT) == ("bot", "k1", "s")
-    assert session_of(budget(window="session"), BOT) == ("bot", "k1", "s")
+    assert session_of(budget(per="session"), BOT) == ("acme/bot", "k1", "s")
+    assert session_of(budget(window="session"), BOT) == ("acme/bot", "k1", "s")
     assert session_of(budget(), BOT) == ()
 
 

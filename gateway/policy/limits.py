@@ -17,6 +17,7 @@ from typing import Literal, NamedTuple, Protocol
 from msgspec import Struct
 
 from gateway.exchange import Call, Caller, Effect, Json, OnDeny
+from gateway.people.bound import name_of
 from gateway.policy.amounts import LARGEST, UNIT, millionths, shown
 from gateway.policy.globs import matches
 from gateway.policy.model import Mode, Per
@@ -105,11 +106,12 @@ class Cap:
         return millionths(value) if self.argument else UNIT
 
     def whose(self, caller: Caller) -> tuple[str | None, ...]:
-        """Callers whose key names no user, or who have no key, count together."""
-        session = (caller.agent, caller.key_id, caller.session)
+        """Callers whose key names no user, or who have no key, count together; those of two organisations never do."""
+        agent = name_of(caller.org, caller.agent)
+        session = (agent, caller.key_id, caller.session)
         if self.per == "session":
             return session
-        subject = {"agent": caller.agent, "user": caller.user, "key": caller.key_id}[self.per]
+        subject = {"agent": agent, "user": name_of(caller.org, caller.user or ""), "key": caller.key_id}[self.per]
         return (self.per, subject) if self.window_us else (self.per, subject, *session)
 
 

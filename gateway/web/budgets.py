@@ -30,8 +30,8 @@ from gateway.web.doors import said_by
 MOST_SUBJECTS = 10_000
 SINCE_DAYS = 62
 _SUBJECTS = f"""
-SELECT substr(which, strpos(which, '=') + 1) AS subject, agent, key_id, session, max(started_at)::VARCHAR AS latest
-FROM (SELECT unnest(budgets) AS which, agent, key_id, session, started_at FROM exchanges
+SELECT substr(which, strpos(which, '=') + 1) AS subject, agent, org, key_id, session, max(started_at)::VARCHAR AS latest
+FROM (SELECT unnest(budgets) AS which, agent, org, key_id, session, started_at FROM exchanges
       WHERE len(budgets) > 0 AND started_at > now()::TIMESTAMP - to_days({SINCE_DAYS}))
 WHERE starts_with(which, $name || '=')
 GROUP BY ALL ORDER BY latest DESC LIMIT {MOST_SUBJECTS}
@@ -129,7 +129,7 @@ class BudgetsDesk:
         """The latest first."""
         now, found = self._limits.steady_us(), dict[tuple[str | None, ...], tuple[Mapping[str, Any], Charge]]()
         for row in self._fetch(_SUBJECTS, {"name": budget.id}):
-            session = session_of(budget, Caller(row["agent"], row["key_id"], session=row["session"] or ""))
+            session = session_of(budget, Caller(row["agent"], row["key_id"], session=row["session"] or "", org=row["org"]))
             of = charge(budget, row["subject"], session, 0, now, most=budget.most)
             found.setdefault(of.whose, (row, of))
         charges = [of for _, of in found.values()]

@@ -101,6 +101,12 @@ class Asking:
 
 OTHERS = {"agent": "bat", "team": "blue", "org": "beta", "user": "bea", "project": "p2", "session": "s2", "ticket": "t2"}
 FIELD = {"tag:project": "project", "tag:ticket": "ticket"}
+NAMED = ("agent", "team", "user")
+"""Those of two organisations may have the same names."""
+
+
+def _all_but(*fields):
+    return {name: value for name, value in OTHERS.items() if name not in fields}
 
 
 def test_each_counts_for_whom_it_is_and_for_nobody_else(matrix, steady):
@@ -109,7 +115,8 @@ def test_each_counts_for_whom_it_is_and_for_nobody_else(matrix, steady):
     other_key = asking.caller()
     differing = {field: asking.caller(**{field: value}) for field, value in OTHERS.items() if field not in ("session", "ticket")}
     differing |= {field: asking.same_key(**{field: OTHERS[field]}) for field in ("session", "ticket")}
-    strangers = {field: asking.caller(**{name: value for name, value in OTHERS.items() if name != field}) for field in OTHERS}
+    strangers = {field: asking.caller(**_all_but(field, *(["org"] if field in NAMED else []))) for field in OTHERS}
+    namesake = asking.caller(org="beta", project="p2", session="s3", ticket="t3")
     wrong = []
     for per, of, window in EVERY:
         name, full = model(per, of, window), 429 if window in ENDS else 402
@@ -123,6 +130,7 @@ def test_each_counts_for_whom_it_is_and_for_nobody_else(matrix, steady):
             expected |= {"another key": (other_key, 200), "the key elsewhere": (asking.same_key(session="s3", ticket="t3"), full)}
         else:
             expected |= {f"another {field}": (differing[field], 200), f"the {field} of another": (strangers[field], full)}
+            expected |= {f"another organisation's {field} of that name": (namesake, 200)} if field in NAMED else {}
         found = {what: asking.status(name, caller) for what, (caller, _) in expected.items()}
         wrong += [(name, what, found[what], status) for what, (_, status) in expected.items() if found[what] != status]
     assert wrong == []

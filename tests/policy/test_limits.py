@@ -170,20 +170,22 @@ OTHERS = {
     "another key": Caller("bot", key_id="k2", user="ada", session="s1"),
     "another agent": Caller("cook", key_id="k1", user="ada", session="s1"),
     "another user": Caller("bot", key_id="k1", user="bob", session="s1"),
+    "another organisation": Caller("bot", key_id="k1", user="ada", session="s1", org="acme"),
 }
+APART = {"another session", "another key", "another agent", "another organisation"}
 
 
 @pytest.mark.parametrize(
     ("limit", "apart"),
     [
-        ("per: session", {"another session", "another key", "another agent"}),
-        ("per: session, window: 1h", {"another session", "another key", "another agent"}),
-        ("per: agent, window: 1h", {"another agent"}),
-        ("per: user, window: 1h", {"another user"}),
+        ("per: session", APART),
+        ("per: session, window: 1h", APART),
+        ("per: agent, window: 1h", {"another agent", "another organisation"}),
+        ("per: user, window: 1h", {"another user", "another organisation"}),
         ("per: key, window: 1h", {"another key"}),
-        ("per: agent", {"another session", "another key", "another agent"}),
+        ("per: agent", APART),
         ("per: user", set(OTHERS)),
-        ("per: key", {"another session", "another key", "another agent"}),
+        ("per: key", APART),
     ],
 )
 def test_what_counts_together_is_what_per_and_window_say(book, limit, apart):
