@@ -57,6 +57,10 @@ class Bookkeeping:
         return self._provider
 
     @property
+    def request_bytes(self) -> int:
+        return len(self._x.request.body) if self._x.request else 0
+
+    @property
     def opened(self) -> bool:
         """Its opening was written, or is being written."""
         return self._opening is not None

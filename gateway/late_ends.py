@@ -13,8 +13,8 @@ from gateway.bookkeeping import Bookkeeping
 from gateway.errors import JournalUnavailable
 
 log = logging.getLogger("gateway.late_ends")
-MOST = 256
-"""While the journal is broken, nobody new is let in: what waits was under way."""
+MOST, MOST_BYTES = 256, 32 * 1024 * 1024
+"""Exchanges, and the bytes of their requests. While the journal is broken, nobody new is let in: what waits was under way."""
 
 
 class LateEnds:
@@ -27,10 +27,10 @@ class LateEnds:
         return len(self._waiting)
 
     def keep(self, book: Bookkeeping) -> None:
-        if len(self._waiting) < MOST:
+        if len(self._waiting) < MOST and sum(each.request_bytes for each in self._waiting) + book.request_bytes <= MOST_BYTES:
             self._waiting.append(book)
         else:
-            log.error("an exchange has no end on record: the journal has refused those of %s already, which wait", MOST)
+            log.error("an exchange has no end on record: the journal has refused those of %s already, which wait", len(self._waiting))
 
     async def write(self) -> None:
         """Those that can be written; the rest waits on."""
