@@ -1,12 +1,14 @@
 """Rows in Arrow's form, in batches of a size of ours: out of DuckDB, into DuckDB, and as bytes between processes and to people.
 
-By way of nanoarrow, which is Apache's own and a fiftieth of pyarrow. Two things it does not do are done here:
+By way of nanoarrow, which is Apache's own and a fiftieth of pyarrow. Three things that are not done elsewhere are done here:
 
 1. DuckDB gives out a result batch by batch only to `pyarrow.lib.RecordBatchReader._import_from_c`: its `__arrow_c_stream__` computes all of
    it first, outside its memory limit. What it gives there is a plain Arrow C stream, so a module of that name stands in for the moment of
    the call. Where pyarrow is installed, it is neither needed nor loaded.
 2. Computing the next batch may take seconds. The stream is asked through ctypes, which lets other threads run meanwhile: nobody could
    interrupt it otherwise, and a question over rows that Python brings would wait for itself.
+3. Where a number or a time is NULL, DuckDB gives out whatever lay in its memory: beginnings of other rows' texts, of whomever, and
+   addresses. What leaves here has zeros there.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ import ctypes
 import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator
+from functools import lru_cache
 from types import ModuleType, SimpleNamespace
 from typing import Any, Protocol
 
@@ -65,6 +68,7 @@ class Batches(Iterator[CArray]):
             raise ArrowError((said or b"the stream of rows broke off").decode(errors="replace"))
         if not batch.is_valid():
             raise StopIteration
+        _blank_nulls(batch.view())
         return batch
 
     def close(self) -> None:
@@ -83,6 +87,30 @@ def batches(found: duckdb.DuckDBPyConnection, rows: int) -> Batches:
             del sys.modules[_PYARROW.__name__]
             if real is not None:
                 sys.modules[_PYARROW.__name__] = real
+
+
+def _blank_nulls(column: Any) -> None:
+    """In the place of what is NULL, in a column of fixed width and in those inside of it (nanoarrow's CArrayView, over memory that nobody
+    else reads)."""
+    for inside in column.children:
+        _blank_nulls(inside)
+    count = column.offset + column.length
+    if column.n_buffers != 2 or column.buffer_type(1) != "data" or not count or not column.null_count:
+        return
+    valid, data = column.buffer(0), column.buffer(1)
+    size, width = data.size_bytes, data.size_bytes // count
+    if not valid.size_bytes or not width:  # nothing is NULL; single bits
+        return
+    mask = b"".join(map(_masks(width).__getitem__, bytes(valid)))[:size].ljust(size, b"\0")
+    blank = int.from_bytes(bytes(data), "little") & int.from_bytes(mask, "little")
+    ctypes.memmove(data._addr(), blank.to_bytes(size, "little"), size)  # noqa: SLF001 - as `_address`
+
+
+@lru_cache
+def _masks(width: int) -> tuple[bytes, ...]:
+    """For each byte of a validity bitmap: what to keep of the eight values that it is about."""
+    keep, blank = b"\xff" * width, bytes(width)
+    return tuple(b"".join(keep if byte >> bit & 1 else blank for bit in range(8)) for byte in range(256))
 
 
 def _address(of: CArray | CArrayStream) -> int:

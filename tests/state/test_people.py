@@ -30,7 +30,7 @@ def test_a_token_proves_its_person_with_roles_and_teams(people):
     assert token.startswith("thp_")
     assert found == ada(teams=("red", "blue"), last4=token[-4:])
     who = found.person()
-    assert (who.id, who.may("decide-approvals"), who.may("erase"), who.sees("red"), who.sees("green"), who.shared) == (
+    assert (who.id, who.may("decide-approvals"), who.may("erase"), who.sees(None, "red"), who.sees(None, "green"), who.shared) == (
         "ada", True, False, True, False, False,
     )  # fmt: skip
 

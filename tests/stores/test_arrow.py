@@ -13,6 +13,9 @@ from collections.abc import Iterator
 import duckdb
 import pyarrow as pa
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from nanoarrow import c_array_stream
 
 from gateway.stores import arrow
 from tests.patience import until
@@ -164,3 +167,30 @@ def test_what_a_file_raises_is_raised(con: duckdb.DuckDBPyConnection) -> None:
     rows = arrow.batches(con.execute("FROM range(10)"), 5)
     with pytest.raises(OSError, match="No space left"):
         arrow.Writer(Full(), rows.schema)
+
+
+def left_over(width: int, valid: list[bool]) -> pa.Array:
+    """Values of so many bytes, none of them 0, in the place of NULLs too."""
+    bitmap = sum(bit << at for at, bit in enumerate(valid)).to_bytes(-(-len(valid) // 8), "little")
+    data = bytearray(b"".join(bytes([at % 255 + 1]) * width for at in range(len(valid))))
+    kind = {1: pa.uint8(), 2: pa.int16(), 4: pa.float32(), 8: pa.int64(), 16: pa.decimal128(38, 0)}[width]
+    return pa.Array.from_buffers(kind, len(valid), [pa.py_buffer(bytearray(bitmap)), pa.py_buffer(data)])
+
+
+def streamed(array: pa.Array) -> pa.Array:
+    """As it comes out of a stream of batches."""
+    batch = pa.record_batch([array], ["a"])
+    [found] = arrow.Batches(c_array_stream(pa.RecordBatchReader.from_batches(batch.schema, [batch])))
+    return pa.record_batch(found).column(0)
+
+
+@pytest.mark.parametrize("inside", [False, True])
+@given(width=st.sampled_from([1, 2, 4, 8, 16]), valid=st.lists(st.booleans(), min_size=1, max_size=40))
+def test_nothing_of_what_lay_in_memory_is_in_the_place_of_nulls(inside, width, valid):
+    wanted = left_over(width, valid).to_pylist()
+    array = left_over(width, valid)
+    found = streamed(pa.ListArray.from_arrays(pa.array([0, len(valid)], pa.int32()), array) if inside else array)
+    found = found.values if inside else found
+    assert found.to_pylist() == wanted
+    data = found.buffers()[1].to_pybytes()
+    assert [data[at * width : (at + 1) * width] == bytes(width) for at in range(len(valid))] == [not bit for bit in valid]

@@ -59,8 +59,8 @@ OFFICE = Office()
 ID = "00000000-0000-7000-8000-00000000000{}"
 RED, BLUE, NONE, ACME, ZETA, MORE, NOBODYS = 1, 2, 3, 4, 5, 6, 9
 """Numbers of exchanges and what belongs to them; nothing has the last."""
-WORDS = {RED: "RED", BLUE: "BLUE", NONE: "NONE", ACME: "ACME", ZETA: "ZETA", MORE: "MORE", NOBODYS: "NOBODY"}
-"""Each stands in every text of it."""
+WORDS = {RED: "REDWORD", BLUE: "BLUEWORD", NONE: "NONEWORD", ACME: "ACMEWORD", ZETA: "ZETAWORD", MORE: "MOREWORD", NOBODYS: "NOBODYWORD"}
+"""Each stands in every text of it, and in nothing that is packed or random."""
 WHOSE = {RED: (None, "red"), BLUE: (None, "blue"), NONE: (None, None), ACME: ("acme", "red"), ZETA: ("zeta", "red"), MORE: ("acme", None)}
 SEEN = {"red": (RED,), "acme/red": (ACME,), "acme/*": (ACME, MORE)}
 """What somebody sees, by what they are bound to."""
@@ -458,5 +458,5 @@ def test_what_could_not_be_laid_out_is_tried_again(house: House, tmp_path: Path,
         broken.setattr(sight, "_ADDED_UP", {**sight._ADDED_UP, "call_sums": "SELECT nothing"})
         with pytest.raises(Refused):
             fetched(new, "SELECT agent FROM exchanges")
-    assert fetched(new, "SELECT agent FROM exchanges") == [{"agent": "RED agent"}]
+    assert fetched(new, "SELECT agent FROM exchanges") == [{"agent": f"{WORDS[RED]} agent"}]
     new.close()

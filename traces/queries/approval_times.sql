@@ -8,4 +8,4 @@ SELECT policy, rule, tool, count(*) AS asked, count(*) FILTER (state IN ('approv
 FROM approvals
 WHERE created_at > now()::TIMESTAMP - to_days($days::INTEGER)
 GROUP BY ALL
-ORDER BY asked DESC
+ORDER BY asked DESC, 1, 2, 3

@@ -4,4 +4,4 @@ SELECT created_at, expires_at, date_diff('second', created_at, now()::TIMESTAMP)
        message, four_eyes, id
 FROM approvals
 WHERE state = 'pending' AND expires_at > now()::TIMESTAMP
-ORDER BY created_at
+ORDER BY created_at, id

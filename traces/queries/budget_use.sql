@@ -5,4 +5,4 @@ SELECT budget, subject, sum(requests)::BIGINT AS requests, sum(refused)::BIGINT 
 FROM budget_use
 WHERE day > today() - $days::INTEGER
 GROUP BY ALL
-ORDER BY refused DESC, cost DESC NULLS LAST, requests DESC
+ORDER BY refused DESC, cost DESC NULLS LAST, requests DESC, budget, subject

@@ -5,4 +5,4 @@ SELECT day, agent, model, sum(looked)::BIGINT AS looked, sum(hits)::BIGINT AS hi
 FROM cache_daily
 WHERE day > today() - $days::INTEGER
 GROUP BY ALL
-ORDER BY day DESC, saved_cost DESC NULLS LAST, hits DESC
+ORDER BY day DESC, saved_cost DESC NULLS LAST, hits DESC, agent, model

@@ -5,4 +5,4 @@ SELECT day, agent, sum(cost) AS cost, sum(exchanges)::BIGINT AS exchanges, sum(u
 FROM cost_daily
 WHERE day > today() - $days::INTEGER
 GROUP BY day, agent
-ORDER BY day DESC, cost DESC NULLS LAST
+ORDER BY day DESC, cost DESC NULLS LAST, agent

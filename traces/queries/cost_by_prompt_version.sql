@@ -5,4 +5,4 @@ SELECT agent, hash, first_seen, last_seen, exchanges, cost, unpriced, round(cost
        calls, denied AS withheld, round(denied / nullif(calls, 0), 4) AS withheld_share, left(system, 200) AS system
 FROM prompt_versions
 WHERE agent LIKE $agent
-ORDER BY agent, last_seen DESC
+ORDER BY agent, last_seen DESC, hash

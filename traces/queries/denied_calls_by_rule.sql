@@ -6,4 +6,4 @@ SELECT coalesce(nullif(policy, ''), '(none)') AS policy, coalesce(nullif(rule, '
 FROM calls
 WHERE NOT released AND decided_at > now()::TIMESTAMP - to_days($days::INTEGER)
 GROUP BY ALL
-ORDER BY calls DESC
+ORDER BY calls DESC, 1, 2, 3, 4

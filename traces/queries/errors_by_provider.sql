@@ -7,4 +7,4 @@ SELECT provider, coalesce(response_model, request_model) AS model, state, error_
 FROM exchanges
 WHERE state NOT IN ('complete', 'denied', 'open') AND started_at > now()::TIMESTAMP - to_days($days::INTEGER)
 GROUP BY ALL
-ORDER BY exchanges DESC, latest DESC
+ORDER BY exchanges DESC, latest DESC, 1, 2, 3, 4, 5

@@ -9,4 +9,4 @@ SELECT provider, coalesce(response_model, request_model) AS model, count(*) AS e
 FROM exchanges
 WHERE state IN ('complete', 'denied') AND started_at > now()::TIMESTAMP - to_days($days::INTEGER)
 GROUP BY ALL
-ORDER BY exchanges DESC
+ORDER BY exchanges DESC, 1, 2

@@ -16,5 +16,5 @@ SELECT agent, session, spent.exchanges, coalesce(acted.calls, 0) AS calls, spent
        greatest(spent.latest, acted.latest) AS latest
 FROM spent LEFT JOIN acted USING (agent, session)
 WHERE acted.calls >= $calls::INTEGER OR spent.cost >= $usd::DECIMAL(18,9) OR acted.same_call >= $same_call::INTEGER
-ORDER BY spent.cost DESC NULLS LAST, same_call DESC
+ORDER BY spent.cost DESC NULLS LAST, same_call DESC, agent, session
 LIMIT 100

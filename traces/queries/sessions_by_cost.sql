@@ -12,5 +12,5 @@ WITH spent AS (
 )
 SELECT session, agent, began, latest, exchanges, cost, unpriced, calls, withheld, same_call
 FROM spent LEFT JOIN acted USING (session, agent)
-ORDER BY cost DESC NULLS LAST, exchanges DESC
+ORDER BY cost DESC NULLS LAST, exchanges DESC, session, agent
 LIMIT 100

@@ -10,4 +10,4 @@ SELECT provider, model, sum(exchanges)::BIGINT AS exchanges, sum(input_tokens)::
 FROM cost_daily
 WHERE day > today() - $days::INTEGER
 GROUP BY provider, model
-ORDER BY cost DESC NULLS LAST, exchanges DESC
+ORDER BY cost DESC NULLS LAST, exchanges DESC, provider, model

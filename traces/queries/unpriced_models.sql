@@ -7,4 +7,4 @@ SELECT provider, coalesce(response_model, request_model) AS model,
 FROM exchanges
 WHERE cost IS NULL AND state NOT IN ('open', 'rejected') AND started_at > now()::TIMESTAMP - to_days($days::INTEGER)
 GROUP BY ALL
-ORDER BY exchanges DESC
+ORDER BY exchanges DESC, 1, 2
