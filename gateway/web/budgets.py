@@ -34,7 +34,7 @@ SELECT substr(which, strpos(which, '=') + 1) AS subject, agent, org, key_id, ses
 FROM (SELECT unnest(budgets) AS which, agent, org, key_id, session, started_at FROM exchanges
       WHERE len(budgets) > 0 AND started_at > now()::TIMESTAMP - to_days({SINCE_DAYS}))
 WHERE starts_with(which, $name || '=')
-GROUP BY ALL ORDER BY latest DESC LIMIT {MOST_SUBJECTS}
+GROUP BY ALL ORDER BY latest DESC, 1, 2, 3, 4, 5 LIMIT {MOST_SUBJECTS}
 """  # noqa: S608 - constant
 
 
@@ -122,7 +122,7 @@ class BudgetsDesk:
     def _summary(self, budget: Budget) -> dict[str, Any]:
         """With how the fullest stands."""
         used = self._used(budget)
-        fullest = min(used, key=lambda each: float(each[0].left), default=None)
+        fullest = min(used, key=lambda each: (float(each[0].left), each[0].subject), default=None)
         return {**_plain(budget), "subjects": len(used), "fullest": fullest[0] if fullest else None}
 
     def _used(self, budget: Budget) -> list[tuple[Used, Charge]]:

@@ -34,6 +34,7 @@ from gateway.trace.record import (
     SessionChanged,
     SessionRow,
 )
+from gateway.web import budgets
 from tests.face.conftest import NOW_US, PASSWORD, House, identity
 from tests.patience import PATIENCE_S, until_meanwhile
 
@@ -160,12 +161,7 @@ def opened(folder: Path, *words: str) -> Iterator[House]:
     ledger.close()
 
 
-_SUBJECTS = """
-SELECT substr(which, strpos(which, '=') + 1) AS subject, agent, key_id, session, max(started_at)::VARCHAR AS latest
-FROM (SELECT unnest(budgets) AS which, agent, key_id, session, started_at FROM exchanges WHERE len(budgets) > 0)
-WHERE starts_with(which, $name || '=')
-GROUP BY ALL ORDER BY latest DESC
-"""
+_SUBJECTS = budgets._SUBJECTS.replace(f" AND started_at > now()::TIMESTAMP - to_days({budgets.SINCE_DAYS})", "")
 """Without the bound in time: the clock of these tests stands still."""
 
 
