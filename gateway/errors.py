@@ -94,3 +94,7 @@ class ClientGone(Exception):  # noqa: N818 - names an event
 
 class JournalUnavailable(Exception):  # noqa: N818 - names a state, not a mistake
     """The journal cannot make records durable (disk full, read-only, failed fsync): nothing may be answered."""
+
+
+class RecordTooLong(JournalUnavailable):
+    """For one record alone, now and later: it is longer than the journal takes."""

@@ -29,7 +29,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from gateway.errors import JournalUnavailable
+from gateway.errors import JournalUnavailable, RecordTooLong
 from gateway.group_commit import GroupCommit
 from gateway.trace import frames, record
 from gateway.trace.frames import Parts
@@ -144,7 +144,7 @@ class Journal:
         payloads = [self._cleaned(record.encode(each)) for each in records]
         sizes = [payload.size for payload in payloads]
         if max(sizes, default=0) > frames.MAX_PAYLOAD:
-            raise JournalUnavailable(f"a record is over {frames.MAX_PAYLOAD} bytes; lower the limit for request bodies")
+            raise RecordTooLong(f"a record is over {frames.MAX_PAYLOAD} bytes; lower the limit for request bodies")
         if self._closing.is_set():
             raise JournalUnavailable("the journal is closed; the gateway is stopping")
         if self.durability == "interval":

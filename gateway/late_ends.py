@@ -10,7 +10,7 @@ import logging
 from collections import deque
 
 from gateway.bookkeeping import Bookkeeping
-from gateway.errors import JournalUnavailable
+from gateway.errors import JournalUnavailable, RecordTooLong
 
 log = logging.getLogger("gateway.late_ends")
 MOST, MOST_BYTES = 256, 32 * 1024 * 1024
@@ -38,6 +38,8 @@ class LateEnds:
             book = self._waiting.popleft()
             try:
                 await book.end_late()
+            except RecordTooLong as error:
+                log.error("the end of an exchange cannot be recorded: %s", error)  # noqa: TRY400 - no traceback wanted
             except JournalUnavailable:
                 self._waiting.appendleft(book)
                 return

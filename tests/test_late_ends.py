@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from gateway.errors import JournalUnavailable
+from gateway.errors import JournalUnavailable, RecordTooLong
 from gateway.late_ends import LateEnds
 
 
@@ -39,13 +39,14 @@ def test_each_is_written_once_in_order_when_the_journal_takes_it():
     assert ([each.written for each in waiting], len(late)) == ([1, 1, 1], 0)
 
 
-def test_one_that_cannot_be_made_keeps_nobody_from_being_written(caplog):
-    late, waiting = LateEnds(), [Late(refused=9, error=ValueError), Late()]
+@pytest.mark.parametrize("error", [ValueError, RecordTooLong])
+def test_one_that_can_never_be_written_keeps_nobody_from_it(caplog, error):
+    late, waiting = LateEnds(), [Late(refused=9, error=error), Late()]
     for each in waiting:
         late.keep(each)
     rounds(late, 1)
     assert ([each.written for each in waiting], len(late)) == ([0, 1], 0)
-    assert "could not be recorded" in caplog.text
+    assert "be recorded" in caplog.text
 
 
 @pytest.mark.parametrize(("size", "kept"), [(1, 256), (1024 * 1024, 32), (20 * 1024 * 1024, 1)])
