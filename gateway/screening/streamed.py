@@ -25,7 +25,7 @@ from msgspec import Struct, field
 from gateway.dialects import sse
 from gateway.dialects.texts import Channel, Retelling, Slot, Told, runs, written
 from gateway.exchange import MOST_TEXT, Json
-from gateway.screening.screens import AnswerScreen, Harmless, Unchangeable
+from gateway.screening.screens import AnswerScreen, Harmless, Pieced, Unchangeable
 from gateway.textwindow import Hit, Window
 
 H = TypeVar("H", bound=Hit)
@@ -204,7 +204,7 @@ class Screening(Generic[H]):
     def _look(self, frame: _Frame[H], pieces: Sequence[Slot]) -> None:
         """A text of its own."""
         texts = [slot.holder[slot.key] or "" for slot in pieces]
-        window = Window(self._signed if pieces[0].signed else self._screen, whole=True)
+        window = Window(Pieced(self._signed if pieces[0].signed else self._screen, texts), whole=True)
         for text in texts:
             window.feed(text)
         self._noted(window, window.finish())

@@ -15,7 +15,7 @@ from msgspec import Struct
 from gateway import strict_json
 from gateway.dialects.texts import Slot, Texts, runs
 from gateway.exchange import Json
-from gateway.screening.screens import AnswerScreen, Unchangeable
+from gateway.screening.screens import AnswerScreen, Pieced, Unchangeable
 from gateway.textwindow import Hit, Window
 
 H = TypeVar("H", bound=Hit)
@@ -81,8 +81,8 @@ def _tree(body: bytes) -> Any:
 def _looked(tree: Json, texts: Texts, screen: AnswerScreen[H]) -> Iterator[Looked[H]]:
     signed = Unchangeable(screen)
     for pieces in runs(texts.whole(tree)) if isinstance(tree, dict) else ():
-        text = "".join(_texts(pieces))
-        hits = [hit for hit in screen.find(text) if hit.start < hit.end] if text else []
+        texts_of_it = _texts(pieces)
+        hits = Pieced(screen, texts_of_it).find("".join(texts_of_it))
         judge = signed if pieces[0].signed else screen
         yield Looked(pieces, hits, tuple(hit for hit in hits if judge.stops(hit)))
 
@@ -96,7 +96,7 @@ def _fill(looked: Looked[H], screen: AnswerScreen[H]) -> bool:
     if not any(screen.replaces(hit) for hit in looked.hits):
         return False
     texts = _texts(looked.pieces)
-    window = Window(screen, whole=True)
+    window = Window(Pieced(screen, texts), whole=True)
     for text in texts:
         window.feed(text)
     window.finish()

@@ -164,6 +164,7 @@ CARRIERS = {
     "gemini, tokens": ("google.gemini", gemini(candidate={"logprobsResult": {"chosenCandidates": CUT}})),
     "gemini, another token": ("google.gemini", gemini(candidate={"logprobsResult": {"topCandidates": [{"candidates": [TOKEN]}]}})),
     "gemini, parts": ("google.gemini", gemini({"text": "see 4111 1111"}, {"text": " 1111 1111"})),
+    "gemini, a part of its own": ("google.gemini", gemini({"text": T.removesuffix(" ok")}, {"text": "xyz"}, {"text": ""})),
     "gemini, an answer": ("google.gemini", gemini({"toolResponse": {"id": "t", "toolType": "x", "response": {"mimeType": T, "data": T}}})),
     "gemini, a name": ("google.gemini", gemini({"inlineData": {"mimeType": "image/png", "data": "eA==", "displayName": T}})),
     "gemini, of itself": ("google.gemini", gemini(modelStatus={"message": T}, promptFeedback={"blockReasonMessage": T})),
