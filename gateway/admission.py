@@ -28,7 +28,7 @@ async def admit(visit: Visit, request: Request) -> None:
         session=session_facts(x.caller, request),
         conversation=Conversation(request.messages, visit.gateway.reading, whole=not request.continues, forged=visit.forged),
         holds_secret=visit.gateway.redactor.finds,
-        address=visit.gateway.scribe.address,
+        address=visit.gateway.scribe.hands.address,
         meter=visit.reserved,
         exchange=x.id,
         pins=of_tools(pinned.tools, request) if (pinned := visit.gateway.prompts.pins.agents.get(x.caller.agent)) else {},

@@ -30,7 +30,7 @@ from gateway.metering import metered
 from gateway.policy.explain import APPROVAL_PENDING
 from gateway.policy.wording import one_line
 from gateway.state import Approval, Bindings
-from gateway.trace.rows import canonical
+from gateway.trace.scribe import canonical
 from gateway.visit import Visit
 
 

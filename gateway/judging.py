@@ -149,7 +149,7 @@ class Judging:
 
     async def _asked(self, due: Due, use: Use, question: Question) -> Opinion:
         gateway = self._gateway()
-        pen = gateway.scribe.pen("redacted" if due.storing == "metadata" else due.storing)
+        pen = gateway.scribe.hands.pens["redacted" if due.storing == "metadata" else due.storing]
         mark = gateway.clock.new_id().replace("-", "")
         self._incoming = _incoming(due, question, question.body(pen.body(due.said), pen.body(due.answer), mark))
         answered = _Answered()

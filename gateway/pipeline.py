@@ -142,7 +142,7 @@ async def _identify(visit: Visit) -> None:
         x.storing, visit.scope = record.store or x.storing, record.scope
     x.enforcing = gateway.policies.enforces(x.caller.agent)
     if gateway.settings.encryption is not None and gateway.ask is not at_once:  # the key of its records is at hand from here on
-        await gateway.ask(gateway.scribe.hand, x.storing, x.caller)
+        await gateway.ask(gateway.scribe.hands.of, x.storing, x.caller)
     refuse_dialect(visit.scope, x.dialect)
 
 

@@ -16,7 +16,7 @@ from gateway.state import Approvals
 from gateway.trace.pens import everything
 from gateway.trace.record import Record
 from gateway.trace.redact import Redactor
-from gateway.trace.rows import Scribe
+from gateway.trace.scribe import Scribe
 from gateway.vault import TenantVault
 from gateway.web.access import AccessDesk
 from gateway.web.budgets import BudgetsDesk

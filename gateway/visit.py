@@ -37,7 +37,7 @@ from gateway.state import Approvals, Belonging, Belongings, Issued, Keys, Limits
 from gateway.state.asking import Asking, at_once
 from gateway.state.reservations import Reservations
 from gateway.trace.redact import Flow, Redactor
-from gateway.trace.rows import Scribe
+from gateway.trace.scribe import Scribe
 from gateway.upstream.client import ProviderAnswer, UpstreamClient
 from gateway.upstream.replay import Noted
 from gateway.upstream.routing import Routes, Target

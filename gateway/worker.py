@@ -56,10 +56,12 @@ from gateway.policy import PolicySet
 from gateway.policy_folder import Watcher
 from gateway.prompt.library import EMPTY as NO_PROMPTS
 from gateway.prompt.library import Library
+from gateway.trace.loaded import kept_rows, policy_row
 from gateway.trace.pens import everything
 from gateway.trace.record import Booted, PolicyLoaded, PromptsLoaded
 from gateway.trace.redact import Redactor
-from gateway.trace.rows import Scribe, Seen, kept_rows, policy_row
+from gateway.trace.scribe import Scribe
+from gateway.trace.texts import Seen
 from gateway.upstream.client import UpstreamClient
 from gateway.upstream.routing import Routes
 from gateway.visit import Gateway

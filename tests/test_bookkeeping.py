@@ -14,7 +14,7 @@ from gateway.exchange import Answer, Call, Caller, Exchange, Message, Request, U
 from gateway.prompt.fingerprint import fingerprint
 from gateway.trace.record import Decided, Ended, Opened
 from gateway.trace.redact import Redactor
-from gateway.trace.rows import Scribe
+from gateway.trace.scribe import Scribe
 
 PRICES = PriceTable.from_json(b'{"m": {"input_cost_per_token": 0.001, "output_cost_per_token": 0.01}}')
 ALLOW = Verdict("allow", True, "granted", "ok")

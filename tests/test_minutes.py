@@ -18,7 +18,7 @@ from gateway.stores import Batch
 from gateway.stores.duckdb import Ledger
 from gateway.trace import record
 from gateway.trace.redact import Redactor
-from gateway.trace.rows import Scribe
+from gateway.trace.scribe import Scribe
 from gateway.trace.segments import Segment
 
 AT = 1_790_000_000_000_000

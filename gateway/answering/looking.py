@@ -42,7 +42,7 @@ def _tell(visit: Visit, one: Look, told: frozenset[str]) -> None:
 
 def _findings(visit: Visit, one: Look) -> list[Finding]:
     """Each value once, as a keyed hash."""
-    text, address = visit.x.answer.text, visit.gateway.scribe.address
+    text, address = visit.x.answer.text, visit.gateway.scribe.hands.address
     if one.said.problem:
         return [Finding(one.name, "unevaluated", "warn", "answer", one.said.problem, version=one.version, rule="default")]
     found: dict[tuple[str, str], Finding] = {}

@@ -171,7 +171,7 @@ class OutputRules:
     def note(self, hit: Hit, words: str) -> None:
         """Puts what was found on record, each value once for each rule; never the value itself."""
         whole = hit.whole and bool(hit.detector)
-        address = "" if whole else self._visit.gateway.scribe.address(words.encode("utf-8", "surrogatepass"))
+        address = "" if whole else self._visit.gateway.scribe.hands.address(words.encode("utf-8", "surrogatepass"))
         name = (hit.policy, hit.rule, hit.detector, address or (hit.seen.code if hit.seen else ""))
         if name in self._noted or len(self._noted) >= _MOST_HEARD:
             return

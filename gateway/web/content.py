@@ -20,8 +20,7 @@ from gateway.errors import GatewayError, JournalUnavailable
 from gateway.sealing import CannotOpen
 from gateway.stores import Refused
 from gateway.stores.answers import plain_row
-from gateway.trace.record import ContentRead, ReadRow
-from gateway.trace.rows import (
+from gateway.trace.hand import (
     about_approval,
     about_call,
     about_exchange,
@@ -30,6 +29,7 @@ from gateway.trace.rows import (
     about_prompt,
     about_rendered,
 )
+from gateway.trace.record import ContentRead, ReadRow
 from gateway.web.answers import NAME_LENGTH, Fetch, FetchOf, Write, error_answer, json_answer, line, refusal
 from gateway.web.doors import person, said_by
 

@@ -27,7 +27,7 @@ from gateway.stores.duckdb import Ledger
 from gateway.trace.pens import everything
 from gateway.trace.record import ContentRead, Ended, Erased, FeedbackGiven
 from gateway.trace.redact import Redactor
-from gateway.trace.rows import Links, Priced, Scribe
+from gateway.trace.scribe import Links, Priced, Scribe
 from gateway.trace.segments import Segment
 from gateway.vault import Master, TenantVault
 from gateway.web.content import DAMAGED, ERASED, ContentDesk, Reader
@@ -82,12 +82,12 @@ class House:
         found = fingerprint(request)
         x.prompt_hash = found.hash
         x.calls = [(Call("c", "pay", '{"to":"Eve"}', {"to": "Eve"}, 0), Verdict("deny", False, "rule", "not to Eve", policy="p", rule="r"))]
-        addresses, messages = self.scribe.request_messages(x, NOW_US)
-        response, answered = self.scribe.response_message(x, NOW_US)
+        addresses, messages = self.scribe.texts.request_messages(x, NOW_US)
+        response, answered = self.scribe.texts.response_message(x, NOW_US)
         call = self.scribe.call(x, *x.calls[0], decision=f"dec_{n}", decided_us=NOW_US, judged_us=1)
         row = self.scribe.exchange(x, provider="openai", durability="commit", priced=Priced(), links=Links(addresses, response))
         x.rendered = Rendered("support", "4be1c09d", "production", {"shop": "at Eve's"})
-        return Ended(row, (call,), (), messages + answered, self.scribe.prompt(x, found, NOW_US), rendered=self.scribe.rendered(x))
+        return Ended(row, (call,), (), messages + answered, self.scribe.texts.prompt(x, found, NOW_US), rendered=self.scribe.rendered(x))
 
     def apply(self, record: Any) -> None:
         self._at += 100

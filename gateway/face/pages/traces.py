@@ -20,7 +20,7 @@ from gateway.face.filters import FilterProblem
 from gateway.face.page import Asked, House, Page, Rows
 from gateway.face.rendering import TRACE_COLUMNS, trace_cells
 from gateway.face.wanted import DAYS, PAGE_ROWS, Place, Wanted, began, note, paged, place, read, told
-from gateway.trace.rows import about_exchange
+from gateway.trace.hand import about_exchange
 
 TICK_S = 1.0
 MOST_TOLD = 200

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import dataclasses
 from decimal import Decimal
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-from msgspec import structs
 
 from gateway.exchange import (
     Answer,
@@ -26,25 +22,11 @@ from gateway.exchange import (
     Usage,
     Verdict,
 )
-from gateway.policy import load
 from gateway.prompt.fingerprint import fingerprint
-from gateway.prompt.kept import read as read_prompt
-from gateway.prompt.library import Commit, Commits, Library, Move
+from gateway.trace.hand import about_approval, about_call, about_exchange, about_feedback, about_message, about_prompt
 from gateway.trace.redact import Redactor
-from gateway.trace.rows import (
-    Links,
-    Priced,
-    Scribe,
-    Seen,
-    about_approval,
-    about_call,
-    about_exchange,
-    about_feedback,
-    about_message,
-    about_prompt,
-    kept_rows,
-    policy_row,
-)  # fmt: skip
+from gateway.trace.scribe import Links, Priced, Scribe
+from gateway.trace.texts import Seen
 
 SECRET = "sk-canary-0123456789"
 
@@ -90,10 +72,10 @@ def call(arguments: str = '{"b":1,"a":2}', args: dict | None = None) -> Call:
 def test_each_body_is_written_once_and_addressed_always():
     writer = scribe()
     first = request(message("system", "be"), message("user", "hi"))
-    addresses, rows = writer.request_messages(exchange(request=first), 7)
+    addresses, rows = writer.texts.request_messages(exchange(request=first), 7)
     assert [row.role for row in rows] == ["system", "user"]
     later = request(*first.messages, message("user", "more"))
-    again, new = writer.request_messages(exchange(request=later), 8)
+    again, new = writer.texts.request_messages(exchange(request=later), 8)
     assert again[:2] == addresses
     assert [row.body for row in new] == ['{"role":"user","content":"more"}']
 
@@ -102,44 +84,23 @@ def test_a_forgotten_prompt_text_is_written_again():
     writer = scribe()
     found = fingerprint(request(message("system", "be kind")))
     x = exchange(prompt_hash=found.hash)
-    writer.prompt(x, found, 1)
-    writer.forget(exchange(), [])
-    assert writer.prompt(x, found, 2).system == ""
-    writer.forget(x, [])
-    assert writer.prompt(x, found, 3).system == "be kind"
+    writer.texts.prompt(x, found, 1)
+    writer.texts.forget(exchange(), [])
+    assert writer.texts.prompt(x, found, 2).system == ""
+    writer.texts.forget(x, [])
+    assert writer.texts.prompt(x, found, 3).system == "be kind"
 
 
 def test_forgotten_bodies_are_written_again():
     writer = scribe()
-    addresses, _ = writer.request_messages(exchange(request=request(message("user", "hi"))), 7)
-    writer.seen.forget([*addresses, "never seen"])
-    assert len(writer.request_messages(exchange(request=request(message("user", "hi"))), 8)[1]) == 1
-
-
-def test_bodies_are_written_again_when_a_segment_begins():
-    seen = Seen()
-    assert [seen.first("a"), seen.first("a")] == [True, False]
-    seen.begin_anew()
-    assert [seen.first("a"), seen.first("b"), seen.first("a")] == [True, True, False]
-
-
-def test_the_memory_of_written_bodies_is_bounded():
-    seen = Seen(4)
-    assert [seen.first(a) for a in ("a", "b", "a", "c", "a", "b")] == [True, True, False, True, False, True]
-    assert sum(seen.first(f"{n}") for n in range(1000)) == 1000
-    assert len(seen._young) + len(seen._old) <= 4
-
-
-@given(st.lists(st.lists(st.sampled_from("abcdefgh"), max_size=6), max_size=20), st.integers(1, 8))
-def test_several_bodies_are_remembered_as_one_after_the_other(asked, size):
-    one, several = Seen(size), Seen(size)
-    for addresses in asked:
-        assert several.firsts(addresses) == {each for each in addresses if one.first(each)}
+    addresses, _ = writer.texts.request_messages(exchange(request=request(message("user", "hi"))), 7)
+    writer.texts.seen.forget([*addresses, "never seen"])
+    assert len(writer.texts.request_messages(exchange(request=request(message("user", "hi"))), 8)[1]) == 1
 
 
 def test_another_installation_has_other_addresses():
-    assert scribe().address(b"x") != Scribe(b"z" * 32, Redactor([])).address(b"x")
-    assert scribe().address(b"x") == scribe().address(b"x")
+    assert scribe().hands.address(b"x") != Scribe(b"z" * 32, Redactor([])).hands.address(b"x")
+    assert scribe().hands.address(b"x") == scribe().hands.address(b"x")
 
 
 @pytest.mark.parametrize("mode", ["full", "redacted", "metadata"])
@@ -151,11 +112,11 @@ def test_no_known_secret_is_in_any_row(mode):
     x.answer = Answer(text=f"it is {SECRET}", usage_raw=f'{{"x":"{SECRET}"}}'.encode())
     x.caller = Caller("bot", client=SECRET)
     rows = [
-        writer.request_messages(x, 1),
-        writer.response_message(x, 1),
+        writer.texts.request_messages(x, 1),
+        writer.texts.response_message(x, 1),
         writer.call(x, *x.calls[0], decision="d", decided_us=1, judged_us=1),
         writer.exchange(x, provider="openai", durability="commit", priced=Priced(), links=Links()),
-        writer.prompt(x, fingerprint(request(message("system", SECRET))), 1),
+        writer.texts.prompt(x, fingerprint(request(message("system", SECRET))), 1),
         writer.findings(x),
     ]
     assert SECRET not in repr(rows)
@@ -163,25 +124,25 @@ def test_no_known_secret_is_in_any_row(mode):
 
 def test_the_answer_keeps_withheld_calls_for_the_record():
     x = exchange(calls=[(call(), DENY)])
-    address, rows = scribe().response_message(x, 3)
+    address, rows = scribe().texts.response_message(x, 3)
     assert address == rows[0].hash
     assert '"released":false' in rows[0].body
 
 
 def test_an_answer_of_nothing_has_no_message_and_an_equal_one_is_written_once():
     writer = scribe()
-    assert writer.response_message(exchange(), 1) == (None, ())
+    assert writer.texts.response_message(exchange(), 1) == (None, ())
     x = exchange(answer=Answer(text="hi"))
-    first, rows = writer.response_message(x, 1)
+    first, rows = writer.texts.response_message(x, 1)
     assert len(rows) == 1
-    assert writer.response_message(x, 2) == (first, ())
+    assert writer.texts.response_message(x, 2) == (first, ())
 
 
 def test_the_text_of_a_prompt_version_is_written_once():
     writer = scribe()
     found = fingerprint(request(message("system", "be kind")))
-    assert writer.prompt(exchange(), found, 1).system == "be kind"
-    assert writer.prompt(exchange(), found, 2).system == ""
+    assert writer.texts.prompt(exchange(), found, 1).system == "be kind"
+    assert writer.texts.prompt(exchange(), found, 2).system == ""
 
 
 def test_equal_arguments_have_one_hash_however_they_are_written():
@@ -221,51 +182,16 @@ def test_an_exchange_refused_before_it_was_read_still_has_a_row():
     assert (row.state, row.request_model, row.cost, row.input_preview) == ("rejected", "", None, "")
 
 
-def test_a_policy_version_is_recorded_with_its_rules():
-    text = b"""
-policy: 1
-id: bank
-agents: ["*"]
-include: [lib.yaml]
-allow: ["get_*", "*"]
-rules:
-- {id: big, tools: [pay, send_?], when: args.amount > 1.0, effect: ask}
-"""
-    library = b"policy: 1\nid: lib\nmode: shadow\nrules:\n- {id: all, tools: ['*'], when: session.calls > 9}\n"
-    row = policy_row(load({"bank.yaml": text, "lib.yaml": library}), 7)
-    rules = [(r.policy, r.rule, r.kind, r.effect, r.mode, r.tools, r.pattern, r.catch_all, r.file) for r in row.rules]
-    assert rules == [
-        ("bank", "allow", "grant", "allow", "enforce", ("get_*",), "get_.*", False, "bank.yaml"),
-        ("bank", "allow", "grant", "allow", "enforce", ("*",), "", True, "bank.yaml"),
-        ("bank", "big", "guard", "ask", "enforce", ("pay", "send_?"), "pay|send_.", False, "bank.yaml"),
-        ("lib", "all", "guard", "deny", "shadow", ("*",), "", True, "lib.yaml"),
-    ]
-    assert (row.loaded_us, len(row.files)) == (7, 2)
-    assert policy_row(load({}), 1).rules == ()
-
-
-def test_limits_of_a_policy_version_are_rules_too():
-    text = (
-        b"policy: 1\nid: p\nagents: [a]\nallow: [pay]\nlimits:\n- {id: few, tools: [pay], per: session, max: 2, effect: ask}\n"
-        b"- {id: spend, tools: [pay], sum: args.amount, per: user, window: 24h, max: 9, mode: shadow}\n"
-    )
-    rows = policy_row(load({"p.yaml": text}), 7).rules
-    assert [(row.rule, row.effect, row.mode, row.line) for row in rows] == [
-        ("allow", "allow", "enforce", 4),
-        ("few", "ask", "enforce", 6),
-        ("spend", "deny", "shadow", 7),
-    ]
-
-
 def stored(mode: str, caller: Caller = Caller("bot"), writer: Scribe | None = None):  # noqa: B008 - frozen
     tools = (Tool("t", "function", b'{"type":"function","function":{"name":"get weather","description":"secret plan"}}'),)
     said = Request("openai.chat", "gpt-x", False, (message("system", "be kind"), message("user", "hello there")), tools, b"")
     x = exchange(request=said, storing=mode, caller=caller, answer=Answer(text="so be it"))
     x.calls = [(call('{"to":"Ada"}', {"to": "Ada"}), DENY)]
     writer = writer or scribe()
-    addresses, bodies = writer.request_messages(x, 1)
+    addresses, bodies = writer.texts.request_messages(x, 1)
     row = writer.exchange(x, provider="openai", durability="commit", priced=Priced(), links=Links(addresses))
-    return x, bodies, row, writer.prompt(x, fingerprint(said), 1), writer.call(x, *x.calls[0], decision="d", decided_us=1, judged_us=1)
+    prompt = writer.texts.prompt(x, fingerprint(said), 1)
+    return x, bodies, row, prompt, writer.call(x, *x.calls[0], decision="d", decided_us=1, judged_us=1)
 
 
 def test_metadata_holds_no_word_of_what_was_said_and_says_what_was_decided():
@@ -275,18 +201,18 @@ def test_metadata_holds_no_word_of_what_was_said_and_says_what_was_decided():
         assert word not in told
     assert (row.storing, row.request_model, row.agent) == ("metadata", "gpt-x", "bot")
     assert (decided.name, decided.policy, decided.rule, decided.effect) == ("pay", "p", "r", "deny")
-    assert prompt.tools == '[{"name":"' + scribe().pen("metadata").body("get weather") + '"}]'
+    assert prompt.tools == '[{"name":"' + scribe().hands.pens["metadata"].body("get weather") + '"}]'
 
 
 def test_names_of_tools_are_found_whatever_the_dialect_declares():
     tools = ('{"name":"a"}', '{"type":"web_search"}', '{"type":"custom","custom":{"name":"b"}}', '{"function":{"name":"c"}}', '{"name":7}')
     declared = tuple(Tool("x", "function", tool.encode()) for tool in tools)
     found = fingerprint(Request("openai.chat", "m", False, (), declared, b""))
-    named = scribe().prompt(exchange(storing="metadata"), found, 1).tools
+    named = scribe().texts.prompt(exchange(storing="metadata"), found, 1).tools
     assert named == '[{"name":"a"},{"name":"web_search"},{"name":"b"},{"name":"c"}]'
-    assert scribe().prompt(exchange(storing="metadata"), fingerprint(request()), 1).tools == '[{"name":"t"}]'
+    assert scribe().texts.prompt(exchange(storing="metadata"), fingerprint(request()), 1).tools == '[{"name":"t"}]'
     nothing = fingerprint(Request("openai.chat", "m", False, (), (), b""))
-    assert scribe().prompt(exchange(storing="metadata"), nothing, 1).tools == ""
+    assert scribe().texts.prompt(exchange(storing="metadata"), nothing, 1).tools == ""
 
 
 def test_a_session_that_a_client_chose_is_a_hash_in_metadata_and_the_same_each_time():
@@ -355,39 +281,13 @@ def test_what_a_rule_said_of_a_text_is_a_row_without_the_text():
 
 
 def test_hands_are_kept_ready_within_a_bound_and_each_tenant_and_mode_has_its_own(monkeypatch):
-    monkeypatch.setattr("gateway.trace.rows.MOST_HANDS", 2)
+    monkeypatch.setattr("gateway.trace.hand.MOST_HANDS", 2)
     writer, callers = scribe(), [Caller(name) for name in ("a", "b", "c")]
     ways = [(caller, mode) for caller in callers for mode in ("full", "redacted", "metadata")]
-    first = {(caller.agent, mode): writer.hand(mode, caller).address(b"x") for caller, mode in ways}
+    first = {(caller.agent, mode): writer.hands.of(mode, caller).address(b"x") for caller, mode in ways}
     assert len(set(first.values())) == len(first)
-    assert len(writer._hands) <= 2
-    assert first == {(agent, mode): writer.hand(mode, Caller(agent)).address(b"x") for agent, mode in first}
-
-
-def kept_prompts() -> Library:
-    old, new = (read_prompt("support", f"---\nlabels: {{}}\n---\n{text}".encode()) for text in ("Old.", "New."))
-    moves = {"support": {"production": Move(old.version), "canary": Move("f" * 64)}}
-    return Library({"support": new}, {"support": {old.version: old, new.version: new}}, moves, "abc")
-
-
-def test_of_kept_prompts_the_files_and_what_labels_point_at_are_recorded():
-    rows = {row.source.split("\n")[-1]: (row.name, row.loaded_us, row.git, row.labels) for row in kept_rows(kept_prompts(), 7)}
-    assert rows == {"Old.": ("support", 7, "abc", ("production",)), "New.": ("support", 7, "abc", ())}
-
-
-@pytest.mark.parametrize(
-    ("commits", "said"),
-    [
-        (Commits({"support": Commit("c0ffee", "ann", 7)}), ("c0ffee", "ann", True)),
-        (Commits({"support": Commit("c0ffee", "ann", 7)}, frozenset({"support"})), (None, None, False)),
-        (Commits({"other": Commit("c0ffee", "ann", 7)}), (None, None, True)),
-        (Commits(), (None, None, None)),
-    ],
-)
-def test_of_the_file_as_it_stands_the_commit_and_its_author_are_recorded(commits, said):
-    prompts = dataclasses.replace(kept_prompts(), commits=commits)
-    rows = {row.source.split("\n")[-1]: structs.astuple(row)[-3:] for row in kept_rows(prompts, 7)}
-    assert rows == {"Old.": (None, None, None), "New.": said}
+    assert len(writer.hands._ready) <= 2
+    assert first == {(agent, mode): writer.hands.of(mode, Caller(agent)).address(b"x") for agent, mode in first}
 
 
 @pytest.mark.parametrize("storing", ["full", "redacted", "metadata"])
