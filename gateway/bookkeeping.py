@@ -16,7 +16,9 @@ from gateway.exchange import Call, Exchange, Usage, Verdict
 from gateway.journal import Journal
 from gateway.policy.running import worst
 from gateway.prompt.fingerprint import Fingerprint
-from gateway.trace.record import CallRow, Decided, Ended, ExchangeRow, MessageRow, Opened, PromptRow
+from gateway.trace.exchange_rows import CallRow, ExchangeRow, MessageRow
+from gateway.trace.prompt_rows import PromptRow
+from gateway.trace.record import Decided, Ended, Opened
 from gateway.trace.scribe import Links, Priced, Scribe
 
 

@@ -29,7 +29,8 @@ from gateway.pipeline import relay
 from gateway.policy import running
 from gateway.policy.limits import Charge
 from gateway.policy.policy_set import Watch
-from gateway.trace.record import HeardRow, Judged
+from gateway.trace.exchange_rows import HeardRow
+from gateway.trace.record import Judged
 from gateway.validators.use import Said, Use
 from gateway.validators.validator import Question, Unjudged
 from gateway.visit import Gateway, Head, Incoming, Own

@@ -16,7 +16,8 @@ import msgspec
 from gateway.exchange import Caller, Json
 from gateway.state import AccessLog, Approval, Approvals, Session, Sessions
 from gateway.trace.hand import about_approval
-from gateway.trace.record import AccessChanged, ApprovalChanged, ApprovalRow, SessionChanged, SessionRow
+from gateway.trace.people_rows import ApprovalRow, SessionRow
+from gateway.trace.record import AccessChanged, ApprovalChanged, SessionChanged
 from gateway.trace.scribe import Scribe
 
 AT_ONCE = 200

@@ -22,7 +22,7 @@ from gateway.policy.limits import Charge
 from gateway.prompt.library import Move, Moves
 from gateway.prompt.trial import Stop, Stops
 from gateway.scope import ANYTHING, KeyScope
-from gateway.trace.record import AccessRow
+from gateway.trace.people_rows import AccessRow
 
 
 class KeyRecord(Struct, frozen=True):

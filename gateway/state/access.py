@@ -18,7 +18,7 @@ from gateway.errors import GatewayError
 from gateway.identify import base62, key_hash, split_token
 from gateway.state import Invitation, KeyRecord, PersonRecord, SignIn
 from gateway.state.held_keys import Fresh
-from gateway.trace.record import AccessRow
+from gateway.trace.people_rows import AccessRow
 
 MOST_LIVE = 2
 PERSON = "thp"

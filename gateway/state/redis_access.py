@@ -34,7 +34,7 @@ from gateway.state.access import (
 )
 from gateway.state.redis_lease import Lease
 from gateway.state.redis_line import Line
-from gateway.trace.record import AccessRow
+from gateway.trace.people_rows import AccessRow
 
 _LOG_OTHERWISE = "Changes of keys and people cannot be read."
 _OTHERWISE = "The people of this installation cannot be read."

@@ -36,7 +36,7 @@ from gateway.state.access import (
 from gateway.state.held_keys import Fresh
 from gateway.state.sqlite import add_column, opened
 from gateway.state.sqlite_steps import CHANGES, Do, note, transaction
-from gateway.trace.record import AccessRow
+from gateway.trace.people_rows import AccessRow
 
 _PEOPLE = """
 CREATE TABLE IF NOT EXISTS people (

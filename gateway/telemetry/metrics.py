@@ -19,7 +19,8 @@ from opentelemetry.sdk.resources import Resource
 from gateway import __version__
 from gateway.exchange import Ran
 from gateway.trace import otel
-from gateway.trace.record import ApprovalRow, CallRow, ExchangeRow, HeardRow
+from gateway.trace.exchange_rows import CallRow, ExchangeRow, HeardRow
+from gateway.trace.people_rows import ApprovalRow
 
 MOST_VALUES = 200
 OTHER = "_other"

@@ -9,7 +9,8 @@ from gateway.policy import PolicySet
 from gateway.policy.policy_set import Layer
 from gateway.prompt.kept import Kept
 from gateway.prompt.library import NO_COMMITS, Library
-from gateway.trace.record import KeptRow, PolicyRow, RuleRow
+from gateway.trace.policy_rows import PolicyRow, RuleRow
+from gateway.trace.prompt_rows import KeptRow
 
 
 def policy_row(policies: PolicySet, loaded_us: int) -> PolicyRow:

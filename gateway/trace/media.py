@@ -15,7 +15,7 @@ from collections.abc import Mapping
 import msgspec
 
 from gateway.exchange import Json, Media, Message
-from gateway.trace.record import MediaRow
+from gateway.trace.exchange_rows import MediaRow
 
 _DATA_URI = re.compile(r"data:([^;,]*)((?:;[^;,]*)*),")
 

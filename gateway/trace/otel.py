@@ -15,7 +15,7 @@ from msgspec import Struct
 
 from gateway.exchange import Finding, Ran
 from gateway.trace import propagation
-from gateway.trace.record import CallRow, ExchangeRow, HeardRow
+from gateway.trace.exchange_rows import CallRow, ExchangeRow, HeardRow
 
 SCHEMA_URL = "https://opentelemetry.io/schemas/gen-ai-dev/1.42.0-dev"
 FAILED = frozenset({"upstream_error", "upstream_reset", "upstream_timeout", "incomplete", "interrupted", "rejected"})

@@ -11,9 +11,10 @@ import msgspec
 from msgspec import Struct
 
 from gateway.exchange import READ_TOKENS, WRITTEN_TOKENS, Attempt, Call, Exchange, Finding, Request, Usage, Verdict
+from gateway.trace.exchange_rows import AttemptRow, CallRow, ExchangeRow, HeardRow
 from gateway.trace.hand import PREVIEW, Hands, Vault, about_call, about_exchange, about_rendered
 from gateway.trace.pens import Detect
-from gateway.trace.record import AttemptRow, CallRow, ExchangeRow, HeardRow, RenderedRow
+from gateway.trace.prompt_rows import RenderedRow
 from gateway.trace.redact import Redactor
 from gateway.trace.texts import Seen, Texts
 

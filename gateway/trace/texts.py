@@ -12,9 +12,10 @@ from gateway.exchange import Exchange, Message
 from gateway.prompt.fingerprint import Fingerprint
 from gateway.recent import Recent
 from gateway.trace import media
+from gateway.trace.exchange_rows import MessageRow
 from gateway.trace.hand import Hand, Hands, about_message, about_prompt
 from gateway.trace.pens import Pen
-from gateway.trace.record import MessageRow, PromptRow
+from gateway.trace.prompt_rows import PromptRow
 
 SEEN = 65_536
 PROMPT = "prompt:"

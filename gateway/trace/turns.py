@@ -13,8 +13,8 @@ from decimal import Decimal
 from msgspec import Struct
 
 from gateway.trace import otel, propagation
+from gateway.trace.exchange_rows import ExchangeRow
 from gateway.trace.otel import Span
-from gateway.trace.record import ExchangeRow
 
 IDLE_US = 3600 * 1_000_000
 MOST = 10_000

@@ -29,7 +29,8 @@ from gateway.trace.hand import (
     about_prompt,
     about_rendered,
 )
-from gateway.trace.record import ContentRead, ReadRow
+from gateway.trace.people_rows import ReadRow
+from gateway.trace.record import ContentRead
 from gateway.web.answers import NAME_LENGTH, Fetch, FetchOf, Write, error_answer, json_answer, line, refusal
 from gateway.web.doors import person, said_by
 

@@ -25,7 +25,8 @@ from gateway.exchange import Caller, Storing
 from gateway.people.roles import Person
 from gateway.stores import Refused
 from gateway.trace.hand import about_feedback
-from gateway.trace.record import FeedbackGiven, FeedbackRow
+from gateway.trace.people_rows import FeedbackRow
+from gateway.trace.record import FeedbackGiven
 from gateway.trace.scribe import Scribe
 from gateway.web.answers import NAME_LENGTH, FetchOf, Write, error_answer, json_answer, line, refusal, strict
 from gateway.web.content import Reader

@@ -35,19 +35,10 @@ from gateway.exchange import (
 )
 from gateway.journal import Journal
 from gateway.prompt.fingerprint import fingerprint
-from gateway.trace.record import (
-    ApprovalChanged,
-    ApprovalRow,
-    AttemptRow,
-    Booted,
-    Decided,
-    Ended,
-    Opened,
-    PolicyLoaded,
-    PolicyRow,
-    Record,
-    RuleRow,
-)
+from gateway.trace.exchange_rows import AttemptRow
+from gateway.trace.people_rows import ApprovalRow
+from gateway.trace.policy_rows import PolicyRow, RuleRow
+from gateway.trace.record import ApprovalChanged, Booted, Decided, Ended, Opened, PolicyLoaded, Record
 from gateway.trace.redact import Redactor
 from gateway.trace.scribe import Links, Priced, Scribe
 

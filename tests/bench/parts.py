@@ -25,8 +25,9 @@ from gateway.exchange import Call, Caller, Message, Request
 from gateway.journal import Journal
 from gateway.policy import Conversation, Facts, PolicySet, Reading, evaluate, load
 from gateway.prompt.fingerprint import fingerprint
+from gateway.trace.exchange_rows import ExchangeRow
 from gateway.trace.pens import everything
-from gateway.trace.record import Booted, Ended, ExchangeRow
+from gateway.trace.record import Booted, Ended
 from gateway.trace.redact import Redactor
 from tests.bench import report, wire
 from tests.bench.peers import tollhouse

@@ -38,7 +38,9 @@ from gateway.state.sqlite_prompts import SqlitePrompts
 from gateway.stores import Applied, Batch
 from gateway.stores.duckdb import Ledger
 from gateway.stores.sight import Narrowed
-from gateway.trace.record import CallRow, Ended, ExchangeRow, HeardRow, MessageRow, PromptRow, Record
+from gateway.trace.exchange_rows import CallRow, ExchangeRow, HeardRow, MessageRow
+from gateway.trace.prompt_rows import PromptRow
+from gateway.trace.record import Ended, Record
 from gateway.trace.segments import Segment
 from gateway.web import admin
 from gateway.web.admin import Status

@@ -24,16 +24,9 @@ from gateway.policy import load
 from gateway.spending import subject_of
 from gateway.state import EVERY_SESSION, Denial, Invitation, whole
 from gateway.stores.duckdb import Ledger
-from gateway.trace.record import (
-    ApprovalChanged,
-    ApprovalRow,
-    FeedbackGiven,
-    FeedbackRow,
-    PolicyLoaded,
-    PolicyRow,
-    SessionChanged,
-    SessionRow,
-)
+from gateway.trace.people_rows import ApprovalRow, FeedbackRow, SessionRow
+from gateway.trace.policy_rows import PolicyRow
+from gateway.trace.record import ApprovalChanged, FeedbackGiven, PolicyLoaded, SessionChanged
 from gateway.web import budgets
 from tests.face.conftest import NOW_US, PASSWORD, House, identity
 from tests.patience import PATIENCE_S, until_meanwhile

@@ -11,7 +11,8 @@ import pytest
 from gateway.exchange import Finding, Ran
 from gateway.shipped import folder
 from gateway.stores.duckdb import Ledger
-from gateway.trace.record import Ended, HeardRow, Judged
+from gateway.trace.exchange_rows import HeardRow
+from gateway.trace.record import Ended, Judged
 
 
 def ran(validator: str = "length", **more: Any) -> Ran:

@@ -16,7 +16,9 @@ from gateway.exchange import Ran, RuleHit
 from gateway.stores import Applied, Batch
 from gateway.telemetry.opening import Observatory
 from gateway.telemetry_settings import Telemetry
-from gateway.trace.record import ApprovalChanged, ApprovalRow, CallRow, Ended, ExchangeRow
+from gateway.trace.exchange_rows import CallRow, ExchangeRow
+from gateway.trace.people_rows import ApprovalRow
+from gateway.trace.record import ApprovalChanged, Ended
 from gateway.trace.segments import Segment
 
 README = (Path(__file__).parents[2] / "deploy" / "README.md").read_text()

@@ -18,7 +18,9 @@ from gateway.telemetry import telling
 from gateway.telemetry.metrics import MOST_VALUES, OTHER, Metrics, Watched
 from gateway.telemetry.sending import Sender
 from gateway.telemetry.telling import Telling
-from gateway.trace.record import ApprovalChanged, ApprovalRow, CallRow, Ended, ExchangeRow, HeardRow, Judged
+from gateway.trace.exchange_rows import CallRow, ExchangeRow, HeardRow
+from gateway.trace.people_rows import ApprovalRow
+from gateway.trace.record import ApprovalChanged, Ended, Judged
 from gateway.trace.segments import Segment
 from tests.patience import PATIENCE_S
 

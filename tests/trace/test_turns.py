@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from gateway.trace import otel
-from gateway.trace.record import ExchangeRow
+from gateway.trace.exchange_rows import ExchangeRow
 from gateway.trace.turns import IDLE_US, MOST_LINKS, Turns
 
 ROW = ExchangeRow(

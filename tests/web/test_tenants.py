@@ -31,22 +31,10 @@ from gateway.stores.cursors import cursor_of
 from gateway.stores.duckdb import Ledger
 from gateway.stores.lending import Need
 from gateway.stores.sight import Narrowed
-from gateway.trace.record import (
-    ApprovalChanged,
-    ApprovalRow,
-    CallRow,
-    Ended,
-    ExchangeRow,
-    FeedbackGiven,
-    FeedbackRow,
-    HeardRow,
-    MessageRow,
-    PromptRow,
-    Record,
-    RenderedRow,
-    SessionChanged,
-    SessionRow,
-)
+from gateway.trace.exchange_rows import CallRow, ExchangeRow, HeardRow, MessageRow
+from gateway.trace.people_rows import ApprovalRow, FeedbackRow, SessionRow
+from gateway.trace.prompt_rows import PromptRow, RenderedRow
+from gateway.trace.record import ApprovalChanged, Ended, FeedbackGiven, Record, SessionChanged
 from gateway.trace.segments import Segment
 from gateway.web import admin
 from gateway.web.approvals import ApprovalsDesk

@@ -22,7 +22,8 @@ from gateway.face.own import refusal
 from gateway.face.page import Asked, House, Page, Rows, unavailable
 from gateway.policy import PolicySet, denial_text
 from gateway.stores import Refused
-from gateway.trace.record import ContentRead, ReadRow
+from gateway.trace.people_rows import ReadRow
+from gateway.trace.record import ContentRead
 
 _WRITTEN = frozenset({
     "input_preview", "output_preview", "error_message", "arguments", "reason", "message", "comment", "edited", "detail", "body", "system",

@@ -18,7 +18,8 @@ from gateway.face import differences
 from gateway.face.page import Asked, House, Page, Rows, whole
 from gateway.rollout import drifting
 from gateway.stores import Refused
-from gateway.trace.record import ContentRead, ReadRow
+from gateway.trace.people_rows import ReadRow
+from gateway.trace.record import ContentRead
 from gateway.web.queries import read_all
 
 DAYS, MOST_DAYS = 30, 365
