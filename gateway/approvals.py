@@ -29,7 +29,7 @@ from gateway.judge import EDITABLE, Court, Judged, judge
 from gateway.metering import metered
 from gateway.policy.explain import APPROVAL_PENDING
 from gateway.policy.wording import one_line
-from gateway.state import Approval, Bindings
+from gateway.state.approvals import Approval, Bindings
 from gateway.trace.scribe import canonical
 from gateway.visit import Visit
 

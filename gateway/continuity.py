@@ -15,7 +15,7 @@ import msgspec
 from gateway import identify
 from gateway.errors import GatewayError
 from gateway.exchange import Answer, Call, Owed, Request, Stored
-from gateway.state import Belonging
+from gateway.state.belongings import Belonging
 from gateway.visit import Visit
 
 

@@ -14,7 +14,7 @@ from gateway import prompt_folder
 from gateway.errors import Problem
 from gateway.prompt.kept import SUFFIX, label_problem
 from gateway.prompt.library import Library, Move, Named
-from gateway.state import Prompts
+from gateway.state.prompts import Prompts
 from gateway.trace.prompt_rows import MovedRow
 from gateway.trace.record import PromptMoved, Record
 

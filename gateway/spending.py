@@ -35,7 +35,7 @@ from gateway.leases import LEASE_US, Holding
 from gateway.people.bound import name_of
 from gateway.policy.limits import Charge
 from gateway.reckoning import Heard, guess, most_read, most_written
-from gateway.state import Lease, Limits, Taking
+from gateway.state.limits import Lease, Limits, Taking
 from gateway.visit import Visit
 
 log = logging.getLogger("gateway.spending")

@@ -13,7 +13,7 @@ from __future__ import annotations
 from gateway.errors import GatewayError
 from gateway.exchange import Finding, Rendered
 from gateway.prompt.fingerprint import Fingerprint
-from gateway.state import MOST_MET, Met
+from gateway.state.prompts import MOST_MET, Met
 from gateway.visit import Visit
 
 VALIDATOR = "prompts"

@@ -33,9 +33,15 @@ from gateway.recent import Recent
 from gateway.scope import ANYTHING, KeyScope
 from gateway.screening.keys import KeyWatch
 from gateway.screening.streamed import Screening, Watching
-from gateway.state import Approvals, Belonging, Belongings, Issued, Keys, Limits, Prompts, Sessions
+from gateway.state.approvals import Approvals
 from gateway.state.asking import Asking, at_once
+from gateway.state.belongings import Belonging, Belongings
+from gateway.state.issued import Issued
+from gateway.state.keys import Keys
+from gateway.state.limits import Limits
+from gateway.state.prompts import Prompts
 from gateway.state.reservations import Reservations
+from gateway.state.sessions import Sessions
 from gateway.trace.redact import Flow, Redactor
 from gateway.trace.scribe import Scribe
 from gateway.upstream.client import ProviderAnswer, UpstreamClient

@@ -11,7 +11,9 @@ from gateway import minutes
 from gateway.config import Settings
 from gateway.errors import JournalUnavailable
 from gateway.installation import open_access_log, open_keys, open_people
-from gateway.state import Approval, Bindings, Denial, PersonRecord, Ruling
+from gateway.state.approvals import Approval, Bindings, Ruling
+from gateway.state.people import PersonRecord
+from gateway.state.sessions import Denial
 from gateway.state.sqlite_approvals import SqliteApprovals
 from gateway.state.sqlite_sessions import SqliteSessions
 from gateway.stores import Batch

@@ -23,7 +23,7 @@ from gateway.exchange import Storing
 from gateway.installation import open_keys, open_people
 from gateway.issuing import KeyWish, WrongField, create_key, find_key, moment_of, revoke_key, shown_key
 from gateway.issuing import teams as every_team
-from gateway.state import Keys
+from gateway.state.keys import Keys
 
 app = typer.Typer(help="Make, list, rotate and revoke the keys agents use.", no_args_is_help=True)
 

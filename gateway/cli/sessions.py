@@ -16,7 +16,7 @@ from gateway import clock
 from gateway.cli.beside import settings_beside
 from gateway.cli.visible import visible
 from gateway.installation import open_sessions
-from gateway.state import EVERY_SESSION, Session, Sessions
+from gateway.state.sessions import EVERY_SESSION, Session, Sessions
 
 app = typer.Typer(help="List stopped sessions and paused agents; pause and resume.", no_args_is_help=True)
 

@@ -16,7 +16,7 @@ from gateway.moving_labels import Labels
 from gateway.prompt.experiment import CONTROL
 from gateway.prompt.trial import Arm, Outcome, Stop, Trial
 from gateway.rollout.deciding import Look, Ruling
-from gateway.state import Prompts
+from gateway.state.prompts import Prompts
 from gateway.trace.prompt_rows import ExperimentRow, LookRow
 from gateway.trace.record import ExperimentChanged, ExperimentLooked, Record
 

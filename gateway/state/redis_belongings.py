@@ -17,7 +17,7 @@ import msgspec
 from gateway.errors import GatewayError
 from gateway.exchange import Owed, StoredKind, Tool
 from gateway.sealing import CannotOpen, beside
-from gateway.state import Belonging
+from gateway.state.belongings import Belonging
 from gateway.state.redis_line import Line, Value
 from gateway.state.sqlite_belongings import KEPT_US
 

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 from gateway.cli.sessions import app
 from gateway.config import Settings
 from gateway.installation import open_sessions
-from gateway.state import Denial
+from gateway.state.sessions import Denial
 
 
 @pytest.fixture

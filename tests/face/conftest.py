@@ -32,7 +32,7 @@ from gateway.moving_labels import Labels
 from gateway.question.office import Office
 from gateway.question.wire import Question, Reply
 from gateway.rollout.ruling import Rulings
-from gateway.state import Approval, Bindings
+from gateway.state.approvals import Approval, Bindings
 from gateway.state.sqlite_approvals import SqliteApprovals
 from gateway.state.sqlite_prompts import SqlitePrompts
 from gateway.stores import Applied, Batch

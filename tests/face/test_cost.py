@@ -11,7 +11,7 @@ from gateway.budget_settings import Budget
 from gateway.face.pages.cost import BY, _ends
 from gateway.installation import open_limits
 from gateway.spending import charge
-from gateway.state import Lease
+from gateway.state.limits import Lease
 from gateway.web import budgets
 
 SEVERAL = {"team": "red", "user": "ann", "key_id": "k1", "price_version": "v1"}

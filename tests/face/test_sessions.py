@@ -7,7 +7,7 @@ import html5lib
 import pytest
 
 from gateway.installation import open_sessions
-from gateway.state import Denial
+from gateway.state.sessions import Denial
 
 DENY = {"effect": "deny", "name": "Bash"}
 

@@ -22,7 +22,8 @@ from gateway.installation import open_people, open_sessions
 from gateway.people.roles import Role
 from gateway.policy import load
 from gateway.spending import subject_of
-from gateway.state import EVERY_SESSION, Denial, Invitation, whole
+from gateway.state.people import Invitation
+from gateway.state.sessions import EVERY_SESSION, Denial, whole
 from gateway.stores.duckdb import Ledger
 from gateway.trace.people_rows import ApprovalRow, FeedbackRow, SessionRow
 from gateway.trace.policy_rows import PolicyRow

@@ -19,7 +19,7 @@ from gateway.exchange import Answer, Call, Caller, Exchange, Message, Rendered, 
 from gateway.people.roles import Person
 from gateway.prompt.fingerprint import fingerprint
 from gateway.sealing import CannotOpen
-from gateway.state import Approval, Bindings
+from gateway.state.approvals import Approval, Bindings
 from gateway.state.sqlite_approvals import SqliteApprovals
 from gateway.state.sqlite_data_keys import SqliteDataKeys
 from gateway.stores import Batch, Refused

@@ -24,7 +24,7 @@ from gateway.privacy import rooms
 from gateway.question.office import Office
 from gateway.question.wire import Question, Reply
 from gateway.rollout.ruling import Rulings
-from gateway.state import Approval, Bindings
+from gateway.state.approvals import Approval, Bindings
 from gateway.state.sqlite_approvals import SqliteApprovals
 from gateway.stores import Answer, Batch, Refused, sight, sums
 from gateway.stores.cursors import cursor_of

@@ -17,8 +17,8 @@ from gateway.face.page import Asked, Deed, House, Page, Rows, named, whole
 from gateway.face.pages.sessions import MOST_STOPPED, said_why
 from gateway.face.rendering import addressed
 from gateway.face.wanted import PAGE_ROWS, began, paged, place
-from gateway.state import EVERY_SESSION, Session
-from gateway.state import whole as whole_agent
+from gateway.state.sessions import EVERY_SESSION, Session
+from gateway.state.sessions import whole as whole_agent
 
 DAYS = 7
 MOST_DAYS = 366

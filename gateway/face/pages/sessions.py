@@ -20,7 +20,7 @@ from gateway.face.filters import FilterProblem
 from gateway.face.page import Asked, Deed, House, Page, Rows, named
 from gateway.face.rendering import addressed
 from gateway.face.wanted import DAYS, PAGE_ROWS, Place, Wanted, began, note, paged, place, read, told
-from gateway.state import EVERY_SESSION, Session
+from gateway.state.sessions import EVERY_SESSION, Session
 from gateway.web.answers import line
 from gateway.web.content import WHY_LENGTH
 
