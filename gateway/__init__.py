@@ -12,8 +12,8 @@ model name to an upstream; the **journal** is the append-only truth, the **ledge
 (or the lake of a fleet) derived from it, a **record** one row.
 
 Processes: `supervisor` has one look whether all can be used (`preparing`), then starts N `worker`s (data plane, one shared port, never
-DuckDB) and one `book` (owns DuckDB, admin plane): `children`, forked from a `nursery` that has imported what they need. Workers append to
-their own journal segments; the book follows them.
+DuckDB) and one `book` (owns DuckDB, admin plane): `children`, forked from a `nursery` that has imported what they need. A worker is
+`assembling`, serving and `chores`. Workers append to their own journal segments; the book follows them.
 
 The way of a request (`pipeline.relay` is this table):
 

@@ -28,6 +28,7 @@ import pytest
 import uvicorn
 
 from gateway.app import DataPlane
+from gateway.assembling import assemble
 from gateway.clock import Clock, uuid7
 from gateway.config import Settings
 from gateway.front import front
@@ -39,7 +40,6 @@ from gateway.trace import frames, record
 from gateway.trace.record import Booted
 from gateway.trace.redact import Redactor
 from gateway.upstream.client import UpstreamClient
-from gateway.worker import assemble
 from tests.patience import PATIENCE_S, until
 from tests.ports import free_port
 
