@@ -72,7 +72,7 @@ def session_row(of: Session) -> SessionRow:
 
 def row(of: Approval, scribe: Scribe) -> ApprovalRow:
     """Written as its exchange was: what the person saw is not kept where its mode says otherwise."""
-    hand = scribe.hands.of(of.storing, Caller(of.agent, team=of.team, user=of.user))
+    hand = scribe.hands.of(of.storing, Caller(of.agent, team=of.team, user=of.user, org=of.org))
     about = about_approval(of.id)
     quoted = [read(text) for text in (of.arguments, of.edited) if text]
     return ApprovalRow(

@@ -30,6 +30,7 @@ class CallerOfTest(Section):
 
     user: str | None = None
     team: str | None = None
+    org: str | None = None
     key: str | None = None
     client: str = ""
     labels: dict[str, str] = Field(default_factory=dict)

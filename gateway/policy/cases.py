@@ -191,6 +191,7 @@ def _caller_of(case: Case, policy: Policy) -> Caller:
         labels=who.labels,
         session="test",
         client=who.client,
+        org=who.org,
     )
 
 

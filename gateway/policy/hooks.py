@@ -23,7 +23,7 @@ VARIABLES: Final = ("args", "call", *_WHO, "text", "result", "request", "prompt"
 
 _CALL: Final = ("id", "name", "type", "index", "dialect", "schema_hash", "pin")
 _FIELDS: Final[Mapping[str, tuple[str, ...]]] = {
-    "caller": ("agent", "team", "user", "key", "labels", "client"),
+    "caller": ("agent", "org", "team", "user", "key", "labels", "client"),
     "session": ("id", "source", "messages", "calls", "tools"),
     "prompt": ("hash",),
     "request": ("dialect", "tools", "messages", "characters", "last_user", "media", "stream", "max_tokens"),

@@ -183,6 +183,7 @@ def _own(row: ExchangeRow) -> dict[str, Attribute | None]:
         "tollhouse.upstream": row.upstream,
         "tollhouse.upstream.duration": row.upstream_us / 1e6,
         "tollhouse.overhead.duration": row.overhead_us / 1e6,
+        "tollhouse.org": row.org,
         "tollhouse.team": row.team,
         "tollhouse.calls": row.calls,
         "tollhouse.denied": row.denied,

@@ -148,7 +148,8 @@ class FeedbackDesk:
 
     def _row(self, given: Feedback, caller: Caller | None, who: str, about: Mapping[str, Any]) -> FeedbackRow:
         name = "fb_" + self._new_id().replace("-", "")
-        hand = self._scribe.hands.of(about["storing"] or "redacted", Caller(about["agent"], team=about["team"], user=about["user"]))
+        whose = Caller(about["agent"], team=about["team"], user=about["user"], org=about["org"])
+        hand = self._scribe.hands.of(about["storing"] or "redacted", whose)
         return FeedbackRow(
             id=name,
             at_us=self._now_us(),

@@ -292,6 +292,15 @@ def test_what_is_said_of_a_session_is_of_the_organisation_whose_exchange_it_is_a
     }  # fmt: skip
 
 
+def test_a_comment_goes_with_the_content_of_the_organisation_it_is_about(house):
+    house.apply(house.ended(2, Caller("bot", "key3", team="red", user="eve", org="acme")))
+    for user in ("ada", "eve"):
+        assert house.send("POST", "/feedback", json={"by": "ann", "feedback": {"session": f"session of {user}", "comment": f"of {user}"}})
+    assert house.send("POST", "/erase", json={"tenant": "team:acme/red", "by": "ann"}).status_code == 200
+    told = house.send("GET", "/feedback").text
+    assert ("of ada" in told, '"of eve"' in told) == (True, False)
+
+
 def test_what_is_too_young_to_be_in_the_book_is_to_be_sent_again(closed_house):
     young = own(closed_house, ADA, exchange=identity(7, NOW_US - 1_000_000), score=1)
     assert (young.status_code, young.json()["error"]["code"]) == (503, "not_yet")

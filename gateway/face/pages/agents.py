@@ -64,7 +64,7 @@ ORDER BY last_seen DESC, prompt_hash LIMIT {MOST_ROWS}
 """  # noqa: S608 - constant
 _PAUSES = """
 SELECT DISTINCT change, changed_at, state, changed_by, why FROM session_changes
-WHERE session = '' AND agent = $agent ORDER BY changed_at DESC LIMIT 20
+WHERE session = '' AND agent = $agent ORDER BY changed_at DESC, change DESC LIMIT 20
 """
 _EVER = "SELECT max(last_seen) AS last_seen FROM exchange_sums WHERE agent = $agent"
 
