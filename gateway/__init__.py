@@ -50,8 +50,8 @@ nothing), `telemetry` (what the book tells OpenTelemetry; no worker knows it). F
 policies.
 
 Who may import whom is a contract in `pyproject.toml`, checked on every change: from `cli` down to `errors`, never upwards; the engines of
-decision (`dialects policy prompt validators trace exchange holdback judge screening identify cost routes`) do no I/O and know no clock,
-randomness or environment; policy does not know dialects, and dialects do not know policy.
+decision (`dialects policy prompt validators trace holdback judge screening identify cost routes`) and their vocabulary (`exchange request
+verdict answer`) do no I/O and know no clock, randomness or environment; policy does not know dialects, and dialects do not know policy.
 """
 
 __version__ = "0.1.0"

@@ -10,11 +10,11 @@ import re
 from urllib.parse import urlsplit
 
 from gateway.errors import GatewayError
-from gateway.exchange import Media, Request, ServerTool
 from gateway.judge import Court, judge_server_tool, session_facts
 from gateway.metering import metered
 from gateway.policy import Conversation
 from gateway.prompt.pins import of_tools
+from gateway.request import Media, Request, ServerTool
 from gateway.visit import Visit
 
 

@@ -9,10 +9,11 @@ from __future__ import annotations
 import asyncio
 from decimal import Decimal
 
+from gateway.answer import Usage
 from gateway.clock import Clock
 from gateway.cost import SEARCH, PriceTable
 from gateway.errors import JournalUnavailable
-from gateway.exchange import Call, Exchange, Usage, Verdict
+from gateway.exchange import Exchange
 from gateway.journal import Journal
 from gateway.policy.running import worst
 from gateway.prompt.fingerprint import Fingerprint
@@ -20,6 +21,7 @@ from gateway.trace.exchange_rows import CallRow, ExchangeRow, MessageRow
 from gateway.trace.prompt_rows import PromptRow
 from gateway.trace.record import Decided, Ended, Opened
 from gateway.trace.scribe import Links, Priced, Scribe
+from gateway.verdict import Call, Verdict
 
 
 class Bookkeeping:

@@ -20,11 +20,13 @@ import msgspec
 from msgspec import Struct
 
 from gateway.errors import GatewayError
-from gateway.exchange import Finding, Heard, Hook, Json, Operation, Ran, Request
 from gateway.judge import about, session_facts
 from gateway.policy import Conversation, Hit, Screen, Sight, screen
 from gateway.policy.policy_set import RANK
 from gateway.policy.provenance import paired
+from gateway.request import Operation, Request
+from gateway.strict_json import Json
+from gateway.verdict import Finding, Heard, Hook, Ran
 from gateway.visit import Visit
 
 SPOKEN_BY = frozenset({"system", "developer", "user"})

@@ -13,10 +13,11 @@ from collections.abc import Awaitable, Callable
 
 import msgspec
 
-from gateway.exchange import Caller, Json
+from gateway.exchange import Caller
 from gateway.state.access import AccessLog
 from gateway.state.approvals import Approval, Approvals
 from gateway.state.sessions import Session, Sessions
+from gateway.strict_json import Json
 from gateway.trace.hand import about_approval
 from gateway.trace.people_rows import ApprovalRow, SessionRow
 from gateway.trace.record import AccessChanged, ApprovalChanged, SessionChanged

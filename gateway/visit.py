@@ -19,7 +19,7 @@ from gateway.cost import PriceTable
 from gateway.dialects import Dialect, Stream
 from gateway.dialects.events import Broken
 from gateway.errors import GatewayError
-from gateway.exchange import Call, Caller, Endpoint, EndState, Exchange, Finding, Owed, Request, Storing, Verdict
+from gateway.exchange import Caller, EndState, Exchange, Storing
 from gateway.journal import Journal
 from gateway.judge import Court
 from gateway.late_ends import LateEnds
@@ -30,6 +30,7 @@ from gateway.policy.screen import Hit
 from gateway.prompt.library import EMPTY as NO_PROMPTS
 from gateway.prompt.library import Library
 from gateway.recent import Recent
+from gateway.request import Endpoint, Owed, Request
 from gateway.scope import ANYTHING, KeyScope
 from gateway.screening.keys import KeyWatch
 from gateway.screening.streamed import Screening, Watching
@@ -48,6 +49,7 @@ from gateway.upstream.client import ProviderAnswer, UpstreamClient
 from gateway.upstream.replay import Noted
 from gateway.upstream.routing import Routes, Target
 from gateway.validators.looks import NO_LOOKS, Looks
+from gateway.verdict import Call, Finding, Verdict
 from gateway.waiting import WaitingRoom
 
 if TYPE_CHECKING:  # a library for signatures that only an installation with issuers needs

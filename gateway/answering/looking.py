@@ -5,10 +5,10 @@ The text is the one that leaves, or has left: rules have had their say. An answe
 
 from __future__ import annotations
 
-from gateway.exchange import Finding, Outcome, Ran
 from gateway.validators import text_calls
 from gateway.validators.looks import NOTHING, Look
 from gateway.validators.validator import Subject
+from gateway.verdict import Finding, Outcome, Ran
 from gateway.visit import Visit
 
 _TEXT_CALLS = f"text_calls/{text_calls.VERSION}"

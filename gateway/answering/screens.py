@@ -14,14 +14,16 @@ from functools import partial
 
 import msgspec
 
+from gateway.answer import Answer
 from gateway.dialects.texts import Texts
-from gateway.exchange import Answer, Done, Finding, Heard, Ran, Request
 from gateway.judge import Court, about
 from gateway.policy.explain import withheld_text
 from gateway.policy.screen import Hit, Screen, Sight, screen
+from gateway.request import Request
 from gateway.screening.streamed import Screening, Watching
 from gateway.screening.whole import cleaned, looked_at
 from gateway.validators.validator import Subject
+from gateway.verdict import Done, Finding, Heard, Ran
 from gateway.visit import Visit, Withheld
 
 _WITHHOLDING = ("deny", "repair")

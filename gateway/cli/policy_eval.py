@@ -19,12 +19,13 @@ from gateway.cli.visible import visible
 from gateway.dialects.events import Limits
 from gateway.dialects.proposals import name_problem, read_arguments
 from gateway.errors import FileProblems, Problem
-from gateway.exchange import Call, Json, Verdict
 from gateway.policy import Facts, Policy, PolicySet, decide
 from gateway.policy.case_shape import Before, Case
 from gateway.policy.cases import facts_of, text_judged
 from gateway.policy.expressions import timestamp
 from gateway.policy.why import reasons
+from gateway.strict_json import Json
+from gateway.verdict import Call, Verdict
 
 WITHHELD = 1
 

@@ -17,9 +17,9 @@ import typer
 from gateway.cli.policy_verdict import verdict_data, verdict_lines
 from gateway.cli.visible import visible
 from gateway.errors import FileProblems, GatewayError
-from gateway.exchange import RuleHit, Verdict
 from gateway.policy import EMPTY, PolicySet, load
 from gateway.policy.why import Reason, reasons
+from gateway.verdict import RuleHit, Verdict
 
 _DECISION: Final = """
 SELECT c.id, c.exchange_id, c.decided_at, c.agent, c.session, c.name, c.arguments, c.effect, c.released, c.code, c.reason,

@@ -16,11 +16,12 @@ import yaml
 
 from gateway.dialects.events import Limits
 from gateway.dialects.proposals import name_problem, read_arguments
-from gateway.exchange import Call, Json, RuleHit, Verdict
 from gateway.policy import PolicySet, decide, run_cases
 from gateway.policy.case_shape import Case
 from gateway.policy.cases import facts_of
 from gateway.policy.why import Reason, reasons
+from gateway.strict_json import Json
+from gateway.verdict import Call, RuleHit, Verdict
 
 SHORTEST = 3
 """Characters: of a shorter value it says nothing that it stands somewhere."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from gateway.exchange import Hook
+from gateway.verdict import Hook
 
 _WHO: Final = ("caller", "session", "model", "vars", "now")
 SEES: Final[Mapping[Hook, tuple[str, ...]]] = {

@@ -7,7 +7,7 @@ from typing import Protocol
 
 from msgspec import Struct
 
-from gateway.exchange import Owed, StoredKind, Tool
+from gateway.request import Owed, StoredKind, Tool
 
 
 class Belonging(Struct, frozen=True):

@@ -12,7 +12,6 @@ from typing import Any
 import msgspec
 from msgspec import Struct, field
 
-from gateway.exchange import Finding, Ran
 from gateway.trace.exchange_rows import AttemptRow, CallRow, ExchangeRow, HeardRow
 from gateway.trace.people_rows import (
     AccessRow,
@@ -51,6 +50,7 @@ from gateway.trace.record import (
     Told,
 )
 from gateway.trace.segments import Segment
+from gateway.verdict import Finding, Ran
 
 Row = tuple[Any, ...]
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from msgspec import Struct
 
-from gateway.exchange import EndState, RuleHit
+from gateway.exchange import EndState
+from gateway.verdict import RuleHit
 
 
 class ExchangeRow(Struct, frozen=True, omit_defaults=True):

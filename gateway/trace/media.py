@@ -14,7 +14,8 @@ from collections.abc import Mapping
 
 import msgspec
 
-from gateway.exchange import Json, Media, Message
+from gateway.request import Media, Message
+from gateway.strict_json import Json
 from gateway.trace.exchange_rows import MediaRow
 
 _DATA_URI = re.compile(r"data:([^;,]*)((?:;[^;,]*)*),")

@@ -17,7 +17,6 @@ from __future__ import annotations
 import msgspec
 from msgspec import Struct
 
-from gateway.exchange import Finding, Ran, RuleHit
 from gateway.trace.bodies import Splitter
 from gateway.trace.exchange_rows import AttemptRow, CallRow, ExchangeRow, HeardRow, MediaRow, MessageRow
 from gateway.trace.frames import Parts
@@ -33,6 +32,7 @@ from gateway.trace.people_rows import (
 )
 from gateway.trace.policy_rows import PolicyRow
 from gateway.trace.prompt_rows import ExperimentRow, KeptRow, LookRow, MovedRow, PromptRow, RenderedRow
+from gateway.verdict import Finding, Ran, RuleHit
 
 
 class Booted(Struct, frozen=True, tag="booted"):

@@ -10,13 +10,16 @@ from decimal import Decimal
 import msgspec
 from msgspec import Struct
 
-from gateway.exchange import READ_TOKENS, WRITTEN_TOKENS, Attempt, Call, Exchange, Finding, Request, Usage, Verdict
+from gateway.answer import READ_TOKENS, WRITTEN_TOKENS, Usage
+from gateway.exchange import Attempt, Exchange
+from gateway.request import Request
 from gateway.trace.exchange_rows import AttemptRow, CallRow, ExchangeRow, HeardRow
 from gateway.trace.hand import PREVIEW, Hands, Vault, about_call, about_exchange, about_rendered
 from gateway.trace.pens import Detect
 from gateway.trace.prompt_rows import RenderedRow
 from gateway.trace.redact import Redactor
 from gateway.trace.texts import Seen, Texts
+from gateway.verdict import Call, Finding, Verdict
 
 LOOKED_AT = PREVIEW + 1024
 """Characters of a text that are looked at for its preview: what begins in it and goes on beyond must be seen whole to be known."""

@@ -8,9 +8,10 @@ from collections.abc import Iterable
 
 import msgspec
 
-from gateway.exchange import Exchange, Message
+from gateway.exchange import Exchange
 from gateway.prompt.fingerprint import Fingerprint
 from gateway.recent import Recent
+from gateway.request import Message
 from gateway.trace import media
 from gateway.trace.exchange_rows import MessageRow
 from gateway.trace.hand import Hand, Hands, about_message, about_prompt

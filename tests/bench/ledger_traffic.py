@@ -19,28 +19,18 @@ from pathlib import Path
 
 import msgspec
 
-from gateway.exchange import (
-    Answer,
-    Call,
-    Caller,
-    Exchange,
-    Finding,
-    Message,
-    Ran,
-    Request,
-    RuleHit,
-    Tool,
-    Usage,
-    Verdict,
-)
+from gateway.answer import Answer, Usage
+from gateway.exchange import Caller, Exchange
 from gateway.journal import Journal
 from gateway.prompt.fingerprint import fingerprint
+from gateway.request import Message, Request, Tool
 from gateway.trace.exchange_rows import AttemptRow
 from gateway.trace.people_rows import ApprovalRow
 from gateway.trace.policy_rows import PolicyRow, RuleRow
 from gateway.trace.record import ApprovalChanged, Booted, Decided, Ended, Opened, PolicyLoaded, Record
 from gateway.trace.redact import Redactor
 from gateway.trace.scribe import Links, Priced, Scribe
+from gateway.verdict import Call, Finding, Ran, RuleHit, Verdict
 
 TURNS = 40
 MOST_AT_ONCE, PER_DAY_EACH = 100, 300

@@ -26,7 +26,6 @@ from websockets.sync.client import connect as websocket
 
 from gateway.config import Settings
 from gateway.errors import JournalUnavailable
-from gateway.exchange import RuleHit
 from gateway.face import first_login, opening
 from gateway.moving_labels import Labels
 from gateway.question.office import Office
@@ -42,6 +41,7 @@ from gateway.trace.exchange_rows import CallRow, ExchangeRow, HeardRow, MessageR
 from gateway.trace.prompt_rows import PromptRow
 from gateway.trace.record import Ended, Record
 from gateway.trace.segments import Segment
+from gateway.verdict import RuleHit
 from gateway.web import admin
 from gateway.web.admin import Status
 from gateway.web.approvals import ApprovalsDesk

@@ -7,9 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.exchange import Call, Caller, RuleHit
+from gateway.exchange import Caller
 from gateway.policy import EMPTY, Facts, evaluate, load
 from gateway.policy.policy_set import RANK
+from gateway.verdict import Call, RuleHit
 
 BANK = """
 policy: 1

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from gateway.errors import GatewayError
-from gateway.exchange import Owed, Tool
+from gateway.request import Owed, Tool
 from gateway.state.belongings import Belonging
 from gateway.state.sqlite_belongings import KEPT_US, SWEEP_EVERY, SqliteBelongings
 

@@ -15,7 +15,6 @@ import duckdb
 import msgspec
 import pytest
 
-from gateway.exchange import Finding, Ran, RuleHit
 from gateway.ledger_place import LakePlace
 from gateway.stores import Batch
 from gateway.stores.duckdb import Ledger
@@ -28,6 +27,7 @@ from gateway.trace.policy_rows import PolicyRow, RuleRow
 from gateway.trace.prompt_rows import PromptRow, RenderedRow
 from gateway.trace.record import ApprovalChanged, Booted, Decided, Ended, Opened, PolicyLoaded, Record, SessionChanged
 from gateway.trace.segments import Segment
+from gateway.verdict import Finding, Ran, RuleHit
 from gateway.web.queries import read_all
 
 START_US = 1_790_000_000_000_000

@@ -9,7 +9,8 @@ import json
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.exchange import Caller, Exchange, Media, Message, Request
+from gateway.exchange import Caller, Exchange
+from gateway.request import Media, Message, Request
 from gateway.trace import media
 from gateway.trace.redact import Redactor
 from gateway.trace.scribe import Scribe

@@ -5,7 +5,6 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from gateway.exchange import Finding, RuleHit
 from gateway.trace.exchange_rows import CallRow, ExchangeRow, MediaRow, MessageRow
 from gateway.trace.frames import Parts
 from gateway.trace.people_rows import ApprovalRow
@@ -24,6 +23,7 @@ from gateway.trace.record import (
     decode,
     encode,
 )
+from gateway.verdict import Finding, RuleHit
 
 ROW = ExchangeRow(
     id="e", started_us=1, dialect="d", provider="p", operation="chat", route="/r", agent="a", cost="0.10", finish_reasons=("stop",)

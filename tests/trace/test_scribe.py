@@ -6,27 +6,15 @@ from decimal import Decimal
 
 import pytest
 
-from gateway.exchange import (
-    Answer,
-    Attempt,
-    Call,
-    Caller,
-    Exchange,
-    Finding,
-    Heard,
-    Message,
-    Rendered,
-    Request,
-    RuleHit,
-    Tool,
-    Usage,
-    Verdict,
-)
+from gateway.answer import Answer, Usage
+from gateway.exchange import Attempt, Caller, Exchange, Rendered
 from gateway.prompt.fingerprint import fingerprint
+from gateway.request import Message, Request, Tool
 from gateway.trace.hand import about_approval, about_call, about_exchange, about_feedback, about_message, about_prompt
 from gateway.trace.redact import Redactor
 from gateway.trace.scribe import Links, Priced, Scribe
 from gateway.trace.texts import Seen
+from gateway.verdict import Call, Finding, Heard, RuleHit, Verdict
 
 SECRET = "sk-canary-0123456789"
 

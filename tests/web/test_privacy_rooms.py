@@ -14,10 +14,12 @@ from starlette.applications import Starlette
 from starlette.requests import Request as Asked
 from starlette.routing import Route
 
+from gateway.answer import Answer
 from gateway.errors import GatewayError, JournalUnavailable
-from gateway.exchange import Answer, Call, Caller, Exchange, Message, Rendered, Request, Verdict
+from gateway.exchange import Caller, Exchange, Rendered
 from gateway.people.roles import Person
 from gateway.prompt.fingerprint import fingerprint
+from gateway.request import Message, Request
 from gateway.sealing import CannotOpen
 from gateway.state.approvals import Approval, Bindings
 from gateway.state.sqlite_approvals import SqliteApprovals
@@ -30,6 +32,7 @@ from gateway.trace.redact import Redactor
 from gateway.trace.scribe import Links, Priced, Scribe
 from gateway.trace.segments import Segment
 from gateway.vault import Master, TenantVault
+from gateway.verdict import Call, Verdict
 from gateway.web.content import DAMAGED, ERASED, ContentDesk, Reader
 from gateway.web.doors import ADMIN, Doors, Endpoint, Room
 from gateway.web.erasure import ErasureDesk

@@ -17,7 +17,6 @@ import pytest
 
 from gateway.approval_settings import Approvals
 from gateway.config import Settings
-from gateway.exchange import Finding, Ran
 from gateway.moving_labels import Labels
 from gateway.people.roles import Person
 from gateway.privacy import rooms
@@ -36,6 +35,7 @@ from gateway.trace.people_rows import ApprovalRow, FeedbackRow, SessionRow
 from gateway.trace.prompt_rows import PromptRow, RenderedRow
 from gateway.trace.record import ApprovalChanged, Ended, FeedbackGiven, Record, SessionChanged
 from gateway.trace.segments import Segment
+from gateway.verdict import Finding, Ran
 from gateway.web import admin
 from gateway.web.approvals import ApprovalsDesk
 from gateway.web.doors import Doors
