@@ -30,7 +30,7 @@ from gateway.trace.policy_rows import PolicyRow
 from gateway.trace.record import ApprovalChanged, FeedbackGiven, PolicyLoaded, SessionChanged
 from gateway.verdict import Finding
 from gateway.web import budgets
-from tests.face.conftest import NOW_US, PASSWORD, House, identity
+from tests.face.house import NOW_US, PASSWORD, House, identity
 from tests.patience import PATIENCE_S, until_meanwhile
 
 RULES = """policy: 1
