@@ -7,88 +7,13 @@ from decimal import Decimal
 import pytest
 
 from gateway.answer import Answer, Usage
-from gateway.exchange import Attempt, Caller, Exchange, Rendered
+from gateway.exchange import Attempt, Caller, Rendered
 from gateway.prompt.fingerprint import fingerprint
-from gateway.request import Message, Request, Tool
-from gateway.trace.hand import about_approval, about_call, about_exchange, about_feedback, about_message, about_prompt
+from gateway.request import Request, Tool
 from gateway.trace.redact import Redactor
 from gateway.trace.scribe import Links, Priced, Scribe
-from gateway.trace.texts import Seen
-from gateway.verdict import Call, Finding, Heard, RuleHit, Verdict
-
-SECRET = "sk-canary-0123456789"
-
-
-def scribe(secret: str = SECRET, seen: Seen | None = None) -> Scribe:
-    return Scribe(b"k" * 32, Redactor([secret]), seen)
-
-
-def message(role: str, text: str) -> Message:
-    return Message(role, f'{{"role":"{role}","content":"{text}"}}'.encode(), text)
-
-
-def request(*messages: Message) -> Request:
-    return Request(
-        "openai.chat",
-        "gpt-x",
-        True,
-        messages,
-        (Tool("t", "function", b'{"name":"t"}'),),
-        b"",
-        temperature=0.5,
-        max_tokens=9,
-    )
-
-
-def exchange(**changes) -> Exchange:
-    x = Exchange("id", 5, "openai.chat", "/v1/chat/completions", Caller("bot", "k1", session="s"), policy_hash="p")
-    for name, value in changes.items():
-        setattr(x, name, value)
-    return x
-
-
-ALLOW = Verdict("allow", True, "granted", "ok")
-DENY = Verdict(
-    "deny", False, "rule", f"no {SECRET}", (RuleHit("p", "r", "deny", message=SECRET),), policy="p", rule="r"
-)
-
-
-def call(arguments: str = '{"b":1,"a":2}', args: dict | None = None) -> Call:
-    return Call("c1", "pay", arguments, {"b": 1, "a": 2} if args is None else args, 0)
-
-
-def test_each_body_is_written_once_and_addressed_always():
-    writer = scribe()
-    first = request(message("system", "be"), message("user", "hi"))
-    addresses, rows = writer.texts.request_messages(exchange(request=first), 7)
-    assert [row.role for row in rows] == ["system", "user"]
-    later = request(*first.messages, message("user", "more"))
-    again, new = writer.texts.request_messages(exchange(request=later), 8)
-    assert again[:2] == addresses
-    assert [row.body for row in new] == ['{"role":"user","content":"more"}']
-
-
-def test_a_forgotten_prompt_text_is_written_again():
-    writer = scribe()
-    found = fingerprint(request(message("system", "be kind")))
-    x = exchange(prompt_hash=found.hash)
-    writer.texts.prompt(x, found, 1)
-    writer.texts.forget(exchange(), [])
-    assert writer.texts.prompt(x, found, 2).system == ""
-    writer.texts.forget(x, [])
-    assert writer.texts.prompt(x, found, 3).system == "be kind"
-
-
-def test_forgotten_bodies_are_written_again():
-    writer = scribe()
-    addresses, _ = writer.texts.request_messages(exchange(request=request(message("user", "hi"))), 7)
-    writer.texts.seen.forget([*addresses, "never seen"])
-    assert len(writer.texts.request_messages(exchange(request=request(message("user", "hi"))), 8)[1]) == 1
-
-
-def test_another_installation_has_other_addresses():
-    assert scribe().hands.address(b"x") != Scribe(b"z" * 32, Redactor([])).hands.address(b"x")
-    assert scribe().hands.address(b"x") == scribe().hands.address(b"x")
+from gateway.verdict import Call, Finding, Heard, RuleHit
+from tests.trace.exchanges import ALLOW, DENY, SECRET, call, exchange, message, request, scribe
 
 
 @pytest.mark.parametrize("mode", ["full", "redacted", "metadata"])
@@ -108,29 +33,6 @@ def test_no_known_secret_is_in_any_row(mode):
         writer.findings(x),
     ]
     assert SECRET not in repr(rows)
-
-
-def test_the_answer_keeps_withheld_calls_for_the_record():
-    x = exchange(calls=[(call(), DENY)])
-    address, rows = scribe().texts.response_message(x, 3)
-    assert address == rows[0].hash
-    assert '"released":false' in rows[0].body
-
-
-def test_an_answer_of_nothing_has_no_message_and_an_equal_one_is_written_once():
-    writer = scribe()
-    assert writer.texts.response_message(exchange(), 1) == (None, ())
-    x = exchange(answer=Answer(text="hi"))
-    first, rows = writer.texts.response_message(x, 1)
-    assert len(rows) == 1
-    assert writer.texts.response_message(x, 2) == (first, ())
-
-
-def test_the_text_of_a_prompt_version_is_written_once():
-    writer = scribe()
-    found = fingerprint(request(message("system", "be kind")))
-    assert writer.texts.prompt(exchange(), found, 1).system == "be kind"
-    assert writer.texts.prompt(exchange(), found, 2).system == ""
 
 
 def test_equal_arguments_have_one_hash_however_they_are_written():
@@ -192,17 +94,6 @@ def test_metadata_holds_no_word_of_what_was_said_and_says_what_was_decided():
     assert prompt.tools == '[{"name":"' + scribe().hands.pens["metadata"].body("get weather") + '"}]'
 
 
-def test_names_of_tools_are_found_whatever_the_dialect_declares():
-    tools = ('{"name":"a"}', '{"type":"web_search"}', '{"type":"custom","custom":{"name":"b"}}', '{"function":{"name":"c"}}', '{"name":7}')
-    declared = tuple(Tool("x", "function", tool.encode()) for tool in tools)
-    found = fingerprint(Request("openai.chat", "m", False, (), declared, b""))
-    named = scribe().texts.prompt(exchange(storing="metadata"), found, 1).tools
-    assert named == '[{"name":"a"},{"name":"web_search"},{"name":"b"},{"name":"c"}]'
-    assert scribe().texts.prompt(exchange(storing="metadata"), fingerprint(request()), 1).tools == '[{"name":"t"}]'
-    nothing = fingerprint(Request("openai.chat", "m", False, (), (), b""))
-    assert scribe().texts.prompt(exchange(storing="metadata"), nothing, 1).tools == ""
-
-
 def test_a_session_that_a_client_chose_is_a_hash_in_metadata_and_the_same_each_time():
     chosen, again, derived = (
         stored("metadata", Caller("bot", session=session, session_source=source))[2].session
@@ -253,12 +144,6 @@ def test_sizes_and_hashes_are_not_sealed_and_nothing_stays_nothing():
     assert empty.input_preview == ""
 
 
-def test_what_is_sealed_is_sealed_about_one_row_and_no_other():
-    abouts = [about_message("1"), about_prompt("1"), about_call("1"), about_exchange("1"), about_approval("1"), about_feedback("1")]
-    assert len(set(abouts)) == 6
-    assert about_message("1") != about_message("2")
-
-
 def test_what_a_rule_said_of_a_text_is_a_row_without_the_text():
     hit = RuleHit("p", "mask", "redact", message=f"not {SECRET}", line=7)
     x = exchange(heard=[Heard("output", "answer", hit, "card", "redacted", "ab")])
@@ -266,16 +151,6 @@ def test_what_a_rule_said_of_a_text_is_a_row_without_the_text():
     assert (row.exchange_id, row.heard_us, row.hook, row.path, row.rule, row.line) == ("id", 9, "output", "answer", "mask", 7)
     assert (row.effect, row.mode, row.detector, row.action, row.original) == ("redact", "enforce", "card", "redacted", "ab")
     assert SECRET not in row.message
-
-
-def test_hands_are_kept_ready_within_a_bound_and_each_tenant_and_mode_has_its_own(monkeypatch):
-    monkeypatch.setattr("gateway.trace.hand.MOST_HANDS", 2)
-    writer, callers = scribe(), [Caller(name) for name in ("a", "b", "c")]
-    ways = [(caller, mode) for caller in callers for mode in ("full", "redacted", "metadata")]
-    first = {(caller.agent, mode): writer.hands.of(mode, caller).address(b"x") for caller, mode in ways}
-    assert len(set(first.values())) == len(first)
-    assert len(writer.hands._ready) <= 2
-    assert first == {(agent, mode): writer.hands.of(mode, Caller(agent)).address(b"x") for agent, mode in first}
 
 
 @pytest.mark.parametrize("storing", ["full", "redacted", "metadata"])
