@@ -197,6 +197,11 @@ def test_what_the_provider_runs_may_have_been_judged_so_that_its_words_end_the_a
     assert cleaned(client, texts, cards(), explain).body == client
 
 
+def test_an_item_that_is_none_has_no_words(cards):
+    body = json.dumps(responses(7, message())).encode()
+    assert cleaned(body, DIALECTS["openai.responses"].TEXTS, cards(), explain).body == body
+
+
 def golden_answers():
     folders = {"openai.chat": "openai_chat", "anthropic.messages": "anthropic_messages", "openai.responses": "openai_responses"}
     for dialect, folder in {**folders, "google.gemini": "gemini"}.items():
