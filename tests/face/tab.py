@@ -37,7 +37,7 @@ class Tab:
         threading.Thread(target=self._process.stderr.read, daemon=True).start()
         self._held = contextlib.ExitStack()
         self._socket = self._held.enter_context(websocket(address, max_size=None, ping_interval=None))
-        self._numbers, self._session = itertools.count(1), None
+        self._numbers, self._session, self._loads = itertools.count(1), None, 0
         self.complaints: list[str] = []
         target = self.send("Target.createTarget", url="about:blank")["targetId"]
         self._session = self.send("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
@@ -48,13 +48,18 @@ class Tab:
         number = next(self._numbers)
         told = {"id": number, "method": method, "params": params} | ({"sessionId": self._session} if self._session else {})
         self._socket.send(json.dumps(told))
-        while (answer := json.loads(self._socket.recv(timeout=60))).get("id") != number:
+        while (answer := self._heard()).get("id") != number:
             self._note(answer)
         assert "error" not in answer, (method, answer)
         return answer["result"]
 
+    def _heard(self):
+        return json.loads(self._socket.recv(timeout=PATIENCE_S))
+
     def _note(self, event):
         match event.get("method"):
+            case "Page.loadEventFired":
+                self._loads += 1
             case "Runtime.exceptionThrown":
                 self.complaints.append(str(event["params"]["exceptionDetails"]))
             case "Log.entryAdded" if event["params"]["entry"]["level"] in ("error", "warning"):
@@ -81,11 +86,13 @@ class Tab:
         return until(lambda: self.run(script), what=script)
 
     def submit(self, selector, **fields):
+        """Returns when the page that answers the form is loaded. Until then the page with the form still stands, and is whole too."""
         for name, value in fields.items():
             self.run(f"document.querySelector({json.dumps(f'{selector} [name={name}]')}).value = {json.dumps(value)}")
+        before = self._loads
         self.run(f"document.querySelector({json.dumps(selector)}).querySelector('button').click()")
-        time.sleep(0.3)
-        self.settle()
+        while self._loads == before:
+            self._note(self._heard())
 
     def press(self, key):
         for kind in ("keyDown", "keyUp"):
