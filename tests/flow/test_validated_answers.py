@@ -67,7 +67,7 @@ def rule(validator, effect="deny", more=None):
 def shelf(monkeypatch):
     for name, one in KINDS.items():
         monkeypatch.setitem(VALIDATORS, name, one)
-    monkeypatch.setattr("gateway.validators.use.MOST_S", 0.05)
+    monkeypatch.setattr("gateway.validators.use.MOST_S", 0.25)
 
 
 @pytest.fixture(params=NAMES)
