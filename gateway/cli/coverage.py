@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.table import Table
 
 from gateway.cli.asking import ask, data_folder
+from gateway.cli.beside import Data
 from gateway.cli.visible import visible
 from gateway.dialects import DIALECTS
 from gateway.stores import Answer
@@ -32,7 +33,7 @@ SECTIONS = {
 
 def coverage(
     days: Annotated[int, typer.Option("--days", min=1, help="how far back")] = 30,
-    data: Annotated[Path | None, typer.Option("--data", help="data folder [default: $TOLLHOUSE_DATA or ./.tollhouse]")] = None,
+    data: Data = None,
     as_json: Annotated[bool, typer.Option("--json", help="print one JSON object")] = False,
 ) -> None:
     """Show what was judged, and what was not.

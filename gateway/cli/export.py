@@ -17,6 +17,7 @@ import httpx
 import typer
 
 from gateway.cli.asking import acting, admin_client, ask, data_folder, refusal
+from gateway.cli.beside import Data
 from gateway.cli.since import moment
 from gateway.errors import GatewayError, StartError
 
@@ -37,7 +38,6 @@ class Format(StrEnum):
     otlp = "otlp"
 
 
-Data = Annotated[Path | None, typer.Option(help="Data folder. Default: TOLLHOUSE_DATA or .tollhouse.")]
 Since = Annotated[str | None, typer.Option(help="Only what happened since: 2026-11-01, or 90s, 15m, 24h, 7d ago.")]
 Why = Annotated[str, typer.Option(help="Why; written down.")]
 By = Annotated[str | None, typer.Option(help="Who exports. Default: your user name on this machine.")]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -12,11 +11,11 @@ from rich.table import Table
 from rich.text import Text
 
 from gateway.cli.asking import acting, call, data_folder
+from gateway.cli.beside import Data
 from gateway.cli.visible import visible
 
 app = typer.Typer(help="Say, and see, how good an answer or a decision was.", no_args_is_help=True)
 
-Data = Annotated[Path | None, typer.Option(help="Data folder. Default: TOLLHOUSE_DATA or .tollhouse.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Machine-readable output.")]
 _COLUMNS = ("given_at", "who", "name", "score", "label", "comment", "exchange_id", "session")
 

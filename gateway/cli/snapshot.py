@@ -9,13 +9,14 @@ from typing import Annotated
 import typer
 
 from gateway.cli.asking import data_folder, make_snapshot
+from gateway.cli.beside import Data
 
 
 def snapshot(
     out: Annotated[Path | None, typer.Option("--out", "-o", help="put it here instead of <data>/snapshots; for --parquet a folder")] = None,
     since: Annotated[str | None, typer.Option("--since", help="only exchanges and calls from this time on (UTC)")] = None,
     parquet: Annotated[bool, typer.Option("--parquet", help="a folder with a Parquet file for each table and view")] = False,
-    data: Annotated[Path | None, typer.Option("--data", help="data folder [default: $TOLLHOUSE_DATA or ./.tollhouse]")] = None,
+    data: Data = None,
 ) -> None:
     """Copy the book into a file that other tools can open.
 

@@ -12,6 +12,7 @@ import msgspec
 import typer
 
 from gateway.cli.asking import ask, ask_saved, data_folder, fetch
+from gateway.cli.beside import Data
 from gateway.cli.visible import visible
 from gateway.stores import Answer
 from gateway.stores.media_types import Form
@@ -39,7 +40,7 @@ def sql(
     query_file: Annotated[Path | None, typer.Option("--query-file", "-f", help="read the query from a file; - is standard input")] = None,
     saved: Annotated[str | None, typer.Option("--saved", help="a saved query by name; 'tollhouse queries' lists them")] = None,
     param: Annotated[list[str] | None, typer.Option("--param", "-p", help="name=value for $name in the query")] = None,
-    data: Annotated[Path | None, typer.Option("--data", help="data folder [default: $TOLLHOUSE_DATA or ./.tollhouse]")] = None,
+    data: Data = None,
     format: Annotated[Format | None, typer.Option("--format", help="[default: table, or what the name of --out says]")] = None,  # noqa: A002 - it is the option's name
     out: Annotated[Path | None, typer.Option("--out", "-o", help="write the answer to this file")] = None,
     shell: Annotated[bool, typer.Option("--shell", help="ask question after question; \\\\? there lists its commands")] = False,
