@@ -54,7 +54,8 @@ def _bytes(file: Path) -> bytes:
     try:
         return file.read_bytes()
     except OSError as e:
-        raise StartError(f"cannot read {file}: {e.strerror}; 'tollhouse init' writes one") from e
+        hint = "; 'tollhouse init' writes one" if isinstance(e, FileNotFoundError) else ""
+        raise StartError(f"cannot read {file}: {e.strerror}{hint}") from e
 
 
 def _without_secrets(problem: Problem, lines: Sequence[str]) -> Problem:

@@ -73,7 +73,11 @@ def content(client: str, root: str, key: str) -> Blocks | Values:
 
 def _file(client: str, project: Path) -> Path:
     named = CLIENTS[client].file or ".env"
-    return Path(named).expanduser() if named.startswith("~") else project / named
+    if named.startswith("~"):
+        return Path(named).expanduser()
+    if not project.is_dir():
+        raise typer.BadParameter(f"there is no folder {project}", param_hint="--project")
+    return project / named
 
 
 def _undo(client: str, file: Path) -> None:

@@ -32,7 +32,7 @@ SECTIONS = {
 
 
 def coverage(
-    days: Annotated[int, typer.Option("--days", min=1, help="how far back")] = 30,
+    days: Annotated[int, typer.Option("--days", min=1, max=3650, help="how far back")] = 30,
     data: Data = None,
     as_json: Annotated[bool, typer.Option("--json", help="print one JSON object")] = False,
 ) -> None:

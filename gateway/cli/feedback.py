@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from typing import Annotated
 
 import typer
@@ -37,6 +38,8 @@ def add(
 
     Example: tollhouse feedback add --decision dec_… --label wrong --comment "this payee is known"
     """
+    if score is not None and not math.isfinite(score):
+        raise typer.BadParameter("must be a finite number", param_hint="--score")
     about = {"exchange": exchange, "decision": decision, "session": session}
     said = {"score": score, "label": label, "comment": comment, "name": name}
     given = {key: value for key, value in {**about, **said}.items() if value is not None}

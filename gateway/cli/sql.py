@@ -13,6 +13,7 @@ import typer
 
 from gateway.cli.asking import ask, ask_saved, data_folder, fetch
 from gateway.cli.beside import Data
+from gateway.cli.placing import writable
 from gateway.cli.visible import visible
 from gateway.stores import Answer
 from gateway.stores.media_types import Form
@@ -57,6 +58,8 @@ def sql(
         return
     folder = data_folder(data)
     if shell:
+        if query or query_file or saved or out or param:
+            raise typer.BadParameter("--shell asks for its questions itself; give it --format, --limit and --data alone")
         from gateway.cli.sql_shell import Shell
 
         Shell(folder, limit, format or Format.table).run()
@@ -82,6 +85,8 @@ def _write(data: Path, text: str, limit: int, params: Mapping[str, str], form: F
     wanted = _file_form(form, out)
     if (out is None or str(out) == "-") and wanted in _BINARY and sys.stdout.isatty():
         raise typer.BadParameter(f"{wanted} is not for a terminal; name a file with --out, or send it into one")
+    if out is not None and str(out) != "-":
+        writable(out)
     found = fetch(data, text, limit, params, wanted)
     if out is None or str(out) == "-":
         sys.stdout.buffer.write(found.body)
@@ -112,8 +117,15 @@ def _question(query: str, query_file: Path | None, saved: str | None, data: Path
         kept = saved_query(saved, data)
         return kept, kept.sql
     if query == "-" or (query_file is not None and str(query_file) == "-"):
-        return None, sys.stdin.read()
-    return None, query_file.read_text(encoding="utf-8") if query_file else query
+        return None, _text(sys.stdin.buffer.read(), "standard input")
+    return None, _text(query_file.read_bytes(), str(query_file)) if query_file else query
+
+
+def _text(written: bytes, where: str) -> str:
+    try:
+        return written.decode()
+    except UnicodeDecodeError as error:
+        raise typer.BadParameter(f"{visible(where)} is not UTF-8 (byte {error.start}); convert it first") from None
 
 
 def saved_query(name: str, data: Path | None) -> Query:

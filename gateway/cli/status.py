@@ -17,7 +17,7 @@ def status(
     as_json: Annotated[bool, typer.Option("--json", help="Machine-readable output.")] = False,
 ) -> None:
     """Show whether the gateway is ready, which policies are in force, and whether an edit could not be used. Exit code 1 when something is
-    wrong.
+    wrong, 4 when none runs.
 
     Example: tollhouse status --json
     """

@@ -52,6 +52,9 @@ def verify(
         typer.echo(public_text(signing_key(folder).public_key()))
         return
     public = _key(folder, key)
+    if not (folder / "journal").is_dir():
+        typer.echo(f"cannot tell: there is no journal in {folder}; name the data folder with --data", err=True)
+        raise typer.Exit(EXIT["unknown"])
     try:
         second = _second(folder, heads, public, endpoint, region)
         report = _with_progress(folder, public, second, quiet=as_json)

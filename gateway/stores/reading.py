@@ -13,7 +13,6 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import duckdb
-import msgspec
 
 from gateway.stores import Answer, Refused, sight, sql_guard
 from gateway.stores.answers import arrow_stream, collect
@@ -117,7 +116,7 @@ class Reading:
 
 def _parsed(cursor: duckdb.DuckDBPyConnection, sql: str) -> dict[str, Any]:
     found = cursor.execute("SELECT json_serialize_sql(?::VARCHAR)", [sql]).fetchall()
-    return msgspec.json.decode(found[0][0], type=dict[str, Any])
+    return sql_guard.tree_of(found[0][0])
 
 
 def _unreadable(error: Exception) -> Refused:

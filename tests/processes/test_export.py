@@ -120,6 +120,23 @@ def test_what_cannot_be_exported_says_what_can(gateway, exchanges, tmp_path):
     for wrong in (["--view", "state"], ["--query", "none"], ["-p", "days=7"], ["--view", "calls", "--since", "never"]):
         with pytest.raises(StartError, match="failed"):
             gateway.tollhouse("export", *wrong, "--out", out)
+    for ignored in (["--view", "calls", "--query", "latest_decisions"], ["--format", "otlp", "--view", "calls"]):
+        with pytest.raises(StartError, match="failed"):
+            gateway.tollhouse("export", *ignored, "--out", out)
+
+
+@pytest.mark.parametrize("what", [["export"], ["export", "--format", "parquet"], ["export", "dataset"]])
+def test_a_place_where_no_file_can_be_is_said_and_nothing_is_read(gateway, tmp_path, what):
+    for out, why in ((tmp_path, "is a folder"), (tmp_path / "none" / "x", "there is no folder")):
+        with pytest.raises(StartError, match=why):
+            gateway.tollhouse(*what, "--out", str(out), "--why", "nowhere to write")
+    assert gateway.sql("SELECT * FROM content_reads WHERE why = 'nowhere to write'") == []
+
+
+@pytest.mark.parametrize("score", ["nan", "inf"])
+def test_a_score_is_a_finite_number(gateway, score):
+    with pytest.raises(StartError, match="must be a finite number"):
+        gateway.tollhouse("feedback", "add", "--session", "s", "--score", score)
 
 
 def attributes(span) -> dict[str, object]:
