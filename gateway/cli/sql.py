@@ -17,10 +17,9 @@ from gateway.cli.placing import writable
 from gateway.cli.visible import visible
 from gateway.stores import Answer
 from gateway.stores.media_types import Form
-from gateway.stores.spreadsheet import cell, csv_of
+from gateway.stores.spreadsheet import csv_of
 
 if TYPE_CHECKING:
-    from rich.table import Table
 
     from gateway.web.queries import Query
 
@@ -146,43 +145,9 @@ def _given(params: Sequence[str]) -> dict[str, str]:
 
 
 def _table(answer: Answer) -> None:
-    """Row by row, one line a column, where the columns' names do not fit side by side."""
-    from rich.console import Console
+    from gateway.cli.answer_table import printed  # rich, which the other forms do not need
 
-    console = Console(highlight=False, markup=False)
-    beside = sum(len(name) + len(" │ ") for name in answer.columns) + 1
-    if beside <= console.width:
-        console.print(_rows_below_names(answer))
-    else:
-        for number, row in enumerate(answer.rows, 1):
-            console.rule(str(number), align="left")
-            console.print(_names_beside(answer.columns, row))
-        console.print(f"{len(answer.rows)} rows" if len(answer.rows) != 1 else "1 row")
-
-
-def _names_beside(columns: Sequence[str], row: Sequence[Any]) -> Table:
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table.grid(padding=(0, 2, 0, 0))
-    table.add_column(no_wrap=True)
-    table.add_column(overflow="fold")
-    for name, value in zip(columns, row, strict=True):
-        table.add_row(Text(visible(name)), Text(visible(cell(value))))
-    return table
-
-
-def _rows_below_names(answer: Answer) -> Table:
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table(title_justify="left")
-    for name, kind in zip(answer.columns, answer.types, strict=True):
-        numeric = kind.startswith(("BIGINT", "DECIMAL", "DOUBLE", "INTEGER", "HUGEINT"))
-        table.add_column(Text(visible(name)), justify="right" if numeric else "left", overflow="fold")
-    for row in answer.rows:
-        table.add_row(*(Text(visible(cell(value))) for value in row))
-    return table
+    printed(answer)
 
 
 def _csv(answer: Answer) -> None:
