@@ -84,6 +84,8 @@ class Reading:
             cursor.execute("USE ledger")
             cursor.execute("BEGIN TRANSACTION READ ONLY")
             yield from arrow_stream(cursor.execute(sql, dict(params)))
+        except duckdb.DataError as error:  # a parameter that is not what the question makes of it
+            raise as_refusal(error) from error
         except (duckdb.Error, ArrowError) as error:
             raise _unreadable(error) from error
         finally:

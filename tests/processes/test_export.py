@@ -18,6 +18,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
 from gateway.demo.stage import RunningGateway, settings_for
 from gateway.errors import StartError
 from gateway.rehearsal import RunningRehearsal
+from tests.patience import PATIENCE_S
 
 POLICY = "policy: 1\nid: p\nagents: ['*']\non_deny: explain\nallow: [look_up]\n"
 SCRIPT = """
@@ -123,6 +124,14 @@ def test_what_cannot_be_exported_says_what_can(gateway, exchanges, tmp_path):
     for ignored in (["--view", "calls", "--query", "latest_decisions"], ["--format", "otlp", "--view", "calls"]):
         with pytest.raises(StartError, match="failed"):
             gateway.tollhouse("export", *ignored, "--out", out)
+
+
+@pytest.mark.parametrize("asked", ["exchanges?since=soon", "cost_by_agent_and_day?days=few"])
+def test_a_value_that_is_none_is_the_asker_s_mistake(gateway, asked):
+    token = (gateway.data / "admin.token").read_text().strip()
+    admin = json.loads((gateway.data / "run.json").read_text())["admin"]
+    answer = httpx.get(f"{admin}/export/{asked}&by=ann", headers={"authorization": f"Bearer {token}"}, trust_env=False, timeout=PATIENCE_S)
+    assert (answer.status_code, answer.json()["error"]["code"]) == (400, "sql_error")
 
 
 @pytest.mark.parametrize("what", [["export"], ["export", "--format", "parquet"], ["export", "dataset"]])
