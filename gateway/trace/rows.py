@@ -424,7 +424,7 @@ class Scribe:
             arm=(x.rendered.arm or None) if x.rendered else None,
             edition=(x.rendered.edition or None) if x.rendered else None,
             template_hash=x.template_hash,
-            budgets=tuple(map(pen.label, x.budgets)),
+            budgets=tuple(_budget(pen, caller, each) for each in x.budgets),
             upstream_model=_or_none(pen.name, x.upstream_model),
             region=x.region or None,
             attempts=len(x.attempts),
@@ -510,6 +510,14 @@ def _address(key: bytes, body: bytes) -> str:
 @lru_cache(maxsize=4096)
 def _derived(key: bytes, *parts: str) -> bytes:
     return keyed(key).digest(msgspec.json.encode(parts))
+
+
+def _budget(pen: Pen, caller: Caller, counted: str) -> str:
+    """`id=subject`. The id, and whoever the key says, are the operator's words; a session and a tag may be the client's."""
+    name, _, subject = counted.partition("=")
+    of_the_key = {"", caller.key_id, caller.org, caller.agent, caller.team, caller.user, *caller.labels.values()}
+    known = subject in of_the_key or subject.removeprefix(f"{caller.org}/") in of_the_key
+    return f"{name}={subject if known else pen.label(subject)}"
 
 
 def _or_none(write: Callable[[str], str], text: str | None) -> str | None:

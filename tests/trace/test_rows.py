@@ -30,6 +30,7 @@ from gateway.policy import load
 from gateway.prompt.fingerprint import fingerprint
 from gateway.prompt.kept import read as read_prompt
 from gateway.prompt.library import Commit, Commits, Library, Move
+from gateway.trace import rows
 from gateway.trace.redact import Redactor
 from gateway.trace.rows import (
     Links,
@@ -287,6 +288,14 @@ def test_names_of_tools_are_found_whatever_the_dialect_declares():
     assert scribe().prompt(exchange(storing="metadata"), fingerprint(request()), 1).tools == '[{"name":"t"}]'
     nothing = fingerprint(Request("openai.chat", "m", False, (), (), b""))
     assert scribe().prompt(exchange(storing="metadata"), nothing, 1).tools == ""
+
+
+def test_of_a_budget_metadata_hides_what_the_client_said_of_itself_and_nothing_else():
+    caller = Caller("bot", "k1", team="pay", org="acme", labels={"env": "prod"}, session="my secret plan", session_source="header")
+    counted = ["all=", "a=acme/bot", "t=acme/pay", "k=k1", "l=prod", "s=my secret plan", "h=from the client"]
+    shown = [rows._budget(scribe().pen("metadata"), caller, each) for each in counted]
+    assert shown[:5] == counted[:5]
+    assert [each[:7] for each in shown[5:]] == ["s=hmac:", "h=hmac:"]
 
 
 def test_a_session_that_a_client_chose_is_a_hash_in_metadata_and_the_same_each_time():
