@@ -12,8 +12,8 @@ model name to an upstream; the **journal** is the append-only truth, the **ledge
 (or the lake of a fleet) derived from it, a **record** one row.
 
 Processes: `supervisor` has one look whether all can be used (`preparing`), then starts N `worker`s (data plane, one shared port, never
-DuckDB) and one `book` (owns DuckDB, admin plane): `children`, forked from a `nursery` that has imported what they need. Workers append to
-their own journal segments; the book follows them.
+DuckDB) and one `book` (owns DuckDB, admin plane): `children`, forked from a `nursery` that has imported what they need. A worker is
+`assembling`, serving and `chores`. Workers append to their own journal segments; the book follows them.
 
 The way of a request (`pipeline.relay` is this table):
 
@@ -50,8 +50,8 @@ nothing), `telemetry` (what the book tells OpenTelemetry; no worker knows it). F
 policies.
 
 Who may import whom is a contract in `pyproject.toml`, checked on every change: from `cli` down to `errors`, never upwards; the engines of
-decision (`dialects policy prompt validators trace exchange holdback judge screening identify cost routes`) do no I/O and know no clock,
-randomness or environment; policy does not know dialects, and dialects do not know policy.
+decision (`dialects policy prompt validators trace holdback judge screening identify cost routes`) and their vocabulary (`exchange request
+verdict answer`) do no I/O and know no clock, randomness or environment; policy does not know dialects, and dialects do not know policy.
 """
 
 __version__ = "0.1.0"

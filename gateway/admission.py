@@ -10,11 +10,11 @@ import re
 from urllib.parse import urlsplit
 
 from gateway.errors import GatewayError
-from gateway.exchange import Media, Request, ServerTool
 from gateway.judge import Court, judge_server_tool, session_facts
 from gateway.metering import metered
 from gateway.policy import Conversation
 from gateway.prompt.pins import of_tools
+from gateway.request import Media, Request, ServerTool
 from gateway.visit import Visit
 
 
@@ -28,7 +28,7 @@ async def admit(visit: Visit, request: Request) -> None:
         session=session_facts(x.caller, request),
         conversation=Conversation(request.messages, visit.gateway.reading, whole=not request.continues, forged=visit.forged),
         holds_secret=visit.gateway.redactor.finds,
-        address=visit.gateway.scribe.address,
+        address=visit.gateway.scribe.hands.address,
         meter=visit.reserved,
         exchange=x.id,
         pins=of_tools(pinned.tools, request) if (pinned := visit.gateway.prompts.pins.agents.get(x.caller.agent)) else {},

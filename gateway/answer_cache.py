@@ -12,8 +12,8 @@ from msgspec import Struct
 from gateway.cache_settings import Cache
 from gateway.exchange import Caller
 from gateway.sealing import CannotOpen
-from gateway.state import Answers
-from gateway.trace.rows import Sealer
+from gateway.state.answers import Answers
+from gateway.trace.hand import Sealer
 
 
 class Opener(Protocol):

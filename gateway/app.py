@@ -24,9 +24,9 @@ from gateway import __version__, opinions
 from gateway.deadlines import within
 from gateway.dialects import DIALECTS, Dialect
 from gateway.errors import ClientGone, GatewayError, Problem
-from gateway.exchange import Endpoint
 from gateway.judging import Judging
 from gateway.pipeline import relay
+from gateway.request import Endpoint
 from gateway.routes.health import Moment
 from gateway.turn import GONE
 from gateway.turned_away import TurnedAway

@@ -24,13 +24,13 @@ from gateway.approval_settings import Approvals as Settings
 from gateway.dialects.events import Limits
 from gateway.dialects.proposals import read_arguments
 from gateway.errors import GatewayError
-from gateway.exchange import Call, Verdict
 from gateway.judge import EDITABLE, Court, Judged, judge
 from gateway.metering import metered
 from gateway.policy.explain import APPROVAL_PENDING
 from gateway.policy.wording import one_line
-from gateway.state import Approval, Bindings
-from gateway.trace.rows import canonical
+from gateway.state.approvals import Approval, Bindings
+from gateway.trace.scribe import canonical
+from gateway.verdict import Call, Verdict
 from gateway.visit import Visit
 
 

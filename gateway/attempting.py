@@ -19,9 +19,10 @@ from msgspec import Struct
 
 from gateway.continuity import owed
 from gateway.errors import GatewayError
-from gateway.exchange import Attempt, AttemptKind, Request
+from gateway.exchange import Attempt, AttemptKind
 from gateway.mirroring import mirror
 from gateway.outgoing import Letter, endpoint, letter, named_for, provider_of
+from gateway.request import Request
 from gateway.routes import outcomes, retry_after
 from gateway.routes.breaker import Pass
 from gateway.routes.health import Moment

@@ -39,7 +39,7 @@ from gateway.trace.redact import Redactor
 if TYPE_CHECKING:  # loaded when it serves
     from starlette.requests import Request
 
-    from gateway.state import Approvals
+    from gateway.state.approvals import Approvals
     from gateway.telemetry.late import LateObservatory
     from gateway.telemetry.opening import Observatory
     from gateway.web.doors import Bearer, Room

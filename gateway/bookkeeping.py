@@ -9,15 +9,19 @@ from __future__ import annotations
 import asyncio
 from decimal import Decimal
 
+from gateway.answer import Usage
 from gateway.clock import Clock
 from gateway.cost import SEARCH, PriceTable
 from gateway.errors import JournalUnavailable
-from gateway.exchange import Call, Exchange, Usage, Verdict
+from gateway.exchange import Exchange
 from gateway.journal import Journal
 from gateway.policy.running import worst
 from gateway.prompt.fingerprint import Fingerprint
-from gateway.trace.record import CallRow, Decided, Ended, ExchangeRow, MessageRow, Opened, PromptRow
-from gateway.trace.rows import Links, Priced, Scribe
+from gateway.trace.exchange_rows import CallRow, ExchangeRow, MessageRow
+from gateway.trace.prompt_rows import PromptRow
+from gateway.trace.record import Decided, Ended, Opened
+from gateway.trace.scribe import Links, Priced, Scribe
+from gateway.verdict import Call, Verdict
 
 
 class Bookkeeping:
@@ -114,7 +118,7 @@ class Bookkeeping:
         """The closing record as things stand now, where `end` could not write it. Raises JournalUnavailable."""
         await self._opened_or_never()
         addresses, messages = self._request_side()
-        self._response, answered = self._scribe.response_message(self._x, self._clock.now_us())
+        self._response, answered = self._scribe.texts.response_message(self._x, self._clock.now_us())
         self.priced = self._price()
         row = self._row(self.priced, Links(addresses, self._response))
         first = self._opening is None
@@ -146,19 +150,19 @@ class Bookkeeping:
 
     def _forget(self) -> None:
         """Nothing says that the bodies were written: they are written again. Bodies written twice are harmless."""
-        self._scribe.forget(self._x, [*(self._addresses or ()), *([self._response] if self._response else [])])
+        self._scribe.texts.forget(self._x, [*(self._addresses or ()), *([self._response] if self._response else [])])
         self._addresses = self._response = None
 
     def _prompt(self) -> PromptRow | None:
         if self._found is None:
             return None
-        return self._scribe.prompt(self._x, self._found, self._x.started_us)
+        return self._scribe.texts.prompt(self._x, self._found, self._x.started_us)
 
     def _request_side(self) -> tuple[tuple[str, ...], tuple[MessageRow, ...]]:
         """Addresses of the request's messages, and those bodies that were not written before (none when asked again)."""
         if self._addresses is not None or self._x.request is None:
             return self._addresses or (), ()
-        self._addresses, rows = self._scribe.request_messages(self._x, self._x.started_us)
+        self._addresses, rows = self._scribe.texts.request_messages(self._x, self._x.started_us)
         return self._addresses, rows
 
     def _row(self, priced: Priced, links: Links) -> ExchangeRow:

@@ -19,11 +19,13 @@ from gateway.answer_cache import Entry
 from gateway.cache_key import Asked, name_of
 from gateway.cache_settings import Cache
 from gateway.errors import GatewayError, JournalUnavailable
-from gateway.exchange import Caller, Request, Verdict
+from gateway.exchange import Caller
+from gateway.request import Request
 from gateway.upstream.client import ProviderAnswer
 from gateway.upstream.headers import matching, parameters
 from gateway.upstream.replay import Noted, Replayed
 from gateway.upstream.routing import Target, Way
+from gateway.verdict import Verdict
 from gateway.visit import Visit
 
 log = logging.getLogger("gateway.caching")

@@ -13,9 +13,11 @@ import asyncio
 import msgspec
 
 from gateway import identify
+from gateway.answer import Answer
 from gateway.errors import GatewayError
-from gateway.exchange import Answer, Call, Owed, Request, Stored
-from gateway.state import Belonging
+from gateway.request import Owed, Request, Stored
+from gateway.state.belongings import Belonging
+from gateway.verdict import Call
 from gateway.visit import Visit
 
 

@@ -17,7 +17,7 @@ from decimal import Decimal, InvalidOperation
 import msgspec
 from msgspec import Raw, Struct
 
-from gateway.exchange import TOKENS, Usage
+from gateway.answer import TOKENS, Usage
 
 PER_THOUSAND, PER_MILLION = Decimal(1_000), Decimal(1_000_000)
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from gateway import identify
 from gateway.addresses import host_name, is_loopback
 from gateway.errors import GatewayError
-from gateway.state import KeyRecord
 from gateway.state.asking import at_once
+from gateway.state.keys import KeyRecord
 from gateway.visit import Gateway
 
 if TYPE_CHECKING:

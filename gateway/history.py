@@ -21,8 +21,9 @@ from typing import NamedTuple
 
 from gateway import identify
 from gateway.errors import GatewayError
-from gateway.exchange import Call, Finding, Request
 from gateway.policy import Told
+from gateway.request import Request
+from gateway.verdict import Call, Finding
 from gateway.visit import Visit
 
 SHORT = 4096

@@ -21,7 +21,7 @@ from msgspec import Struct
 
 from gateway.dialects import Stream
 from gateway.dialects.events import UNTOLD, Broken, Ended, Event, Forward, Held, Hidden, Proposed, Said
-from gateway.exchange import Call
+from gateway.verdict import Call
 
 MOST_WAITING = 8 * 1024 * 1024
 """Bytes an observer keeps back behind a call: the largest arguments that a judge accepts, in frames of a few characters each, fit in it."""

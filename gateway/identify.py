@@ -15,8 +15,9 @@ from functools import lru_cache
 from urllib.parse import parse_qsl
 
 from gateway.errors import GatewayError
-from gateway.exchange import Caller, Request, TraceParent
+from gateway.exchange import Caller, TraceParent
 from gateway.people import bound
+from gateway.request import Request
 
 KEY_PATTERN = re.compile(r"th_([0-9A-Za-z]{8})_([0-9A-Za-z]{43})")
 """A virtual key: `th_<key id>_<secret>`; the secret is 256 random bits in base 62."""

@@ -20,11 +20,13 @@ import msgspec
 from msgspec import Struct
 
 from gateway.errors import GatewayError
-from gateway.exchange import Finding, Heard, Hook, Json, Operation, Ran, Request
 from gateway.judge import about, session_facts
 from gateway.policy import Conversation, Hit, Screen, Sight, screen
 from gateway.policy.policy_set import RANK
 from gateway.policy.provenance import paired
+from gateway.request import Operation, Request
+from gateway.strict_json import Json
+from gateway.verdict import Finding, Heard, Hook, Ran
 from gateway.visit import Visit
 
 SPOKEN_BY = frozenset({"system", "developer", "user"})
@@ -185,7 +187,7 @@ class _Cleaning:
 def _record(visit: Visit, looked: Sequence[Looked], done: Literal["none", "redacted", "refused"]) -> None:
     for each in looked:
         effect = _effect(each)
-        address = visit.gateway.scribe.address(each.text.text.encode("utf-8", "surrogatepass"))
+        address = visit.gateway.scribe.hands.address(each.text.text.encode("utf-8", "surrogatepass"))
         for hit in {(hit.policy, hit.rule, hit.detector): hit for hit in each.hits}.values():
             acts = hit.counts and hit.effect == effect and effect in ("redact", "deny")
             action = done if acts and (done == "refused" or effect == "redact") else "none"
@@ -199,7 +201,7 @@ def _record_findings(visit: Visit, looked: Looked, done: Literal["none", "redact
     text, effect = looked.text.text, _effect(looked)
     for hit in looked.hits:
         acts = hit.counts and hit.effect == effect and effect in ("redact", "deny")
-        words = "" if hit.whole else visit.gateway.scribe.address(text[hit.start : hit.end].encode("utf-8", "surrogatepass"))
+        words = "" if hit.whole else visit.gateway.scribe.hands.address(text[hit.start : hit.end].encode("utf-8", "surrogatepass"))
         finding = hit.finding(looked.text.path, done if acts else "none", words)
         if finding is not None and len(visit.x.findings) < _MOST_HEARD:
             visit.x.findings.append(finding)

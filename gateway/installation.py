@@ -18,22 +18,20 @@ from gateway.policy import EMPTY, PolicySet
 from gateway.policy_folder import load_folder
 from gateway.prompt.library import EMPTY as NO_PROMPTS
 from gateway.prompt.library import Library
-from gateway.state import (
-    AccessLog,
-    Answers,
-    Approvals,
-    Belongings,
-    Issued,
-    Keys,
-    Limits,
-    People,
-    Prompts,
-    Sessions,
-    SignIns,
-)
+from gateway.state.access import AccessLog
+from gateway.state.answers import Answers
+from gateway.state.approvals import Approvals
 from gateway.state.asking import Asking, InThreads, at_once
+from gateway.state.belongings import Belongings
 from gateway.state.embedded import DATA_KEYS_FILE, Embedded
+from gateway.state.issued import Issued
+from gateway.state.keys import Keys
+from gateway.state.limits import Limits
 from gateway.state.memory_answers import MemoryAnswers
+from gateway.state.people import People
+from gateway.state.prompts import Prompts
+from gateway.state.sessions import Sessions
+from gateway.state.sign_ins import SignIns
 from gateway.upstream import translation
 from gateway.upstream.routing import Routes, key_name
 from gateway.validators.looks import USUAL, Looks, looks

@@ -20,7 +20,8 @@ from gateway.people import bound
 from gateway.people.names import person_name
 from gateway.people.roles import ROLES, read_roles
 from gateway.scope import ANYTHING, KeyScope
-from gateway.state import KeyRecord, Keys, People, PersonRecord
+from gateway.state.keys import KeyRecord, Keys
+from gateway.state.people import People, PersonRecord
 from gateway.upstream_settings import DialectName
 
 DAY_US: Final = 86_400_000_000

@@ -14,10 +14,13 @@ import msgspec
 from msgspec import Struct, field
 
 from gateway import strict_json
-from gateway.exchange import Call, Caller, Finding, Hook, Json, Pin, Request, ServerTool, Tool, Verdict
+from gateway.exchange import Caller
 from gateway.policy import Conversation, Facts, Meter, NoMeter, NotRedactable, PolicySet, decide, evaluate
+from gateway.request import Pin, Request, ServerTool, Tool
+from gateway.strict_json import Json
 from gateway.validators import json_schema
 from gateway.validators.validator import Subject
+from gateway.verdict import Call, Finding, Hook, Verdict
 
 PROBLEMS = {
     "dup_key": "its arguments hold one key twice",

@@ -29,7 +29,8 @@ from gateway.pipeline import relay
 from gateway.policy import running
 from gateway.policy.limits import Charge
 from gateway.policy.policy_set import Watch
-from gateway.trace.record import HeardRow, Judged
+from gateway.trace.exchange_rows import HeardRow
+from gateway.trace.record import Judged
 from gateway.validators.use import Said, Use
 from gateway.validators.validator import Question, Unjudged
 from gateway.visit import Gateway, Head, Incoming, Own
@@ -149,7 +150,7 @@ class Judging:
 
     async def _asked(self, due: Due, use: Use, question: Question) -> Opinion:
         gateway = self._gateway()
-        pen = gateway.scribe.pen("redacted" if due.storing == "metadata" else due.storing)
+        pen = gateway.scribe.hands.pens["redacted" if due.storing == "metadata" else due.storing]
         mark = gateway.clock.new_id().replace("-", "")
         self._incoming = _incoming(due, question, question.body(pen.body(due.said), pen.body(due.answer), mark))
         answered = _Answered()

@@ -15,8 +15,8 @@ from msgspec import Struct
 
 from gateway.errors import GatewayError
 from gateway.policy.limits import Charge
-from gateway.state import Limits, Taken
 from gateway.state.asking import Asking
+from gateway.state.limits import Limits, Taken
 
 log = logging.getLogger("gateway.leases")
 

@@ -13,10 +13,15 @@ from collections.abc import Awaitable, Callable
 
 import msgspec
 
-from gateway.exchange import Caller, Json
-from gateway.state import AccessLog, Approval, Approvals, Session, Sessions
-from gateway.trace.record import AccessChanged, ApprovalChanged, ApprovalRow, SessionChanged, SessionRow
-from gateway.trace.rows import Scribe, about_approval
+from gateway.exchange import Caller
+from gateway.state.access import AccessLog
+from gateway.state.approvals import Approval, Approvals
+from gateway.state.sessions import Session, Sessions
+from gateway.strict_json import Json
+from gateway.trace.hand import about_approval
+from gateway.trace.people_rows import ApprovalRow, SessionRow
+from gateway.trace.record import AccessChanged, ApprovalChanged, SessionChanged
+from gateway.trace.scribe import Scribe
 
 AT_ONCE = 200
 
@@ -68,7 +73,7 @@ def session_row(of: Session) -> SessionRow:
 
 def row(of: Approval, scribe: Scribe) -> ApprovalRow:
     """Written as its exchange was: what the person saw is not kept where its mode says otherwise."""
-    hand = scribe.hand(of.storing, Caller(of.agent, team=of.team, user=of.user))
+    hand = scribe.hands.of(of.storing, Caller(of.agent, team=of.team, user=of.user, org=of.org))
     about = about_approval(of.id)
     quoted = [read(text) for text in (of.arguments, of.edited) if text]
     return ApprovalRow(

@@ -14,11 +14,13 @@ from decimal import Decimal
 
 from msgspec import Struct
 
+from gateway.answer import Usage
 from gateway.dialects.events import Limits
 from gateway.errors import GatewayError, JournalUnavailable
-from gateway.exchange import Attempt, Request, Usage
+from gateway.exchange import Attempt
 from gateway.leases import Holding
 from gateway.outgoing import letter, named_for, provider_of
+from gateway.request import Request
 from gateway.routes.retrying import lasting
 from gateway.spending import reserve_beside, settle_beside
 from gateway.trace.record import Mirrored

@@ -14,8 +14,9 @@ from gateway import prompt_folder
 from gateway.errors import Problem
 from gateway.prompt.kept import SUFFIX, label_problem
 from gateway.prompt.library import Library, Move, Named
-from gateway.state import Prompts
-from gateway.trace.record import MovedRow, PromptMoved, Record
+from gateway.state.prompts import Prompts
+from gateway.trace.prompt_rows import MovedRow
+from gateway.trace.record import PromptMoved, Record
 
 Write = Callable[[Record], Awaitable[None]]
 

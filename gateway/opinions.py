@@ -14,7 +14,7 @@ from starlette.responses import Response
 
 from gateway.entrance import admitted
 from gateway.errors import GatewayError
-from gateway.state import KeyRecord
+from gateway.state.keys import KeyRecord
 from gateway.visit import Gateway
 
 PATH = "/v1/feedback"

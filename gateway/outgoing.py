@@ -8,7 +8,7 @@ import msgspec
 from msgspec import Struct
 
 from gateway.errors import GatewayError
-from gateway.exchange import Endpoint, Owed, Request
+from gateway.request import Endpoint, Owed, Request
 from gateway.trace.propagation import onward
 from gateway.upstream import translate
 from gateway.upstream.client import ProviderAnswer, Sending

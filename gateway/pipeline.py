@@ -22,12 +22,13 @@ from gateway.bookkeeping import Bookkeeping
 from gateway.continuity import recall
 from gateway.entrance import admitted
 from gateway.errors import ClientGone, GatewayError, JournalUnavailable
-from gateway.exchange import Caller, Exchange, Finding, Request
+from gateway.exchange import Caller, Exchange
 from gateway.inbound import screened
 from gateway.outgoing import endpoint
 from gateway.prompt.fingerprint import fingerprint
 from gateway.prompting import compare, prompted
 from gateway.reading import read
+from gateway.request import Request
 from gateway.scope import KeyScope, refuse_dialect, refuse_model, refuse_upstream
 from gateway.spending import reserve
 from gateway.state.asking import at_once
@@ -36,6 +37,7 @@ from gateway.stopping import refuse_stopped
 from gateway.undeployed import notice
 from gateway.upstream.client import ProviderAnswer
 from gateway.upstream.routing import Target, Way
+from gateway.verdict import Finding
 from gateway.visit import Gateway, Head, Incoming, Visit
 
 log = logging.getLogger("gateway.pipeline")
@@ -142,7 +144,7 @@ async def _identify(visit: Visit) -> None:
         x.storing, visit.scope = record.store or x.storing, record.scope
     x.enforcing = gateway.policies.enforces(x.caller.agent)
     if gateway.settings.encryption is not None and gateway.ask is not at_once:  # the key of its records is at hand from here on
-        await gateway.ask(gateway.scribe.hand, x.storing, x.caller)
+        await gateway.ask(gateway.scribe.hands.of, x.storing, x.caller)
     refuse_dialect(visit.scope, x.dialect)
 
 

@@ -12,11 +12,11 @@ from gateway.config import Settings
 from gateway.installation import address_key, open_keys, open_limits, open_people, open_vault
 from gateway.moving_labels import Labels
 from gateway.rollout.ruling import Rulings
-from gateway.state import Approvals
+from gateway.state.approvals import Approvals
 from gateway.trace.pens import everything
 from gateway.trace.record import Record
 from gateway.trace.redact import Redactor
-from gateway.trace.rows import Scribe
+from gateway.trace.scribe import Scribe
 from gateway.vault import TenantVault
 from gateway.web.access import AccessDesk
 from gateway.web.budgets import BudgetsDesk

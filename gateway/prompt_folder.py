@@ -50,7 +50,7 @@ class Found:
 
 
 class Shared(Protocol):
-    """What the state store says of labels and experiments; also `state.Prompts`."""
+    """What the state store says of labels and experiments; also `state.prompts.Prompts`."""
 
     def moves(self) -> Moves: ...
     def stops(self) -> Stops: ...

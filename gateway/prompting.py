@@ -15,13 +15,16 @@ import msgspec
 
 from gateway import identify, strict_json
 from gateway.errors import GatewayError
-from gateway.exchange import Finding, Instruction, Json, Operation, Rendered, Request
+from gateway.exchange import Rendered
 from gateway.prompt.fingerprint import Fingerprint
 from gateway.prompt.kept import Kept
 from gateway.prompt.library import Named
 from gateway.prompt.pins import differences
 from gateway.prompt.reference import FIELD, HEADER, VARIABLES, Reference, in_body, in_header, mentioned, of_header
 from gateway.prompt.trial import Arm, Trial
+from gateway.request import Instruction, Operation, Request
+from gateway.strict_json import Json
+from gateway.verdict import Finding
 from gateway.visit import Visit
 
 Reader = Callable[[bytes], Request]

@@ -20,7 +20,8 @@ from math import ceil
 import msgspec
 from msgspec import Struct
 
-from gateway.exchange import READ_TOKENS, Guess, Request, Usage
+from gateway.answer import READ_TOKENS, Guess, Usage
+from gateway.request import Request
 
 PER_MESSAGE, PER_TOOLS = 32, 2048
 """Tokens that providers put around a message, and around tools, beyond the bytes of the request."""

@@ -28,14 +28,17 @@ import msgspec
 from msgspec import Struct
 
 from gateway import identify
+from gateway.answer import TOKENS, Usage
 from gateway.budget_settings import LARGEST, Budget, Of, nano
 from gateway.errors import GatewayError, Kind
-from gateway.exchange import TOKENS, Caller, Finding, Operation, Request, Usage
+from gateway.exchange import Caller
 from gateway.leases import LEASE_US, Holding
 from gateway.people.bound import name_of
 from gateway.policy.limits import Charge
 from gateway.reckoning import Heard, guess, most_read, most_written
-from gateway.state import Lease, Limits, Taking
+from gateway.request import Operation, Request
+from gateway.state.limits import Lease, Limits, Taking
+from gateway.verdict import Finding
 from gateway.visit import Visit
 
 log = logging.getLogger("gateway.spending")

@@ -13,8 +13,10 @@ from collections.abc import Sequence
 
 import msgspec
 
+from gateway.answer import TOKENS, Answer, Usage
 from gateway.errors import GatewayError
-from gateway.exchange import TOKENS, Answer, Call, Finding, OnDeny, Owed, Request, Usage, Verdict
+from gateway.request import Owed, Request
+from gateway.verdict import Call, Finding, OnDeny, Verdict
 from gateway.visit import Visit, Withheld
 
 MOST_ROUNDS = 2

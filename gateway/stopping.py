@@ -11,8 +11,8 @@ from __future__ import annotations
 
 from gateway import identify
 from gateway.errors import GatewayError
-from gateway.exchange import Finding, Verdict
-from gateway.state import EVERY_SESSION, Denial, Session
+from gateway.state.sessions import EVERY_SESSION, Denial, Session
+from gateway.verdict import Finding, Verdict
 from gateway.visit import Visit
 
 

@@ -18,12 +18,12 @@ from __future__ import annotations
 
 import json
 from decimal import Decimal, InvalidOperation
-from typing import Literal, NoReturn
+from typing import Any, Literal, NoReturn
 
 import msgspec
 
-from gateway.exchange import Json
-
+Json = Any
+"""A parsed JSON value: None, bool, int, float, str, list or dict with str keys."""
 Code = Literal["dup_key", "trailing_data", "depth", "number", "encoding", "malformed"]
 
 DEPTH = 64

@@ -11,9 +11,10 @@ the next one.
 from __future__ import annotations
 
 from gateway.errors import GatewayError
-from gateway.exchange import Finding, Rendered
+from gateway.exchange import Rendered
 from gateway.prompt.fingerprint import Fingerprint
-from gateway.state import MOST_MET, Met
+from gateway.state.prompts import MOST_MET, Met
+from gateway.verdict import Finding
 from gateway.visit import Visit
 
 VALIDATOR = "prompts"

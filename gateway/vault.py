@@ -29,7 +29,7 @@ from gateway.clock import now_us as wall
 from gateway.errors import GatewayError, JournalUnavailable, StartError
 from gateway.exchange import Caller
 from gateway.sealing import KEY, Box, CannotOpen
-from gateway.state import DataKey, DataKeys
+from gateway.state.data_keys import DataKey, DataKeys
 from gateway.storage_settings import Encryption
 
 MARK = "enc:1:"

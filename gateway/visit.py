@@ -19,7 +19,7 @@ from gateway.cost import PriceTable
 from gateway.dialects import Dialect, Stream
 from gateway.dialects.events import Broken
 from gateway.errors import GatewayError
-from gateway.exchange import Call, Caller, Endpoint, EndState, Exchange, Finding, Owed, Request, Storing, Verdict
+from gateway.exchange import Caller, EndState, Exchange, Storing
 from gateway.journal import Journal
 from gateway.judge import Court
 from gateway.late_ends import LateEnds
@@ -30,18 +30,26 @@ from gateway.policy.screen import Hit
 from gateway.prompt.library import EMPTY as NO_PROMPTS
 from gateway.prompt.library import Library
 from gateway.recent import Recent
+from gateway.request import Endpoint, Owed, Request
 from gateway.scope import ANYTHING, KeyScope
 from gateway.screening.keys import KeyWatch
 from gateway.screening.streamed import Screening, Watching
-from gateway.state import Approvals, Belonging, Belongings, Issued, Keys, Limits, Prompts, Sessions
+from gateway.state.approvals import Approvals
 from gateway.state.asking import Asking, at_once
+from gateway.state.belongings import Belonging, Belongings
+from gateway.state.issued import Issued
+from gateway.state.keys import Keys
+from gateway.state.limits import Limits
+from gateway.state.prompts import Prompts
 from gateway.state.reservations import Reservations
+from gateway.state.sessions import Sessions
 from gateway.trace.redact import Flow, Redactor
-from gateway.trace.rows import Scribe
+from gateway.trace.scribe import Scribe
 from gateway.upstream.client import ProviderAnswer, UpstreamClient
 from gateway.upstream.replay import Noted
 from gateway.upstream.routing import Routes, Target
 from gateway.validators.looks import NO_LOOKS, Looks
+from gateway.verdict import Call, Finding, Verdict
 from gateway.waiting import WaitingRoom
 
 if TYPE_CHECKING:  # a library for signatures that only an installation with issuers needs

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 from gateway.errors import GatewayError
-from gateway.state import Approval
+from gateway.state.approvals import Approval
 
 log = logging.getLogger("gateway.waiting")
 

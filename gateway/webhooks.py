@@ -22,7 +22,7 @@ from msgspec import Struct
 from gateway.addresses import encrypted_url
 from gateway.errors import GatewayError, StartError
 from gateway.key_source import KeySource
-from gateway.state import Approval, Approvals
+from gateway.state.approvals import Approval, Approvals
 from gateway.webhook_settings import Webhook
 
 if TYPE_CHECKING:  # loaded where somebody is to be told

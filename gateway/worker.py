@@ -1,4 +1,4 @@
-"""One worker process: the data plane on its own socket of the shared port, its own journal segment, its own eye on the policies.
+"""One worker process: the data plane on its own socket of the shared port, its own journal segment, its own eye on the policies (`chores`).
 
 Started by the supervisor (`child`; by hand `python -m gateway.worker`). It ends when told to (SIGTERM: drains; a second one: at once) and
 when the supervisor is gone, which it sees by the end of its standard input. It never touches DuckDB.
@@ -15,121 +15,34 @@ import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import uvicorn
 import uvloop
 
-from gateway import __version__, logs, minutes, prices, prompt_folder
+from gateway import __version__, logs, prompt_folder
 from gateway.app import DataPlane
+from gateway.assembling import assemble
+from gateway.chores import Chores
 from gateway.clock import Clock, uuid7
 from gateway.config import Settings
 from gateway.cycles import look_rarely
-from gateway.errors import FileProblems, GatewayError, JournalUnavailable, StartError
+from gateway.errors import FileProblems, StartError
 from gateway.front import front
-from gateway.installation import (
-    address_key,
-    default_looks,
-    durability,
-    how_to_ask,
-    load_policies,
-    load_prompts,
-    open_access_log,
-    open_approvals,
-    open_belongings,
-    open_cache,
-    open_issued,
-    open_keys,
-    open_limits,
-    open_prompts,
-    open_sessions,
-    open_vault,
-    provider_keys,
-    provider_secrets,
-    state_problem,
-)
+from gateway.installation import durability, load_policies, load_prompts, open_prompts, provider_secrets
 from gateway.journal import Journal
 from gateway.listening import bound
-from gateway.policy import PolicySet
 from gateway.policy_folder import Watcher
-from gateway.prompt.library import EMPTY as NO_PROMPTS
-from gateway.prompt.library import Library
-from gateway.trace.pens import everything
-from gateway.trace.record import Booted, PolicyLoaded, PromptsLoaded
+from gateway.trace.record import Booted
 from gateway.trace.redact import Redactor
-from gateway.trace.rows import Scribe, Seen, kept_rows, policy_row
+from gateway.trace.texts import Seen
 from gateway.upstream.client import UpstreamClient
-from gateway.upstream.routing import Routes
-from gateway.visit import Gateway
-from gateway.waiting import WaitingRoom
-
-if TYPE_CHECKING:  # a library for signatures that only an installation with issuers needs
-    from gateway.people.passes import Passes
 
 log = logging.getLogger("gateway.worker")
 
-POLICY_POLL_S = 0.5
-JOURNAL_RETRY_S = 1.0
-MINUTES_S = 0.5
-EXPIRE_EVERY = 20
-"""Rounds of the minutes between two looks for approvals that have expired."""
-PROMPTS_A_RECORD = 32
-"""Each may have 1 MiB; a record may have 64."""
 BACKLOG = 2048
 GOODBYE_S = 2.0
 """For interrupted exchanges to write their records and tell their clients."""
-
-
-def assemble(
-    settings: Settings,
-    policies: PolicySet,
-    journal: Journal,
-    upstream: UpstreamClient,
-    clock: Clock,
-    seen: Seen | None = None,
-    prompts: Library = NO_PROMPTS,
-    *,
-    redactor: Redactor | None = None,
-) -> Gateway:
-    """A gateway of these parts and what the settings say of the rest."""
-    provided = provider_keys(settings)
-    redactor = redactor or Redactor(provider_secrets(settings))
-    approvals, vault = open_approvals(settings), open_vault(settings)
-    return Gateway(
-        settings=settings,
-        policies=policies,
-        routes=Routes(settings, provided),
-        prices=prices.load(settings.prices),
-        journal=journal,
-        upstream=upstream,
-        keys=open_keys(settings),
-        belongings=open_belongings(settings),
-        approvals=approvals,
-        waiting=WaitingRoom(approvals.decided, settings.approvals.held),
-        limits=open_limits(settings),
-        issued=open_issued(settings),
-        sessions=open_sessions(settings),
-        prompt_store=open_prompts(settings),
-        scribe=Scribe(address_key(settings), redactor, seen, detect=everything, vault=vault),
-        redactor=redactor,
-        prompts=prompts,
-        looks=default_looks(settings),
-        clock=clock,
-        ask=how_to_ask(settings),
-        passes=_passes(settings),
-        state_problem=state_problem(settings),
-        cache=open_cache(settings, vault),
-    )
-
-
-def _passes(settings: Settings) -> Passes | None:
-    if not settings.issuers:
-        return None
-    from gateway.people.passes import Passes
-
-    return Passes(settings.issuers)
 
 
 class Worker:
@@ -172,12 +85,11 @@ class Worker:
         parts = (self._policies, self._journal, upstream, self._clock, self._seen, self._prompts)
         gateway = assemble(settings, *parts, redactor=self.redactor)
         self.plane = DataPlane(gateway, slot=self._slot)
-        await self._announce(self.plane.gateway.policies)
-        await self._announce_prompts(self._prompts)
+        chores = Chores(self.plane, self._watcher, self._prompt_watcher)
+        await chores.announce()
         self._server = _Server(self._uvicorn())
         address = settings.listen_address
-        chores = (self._watch_policies(), self._watch_prompts(), self._heal_journal(), self._write_minutes())
-        tasks = [asyncio.create_task(chore) for chore in chores]
+        tasks = chores.begin()
         self._listen_to_signals()
         look_rarely()
         try:
@@ -212,86 +124,6 @@ class Worker:
             timeout_keep_alive=int(self.settings.timeouts.keep_alive),
             timeout_graceful_shutdown=2,
         )
-
-    async def _announce(self, policies: PolicySet) -> None:
-        row = policy_row(policies, self._clock.now_us())
-        try:
-            await self._journal.append(PolicyLoaded(row))
-        except JournalUnavailable as e:
-            log.error("the policy version %s could not be recorded yet: %s", policies.hash[:12], e)  # noqa: TRY400 - no traceback wanted
-
-    async def _announce_prompts(self, prompts: Library) -> None:
-        if not prompts.heads:
-            return
-        try:
-            rows = kept_rows(prompts, self._clock.now_us())
-            await self._journal.append(*(PromptsLoaded(rows[at : at + PROMPTS_A_RECORD]) for at in range(0, len(rows), PROMPTS_A_RECORD)))
-        except JournalUnavailable as e:
-            log.error("the prompts %s could not be recorded yet: %s", prompts.hash[:12], e)  # noqa: TRY400 - no traceback wanted
-
-    async def _watch_policies(self) -> None:
-        """Puts a changed policy in force between two requests; keeps the last good one, loudly, when the change cannot be used."""
-        while self._watcher is not None:
-            await asyncio.sleep(POLICY_POLL_S)
-            change = await asyncio.to_thread(self._watcher.poll)
-            if change is None:
-                continue
-            self.plane.policy_problems = change.problems
-            if change.policies is None:
-                log.error(
-                    "policies not changed, the last good version %s stays in force:\n%s",
-                    self._hash(),
-                    _lines(change.problems),
-                )
-                continue
-            if change.policies.hash != self.plane.gateway.policies.hash:
-                await self._announce(change.policies)
-            self.plane.gateway = replace(self.plane.gateway, policies=change.policies)
-            log.info("policies %s in force", self._hash())
-
-    async def _watch_prompts(self) -> None:
-        """Serves changed prompts from the next request on; keeps the last good version, loudly, of one that cannot be used."""
-        while self._prompt_watcher is not None:
-            await asyncio.sleep(POLICY_POLL_S)
-            change = await asyncio.to_thread(self._prompt_watcher.poll)
-            if change is None:
-                continue
-            self.plane.prompt_problems = change.problems
-            if change.problems:
-                log.error("prompts that cannot be used keep their last good version:\n%s", _lines(change.problems))
-            if change.prompts is not None:
-                await self._announce_prompts(change.prompts)
-                self.plane.gateway = replace(self.plane.gateway, prompts=change.prompts)
-                log.info("prompts %s served", change.prompts.hash[:12])
-
-    async def _heal_journal(self) -> None:
-        """Tries a journal that could not be written again: while it is broken the worker is not ready, so no request would try it. Writes
-        what it had refused. Closes segments that are old even when nobody asks anything."""
-        while True:
-            await asyncio.sleep(JOURNAL_RETRY_S)
-            if not self._journal.healthy:
-                await self._announce(self.plane.gateway.policies)
-                await self._announce_prompts(self.plane.gateway.prompts)
-            await self._journal.turn_over()
-            await self.plane.gateway.late_ends.write()
-
-    async def _write_minutes(self) -> None:
-        """One worker records what people decided, and ends what nobody decided in time."""
-        approvals, access, round_number = self.plane.gateway.approvals, open_access_log(self.settings), 0
-        while self._slot == 0:
-            try:
-                if round_number % EXPIRE_EVERY == 0:
-                    await asyncio.to_thread(approvals.expire, self._clock.now_us())
-                await minutes.write(approvals, self._journal.append, self.plane.gateway.scribe)
-                await minutes.write_sessions(self.plane.gateway.sessions, self._journal.append)
-                await minutes.write_access(access, self._journal.append)
-            except (GatewayError, JournalUnavailable) as e:
-                log.error("what people decided and changed could not be recorded yet: %s", e)  # noqa: TRY400 - no traceback wanted
-            round_number += 1
-            await asyncio.sleep(MINUTES_S)
-
-    def _hash(self) -> str:
-        return self.plane.gateway.policies.hash[:12]
 
     def _listen_to_signals(self) -> None:
         loop = asyncio.get_running_loop()
@@ -337,10 +169,6 @@ class _Server(uvicorn.Server):
             server.close()
         for connection in list(self.server_state.connections):
             connection.shutdown()
-
-
-def _lines(problems: tuple[object, ...]) -> str:
-    return "\n".join(str(problem) for problem in problems)
 
 
 def _more_files() -> None:

@@ -9,12 +9,13 @@ from pathlib import Path
 
 import httpx
 
-from gateway.exchange import Finding
 from gateway.news import Kind, News
 from gateway.stores import Batch
 from gateway.stores.duckdb import Ledger
-from gateway.trace.record import Ended, ExchangeRow
+from gateway.trace.exchange_rows import ExchangeRow
+from gateway.trace.record import Ended
 from gateway.trace.segments import Segment
+from gateway.verdict import Finding
 from gateway.webhook_settings import Webhook
 from gateway.webhooks import Hook
 

@@ -23,7 +23,8 @@ from gateway.stores import Offset
 from gateway.stores.intake import segments
 from gateway.stores.memory import MemoryStore
 from gateway.trace import frames
-from gateway.trace.record import Booted, ExchangeRow, MessageRow, Opened
+from gateway.trace.exchange_rows import ExchangeRow, MessageRow
+from gateway.trace.record import Booted, Opened
 from gateway.trace.segments import Segment
 
 RUN = f"{1:032x}"

@@ -23,7 +23,8 @@ from gateway.stores import EMBEDDED_PACE, Applied, Batch, Pace, StoreTrouble
 from gateway.stores.duckdb import Ledger
 from gateway.stores.memory import MemoryStore
 from gateway.trace import frames, record
-from gateway.trace.record import Booted, CallRow, Decided, Ended, ExchangeRow, Opened, Record
+from gateway.trace.exchange_rows import CallRow, ExchangeRow
+from gateway.trace.record import Booted, Decided, Ended, Opened, Record
 from gateway.trace.segments import Segment
 from tests.patience import PATIENCE_S, until
 from tests.ports import free_port

@@ -6,15 +6,18 @@ import asyncio
 
 import pytest
 
+from gateway.answer import Answer, Usage
 from gateway.bookkeeping import Bookkeeping
 from gateway.clock import Clock
 from gateway.cost import PriceTable
 from gateway.errors import JournalUnavailable
-from gateway.exchange import Answer, Call, Caller, Exchange, Message, Request, Usage, Verdict
+from gateway.exchange import Caller, Exchange
 from gateway.prompt.fingerprint import fingerprint
+from gateway.request import Message, Request
 from gateway.trace.record import Decided, Ended, Opened
 from gateway.trace.redact import Redactor
-from gateway.trace.rows import Scribe
+from gateway.trace.scribe import Scribe
+from gateway.verdict import Call, Verdict
 
 PRICES = PriceTable.from_json(b'{"m": {"input_cost_per_token": 0.001, "output_cost_per_token": 0.01}}')
 ALLOW = Verdict("allow", True, "granted", "ok")

@@ -11,8 +11,8 @@ import pytest
 
 from gateway import news
 from gateway.budget_news import BUDGETS
-from gateway.exchange import Finding
 from gateway.key_source import KeySource
+from gateway.verdict import Finding
 from gateway.webhook_settings import Webhook
 from gateway.webhooks import signature
 from tests.news_scene import AT, MINUTE, NewsScene

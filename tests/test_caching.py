@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from gateway import identify
 from gateway.cache_settings import Cache
 from gateway.caching import _clean, whose
-from gateway.exchange import Caller, Verdict
+from gateway.exchange import Caller
+from gateway.verdict import Verdict
 
 NAMES = st.sampled_from(["", "a", "b", "team:a", "agent:a", "a\0b"])
 CALLERS = st.builds(Caller, agent=NAMES, key_id=st.none() | NAMES, team=st.none() | NAMES, user=st.none() | NAMES, session=NAMES)

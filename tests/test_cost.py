@@ -12,9 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway import prices
+from gateway.answer import TOKENS, Usage
 from gateway.cost import PriceTable
 from gateway.errors import StartError
-from gateway.exchange import TOKENS, Usage
 
 TABLE = b"""{
   "sample_spec": {"input_cost_per_token": "set to the price", "litellm_provider": "one of ..."},

@@ -13,7 +13,8 @@ from gateway.key_source import KeySource
 from gateway.news import News
 from gateway.stores import Batch
 from gateway.stores.duckdb import Ledger
-from gateway.trace.record import ExperimentChanged, ExperimentRow
+from gateway.trace.prompt_rows import ExperimentRow
+from gateway.trace.record import ExperimentChanged
 from gateway.trace.segments import Segment
 from gateway.webhook_settings import Webhook
 from gateway.webhooks import Hook

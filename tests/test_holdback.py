@@ -8,10 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway.answer import Answer
 from gateway.dialects.events import UNTOLD, Broken, Ended, Event, Forward, Held, Hidden, Proposed
 from gateway.errors import GatewayError
-from gateway.exchange import Answer, Call
 from gateway.holdback import Break, Finishing, Judge, Judging, Observing, Send, Undecodable
+from gateway.verdict import Call
 
 
 def call(index: int = 0, choice: int = 0) -> Call:

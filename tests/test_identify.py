@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from gateway import identify
 from gateway.errors import GatewayError
-from gateway.exchange import Caller, Message, Request
+from gateway.exchange import Caller
+from gateway.request import Message, Request
 
 KEY = "th_abcdefgh_" + "A" * 43
 OTHER = "th_zzzzzzzz_" + "B" * 43

@@ -18,7 +18,8 @@ from gateway import journal as module
 from gateway.errors import JournalUnavailable
 from gateway.journal import Durability, Journal
 from gateway.trace import frames, record
-from gateway.trace.record import Booted, PolicyLoaded, PolicyRow, Record
+from gateway.trace.policy_rows import PolicyRow
+from gateway.trace.record import Booted, PolicyLoaded, Record
 from gateway.trace.segments import parse
 from tests.patience import PATIENCE_S, until_meanwhile
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from gateway.exchange import Call, Caller, Message, ProposedBefore, Request, ServerTool, Tool
+from gateway.exchange import Caller
 from gateway.judge import PROBLEMS, Court, about, judge, judge_server_tool, session_facts
 from gateway.policy import EMPTY, Conversation, PolicySet, load
+from gateway.request import Message, ProposedBefore, Request, ServerTool, Tool
+from gateway.verdict import Call
 
 ENFORCING = (
     b"policy: 1\nid: p\nagents: ['*']\nallow: ['*']\nrules:\n- {id: big, tools: [pay], when: args.amount > 10}\n"

@@ -11,8 +11,8 @@ import pytest
 from gateway import leases
 from gateway.leases import LEASE_US, Leases
 from gateway.policy.limits import Charge
-from gateway.state import Lease
 from gateway.state.asking import at_once
+from gateway.state.limits import Lease
 from gateway.state.sqlite_limits import SqliteLimits
 from tests.patience import until_meanwhile
 

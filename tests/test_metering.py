@@ -11,13 +11,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.config import Settings
-from gateway.exchange import Call, Caller, Request, Tool
+from gateway.exchange import Caller
 from gateway.installation import open_limits
 from gateway.judge import Court, judge, session_facts
 from gateway.metering import metered
 from gateway.policy import Conversation, load
+from gateway.request import Request, Tool
 from gateway.state.asking import InThreads, at_once
 from gateway.state.reservations import Reservations
+from gateway.verdict import Call
 from tests.patience import PATIENCE_S
 
 NOW = 1_700_000_000_000_000

@@ -5,21 +5,26 @@ from __future__ import annotations
 import asyncio
 import json
 
+import msgspec
 import pytest
 
 from gateway import minutes
 from gateway.config import Settings
 from gateway.errors import JournalUnavailable
 from gateway.installation import open_access_log, open_keys, open_people
-from gateway.state import Approval, Bindings, Denial, PersonRecord, Ruling
+from gateway.state.approvals import Approval, Bindings, Ruling
+from gateway.state.people import PersonRecord
+from gateway.state.sessions import Denial
 from gateway.state.sqlite_approvals import SqliteApprovals
+from gateway.state.sqlite_data_keys import SqliteDataKeys
 from gateway.state.sqlite_sessions import SqliteSessions
 from gateway.stores import Batch
 from gateway.stores.duckdb import Ledger
 from gateway.trace import record
 from gateway.trace.redact import Redactor
-from gateway.trace.rows import Scribe
+from gateway.trace.scribe import Scribe
 from gateway.trace.segments import Segment
+from gateway.vault import Master, TenantVault
 
 AT = 1_790_000_000_000_000
 HOUR = 3600 * 1_000_000
@@ -57,6 +62,33 @@ def test_each_change_is_written_and_then_not_again(store):
     store.rule("apr_1", Ruling(True, "ann", AT + 5, AT + HOUR, "fine", "session", '{"n":2}'))
     assert asyncio.run(minutes.write(store, journal, SCRIBE)) == 1
     assert [each.approval.state for each in journal] == ["pending", "approved"]
+
+
+def test_what_was_asked_of_a_person_is_sealed_for_the_organisation_whose_agent_asked(store, tmp_path):
+    keys = SqliteDataKeys(tmp_path / "data-keys.sqlite")
+    scribe, journal = Scribe(b"k" * 32, Redactor([]), vault=TenantVault(keys, Master([b"m" * 32]))), Appended()
+    store.ask(msgspec.structs.replace(ASKED, org="acme"), 9)
+    asyncio.run(minutes.write(store, journal, scribe))
+    assert [key.tenant for key in keys.every()] == ["team:acme/t"]
+    assert journal[0].approval.arguments.startswith("enc:1:")
+    keys.close()
+
+
+def test_a_stopped_session_of_one_organisation_is_not_that_of_another(tmp_path):
+    """Both are called the same, and so are agent, team and user."""
+    ledger, journal = Ledger(tmp_path / "ledger.duckdb"), Appended()
+    sessions = SqliteSessions(tmp_path / "state.sqlite")
+    for org, exchange in (("acme", "x1"), ("zeta", "x2")):
+        asked = {"agent": "coder", "team": "t", "user": "u", "org": org, "session": "ses", "state": "denied"}
+        journal.append(record.Ended(record.ExchangeRow(exchange, AT, "openai.chat", "openai", "chat", "/v1", **asked)))
+        sessions.denied(Denial(f"of {org}", "ses", "coder", "t", "u", AT, "bank", "never", exchange, f"dec_{org}", org), most=1)
+    sessions.resume("of acme", "ses", by="ann", at_us=AT + HOUR)
+    asyncio.run(minutes.write_sessions(sessions, journal))
+    sessions.close()
+    ledger.apply([Batch(Segment("1" * 32, 0, "2" * 32, 0), list(enumerate(journal)), 9, bytes(32))])
+    found = ledger.query("SELECT decision_id, state FROM stopped_sessions ORDER BY decision_id", 10).rows
+    assert found == [["dec_acme", "resumed"], ["dec_zeta", "stopped"]]
+    ledger.close()
 
 
 def test_a_stop_and_its_end_are_written_once_each_and_the_ledger_shows_how_the_session_stands(tmp_path):

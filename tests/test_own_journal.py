@@ -14,7 +14,9 @@ from gateway.own_journal import OwnJournal
 from gateway.stores.intake import segments
 from gateway.stores.memory import MemoryStore
 from gateway.trace import frames, record
-from gateway.trace.record import Booted, ExchangeRow, Opened, PolicyLoaded, PolicyRow, Record
+from gateway.trace.exchange_rows import ExchangeRow
+from gateway.trace.policy_rows import PolicyRow
+from gateway.trace.record import Booted, Opened, PolicyLoaded, Record
 from gateway.trace.segments import BOOK_SLOT, Segment, growing
 
 RUN = f"{1:032x}"

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from gateway.exchange import Finding
 from gateway.key_source import KeySource
 from gateway.prompt_news import PROMPTS
+from gateway.verdict import Finding
 from gateway.webhook_settings import Webhook
 from gateway.webhooks import signature
 from tests.news_scene import AT, MINUTE, NewsScene

@@ -21,7 +21,8 @@ from gateway.stores.memory import MemoryStore
 from gateway.trace import frames, record
 from gateway.trace.frames import HEADER_BYTES, Frame, Parts
 from gateway.trace.heads import Head
-from gateway.trace.record import Booted, PolicyLoaded, PolicyRow
+from gateway.trace.policy_rows import PolicyRow
+from gateway.trace.record import Booted, PolicyLoaded
 
 START_US = 1_790_000_000_000_000
 RUN = f"{1:032x}"

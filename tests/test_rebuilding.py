@@ -14,19 +14,10 @@ from gateway.errors import StartError
 from gateway.rebuilding import BESIDE, Progress, rebuild
 from gateway.stores.duckdb import Ledger
 from gateway.trace import frames, record
-from gateway.trace.record import (
-    Booted,
-    CallRow,
-    Decided,
-    Ended,
-    ExchangeRow,
-    MessageRow,
-    Opened,
-    PolicyLoaded,
-    PolicyRow,
-    PromptRow,
-    Record,
-)
+from gateway.trace.exchange_rows import CallRow, ExchangeRow, MessageRow
+from gateway.trace.policy_rows import PolicyRow
+from gateway.trace.prompt_rows import PromptRow
+from gateway.trace.record import Booted, Decided, Ended, Opened, PolicyLoaded, Record
 from gateway.trace.segments import Segment
 
 START_US = 1_790_000_000_000_000

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from gateway.exchange import READ_TOKENS, WRITTEN_TOKENS, Media, Message, Request, ServerTool, Tool, Usage
+from gateway.answer import READ_TOKENS, WRITTEN_TOKENS, Usage
 from gateway.reckoning import (
     BYTES_PER_TOKEN,
     PER_MESSAGE,
@@ -18,6 +18,7 @@ from gateway.reckoning import (
     most_read,
     most_written,
 )
+from gateway.request import Media, Message, Request, ServerTool, Tool
 
 PLAIN = Request("openai.chat", "m", stream=True, messages=(), tools=(), body=b"x" * 300)
 SEARCHES = replace(PLAIN, server_tools=(ServerTool("openai.web_search", "tools[0].type=web_search"),))

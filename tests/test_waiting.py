@@ -6,7 +6,7 @@ import asyncio
 import time
 
 from gateway.errors import GatewayError
-from gateway.state import Approval, Bindings
+from gateway.state.approvals import Approval, Bindings
 from gateway.waiting import LOOK_EVERY_S, WaitingRoom
 
 

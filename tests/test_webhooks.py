@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from gateway.errors import GatewayError, StartError
 from gateway.key_source import KeySource
-from gateway.state import Approval, Bindings, Ruling
+from gateway.state.approvals import Approval, Bindings, Ruling
 from gateway.state.sqlite_approvals import SqliteApprovals
 from gateway.webhook_settings import Webhook
 from gateway.webhooks import MOST_TRIES, NEWS_US, Hook, Webhooks, payload, read_hooks, tell

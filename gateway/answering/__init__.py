@@ -19,7 +19,7 @@ from gateway.answering.to_be_judged import hand_over
 from gateway.answering.unjudged import passed, plain, provider_error
 from gateway.answering.whole_answer import whole
 from gateway.errors import GatewayError
-from gateway.exchange import JUDGED, Request
+from gateway.request import JUDGED, Request
 from gateway.upstream.client import ProviderAnswer
 from gateway.upstream.headers import RESPONSE_HEADERS, matching
 from gateway.visit import Head, Visit

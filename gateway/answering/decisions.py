@@ -9,10 +9,11 @@ from gateway.approvals import Question, wanted
 from gateway.config import Settings
 from gateway.continuity import withheld
 from gateway.dialects.events import Limits
-from gateway.exchange import Call, EndState, Verdict
+from gateway.exchange import EndState
 from gateway.judge import Judged, judge
 from gateway.metering import metered
 from gateway.policy.explain import denial_text
+from gateway.verdict import Call, Verdict
 from gateway.visit import Visit
 
 

@@ -15,9 +15,9 @@ from gateway.answering.decisions import limits
 from gateway.answering.leaving import first_byte
 from gateway.answering.screens import OutputRules
 from gateway.errors import GatewayError
-from gateway.exchange import Request
 from gateway.holdback import Finishing, Judge, Observing, Step, Undecodable
 from gateway.policy.screen import Hit
+from gateway.request import Request
 from gateway.visit import Visit
 
 END_GRACE_S = 5.0

@@ -5,10 +5,10 @@ The text is the one that leaves, or has left: rules have had their say. An answe
 
 from __future__ import annotations
 
-from gateway.exchange import Finding, Outcome, Ran
 from gateway.validators import text_calls
 from gateway.validators.looks import NOTHING, Look
 from gateway.validators.validator import Subject
+from gateway.verdict import Finding, Outcome, Ran
 from gateway.visit import Visit
 
 _TEXT_CALLS = f"text_calls/{text_calls.VERSION}"
@@ -42,7 +42,7 @@ def _tell(visit: Visit, one: Look, told: frozenset[str]) -> None:
 
 def _findings(visit: Visit, one: Look) -> list[Finding]:
     """Each value once, as a keyed hash."""
-    text, address = visit.x.answer.text, visit.gateway.scribe.address
+    text, address = visit.x.answer.text, visit.gateway.scribe.hands.address
     if one.said.problem:
         return [Finding(one.name, "unevaluated", "warn", "answer", one.said.problem, version=one.version, rule="default")]
     found: dict[tuple[str, str], Finding] = {}

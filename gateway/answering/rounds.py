@@ -13,12 +13,14 @@ from typing import NamedTuple
 import msgspec
 
 from gateway import steering
+from gateway.answer import Answer
 from gateway.answering.decisions import delivered
 from gateway.answering.leaving import final, give_back
 from gateway.continuity import keep
 from gateway.errors import GatewayError
-from gateway.exchange import Answer, Finding, Owed, Request
+from gateway.request import Owed, Request
 from gateway.upstream.client import ProviderAnswer
+from gateway.verdict import Finding
 from gateway.visit import Head, Looking, Visit, Withheld
 
 

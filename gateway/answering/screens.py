@@ -14,14 +14,16 @@ from functools import partial
 
 import msgspec
 
+from gateway.answer import Answer
 from gateway.dialects.texts import Texts
-from gateway.exchange import Answer, Done, Finding, Heard, Ran, Request
 from gateway.judge import Court, about
 from gateway.policy.explain import withheld_text
 from gateway.policy.screen import Hit, Screen, Sight, screen
+from gateway.request import Request
 from gateway.screening.streamed import Screening, Watching
 from gateway.screening.whole import cleaned, looked_at
 from gateway.validators.validator import Subject
+from gateway.verdict import Done, Finding, Heard, Ran
 from gateway.visit import Visit, Withheld
 
 _WITHHOLDING = ("deny", "repair")
@@ -171,7 +173,7 @@ class OutputRules:
     def note(self, hit: Hit, words: str) -> None:
         """Puts what was found on record, each value once for each rule; never the value itself."""
         whole = hit.whole and bool(hit.detector)
-        address = "" if whole else self._visit.gateway.scribe.address(words.encode("utf-8", "surrogatepass"))
+        address = "" if whole else self._visit.gateway.scribe.hands.address(words.encode("utf-8", "surrogatepass"))
         name = (hit.policy, hit.rule, hit.detector, address or (hit.seen.code if hit.seen else ""))
         if name in self._noted or len(self._noted) >= _MOST_HEARD:
             return

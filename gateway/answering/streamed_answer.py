@@ -17,9 +17,9 @@ from gateway.continuity import keep, keep_early
 from gateway.deadlines import within
 from gateway.dialects import Stream
 from gateway.dialects.events import Said
-from gateway.exchange import Request
 from gateway.holdback import Break, Finishing, Hold, Judge, Judging, Observing, Send, Step, Undecodable
 from gateway.policy.screen import Hit
+from gateway.request import Request
 from gateway.screening.keys import KeyWatch
 from gateway.upstream.client import ProviderAnswer
 from gateway.visit import Head, Visit

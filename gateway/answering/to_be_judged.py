@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from gateway.afterwards import Due
 from gateway.answering.screens import sight_of
-from gateway.exchange import Request
 from gateway.policy import running
 from gateway.policy.policy_set import Watch
 from gateway.policy.screen import Screen
+from gateway.request import Request
 from gateway.validators.use import Said, cut_off
 from gateway.visit import Visit
 

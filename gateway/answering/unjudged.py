@@ -8,7 +8,7 @@ from gateway import identify, strict_json
 from gateway.answering.leaving import final, first_byte
 from gateway.continuity import keep
 from gateway.errors import GatewayError
-from gateway.exchange import Request
+from gateway.request import Request
 from gateway.upstream.client import ProviderAnswer
 from gateway.visit import Head, Visit
 

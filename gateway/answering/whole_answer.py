@@ -17,8 +17,9 @@ from gateway.answering.screens import output_rules
 from gateway.approvals import Question
 from gateway.continuity import keep
 from gateway.dialects.events import WholeAnswer
-from gateway.exchange import Finding, Request
+from gateway.request import Request
 from gateway.upstream.client import ProviderAnswer
+from gateway.verdict import Finding
 from gateway.visit import Head, Visit
 
 log = logging.getLogger("gateway.answering")

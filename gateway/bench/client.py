@@ -19,8 +19,9 @@ from gateway.bench.suites import Step
 from gateway.clock import now_us
 from gateway.errors import StartError
 from gateway.rehearsal.script import Asked, Script, ScriptedCall, Turn
-from gateway.state import Approvals, Keys
-from gateway.state import Ruling as Decision
+from gateway.state.approvals import Approvals
+from gateway.state.approvals import Ruling as Decision
+from gateway.state.keys import Keys
 
 GO_ON = "Please go on."
 GOOD_FOR_US = 3_600_000_000

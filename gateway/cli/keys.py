@@ -23,7 +23,8 @@ from gateway.exchange import Storing
 from gateway.installation import open_keys, open_people
 from gateway.issuing import KeyWish, WrongField, create_key, find_key, moment_of, revoke_key, shown_key
 from gateway.issuing import teams as every_team
-from gateway.state import Keys
+from gateway.people import bound
+from gateway.state.keys import Keys
 
 app = typer.Typer(help="Make, list, rotate and revoke the keys agents use.", no_args_is_help=True)
 
@@ -90,7 +91,8 @@ def list_keys(data: Data = None, as_json: Json = False) -> None:
     columns = ("id", "agent", "team", "user", "stores", "ends in", "created", "state")
     table = Table(*columns)
     for record in records:
-        plain = shown_key(record, now) | {"stores": record.store, "ends in": record.last4}
+        team = bound.shown(record.org, record.team)
+        plain = shown_key(record, now) | {"team": team, "stores": record.store, "ends in": record.last4}
         table.add_row(*(Text(visible(str(plain[name] or "")), overflow="fold") for name in columns))
     Console().print(table)
 

@@ -34,7 +34,7 @@ from gateway.issuing import (
 )
 from gateway.people.roles import ROLES
 from gateway.standing import addresses
-from gateway.state import Invitation, People
+from gateway.state.people import Invitation, People
 from gateway.supervisor import settings_file
 
 app = typer.Typer(help="Add people to the admin plane, show and change what they may do, remove them.", no_args_is_help=True)

@@ -19,12 +19,14 @@ from gateway.cli.visible import visible
 from gateway.dialects.events import Limits
 from gateway.dialects.proposals import name_problem, read_arguments
 from gateway.errors import FileProblems, Problem
-from gateway.exchange import Call, Json, Verdict
 from gateway.policy import Facts, Policy, PolicySet, decide
 from gateway.policy.case_shape import Before, Case
 from gateway.policy.cases import facts_of, text_judged
 from gateway.policy.expressions import timestamp
+from gateway.policy.scene import bystanders
 from gateway.policy.why import reasons
+from gateway.strict_json import Json
+from gateway.verdict import Call, Verdict
 
 WITHHELD = 1
 
@@ -124,12 +126,9 @@ def _call(tool: str, arguments: str) -> Call:
 
 
 def _seen(facts: Facts) -> dict[str, Any]:
-    caller, call = facts.caller, facts.call
-    return {
+    call = facts.call
+    return bystanders(facts.caller, facts.session, facts.model, facts.now_us) | {
         "args": call.args or {},
         "call": {"id": call.id, "name": call.name, "type": call.type, "index": call.index, "dialect": facts.dialect},
-        "caller": {"agent": caller.agent, "team": caller.team, "user": caller.user, "key": caller.key_id, "labels": dict(caller.labels)},
-        "session": dict(facts.session),
-        "model": facts.model,
         "now": timestamp(facts.now_us).isoformat(),
     }

@@ -18,13 +18,13 @@ from gateway.cli.beside import Data
 from gateway.cli.policy_verdict import verdict_data, verdict_lines
 from gateway.cli.visible import visible
 from gateway.errors import FileProblems, GatewayError
-from gateway.exchange import RuleHit, Verdict
 from gateway.policy import EMPTY, PolicySet, load
 from gateway.policy.why import Reason, reasons
+from gateway.verdict import RuleHit, Verdict
 
 _DECISION: Final = """
 SELECT c.id, c.exchange_id, c.decided_at, c.agent, c.session, c.name, c.arguments, c.effect, c.released, c.code, c.reason,
-       c.policy, c.rule, c.would, c.policy_hash, x.team, x."user", x.key_id, x.client, x.request_model, x.dialect
+       c.policy, c.rule, c.would, c.policy_hash, x.org, x.team, x."user", x.key_id, x.client, x.request_model, x.dialect
 FROM calls AS c LEFT JOIN exchanges AS x ON x.id = c.exchange_id WHERE c.id = $id LIMIT 1
 """
 _HITS: Final = "SELECT policy, rule, effect, mode, error, message, line FROM rule_hits WHERE decision_id = $id"
@@ -106,7 +106,7 @@ def _policies(asked: Ask, version: str | None) -> tuple[PolicySet, str]:
 def _seen(row: Mapping[str, Any]) -> dict[str, Any]:
     """What the book says that conditions saw. Arguments that are cut or were never readable are left out."""
     seen: dict[str, Any] = {
-        "caller": {"agent": row["agent"], "team": row["team"], "user": row["user"], "key": row["key_id"], "client": row["client"]},
+        "caller": {"key": row["key_id"]} | {name: row[name] for name in ("agent", "org", "team", "user", "client")},
         "call": {"name": row["name"], "dialect": row["dialect"]},
         "session": {"id": row["session"]},
         "model": row["request_model"],

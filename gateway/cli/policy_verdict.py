@@ -8,8 +8,9 @@ from typing import Any, Final
 import msgspec
 
 from gateway.cli.visible import visible
-from gateway.exchange import Json, Verdict
 from gateway.policy.why import Reason
+from gateway.strict_json import Json
+from gateway.verdict import Verdict
 
 _LONGEST: Final = 200
 """Characters of a value in text; JSON has it whole."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
@@ -16,7 +17,8 @@ from gateway import clock
 from gateway.cli.beside import Data, settings_beside, settings_there, user_name
 from gateway.cli.visible import visible
 from gateway.installation import open_sessions
-from gateway.state import EVERY_SESSION, Session, Sessions
+from gateway.people import bound
+from gateway.state.sessions import EVERY_SESSION, Session, Sessions
 
 app = typer.Typer(help="List stopped sessions and paused agents; pause and resume.", no_args_is_help=True)
 
@@ -39,7 +41,8 @@ def list_sessions(data: Data = None, as_json: Json = False) -> None:
         return
     table = Table(*_COLUMNS)
     for each in found:
-        table.add_row(*(Text(visible(str(each[name] or ""))[:200], overflow="fold") for name in _COLUMNS))
+        told = each | {"team": bound.shown(each["org"], each["team"])}
+        table.add_row(*(Text(visible(str(told[name] or ""))[:200], overflow="fold") for name in _COLUMNS))
     Console().print(table)
 
 
@@ -66,7 +69,10 @@ def resume(
         str, typer.Argument(help="The session, as 'tollhouse sessions list' shows it; none: the agent of --agent, which is paused.")
     ] = EVERY_SESSION,
     agent: Annotated[str | None, typer.Option(help="Whose session, where several agents have one of this name.")] = None,
-    user: Annotated[str | None, typer.Option(help="The user of the agent's key, where that tells them apart.")] = None,
+    team: Annotated[
+        str | None, typer.Option(help="The team of the agent's key (acme/payments where it names an organisation), where that does.")
+    ] = None,
+    user: Annotated[str | None, typer.Option(help="The user of the agent's key, where that does.")] = None,
     by: Annotated[str | None, typer.Option(help="Who resumes it, for the book. Default: the name you are logged in with.")] = None,
     data: Data = None,
 ) -> None:
@@ -77,17 +83,29 @@ def resume(
     if not session and agent is None:
         raise typer.BadParameter("name the session, or with --agent the agent that is paused")
     store = _store(data)
-    found = [each for each in store.every() if each.session == session and agent in (None, each.agent) and user in (None, each.user)]
+    wanted = {"agent": agent, "team": team, "user": user}
+    found = [each for each in store.every() if each.session == session and _is(each, wanted)]
     if len(found) > 1:
-        owners = ", ".join(sorted(f"{each.agent} (user {each.user or 'none'})" for each in found))
-        typer.echo(f"Several callers have a stopped session '{visible(session)}': {visible(owners)}. Name one: --agent, --user.", err=True)
+        owners = ", ".join(sorted(map(_owner, found)))
+        typer.echo(f"Several callers have a stopped session '{visible(session)}': {visible(owners)}.", err=True)
+        typer.echo("Name one: --agent, --team, --user; an empty one is of a key that names none.", err=True)
         raise typer.Exit(1)
     who = by or user_name()
     if not found or not store.resume(found[0].owner, session, by=who, at_us=clock.now_us()):
         which = f"No such session is stopped: '{visible(session)}'." if session else f"The agent '{visible(agent or '')}' is not paused."
         typer.echo(f"{which} 'tollhouse sessions list' shows all.", err=True)
         raise typer.Exit(1)
-    typer.echo(f"Session {visible(session)} of {found[0].agent} goes on." if session else f"Agent {found[0].agent} goes on.")
+    whose = visible(found[0].agent)
+    typer.echo(f"Session {visible(session)} of {whose} goes on." if session else f"Agent {whose} goes on.")
+
+
+def _is(of: Session, wanted: Mapping[str, str | None]) -> bool:
+    found = {"agent": of.agent, "team": bound.shown(of.org, of.team), "user": of.user or ""}
+    return all(value in (None, found[name]) for name, value in wanted.items())
+
+
+def _owner(of: Session) -> str:
+    return f"{of.agent} (team {bound.shown(of.org, of.team) or 'none'}, user {of.user or 'none'})"
 
 
 def _store(data: Path | None) -> Sessions:
@@ -96,6 +114,6 @@ def _store(data: Path | None) -> Sessions:
 
 def _plain(of: Session) -> dict[str, Any]:
     at = datetime.fromtimestamp(of.changed_us / 1_000_000, UTC).strftime("%Y-%m-%d %H:%M:%SZ")
-    columns = ("session", "agent", "team", "user", "denials", "policy", "rule", "decision", "exchange", "why")
+    columns = ("session", "agent", "org", "team", "user", "denials", "policy", "rule", "decision", "exchange", "why")
     named = {name: getattr(of, name) for name in columns}
     return named | {"stopped": at, "by": of.changed_by}

@@ -20,10 +20,10 @@ from gateway import documents
 from gateway.cli.policy_files import files_at, loaded
 from gateway.cli.visible import visible
 from gateway.errors import FileProblems
-from gateway.exchange import Hook
 from gateway.validators.installed import known, named
 from gateway.validators.use import Said, Use
 from gateway.validators.validator import Seen, Subject, Validator
+from gateway.verdict import Hook
 
 FINDINGS = 1
 _PAIR = re.compile(r"(?:^|,)\s*([a-z_]+)=")

@@ -1,7 +1,7 @@
 """SHELF: provider wire formats. One plain module per dialect, listed in `DIALECTS`; to add one, add a file and a line.
 
-A dialect turns bytes into the values of `gateway.exchange` and back. It does no I/O, knows no policy and never decides: what cannot be
-read in exactly one way becomes a `Call` with a `problem`, a `Broken` stream or a `GatewayError`.
+A dialect turns bytes into values (`gateway.request`, `gateway.verdict`, `gateway.answer`) and back. It does no I/O, knows no policy and
+never decides: what cannot be read in exactly one way becomes a `Call` with a `problem`, a `Broken` stream or a `GatewayError`.
 """
 
 from __future__ import annotations
@@ -13,11 +13,14 @@ import gateway.dialects.anthropic_messages as anthropic_messages
 import gateway.dialects.gemini as gemini
 import gateway.dialects.openai_chat as openai_chat
 import gateway.dialects.openai_responses as openai_responses
+from gateway.answer import Answer
 from gateway.dialects.events import Ended, Event, Limits, WholeAnswer, WireError
 from gateway.dialects.request_texts import Change
 from gateway.dialects.texts import Texts
 from gateway.errors import GatewayError
-from gateway.exchange import Answer, Call, Endpoint, Finding, Instruction, Json, Owed, Request
+from gateway.request import Endpoint, Instruction, Owed, Request
+from gateway.strict_json import Json
+from gateway.verdict import Call, Finding
 
 
 class Stream(Protocol):

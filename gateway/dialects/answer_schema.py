@@ -10,7 +10,8 @@ from typing import Any, Final
 
 import msgspec
 
-from gateway.exchange import Json, Request
+from gateway.request import Request
+from gateway.strict_json import Json
 
 _OBJECT: Final[dict[str, Json]] = {"type": "object"}
 _decode = msgspec.json.Decoder().decode

@@ -11,6 +11,7 @@ from collections.abc import Collection, Mapping, Sequence
 
 import msgspec
 
+from gateway.answer import Answer
 from gateway.dialects import anthropic_messages_texts, hiding, plain, routes
 from gateway.dialects.answer_schema import of_messages as answer_schema
 from gateway.dialects.anthropic_messages_errors import error_answer
@@ -23,7 +24,8 @@ from gateway.dialects.anthropic_messages_whole import decode_answer, encode_answ
 from gateway.dialects.events import Limits
 from gateway.dialects.renamed import with_model
 from gateway.dialects.texts import Texts
-from gateway.exchange import Answer, Endpoint, Json, Owed, Request
+from gateway.request import Endpoint, Owed, Request
+from gateway.strict_json import Json
 
 __all__ = [
     "FORWARD_HEADERS",

@@ -24,7 +24,9 @@ from gateway import strict_json
 from gateway.dialects import anthropic_messages_types as known
 from gateway.dialects.events import Limits
 from gateway.dialects.proposals import MAX_ID, NO_ARGUMENTS, clipped, id_problem, name_problem, read_arguments
-from gateway.exchange import Call, Finding, Json, Request
+from gateway.request import Request
+from gateway.strict_json import Json
+from gateway.verdict import Call, Finding
 
 MAX_FINDINGS = 64
 

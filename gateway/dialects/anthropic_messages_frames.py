@@ -14,7 +14,7 @@ from gateway import strict_json
 from gateway.dialects import sse
 from gateway.dialects.anthropic_messages_blocks import Draft, Lane
 from gateway.dialects.events import Broken, Event, Proposed
-from gateway.exchange import Json
+from gateway.strict_json import Json
 
 ASTRAY: Final = -1
 """The place of a withheld block whose own index cannot be used."""

@@ -8,7 +8,8 @@ from typing import Literal
 from gateway.dialects.anthropic_messages_tools import Doubts, blocks_at, object_at, text_at
 from gateway.dialects.media import addressed
 from gateway.dialects.proposals import clipped
-from gateway.exchange import Json, Media
+from gateway.request import Media
+from gateway.strict_json import Json
 
 _KINDS: dict[str, Literal["image", "file"]] = {"image": "image", "document": "file"}
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from gateway.dialects.prompted import fields_without_reference, fill, give_way, left_out, refuse_second
-from gateway.exchange import Instruction
+from gateway.request import Instruction
 
 
 def prompted(body: bytes, said: Instruction) -> bytes:

@@ -29,8 +29,9 @@ from gateway.dialects.anthropic_messages_tools import (
 )
 from gateway.dialects.proposals import clipped
 from gateway.errors import GatewayError
-from gateway.exchange import Json, Media, Message, ProposedBefore, Request, Tool
 from gateway.recent import Recent
+from gateway.request import Media, Message, ProposedBefore, Request, Tool
+from gateway.strict_json import Json
 
 MAX_DEPTH = 128
 MAX_MODEL = 256

@@ -6,7 +6,7 @@ from functools import partial
 
 from gateway import strict_json
 from gateway.dialects.request_texts import Change, Put, decoded, dicts, put, put_parts
-from gateway.exchange import Json
+from gateway.strict_json import Json
 
 _PARTS = {"text": "text"}
 

@@ -22,6 +22,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from gateway import strict_json
+from gateway.answer import Answer
 from gateway.dialects import anthropic_messages_types as known
 from gateway.dialects import sse
 from gateway.dialects.anthropic_messages_blocks import Draft, Findings, Intake, outgoing_reason, well_typed
@@ -43,7 +44,9 @@ from gateway.dialects.anthropic_messages_summary import Summary
 from gateway.dialects.events import UNTOLD, Broken, Ended, Event, Forward, Held, Hidden, Limits, Proposed, Said
 from gateway.dialects.proposals import clipped
 from gateway.errors import GatewayError
-from gateway.exchange import Answer, Call, Finding, Json, Request
+from gateway.request import Request
+from gateway.strict_json import Json
+from gateway.verdict import Call, Finding
 
 ENVELOPE_DEPTH: Final = 256
 MAX_OPEN: Final = 256

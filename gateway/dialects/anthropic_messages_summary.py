@@ -10,8 +10,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from gateway import strict_json
+from gateway.answer import Answer, Usage
 from gateway.dialects.openai_chat_shape import tier_of
-from gateway.exchange import Answer, Json, Usage
+from gateway.strict_json import Json
 
 MAX_TEXT = 256 * 1024
 """Characters of the model's text kept for the record."""

@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from gateway.dialects.texts import NO_IDS, Frame, Slot, Told, copies, fields
-from gateway.exchange import Call, Json
+from gateway.strict_json import Json
+from gateway.verdict import Call
 
 _SILENT = frozenset({
     "type", "id", "tool_use_id", "file_id", "signature", "encrypted_content", "encrypted_index", "encrypted_stdout", "data", "media_type",

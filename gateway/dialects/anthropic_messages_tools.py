@@ -17,7 +17,8 @@ from gateway import strict_json
 from gateway.dialects import anthropic_messages_types as known
 from gateway.dialects.proposals import clipped
 from gateway.errors import GatewayError
-from gateway.exchange import Json, ServerTool, Tool
+from gateway.request import ServerTool, Tool
+from gateway.strict_json import Json
 
 MAX_DOUBTS = 64
 """Names kept in `unjudged` and in `powerful`: one is enough to refuse, a few help to understand."""

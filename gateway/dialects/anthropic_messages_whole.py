@@ -12,12 +12,15 @@ import msgspec
 from msgspec import Raw, Struct
 
 from gateway import strict_json
+from gateway.answer import Answer
 from gateway.dialects import anthropic_messages_types as known
 from gateway.dialects.anthropic_messages_blocks import Draft, Findings, Intake, outgoing_reason, well_typed
 from gateway.dialects.anthropic_messages_summary import Summary
 from gateway.dialects.events import AS_PROPOSED, Broken, Limits, WholeAnswer
 from gateway.dialects.proposals import clipped
-from gateway.exchange import Answer, Call, Json, Request
+from gateway.request import Request
+from gateway.strict_json import Json
+from gateway.verdict import Call
 
 ENVELOPE_DEPTH = 256
 _PLACEHOLDER = b'{"type":"tool_use"}'

@@ -11,7 +11,8 @@ from typing import Any, TypeAlias
 
 from msgspec import Struct
 
-from gateway.exchange import Answer, Call, Finding
+from gateway.answer import Answer
+from gateway.verdict import Call, Finding
 
 Said: TypeAlias = tuple[int, Mapping[Any, Any]]
 """Pieces of texts in one event: its lane (choice, block, item), and each piece under the name that its text has there, as in

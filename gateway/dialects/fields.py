@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 
 from msgspec import Struct
 
-from gateway.exchange import Json
+from gateway.strict_json import Json
 
 
 class FieldTable(Struct, frozen=True):

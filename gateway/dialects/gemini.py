@@ -16,6 +16,7 @@ from urllib.parse import quote
 
 import msgspec
 
+from gateway.answer import Answer, Usage
 from gateway.dialects import gemini_request as requests
 from gateway.dialects import gemini_shape as shape
 from gateway.dialects import gemini_texts, plain
@@ -32,7 +33,8 @@ from gateway.dialects.gemini_steered import steered as steered
 from gateway.dialects.gemini_stream import GeminiStream
 from gateway.dialects.texts import Texts
 from gateway.errors import GatewayError
-from gateway.exchange import Answer, Call, Endpoint, Operation, Owed, Request, Usage
+from gateway.request import Endpoint, Operation, Owed, Request
+from gateway.verdict import Call
 
 NAME = requests.NAME
 answer_schema = of_gemini

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from gateway import strict_json
 from gateway.dialects.events import WireError
 from gateway.errors import GatewayError, Kind
-from gateway.exchange import Json
+from gateway.strict_json import Json
 
 _STATUS: Mapping[Kind, tuple[int, str]] = {
     "bad_request": (400, "INVALID_ARGUMENT"),

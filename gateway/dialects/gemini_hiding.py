@@ -7,7 +7,7 @@ from collections.abc import Collection
 import msgspec
 
 from gateway.dialects.hiding import mentioned
-from gateway.exchange import Json
+from gateway.strict_json import Json
 
 _fields = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 

@@ -23,7 +23,8 @@ from gateway.dialects.proposals import (
     read_arguments,
     with_shared_ids_failed,
 )
-from gateway.exchange import Call, Json
+from gateway.strict_json import Json
+from gateway.verdict import Call
 
 UNKNOWN = "unknown"
 

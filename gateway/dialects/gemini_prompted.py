@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import msgspec
 
 from gateway.dialects.prompted import fields_without_reference, fill, give_way, left_out, raw, refuse_second
-from gateway.exchange import Instruction
+from gateway.request import Instruction
 
 _SPELLINGS: Mapping[str, tuple[str, str]] = {
     "temperature": ("temperature", "temperature"),

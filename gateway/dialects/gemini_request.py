@@ -15,7 +15,8 @@ from gateway.dialects import gemini_shape as shape
 from gateway.dialects.gemini_shape import bad, spelled
 from gateway.dialects.media import addressed
 from gateway.dialects.proposals import clipped, name_problem
-from gateway.exchange import Endpoint, Json, Media, Message, ProposedBefore, Request, ServerTool, Tool
+from gateway.request import Endpoint, Media, Message, ProposedBefore, Request, ServerTool, Tool
+from gateway.strict_json import Json
 
 NAME = "google.gemini"
 STREAM = ":streamGenerateContent"

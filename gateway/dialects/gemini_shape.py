@@ -10,11 +10,12 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
+from gateway.answer import Usage
 from gateway.dialects.fields import FieldTable
 from gateway.dialects.openai_chat_shape import count_of, rest_of, tier_of
 from gateway.dialects.proposals import clipped
 from gateway.errors import GatewayError
-from gateway.exchange import Json, Usage
+from gateway.strict_json import Json
 
 GENERATE = FieldTable(
     judged=frozenset({"contents", "systemInstruction", "tools", "toolConfig", "generationConfig", "model"}),

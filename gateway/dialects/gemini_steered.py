@@ -8,8 +8,11 @@ from collections.abc import Sequence
 import msgspec
 
 from gateway import strict_json
+from gateway.answer import Answer
 from gateway.dialects import gemini_shape as shape
-from gateway.exchange import Answer, Call, Json, Request
+from gateway.request import Request
+from gateway.strict_json import Json
+from gateway.verdict import Call
 
 _fields = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 

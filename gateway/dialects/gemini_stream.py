@@ -19,6 +19,7 @@ import msgspec
 from msgspec import Struct
 
 from gateway import strict_json
+from gateway.answer import MOST_TEXT, Answer
 from gateway.dialects import gemini_parts as parts
 from gateway.dialects import gemini_shape as shape
 from gateway.dialects import sse
@@ -26,7 +27,8 @@ from gateway.dialects.events import UNTOLD, Broken, Ended, Event, Forward, Held,
 from gateway.dialects.gemini_errors import error_body, error_json
 from gateway.dialects.openai_chat_shape import error_detail, error_of
 from gateway.errors import GatewayError
-from gateway.exchange import MOST_TEXT, Answer, Call, Finding, Json
+from gateway.strict_json import Json
+from gateway.verdict import Call, Finding
 
 _WORDS_HELD = 8
 """How many times as much as calls may be held of everything: words and media behind a call."""

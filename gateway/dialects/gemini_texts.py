@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from gateway.dialects.texts import NO_IDS, Frame, Slot, Told, fields
-from gateway.exchange import Call, Json
+from gateway.strict_json import Json
+from gateway.verdict import Call
 
 _SILENT = frozenset({"thoughtSignature", "inlineData", "mimeType"})
 _NOT_IN_PART = _SILENT | {"functionCall", "text"}

@@ -7,12 +7,14 @@ from collections.abc import Mapping
 from msgspec import Struct
 
 from gateway import strict_json
+from gateway.answer import MOST_TEXT, Answer
 from gateway.dialects import gemini_parts as parts
 from gateway.dialects import gemini_shape as shape
 from gateway.dialects.events import AS_PROPOSED, Broken, Limits, WholeAnswer
 from gateway.dialects.gemini_stream import answer_of
 from gateway.dialects.openai_chat_shape import error_detail, error_of
-from gateway.exchange import MOST_TEXT, Answer, Call, Finding, Json
+from gateway.strict_json import Json
+from gateway.verdict import Call, Finding
 
 
 class _Tree(Struct, frozen=True):

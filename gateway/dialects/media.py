@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from gateway.exchange import Media
+from gateway.request import Media
 
 
 def addressed(kind: Literal["image", "audio", "video", "file"], path: str, address: str, media_type: str = "") -> Media:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 
+from gateway.answer import Answer
 from gateway.dialects import hiding, openai_chat_texts, plain, routes
 from gateway.dialects import openai_chat_request as requests
 from gateway.dialects import openai_chat_whole as wholes
@@ -26,7 +27,9 @@ from gateway.dialects.openai_chat_stream import ChatStream
 from gateway.dialects.renamed import with_model
 from gateway.dialects.texts import Texts
 from gateway.errors import GatewayError
-from gateway.exchange import Answer, Call, Endpoint, Json, Owed, Request
+from gateway.request import Endpoint, Owed, Request
+from gateway.strict_json import Json
+from gateway.verdict import Call
 
 NAME = "openai.chat"
 answer_schema = of_chat

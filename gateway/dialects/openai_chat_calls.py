@@ -18,7 +18,8 @@ from collections.abc import Mapping
 from gateway.dialects.events import Limits
 from gateway.dialects.openai_chat_shape import Sieve
 from gateway.dialects.proposals import MAX_ID, NO_ARGUMENTS, clipped, id_problem, name_problem, read_arguments
-from gateway.exchange import Call, Json
+from gateway.strict_json import Json
+from gateway.verdict import Call
 
 UNKNOWN = "unknown"
 """The name under which a proposal without a readable name is judged (and denied)."""

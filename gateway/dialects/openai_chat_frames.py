@@ -14,7 +14,8 @@ from gateway import strict_json
 from gateway.dialects import openai_chat_shape as shape
 from gateway.dialects import sse
 from gateway.dialects.openai_chat_calls import LEGACY, ChoiceCalls
-from gateway.exchange import Call, Json
+from gateway.strict_json import Json
+from gateway.verdict import Call
 
 _ENVELOPE = ("id", "object", "created", "model", "system_fingerprint", "service_tier")
 _REASONS_OF_OTHERS = ("native_finish_reason", "stop_reason")

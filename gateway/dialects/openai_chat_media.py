@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from gateway.dialects.media import addressed
 from gateway.dialects.proposals import clipped
 from gateway.errors import GatewayError
-from gateway.exchange import Json, Media
+from gateway.request import Media
+from gateway.strict_json import Json
 
 
 def media_of(part: Mapping[str, Json], path: str, powerful: list[str]) -> Media | None:

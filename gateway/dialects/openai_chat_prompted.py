@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from gateway.dialects.prompted import fields_without_reference, fill, give_way, left_out, raw, refuse_second
-from gateway.exchange import Instruction
+from gateway.request import Instruction
 
 _messages = msgspec.json.Decoder(list[msgspec.Raw]).decode
 _SYSTEM = frozenset({"system", "developer"})

@@ -19,8 +19,9 @@ from gateway.dialects.fields import OPENAI_CHAT, OPENAI_EMBEDDINGS
 from gateway.dialects.openai_chat_media import media_of
 from gateway.dialects.openai_reading import bad, json_object, model_name, number, session_of, typed
 from gateway.dialects.proposals import clipped, name_problem
-from gateway.exchange import Json, Media, Message, ProposedBefore, Request, ServerTool, Tool
 from gateway.recent import Recent
+from gateway.request import Media, Message, ProposedBefore, Request, ServerTool, Tool
+from gateway.strict_json import Json
 
 _MOST_CHOICES = 128
 _ROLES = frozenset({"system", "developer", "user", "assistant", "tool", "function"})

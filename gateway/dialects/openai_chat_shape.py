@@ -13,8 +13,10 @@ from typing import Any
 import msgspec
 
 from gateway import strict_json
+from gateway.answer import Usage
 from gateway.dialects.proposals import clipped
-from gateway.exchange import Finding, Json, Usage
+from gateway.strict_json import Json
+from gateway.verdict import Finding
 
 TOP_KEYS = frozenset({
     "id", "object", "created", "model", "choices", "usage", "system_fingerprint", "service_tier", "moderation",

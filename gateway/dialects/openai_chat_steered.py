@@ -8,7 +8,10 @@ from collections.abc import Sequence
 import msgspec
 
 from gateway import strict_json
-from gateway.exchange import Answer, Call, Json, Request
+from gateway.answer import Answer
+from gateway.request import Request
+from gateway.strict_json import Json
+from gateway.verdict import Call
 
 _fields = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _messages = msgspec.json.Decoder(list[msgspec.Raw]).decode

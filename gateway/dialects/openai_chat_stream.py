@@ -18,6 +18,7 @@ from collections.abc import Iterator, Mapping
 from msgspec import Struct
 
 from gateway import strict_json
+from gateway.answer import MOST_TEXT, Answer, Usage
 from gateway.dialects import openai_chat_frames as frames
 from gateway.dialects import openai_chat_shape as shape
 from gateway.dialects import sse
@@ -26,7 +27,8 @@ from gateway.dialects.openai_chat_calls import note_unknown_keys
 from gateway.dialects.openai_chat_errors import error_body
 from gateway.dialects.openai_chat_words import Around, around
 from gateway.errors import GatewayError
-from gateway.exchange import MOST_TEXT, Answer, Call, Finding, Json, Usage
+from gateway.strict_json import Json
+from gateway.verdict import Call, Finding
 
 _DONE = b"[DONE]"
 _MOST_CHOICES = 128

@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from gateway.dialects.texts import NO_IDS, Channel, Frame, Slot, Told, copies, fields
-from gateway.exchange import Call, Json
+from gateway.strict_json import Json
+from gateway.verdict import Call
 
 _SILENT_TOP = frozenset({
     "id", "object", "created", "model", "choices", "usage", "system_fingerprint", "service_tier", "obfuscation", "prompt_filter_results",

@@ -7,11 +7,13 @@ from collections.abc import Mapping
 from msgspec import Struct
 
 from gateway import strict_json
+from gateway.answer import MOST_TEXT, Answer
 from gateway.dialects import openai_chat_frames as frames
 from gateway.dialects import openai_chat_shape as shape
 from gateway.dialects.events import AS_PROPOSED, Broken, Limits, WholeAnswer
 from gateway.dialects.openai_chat_calls import LEGACY, ChoiceCalls, note_unknown_keys, unreadable
-from gateway.exchange import MOST_TEXT, Answer, Call, Finding, Json
+from gateway.strict_json import Json
+from gateway.verdict import Call, Finding
 
 
 class _Choice(Struct, frozen=True):

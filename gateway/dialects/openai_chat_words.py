@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from typing import Final, NamedTuple
 
 from gateway import strict_json
-from gateway.exchange import Json
+from gateway.strict_json import Json
 
 _plain = re.compile(rb"[ !#-\[\]-~\x80-\xff]*").fullmatch
 _ASCII: Final = rb"[ !#-\[\]-~]*+"

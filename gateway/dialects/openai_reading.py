@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 
 from gateway import strict_json
 from gateway.errors import GatewayError
-from gateway.exchange import Json
+from gateway.strict_json import Json
 
 LONGEST_MODEL = 256  # characters
 

@@ -14,6 +14,7 @@ import re
 from collections.abc import Collection, Mapping, Sequence
 from urllib.parse import parse_qsl
 
+from gateway.answer import Answer
 from gateway.dialects import hiding, openai_responses_texts, plain
 from gateway.dialects import openai_responses_items as items
 from gateway.dialects import openai_responses_owed as owing
@@ -33,7 +34,9 @@ from gateway.dialects.openai_responses_stream import ResponsesStream
 from gateway.dialects.renamed import with_model
 from gateway.dialects.texts import Texts
 from gateway.errors import GatewayError
-from gateway.exchange import Answer, Call, Endpoint, Json, Operation, Owed, Request, Stored, StoredKind
+from gateway.request import Endpoint, Operation, Owed, Request, Stored, StoredKind
+from gateway.strict_json import Json
+from gateway.verdict import Call
 
 answer_schema = of_responses
 PROVIDER = "openai"

@@ -14,6 +14,7 @@ import msgspec
 from msgspec import Struct, field
 
 from gateway import strict_json
+from gateway.answer import Answer
 from gateway.dialects import openai_responses_items as items
 from gateway.dialects import openai_responses_shape as shape
 from gateway.dialects import sse
@@ -22,7 +23,8 @@ from gateway.dialects.openai_chat_errors import error_object
 from gateway.dialects.openai_chat_shape import Sieve
 from gateway.dialects.proposals import failed, with_shared_ids_failed
 from gateway.errors import GatewayError
-from gateway.exchange import Answer, Call, Json
+from gateway.strict_json import Json
+from gateway.verdict import Call
 
 EMPTY_COMMENT = b":\n\n"
 plain_comment = re.compile(rb"\n|:[ -~]*\n\n").fullmatch

@@ -13,7 +13,9 @@ from gateway import strict_json
 from gateway.dialects import openai_responses_shape as shape
 from gateway.dialects.events import Limits
 from gateway.dialects.proposals import MAX_ID, NO_ARGUMENTS, clipped, id_problem, name_problem, read_arguments
-from gateway.exchange import Call, Json, Request
+from gateway.request import Request
+from gateway.strict_json import Json
+from gateway.verdict import Call
 
 UNKNOWN = "unknown"
 """The name under which a proposal without a readable name is judged (and denied)."""

@@ -13,7 +13,8 @@ import msgspec
 from gateway import strict_json
 from gateway.dialects.openai_responses_items import explanation
 from gateway.errors import GatewayError
-from gateway.exchange import Json, Owed, Request
+from gateway.request import Owed, Request
+from gateway.strict_json import Json
 
 _fields = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 

@@ -12,7 +12,7 @@ from gateway.dialects.prompted import (
     refuse_parameter,
     refuse_second,
 )
-from gateway.exchange import Instruction
+from gateway.request import Instruction
 
 
 def prompted(body: bytes, said: Instruction) -> bytes:

@@ -19,7 +19,8 @@ from gateway.dialects.openai_reading import bad, json_object, model_name, number
 from gateway.dialects.openai_responses_items import BUILT_IN
 from gateway.dialects.openai_responses_tools import Declared, forced
 from gateway.dialects.proposals import clipped
-from gateway.exchange import Json, Media, Message, Operation, ProposedBefore, Request, Stored, StoredKind
+from gateway.request import Media, Message, Operation, ProposedBefore, Request, Stored, StoredKind
+from gateway.strict_json import Json
 
 NAME = "openai.responses"
 TABLES: Mapping[Operation, fields.FieldTable] = {

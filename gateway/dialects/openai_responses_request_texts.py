@@ -7,7 +7,7 @@ from functools import partial
 from gateway import strict_json
 from gateway.dialects import openai_responses_shape as shape
 from gateway.dialects.request_texts import Change, Put, decoded, dicts, put, put_all, put_parts
-from gateway.exchange import Json
+from gateway.strict_json import Json
 
 _PARTS = {**dict.fromkeys(("input_text", "output_text", "reasoning_text", "summary_text", "text"), "text"), "refusal": "refusal"}
 

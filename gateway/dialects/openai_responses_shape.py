@@ -11,8 +11,9 @@ from collections.abc import Mapping
 
 import msgspec
 
+from gateway.answer import Usage
 from gateway.dialects.openai_chat_shape import count_of, disjoint
-from gateway.exchange import Json, Usage
+from gateway.strict_json import Json
 
 RESPONSE_KEYS = frozenset({
     "background", "completed_at", "conversation", "created_at", "error", "id", "incomplete_details", "instructions", "max_output_tokens",

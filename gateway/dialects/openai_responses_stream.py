@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from gateway import strict_json
+from gateway.answer import MOST_TEXT, Answer
 from gateway.dialects import openai_responses_frames as frames
 from gateway.dialects import openai_responses_items as items
 from gateway.dialects import openai_responses_shape as shape
@@ -23,7 +24,8 @@ from gateway.dialects.events import UNTOLD, Broken, Ended, Event, Forward, Held,
 from gateway.dialects.openai_chat_shape import Sieve, error_detail
 from gateway.dialects.proposals import clipped, failed
 from gateway.errors import GatewayError
-from gateway.exchange import MOST_TEXT, Answer, Call, Finding, Json
+from gateway.strict_json import Json
+from gateway.verdict import Call, Finding
 
 _MOST_ITEMS = 4096
 _WORDS_HELD = 8

@@ -13,7 +13,8 @@ from collections.abc import Iterator
 from gateway.dialects import openai_responses_items as items
 from gateway.dialects import openai_responses_shape as shape
 from gateway.dialects.texts import Channel, Frame, Slot, Told, copies, fields
-from gateway.exchange import Call, Json
+from gateway.strict_json import Json
+from gateway.verdict import Call
 
 _SILENT = frozenset({
     "type", "id", "call_id", "item_id", "status", "role", "phase", "encrypted_content", "result", "fingerprint", "file_id", "container_id",

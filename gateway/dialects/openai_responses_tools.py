@@ -13,7 +13,8 @@ import msgspec
 from gateway.dialects.openai_reading import bad
 from gateway.dialects.openai_responses_items import SERVICES, TOOL_NAMES
 from gateway.dialects.proposals import clipped, name_problem
-from gateway.exchange import Json, ServerTool, Tool
+from gateway.request import ServerTool, Tool
+from gateway.strict_json import Json
 
 _CLIENT_RUN = frozenset({"local_shell", "apply_patch", "computer", "computer_use_preview"})
 _CHOOSING = frozenset({"none", "auto", "required"})

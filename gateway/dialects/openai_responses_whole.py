@@ -8,13 +8,16 @@ from collections.abc import Mapping
 from msgspec import Struct
 
 from gateway import strict_json
+from gateway.answer import MOST_TEXT, Answer
 from gateway.dialects import openai_responses_items as items
 from gateway.dialects import openai_responses_shape as shape
 from gateway.dialects.events import AS_PROPOSED, Broken, Limits, WholeAnswer
 from gateway.dialects.openai_chat_shape import Sieve, error_detail
 from gateway.dialects.openai_responses_frames import Entry, Writer, answer_of, numbered
 from gateway.dialects.proposals import clipped
-from gateway.exchange import MOST_TEXT, Answer, Call, Finding, Json, Request
+from gateway.request import Request
+from gateway.strict_json import Json
+from gateway.verdict import Call, Finding
 
 _GOING_ON = ("queued", "in_progress")
 

@@ -7,8 +7,10 @@ of one meaning, in the expected shape, and nothing that an agent would take for 
 from __future__ import annotations
 
 from gateway import strict_json
+from gateway.answer import Answer, Usage
 from gateway.errors import GatewayError
-from gateway.exchange import Answer, Json, Message, Request, Usage
+from gateway.request import Message, Request
+from gateway.strict_json import Json
 
 CARRIERS = frozenset({"choices", "content", "output", "candidates", "tool_calls", "function_call"})
 """Top-level keys of answers that can hold calls."""

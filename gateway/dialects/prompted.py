@@ -11,7 +11,8 @@ from collections.abc import Mapping
 import msgspec
 
 from gateway.errors import GatewayError
-from gateway.exchange import Instruction, Json
+from gateway.request import Instruction
+from gateway.strict_json import Json
 
 Fields = dict[str, msgspec.Raw]
 FIELD = "prompt"

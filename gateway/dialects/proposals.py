@@ -16,7 +16,8 @@ import msgspec
 
 from gateway import strict_json
 from gateway.dialects.events import Limits
-from gateway.exchange import Call, Json
+from gateway.strict_json import Json
+from gateway.verdict import Call
 
 NO_ARGUMENTS = "{}"
 """What is evaluated and delivered when a model proposes a call without any arguments."""

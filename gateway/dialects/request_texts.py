@@ -11,7 +11,7 @@ from typing import TypeAlias
 
 import msgspec
 
-from gateway.exchange import Json
+from gateway.strict_json import Json
 
 Change: TypeAlias = Callable[[str, str | None, str], str]
 """(role, the id of the call whose result it is or None, the text) → the text to be sent."""

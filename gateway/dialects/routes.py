@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from gateway.exchange import Endpoint
+from gateway.request import Endpoint
 
 
 def table(prefixes: Iterable[str], endpoints: Iterable[Endpoint]) -> Mapping[str, tuple[Endpoint, ...]]:

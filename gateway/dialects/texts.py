@@ -16,7 +16,8 @@ from msgspec import Struct
 
 from gateway import strict_json
 from gateway.dialects import sse
-from gateway.exchange import Call, Json
+from gateway.strict_json import Json
+from gateway.verdict import Call
 
 Channel: TypeAlias = tuple[int | str, ...]
 Frame: TypeAlias = tuple[str | None, dict[str, Json]]

@@ -27,7 +27,8 @@ from gateway.people.issuers import PeopleClaims
 from gateway.people.known import Known, person_of
 from gateway.people.names import person_name
 from gateway.people.roles import Person, Role
-from gateway.state import Invitation, People, PersonRecord, SignIn, SignIns
+from gateway.state.people import Invitation, People, PersonRecord
+from gateway.state.sign_ins import SignIn, SignIns
 
 LIFE_US = 7 * 24 * 3600 * 1_000_000
 INVITED_US = 3 * 24 * 3600 * 1_000_000

@@ -16,15 +16,19 @@ import yaml
 
 from gateway.dialects.events import Limits
 from gateway.dialects.proposals import name_problem, read_arguments
-from gateway.exchange import Call, Json, RuleHit, Verdict
 from gateway.policy import PolicySet, decide, run_cases
 from gateway.policy.case_shape import Case
 from gateway.policy.cases import facts_of
 from gateway.policy.why import Reason, reasons
+from gateway.strict_json import Json
+from gateway.verdict import Call, RuleHit, Verdict
 
 SHORTEST = 3
 """Characters: of a shorter value it says nothing that it stands somewhere."""
 MOST_HISTORY = 20
+
+_CALLER = {"org": "org", "team": "team", "user": "user", "key": "key_id"}
+"""What conditions know of who asks, and in which column it lies."""
 
 Said = Mapping[str, Any]
 """A message in OpenAI's form (`trace.openai_form`)."""
@@ -35,7 +39,7 @@ def explained(policies: PolicySet, row: Said, exchange: Said, hits: Sequence[Sai
     known = set(RuleHit.__struct_fields__)
     spoke = [RuleHit(**{name: value for name, value in hit.items() if name in known and value is not None}) for hit in hits]
     seen: dict[str, Any] = {
-        "caller": {"agent": exchange["agent"], "team": exchange["team"], "user": exchange["user"], "key": exchange["key_id"]},
+        "caller": {"agent": exchange["agent"]} | {name: exchange[column] for name, column in _CALLER.items()},
         "call": {"name": row["name"], "dialect": exchange["dialect"]},
         "session": {"id": row["session"]},
         "model": exchange["request_model"],
@@ -69,7 +73,7 @@ def origins(args: Json, said: Sequence[Said]) -> list[dict[str, Any]]:
 def as_case(row: Said, exchange: Said, said: Sequence[Said], effect: str | None = None, most: int = MOST_HISTORY) -> dict[str, Any]:
     """The call as a test that a policy file carries, with the verdict that it got. `most`: earlier calls."""
     case: dict[str, Any] = {"name": f"{row['name'][:100]} as decided in {row['id']}", "agent": exchange["agent"]}
-    caller = {name: exchange[column] for name, column in (("team", "team"), ("user", "user"), ("key", "key_id")) if exchange[column]}
+    caller = {name: exchange[column] for name, column in _CALLER.items() if exchange[column]}
     if caller:
         case["caller"] = caller
     if exchange["request_model"]:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from gateway.errors import StartError
 from gateway.people.roles import read_roles
-from gateway.state import People, PersonRecord
+from gateway.state.people import People, PersonRecord
 
 log = logging.getLogger(__name__)
 

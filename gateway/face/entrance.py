@@ -17,7 +17,7 @@ from gateway.errors import GatewayError
 from gateway.face import first_login
 from gateway.face.door import HOME, SECURITY, Throttle, form, new_visitor
 from gateway.face.rooms import Rooms
-from gateway.state import PersonRecord
+from gateway.state.people import PersonRecord
 
 _OURS = re.compile(rf"{HOME}/[^\\\s]*")
 

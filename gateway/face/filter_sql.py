@@ -11,7 +11,7 @@ from typing import NamedTuple
 from gateway.face.filters import FIELDS, OF_CALLS, Term, pattern, plain
 
 _COLUMNS: Mapping[str, str] = {
-    "agent": "e.agent", "team": "e.team", "user": 'e."user"', "key": "e.key_id", "session": "e.session",
+    "agent": "e.agent", "org": "e.org", "team": "e.team", "user": 'e."user"', "key": "e.key_id", "session": "e.session",
     "model": "coalesce(e.response_model, e.request_model)", "provider": "e.provider", "state": "e.state", "dialect": "e.dialect",
     "error": "e.error_code", "prompt": "e.prompt_hash", "id": "e.id", "trace": "e.trace_id",
     "cost": "e.cost", "calls": "e.calls", "denied": "e.denied", "status": "e.status",

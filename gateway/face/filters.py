@@ -24,7 +24,7 @@ Kind = Literal["word", "number", "text", "time"]
 Sign = Literal[":", "~", "=", ">", ">=", "<", "<="]
 LONGEST, MOST_TERMS, MOST_ALTERNATIVES = 1000, 30, 20
 FIELDS: Mapping[str, Kind] = {
-    "agent": "word", "team": "word", "user": "word", "key": "word", "session": "word", "model": "word", "provider": "word",
+    "agent": "word", "org": "word", "team": "word", "user": "word", "key": "word", "session": "word", "model": "word", "provider": "word",
     "state": "word", "dialect": "word", "error": "word", "prompt": "word", "id": "word", "trace": "word",
     "cost": "number", "tokens": "number", "ms": "number", "overhead_ms": "number", "calls": "number", "denied": "number",
     "status": "number",

@@ -23,7 +23,7 @@ from gateway.moving_labels import Labels
 from gateway.people.issuers import PeopleClaims
 from gateway.question.wire import Question, Reply
 from gateway.rollout.ruling import Rulings
-from gateway.state import Approvals
+from gateway.state.approvals import Approvals
 from gateway.trace.record import Record
 from gateway.web.admin import Status, Subscription
 from gateway.web.content import Open, Reader

@@ -18,7 +18,7 @@ from functools import partial
 from gateway.errors import GatewayError
 from gateway.face.page import House, Stops, unavailable
 from gateway.people.roles import Person
-from gateway.state import EVERY_SESSION, Session
+from gateway.state.sessions import EVERY_SESSION, Session
 from gateway.stores import Refused
 from gateway.web.admin import Status, Subscription
 from gateway.web.answers import Fetch

@@ -21,7 +21,8 @@ from gateway.moving_labels import Labels
 from gateway.people.roles import Person, Right
 from gateway.question.wire import Question, Reply
 from gateway.rollout.ruling import Rulings
-from gateway.state import Limits, Session
+from gateway.state.limits import Limits
+from gateway.state.sessions import Session
 from gateway.stores import Refused
 from gateway.stores.answers import plain_row
 from gateway.web.admin import Status, Subscription
@@ -49,7 +50,7 @@ class Asked(Struct, frozen=True):
 
 
 class Stops(Protocol):
-    """What pages ask and do of stopped sessions and paused agents (`state.Sessions`)."""
+    """What pages ask and do of stopped sessions and paused agents (`state.sessions.Sessions`)."""
 
     def every(self, limit: int = 1000) -> list[Session]: ...
     def pause(self, agent: str, *, by: str, why: str, at_us: int) -> bool: ...

@@ -25,6 +25,7 @@ from gateway.face.door import HOME
 from gateway.face.filters import with_term
 from gateway.face.plots import PlotProblem, plot
 from gateway.face.what_if import MOST_TEXT
+from gateway.people import bound
 from gateway.stores import Answer
 from gateway.stores.spreadsheet import cell
 from gateway.visible import visible_lines
@@ -47,7 +48,7 @@ def environment() -> Environment:
         lstrip_blocks=True,
         finalize=shown,
     )
-    values = (at, when, money, ms, count, share, clipped, hour, minute, monthday, number, tojson_text, tojson_lines)
+    values = (at, when, money, ms, count, share, clipped, team_of, hour, minute, monthday, number, tojson_text, tojson_lines)
     others = (query, with_term, policy_page, rule_name, version_name, cell, drawn, trace_cells, waterfall, addressed)
     made.filters.update({each.__name__: each for each in (*values, *others)})
     made.globals.update(charts=charts, trace_columns=TRACE_COLUMNS, money=money, most_text=MOST_TEXT, version=__version__)
@@ -165,6 +166,11 @@ def clipped(text: str | None, most: int = 200) -> str:
     return "" if text is None else text if len(text) <= most else text[:most] + "…"
 
 
+def team_of(row: Mapping[str, Any]) -> str:
+    """As people are bound to it: with its organisation, where the key names one."""
+    return bound.shown(row["org"], row["team"])
+
+
 TRACE_COLUMNS: Mapping[str, str] = {
     "team": "Team", "user": "User", "session": "Session", "key_id": "Key", "provider": "Provider", "route": "Route",
     "prompt_hash": "Prompt", "input_tokens": "Tokens in", "output_tokens": "Tokens out", "overhead_us": "Overhead", "error_code": "Error",
@@ -178,7 +184,7 @@ def trace_cells(row: Mapping[str, Any], more: Sequence[str] = ()) -> list[tuple[
     return [
         (at(row["started_at"]), "mono"),
         (visible_lines(row["agent"]), ""),
-        *(_trace_cell(name, row[name]) for name in more),
+        *(_trace_cell(name, team_of(row) if name == "team" else row[name]) for name in more),
         (visible_lines(row["model"] or ""), ""),
         (row["state"] if row["enforcing"] or row["state"] == "open" else f"{row['state']}, observed", row["state"]),
         (calls, "number bad" if row["denied"] else "number"),

@@ -17,7 +17,8 @@ from gateway.errors import GatewayError
 from gateway.face.filter_sql import Where, where
 from gateway.face.filters import FilterProblem, Term, parse
 from gateway.face.page import Asked, House, Rows
-from gateway.trace.record import ContentRead, ReadRow
+from gateway.trace.people_rows import ReadRow
+from gateway.trace.record import ContentRead
 
 PAGE_ROWS = 50
 DAYS = 7

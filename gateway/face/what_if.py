@@ -25,7 +25,8 @@ from gateway.face.page import Asked, House, unavailable, whole
 from gateway.policy import PolicySet, load
 from gateway.policy_folder import read
 from gateway.stores import Refused
-from gateway.trace.record import ContentRead, ReadRow
+from gateway.trace.people_rows import ReadRow
+from gateway.trace.record import ContentRead
 
 ALONE, BESIDE = "alone", "beside"
 PASTED = "pasted.yaml"

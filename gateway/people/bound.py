@@ -23,6 +23,11 @@ def name_of(org: str | None, team: str) -> str:
     return f"{org or ''}/{team}" if org or "/" in team else team
 
 
+def shown(org: str | None, team: str | None) -> str:
+    """As somebody is bound to it; empty where the key names neither."""
+    return name_of(org, team or "") if org or team else ""
+
+
 def parts(bound: str) -> tuple[str, str]:
     """(organisation, team); no organisation is empty."""
     org, slash, team = bound.partition("/")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from decimal import ROUND_CEILING, Decimal
 from typing import Final
 
-from gateway.exchange import Json
+from gateway.strict_json import Json
 
 UNIT: Final = 1_000_000
 """Millionths in one: what a call counts where nothing is summed."""

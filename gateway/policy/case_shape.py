@@ -10,8 +10,8 @@ from typing import Annotated, Literal
 from pydantic import Field, StringConstraints, model_validator
 
 from gateway.documents import Section
-from gateway.exchange import Json
 from gateway.policy.notation import Amount, Instant, Name
+from gateway.strict_json import Json
 
 CallOf = Annotated[dict[str, dict[str, Json] | None], Field(min_length=1, max_length=1)]
 ResultOf = Annotated[dict[str, Json], Field(min_length=1, max_length=1)]
@@ -30,6 +30,7 @@ class CallerOfTest(Section):
 
     user: str | None = None
     team: str | None = None
+    org: str | None = None
     key: str | None = None
     client: str = ""
     labels: dict[str, str] = Field(default_factory=dict)

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from gateway.exchange import Call, Caller, Hook, Json, Message, ProposedBefore, Verdict
+from gateway.exchange import Caller
 from gateway.policy.amounts import millionths
 from gateway.policy.case_shape import CallOf, Case
 from gateway.policy.evaluate import Facts
@@ -23,7 +23,10 @@ from gateway.policy.policy_set import Layer, Policy, PolicySet
 from gateway.policy.provenance import Conversation, Told
 from gateway.policy.redaction import decide
 from gateway.policy.screen import Sight, screen
+from gateway.request import Message, ProposedBefore
+from gateway.strict_json import Json
 from gateway.validators.validator import Subject
+from gateway.verdict import Call, Hook, Verdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,6 +194,7 @@ def _caller_of(case: Case, policy: Policy) -> Caller:
         labels=who.labels,
         session="test",
         client=who.client,
+        org=who.org,
     )
 
 

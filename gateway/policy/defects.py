@@ -11,10 +11,10 @@ from collections.abc import Iterator, Sequence
 from typing import Final, NamedTuple
 
 from gateway.documents import nearest
-from gateway.exchange import Hook
 from gateway.policy.functions import FUNCTIONS
 from gateway.policy.hooks import SEES, elsewhere, fields
 from gateway.policy.tokens import MACROS, Token
+from gateway.verdict import Hook
 
 _TYPES: Final = (
     *(

@@ -23,7 +23,7 @@ from typing import Any, Final
 import msgspec
 from msgspec import Struct, field
 
-from gateway.exchange import Action, Call, Caller, Effect, Finding, Pin, RuleHit, Verdict
+from gateway.exchange import Caller
 from gateway.policy.expressions import MAX_COST, CannotTell, Condition, Size, activation
 from gateway.policy.functions import texts_of
 from gateway.policy.limits import Meter, NoMeter, refusals
@@ -33,9 +33,11 @@ from gateway.policy.provenance import NOTHING, Conversation, View, looking_at
 from gateway.policy.running import Running, findings
 from gateway.policy.scene import bystanders, holds_zero, widest
 from gateway.policy.wording import clean_name, filled, one_line
+from gateway.request import Pin
 from gateway.validators.detectors import Detector
 from gateway.validators.use import Said, Use, drawn
 from gateway.validators.validator import Subject
+from gateway.verdict import Action, Call, Effect, Finding, RuleHit, Verdict
 
 
 class Facts(Struct, frozen=True):

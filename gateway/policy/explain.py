@@ -7,8 +7,8 @@ decision up. The text is one line: names and messages of strangers cannot add an
 
 from __future__ import annotations
 
-from gateway.exchange import Call, Verdict
 from gateway.policy.wording import clean_name, one_line
+from gateway.verdict import Call, Verdict
 
 APPROVAL_PENDING = "approval_pending"
 """Code of a call that a person has not decided about yet."""

@@ -17,13 +17,13 @@ from typing import Any, Final, NamedTuple
 
 from gateway.documents import nearest
 from gateway.errors import StartError
-from gateway.exchange import Hook
 from gateway.policy.defects import Defect, first_line, translated
 from gateway.policy.functions import CONVERSATIONAL, FUNCTIONS, MAX_PIECES, Function
 from gateway.policy.hooks import SEES, VARIABLES, fields
 from gateway.policy.patterns import found
 from gateway.policy.provenance import give_back, room_left
 from gateway.policy.tokens import MACROS, Token, labels_named, names_read, tokenized
+from gateway.verdict import Hook
 
 
 def refuse_old_protobuf(version: str | None) -> None:

@@ -15,9 +15,9 @@ from typing import Any, Final, NamedTuple
 from urllib.parse import urlsplit
 
 from gateway import shell
-from gateway.exchange import Json
 from gateway.policy.looked import Looked
 from gateway.policy.provenance import Conversation, looked_at, spend
+from gateway.strict_json import Json
 from gateway.validators.detectors import DETECTORS
 from gateway.validators.packages import installs as packages
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from gateway.exchange import Hook
+from gateway.verdict import Hook
 
 _WHO: Final = ("caller", "session", "model", "vars", "now")
 SEES: Final[Mapping[Hook, tuple[str, ...]]] = {
@@ -23,7 +23,7 @@ VARIABLES: Final = ("args", "call", *_WHO, "text", "result", "request", "prompt"
 
 _CALL: Final = ("id", "name", "type", "index", "dialect", "schema_hash", "pin")
 _FIELDS: Final[Mapping[str, tuple[str, ...]]] = {
-    "caller": ("agent", "team", "user", "key", "labels", "client"),
+    "caller": ("agent", "org", "team", "user", "key", "labels", "client"),
     "session": ("id", "source", "messages", "calls", "tools"),
     "prompt": ("hash",),
     "request": ("dialect", "tools", "messages", "characters", "last_user", "media", "stream", "max_tokens"),

@@ -16,11 +16,13 @@ from typing import Literal, NamedTuple, Protocol
 
 from msgspec import Struct
 
-from gateway.exchange import Call, Caller, Effect, Json, OnDeny
+from gateway.exchange import Caller
 from gateway.people.bound import name_of
 from gateway.policy.amounts import LARGEST, UNIT, millionths, shown
 from gateway.policy.globs import matches
 from gateway.policy.model import Mode, Per
+from gateway.strict_json import Json
+from gateway.verdict import Call, Effect, OnDeny
 
 
 class Charge(Struct, frozen=True):

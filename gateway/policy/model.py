@@ -13,10 +13,10 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import Field, model_validator
 
 from gateway.documents import Section
-from gateway.exchange import Hook, OnDeny
 from gateway.policy.case_shape import Case
 from gateway.policy.notation import Amount, ArgumentPath, Day, Glob, Name, Share, VarName, Window
 from gateway.policy.sought import Detect, Validate
+from gateway.verdict import Hook, OnDeny
 
 Mode = Literal["enforce", "shadow"]
 

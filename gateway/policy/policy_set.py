@@ -12,7 +12,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal, NamedTuple
 
-from gateway.exchange import Effect, Hook, OnDeny, RuleHit
 from gateway.policy.case_shape import Case
 from gateway.policy.expressions import MOST_IN_BATCH, Batch, Condition, Size
 from gateway.policy.globs import matches
@@ -21,6 +20,7 @@ from gateway.policy.looked import Memory
 from gateway.policy.model import Default, GuardEffect, Mode
 from gateway.validators.detectors import Detector
 from gateway.validators.use import Use
+from gateway.verdict import Effect, Hook, OnDeny, RuleHit
 
 _CACHED: Final = 4096
 """Entries of a cache before it is emptied."""

@@ -27,8 +27,9 @@ from typing import Final, Literal, NamedTuple
 
 import msgspec
 
-from gateway.exchange import Json, Message
 from gateway.policy.globs import matches
+from gateway.request import Message
+from gateway.strict_json import Json
 
 MAX_LEAVES: Final = 1000
 """Leaves of one value that are looked up; a value with more cannot be asked about."""

@@ -12,7 +12,6 @@ from typing import Any, Final
 
 from gateway.documents import Document, Path, check, nearest
 from gateway.errors import FileProblems, Problem, coded
-from gateway.exchange import Hook
 from gateway.policy.amounts import millionths
 from gateway.policy.expressions import Condition, Size, compile_condition
 from gateway.policy.hooks import SEES
@@ -24,6 +23,7 @@ from gateway.policy.validating import looks_afterwards, uses
 from gateway.policy.wording import unknown_placeholders
 from gateway.validators.detectors import DETECTORS, Detector, national_ids, urls
 from gateway.validators.use import Use
+from gateway.verdict import Hook
 
 
 @dataclass(frozen=True)

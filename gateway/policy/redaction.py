@@ -14,12 +14,13 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from gateway.exchange import Call, Json, RuleHit, Verdict
 from gateway.policy.evaluate import Facts, evaluate
 from gateway.policy.functions import texts_of
 from gateway.policy.looked import Looked, without
 from gateway.policy.policy_set import RANK, PolicySet
+from gateway.strict_json import Json
 from gateway.validators.detectors import Detector
+from gateway.verdict import Call, RuleHit, Verdict
 
 
 class Decided(NamedTuple):

@@ -12,11 +12,11 @@ from typing import Final
 import msgspec
 from msgspec import Struct
 
-from gateway.exchange import Action, Finding, Hook, Outcome, Ran
 from gateway.policy.policy_set import Watch
 from gateway.policy.wording import one_line
 from gateway.validators.detectors import VERSION
 from gateway.validators.use import Said, Use
+from gateway.verdict import Action, Finding, Hook, Outcome, Ran
 
 _WORSE: Final[Mapping[Outcome, int]] = {"not_drawn": 0, "passed": 1, "hit": 2, "unevaluated": 3}
 

@@ -16,6 +16,7 @@ def bystanders(caller: Caller, session: Mapping[str, Any], model: str, now_us: i
     return {
         "caller": {
             "agent": caller.agent,
+            "org": caller.org,
             "team": caller.team,
             "user": caller.user,
             "key": caller.key_id,

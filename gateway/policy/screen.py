@@ -27,7 +27,7 @@ from typing import Any, Final, Literal
 import msgspec
 from msgspec import Struct, field
 
-from gateway.exchange import Action, Caller, Effect, Finding, Hook, Json, OnDeny, Ran, RuleHit, Verdict
+from gateway.exchange import Caller
 from gateway.policy.expressions import CannotTell, Condition, Size, activation
 from gateway.policy.hooks import SEES
 from gateway.policy.looked import Looked, without
@@ -36,8 +36,10 @@ from gateway.policy.provenance import NOTHING, Conversation, View, looking_at, o
 from gateway.policy.running import Running
 from gateway.policy.scene import bystanders, holds_zero, widest
 from gateway.policy.wording import filled, one_line
+from gateway.strict_json import Json
 from gateway.validators.use import Said, Use, drawn
 from gateway.validators.validator import Seen, Subject
+from gateway.verdict import Action, Effect, Finding, Hook, OnDeny, Ran, RuleHit, Verdict
 
 _OF_THE_TEXT: Final = frozenset({"text", "result"})
 """Variables that are another with each text."""

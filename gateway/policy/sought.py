@@ -10,8 +10,8 @@ from typing import Annotated, Any, Final
 from pydantic import AfterValidator, Discriminator, Field, Tag, WithJsonSchema
 
 from gateway.documents import Section, nearest
-from gateway.exchange import Json
 from gateway.policy.notation import Host
+from gateway.strict_json import Json
 from gateway.validators import VALIDATORS
 from gateway.validators.detectors import DETECTORS, NUMBERS
 from gateway.validators.installed import named

@@ -12,12 +12,12 @@ from typing import Any
 
 from gateway.documents import Document, Path, Section, check
 from gateway.errors import FileProblems, Problem
-from gateway.exchange import Hook
 from gateway.policy.model import Rule
 from gateway.policy.sought import ARGUMENT
 from gateway.validators.installed import named
 from gateway.validators.use import Use
 from gateway.validators.validator import Check, Validator
+from gateway.verdict import Hook
 
 Contents = Callable[[Sequence[str]], Mapping[str, bytes]]
 """The files that a document names, by those names. Raises ValueError when one is not there."""

@@ -11,10 +11,11 @@ from typing import Any, Final
 
 from msgspec import Struct
 
-from gateway.exchange import Json, RuleHit
 from gateway.policy.amounts import shown
 from gateway.policy.limits import Cap
 from gateway.policy.policy_set import Guard, Layer, PolicySet
+from gateway.strict_json import Json
+from gateway.verdict import RuleHit
 
 _SHOWN: Final = 20
 """Entries of an object that are worth showing."""

@@ -12,9 +12,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from gateway.documents import nearest
-from gateway.exchange import Hook
 from gateway.policy.hooks import SEES, fields
 from gateway.policy.provenance import looked_at
+from gateway.verdict import Hook
 
 VALUE_LENGTH: Final = 100
 LINE_LENGTH: Final = 500

@@ -16,9 +16,9 @@ from functools import lru_cache
 import msgspec
 from msgspec import Struct
 
-from gateway.exchange import Request, Tool
 from gateway.prompt.masking import sections
 from gateway.recent import LARGEST, Recent
+from gateway.request import Request, Tool
 
 SYSTEM_ROLES = frozenset({"system", "developer"})
 

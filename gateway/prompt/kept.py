@@ -20,8 +20,8 @@ from pydantic import Field, field_validator
 
 from gateway.documents import Document, Section, check, parse
 from gateway.errors import FileProblems, GatewayError, Problem
-from gateway.exchange import Json
 from gateway.prompt.variables import NAME, Variable, filled
+from gateway.strict_json import Json
 from gateway.yaml_nodes import Source, decoded
 
 if TYPE_CHECKING:

@@ -22,9 +22,9 @@ from msgspec import Struct
 from pydantic import Field
 
 from gateway.documents import Section, load
-from gateway.exchange import Pin, Request, Tool
 from gateway.prompt.fingerprint import Fingerprint, canonical
 from gateway.recent import Recent
+from gateway.request import Pin, Request, Tool
 
 FILE: Final = "pins.yaml"
 Hash = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]

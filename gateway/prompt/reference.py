@@ -12,9 +12,9 @@ import msgspec
 from msgspec import UNSET, Raw, Struct, UnsetType
 
 from gateway.errors import GatewayError
-from gateway.exchange import Json
 from gateway.prompt.kept import VERSION
 from gateway.prompt.library import Named
+from gateway.strict_json import Json
 
 FIELD = "prompt"
 HEADER, VARIABLES = "x-tollhouse-prompt", "x-tollhouse-variables"

@@ -25,8 +25,8 @@ import msgspec
 from jinja2 import StrictUndefined, TemplateSyntaxError, nodes
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-from gateway.exchange import Json
 from gateway.prompt.variables import NAME
+from gateway.strict_json import Json
 
 MOST_CHARACTERS: Final = 512 * 1024
 """Of a rendered prompt."""

@@ -22,9 +22,9 @@ from typing import Any, Final, Literal
 import msgspec
 from msgspec import Struct
 
-from gateway.exchange import Json
 from gateway.prompt.experiment import CONTROL, Experiment
 from gateway.prompt.kept import Kept
+from gateway.strict_json import Json
 
 Outcome = Literal["halted", "promoted", "ended"]
 _TWO_TO_64: Final = 2.0**64

@@ -14,7 +14,7 @@ from pydantic import Field, model_validator
 
 from gateway.documents import Section, nearest
 from gateway.errors import GatewayError
-from gateway.exchange import Json
+from gateway.strict_json import Json
 
 MOST_GIVEN: Final = 256 * 1024
 """Bytes of all values of a request together, as JSON."""

@@ -16,8 +16,9 @@ from gateway.moving_labels import Labels
 from gateway.prompt.experiment import CONTROL
 from gateway.prompt.trial import Arm, Outcome, Stop, Trial
 from gateway.rollout.deciding import Look, Ruling
-from gateway.state import Prompts
-from gateway.trace.record import ExperimentChanged, ExperimentLooked, ExperimentRow, LookRow, Record
+from gateway.state.prompts import Prompts
+from gateway.trace.prompt_rows import ExperimentRow, LookRow
+from gateway.trace.record import ExperimentChanged, ExperimentLooked, Record
 
 log = logging.getLogger("gateway.rollout")
 ROLLOUT = "rollout"

@@ -10,7 +10,7 @@
 
 from __future__ import annotations
 
-from gateway.exchange import Request
+from gateway.request import Request
 from gateway.route_settings import Retries
 from gateway.routes.outcomes import Failure
 from gateway.routes.window import Window

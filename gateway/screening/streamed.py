@@ -22,10 +22,11 @@ from typing import Generic, TypeVar
 import msgspec
 from msgspec import Struct, field
 
+from gateway.answer import MOST_TEXT
 from gateway.dialects import sse
 from gateway.dialects.texts import Channel, Retelling, Slot, Told, written
-from gateway.exchange import MOST_TEXT, Json
 from gateway.screening.screens import AnswerScreen, Harmless, Unchangeable
+from gateway.strict_json import Json
 from gateway.textwindow import Hit, Window
 
 H = TypeVar("H", bound=Hit)

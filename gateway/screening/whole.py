@@ -14,8 +14,8 @@ from msgspec import Struct
 
 from gateway import strict_json
 from gateway.dialects.texts import Slot, Texts
-from gateway.exchange import Json
 from gateway.screening.screens import AnswerScreen, Unchangeable
+from gateway.strict_json import Json
 from gateway.textwindow import Hit
 
 H = TypeVar("H", bound=Hit)

@@ -1,7 +1,8 @@
 """What stores of keys and people do the same way: what a change says, what a rotated key is, how tokens of people are made, what an
 invitation does, and when a sign-in has ended.
 
-Every change is written down in the step that makes it; a worker brings it into the journal and then takes it out (`gateway.minutes`).
+Every change is written down in the step that makes it (`AccessLog`); a worker brings it into the journal and then takes it out
+(`gateway.minutes`).
 """
 
 from __future__ import annotations
@@ -9,16 +10,18 @@ from __future__ import annotations
 import hashlib
 import secrets
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import msgspec
 
 from gateway.clock import uuid7
 from gateway.errors import GatewayError
 from gateway.identify import base62, key_hash, split_token
-from gateway.state import Invitation, KeyRecord, PersonRecord, SignIn
 from gateway.state.held_keys import Fresh
-from gateway.trace.record import AccessRow
+from gateway.state.keys import KeyRecord
+from gateway.state.people import Invitation, PersonRecord
+from gateway.state.sign_ins import SignIn
+from gateway.trace.people_rows import AccessRow
 
 MOST_LIVE = 2
 PERSON = "thp"
@@ -29,6 +32,16 @@ SEEN_EVERY_US = 60 * 1_000_000
 NO_TOKEN = b""
 """In the place of a token's hash: no token has it."""
 _encode = msgspec.json.Encoder().encode
+
+
+class AccessLog(Protocol):
+    """Changes of keys and people that are not on record yet. Raises GatewayError('unavailable')."""
+
+    def unrecorded(self, limit: int) -> list[AccessRow]:
+        """The oldest first."""
+
+    def recorded(self, changes: Sequence[AccessRow]) -> None: ...
+    def close(self) -> None: ...
 
 
 def of_key(what: str, key: KeyRecord, at_us: int, by: str, why: str = "") -> AccessRow:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from gateway import identify
 from gateway.errors import GatewayError
 from gateway.exchange import Caller
-from gateway.state import Approval, Ruling
+from gateway.state.approvals import Approval, Ruling
 
 KEPT_US = 31 * 24 * 3600 * 1_000_000
 """How long after its end an approval is kept here; the ledger keeps it for good."""

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from gateway.identify import base62, key_hash, split_key
-from gateway.state import KeyRecord
+from gateway.state.keys import KeyRecord
 
 CACHE_US = 500_000
 CACHE_SIZE = 10_000

@@ -17,7 +17,6 @@ from redis.exceptions import WatchError
 from gateway.errors import GatewayError
 from gateway.identify import key_hash
 from gateway.people.roles import Role
-from gateway.state import Invitation, PersonRecord
 from gateway.state.access import (
     NO_TOKEN,
     joined,
@@ -32,9 +31,10 @@ from gateway.state.access import (
     told_of,
     without_token,
 )
+from gateway.state.people import Invitation, PersonRecord
 from gateway.state.redis_lease import Lease
 from gateway.state.redis_line import Line
-from gateway.trace.record import AccessRow
+from gateway.trace.people_rows import AccessRow
 
 _LOG_OTHERWISE = "Changes of keys and people cannot be read."
 _OTHERWISE = "The people of this installation cannot be read."

@@ -15,7 +15,7 @@ from typing import Any, Literal
 import msgspec
 
 from gateway.sealing import CannotOpen, beside
-from gateway.state import Approval, ApprovalState, Ruling
+from gateway.state.approvals import Approval, ApprovalState, Ruling
 from gateway.state.approving import KEPT_US, folded, refuse_unless_open, too_many, unknown, unreadable, whose
 from gateway.state.redis_lease import Lease
 from gateway.state.redis_line import Line, Value, fields, text

@@ -15,9 +15,9 @@ from typing import Any
 import msgspec
 
 from gateway.errors import GatewayError
-from gateway.exchange import Owed, StoredKind, Tool
+from gateway.request import Owed, StoredKind, Tool
 from gateway.sealing import CannotOpen, beside
-from gateway.state import Belonging
+from gateway.state.belongings import Belonging
 from gateway.state.redis_line import Line, Value
 from gateway.state.sqlite_belongings import KEPT_US
 

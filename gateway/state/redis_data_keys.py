@@ -19,7 +19,7 @@ import msgspec
 import redis
 
 from gateway.errors import GatewayError
-from gateway.state import DataKey
+from gateway.state.data_keys import DataKey
 from gateway.state.redis_line import Line, Value
 from gateway.state.sqlite_data_keys import BLOCK, LIFE_US, MOST_USES
 

@@ -14,9 +14,9 @@ from redis.client import Pipeline
 
 from gateway.exchange import Storing
 from gateway.scope import ANYTHING, KeyScope
-from gateway.state import KeyRecord
 from gateway.state.access import of_key, rotated
 from gateway.state.held_keys import HeldKeys, fresh
+from gateway.state.keys import KeyRecord
 from gateway.state.redis_access import changing, note
 from gateway.state.redis_line import Line
 

@@ -16,8 +16,8 @@ from typing import Any
 
 from gateway import clock
 from gateway.policy.limits import Charge
-from gateway.state import Lease, Taken, Taking
 from gateway.state.limit_accounts import account, kept_us
+from gateway.state.limits import Lease, Taken, Taking
 from gateway.state.redis_line import Line, Value
 
 SLACK_MS = 24 * 3600 * 1000

@@ -18,7 +18,7 @@ from gateway.errors import GatewayError
 from gateway.prompt.library import Move, Moves
 from gateway.prompt.trial import Outcome, Stop, Stops
 from gateway.sealing import CannotOpen, beside
-from gateway.state import MOST_MET, Met
+from gateway.state.prompts import MOST_MET, Met
 from gateway.state.redis_line import Line
 from gateway.state.sqlite_prompts import KEPT_US
 

@@ -12,9 +12,9 @@ from typing import Any
 
 import msgspec
 
-from gateway.state import EVERY_SESSION, Denial, Session, whole
 from gateway.state.redis_lease import Lease
 from gateway.state.redis_line import Line, Value, fields, text
+from gateway.state.sessions import EVERY_SESSION, Denial, Session, whole
 from gateway.state.sqlite_sessions import KEPT_US
 
 _OTHERWISE = "The state store cannot be used, so nobody can tell whether this session is stopped."

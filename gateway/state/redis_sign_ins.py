@@ -9,9 +9,9 @@ from typing import Any
 
 import msgspec
 
-from gateway.state import SignIn
 from gateway.state.access import SEEN_EVERY_US, alive, random_token, token_hash
 from gateway.state.redis_line import Line
+from gateway.state.sign_ins import SignIn
 
 _OTHERWISE = "Who is signed in cannot be read."
 _record = msgspec.json.Decoder(SignIn).decode

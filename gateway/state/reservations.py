@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from gateway.errors import GatewayError
 from gateway.policy.limits import Charge
-from gateway.state import Limits, Taken
+from gateway.state.limits import Limits, Taken
 
 log = logging.getLogger("gateway.state.reservations")
 

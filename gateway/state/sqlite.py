@@ -14,9 +14,9 @@ import msgspec
 from gateway.errors import GatewayError
 from gateway.exchange import Storing
 from gateway.scope import ANYTHING, KeyScope
-from gateway.state import KeyRecord
 from gateway.state.access import of_key, rotated
 from gateway.state.held_keys import HeldKeys, fresh
+from gateway.state.keys import KeyRecord
 from gateway.state.sqlite_steps import CHANGES, Do, note, transaction
 
 _SCHEMA = """

@@ -18,7 +18,6 @@ import msgspec
 from gateway.errors import GatewayError
 from gateway.identify import key_hash
 from gateway.people.roles import Role
-from gateway.state import Invitation, PersonRecord
 from gateway.state.access import (
     NO_TOKEN,
     joined,
@@ -34,9 +33,10 @@ from gateway.state.access import (
     without_token,
 )
 from gateway.state.held_keys import Fresh
+from gateway.state.people import Invitation, PersonRecord
 from gateway.state.sqlite import add_column, opened
 from gateway.state.sqlite_steps import CHANGES, Do, note, transaction
-from gateway.trace.record import AccessRow
+from gateway.trace.people_rows import AccessRow
 
 _PEOPLE = """
 CREATE TABLE IF NOT EXISTS people (

@@ -18,7 +18,7 @@ from typing import Any, Literal
 import msgspec
 
 from gateway.sealing import Box, CannotOpen, beside
-from gateway.state import Approval, ApprovalState, Ruling
+from gateway.state.approvals import Approval, ApprovalState, Ruling
 from gateway.state.approving import KEPT_US, refuse_unless_open, too_many, unknown, unreadable, whose
 from gateway.state.sqlite import opened
 from gateway.state.sqlite_line import Do, Line

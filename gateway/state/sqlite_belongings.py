@@ -15,9 +15,9 @@ from pathlib import Path
 import msgspec
 
 from gateway.errors import GatewayError
-from gateway.exchange import Owed, StoredKind, Tool
+from gateway.request import Owed, StoredKind, Tool
 from gateway.sealing import CannotOpen, beside
-from gateway.state import Belonging
+from gateway.state.belongings import Belonging
 from gateway.state.sqlite import opened
 
 KEPT_US = 31 * 24 * 3600 * 1_000_000

@@ -18,7 +18,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from gateway.errors import GatewayError
-from gateway.state import DataKey
+from gateway.state.data_keys import DataKey
 from gateway.state.sqlite import opened
 
 MOST_USES = 2**28

@@ -23,8 +23,8 @@ import msgspec
 from gateway import clock
 from gateway.errors import GatewayError
 from gateway.policy.limits import Charge
-from gateway.state import Lease, Taken, Taking
 from gateway.state.limit_accounts import account, kept_us
+from gateway.state.limits import Lease, Taken, Taking
 from gateway.state.sqlite import opened
 from gateway.state.sqlite_steady import steady_base
 

@@ -17,7 +17,7 @@ from gateway.errors import GatewayError
 from gateway.prompt.library import Move, Moves
 from gateway.prompt.trial import Outcome, Stop, Stops
 from gateway.sealing import CannotOpen, beside
-from gateway.state import MOST_MET, Met
+from gateway.state.prompts import MOST_MET, Met
 from gateway.state.sqlite import opened
 
 KEPT_US = 400 * 24 * 3600 * 1_000_000

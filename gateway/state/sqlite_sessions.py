@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from gateway.state import EVERY_SESSION, Denial, Session, whole
+from gateway.state.sessions import EVERY_SESSION, Denial, Session, whole
 from gateway.state.sqlite import add_column, opened
 from gateway.state.sqlite_line import Do, Line
 

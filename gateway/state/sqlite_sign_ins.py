@@ -6,8 +6,8 @@ from pathlib import Path
 
 import msgspec
 
-from gateway.state import SignIn
 from gateway.state.access import SEEN_EVERY_US, alive, random_token, token_hash
+from gateway.state.sign_ins import SignIn
 from gateway.state.sqlite_access import AccessFile
 
 _SIGN_INS = """

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 import msgspec
 
 from gateway.errors import GatewayError
-from gateway.trace.record import AccessRow
+from gateway.trace.people_rows import AccessRow
 
 CHANGES = "CREATE TABLE IF NOT EXISTS access_changes (seq INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL, body BLOB NOT NULL) STRICT"
 Do = Callable[..., sqlite3.Cursor]

@@ -12,7 +12,8 @@ from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
-from gateway.trace.record import CallRow, ExchangeRow, Record
+from gateway.trace.exchange_rows import CallRow, ExchangeRow
+from gateway.trace.record import Record
 from gateway.trace.segments import Segment
 
 if TYPE_CHECKING:  # a loan is Arrow; who only names a store should not need to load it

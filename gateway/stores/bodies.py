@@ -11,7 +11,9 @@ from collections.abc import Iterator
 import msgspec
 
 from gateway.stores.fold import Row, names_of
-from gateway.trace.record import Ended, MediaRow, MessageRow, Opened, PromptRow, Record
+from gateway.trace.exchange_rows import MediaRow, MessageRow
+from gateway.trace.prompt_rows import PromptRow
+from gateway.trace.record import Ended, Opened, Record
 
 CONTENT: dict[str, tuple[str, ...]] = {
     "message_bodies": names_of(MessageRow, "media"),

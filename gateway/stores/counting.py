@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import Counter
 
 from gateway.stores import Applied
-from gateway.trace.record import ExchangeRow
+from gateway.trace.exchange_rows import ExchangeRow
 
 
 def count(applied: Applied) -> Counter[str]:

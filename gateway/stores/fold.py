@@ -12,50 +12,45 @@ from typing import Any
 import msgspec
 from msgspec import Struct, field
 
-from gateway.exchange import Finding, Ran
+from gateway.trace.exchange_rows import AttemptRow, CallRow, ExchangeRow, HeardRow
+from gateway.trace.people_rows import (
+    AccessRow,
+    ApprovalRow,
+    AskedRow,
+    ErasureRow,
+    FeedbackRow,
+    ReadRow,
+    RevisedRow,
+    SessionRow,
+)
+from gateway.trace.policy_rows import RuleRow
+from gateway.trace.prompt_rows import ExperimentRow, KeptRow, LookRow, MovedRow, RenderedRow
 from gateway.trace.record import (
     AccessChanged,
-    AccessRow,
     ApprovalChanged,
-    ApprovalRow,
     Asked,
-    AskedRow,
-    AttemptRow,
     Booted,
     BudgetReset,
-    CallRow,
     ContentRead,
     CostsRevised,
     Decided,
     Ended,
     Erased,
-    ErasureRow,
-    ExchangeRow,
     ExperimentChanged,
     ExperimentLooked,
-    ExperimentRow,
     FeedbackGiven,
-    FeedbackRow,
-    HeardRow,
     Judged,
-    KeptRow,
-    LookRow,
     Mirrored,
-    MovedRow,
     Opened,
     PolicyLoaded,
     PromptMoved,
     PromptsLoaded,
-    ReadRow,
     Record,
-    RenderedRow,
-    RevisedRow,
-    RuleRow,
     SessionChanged,
-    SessionRow,
     Told,
 )
 from gateway.trace.segments import Segment
+from gateway.verdict import Finding, Ran
 
 Row = tuple[Any, ...]
 

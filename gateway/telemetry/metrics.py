@@ -17,9 +17,10 @@ from opentelemetry.sdk.metrics.export import MetricReader
 from opentelemetry.sdk.resources import Resource
 
 from gateway import __version__
-from gateway.exchange import Ran
 from gateway.trace import otel
-from gateway.trace.record import ApprovalRow, CallRow, ExchangeRow, HeardRow
+from gateway.trace.exchange_rows import CallRow, ExchangeRow, HeardRow
+from gateway.trace.people_rows import ApprovalRow
+from gateway.verdict import Ran
 
 MOST_VALUES = 200
 OTHER = "_other"

@@ -24,7 +24,8 @@ from gateway.telemetry.metrics import Metrics
 from gateway.telemetry.sending import Sender
 from gateway.telemetry.spans import readable
 from gateway.trace import ledger_rows, otel, propagation
-from gateway.trace.record import ApprovalChanged, CallRow, Ended, ExchangeRow, Judged
+from gateway.trace.exchange_rows import CallRow, ExchangeRow
+from gateway.trace.record import ApprovalChanged, Ended, Judged
 from gateway.trace.turns import Turns
 
 log = logging.getLogger("gateway.telemetry")

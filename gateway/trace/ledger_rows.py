@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import msgspec
 from msgspec import Struct
 
-from gateway.trace.record import CallRow, ExchangeRow
+from gateway.trace.exchange_rows import CallRow, ExchangeRow
 
 _Row = TypeVar("_Row", bound=Struct)
 _EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)

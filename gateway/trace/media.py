@@ -14,8 +14,9 @@ from collections.abc import Mapping
 
 import msgspec
 
-from gateway.exchange import Json, Media, Message
-from gateway.trace.record import MediaRow
+from gateway.request import Media, Message
+from gateway.strict_json import Json
+from gateway.trace.exchange_rows import MediaRow
 
 _DATA_URI = re.compile(r"data:([^;,]*)((?:;[^;,]*)*),")
 

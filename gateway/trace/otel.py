@@ -13,9 +13,9 @@ from typing import Literal
 
 from msgspec import Struct
 
-from gateway.exchange import Finding, Ran
 from gateway.trace import propagation
-from gateway.trace.record import CallRow, ExchangeRow, HeardRow
+from gateway.trace.exchange_rows import CallRow, ExchangeRow, HeardRow
+from gateway.verdict import Finding, Ran
 
 SCHEMA_URL = "https://opentelemetry.io/schemas/gen-ai-dev/1.42.0-dev"
 FAILED = frozenset({"upstream_error", "upstream_reset", "upstream_timeout", "incomplete", "interrupted", "rejected"})
@@ -183,6 +183,7 @@ def _own(row: ExchangeRow) -> dict[str, Attribute | None]:
         "tollhouse.upstream": row.upstream,
         "tollhouse.upstream.duration": row.upstream_us / 1e6,
         "tollhouse.overhead.duration": row.overhead_us / 1e6,
+        "tollhouse.org": row.org,
         "tollhouse.team": row.team,
         "tollhouse.calls": row.calls,
         "tollhouse.denied": row.denied,

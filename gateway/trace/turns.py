@@ -13,8 +13,8 @@ from decimal import Decimal
 from msgspec import Struct
 
 from gateway.trace import otel, propagation
+from gateway.trace.exchange_rows import ExchangeRow
 from gateway.trace.otel import Span
-from gateway.trace.record import ExchangeRow
 
 IDLE_US = 3600 * 1_000_000
 MOST = 10_000
@@ -39,13 +39,13 @@ class Turns:
 
     def __init__(self, most: int = MOST) -> None:
         self._most = most
-        self._open: dict[tuple[str, str], _Turn] = {}
+        self._open: dict[tuple[str | None, ...], _Turn] = {}
 
     def ended(self, row: ExchangeRow) -> Span | None:
         """The turn that it ends, if it ends one."""
         if row.operation != "chat" or row.trace_id or not row.session or row.state == "rejected":
             return None
-        key = (row.agent, row.session)
+        key = (row.agent, row.org, row.team, row.user, row.session)
         turn = self._open.pop(key, None)
         if turn is None or row.started_us - turn.end_us > IDLE_US:
             turn = _Turn(row)
@@ -87,6 +87,7 @@ def _span(turn: _Turn, last: ExchangeRow) -> Span:
         "tollhouse.calls": turn.calls,
         "tollhouse.denied": turn.denied,
         "tollhouse.cost": None if turn.cost is None else float(turn.cost),
+        "tollhouse.org": last.org,
         "tollhouse.team": last.team,
     }
     name = f"turn {turn.first.id}"

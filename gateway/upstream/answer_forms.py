@@ -16,7 +16,7 @@ import msgspec
 from gateway import strict_json
 from gateway.dialects import sse
 from gateway.errors import GatewayError
-from gateway.exchange import Json
+from gateway.strict_json import Json
 
 HELD_BYTES = 4 * 1024 * 1024
 """Most bytes of a streamed answer's calls that wait for its end."""

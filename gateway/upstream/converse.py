@@ -20,7 +20,7 @@ from collections.abc import Iterator, Mapping
 from typing import Final
 
 from gateway import strict_json
-from gateway.exchange import Json
+from gateway.strict_json import Json
 from gateway.upstream.answer_forms import chat_counts
 
 _NAME: Final = re.compile(r"[a-zA-Z][a-zA-Z0-9_-]{0,63}")

@@ -28,8 +28,8 @@ from litellm.llms.vertex_ai.gemini.transformation import transform_request_body
 from litellm.llms.vertex_ai.gemini.vertex_and_google_ai_studio_gemini import ModelResponseIterator as GeminiChunks
 
 from gateway.errors import GatewayError
-from gateway.exchange import Json
 from gateway.platform_settings import CONVERSE
+from gateway.strict_json import Json
 from gateway.upstream import converse
 from gateway.upstream.answer_forms import chat_counts
 

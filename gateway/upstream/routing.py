@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from gateway.config import Settings
 from gateway.errors import GatewayError
-from gateway.exchange import Endpoint
+from gateway.request import Endpoint
 from gateway.route_settings import MirrorTarget, Route, RouteTarget, TargetTimeouts
 from gateway.routes.health import Moment, RouteHealth
 from gateway.upstream import translation

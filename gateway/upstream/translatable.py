@@ -15,8 +15,8 @@ from msgspec import Struct
 
 from gateway import strict_json
 from gateway.errors import GatewayError
-from gateway.exchange import Json
 from gateway.platform_settings import CONVERSE
+from gateway.strict_json import Json
 
 PAIRS: tuple[tuple[str, str], ...] = (
     ("openai.chat", "anthropic.messages"),

@@ -21,8 +21,9 @@ from gateway import strict_json
 from gateway.dialects import DIALECTS, sse
 from gateway.dialects.events import Limits
 from gateway.errors import GatewayError
-from gateway.exchange import Json, Request
 from gateway.platform_settings import CONVERSE
+from gateway.request import Request
+from gateway.strict_json import Json
 from gateway.upstream.answer_forms import FORMS, StreamForm
 from gateway.upstream.client import ProviderAnswer
 from gateway.upstream.routing import Target

@@ -26,7 +26,8 @@ from urllib.parse import unquote
 
 import msgspec
 
-from gateway.exchange import Finding, Json
+from gateway.strict_json import Json
+from gateway.verdict import Finding
 
 VALIDATOR: Final = "json_schema"
 MAX_SCHEMA_BYTES: Final = 128 * 1024

@@ -24,7 +24,7 @@ from pydantic import Discriminator, Field, Tag, model_validator
 
 from gateway import strict_json
 from gateway.documents import Section
-from gateway.exchange import Json
+from gateway.strict_json import Json
 from gateway.validators.validator import Question, Seen, Subject, Unjudged, Validator
 
 VERSION: Final = "1"

@@ -18,7 +18,7 @@ from pydantic import ConfigDict, Field, model_validator
 
 from gateway import strict_json
 from gateway.documents import Section
-from gateway.exchange import Json
+from gateway.strict_json import Json
 from gateway.validators import json_schema
 from gateway.validators.bounds import at_most
 from gateway.validators.validator import NOTHING_SEEN, Check, Seen, Subject, Unjudged, Validator

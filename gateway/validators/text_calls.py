@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from gateway.exchange import Finding
 from gateway.validators.detectors import plain
 from gateway.validators.detectors.text_call import written
+from gateway.verdict import Finding
 
 SUSPECT = "text_call"
 VERSION = "1"

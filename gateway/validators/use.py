@@ -14,8 +14,8 @@ from typing import Final, NamedTuple, TypeVar, get_args
 
 import msgspec
 
-from gateway.exchange import Json
 from gateway.overtime import Overtime, within
+from gateway.strict_json import Json
 from gateway.validators.validator import MOST_SEEN, Check, Question, Seen, Severity, Subject, Unjudged, Validator
 
 Given = TypeVar("Given")

@@ -19,7 +19,8 @@ from typing import Any, Final, Literal, NamedTuple, TypeAlias
 from msgspec import Struct
 
 from gateway.documents import Section
-from gateway.exchange import Hook, Json
+from gateway.strict_json import Json
+from gateway.verdict import Hook
 
 Severity = Literal["info", "warn", "error"]
 

@@ -18,7 +18,8 @@ from starlette.responses import Response
 from gateway import issuing
 from gateway.errors import GatewayError
 from gateway.issuing import KeyWish, PersonWish
-from gateway.state import Keys, People
+from gateway.state.keys import Keys
+from gateway.state.people import People
 from gateway.web.answers import NAME_LENGTH, error_answer, json_answer, line, refusal, strict
 from gateway.web.content import WHY_LENGTH
 from gateway.web.doors import said_by

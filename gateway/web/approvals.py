@@ -22,7 +22,7 @@ from gateway.dialects.events import Limits
 from gateway.dialects.proposals import read_arguments
 from gateway.errors import GatewayError
 from gateway.people.roles import Person
-from gateway.state import Approval, ApprovalState, Ruling, Scope
+from gateway.state.approvals import Approval, ApprovalState, Ruling, Scope
 from gateway.state.approving import unknown
 from gateway.web.answers import MAX_BODY, error_answer, json_answer, limited_body, line, with_times
 from gateway.web.doors import person, said_by
@@ -45,7 +45,7 @@ class Said(Struct, forbid_unknown_fields=True):
 
 
 class Queue(Protocol):
-    """What people see and do of approvals (`state.Approvals`)."""
+    """What people see and do of approvals (`state.approvals.Approvals`)."""
 
     def find(self, name: str) -> Approval | None: ...
     def every(self, state: ApprovalState | None = None, limit: int = 1000) -> list[Approval]: ...

@@ -11,7 +11,8 @@ from gateway.clock import now_us, uuid7
 from gateway.people.roles import Person
 from gateway.question.wire import Question, Reply
 from gateway.stores import Refused
-from gateway.trace.record import Asked, AskedRow
+from gateway.trace.people_rows import AskedRow
+from gateway.trace.record import Asked
 from gateway.web.answers import Write
 
 Ask = Callable[[Question, frozenset[str] | None], Reply]

@@ -20,7 +20,7 @@ from gateway.errors import GatewayError, JournalUnavailable
 from gateway.exchange import Caller
 from gateway.policy.limits import Charge
 from gateway.spending import charge, session_of
-from gateway.state import Limits
+from gateway.state.limits import Limits
 from gateway.stores import Refused
 from gateway.trace.record import BudgetReset
 from gateway.web.answers import NAME_LENGTH, Fetch, Write, error_answer, json_answer, line, refusal, strict

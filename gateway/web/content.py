@@ -20,8 +20,7 @@ from gateway.errors import GatewayError, JournalUnavailable
 from gateway.sealing import CannotOpen
 from gateway.stores import Refused
 from gateway.stores.answers import plain_row
-from gateway.trace.record import ContentRead, ReadRow
-from gateway.trace.rows import (
+from gateway.trace.hand import (
     about_approval,
     about_call,
     about_exchange,
@@ -30,6 +29,8 @@ from gateway.trace.rows import (
     about_prompt,
     about_rendered,
 )
+from gateway.trace.people_rows import ReadRow
+from gateway.trace.record import ContentRead
 from gateway.web.answers import NAME_LENGTH, Fetch, FetchOf, Write, error_answer, json_answer, line, refusal
 from gateway.web.doors import person, said_by
 
@@ -58,7 +59,7 @@ _RENDERED = "SELECT * FROM prompts_rendered WHERE exchange_id = $id"
 _SOURCE = "SELECT source, git FROM kept_prompts WHERE name = $prompt AND version = $version"
 _SINCE = 'SELECT * FROM calls WHERE decided_at >= $since::TIMESTAMP ORDER BY decided_at DESC, "index" DESC LIMIT $most::BIGINT'
 _ASKED = """
-SELECT id, started_at, agent, team, "user", key_id, session, dialect, request_model, request_messages FROM exchanges
+SELECT id, started_at, agent, org, team, "user", key_id, session, dialect, request_model, request_messages FROM exchanges
 WHERE started_at >= $since::TIMESTAMP AND id IN (SELECT unnest(string_split($ids, ' ')))
 """
 _FEEDBACK = "SELECT * FROM feedback WHERE exchange_id = $id ORDER BY given_at"

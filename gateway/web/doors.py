@@ -20,7 +20,7 @@ from starlette.routing import Route
 
 from gateway.errors import GatewayError
 from gateway.people.roles import Person, Right, holders
-from gateway.state import PersonRecord
+from gateway.state.people import PersonRecord
 from gateway.web.answers import error_answer
 
 ADMIN = Person("admin.token", "whoever holds admin.token", frozenset({"admin"}), shared=True)

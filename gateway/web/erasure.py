@@ -14,8 +14,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from gateway.errors import GatewayError, JournalUnavailable
-from gateway.state import Approvals, DataKeys
-from gateway.trace.record import Erased, ErasureRow
+from gateway.state.approvals import Approvals
+from gateway.state.data_keys import DataKeys
+from gateway.trace.people_rows import ErasureRow
+from gateway.trace.record import Erased
 from gateway.web.answers import NAME_LENGTH, Write, error_answer, json_answer, line, refusal, strict
 from gateway.web.content import WHY_LENGTH
 from gateway.web.doors import said_by

@@ -17,7 +17,7 @@ from gateway.moving_labels import Labels
 from gateway.prompt.trial import Outcome, Trial
 from gateway.rollout.deciding import Ruling
 from gateway.rollout.ruling import Rulings, checked
-from gateway.trace.record import ExperimentRow
+from gateway.trace.prompt_rows import ExperimentRow
 from gateway.web.answers import NAME_LENGTH, error_answer, json_answer, line, refusal, strict
 from gateway.web.content import WHY_LENGTH
 from gateway.web.doors import said_by

@@ -21,7 +21,8 @@ from gateway.errors import GatewayError, JournalUnavailable
 from gateway.people.roles import Person
 from gateway.stores import Refused, sight
 from gateway.trace import openai_form
-from gateway.trace.record import ContentRead, ReadRow
+from gateway.trace.people_rows import ReadRow
+from gateway.trace.record import ContentRead
 from gateway.web import queries
 from gateway.web.answers import NAME_LENGTH, SECURITY, Write, error_answer, line, refusal, strict
 from gateway.web.content import WHY_LENGTH, Reader

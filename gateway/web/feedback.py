@@ -24,8 +24,10 @@ from gateway.errors import GatewayError, JournalUnavailable
 from gateway.exchange import Caller, Storing
 from gateway.people.roles import Person
 from gateway.stores import Refused
-from gateway.trace.record import FeedbackGiven, FeedbackRow
-from gateway.trace.rows import Scribe, about_feedback
+from gateway.trace.hand import about_feedback
+from gateway.trace.people_rows import FeedbackRow
+from gateway.trace.record import FeedbackGiven
+from gateway.trace.scribe import Scribe
 from gateway.web.answers import NAME_LENGTH, FetchOf, Write, error_answer, json_answer, line, refusal, strict
 from gateway.web.content import Reader
 from gateway.web.doors import person, said_by
@@ -142,11 +144,12 @@ class FeedbackDesk:
     def _written(self, session: str) -> list[str]:
         """The session's name as each mode writes it."""
         modes: tuple[Storing, ...] = ("full", "redacted", "metadata")
-        return sorted({session, *(self._scribe.pen(mode).label(identify.label(session)) for mode in modes)})
+        return sorted({session, *(self._scribe.hands.pens[mode].label(identify.label(session)) for mode in modes)})
 
     def _row(self, given: Feedback, caller: Caller | None, who: str, about: Mapping[str, Any]) -> FeedbackRow:
         name = "fb_" + self._new_id().replace("-", "")
-        hand = self._scribe.hand(about["storing"] or "redacted", Caller(about["agent"], team=about["team"], user=about["user"]))
+        whose = Caller(about["agent"], team=about["team"], user=about["user"], org=about["org"])
+        hand = self._scribe.hands.of(about["storing"] or "redacted", whose)
         return FeedbackRow(
             id=name,
             at_us=self._now_us(),

@@ -19,11 +19,12 @@ from msgspec import Struct
 from starlette.requests import Request
 from starlette.responses import Response
 
+from gateway.answer import TOKENS, Usage
 from gateway.cost import SEARCH, TERMS, Cost, PriceTable
 from gateway.errors import GatewayError, JournalUnavailable, StartError
-from gateway.exchange import TOKENS, Usage
 from gateway.stores import Refused
-from gateway.trace.record import CostsRevised, RevisedRow
+from gateway.trace.people_rows import RevisedRow
+from gateway.trace.record import CostsRevised
 from gateway.web.answers import NAME_LENGTH, Fetch, Write, error_answer, json_answer, line, refusal, strict
 from gateway.web.doors import said_by
 

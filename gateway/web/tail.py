@@ -15,7 +15,7 @@ from msgspec import Struct
 
 from gateway.people.bound import sees
 from gateway.stores import Answer, Applied
-from gateway.trace.record import CallRow, ExchangeRow
+from gateway.trace.exchange_rows import CallRow, ExchangeRow
 
 MAX_LINES = 10_000
 

@@ -22,7 +22,8 @@ import pytest
 from google import genai
 from google.genai import types as google_types
 
-from gateway.trace.record import CallRow, Decided, Ended
+from gateway.trace.exchange_rows import CallRow
+from gateway.trace.record import Decided, Ended
 
 POLICY = r"""
 policy: 1

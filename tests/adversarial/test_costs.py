@@ -19,9 +19,9 @@ import pytest
 from gateway.answering import decisions
 from gateway.dialects import DIALECTS
 from gateway.dialects.events import Limits
-from gateway.exchange import Request
 from gateway.holdback import Judge, Judging
 from gateway.policy import expressions
+from gateway.request import Request
 
 SECONDS = 60
 """By then an endless answer has long been ended."""

@@ -25,11 +25,12 @@ from hypothesis import strategies as st
 from gateway.dialects import DIALECTS
 from gateway.dialects.events import Broken, Hidden, Limits
 from gateway.errors import GatewayError
-from gateway.exchange import Call, Caller
+from gateway.exchange import Caller
 from gateway.holdback import Break, Finishing, Judge, Judging, Observing, Send
 from gateway.judge import Court, judge
 from gateway.policy import Conversation, load
 from gateway.policy.explain import denial_text
+from gateway.verdict import Call
 from tests import cuts
 
 GOLDEN = Path(__file__).parent.parent / "golden"

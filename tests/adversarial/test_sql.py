@@ -24,7 +24,8 @@ from gateway.question.office import Office
 from gateway.question.wire import Question
 from gateway.stores import Batch, Refused
 from gateway.stores.duckdb import Ledger
-from gateway.trace.record import Booted, CallRow, Ended, ExchangeRow
+from gateway.trace.exchange_rows import CallRow, ExchangeRow
+from gateway.trace.record import Booted, Ended
 from gateway.trace.segments import Segment
 
 SECRET = "canary-7f3a91d2"

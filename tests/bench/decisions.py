@@ -16,10 +16,12 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from gateway.exchange import Call, Caller, Message, ProposedBefore
+from gateway.exchange import Caller
 from gateway.policy import Conversation, Facts, PolicySet, Reading, evaluate, load
+from gateway.request import Message, ProposedBefore
 from gateway.state.reservations import Reservations
 from gateway.state.sqlite_limits import SqliteLimits
+from gateway.verdict import Call
 
 ASKING = (
     "from_user(args.to) || field_has(args.to, 'get_payees', 'iban')",

@@ -25,6 +25,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
+from gateway.assembling import assemble
 from gateway.clock import Clock
 from gateway.config import Settings
 from gateway.demo.stage import PROVIDER_KEY, settings_for
@@ -38,7 +39,6 @@ from gateway.route_settings import TargetTimeouts
 from gateway.trace import frames, record
 from gateway.upstream.client import UpstreamClient
 from gateway.visit import Gateway, Head, Incoming
-from gateway.worker import assemble
 from tests.bench import report, wire
 from tests.bench.peers.tollhouse import policy
 

@@ -33,7 +33,8 @@ from gateway.storage_settings import Heads
 from gateway.stores import Offset
 from gateway.stores.intake import segments
 from gateway.trace import frames
-from gateway.trace.record import Booted, CallRow, Decided, Ended, ExchangeRow, MessageRow, Opened, Record
+from gateway.trace.exchange_rows import CallRow, ExchangeRow, MessageRow
+from gateway.trace.record import Booted, Decided, Ended, Opened, Record
 
 COMMITTED = Goal("records on the disk, in groups", 15_000, "per second", at_least=True)
 PROVEN = Goal("proof of a million records", 10, "s")

@@ -19,37 +19,18 @@ from pathlib import Path
 
 import msgspec
 
-from gateway.exchange import (
-    Answer,
-    Call,
-    Caller,
-    Exchange,
-    Finding,
-    Message,
-    Ran,
-    Request,
-    RuleHit,
-    Tool,
-    Usage,
-    Verdict,
-)
+from gateway.answer import Answer, Usage
+from gateway.exchange import Caller, Exchange
 from gateway.journal import Journal
 from gateway.prompt.fingerprint import fingerprint
-from gateway.trace.record import (
-    ApprovalChanged,
-    ApprovalRow,
-    AttemptRow,
-    Booted,
-    Decided,
-    Ended,
-    Opened,
-    PolicyLoaded,
-    PolicyRow,
-    Record,
-    RuleRow,
-)
+from gateway.request import Message, Request, Tool
+from gateway.trace.exchange_rows import AttemptRow
+from gateway.trace.people_rows import ApprovalRow
+from gateway.trace.policy_rows import PolicyRow, RuleRow
+from gateway.trace.record import ApprovalChanged, Booted, Decided, Ended, Opened, PolicyLoaded, Record
 from gateway.trace.redact import Redactor
-from gateway.trace.rows import Links, Priced, Scribe
+from gateway.trace.scribe import Links, Priced, Scribe
+from gateway.verdict import Call, Finding, Ran, RuleHit, Verdict
 
 TURNS = 40
 MOST_AT_ONCE, PER_DAY_EACH = 100, 300
@@ -155,7 +136,7 @@ class Traffic:
 
     def begin_anew(self) -> None:
         """As a worker does with each segment: its bodies are in it, whatever was written before."""
-        self._scribe.seen.begin_anew()
+        self._scribe.texts.seen.begin_anew()
 
     def exchanges(self, count: int) -> Iterator[list[Record]]:
         for _ in range(count):
@@ -174,8 +155,8 @@ class Traffic:
         x = Exchange(f"{at // 1000:012x}7{rng.getrandbits(76):019x}", at, "openai.chat", "/v1/chat/completions", talk.caller, request,
                      len(request.body), upstream=talk.provider, upstream_status=200, status=200, prompt_hash=print_.hash,
                      policy_hash=f"{talk.turn % 3:064x}", enforcing=True)  # fmt: skip
-        addresses, messages = self._scribe.request_messages(x, at)
-        prompt = self._scribe.prompt(x, print_, at)
+        addresses, messages = self._scribe.texts.request_messages(x, at)
+        prompt = self._scribe.texts.prompt(x, print_, at)
         row = self._scribe.exchange(x, provider=talk.provider, durability="commit", priced=Priced(), links=Links(addresses))
         opened = Opened(row, messages, prompt)
         if self.made % 100 == 99:
@@ -220,7 +201,7 @@ class Traffic:
         x.state = "denied" if any(not verdict.released for _, verdict in x.calls) else "complete"
         x.first_byte_us, x.upstream_us = rng.randrange(300_000, 2_000_000), 300_000
         x.duration_us, x.overhead_us, x.bytes_out = rng.randrange(2_000_000, 20_000_000), rng.randrange(500, 2500), 900
-        response, answered = self._scribe.response_message(x, x.started_us + 1_000_000)
+        response, answered = self._scribe.texts.response_message(x, x.started_us + 1_000_000)
         cost = None if x.request.model == "gemini-3" else (tokens * 3 + 900) / 10**7
         amount = None if cost is None else Decimal(f"{cost:.9f}")
         priced = Priced(amount, "2026-11", x.request.model, saved=amount if x.cache == "hit" else None)

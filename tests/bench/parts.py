@@ -21,13 +21,16 @@ from typing import Any, NamedTuple
 from gateway.clock import uuid7
 from gateway.dialects import DIALECTS
 from gateway.dialects.events import Limits
-from gateway.exchange import Call, Caller, Message, Request
+from gateway.exchange import Caller
 from gateway.journal import Journal
 from gateway.policy import Conversation, Facts, PolicySet, Reading, evaluate, load
 from gateway.prompt.fingerprint import fingerprint
+from gateway.request import Message, Request
+from gateway.trace.exchange_rows import ExchangeRow
 from gateway.trace.pens import everything
-from gateway.trace.record import Booted, Ended, ExchangeRow
+from gateway.trace.record import Booted, Ended
 from gateway.trace.redact import Redactor
+from gateway.verdict import Call
 from tests.bench import report, wire
 from tests.bench.peers import tollhouse
 

@@ -20,10 +20,10 @@ from collections.abc import Callable
 from typing import Any
 
 from gateway.dialects import DIALECTS
-from gateway.exchange import Instruction, Message, Request, Tool
 from gateway.prompt.fingerprint import fingerprint
 from gateway.prompt.kept import read
 from gateway.prompt.reference import mentioned
+from gateway.request import Instruction, Message, Request, Tool
 
 LINE = "You are a careful assistant: rule {} says that nobody else is told what a customer has ordered.\n"
 SYSTEM = "".join(LINE.format(at) for at in range(105))

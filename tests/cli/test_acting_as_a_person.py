@@ -14,7 +14,8 @@ from gateway.cli.asking import admin_client
 from gateway.config import Settings
 from gateway.errors import GatewayError, StartError
 from gateway.installation import open_approvals, open_people
-from gateway.state import Approval, Bindings, PersonRecord
+from gateway.state.approvals import Approval, Bindings
+from gateway.state.people import PersonRecord
 from gateway.web import admin
 from gateway.web.approvals import ApprovalsDesk
 from gateway.web.doors import Doors, admin_token, of_people

@@ -14,8 +14,9 @@ from gateway.clock import Clock
 from gateway.policy import load
 from gateway.stores import Batch
 from gateway.stores.duckdb import Ledger
-from gateway.trace.record import Booted, Ended, ExchangeRow, PolicyLoaded
-from gateway.trace.rows import policy_row
+from gateway.trace.exchange_rows import ExchangeRow
+from gateway.trace.loaded import policy_row
+from gateway.trace.record import Booted, Ended, PolicyLoaded
 from gateway.trace.segments import Segment
 
 SEGMENT = Segment("1" * 32, 0, "2" * 32, 0)

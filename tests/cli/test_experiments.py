@@ -13,7 +13,9 @@ from gateway.errors import GatewayError, StartError
 from gateway.prompt_folder import UNMOVED, load_folder
 from gateway.stores import Batch
 from gateway.stores.duckdb import Ledger
-from gateway.trace.record import Ended, ExchangeRow, ExperimentChanged, ExperimentLooked, ExperimentRow, LookRow
+from gateway.trace.exchange_rows import ExchangeRow
+from gateway.trace.prompt_rows import ExperimentRow, LookRow
+from gateway.trace.record import Ended, ExperimentChanged, ExperimentLooked
 from gateway.trace.segments import Segment
 
 AT = 1_790_000_000_000_000

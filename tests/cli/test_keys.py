@@ -42,6 +42,15 @@ def test_json_is_for_machines(keys):
     assert (listed["agent"], listed["state"], listed["last4"]) == ("a", "active", made["key"][-4:])
 
 
+def test_teams_are_listed_as_people_are_bound_to_them(keys):
+    for given in (["--team", "pay", "--org", "acme"], ["--team", "pay"], []):
+        keys("create", "--agent", "a", *given)
+    table = [line.split("│")[3].strip() for line in keys("list").stdout.splitlines() if line.startswith("│")]
+    assert "".join(table) == "acme/paypay"
+    listed = json.loads(keys("list", "--json").stdout)
+    assert {(row["org"], row["team"]) for row in listed} == {("acme", "pay"), (None, "pay"), (None, None)}
+
+
 @pytest.mark.parametrize("by_id", [True, False])
 def test_a_revoked_key_ends(keys, by_id):
     made = json.loads(keys("create", "--agent", "a", "--json").stdout)

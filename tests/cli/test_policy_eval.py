@@ -15,7 +15,7 @@ allow: [pay]
 rules:
 - {id: big, when: args.n > 5, message: "{args.n} is much"}
 - {id: known, require: from_user(args.to) || read_from('odd'), effect: ask}
-- {id: first, when: session.calls > 0 && caller.team == 't', mode: shadow}
+- {id: first, when: session.calls > 0 && caller.team == 't' && caller.org == 'acme', mode: shadow}
 tools: {web: {labels: [odd]}}
 """
 
@@ -57,11 +57,12 @@ def test_a_rule_that_could_not_be_evaluated_says_so(ask):
 
 def test_history_is_a_file_with_the_keys_of_a_test(ask, tmp_path):
     before = tmp_path / "before.yaml"
-    before.write_text("user: pay Bob\nhistory:\n- {call: {web: {}}, result: x}\ncaller: {team: t}\n")
+    before.write_text("user: pay Bob\nhistory:\n- {call: {web: {}}, result: x}\ncaller: {team: t, org: acme}\n")
     done = ask("--args", '{"n": 1, "to": "Eve"}', "--history", before)
     assert done.exit_code == 0
     assert "with shadow rules in force: deny" in done.stdout
     assert "p.yaml:8: rule first of policy p: deny, shadow" in done.stdout
+    assert '    caller.org = "acme"' in done.stdout
     assert ask("--args", '{"n": 1, "to": "Eve"}', "--history", before, "--user", "pay Bob").exit_code == 0
 
 

@@ -7,12 +7,14 @@ from typer.testing import CliRunner
 
 from gateway.cli.policy import app
 from gateway.errors import GatewayError, StartError
-from gateway.exchange import RuleHit
 from gateway.policy import load
 from gateway.stores import Batch
 from gateway.stores.duckdb import Ledger
-from gateway.trace.record import Booted, CallRow, Ended, ExchangeRow, PolicyLoaded, PolicyRow
+from gateway.trace.exchange_rows import CallRow, ExchangeRow
+from gateway.trace.policy_rows import PolicyRow
+from gateway.trace.record import Booted, Ended, PolicyLoaded
 from gateway.trace.segments import Segment
+from gateway.verdict import RuleHit
 
 SEGMENT = Segment("1" * 32, 0, "2" * 32, 0)
 AT = 1_790_000_000_000_000

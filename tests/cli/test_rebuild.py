@@ -10,7 +10,8 @@ from typer.testing import CliRunner
 
 from gateway.cli.main import app
 from gateway.trace import frames, record
-from gateway.trace.record import Booted, Ended, ExchangeRow
+from gateway.trace.exchange_rows import ExchangeRow
+from gateway.trace.record import Booted, Ended
 from gateway.trace.segments import Segment
 
 

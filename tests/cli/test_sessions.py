@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 from gateway.cli.sessions import app
 from gateway.config import Settings
 from gateway.installation import open_sessions
-from gateway.state import Denial
+from gateway.state.sessions import Denial
 
 
 @pytest.fixture
@@ -24,10 +24,10 @@ def sessions(tmp_path, monkeypatch):
     def run(*arguments: str):
         return CliRunner().invoke(app, [*arguments, "--data", data])
 
-    def stop(session: str, agent: str = "coder", user: str | None = None) -> None:
+    def stop(session: str, agent: str = "coder", user: str | None = None, team: str | None = None, org: str | None = None) -> None:
         with contextlib.closing(open_sessions(Settings(data=data))) as store:
-            owner = f"{agent}/{user}"
-            store.denied(Denial(owner, session, agent, None, user, 1_790_000_000_000_000, "bank", "never", "x", "dec_1"), most=1)
+            owner = f"{agent}/{user}/{team}/{org}"
+            store.denied(Denial(owner, session, agent, team, user, 1_790_000_000_000_000, "bank", "never", "x", "dec_1", org), most=1)
 
     run.stop = stop
     return run
@@ -58,9 +58,19 @@ def test_of_several_callers_with_a_session_of_one_name_one_must_be_named(session
     sessions.stop("main", "coder", "ann")
     sessions.stop("main", "coder", "eve")
     sessions.stop("main", "bank")
-    assert "--agent, --user" in sessions("resume", "main").output
+    assert "--agent, --team, --user" in sessions("resume", "main").output
     assert sessions("resume", "main", "--agent", "coder", "--user", "eve").exit_code == 0
     assert [(row["agent"], row["user"]) for row in json.loads(sessions("list", "--json").stdout)] == [("coder", "ann"), ("bank", None)]
+
+
+def test_sessions_of_one_name_of_teams_and_organisations_are_told_apart(sessions):
+    for team, org in (("pay", None), ("pay", "acme"), (None, None)):
+        sessions.stop("main", "coder", "ann", team, org)
+    several = sessions("resume", "main", "--agent", "coder").output
+    assert "coder (team acme/pay, user ann), coder (team none, user ann), coder (team pay, user ann)" in several
+    assert sessions("resume", "main", "--team", "acme/pay").exit_code == 0
+    assert sessions("resume", "main", "--team", "").exit_code == 0
+    assert [(row["org"], row["team"]) for row in json.loads(sessions("list", "--json").stdout)] == [(None, "pay")]
 
 
 def test_the_name_of_a_session_cannot_write_on_the_terminal(sessions):

@@ -29,7 +29,8 @@ from gateway.errors import GatewayError, StartError
 from gateway.stores import Batch
 from gateway.stores.duckdb import Ledger
 from gateway.trace import frames, record
-from gateway.trace.record import Booted, CallRow, Ended, ExchangeRow
+from gateway.trace.exchange_rows import CallRow, ExchangeRow
+from gateway.trace.record import Booted, Ended
 from gateway.trace.segments import Segment
 from tests.patience import PATIENCE_S, until
 from tests.ports import free_port

@@ -19,7 +19,8 @@ from gateway.notary import Notary
 from gateway.storage_settings import Heads
 from gateway.stores.memory import MemoryStore
 from gateway.trace.heads import public_text
-from gateway.trace.record import Booted, PolicyLoaded, PolicyRow
+from gateway.trace.policy_rows import PolicyRow
+from gateway.trace.record import Booted, PolicyLoaded
 
 START_US = 1_790_000_000_000_000
 RUN, BOOT = "1" * 32, "2" * 32

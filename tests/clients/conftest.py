@@ -18,8 +18,6 @@ from gateway.rehearsal.tap import Tap
 HERE = Path(__file__).parent
 LIVE = HERE.parent / "live"
 WANTED = ("openai>=3.52,<4", "anthropic>=2.11,<3", "google-genai>=3.4,<4")
-
-
 FRAMEWORKS = (
     "openai-agents>=0.24,<0.25",
     "langchain>=1.4,<2",
@@ -36,21 +34,32 @@ def bare() -> dict[str, str]:
 
 
 @pytest.fixture(scope="session")
-def sdk_python(pytestconfig) -> Path:
-    """The interpreter of an environment with the SDKs."""
-    return environment(pytestconfig, WANTED)
+def environments(pytestconfig, tmp_path_factory) -> Path:
+    """In pytest's cache; of a run that has none (`-p no:cacheprovider`) a folder of its own, which its processes share."""
+    if hasattr(pytestconfig, "cache"):
+        return Path(pytestconfig.cache.mkdir("client-sdks"))
+    mine = tmp_path_factory.getbasetemp()
+    folder = (mine.parent if hasattr(pytestconfig, "workerinput") else mine) / "client-sdks"
+    folder.mkdir(exist_ok=True)
+    return folder
 
 
 @pytest.fixture(scope="session")
-def framework_python(pytestconfig) -> Path:
+def sdk_python(environments) -> Path:
+    """The interpreter of an environment with the SDKs."""
+    return environment(environments, WANTED)
+
+
+@pytest.fixture(scope="session")
+def framework_python(environments) -> Path:
     """The interpreter of an environment with the agent frameworks, which pin SDKs of their own."""
-    return environment(pytestconfig, FRAMEWORKS)
+    return environment(environments, FRAMEWORKS)
 
 
-def environment(pytestconfig, wanted) -> Path:
-    """Built once and kept in pytest's cache folder until what is wanted changes."""
+def environment(kept: Path, wanted) -> Path:
+    """Built once and kept there until what is wanted changes."""
     stamp = hashlib.sha256("\n".join((*wanted, sys.version)).encode()).hexdigest()[:16]
-    folder = Path(pytestconfig.cache.mkdir("client-sdks")) / stamp
+    folder = kept / stamp
     python = folder / "bin" / "python"
     with (folder.parent / f"{stamp}.lock").open("w") as lock:  # several test processes may want it at once
         fcntl.flock(lock, fcntl.LOCK_EX)

@@ -12,7 +12,7 @@ import pytest
 
 from gateway.dialects.events import Broken, Ended, Event, Forward, Proposed
 from gateway.errors import GatewayError
-from gateway.exchange import Call
+from gateway.verdict import Call
 
 GOLDEN = Path(__file__).parent.parent / "golden"
 

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from gateway.dialects import DIALECTS
-from gateway.exchange import Request
+from gateway.request import Request
 
 SCHEMA = {"type": "object", "properties": {"name": {"type": "string"}}, "required": ["name"]}
 SPELLED = {

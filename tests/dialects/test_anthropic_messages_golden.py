@@ -20,7 +20,8 @@ import pytest
 from gateway.dialects import anthropic_messages as dialect
 from gateway.dialects.events import Broken, Ended, Event, Forward, Held, Limits, Proposed, WholeAnswer
 from gateway.errors import GatewayError
-from gateway.exchange import Call, Request
+from gateway.request import Request
+from gateway.verdict import Call
 from tests import cuts
 
 FOLDER = Path(__file__).parent.parent / "golden" / "anthropic_messages"

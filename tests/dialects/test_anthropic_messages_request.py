@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from gateway.dialects import anthropic_messages as dialect
 from gateway.dialects import anthropic_messages_request
 from gateway.errors import GatewayError
-from gateway.exchange import ProposedBefore, Request
 from gateway.recent import Recent
+from gateway.request import ProposedBefore, Request
 
 WEATHER = {"name": "get_weather", "description": "d", "input_schema": {"type": "object"}}
 

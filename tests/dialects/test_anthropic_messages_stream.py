@@ -14,10 +14,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gateway.answer import Answer
 from gateway.dialects import anthropic_messages as dialect
 from gateway.dialects.events import Broken, Ended, Event, Forward, Held, Hidden, Limits, Proposed
 from gateway.errors import GatewayError
-from gateway.exchange import Answer, Call, Finding, Request
+from gateway.request import Request
+from gateway.verdict import Call, Finding
 
 REQUEST = Request("anthropic.messages", "m", True, (), (), b"")
 

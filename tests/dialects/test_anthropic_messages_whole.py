@@ -10,7 +10,7 @@ import pytest
 from gateway.dialects import anthropic_messages as dialect
 from gateway.dialects.events import Limits, WholeAnswer
 from gateway.errors import GatewayError, Kind
-from gateway.exchange import Request
+from gateway.request import Request
 
 REQUEST = Request("anthropic.messages", "m", False, (), (), b"")
 TEXT = '{"type":"text","text":"Hi"}'

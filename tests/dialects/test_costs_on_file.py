@@ -10,10 +10,11 @@ from typing import Any
 
 import pytest
 
+from gateway.answer import Usage
 from gateway.cost import PriceTable
 from gateway.dialects import DIALECTS
 from gateway.dialects.events import Limits
-from gateway.exchange import Endpoint, Request, Usage
+from gateway.request import Endpoint, Request
 
 FOLDER = Path(__file__).parent.parent / "golden" / "cost"
 MODELS = {

@@ -18,7 +18,8 @@ from google.genai import errors, types
 
 from gateway.dialects import gemini as dialect
 from gateway.dialects.events import Limits
-from gateway.exchange import Call, Request
+from gateway.request import Request
+from gateway.verdict import Call
 from tests import cuts
 
 FOLDER = Path(__file__).parent.parent / "golden" / "gemini"

@@ -11,11 +11,12 @@ import msgspec
 import pytest
 from google.genai import types
 
+from gateway.answer import Usage
 from gateway.dialects import gemini
 from gateway.dialects import gemini_shape as shape
 from gateway.dialects.events import Limits
 from gateway.errors import GatewayError
-from gateway.exchange import Media, ProposedBefore, Request, Usage
+from gateway.request import Media, ProposedBefore, Request
 
 HI = [{"role": "user", "parts": [{"text": "Hi"}]}]
 PATH = "/v1beta/models/gemini-3-pro:"

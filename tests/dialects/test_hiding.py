@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from gateway.dialects import DIALECTS
-from gateway.exchange import Request
+from gateway.request import Request
 
 
 def chat(*names: str, **more: Any) -> dict[str, Any]:

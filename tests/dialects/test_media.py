@@ -9,7 +9,7 @@ import pytest
 
 from gateway.dialects import anthropic_messages, openai_chat
 from gateway.errors import GatewayError
-from gateway.exchange import Media, Request
+from gateway.request import Media, Request
 
 PNG = "data:image/png;base64,iVBORw0KGgo="
 

@@ -17,7 +17,8 @@ import pytest
 
 from gateway.dialects import openai_chat
 from gateway.dialects.events import Limits
-from gateway.exchange import Call, Request
+from gateway.request import Request
+from gateway.verdict import Call
 from tests import cuts
 
 FOLDER = Path(__file__).parent.parent / "golden" / "openai_chat"

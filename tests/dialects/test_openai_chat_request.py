@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from gateway.dialects import openai_chat, openai_chat_request
 from gateway.errors import GatewayError
-from gateway.exchange import Request
 from gateway.recent import Recent
+from gateway.request import Request
 
 USER = {"role": "user", "content": "Hi"}
 WEATHER = {"type": "function", "function": {"name": "get_weather", "parameters": {"type": "object"}}}

@@ -8,11 +8,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gateway.answer import Usage
 from gateway.dialects import openai_chat
 from gateway.dialects.events import Broken, Ended, Forward, Held, Hidden, Limits, Proposed
 from gateway.dialects.openai_chat_stream import ChatStream
 from gateway.errors import GatewayError
-from gateway.exchange import Call, Usage
+from gateway.verdict import Call
 
 HEAD = {"id": "c1", "object": "chat.completion.chunk", "created": 1, "model": "m"}
 DONE = b"data: [DONE]\n\n"

@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
+from gateway.answer import Usage
 from gateway.dialects import openai_chat
 from gateway.dialects.events import Limits, WholeAnswer
 from gateway.errors import GatewayError, Kind
-from gateway.exchange import Usage
 
 REQUEST = openai_chat.decode_request(b'{"model":"m","messages":[{"role":"user","content":"Hi"}]}', {}, frozenset())
 

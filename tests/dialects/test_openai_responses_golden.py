@@ -18,7 +18,7 @@ import pytest
 from gateway.dialects import openai_responses as dialect
 from gateway.dialects import sse
 from gateway.dialects.events import Limits
-from gateway.exchange import Request
+from gateway.request import Request
 from tests import cuts
 
 FOLDER = Path(__file__).parent.parent / "golden" / "openai_responses"

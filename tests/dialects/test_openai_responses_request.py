@@ -21,7 +21,7 @@ from openai.types.responses import (
 from gateway.dialects import fields, openai_responses
 from gateway.dialects import openai_responses_shape as shape
 from gateway.errors import GatewayError
-from gateway.exchange import Media, ProposedBefore, Request, Stored
+from gateway.request import Media, ProposedBefore, Request, Stored
 
 TOOL = {"type": "function", "name": "get_weather", "parameters": {"type": "object"}}
 

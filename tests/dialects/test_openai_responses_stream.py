@@ -8,13 +8,14 @@ from typing import Any
 import msgspec
 import pytest
 
+from gateway.answer import Answer
 from gateway.dialects import openai_responses as dialect
 from gateway.dialects import openai_responses_shape as shape
 from gateway.dialects.events import Broken, Limits
 from gateway.dialects.openai_responses_items import read_call
 from gateway.dialects.openai_responses_owed import with_answers
 from gateway.errors import GatewayError
-from gateway.exchange import Answer, Owed, Request
+from gateway.request import Owed, Request
 
 TOOLS = [{"type": "function", "name": name} for name in ("f", "g")]
 HEAD = {"id": "resp_1", "object": "response", "model": "m", "status": "in_progress", "output": []}

@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
+from gateway.answer import Usage
 from gateway.dialects import anthropic_messages, openai_chat, plain
 from gateway.errors import GatewayError
-from gateway.exchange import Request, Usage
+from gateway.request import Request
 
 COUNT = b'{"model":"claude-x","messages":[{"role":"user","content":"Hi"}]}'
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from gateway.dialects import DIALECTS
 from gateway.errors import GatewayError
-from gateway.exchange import Instruction
+from gateway.request import Instruction
 
 SAID = Instruction("Be <kind> & {{ brief }}.", "kept-model", {"temperature": 0.5, "top_p": 0.25, "max_tokens": 99})
 STOPPING = Instruction("Be kind.", None, {"stop": ["END"]})

@@ -19,7 +19,7 @@ from gateway.dialects.proposals import (
     read_arguments,
     with_shared_ids_failed,
 )
-from gateway.exchange import Call
+from gateway.verdict import Call
 
 LIMITS = Limits(call_bytes=100, depth=4)
 NAME_SIGNS = string.ascii_letters + string.digits + "_.:/-"

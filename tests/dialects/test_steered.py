@@ -8,9 +8,11 @@ from typing import Any
 
 import pytest
 
+from gateway.answer import Answer, Usage
 from gateway.dialects import DIALECTS
 from gateway.dialects.events import Limits
-from gateway.exchange import Answer, Call, Request, Usage
+from gateway.request import Request
+from gateway.verdict import Call
 
 BODIES: dict[str, dict[str, Any]] = {
     "openai.chat": {"model": "m", "messages": [{"role": "user", "content": "go"}]},

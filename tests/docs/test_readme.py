@@ -11,9 +11,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from gateway.exchange import Call, Caller
+from gateway.exchange import Caller
 from gateway.policy import Facts, evaluate, load
 from gateway.rehearsal import RunningRehearsal
+from gateway.verdict import Call
 from tests.patience import PATIENCE_S, until
 
 ROOT = Path(__file__).parents[2]

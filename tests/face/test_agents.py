@@ -8,7 +8,7 @@ import pytest
 
 from gateway import minutes
 from gateway.installation import open_sessions
-from gateway.state import EVERY_SESSION, whole
+from gateway.state.sessions import EVERY_SESSION, whole
 
 DENY = {"effect": "deny", "name": "Bash", "agent": "busy"}
 ASK = {"effect": "ask", "name": "pay", "agent": "busy", "released": True}

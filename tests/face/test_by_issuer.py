@@ -11,7 +11,7 @@ import pytest
 
 from gateway.errors import StartError
 from gateway.installation import open_people
-from gateway.state import PersonRecord
+from gateway.state.people import PersonRecord
 from tests.patience import PATIENCE_S
 
 WORD = "a boat upon the river"

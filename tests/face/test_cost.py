@@ -11,7 +11,7 @@ from gateway.budget_settings import Budget
 from gateway.face.pages.cost import BY, _ends
 from gateway.installation import open_limits
 from gateway.spending import charge
-from gateway.state import Lease
+from gateway.state.limits import Lease
 from gateway.web import budgets
 
 SEVERAL = {"team": "red", "user": "ann", "key_id": "k1", "price_version": "v1"}
@@ -20,7 +20,7 @@ SEVERAL = {"team": "red", "user": "ann", "key_id": "k1", "price_version": "v1"}
 @pytest.fixture(scope="module")
 def house(lived_in):
     lived_in.exchange(1, ago_s=100, cost="0.5", cache_read_tokens=7, **SEVERAL)
-    lived_in.exchange(2, ago_s=200, cost="0.25", agent="other", request_model="claude-haiku-4-5", provider="anthropic")
+    lived_in.exchange(2, ago_s=200, cost="0.25", agent="other", org="acme", request_model="claude-haiku-4-5", provider="anthropic")
     lived_in.exchange(3, ago_s=2 * 86400, cost=None, request_model="unheard-of")
     lived_in.exchange(4, ago_s=300, cost="0", cache="hit", saved_cost="0.125")
     lived_in.exchange(5, ago_s=400, cost=None, state="rejected")
@@ -43,7 +43,8 @@ def test_the_sum_is_of_what_is_known_and_says_how_much_is_not(house) -> None:
     assert (total["saved"], total["hits"]) == ("0.125000000", 1)
     assert seen(house, "/ui/cost.json?days=30").json()["total"]["cost"] == "9.750000000"
     assert seen(house, "/ui/cost.json?q=since:30d").json()["total"]["cost"] == "9.750000000"
-    assert seen(house, "/ui/cost.json?q=agent:other").json()["total"]["cost"] == "0.250000000"
+    for q in ("agent:other", "org:acme", "org:ac*"):
+        assert seen(house, f"/ui/cost.json?q={q}").json()["total"]["cost"] == "0.250000000"
     assert seen(house, "/ui/cost.json?q=agent:nobody").json()["total"]["cost"] is None
 
 

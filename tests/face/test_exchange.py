@@ -10,9 +10,10 @@ import yaml
 from typer.testing import CliRunner
 
 from gateway.cli.policy import app
-from gateway.exchange import RuleHit
 from gateway.policy import load, run_cases
-from gateway.trace.record import ContentRead, PolicyLoaded, PolicyRow
+from gateway.trace.policy_rows import PolicyRow
+from gateway.trace.record import ContentRead, PolicyLoaded
+from gateway.verdict import RuleHit
 
 POLICY = """policy: 1
 id: bank

@@ -5,7 +5,9 @@ from __future__ import annotations
 import pytest
 
 from gateway.prompt_folder import UNMOVED, load_folder
-from gateway.trace.record import Ended, ExchangeRow, ExperimentChanged, ExperimentLooked, LookRow
+from gateway.trace.exchange_rows import ExchangeRow
+from gateway.trace.prompt_rows import LookRow
+from gateway.trace.record import Ended, ExperimentChanged, ExperimentLooked
 
 PLAN = """prompt: support
 label: production

@@ -9,11 +9,13 @@ from urllib.parse import quote
 import html5lib
 import pytest
 
-from gateway.exchange import Finding, RuleHit
 from gateway.face.rendering import TRACE_COLUMNS
 from gateway.installation import open_people, open_sign_ins
-from gateway.state import SignIn
-from gateway.trace.record import FeedbackGiven, FeedbackRow, PolicyLoaded, PolicyRow
+from gateway.state.sign_ins import SignIn
+from gateway.trace.people_rows import FeedbackRow
+from gateway.trace.policy_rows import PolicyRow
+from gateway.trace.record import FeedbackGiven, PolicyLoaded
+from gateway.verdict import Finding, RuleHit
 from gateway.web.admin import Status
 
 HARMLESS = "plain words"

@@ -12,7 +12,7 @@ from gateway.errors import StartError
 from gateway.face import earlier_accounts
 from gateway.installation import open_people
 from gateway.people import passwords
-from gateway.state import Invitation, PersonRecord
+from gateway.state.people import Invitation, PersonRecord
 
 WORD = "a boat upon the river"
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 
 import pytest
 
-from gateway.exchange import RuleHit
 from gateway.face.rendering import policy_page
 from gateway.policy import load
+from gateway.trace.loaded import policy_row
 from gateway.trace.record import ContentRead, PolicyLoaded
-from gateway.trace.rows import policy_row
+from gateway.verdict import RuleHit
 
 BANK = """policy: 1
 id: bank

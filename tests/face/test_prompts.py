@@ -7,17 +7,9 @@ from urllib.parse import urlencode
 
 import pytest
 
-from gateway.trace.record import (
-    ContentRead,
-    Ended,
-    ExchangeRow,
-    KeptRow,
-    MovedRow,
-    PromptMoved,
-    PromptRow,
-    PromptsLoaded,
-    RenderedRow,
-)
+from gateway.trace.exchange_rows import ExchangeRow
+from gateway.trace.prompt_rows import KeptRow, MovedRow, PromptRow, RenderedRow
+from gateway.trace.record import ContentRead, Ended, PromptMoved, PromptsLoaded
 
 OLD, NEW = "a" * 64, "b" * 64
 ONE, OTHER = "1" * 32, "2" * 32

@@ -7,7 +7,7 @@ import html5lib
 import pytest
 
 from gateway.installation import open_sessions
-from gateway.state import Denial
+from gateway.state.sessions import Denial
 
 DENY = {"effect": "deny", "name": "Bash"}
 
@@ -19,6 +19,8 @@ def house(lived_in):
     lived_in.exchange(3, ago_s=100, session="long", cost=None, state="upstream_error", error_code="no_answer", user="ann")
     lived_in.exchange(4, ago_s=150, session="shared", agent="one")
     lived_in.exchange(5, ago_s=140, session="shared", agent="two", user="eve")
+    lived_in.exchange(7, ago_s=130, session="twin", agent="one", team="pay")
+    lived_in.exchange(8, ago_s=120, session="twin", agent="one", team="pay", org="acme", cost="0.125")
     lived_in.exchange(6, ago_s=20 * 86400, session="old")
     for n, name in enumerate(ODD):
         lived_in.exchange(20 + n, ago_s=50, session=name, agent=f"agent {n}")
@@ -73,6 +75,23 @@ def test_two_callers_sessions_of_one_name_are_told_apart(house) -> None:
     assert [each["agent"] for each in seen(house, "/ui/sessions/shared.json?agent=one").json()["owners"]] == ["one"]
     assert [each["agent"] for each in seen(house, "/ui/sessions/shared.json?user=eve").json()["owners"]] == ["two"]
     assert seen(house, "/ui/sessions/shared?agent=three").status_code == 404
+
+
+def test_sessions_of_one_name_of_two_organisations_are_two(house) -> None:
+    listed = {row["org"]: row for row in seen(house, "/ui/sessions.json?q=session:twin").json()["rows"]}
+    assert {org: (row["exchanges"], row["cost"]) for org, row in listed.items()} == {None: (1, "0.010000000"), "acme": (1, "0.125000000")}
+    assert [each["org"] for each in seen(house, "/ui/sessions/twin.json?org=acme").json()["owners"]] == ["acme"]
+    assert "<td>acme/pay</td>" in seen(house, "/ui/sessions/twin").text
+    assert [row["org"] for row in seen(house, "/ui/sessions.json?q=session:twin org:acme").json()["rows"]] == ["acme"]
+
+
+def test_that_a_session_of_one_organisation_is_stopped_is_not_said_of_the_others(house) -> None:
+    sessions = open_sessions(house.settings)
+    sessions.denied(Denial("of acme", "twin", "one", "pay", None, house.clock[0], "bank", "never", "x", "dec_1", "acme"), most=1)
+    sessions.recorded(sessions.unrecorded(9))
+    sessions.close()
+    listed = {row["org"]: row["stopped"] for row in seen(house, "/ui/sessions.json?q=session:twin").json()["rows"]}
+    assert listed == {None: False, "acme": True}
 
 
 @pytest.mark.parametrize("name", ODD)

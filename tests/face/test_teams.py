@@ -15,27 +15,22 @@ import httpx
 import pytest
 
 from gateway.budget_settings import Budget
-from gateway.exchange import Caller, Finding
+from gateway.exchange import Caller
 from gateway.face.page import Page
 from gateway.face.pages import DEEDS, PAGES
 from gateway.installation import open_people, open_sessions
 from gateway.people.roles import Role
 from gateway.policy import load
 from gateway.spending import subject_of
-from gateway.state import EVERY_SESSION, Denial, Invitation, whole
+from gateway.state.people import Invitation
+from gateway.state.sessions import EVERY_SESSION, Denial, whole
 from gateway.stores.duckdb import Ledger
-from gateway.trace.record import (
-    ApprovalChanged,
-    ApprovalRow,
-    FeedbackGiven,
-    FeedbackRow,
-    PolicyLoaded,
-    PolicyRow,
-    SessionChanged,
-    SessionRow,
-)
+from gateway.trace.people_rows import ApprovalRow, FeedbackRow, SessionRow
+from gateway.trace.policy_rows import PolicyRow
+from gateway.trace.record import ApprovalChanged, FeedbackGiven, PolicyLoaded, SessionChanged
+from gateway.verdict import Finding
 from gateway.web import budgets
-from tests.face.conftest import NOW_US, PASSWORD, House, identity
+from tests.face.house import NOW_US, PASSWORD, House, identity
 from tests.patience import PATIENCE_S, until_meanwhile
 
 RULES = """policy: 1

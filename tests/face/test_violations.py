@@ -6,7 +6,7 @@ from urllib.parse import quote
 
 import pytest
 
-from gateway.exchange import Finding
+from gateway.verdict import Finding
 
 
 @pytest.fixture(scope="module")

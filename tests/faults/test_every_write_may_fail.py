@@ -26,7 +26,8 @@ from gateway.notary import Notary
 from gateway.proof import prove
 from gateway.storage_settings import Heads
 from gateway.stores.memory import MemoryStore
-from gateway.trace.record import Booted, PolicyLoaded, PolicyRow
+from gateway.trace.policy_rows import PolicyRow
+from gateway.trace.record import Booted, PolicyLoaded
 
 FAULTS = int(os.environ.get("TOLLHOUSE_FAULTS", "60"))
 RUN, BOOT = "0" * 31 + "1", "0" * 31 + "2"

@@ -26,7 +26,8 @@ from gateway.proof import prove
 from gateway.storage_settings import Heads
 from gateway.stores.memory import MemoryStore
 from gateway.trace import frames
-from gateway.trace.record import Booted, PolicyLoaded, PolicyRow
+from gateway.trace.policy_rows import PolicyRow
+from gateway.trace.record import Booted, PolicyLoaded
 
 RUN, BOOT = "0" * 31 + "1", "0" * 31 + "2"
 AT = 1_790_000_000_000_000

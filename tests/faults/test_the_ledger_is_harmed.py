@@ -23,7 +23,8 @@ from gateway.stores import Refused
 from gateway.stores.duckdb import Ledger
 from gateway.stores.setting_aside import set_aside
 from gateway.trace import frames, record
-from gateway.trace.record import Booted, Ended, ExchangeRow, MessageRow
+from gateway.trace.exchange_rows import ExchangeRow, MessageRow
+from gateway.trace.record import Booted, Ended
 from gateway.trace.segments import Segment
 
 FLIPS = int(os.environ.get("TOLLHOUSE_FLIPS", "8"))

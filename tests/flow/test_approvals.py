@@ -13,7 +13,7 @@ import pytest
 from google import genai
 
 from gateway.clock import now_us
-from gateway.state import Approval, Ruling
+from gateway.state.approvals import Approval, Ruling
 from gateway.state.sqlite_approvals import SqliteApprovals
 from gateway.trace.record import Ended
 from tests.patience import until

@@ -14,7 +14,7 @@ import pytest
 from gateway.clock import now_us
 from gateway.installation import open_keys, open_vault
 from gateway.policy import load
-from gateway.state import Ruling
+from gateway.state.approvals import Ruling
 from gateway.upstream import translate
 from tests.patience import PATIENCE_S, until
 

@@ -10,7 +10,7 @@ from dataclasses import replace
 import pytest
 
 from gateway.clock import now_us
-from gateway.state import Ruling
+from gateway.state.approvals import Ruling
 from gateway.state.sqlite_approvals import SqliteApprovals
 from gateway.state.sqlite_limits import SqliteLimits
 from gateway.trace.record import Decided, Ended

@@ -8,7 +8,7 @@ import threading
 import pytest
 
 from gateway.clock import now_us
-from gateway.state import Ruling
+from gateway.state.approvals import Ruling
 from gateway.state.sqlite_approvals import SqliteApprovals
 from tests.patience import until
 

@@ -15,7 +15,7 @@ import pytest
 
 from gateway.clock import now_us
 from gateway.installation import open_approvals, open_keys, open_sessions
-from gateway.state import Ruling
+from gateway.state.approvals import Ruling
 from tests.patience import until
 
 HEAD = "policy: 1\nid: p\nagents: ['*']\nallow: [pay]\n"

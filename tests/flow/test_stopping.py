@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from gateway.errors import GatewayError
-from gateway.state import EVERY_SESSION, whole
+from gateway.state.sessions import EVERY_SESSION, whole
 from gateway.trace.record import Ended
 
 HEAD = "policy: 1\nid: bank\nagents: ['*']\nallow: [get]\n{}rules:\n- {{id: never, tools: [destroy], message: No{}}}\n"

@@ -13,7 +13,7 @@ from gateway.errors import GatewayError
 from gateway.installation import open_keys, open_prompts
 from gateway.prompt.library import Move
 from gateway.prompt.pins import FILE
-from gateway.state import MOST_MET
+from gateway.state.prompts import MOST_MET
 
 CHAT = {"id": "a", "object": "chat.completion", "created": 1, "model": "m",
         "choices": [{"index": 0, "message": {"role": "assistant", "content": "Hello."}, "finish_reason": "stop"}]}  # fmt: skip

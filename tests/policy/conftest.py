@@ -4,8 +4,9 @@ import json
 
 import pytest
 
-from gateway.exchange import Call, Caller
+from gateway.exchange import Caller
 from gateway.policy import Facts, load
+from gateway.verdict import Call
 
 
 @pytest.fixture

@@ -14,8 +14,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from gateway.exchange import Call, Caller
+from gateway.exchange import Caller
 from gateway.policy import Facts, decide, evaluate, load
+from gateway.verdict import Call
 
 EXAMPLES = int(os.environ.get("TOLLHOUSE_EXAMPLES", "10000"))
 SEED = int(os.environ.get("TOLLHOUSE_SEED", "1"))

@@ -6,7 +6,6 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from gateway.exchange import Message
 from gateway.policy import Conversation, evaluate
 from gateway.policy.expressions import (
     MAX_COST,
@@ -20,6 +19,7 @@ from gateway.policy.expressions import (
 )
 from gateway.policy.patterns import found
 from gateway.policy.provenance import TooLarge, View, give_back, looking_at, room_left, spend
+from gateway.request import Message
 
 SMALL = Size(100, 10)
 CONDITIONS = (

@@ -116,6 +116,8 @@ def test_a_test_is_judged_with_what_the_file_includes():
         ("", "caller.agent == 'bank-xtest'"),
         ("agent: bank-9, ", "caller.agent == 'bank-9'"),
         ("model: gpt-x, ", "model == 'gpt-x'"),
+        ("", "caller.org == null && caller.team == null"),
+        ("caller: {org: acme, team: t}, ", "caller.org == 'acme' && caller.team == 't'"),
         ("caller: {user: ada, team: t, key: k, client: c, labels: {a: b}}, ",
          "caller.user == 'ada' && caller.team == 't' && caller.key == 'k' && caller.client == 'c' && caller.labels.a == 'b'"),
         ("session: {calls: 200}, ", "session.calls == 200 && session.messages == 1"),

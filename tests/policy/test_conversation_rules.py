@@ -6,8 +6,8 @@ import json
 
 import pytest
 
-from gateway.exchange import Message, ProposedBefore
 from gateway.policy import Conversation, evaluate
+from gateway.request import Message, ProposedBefore
 
 HEAD = "policy: 1\nid: bank\nagents: ['*']\nallow: [pay]\n"
 

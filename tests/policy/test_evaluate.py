@@ -7,9 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.exchange import Call, Caller, RuleHit
+from gateway.exchange import Caller
 from gateway.policy import EMPTY, Facts, evaluate, load
 from gateway.policy.policy_set import RANK
+from gateway.verdict import Call, RuleHit
 
 BANK = """
 policy: 1
@@ -279,7 +280,7 @@ def test_a_library_in_shadow_stays_in_shadow_where_it_is_included(facts, policie
     [
         "call.id == 'call_1' && call.name == 'pay' && call.type == 'function' && call.index == 0",
         "call.dialect == 'openai.chat' && call.schema_hash == 'h' && call.pin == 'changed' && call.pin in ['changed', 'added']",
-        "caller.agent == 'bank-1' && caller.team == 'tills' && caller.user == 'ada' && caller.key == 'k1'",
+        "caller.agent == 'bank-1' && caller.team == 'tills' && caller.org == 'acme' && caller.user == 'ada' && caller.key == 'k1'",
         "caller.labels.stage == 'test' && caller.client == 'sdk/1'",
         "session.id == 's' && session.calls == 3 && session.tools == ['get', 'pay'] && 'get' in session.tools",
         "model == 'gpt-x'",
@@ -289,7 +290,7 @@ def test_a_library_in_shadow_stays_in_shadow_where_it_is_included(facts, policie
 )
 def test_conditions_see_the_facts(facts, policies, condition):
     found = policies(one(rule("deny", condition="when: " + json.dumps(condition))))
-    caller = Caller("bank-1", "k1", "tills", "ada", {"stage": "test"}, client="sdk/1")
+    caller = Caller("bank-1", "k1", "tills", "ada", {"stage": "test"}, client="sdk/1", org="acme")
     seen = facts(
         args={"a": {"b": [1]}},
         caller=caller,

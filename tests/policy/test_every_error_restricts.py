@@ -7,13 +7,13 @@ import msgspec
 import pytest
 
 from gateway.errors import FileProblems
-from gateway.exchange import Message, ProposedBefore
 from gateway.policy import Conversation, evaluate, load
 from gateway.policy.evaluate import Facts
 from gateway.policy.expressions import MAX_LENGTH
 from gateway.policy.functions import FUNCTIONS, MAX_PIECES
 from gateway.policy.provenance import MAX_LEAVES
 from gateway.policy_folder import Watcher
+from gateway.request import Message, ProposedBefore
 
 engine = importlib.import_module("gateway.policy.evaluate")
 RELEASED = {"deny": False, "ask": False, "warn": True}

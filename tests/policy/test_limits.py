@@ -8,9 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.exchange import Call, Caller, RuleHit
+from gateway.exchange import Caller
 from gateway.policy import Facts, evaluate, load
 from gateway.policy.amounts import UNIT
+from gateway.verdict import Call, RuleHit
 
 HEAD = "policy: 1\nid: p\nagents: ['*']\nallow: [pay, mail]\n"
 SPEND = "- {id: spend, tools: [pay], sum: args.amount, per: user, window: 24h, max: 100}\n"

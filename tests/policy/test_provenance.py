@@ -9,7 +9,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.exchange import Message, ProposedBefore
 from gateway.policy import provenance
 from gateway.policy.provenance import (
     Conversation,
@@ -25,6 +24,7 @@ from gateway.policy.provenance import (
     normal,
     occurs,
 )
+from gateway.request import Message, ProposedBefore
 
 
 def user(text: str) -> Message:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from gateway.exchange import Call, Caller
+from gateway.exchange import Caller
 from gateway.policy import Facts, evaluate, load
+from gateway.verdict import Call
 
 
 def released(grants: str, tool: str, more: str = "") -> bool:

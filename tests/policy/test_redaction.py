@@ -7,11 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.exchange import Call, Caller
+from gateway.exchange import Caller
 from gateway.policy import Facts, NotRedactable, decide, load
 from gateway.policy.functions import detect
 from gateway.policy.redaction import written_anew
 from gateway.validators.detectors import DETECTORS, Detector
+from gateway.verdict import Call
 
 TOP = "policy: 1\nid: p\nagents: ['*']\nallow: [pay, get]\nrules:\n"
 MASK = "- {id: mask, tools: [pay], detect: [card, email], effect: redact}\n"

@@ -5,8 +5,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.answering.screens import OutputScreen
-from gateway.exchange import Caller, Message, ProposedBefore
+from gateway.exchange import Caller
 from gateway.policy import EMPTY, Conversation, Sight, load, screen
+from gateway.request import Message, ProposedBefore
 from gateway.textwindow import Window
 from gateway.validators.detectors import DETECTORS, Detector
 

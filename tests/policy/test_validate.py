@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from gateway.documents import Section
 from gateway.errors import FileProblems
-from gateway.exchange import Call, Caller, Ran
+from gateway.exchange import Caller
 from gateway.policy import Facts, Sight, decide, load, run_cases, screen
 from gateway.policy.cases import text_judged
 from gateway.policy.running import afterwards, worst
@@ -17,6 +17,7 @@ from gateway.policy.screen import Screen
 from gateway.validators import VALIDATORS
 from gateway.validators.use import Said
 from gateway.validators.validator import Seen, Subject, Unjudged, Validator
+from gateway.verdict import Call, Ran
 
 TOP = "policy: 1\nid: p\nagents: ['*']\nallow: ['*']\nrules:\n"
 

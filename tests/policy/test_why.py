@@ -2,9 +2,9 @@
 
 import pytest
 
-from gateway.exchange import RuleHit
 from gateway.policy import evaluate, load
 from gateway.policy.why import reasons
+from gateway.verdict import RuleHit
 
 TEXT = """policy: 1
 id: p

@@ -4,10 +4,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.exchange import Call, Verdict
 from gateway.policy import denial_text
 from gateway.policy.explain import withheld_text
 from gateway.policy.wording import LINE_LENGTH, VALUE_LENGTH, clean_name, filled, one_line, unknown_placeholders
+from gateway.verdict import Call, Verdict
 
 SEEN = {
     "args": {"to": "GB29", "n": 5, "x": 1.5, "ok": True, "no": None, "l": [1], "m": {"k": "v"}},

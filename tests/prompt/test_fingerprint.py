@@ -8,10 +8,10 @@ import uuid
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from gateway.exchange import Message, Request, Tool
 from gateway.prompt.fingerprint import canonical, exact_hash, fingerprint
 from gateway.prompt.masking import SECTION, masked
 from gateway.recent import LARGEST
+from gateway.request import Message, Request, Tool
 
 
 def request(system: str = "You pay bills.", tools: tuple[bytes, ...] = (), user: str = "hi") -> Request:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from gateway.errors import FileProblems
-from gateway.exchange import Message, Request, Tool
 from gateway.prompt.fingerprint import fingerprint
 from gateway.prompt.pins import NONE, Pinned, differences, of_tools, read, tool_hash
+from gateway.request import Message, Request, Tool
 
 LOOK, PAY = b'{"name":"look","description":"Looks."}', b'{"name":"pay","description":"Pays."}'
 

@@ -8,13 +8,15 @@ from typing import Any
 import msgspec
 import pytest
 
-from gateway.exchange import Finding, RuleHit
 from gateway.question.office import Office
 from gateway.question.wire import Question
 from gateway.stores import Batch
 from gateway.stores.duckdb import Ledger
-from gateway.trace.record import Booted, CallRow, Decided, Ended, ExchangeRow, MessageRow, Opened, PromptRow, Record
+from gateway.trace.exchange_rows import CallRow, ExchangeRow, MessageRow
+from gateway.trace.prompt_rows import PromptRow
+from gateway.trace.record import Booted, Decided, Ended, Opened, Record
 from gateway.trace.segments import Segment
+from gateway.verdict import Finding, RuleHit
 
 START_US = 1_790_000_000_000_000
 SEGMENT = Segment("1" * 32, 0, "2" * 32, 0)

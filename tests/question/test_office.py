@@ -21,7 +21,8 @@ from gateway.question.wire import Done, Failed, Fetch, Needs, Question, Ready
 from gateway.stores import Batch, Refused
 from gateway.stores.duckdb import Ledger
 from gateway.stores.lending import Condition, Need
-from gateway.trace.record import Booted, Ended, ExchangeRow, Opened
+from gateway.trace.exchange_rows import ExchangeRow
+from gateway.trace.record import Booted, Ended, Opened
 from gateway.trace.segments import Segment
 from tests.patience import PATIENCE_S, until
 

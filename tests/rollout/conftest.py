@@ -18,7 +18,9 @@ from gateway.rollout.watching import Watch
 from gateway.state.sqlite_prompts import SqlitePrompts
 from gateway.stores import Batch
 from gateway.stores.duckdb import Ledger
-from gateway.trace.record import Ended, ExchangeRow, FeedbackGiven, FeedbackRow, Record
+from gateway.trace.exchange_rows import ExchangeRow
+from gateway.trace.people_rows import FeedbackRow
+from gateway.trace.record import Ended, FeedbackGiven, Record
 from gateway.trace.segments import Segment
 
 AT = 1_790_000_000_000_000

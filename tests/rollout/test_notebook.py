@@ -6,7 +6,8 @@ import pytest
 
 from gateway import shipped
 from gateway.question.snapshots import LATEST, Snapshots
-from gateway.trace.record import CallRow, Decided
+from gateway.trace.exchange_rows import CallRow
+from gateway.trace.record import Decided
 
 NOTEBOOK = shipped.folder("traces") / "notebooks" / "ledger.ipynb"
 

@@ -70,3 +70,11 @@ def test_it_can_be_asked_of_one_experiment(halted):
     assert told(halted, experiment="tone")
     assert told(halted, experiment="other") == {}
     assert told(halted, edition="other") == {}
+
+
+def test_sessions_of_one_name_of_two_organisations_are_two(installation):
+    installation.round()
+    for org in ("acme", "zeta"):
+        installation.sessions("control" if org == "acme" else "canary", 1, cost="0.5", session="same", team="pay", org=org)
+    found = installation.rows("SELECT org, arm, value FROM experiment_values WHERE measure = 'feedback' ORDER BY org")
+    assert found == [("acme", "control", 1.0), ("zeta", "canary", 1.0)]

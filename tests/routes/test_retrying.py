@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.exchange import Request, ServerTool
+from gateway.request import Request, ServerTool
 from gateway.route_settings import Retries
 from gateway.routes.outcomes import Failure, of_fault, of_status
 from gateway.routes.retry_after import LONGEST_S, asked_for

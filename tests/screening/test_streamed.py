@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.dialects import DIALECTS
-from gateway.exchange import Call
 from gateway.screening.streamed import Screening, Watching
+from gateway.verdict import Call
 from tests.screening.wires import WIRES, chat, frame, messages, responses, said, trees
 
 GOLDEN = Path(__file__).parents[1] / "golden"

@@ -9,7 +9,7 @@ import pytest
 
 from gateway.errors import GatewayError
 from gateway.installation import open_access_log, open_people
-from gateway.state import Invitation, PersonRecord
+from gateway.state.people import Invitation, PersonRecord
 from gateway.state.sqlite_access import SqlitePeople
 
 NOW, DAY = 1_700_000_000_000_000, 86_400_000_000

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from gateway.errors import GatewayError
 from gateway.installation import open_approvals
-from gateway.state import Approval, Bindings, Ruling
+from gateway.state.approvals import Approval, Bindings, Ruling
 from gateway.state.approving import KEPT_US
 from tests.patience import PATIENCE_S
 

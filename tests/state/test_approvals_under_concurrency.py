@@ -11,7 +11,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from gateway.errors import GatewayError
 from gateway.installation import open_approvals
-from gateway.state import Approval, Bindings, Ruling
+from gateway.state.approvals import Approval, Bindings, Ruling
 
 HOUR = 3600 * 1_000_000
 CALLS = st.sampled_from(["pay 5", "pay 6"])

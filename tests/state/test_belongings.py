@@ -7,9 +7,9 @@ import threading
 import msgspec
 import pytest
 
-from gateway.exchange import Owed, Tool
 from gateway.installation import open_belongings
-from gateway.state import Belonging
+from gateway.request import Owed, Tool
+from gateway.state.belongings import Belonging
 
 NOW = 1_700_000_000_000_000
 DIALECT = "openai.responses"

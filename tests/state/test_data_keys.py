@@ -10,7 +10,7 @@ import pytest
 
 from gateway.config import Settings
 from gateway.installation import _stores
-from gateway.state import DataKey
+from gateway.state.data_keys import DataKey
 from gateway.state.sqlite_data_keys import BLOCK, LIFE_US, MOST_USES
 
 NOW = 1_700_000_000_000_000

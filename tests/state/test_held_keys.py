@@ -5,8 +5,8 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from gateway.identify import key_hash
-from gateway.state import KeyRecord
 from gateway.state.held_keys import CACHE_US, HeldKeys, fresh
+from gateway.state.keys import KeyRecord
 
 PEPPER = b"pepper"
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from gateway import clock
 from gateway.installation import open_limits
 from gateway.policy.limits import Charge
-from gateway.state import Lease
+from gateway.state.limits import Lease
 
 NOW = 1_700_000_000_000_000
 MINUTE = 60 * 1_000_000

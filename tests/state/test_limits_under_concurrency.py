@@ -17,7 +17,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from gateway.config import Settings
 from gateway.installation import open_limits
 from gateway.policy.limits import Charge
-from gateway.state import Taken
+from gateway.state.limits import Taken
 
 NOW = 1_700_000_000_000_000
 HOUR = 3600 * 1_000_000

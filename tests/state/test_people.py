@@ -8,7 +8,7 @@ import pytest
 
 from gateway.errors import GatewayError
 from gateway.installation import open_access_log, open_keys, open_people
-from gateway.state import PersonRecord
+from gateway.state.people import PersonRecord
 
 NOW = 1_700_000_000_000_000
 

@@ -9,7 +9,7 @@ import pytest
 from gateway.installation import open_prompts
 from gateway.prompt.library import Move
 from gateway.prompt.trial import Stop
-from gateway.state import MOST_MET, Met
+from gateway.state.prompts import MOST_MET, Met
 
 NOW = 1_700_000_000_000_000
 YEARS = 800 * 24 * 3600 * 1_000_000

@@ -12,7 +12,8 @@ from gateway.config import Settings
 from gateway.errors import GatewayError
 from gateway.installation import open_belongings, open_issued, open_keys, open_limits, open_sessions, state_problem
 from gateway.policy.limits import Charge
-from gateway.state import Belonging, Denial
+from gateway.state.belongings import Belonging
+from gateway.state.sessions import Denial
 from gateway.state.sqlite_issued import KEPT_US
 from tests.patience import until
 

@@ -30,7 +30,10 @@ from gateway.installation import (
     open_sessions,
 )
 from gateway.policy.limits import Charge
-from gateway.state import Approval, Belonging, Bindings, DataKey, Denial, Ruling
+from gateway.state.approvals import Approval, Bindings, Ruling
+from gateway.state.belongings import Belonging
+from gateway.state.data_keys import DataKey
+from gateway.state.sessions import Denial
 from tests.patience import until
 from tests.ports import free_port
 

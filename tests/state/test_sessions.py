@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.installation import open_sessions
-from gateway.state import EVERY_SESSION, Denial, whole
+from gateway.state.sessions import EVERY_SESSION, Denial, whole
 
 NOW = 1_800_000_000_000_000
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from gateway.installation import open_sign_ins
-from gateway.state import SignIn
 from gateway.state.access import IDLE_US
+from gateway.state.sign_ins import SignIn
 
 NOW, WEEK = 1_700_000_000_000_000, 7 * 86_400_000_000
 

@@ -7,7 +7,7 @@ import sqlite3
 import pytest
 
 from gateway.errors import GatewayError
-from gateway.state import Approval, Bindings
+from gateway.state.approvals import Approval, Bindings
 from gateway.state.sqlite_approvals import SqliteApprovals
 
 HOUR = 3600 * 1_000_000

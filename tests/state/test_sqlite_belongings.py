@@ -8,8 +8,8 @@ import msgspec
 import pytest
 
 from gateway.errors import GatewayError
-from gateway.exchange import Owed, Tool
-from gateway.state import Belonging
+from gateway.request import Owed, Tool
+from gateway.state.belongings import Belonging
 from gateway.state.sqlite_belongings import KEPT_US, SWEEP_EVERY, SqliteBelongings
 
 NOW = 1_700_000_000_000_000

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from gateway.errors import GatewayError
-from gateway.state import Denial
+from gateway.state.sessions import Denial
 from gateway.state.sqlite_sessions import KEPT_US, SqliteSessions
 
 NOW = 1_800_000_000_000_000

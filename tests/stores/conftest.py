@@ -15,36 +15,19 @@ import duckdb
 import msgspec
 import pytest
 
-from gateway.exchange import Finding, Ran, RuleHit
 from gateway.ledger_place import LakePlace
 from gateway.stores import Batch
 from gateway.stores.duckdb import Ledger
 from gateway.stores.ducklake import Lake
 from gateway.stores.lake_layout import pattern
 from gateway.trace import frames, record
-from gateway.trace.record import (
-    ApprovalChanged,
-    ApprovalRow,
-    AttemptRow,
-    Booted,
-    CallRow,
-    Decided,
-    Ended,
-    ExchangeRow,
-    HeardRow,
-    MediaRow,
-    MessageRow,
-    Opened,
-    PolicyLoaded,
-    PolicyRow,
-    PromptRow,
-    Record,
-    RenderedRow,
-    RuleRow,
-    SessionChanged,
-    SessionRow,
-)
+from gateway.trace.exchange_rows import AttemptRow, CallRow, ExchangeRow, HeardRow, MediaRow, MessageRow
+from gateway.trace.people_rows import ApprovalRow, SessionRow
+from gateway.trace.policy_rows import PolicyRow, RuleRow
+from gateway.trace.prompt_rows import PromptRow, RenderedRow
+from gateway.trace.record import ApprovalChanged, Booted, Decided, Ended, Opened, PolicyLoaded, Record, SessionChanged
 from gateway.trace.segments import Segment
+from gateway.verdict import Finding, Ran, RuleHit
 from gateway.web.queries import read_all
 
 START_US = 1_790_000_000_000_000

@@ -7,7 +7,8 @@ from typing import Any
 import msgspec
 
 from gateway.stores.bodies import CONTENT, contents
-from gateway.trace.record import Ended, MediaRow, Opened
+from gateway.trace.exchange_rows import MediaRow
+from gateway.trace.record import Ended, Opened
 
 
 def test_every_row_has_as_many_values_as_its_table_has_columns(make: Any) -> None:

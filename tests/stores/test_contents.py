@@ -14,7 +14,8 @@ from gateway.book import Book
 from gateway.errors import StartError
 from gateway.stores import StoreTrouble, contents
 from gateway.stores.duckdb import Ledger
-from gateway.trace.record import Ended, MediaRow, MessageRow
+from gateway.trace.exchange_rows import MediaRow, MessageRow
+from gateway.trace.record import Ended
 
 DAY = 86_400_000_000
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from gateway.stores import Applied
 from gateway.stores.counting import count
-from gateway.trace.record import CallRow, ExchangeRow
+from gateway.trace.exchange_rows import CallRow, ExchangeRow
 
 
 def exchange(**more) -> ExchangeRow:

@@ -10,8 +10,9 @@ import pytest
 
 from gateway.policy import load
 from gateway.stores.duckdb import Ledger
-from gateway.trace.record import Ended, PolicyLoaded, PromptRow
-from gateway.trace.rows import policy_row
+from gateway.trace.loaded import policy_row
+from gateway.trace.prompt_rows import PromptRow
+from gateway.trace.record import Ended, PolicyLoaded
 
 POLICY = """
 policy: 1

@@ -21,7 +21,9 @@ from gateway.stores.bodies import CONTENT
 from gateway.stores.duckdb import Ledger
 from gateway.stores.fold import COLUMNS
 from gateway.stores.memory import MemoryStore
-from gateway.trace.record import Ended, HeardRow, PolicyLoaded, PolicyRow, Record
+from gateway.trace.exchange_rows import HeardRow
+from gateway.trace.policy_rows import PolicyRow
+from gateway.trace.record import Ended, PolicyLoaded, Record
 
 
 @pytest.fixture

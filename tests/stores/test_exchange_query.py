@@ -12,7 +12,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from gateway.stores.duckdb import Ledger
-from gateway.trace.record import Ended, MessageRow
+from gateway.trace.exchange_rows import MessageRow
+from gateway.trace.record import Ended
 from gateway.web.queries import read_all
 
 NOW = 1_795_000_000_000_000

@@ -8,9 +8,10 @@ import msgspec
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from gateway.exchange import Ran
 from gateway.stores.fold import COLUMNS, fold
-from gateway.trace.record import Ended, KeptRow, Mirrored, MovedRow, Opened, PromptMoved, PromptsLoaded
+from gateway.trace.prompt_rows import KeptRow, MovedRow
+from gateway.trace.record import Ended, Mirrored, Opened, PromptMoved, PromptsLoaded
+from gateway.verdict import Ran
 
 
 def test_every_row_has_as_many_values_as_its_table_has_columns(make: Any) -> None:

@@ -13,7 +13,9 @@ from gateway.retention import Cutoffs
 from gateway.stores import duckdb as module
 from gateway.stores import forgetting, opening
 from gateway.stores.duckdb import Ledger
-from gateway.trace.record import CallRow, Ended, MediaRow, MessageRow, PromptRow
+from gateway.trace.exchange_rows import CallRow, MediaRow, MessageRow
+from gateway.trace.prompt_rows import PromptRow
+from gateway.trace.record import Ended
 
 
 @pytest.fixture(autouse=True)

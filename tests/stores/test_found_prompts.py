@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from gateway.stores.duckdb import Ledger
-from gateway.trace.record import Ended, RenderedRow
+from gateway.trace.prompt_rows import RenderedRow
+from gateway.trace.record import Ended
 
 
 def test_templates_and_their_changes(tmp_path: Path, make: Any) -> None:

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from gateway.stores import Batch
 from gateway.stores.duckdb import Ledger
-from gateway.trace.record import Ended, ExchangeRow
+from gateway.trace.exchange_rows import ExchangeRow
+from gateway.trace.record import Ended
 from gateway.trace.segments import Segment
 
 SEGMENT = Segment("1" * 32, 0, "2" * 32, 0)

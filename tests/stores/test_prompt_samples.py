@@ -15,9 +15,10 @@ import duckdb
 import msgspec
 import pytest
 
-from gateway.exchange import Finding
 from gateway.stores.duckdb import Ledger
-from gateway.trace.record import Ended, RenderedRow
+from gateway.trace.prompt_rows import RenderedRow
+from gateway.trace.record import Ended
+from gateway.verdict import Finding
 from gateway.web.queries import read_all
 
 DAY_US = 86_400_000_000

@@ -8,10 +8,11 @@ from typing import Any
 
 import pytest
 
-from gateway.exchange import Finding, Ran
 from gateway.shipped import folder
 from gateway.stores.duckdb import Ledger
-from gateway.trace.record import Ended, HeardRow, Judged
+from gateway.trace.exchange_rows import HeardRow
+from gateway.trace.record import Ended, Judged
+from gateway.verdict import Finding, Ran
 
 
 def ran(validator: str = "length", **more: Any) -> Ran:

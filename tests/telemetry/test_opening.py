@@ -12,12 +12,14 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from gateway.config import Settings
 from gateway.errors import GatewayError, StartError
-from gateway.exchange import Ran, RuleHit
 from gateway.stores import Applied, Batch
 from gateway.telemetry.opening import Observatory
 from gateway.telemetry_settings import Telemetry
-from gateway.trace.record import ApprovalChanged, ApprovalRow, CallRow, Ended, ExchangeRow
+from gateway.trace.exchange_rows import CallRow, ExchangeRow
+from gateway.trace.people_rows import ApprovalRow
+from gateway.trace.record import ApprovalChanged, Ended
 from gateway.trace.segments import Segment
+from gateway.verdict import Ran, RuleHit
 
 README = (Path(__file__).parents[2] / "deploy" / "README.md").read_text()
 NOW = 1_795_262_400_000_000

@@ -12,14 +12,16 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace.export import SpanExportResult
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
-from gateway.exchange import Ran, RuleHit
 from gateway.stores import Applied, Batch, Refused
 from gateway.telemetry import telling
 from gateway.telemetry.metrics import MOST_VALUES, OTHER, Metrics, Watched
 from gateway.telemetry.sending import Sender
 from gateway.telemetry.telling import Telling
-from gateway.trace.record import ApprovalChanged, ApprovalRow, CallRow, Ended, ExchangeRow, HeardRow, Judged
+from gateway.trace.exchange_rows import CallRow, ExchangeRow, HeardRow
+from gateway.trace.people_rows import ApprovalRow
+from gateway.trace.record import ApprovalChanged, Ended, Judged
 from gateway.trace.segments import Segment
+from gateway.verdict import Ran, RuleHit
 from tests.patience import PATIENCE_S
 
 NOW = 1_795_262_400_000_000

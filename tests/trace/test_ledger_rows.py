@@ -8,7 +8,7 @@ from decimal import Decimal
 import msgspec
 
 from gateway.trace import ledger_rows
-from gateway.trace.record import CallRow, ExchangeRow
+from gateway.trace.exchange_rows import CallRow, ExchangeRow
 
 AT = dt.datetime(2026, 11, 21, 12, 0, 0, 123456)  # noqa: DTZ001 - as the ledger gives them
 EXCHANGE = ExchangeRow(

@@ -9,10 +9,11 @@ import json
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.exchange import Caller, Exchange, Media, Message, Request
+from gateway.exchange import Caller, Exchange
+from gateway.request import Media, Message, Request
 from gateway.trace import media
 from gateway.trace.redact import Redactor
-from gateway.trace.rows import Scribe
+from gateway.trace.scribe import Scribe
 
 PICTURE = bytes(range(256)) * 20
 
@@ -66,7 +67,7 @@ def test_the_scribe_writes_media_beside_the_body_and_takes_secrets_out_of_addres
     said = message(*found, content=[data, f"https://a/{secret}"])
     scribe = Scribe(b"k" * 32, Redactor([secret]))
     request = Request("openai.chat", "m", False, (said,), (), b"")
-    _, (row,) = scribe.request_messages(Exchange("id", 1, "openai.chat", "/", Caller("bot"), request), 1)
+    _, (row,) = scribe.texts.request_messages(Exchange("id", 1, "openai.chat", "/", Caller("bot"), request), 1)
     assert data not in row.body
     assert secret not in row.body
     assert [each.bytes for each in row.media] == [len(PICTURE), None]

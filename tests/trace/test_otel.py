@@ -13,9 +13,9 @@ from opentelemetry.semconv._incubating.attributes import (
     user_attributes,
 )
 
-from gateway.exchange import Finding, Ran
 from gateway.trace import otel
-from gateway.trace.record import CallRow, ExchangeRow, HeardRow
+from gateway.trace.exchange_rows import CallRow, ExchangeRow, HeardRow
+from gateway.verdict import Finding, Ran
 
 ID = "01a1fdc4-cfd2-722b-9d8b-c62a23801532"
 CLIENT = "0af7651916cd43dd8448eb211c80319c"

@@ -5,31 +5,25 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from gateway.exchange import Finding, RuleHit
+from gateway.trace.exchange_rows import CallRow, ExchangeRow, MediaRow, MessageRow
 from gateway.trace.frames import Parts
+from gateway.trace.people_rows import ApprovalRow
+from gateway.trace.policy_rows import PolicyRow
+from gateway.trace.prompt_rows import KeptRow, MovedRow, PromptRow, RenderedRow
 from gateway.trace.record import (
     BODIES,
     ApprovalChanged,
-    ApprovalRow,
     Booted,
-    CallRow,
     Decided,
     Ended,
-    ExchangeRow,
-    KeptRow,
-    MediaRow,
-    MessageRow,
-    MovedRow,
     Opened,
     PolicyLoaded,
-    PolicyRow,
     PromptMoved,
-    PromptRow,
     PromptsLoaded,
-    RenderedRow,
     decode,
     encode,
 )
+from gateway.verdict import Finding, RuleHit
 
 ROW = ExchangeRow(
     id="e", started_us=1, dialect="d", provider="p", operation="chat", route="/r", agent="a", cost="0.10", finish_reasons=("stop",)

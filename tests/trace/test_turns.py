@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from gateway.trace import otel
-from gateway.trace.record import ExchangeRow
+from gateway.trace.exchange_rows import ExchangeRow
 from gateway.trace.turns import IDLE_US, MOST_LINKS, Turns
 
 ROW = ExchangeRow(
@@ -32,11 +32,12 @@ def test_a_turn_goes_on_while_calls_are_delivered_and_adds_up():
     assert (told["tollhouse.exchanges"], told["tollhouse.calls"], told["tollhouse.denied"]) == (3, 4, 2)
 
 
-def test_sessions_and_agents_have_turns_of_their_own():
+def test_sessions_and_callers_have_turns_of_their_own():
     turns = Turns()
     turns.ended(step(0, calls=1))
     assert turns.ended(step(1, session="other")).attributes["tollhouse.exchanges"] == 1
-    assert turns.ended(step(1, agent="other")).attributes["tollhouse.exchanges"] == 1
+    for whose in ({"agent": "other"}, {"org": "other"}, {"team": "other"}, {"user": "other"}):
+        assert turns.ended(step(1, **whose)).attributes["tollhouse.exchanges"] == 1
     assert turns.ended(step(2)).attributes["tollhouse.exchanges"] == 2
 
 

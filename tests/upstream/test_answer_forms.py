@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from gateway.dialects import anthropic_messages
 from gateway.dialects.events import Limits, Proposed
 from gateway.errors import GatewayError
-from gateway.exchange import Endpoint
+from gateway.request import Endpoint
 from gateway.upstream import answer_forms
 from gateway.upstream.answer_forms import FORMS
 

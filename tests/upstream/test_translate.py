@@ -12,7 +12,7 @@ import pytest
 from gateway.dialects import DIALECTS
 from gateway.dialects.events import Limits, Proposed
 from gateway.errors import GatewayError
-from gateway.exchange import Request
+from gateway.request import Request
 from gateway.upstream import translate
 from gateway.upstream.routing import Target
 from gateway.upstream.translate import PROVIDERS, Prepared, TranslatedAnswer, prepare

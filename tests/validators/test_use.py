@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway.answer import MOST_TEXT, Answer
 from gateway.documents import Section
-from gateway.exchange import MOST_TEXT, Answer
 from gateway.validators.use import Said, Use, drawn
 from gateway.validators.validator import MOST_SEEN, Seen, Subject, Unjudged, Validator
 

@@ -13,7 +13,7 @@ from starlette.routing import Route
 
 from gateway.approval_settings import Approvals
 from gateway.people.roles import Person
-from gateway.state import Approval, Bindings
+from gateway.state.approvals import Approval, Bindings
 from gateway.state.sqlite_approvals import SqliteApprovals
 from gateway.web.answers import MAX_BODY
 from gateway.web.approvals import ApprovalsDesk

@@ -22,7 +22,8 @@ from gateway.spending import charge, session_of
 from gateway.state.sqlite_limits import SqliteLimits
 from gateway.stores import Batch
 from gateway.stores.duckdb import Ledger
-from gateway.trace.record import BudgetReset, Ended, ExchangeRow, Record
+from gateway.trace.exchange_rows import ExchangeRow
+from gateway.trace.record import BudgetReset, Ended, Record
 from gateway.trace.segments import Segment
 from gateway.web.budgets import BudgetsDesk
 from gateway.web.doors import ADMIN, Doors, Endpoint, Room

@@ -14,12 +14,14 @@ from starlette.applications import Starlette
 from starlette.requests import Request as Asked
 from starlette.routing import Route
 
+from gateway.answer import Answer
 from gateway.errors import GatewayError, JournalUnavailable
-from gateway.exchange import Answer, Call, Caller, Exchange, Message, Rendered, Request, Verdict
+from gateway.exchange import Caller, Exchange, Rendered
 from gateway.people.roles import Person
 from gateway.prompt.fingerprint import fingerprint
+from gateway.request import Message, Request
 from gateway.sealing import CannotOpen
-from gateway.state import Approval, Bindings
+from gateway.state.approvals import Approval, Bindings
 from gateway.state.sqlite_approvals import SqliteApprovals
 from gateway.state.sqlite_data_keys import SqliteDataKeys
 from gateway.stores import Batch, Refused
@@ -27,9 +29,10 @@ from gateway.stores.duckdb import Ledger
 from gateway.trace.pens import everything
 from gateway.trace.record import ContentRead, Ended, Erased, FeedbackGiven
 from gateway.trace.redact import Redactor
-from gateway.trace.rows import Links, Priced, Scribe
+from gateway.trace.scribe import Links, Priced, Scribe
 from gateway.trace.segments import Segment
 from gateway.vault import Master, TenantVault
+from gateway.verdict import Call, Verdict
 from gateway.web.content import DAMAGED, ERASED, ContentDesk, Reader
 from gateway.web.doors import ADMIN, Doors, Endpoint, Room
 from gateway.web.erasure import ErasureDesk
@@ -82,12 +85,12 @@ class House:
         found = fingerprint(request)
         x.prompt_hash = found.hash
         x.calls = [(Call("c", "pay", '{"to":"Eve"}', {"to": "Eve"}, 0), Verdict("deny", False, "rule", "not to Eve", policy="p", rule="r"))]
-        addresses, messages = self.scribe.request_messages(x, NOW_US)
-        response, answered = self.scribe.response_message(x, NOW_US)
+        addresses, messages = self.scribe.texts.request_messages(x, NOW_US)
+        response, answered = self.scribe.texts.response_message(x, NOW_US)
         call = self.scribe.call(x, *x.calls[0], decision=f"dec_{n}", decided_us=NOW_US, judged_us=1)
         row = self.scribe.exchange(x, provider="openai", durability="commit", priced=Priced(), links=Links(addresses, response))
         x.rendered = Rendered("support", "4be1c09d", "production", {"shop": "at Eve's"})
-        return Ended(row, (call,), (), messages + answered, self.scribe.prompt(x, found, NOW_US), rendered=self.scribe.rendered(x))
+        return Ended(row, (call,), (), messages + answered, self.scribe.texts.prompt(x, found, NOW_US), rendered=self.scribe.rendered(x))
 
     def apply(self, record: Any) -> None:
         self._at += 100
@@ -290,6 +293,15 @@ def test_what_is_said_of_a_session_is_of_the_organisation_whose_exchange_it_is_a
     assert {to: [row["session"] for row in rows] for to, rows in seen.items()} == {
         "red": [], "acme/red": ["session of eve"], "acme/*": ["session of eve"], "zeta/red": []
     }  # fmt: skip
+
+
+def test_a_comment_goes_with_the_content_of_the_organisation_it_is_about(house):
+    house.apply(house.ended(2, Caller("bot", "key3", team="red", user="eve", org="acme")))
+    for user in ("ada", "eve"):
+        assert house.send("POST", "/feedback", json={"by": "ann", "feedback": {"session": f"session of {user}", "comment": f"of {user}"}})
+    assert house.send("POST", "/erase", json={"tenant": "team:acme/red", "by": "ann"}).status_code == 200
+    told = house.send("GET", "/feedback").text
+    assert ("of ada" in told, '"of eve"' in told) == (True, False)
 
 
 def test_what_is_too_young_to_be_in_the_book_is_to_be_sent_again(closed_house):

@@ -20,7 +20,8 @@ from gateway.errors import JournalUnavailable, StartError
 from gateway.people.roles import Person
 from gateway.stores import Batch
 from gateway.stores.duckdb import Ledger
-from gateway.trace.record import CostsRevised, Ended, ExchangeRow, Record
+from gateway.trace.exchange_rows import ExchangeRow
+from gateway.trace.record import CostsRevised, Ended, Record
 from gateway.trace.segments import Segment
 from gateway.web import repricing
 from gateway.web.doors import ADMIN, Doors, Endpoint, Room

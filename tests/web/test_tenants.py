@@ -17,37 +17,25 @@ import pytest
 
 from gateway.approval_settings import Approvals
 from gateway.config import Settings
-from gateway.exchange import Finding, Ran
 from gateway.moving_labels import Labels
 from gateway.people.roles import Person
 from gateway.privacy import rooms
 from gateway.question.office import Office
 from gateway.question.wire import Question, Reply
 from gateway.rollout.ruling import Rulings
-from gateway.state import Approval, Bindings
+from gateway.state.approvals import Approval, Bindings
 from gateway.state.sqlite_approvals import SqliteApprovals
 from gateway.stores import Answer, Batch, Refused, sight, sums
 from gateway.stores.cursors import cursor_of
 from gateway.stores.duckdb import Ledger
 from gateway.stores.lending import Need
 from gateway.stores.sight import Narrowed
-from gateway.trace.record import (
-    ApprovalChanged,
-    ApprovalRow,
-    CallRow,
-    Ended,
-    ExchangeRow,
-    FeedbackGiven,
-    FeedbackRow,
-    HeardRow,
-    MessageRow,
-    PromptRow,
-    Record,
-    RenderedRow,
-    SessionChanged,
-    SessionRow,
-)
+from gateway.trace.exchange_rows import CallRow, ExchangeRow, HeardRow, MessageRow
+from gateway.trace.people_rows import ApprovalRow, FeedbackRow, SessionRow
+from gateway.trace.prompt_rows import PromptRow, RenderedRow
+from gateway.trace.record import ApprovalChanged, Ended, FeedbackGiven, Record, SessionChanged
 from gateway.trace.segments import Segment
+from gateway.verdict import Finding, Ran
 from gateway.web import admin
 from gateway.web.approvals import ApprovalsDesk
 from gateway.web.doors import Doors

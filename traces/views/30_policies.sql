@@ -76,7 +76,8 @@ CREATE VIEW approvals AS
   SELECT * FROM approval_changes
   QUALIFY row_number() OVER (PARTITION BY id ORDER BY change DESC) = 1;
 
--- As each stands now. A change may be on record twice.
+-- As each stands now. A change may be on record twice. Of which organisation it is, says the exchange that stopped it.
 CREATE VIEW stopped_sessions AS
-  SELECT * FROM session_changes
-  QUALIFY row_number() OVER (PARTITION BY session, agent, team, "user" ORDER BY change DESC) = 1;
+  WITH e AS (SELECT id, org FROM exchanges_ended UNION ALL SELECT id, org FROM exchanges_open)
+  SELECT s.* FROM session_changes AS s LEFT JOIN e ON e.id = s.exchange_id
+  QUALIFY row_number() OVER (PARTITION BY s.session, s.agent, e.org, s.team, s."user" ORDER BY s.change DESC) = 1;

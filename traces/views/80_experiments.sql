@@ -8,41 +8,41 @@ CREATE VIEW experiment_looks AS
 -- What is measured of each session, one row for each measure. A session that had two arms (one of them was halted) is nobody's.
 CREATE VIEW experiment_values AS
   WITH told AS (
-    SELECT id, experiment, edition, arm, agent, team, "user", session, started_at, duration_us, state, denied, cost
+    SELECT id, experiment, edition, arm, agent, org, team, "user", session, started_at, duration_us, state, denied, cost
     FROM exchanges WHERE experiment IS NOT NULL AND state <> 'open'
   ), sessions AS (
-    SELECT experiment, edition, min(arm) AS arm, agent, team, "user", session, min(started_at) AS first_at, max(started_at) AS last_at,
+    SELECT experiment, edition, min(arm) AS arm, agent, org, team, "user", session, min(started_at) AS first_at, max(started_at) AS last_at,
            count(*) AS exchanges, sum(denied) AS denials, avg(duration_us) / 1e3 AS latency,
            avg((state NOT IN ('complete', 'denied', 'client_gone'))::INTEGER) AS errors,
            CASE WHEN count(*) FILTER (cost IS NULL AND state <> 'rejected') = 0 THEN coalesce(sum(cost), 0) END AS cost
-    FROM told GROUP BY experiment, edition, agent, team, "user", session HAVING count(DISTINCT arm) = 1
+    FROM told GROUP BY experiment, edition, agent, org, team, "user", session HAVING count(DISTINCT arm) = 1
   ), told_later AS (
-    SELECT t.experiment, t.edition, t.agent, t.team, t."user", t.session, 'quality' AS measure, NULL AS "of",
+    SELECT t.experiment, t.edition, t.agent, t.org, t.team, t."user", t.session, 'quality' AS measure, NULL AS "of",
            (v.meets = 'met')::INTEGER AS value
     FROM validations AS v JOIN told AS t ON t.id = v.exchange_id WHERE v.meets IS NOT NULL
     UNION ALL BY NAME
-    SELECT t.experiment, t.edition, t.agent, t.team, t."user", t.session, 'score' AS measure, v.validator AS "of", v.score AS value
+    SELECT t.experiment, t.edition, t.agent, t.org, t.team, t."user", t.session, 'score' AS measure, v.validator AS "of", v.score AS value
     FROM validations AS v JOIN told AS t ON t.id = v.exchange_id WHERE v.hook = 'output' AND v.score IS NOT NULL
     UNION ALL BY NAME
-    SELECT t.experiment, t.edition, t.agent, t.team, t."user", t.session, 'feedback' AS measure, f.name AS "of", f.score AS value
+    SELECT t.experiment, t.edition, t.agent, t.org, t.team, t."user", t.session, 'feedback' AS measure, f.name AS "of", f.score AS value
     FROM feedback AS f JOIN told AS t ON t.id = f.exchange_id WHERE f.score IS NOT NULL
     UNION ALL BY NAME
-    SELECT s.experiment, s.edition, s.agent, s.team, s."user", s.session, 'feedback' AS measure, f.name AS "of", f.score AS value
-    FROM feedback AS f JOIN sessions AS s ON s.session = f.session AND s.agent = f.agent AND s.team IS NOT DISTINCT FROM f.team
-      AND s."user" IS NOT DISTINCT FROM f."user"
+    SELECT s.experiment, s.edition, s.agent, s.org, s.team, s."user", s.session, 'feedback' AS measure, f.name AS "of", f.score AS value
+    FROM feedback AS f JOIN sessions AS s ON s.session = f.session AND s.agent = f.agent AND s.org IS NOT DISTINCT FROM f.org
+      AND s.team IS NOT DISTINCT FROM f.team AND s."user" IS NOT DISTINCT FROM f."user"
     WHERE f.exchange_id IS NULL AND f.score IS NOT NULL
   ), of_sessions AS (
-    SELECT experiment, edition, agent, team, "user", session, measure, "of", avg(value) AS value FROM told_later GROUP BY ALL
+    SELECT experiment, edition, agent, org, team, "user", session, measure, "of", avg(value) AS value FROM told_later GROUP BY ALL
   )
-  SELECT s.experiment, s.edition, s.arm, s.agent, s.team, s."user", s.session, s.first_at, s.last_at, m.measure, NULL::VARCHAR AS "of",
+  SELECT s.experiment, s.edition, s.arm, s.agent, s.org, s.team, s."user", s.session, s.first_at, s.last_at, m.measure, NULL::VARCHAR AS "of",
          CASE m.measure WHEN 'exchanges' THEN s.exchanges WHEN 'denials' THEN s.denials WHEN 'latency' THEN s.latency
            WHEN 'errors' THEN s.errors WHEN 'cost' THEN s.cost END::DOUBLE AS value
   FROM sessions AS s, (SELECT unnest(['exchanges', 'denials', 'latency', 'errors', 'cost']) AS measure) AS m
   UNION ALL BY NAME
-  SELECT s.experiment, s.edition, s.arm, s.agent, s.team, s."user", s.session, s.first_at, s.last_at, o.measure, o."of",
+  SELECT s.experiment, s.edition, s.arm, s.agent, s.org, s.team, s."user", s.session, s.first_at, s.last_at, o.measure, o."of",
          o.value::DOUBLE AS value
   FROM of_sessions AS o JOIN sessions AS s ON s.experiment = o.experiment AND s.edition = o.edition AND s.agent = o.agent
-    AND s.team IS NOT DISTINCT FROM o.team AND s."user" IS NOT DISTINCT FROM o."user" AND s.session = o.session;
+    AND s.org IS NOT DISTINCT FROM o.org AND s.team IS NOT DISTINCT FROM o.team AND s."user" IS NOT DISTINCT FROM o."user" AND s.session = o.session;
 
 CREATE VIEW experiment_results AS
   SELECT experiment, edition, arm, measure, "of", count(value) AS sessions, avg(value) AS mean, stddev_samp(value) AS deviation,

@@ -17,8 +17,8 @@ from gateway.face.page import Asked, Deed, House, Page, Rows, named, whole
 from gateway.face.pages.sessions import MOST_STOPPED, said_why
 from gateway.face.rendering import addressed
 from gateway.face.wanted import PAGE_ROWS, began, paged, place
-from gateway.state import EVERY_SESSION, Session
-from gateway.state import whole as whole_agent
+from gateway.state.sessions import EVERY_SESSION, Session
+from gateway.state.sessions import whole as whole_agent
 
 DAYS = 7
 MOST_DAYS = 366
@@ -64,7 +64,7 @@ ORDER BY last_seen DESC, prompt_hash LIMIT {MOST_ROWS}
 """  # noqa: S608 - constant
 _PAUSES = """
 SELECT DISTINCT change, changed_at, state, changed_by, why FROM session_changes
-WHERE session = '' AND agent = $agent ORDER BY changed_at DESC LIMIT 20
+WHERE session = '' AND agent = $agent ORDER BY changed_at DESC, change DESC LIMIT 20
 """
 _EVER = "SELECT max(last_seen) AS last_seen FROM exchange_sums WHERE agent = $agent"
 

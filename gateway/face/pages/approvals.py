@@ -15,7 +15,7 @@ import msgspec
 from gateway.errors import GatewayError
 from gateway.face.door import HOME
 from gateway.face.page import Asked, Deed, House, Page
-from gateway.state import Approval, Scope
+from gateway.state.approvals import Approval, Scope
 from gateway.web.approvals import Said, ruling, shown
 
 MOST = 200

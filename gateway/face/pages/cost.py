@@ -27,8 +27,8 @@ MOST_ROWS = 20
 MOST_SERIES = 30
 """Values of the chosen dimension that are told day by day."""
 BY: Mapping[str, str] = {
-    "model": "coalesce(e.response_model, e.request_model)", "agent": "e.agent", "team": "e.team", "key": "e.key_id", "route": "e.route",
-    "provider": "e.provider", "user": 'e."user"', "prices": "e.price_version",
+    "model": "coalesce(e.response_model, e.request_model)", "agent": "e.agent", "org": "e.org", "team": "e.team", "key": "e.key_id",
+    "route": "e.route", "provider": "e.provider", "user": 'e."user"', "prices": "e.price_version",
 }  # fmt: skip
 """What cost is told by, and by which column."""
 TOKENS: Mapping[str, str] = {
@@ -51,7 +51,7 @@ SELECT e.provider, coalesce(e.response_model, e.request_model) AS model,
             ELSE 'no price for the model' END AS why,
        count(*) AS exchanges
 FROM exchanges AS e WHERE e.cost IS NULL AND e.state NOT IN ('open', 'rejected') AND {{}}
-GROUP BY ALL ORDER BY exchanges DESC LIMIT {MOST_ROWS}
+GROUP BY ALL ORDER BY exchanges DESC, provider, model, why LIMIT {MOST_ROWS}
 """
 
 

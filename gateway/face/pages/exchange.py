@@ -15,14 +15,15 @@ from typing import Any
 import msgspec
 
 from gateway.errors import FileProblems, GatewayError
-from gateway.exchange import Call, Verdict
 from gateway.face import decisions, differences, policy_texts, what_if
 from gateway.face.conversations import conversation
 from gateway.face.own import refusal
 from gateway.face.page import Asked, House, Page, Rows, unavailable
 from gateway.policy import PolicySet, denial_text
 from gateway.stores import Refused
-from gateway.trace.record import ContentRead, ReadRow
+from gateway.trace.people_rows import ReadRow
+from gateway.trace.record import ContentRead
+from gateway.verdict import Call, Verdict
 
 _WRITTEN = frozenset({
     "input_preview", "output_preview", "error_message", "arguments", "reason", "message", "comment", "edited", "detail", "body", "system",

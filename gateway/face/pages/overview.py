@@ -31,7 +31,7 @@ FROM exchanges WHERE started_at >= $since::TIMESTAMP GROUP BY 1 ORDER BY 1
 """  # noqa: S608 - constant
 _DENIALS = """
 SELECT decided_at, agent, name AS tool, effect, policy, rule, code, id, exchange_id
-FROM calls WHERE NOT released AND decided_at >= $since::TIMESTAMP ORDER BY decided_at DESC LIMIT 10
+FROM calls WHERE NOT released AND decided_at >= $since::TIMESTAMP ORDER BY decided_at DESC, id DESC LIMIT 10
 """
 _ANY = "SELECT 1 AS one FROM exchanges LIMIT 1"
 

@@ -18,7 +18,7 @@ from gateway.face.page import Asked, House, Page, Rows, whole
 from gateway.face.what_if import ALONE, BESIDE, asked_what_if
 from gateway.installation import load_policies
 from gateway.policy import EMPTY, PolicySet
-from gateway.trace.rows import policy_row
+from gateway.trace.loaded import policy_row
 
 _VERSIONS = "SELECT hash, git, first_loaded, last_loaded, loads FROM policy_versions ORDER BY last_loaded DESC, hash LIMIT 20"
 _HITS = """

@@ -18,7 +18,8 @@ from gateway.face import differences
 from gateway.face.page import Asked, House, Page, Rows, whole
 from gateway.rollout import drifting
 from gateway.stores import Refused
-from gateway.trace.record import ContentRead, ReadRow
+from gateway.trace.people_rows import ReadRow
+from gateway.trace.record import ContentRead
 from gateway.web.queries import read_all
 
 DAYS, MOST_DAYS = 30, 365
@@ -29,11 +30,11 @@ SELECT k.name AS prompt, k.version, k.first_loaded AS first_seen, k.last_loaded 
        k.labels, m.who AS promoted_by
 FROM kept_prompts AS k LEFT JOIN (SELECT name, version, arg_max(who, moved_at) AS who FROM prompt_moves GROUP BY ALL) AS m
   ON m.name = k.name AND m.version = k.version
-ORDER BY k.last_loaded DESC, k.name LIMIT 500
+ORDER BY k.last_loaded DESC, k.name, k.version LIMIT 500
 """
 _FOUND = """
 SELECT agent AS prompt, template_hash AS version, first_seen, last_seen, deployed, kept_prompt, versions, last_prompt_hash, first_exchange
-FROM prompt_templates ORDER BY last_seen DESC LIMIT 500
+FROM prompt_templates ORDER BY last_seen DESC, agent, template_hash LIMIT 500
 """
 _OUTCOMES = """
 SELECT prompt, version, kept, count(*) AS answers, sum(cost) AS cost, count(*) FILTER (cost IS NULL) AS unpriced,

@@ -1,8 +1,8 @@
 """Sessions: what belongs together, summed, newest first; and one session step by step: its exchanges, the calls proposed in them, what
 became of each, what it cost so far. Nothing here is what was said: the exchanges that are linked to show that, to who may read it.
 
-A session is a label that its client may choose: it is one caller's (agent, team, user), and two callers may have one of the same name. Then
-both are shown, and `?agent=` or `?user=` tells them apart.
+A session is a label that its client may choose: it is one caller's (agent, organisation, team, user), and two callers may have one of the
+same name. Then both are shown, and `?agent=`, `?org=`, `?team=` or `?user=` tells them apart.
 """
 
 # ruff: noqa: S608 - conditions are of `filter_sql` and of `_WHOSE`, which write no value into them
@@ -20,7 +20,7 @@ from gateway.face.filters import FilterProblem
 from gateway.face.page import Asked, Deed, House, Page, Rows, named
 from gateway.face.rendering import addressed
 from gateway.face.wanted import DAYS, PAGE_ROWS, Place, Wanted, began, note, paged, place, read, told
-from gateway.state import EVERY_SESSION, Session
+from gateway.state.sessions import EVERY_SESSION, Session
 from gateway.web.answers import line
 from gateway.web.content import WHY_LENGTH
 
@@ -34,11 +34,13 @@ count(*) + coalesce(sum(e.calls), 0)::BIGINT AS steps, coalesce(sum(e.calls), 0)
 coalesce(sum(e.denied), 0)::BIGINT AS denied, {_BAD} AS failed, CASE WHEN count(*) FILTER (e.cost IS NULL) = 0 THEN sum(e.cost) END AS cost,
 sum(e.cost) AS known_cost, sum(e.duration_us)::BIGINT AS duration_us
 """
-_OWNER = 'e.session, e.agent, e.team, e."user"'
-_ID = """e.session || ' ' || e.agent || ' ' || coalesce(e.team, '') || ' ' || coalesce(e."user", '')"""
-_WHOSE = """e.session = $session AND ($agent = '' OR e.agent = $agent) AND ($user = '' OR e."user" = $user)"""
+_OWNED_BY: Mapping[str, str] = {"agent": "e.agent", "org": "e.org", "team": "e.team", "user": 'e."user"'}
+"""Whose a session is, and in which column it lies."""
+_OWNER = f"e.session, {', '.join(_OWNED_BY.values())}"
+_ID = "e.session" + "".join(f" || ' ' || coalesce({column}, '')" for column in _OWNED_BY.values())
+_WHOSE = "e.session = $session" + "".join(f" AND (${name} = '' OR {column} = ${name})" for name, column in _OWNED_BY.items())
 _OWNERS = f"""
-SELECT {_OWNER}, {_SUMS} FROM exchanges AS e WHERE {_WHOSE} GROUP BY {_OWNER} ORDER BY max(e.started_at) DESC LIMIT {PAGE_ROWS}
+SELECT {_OWNER}, {_SUMS} FROM exchanges AS e WHERE {_WHOSE} GROUP BY {_OWNER} ORDER BY max(e.started_at) DESC, {_ID} DESC LIMIT {PAGE_ROWS}
 """
 _CURVE = f"""
 WITH steps AS (
@@ -67,10 +69,10 @@ async def listed(house: House, asked: Asked) -> dict[str, Any]:
     rows, following = await _summed(house, wanted, place(asked))
     if wanted.looks:
         await note(house, asked, "sessions", wanted, len(rows))
-    stopped = {(each.session, each.agent, each.team, each.user) for each in await _stopped(house)}
+    stopped = {(each.session, *(getattr(each, name) for name in _OWNED_BY)) for each in await _stopped(house)}
     return {
         **said,
-        "rows": [{**row, "stopped": (row["session"], row["agent"], row["team"], row["user"]) in stopped} for row in rows],
+        "rows": [{**row, "stopped": (row["session"], *(row[name] for name in _OWNED_BY)) in stopped} for row in rows],
         "next": following,
         "bounded": wanted.since is not None,
         "began": bool(rows) or await began(house),
@@ -79,7 +81,7 @@ async def listed(house: House, asked: Asked) -> dict[str, Any]:
 
 
 async def shown(house: House, asked: Asked) -> dict[str, Any]:
-    whose = {"session": named(asked), "agent": asked.params.get("agent", ""), "user": asked.params.get("user", "")}
+    whose = {"session": named(asked)} | {name: asked.params.get(name, "") for name in _OWNED_BY}
     after = place(asked, "after")
     owners = await house.ask(_OWNERS, whose) if whose["session"] else []
     if not owners:
@@ -182,13 +184,11 @@ async def _stopped(house: House) -> list[Session]:
 
 
 def _is(stopped: Session, whose: Mapping[str, str]) -> bool:
-    if stopped.session != whose["session"]:
-        return False
-    return whose["agent"] in ("", stopped.agent) and whose["user"] in ("", stopped.user)
+    return stopped.session == whose["session"] and all(whose[name] in ("", getattr(stopped, name)) for name in _OWNED_BY)
 
 
 def _plain(of: Session) -> dict[str, Any]:
-    return {name: getattr(of, name) for name in ("owner", "session", "agent", "team", "user", "denials", "policy", "rule", "exchange")}
+    return {name: getattr(of, name) for name in ("owner", "session", *_OWNED_BY, "denials", "policy", "rule", "exchange")}
 
 
 SESSIONS = Page("Sessions", "/sessions", "see-metadata", listed, "session_list.html", rows="rows", narrows=True)

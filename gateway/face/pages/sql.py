@@ -33,7 +33,7 @@ _PARAMETER = re.compile(r"\$([A-Za-z_]\w*)")
 _MARKED = re.compile(r"\s*\nLINE (?P<line>[0-9]{1,6}): (?P<shown>.*)\n(?P<before> *)\^\s*$")
 _HISTORY = """
 SELECT asked_at, sql, outcome, row_count, elapsed_us FROM questions
-WHERE who = $who AND length(sql) <= 5000 ORDER BY asked_at DESC LIMIT 10
+WHERE who = $who AND length(sql) <= 5000 ORDER BY asked_at DESC, id DESC LIMIT 10
 """
 
 

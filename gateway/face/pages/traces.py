@@ -20,14 +20,14 @@ from gateway.face.filters import FilterProblem
 from gateway.face.page import Asked, House, Page, Rows
 from gateway.face.rendering import TRACE_COLUMNS, trace_cells
 from gateway.face.wanted import DAYS, PAGE_ROWS, Place, Wanted, began, note, paged, place, read, told
-from gateway.trace.rows import about_exchange
+from gateway.trace.hand import about_exchange
 
 TICK_S = 1.0
 MOST_TOLD = 200
 _FACETS = 8
 _COLUMNS = """
 e.id, e.started_at, e.agent, e."user", e.session, coalesce(e.response_model, e.request_model) AS model, e.state, e.calls, e.denied, e.cost,
-e.duration_us, e.overhead_us, e.input_tokens, e.output_tokens, e.enforcing, e.error_code, e.team, e.key_id, e.route, e.provider,
+e.duration_us, e.overhead_us, e.input_tokens, e.output_tokens, e.enforcing, e.error_code, e.org, e.team, e.key_id, e.route, e.provider,
 e.prompt_hash
 """
 _TEXTS = "e.input_preview, e.output_preview"
@@ -62,7 +62,7 @@ def _shows_words(asked: Asked) -> bool:
 
 def _columns(asked: Asked, rows: Sequence[Mapping[str, Any]] = ()) -> list[str]:
     """Those beside the usual ones."""
-    teams = any(row["team"] for row in rows)
+    teams = any(row["team"] or row["org"] for row in rows)
     return [name for name in TRACE_COLUMNS if asked.params.get(f"c_{name}") == "1" or (name == "team" and teams)]
 
 

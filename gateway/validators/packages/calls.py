@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, Final, NamedTuple
 
-from gateway.exchange import Json
+from gateway.strict_json import Json
 from gateway.validators.packages.commands import argv, command
 from gateway.validators.packages.fragments import Line, part
 from gateway.validators.packages.installers import begins
