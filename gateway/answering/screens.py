@@ -16,11 +16,12 @@ import msgspec
 
 from gateway.answer import Answer
 from gateway.dialects.texts import Texts
+from gateway.errors import GatewayError
 from gateway.judge import Court, about
 from gateway.policy.explain import withheld_text
 from gateway.policy.screen import Hit, Screen, Sight, screen
 from gateway.request import Request
-from gateway.screening.streamed import Screening, Watching
+from gateway.screening.streamed import UNREADABLE, Screening, Watching
 from gateway.screening.whole import cleaned, looked_at
 from gateway.validators.validator import Subject
 from gateway.verdict import Done, Finding, Heard, Ran
@@ -91,8 +92,14 @@ class OutputRules:
         return self._stage
 
     def looked_at(self, body: bytes, answer: Answer, calls: int) -> tuple[Hit, ...]:
-        """Those hits because of which an answer in one piece may not be given."""
-        stopping = looked_at(body, self._texts, self._screen, self.note)
+        """Those hits because of which an answer in one piece may not be given. Raises GatewayError('upstream') for one whose words do not
+        stand where its dialect has them."""
+        try:
+            stopping = looked_at(body, self._texts, self._screen, self.note)
+        except UNREADABLE:
+            if self.acts:
+                raise GatewayError("upstream", "protocol", "The provider's answer is not of the form that its dialect has.") from None
+            return self.unreadable("the answer is not of the form that its dialect has")
         self._heard_all = True
         return (*(stopping if self.acts else ()), *self.ended(answer, calls))
 

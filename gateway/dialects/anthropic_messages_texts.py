@@ -1,14 +1,15 @@
 """The words of a Messages answer, for screens: see `texts`.
 
 Each block is a lane, and each kind of delta in it a text. A thinking block is signed as a whole, so that its words cannot be changed; a
-citation is a text of its own. The input of a tool that the provider runs is read as the JSON text it is streamed as.
+citation is a text of its own. Of what the provider fetched, text stands under the same key as pictures do: its source says which it is.
+The input of a tool that the provider runs is read as the JSON text it is streamed as.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from gateway.dialects.texts import NO_IDS, Frame, Slot, Told, copies, fields
+from gateway.dialects.texts import NO_IDS, Frame, Slot, Told, copies, fields, strings
 from gateway.strict_json import Json
 from gateway.verdict import Call
 
@@ -16,6 +17,7 @@ _SILENT = frozenset({
     "type", "id", "tool_use_id", "file_id", "signature", "encrypted_content", "encrypted_index", "encrypted_stdout", "data", "media_type",
 })  # fmt: skip
 _NOT_IN_DELTA = frozenset({"stop_reason", "container"})
+_NOT_SAID = frozenset({"id", "type", "role", "model", "content", "stop_reason", "usage", "container", "delta", "message"})
 _SIGNED_BLOCKS = frozenset({"thinking", "compaction"})
 _TEXT_BLOCKS = frozenset({"text", "thinking", "compaction"})
 """Blocks whose start may hold the beginning of what their deltas go on with."""
@@ -51,7 +53,10 @@ class MessagesTexts:
         if kind == "content_block_stop":
             return Told((), index, ends=True)
         if kind == "message_delta":
-            return Told(tuple(fields(tree["delta"], _NOT_IN_DELTA, _SILENT)), closes=tree["delta"].get("stop_reason") is not None)
+            said = (*fields(tree["delta"], _NOT_IN_DELTA, _SILENT), *fields(tree, _NOT_SAID, _SILENT))
+            return Told(said, closes=tree["delta"].get("stop_reason") is not None)
+        if kind == "message_start":
+            return Told(tuple(fields(tree["message"], _NOT_SAID, _SILENT)))
         return Told(closes=kind in ("message_stop", "error"))
 
     def left(self, tree: dict[str, Json]) -> None:
@@ -101,7 +106,7 @@ def whole(tree: dict[str, Json]) -> Iterator[Slot]:
     """The words of an answer in one piece."""
     for index, block in enumerate(tree.get("content") or ()):
         yield from (slot._replace(channel=None) for slot in _of_block(block, index))
-    yield from fields(tree, tree.keys() - {"stop_details", "stop_sequence"}, _SILENT)
+    yield from fields(tree, _NOT_SAID, _SILENT)
 
 
 def changed_whole(tree: dict[str, Json]) -> None:
@@ -110,7 +115,7 @@ def changed_whole(tree: dict[str, Json]) -> None:
 
 def withheld_whole(tree: dict[str, Json], text: str) -> dict[str, Json]:
     """The answer with nothing in it but this text."""
-    kept = {key: value for key, value in tree.items() if key != "stop_details"}
+    kept = {key: value for key, value in tree.items() if key in _NOT_SAID}
     return {**kept, "content": [{"type": "text", "text": text}], "stop_reason": "end_turn", "stop_sequence": None}
 
 
@@ -123,6 +128,14 @@ def _of_block(block: dict[str, Json], index: int) -> Iterator[Slot]:
         own = kind in _TEXT_BLOCKS and slot.holder is block
         channel = (index, str(slot.key)) if own else None
         yield slot._replace(channel=channel, said=kind == "text" and own, signed=kind in _SIGNED_BLOCKS)
+    yield from _sources(block)
+
+
+def _sources(node: Json) -> Iterator[Slot]:
+    """The texts of documents in a block: what its source holds as text."""
+    for holder, key in strings(node, ()):
+        if key == "data" and holder.get("type") == "text":
+            yield Slot(holder, key)
 
 
 def _event(kind: str, index: int | None, **more: Json) -> Frame:

@@ -159,7 +159,7 @@ def _content(content: Json, path: str, reading: Reading, role: str = "") -> Mess
     results: list[tuple[str, str]] = []
     media: list[Media] = []
     for at, part in enumerate(parts):
-        _part(part, f"{path}.parts[{at}]", reading, texts, calls, results, media)
+        _part(part, f"{path}.parts[{at}]", reading, texts, calls, results, media, thinks=said == "model" and not role)
     spoken = role or ("tool" if results and not texts else _ROLES.get(said, "user") if isinstance(said, str | None) else "user")
     raw = msgspec.json.encode(content)
     return Message(spoken, raw, "\n".join(texts), tuple(calls), tuple(results), tuple(media))
@@ -173,7 +173,10 @@ def _part(
     calls: list[ProposedBefore],
     results: list[tuple[str, str]],
     media: list[Media],
+    *,
+    thinks: bool,
 ) -> None:
+    """`thinks`: whose part it is has thoughts, which are not what it says. Whoever else marks words as a thought has said them."""
     found = spelled(part, path)
     reading.fields(found, shape.PART_KEYS, path)
     kinds = shape.payload(found)
@@ -183,7 +186,7 @@ def _part(
     if kind == "text":
         if not isinstance(found["text"], str):
             raise bad("invalid_type", f"`{path}.text` must be a string.", path)
-        if not found.get("thought"):
+        if not (thinks and found.get("thought")):
             texts.append(found["text"])
         return
     holder = spelled(found[kind], f"{path}.{kind}") if shape.PAYLOADS.get(kind) else {}

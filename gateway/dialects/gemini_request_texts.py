@@ -29,7 +29,7 @@ def with_texts(body: bytes, change: Change) -> bytes:
 def _content(content: dict[str, Json], role: str, change: Change) -> None:
     for part in dicts(content.get("parts")):
         answered = _either(part, "functionResponse")
-        if part.get("text") is not None and not part.get("thought"):
+        if part.get("text") is not None and not (role == "assistant" and part.get("thought")):
             put(part, "text", partial(change, role, None))
         elif isinstance(answered, dict) and "response" in answered:
             call_id = answered.get("id") or answered.get("name")

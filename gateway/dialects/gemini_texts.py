@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from gateway.dialects.texts import NO_IDS, Frame, Slot, Told, fields
+from gateway.dialects.texts import NO_IDS, Frame, Slot, Told, fields, tokens
 from gateway.strict_json import Json
 from gateway.verdict import Call
 
-_SILENT = frozenset({"thoughtSignature", "inlineData", "mimeType"})
+_SILENT = frozenset({"thoughtSignature", "data", "mimeType"})
 _NOT_IN_PART = _SILENT | {"functionCall", "text"}
 _NOT_IN_CANDIDATE = frozenset({"content", "finishReason", "safetyRatings", "logprobsResult", "continuationToken"})
+_NOT_SAID = frozenset({"candidates", "usageMetadata", "modelVersion", "responseId", "createTime"})
 _HEAD = ("responseId", "modelVersion", "createTime")
 _PLACED = ("citationMetadata", "groundingMetadata", "logprobsResult", "avgLogprobs")
 """What tells of places in the words, or repeats them."""
@@ -38,7 +39,7 @@ class GeminiTexts:
 
     def read(self, tree: dict[str, Json]) -> Told:
         found = tree.get("candidates") or []
-        slots = tuple(slot for candidate in found for slot in _of_candidate(candidate))
+        slots = tuple(whole(tree))
         if len(found) > 1 or "error" in tree:
             return Told(slots, closes=True)
         if not found:
@@ -70,7 +71,8 @@ class GeminiTexts:
 def whole(tree: dict[str, Json]) -> Iterator[Slot]:
     """The words of an answer in one piece."""
     for candidate in tree.get("candidates") or ():
-        yield from (slot._replace(channel=None) for slot in _of_candidate(candidate))
+        yield from _of_candidate(candidate)
+    yield from fields(tree, _NOT_SAID, _SILENT)
 
 
 def changed_whole(tree: dict[str, Json]) -> None:
@@ -104,3 +106,5 @@ def _of_candidate(candidate: dict[str, Json]) -> Iterator[Slot]:
             yield Slot(part, "text", (index, kind), kind == "text")
         yield from fields(part, _NOT_IN_PART, _SILENT)
     yield from fields(candidate, _NOT_IN_CANDIDATE, _SILENT)
+    if candidate.get("logprobsResult") is not None:
+        yield from tokens(candidate["logprobsResult"], (index, "logprobsResult"))

@@ -1,29 +1,28 @@
 """The words of a chat completion, for screens: see `texts`.
 
 A delta of each kind (content, refusal, reasoning in its several spellings, a transcript) is a text of its own, because clients put each
-together apart. Log probabilities repeat the tokens: they go when a word was changed.
+together apart. Log probabilities repeat the tokens: they are read as a text of their own, and go when a word was changed.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from gateway.dialects.texts import NO_IDS, Channel, Frame, Slot, Told, copies, fields
+from gateway.dialects.texts import NO_IDS, Channel, Frame, Slot, Told, copies, fields, tokens
 from gateway.strict_json import Json
 from gateway.verdict import Call
 
 _SILENT_TOP = frozenset({
-    "id", "object", "created", "model", "choices", "usage", "system_fingerprint", "service_tier", "obfuscation", "prompt_filter_results",
-    "provider", "x_groq",
+    "id", "object", "created", "model", "choices", "usage", "system_fingerprint", "service_tier", "obfuscation", "provider",
 })  # fmt: skip
 _SILENT_WORDS = frozenset({"type", "format", "signature", "id", "data", "role"})
 _SILENT_CALLS = frozenset({"role", "tool_calls", "function_call"})
 _PIECES = frozenset({"content", "refusal", "reasoning", "reasoning_content", "reasoning_details", "thinking_blocks", "audio"})
 """Keys of a delta whose strings go on in the next one."""
 _SAID = frozenset({"content", "refusal"})
+_NOT_WORDS = frozenset({"index", "delta", "message", "finish_reason", "logprobs"})
 _SIGNED = frozenset({"reasoning_details", "thinking_blocks"})
 """Thoughts in the form in which some providers want them back, with a signature that comes last."""
-_FOREIGN_REASONS = ("native_finish_reason", "stop_reason")
 _CALLED = frozenset({"tool_calls", "function_call"})
 
 
@@ -101,15 +100,14 @@ class ChatTexts:
 
     def _finished(self, choice: dict[str, Json]) -> dict[str, Json]:
         index = choice.get("index", 0)
-        kept = {key: value for key, value in choice.items() if key == "content_filter_results"}
-        return {**kept, "index": index, "delta": {}, "finish_reason": self._called.get(index, "stop")}
+        return {"index": index, "delta": {}, "finish_reason": self._called.get(index, "stop")}
 
 
 def whole(tree: dict[str, Json]) -> Iterator[Slot]:
     """The words of an answer in one piece."""
     yield from fields(tree, _SILENT_TOP, ())
     for choice in tree.get("choices") or ():
-        yield from (slot._replace(channel=None) for slot in _of_choice(choice))
+        yield from _of_choice(choice)
 
 
 def changed_whole(tree: dict[str, Json]) -> None:
@@ -137,6 +135,9 @@ def _of_choice(choice: dict[str, Json]) -> Iterator[Slot]:
             yield from _pieces(value, (index, key))
         else:
             yield from copies(value, _SILENT_WORDS)
+    yield from fields(choice, _NOT_WORDS, _SILENT_WORDS)
+    if choice.get("logprobs") is not None:
+        yield from tokens(choice["logprobs"], (index, "logprobs"))
 
 
 def _pieces(value: Json, channel: Channel) -> Iterator[Slot]:

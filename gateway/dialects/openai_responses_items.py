@@ -71,14 +71,18 @@ SERVICES: Mapping[str, str] = {
 def is_call(item: Mapping[str, Json], allowed: frozenset[str]) -> bool:
     """Whether the item is judged as a call: what the client acts on, and what the provider did unasked, or in a form nobody knows."""
     kind = item.get("type")
-    if kind == "tool_search_call" and item.get("execution") == "server":
-        return "tool_search" not in allowed
-    if kind == "shell_call" and "shell" in allowed and _in_container(item):
-        return False
+    if runs_upstream(item):
+        return ("tool_search" if kind == "tool_search_call" else "shell") not in allowed
     if not isinstance(kind, str) or kind in shape.CALL_ITEMS:
         return True
     service = shape.SERVICE_ITEMS.get(kind)
     return service[0] not in allowed if service else kind not in shape.PLAIN_ITEMS
+
+
+def runs_upstream(item: Mapping[str, Json]) -> bool:
+    """Whether a call says of itself that the provider runs it."""
+    kind = item.get("type")
+    return (kind == "tool_search_call" and item.get("execution") == "server") or (kind == "shell_call" and _in_container(item))
 
 
 def _in_container(item: Mapping[str, Json]) -> bool:

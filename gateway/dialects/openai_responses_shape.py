@@ -148,7 +148,9 @@ FRAME_KEYS: Mapping[str, frozenset[str]] = {
 
 
 def only_texts(found: Mapping[str, Json]) -> bool:
-    """Whether what should be text is."""
+    """Whether what should be text is, and a piece of it there."""
+    if str(found.get("type")).endswith(".delta") and "delta" not in found:
+        return False
     return all(isinstance(found[key], str) for key in TEXT_KEYS & found.keys())
 
 

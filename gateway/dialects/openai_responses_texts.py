@@ -2,7 +2,8 @@
 
 Each item is a lane, each part of it a text. Everything is told several times (deltas, the text done, the part done, the item done, the
 whole response): each copy is read and written anew, for some client uses it. Annotations and log probabilities of changed words go. What
-the response repeats of its request is not looked at. Events are numbered again, because some are left out and some come in between.
+the response repeats of its request is not looked at. A call that the provider runs (a shell in its container) may be one that was judged
+too: its words cannot be changed. Events are numbered again, because some are left out and some come in between.
 """
 
 from __future__ import annotations
@@ -12,12 +13,12 @@ from collections.abc import Iterator
 
 from gateway.dialects import openai_responses_items as items
 from gateway.dialects import openai_responses_shape as shape
-from gateway.dialects.texts import Channel, Frame, Slot, Told, copies, fields
+from gateway.dialects.texts import Channel, Frame, Slot, Told, copies, fields, tokens
 from gateway.strict_json import Json
 from gateway.verdict import Call
 
 _SILENT = frozenset({
-    "type", "id", "call_id", "item_id", "status", "role", "phase", "encrypted_content", "result", "fingerprint", "file_id", "container_id",
+    "type", "id", "call_id", "item_id", "status", "role", "phase", "encrypted_content", "fingerprint", "file_id", "container_id",
     "partial_image_b64", "logprobs", "obfuscation", "file_data", "image_url",
 })  # fmt: skip
 _EVENT = frozenset({
@@ -26,6 +27,8 @@ _EVENT = frozenset({
 _CALLS = frozenset({"response.function_call_arguments", "response.custom_tool_call_input"})
 _SOUND = "response.audio.delta"
 _SAID = frozenset({"response.output_text", "response.refusal"})
+_REPORTED = ("incomplete_details", "error", "moderation", "content_filters")
+"""What a response says of itself, beside what it repeats of its request."""
 _LOOSE = -1
 """The lane of words that belong to no item."""
 
@@ -142,7 +145,8 @@ def whole(tree: dict[str, Json]) -> Iterator[Slot]:
     """The words of an answer in one piece."""
     for item in tree.get("output") or ():
         yield from _of_item(item)
-    yield from copies(tree.get("incomplete_details"), ())
+    for key in _REPORTED:
+        yield from copies(tree.get(key), ())
 
 
 def changed_whole(tree: dict[str, Json]) -> None:
@@ -163,8 +167,12 @@ def _of_event(kind: str, tree: dict[str, Json], lane: int | None) -> Iterator[Sl
         return
     if kind.endswith(".delta"):
         yield Slot(tree, "delta", _channel(stem, tree, lane), stem in _SAID)
+        yield from tokens(tree.get("logprobs"), (*_channel(stem, tree, lane), "logprobs"))
         return
     yield from fields(tree, _EVENT, _SILENT)
+    for holder in (tree, tree.get("part")):
+        if isinstance(holder, dict):
+            yield from tokens(holder.get("logprobs"), (*_channel(kind, tree, lane), "logprobs"))
     if "item" in tree:
         yield from _of_item(tree["item"])
     if isinstance(tree.get("response"), dict):
@@ -178,9 +186,16 @@ def _channel(stem: str, tree: dict[str, Json], lane: int | None) -> Channel:
 
 def _of_item(item: Json) -> Iterator[Slot]:
     """A call is judged elsewhere; of anything else each string is words."""
-    if isinstance(item, dict) and item.get("type") not in shape.CALL_ITEMS:
-        said = item.get("type") == "message"
-        yield from (slot._replace(said=said and slot.key in ("text", "refusal")) for slot in fields(item, _SILENT, _SILENT))
+    if not isinstance(item, dict):
+        return
+    kind = item.get("type")
+    silent = _SILENT | {"result"} if kind == "image_generation_call" else _SILENT
+    if kind in shape.CALL_ITEMS:
+        yield from (slot._replace(signed=True) for slot in fields(item, silent, silent) if items.runs_upstream(item))
+        return
+    yield from (slot._replace(said=kind == "message" and slot.key in ("text", "refusal")) for slot in fields(item, silent, silent))
+    for place, part in enumerate(item.get("content") or () if kind == "message" else ()):
+        yield from tokens(part.get("logprobs"), (str(item.get("id")), "logprobs", place))
 
 
 def _with_places(tree: dict[str, Json]) -> Iterator[dict[str, Json]]:

@@ -9,7 +9,7 @@ What is read here was written or let through by this gateway's own decoder: it h
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple, Protocol, TypeAlias
 
 from msgspec import Struct
@@ -98,20 +98,44 @@ class Texts(Protocol):
 NO_IDS: Mapping[str, str] = {}
 
 
+FREE = frozenset({"args", "attributes", "input", "input_schema", "parameters", "partMetadata", "response"})
+"""Keys of values that are not of the dialect's making: no key in them is silent, for it means nothing that the dialect knows of."""
+
+
 def strings(node: Json, silent: Collection[str]) -> Iterator[tuple[Any, Any]]:
     """(holder, key) of each string in a value, in order; what stands under a silent key is left out."""
-    waiting = [node]
+    waiting = [(node, silent)]
     while waiting:
-        holder = waiting.pop()
-        inner: list[Json] = []
+        holder, silent = waiting.pop()
+        inner: list[tuple[Json, Collection[str]]] = []
         for key, value in holder.items() if type(holder) is dict else enumerate(holder):
             if type(key) is str and key in silent:
                 continue
             if type(value) is str:
                 yield holder, key
             elif type(value) is dict or type(value) is list:
-                inner.append(value)
+                inner.append((value, () if key in FREE else silent))
         waiting += reversed(inner)
+
+
+def runs(slots: Iterable[Slot]) -> list[list[Slot]]:
+    """The slots of each text, where all of an answer is at hand: those of one channel are its pieces."""
+    found: dict[Channel | int, list[Slot]] = {}
+    for number, slot in enumerate(slots):
+        found.setdefault(number if slot.channel is None else slot.channel, []).append(slot)
+    return list(found.values())
+
+
+def tokens(node: Json, channel: Channel) -> Iterator[Slot]:
+    """The tokens of log probabilities, by whatever names they are listed: each list spells a text once more. What else might have stood in
+    the place of a token is a text of its own."""
+    for name, listed in node.items() if type(node) is dict else [("", node)]:
+        for token in listed if type(listed) is list else [listed]:
+            if type(token) is dict and type(token.get("token")) is str:
+                yield Slot(token, "token", (*channel, str(name)))
+                yield from fields(token, ("token",), ())
+            else:
+                yield from copies(token, ())
 
 
 def copies(node: Json, silent: Collection[str]) -> Iterator[Slot]:
@@ -128,7 +152,7 @@ def fields(tree: dict[str, Json], apart: Collection[str], silent: Collection[str
         if type(value) is str:
             yield Slot(tree, key)
         else:
-            yield from copies(value, silent)
+            yield from copies(value, () if key in FREE else silent)
 
 
 def written(frame: Frame) -> bytes:

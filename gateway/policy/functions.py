@@ -7,6 +7,7 @@ exactly one way raises; the condition that called it then fails, and a failed gu
 
 from __future__ import annotations
 
+import ipaddress
 import posixpath
 import re
 import unicodedata
@@ -77,33 +78,70 @@ def upper_ascii(text: str) -> str:
 MAX_KNOWN: Final = 50_000
 """Names that one `near` compares with."""
 _URL = re.compile(r"""\bhttps?://[^\s<>"'`{}|\\^]+""", re.IGNORECASE)
+_AUTHORITY = re.compile(r"https?://[^/?#]*", re.IGNORECASE)
+_NAME_BEFORE = re.compile(r"[^\s/?#]*@[^\s<>\"'`{}|\\^]*")
+_CLOSING: Final = {'"': '"', "'": "'", "`": "`", "<": ">", "(": ")", "[": "]", "{": "}"}
+_NUMERIC = re.compile(r"(?:[0-9]+|0x[0-9a-f]*)")
+_IPV4 = re.compile(r"(?:(?:25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])(?:\.(?!$)|$)){4}")
+_PORTED = re.compile(r"(?:\[[^\[\]]*\]|[^:\[\]]*)(?::[0-9]{0,5})?")
 _HOST = re.compile(r"(?:[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9])?\.)*[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?|\[[0-9a-f:.]+\]")
 
 
 def urls(text: str) -> list[str]:
-    """The http and https addresses in a text, as they stand there, without the punctuation behind them."""
-    found = [match.rstrip(".,;:!?)]") for match in _URL.findall(text)]
+    """The http and https addresses in a text, as they stand there, without the punctuation behind them. A name before the host belongs to
+    its address whatever signs it holds (`https://a|@b`): clients read over them."""
+    found = [_with_name(text, match).rstrip(".,;:!?)]") for match in _URL.finditer(text)]
     if len(found) > MAX_PIECES:
         raise ValueError(f"the text holds more than {MAX_PIECES} addresses")
     return found
 
 
+def _with_name(text: str, match: re.Match[str]) -> str:
+    """The address, where it ends before its path, with what stands up to an `@`, unless the quote that it stands in ends before that."""
+    start, end = match.span()
+    more = _NAME_BEFORE.match(text, end) if _AUTHORITY.fullmatch(match[0]) else None
+    closing = _CLOSING.get(text[start - 1 : start]) if start else None
+    return match[0] + (more[0] if more and not (closing and closing in more[0]) else "")
+
+
 def host(url: str) -> str:
-    """The host that an address leads to, in lower case, international names in their ASCII form. Refuses what clients read in different
-    ways: other schemes, names and passwords before the host, backslashes, white space, control characters, empty labels."""
+    """The host that an address leads to, in lower case, international names in their ASCII form, version 6 addresses in their short form.
+    Refuses what clients read in different ways: other schemes, names and passwords before the host, backslashes, white space, control
+    characters, empty labels, numbers for addresses (`http://2130706433`, `0x7f.1`), ports that are none, letters that one version of the
+    standard for international names keeps and another one replaces (`ß`)."""
     if _CONTROL.search(url) or "\\" in url or any(c.isspace() for c in url):
         raise ValueError("the address holds a backslash, white space or control characters")
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or "@" in parts.netloc or not parts.hostname:
         raise ValueError("the address is not http or https, has no host, or has a name before it")
-    name = parts.hostname.rstrip(".").lower()
+    name = parts.hostname.removesuffix(".").lower()
+    if not _PORTED.fullmatch(parts.netloc.lower()):
+        raise ValueError("the address has a port that is none")
+    name = _short(name) if parts.netloc.startswith("[") else _ascii(name)
+    if not _HOST.fullmatch(name) or (_NUMERIC.fullmatch(name.rpartition(".")[2]) and not _IPV4.fullmatch(name)):
+        raise ValueError("the host's name is not one, or a number that clients read in different ways")
+    return name
+
+
+def _short(name: str) -> str:
+    """A version 6 address. One that holds a version 4 address leads there, and is read as either."""
+    address = ipaddress.IPv6Address(name)
+    if address.ipv4_mapped or address.sixtofour or address.scope_id:
+        raise ValueError("the host's address stands for another one")
+    return f"[{address.compressed}]"
+
+
+def _ascii(name: str) -> str:
+    if name.isascii():
+        return name
     try:
-        name = f"[{name}]" if ":" in name else name if name.isascii() else name.encode("idna").decode()
+        ascii_name = name.encode("idna").decode()
+        kept = ascii_name.encode().decode("idna")
     except UnicodeError:
         raise ValueError("the host's name has no ASCII form") from None
-    if not _HOST.fullmatch(name):
-        raise ValueError("the host's name is not one")
-    return name
+    if kept != unicodedata.normalize("NFC", name):
+        raise ValueError("the host's name is read as different names")
+    return ascii_name
 
 
 def near(name: str, known: Mapping[str, Any] | Sequence[str]) -> bool:

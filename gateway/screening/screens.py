@@ -38,6 +38,26 @@ class Unchangeable(Generic[H]):
         return text
 
 
+class Pieced(Generic[H]):
+    """The same screen over a text that is at hand in its pieces: what one of them holds alone counts too, for a client may read them
+    apart, and what stands at its border may be none in the whole."""
+
+    def __init__(self, screen: AnswerScreen[H], pieces: Sequence[str]) -> None:
+        self._screen, self._pieces = screen, pieces
+        self.look_back, self.buffers, self.rewrites_signed = screen.look_back, screen.buffers, screen.rewrites_signed
+        self.stops, self.replaces, self.redacted = screen.stops, screen.replaces, screen.redacted
+        self.moved, self.everywhere, self.waits = screen.moved, screen.everywhere, screen.waits
+
+    def find(self, text: str) -> Sequence[H]:
+        hits, at = list(self._screen.find(text)) if text else [], 0
+        known = {(hit.start, hit.end) for hit in hits}
+        for piece in self._pieces if len(self._pieces) > 1 else ():
+            alone = [self._screen.moved(hit, hit.start + at, hit.end + at) for hit in (self._screen.find(piece) if piece else ())]
+            hits += [hit for hit in alone if (hit.start, hit.end) not in known and not self._screen.everywhere(hit)]
+            at += len(piece)
+        return sorted((hit for hit in hits if hit.start < hit.end), key=lambda hit: (hit.start, -hit.end))
+
+
 class Harmless(Generic[H]):
     """The same screen with hits that do nothing."""
 

@@ -4,7 +4,7 @@ Events leave as they came, to the byte, unless words in them were changed.
 
 1. An event leaves when all its words are settled (see `textwindow`), and in the order of its lane. Lanes (choices, blocks, items) do not
    wait for each other; what closes the answer waits for all.
-2. A text that another one of its lane has followed for a look-back has ended, until it goes on.
+2. A text that other events of its lane have followed for a look-back has ended, until it goes on.
 3. Words that a signature covers wait for their end, and cannot be replaced: where that is asked for, the answer ends before them.
 4. Once the answer is denied nothing more of it leaves but that it ended well and what it cost.
 5. An answer that is known to end before it begins (`condemned`) ends before its first word, or where it would have ended without one.
@@ -24,8 +24,8 @@ from msgspec import Struct, field
 
 from gateway.answer import MOST_TEXT
 from gateway.dialects import sse
-from gateway.dialects.texts import Channel, Retelling, Slot, Told, written
-from gateway.screening.screens import AnswerScreen, Harmless, Unchangeable
+from gateway.dialects.texts import Channel, Retelling, Slot, Told, runs, written
+from gateway.screening.screens import AnswerScreen, Harmless, Pieced, Unchangeable
 from gateway.strict_json import Json
 from gateway.textwindow import Hit, Window
 
@@ -184,10 +184,12 @@ class Screening(Generic[H]):
             text = slot.holder[slot.key]
             if text and slot.channel is not None and lane is not None:
                 frame.segments.append(self._heard(lane, slot, slot.channel, text))
-            elif text:
-                self._look(frame, slot, text)
-        if lane is not None and frame.segments and not self._screen.buffers:
-            self._end_overtaken(lane)
+        for pieces in runs(slot for slot in frame.told.slots if slot.channel is None or lane is None):
+            self._look(frame, pieces)
+        if lane is not None and frame.segments:
+            lane.last_heard |= {slot.channel: lane.heard for slot in frame.told.slots if slot.channel is not None and slot.holder[slot.key]}
+            if not self._screen.buffers:
+                self._end_overtaken(lane)
 
     def _heard(self, lane: _Lane[H], slot: Slot, channel: Channel, text: str) -> _Segment[H]:
         window = lane.windows.get(channel)
@@ -197,19 +199,24 @@ class Screening(Generic[H]):
             window = lane.windows[channel] = Window(screen, whole=whole, before=self._before.get(channel, ""))
         start = window.end
         lane.heard += len(text)
-        lane.last_heard[channel] = lane.heard
         self._noted(window, window.feed(text))
         return _Segment(slot, window, start)
 
-    def _look(self, frame: _Frame[H], slot: Slot, text: str) -> None:
+    def _look(self, frame: _Frame[H], pieces: Sequence[Slot]) -> None:
         """A text of its own."""
-        window = Window(self._signed if slot.signed else self._screen)
-        self._noted(window, window.feed(text))
+        texts = [slot.holder[slot.key] or "" for slot in pieces]
+        window = Window(Pieced(self._signed if pieces[0].signed else self._screen, texts), whole=True)
+        for text in texts:
+            window.feed(text)
         self._noted(window, window.finish())
         if window.stop is not None:
             frame.stopping = frame.stopping or window.stopping
-        elif (said := window.said(0, text)) != text:
-            frame.copies.append((slot, said))
+            return
+        at = 0
+        for slot, text in zip(pieces, texts, strict=True):
+            if (said := window.said(at, text)) != text:
+                frame.copies.append((slot, said))
+            at += len(text)
 
     def _end_overtaken(self, lane: _Lane[H]) -> None:
         for channel, window in lane.windows.items():

@@ -13,10 +13,10 @@ import msgspec
 from msgspec import Struct
 
 from gateway import strict_json
-from gateway.dialects.texts import Slot, Texts
-from gateway.screening.screens import AnswerScreen, Unchangeable
+from gateway.dialects.texts import Slot, Texts, runs
+from gateway.screening.screens import AnswerScreen, Pieced, Unchangeable
 from gateway.strict_json import Json
-from gateway.textwindow import Hit
+from gateway.textwindow import Hit, Window
 
 H = TypeVar("H", bound=Hit)
 _decode = msgspec.json.Decoder().decode
@@ -31,14 +31,13 @@ class Cleaned(Struct, frozen=True):
 class Looked(Struct, Generic[H], frozen=True):
     """One text of an answer with what was found in it."""
 
-    slot: Slot
+    pieces: Sequence[Slot]
     hits: Sequence[H]
     stopping: tuple[H, ...]
 
     @property
     def text(self) -> str:
-        text: str = self.slot.holder[self.slot.key]
-        return text
+        return "".join(_texts(self.pieces))
 
 
 def looked_at(body: bytes, texts: Texts, screen: AnswerScreen[H], note: Callable[[H, str], None]) -> tuple[H, ...]:
@@ -64,7 +63,7 @@ def cleaned(
         text = explain(denied)
         return Cleaned(strict_json.encode(texts.withheld_whole(tree, text)), text)
     changed = [looked for looked in found if _fill(looked, screen)]
-    said = "".join(looked.text for looked in found if looked.slot.said)
+    said = "".join(looked.text for looked in found if looked.pieces[0].said)
     if not changed:
         return Cleaned(body, said)
     texts.changed_whole(tree)
@@ -81,17 +80,28 @@ def _tree(body: bytes) -> Any:
 
 def _looked(tree: Json, texts: Texts, screen: AnswerScreen[H]) -> Iterator[Looked[H]]:
     signed = Unchangeable(screen)
-    for slot in texts.whole(tree) if isinstance(tree, dict) else ():
-        text = slot.holder[slot.key]
-        hits = [hit for hit in screen.find(text) if hit.start < hit.end] if text else []
-        judge = signed if slot.signed else screen
-        yield Looked(slot, hits, tuple(hit for hit in hits if judge.stops(hit)))
+    for pieces in runs(texts.whole(tree)) if isinstance(tree, dict) else ():
+        texts_of_it = _texts(pieces)
+        hits = Pieced(screen, texts_of_it).find("".join(texts_of_it))
+        judge = signed if pieces[0].signed else screen
+        yield Looked(pieces, hits, tuple(hit for hit in hits if judge.stops(hit)))
+
+
+def _texts(pieces: Sequence[Slot]) -> list[str]:
+    return [slot.holder[slot.key] or "" for slot in pieces]
 
 
 def _fill(looked: Looked[H], screen: AnswerScreen[H]) -> bool:
     """Puts the words that leave in their place; whether they are others than came."""
-    text = screen.redacted(looked.text, looked.hits)
-    if text == looked.text:
+    if not any(screen.replaces(hit) for hit in looked.hits):
         return False
-    looked.slot.holder[looked.slot.key] = text
-    return True
+    texts = _texts(looked.pieces)
+    window = Window(Pieced(screen, texts), whole=True)
+    for text in texts:
+        window.feed(text)
+    window.finish()
+    at = 0
+    for slot, text in zip(looked.pieces, texts, strict=True):
+        slot.holder[slot.key] = window.said(at, text)
+        at += len(text)
+    return window.changed

@@ -181,7 +181,7 @@ def test_a_part_holds_one_thing() -> None:
 def test_words_calls_results_and_thoughts_are_told_apart() -> None:
     request = decode(
         contents=[
-            {"parts": [{"text": "one"}, {"text": "two", "thoughtSignature": "c2ln"}]},
+            {"parts": [{"text": "one"}, {"text": "two", "thoughtSignature": "c2ln"}, {"text": "marked", "thought": True}]},
             {
                 "role": "model",
                 "parts": [
@@ -195,7 +195,7 @@ def test_words_calls_results_and_thoughts_are_told_apart() -> None:
         ]
     )
     assert [(m.role, m.text) for m in request.messages] == [
-        ("user", "one\ntwo"),
+        ("user", "one\ntwo\nmarked"),
         ("assistant", ""),
         ("tool", ""),
         ("tool", ""),

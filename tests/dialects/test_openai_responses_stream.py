@@ -238,6 +238,12 @@ def test_parts_of_an_unknown_kind_leave_no_trace_and_those_behind_move_up(play: 
     assert [found.problem for found in run.calls] == ["unknown_type"]
 
 
+def test_a_piece_of_text_without_a_text_is_no_event_of_the_dialect(play: Any) -> None:
+    piece = ("response.output_text.delta", {"output_index": 0, "content_index": 0})
+    code, _ = broken(play(begun(), added(WORDS), piece, done(WORDS), last(WORDS))) or ("", "")
+    assert code == "protocol"
+
+
 def test_an_item_whose_content_is_no_list_is_suspect(play: Any) -> None:
     run = play(begun(), added(WORDS | {"content": "x"}), last(WORDS))
     assert [found.problem for found in run.calls] == ["unknown_type"]

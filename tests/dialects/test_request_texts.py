@@ -155,3 +155,12 @@ def test_what_has_not_the_shape_of_a_request_is_left_to_those_who_read_it():
         for body in (b"{}", b'{"messages": [1], "system": 5, "input": [2], "contents": [{"parts": [3]}], "instructions": null}'):
             changed = json.loads(dialect.with_texts(body, lambda role, call_id, text: "x"))
             assert changed == json.loads(body)
+
+
+def test_a_thought_of_somebody_else_than_the_model_is_what_they_say():
+    parts = [{"text": "a", "thought": True}]
+    for role in ("user", None, "function"):
+        content = {"parts": parts} | ({"role": role} if role else {})
+        body = json.dumps({"contents": [content], "systemInstruction": {"parts": parts}}).encode()
+        out = json.loads(DIALECTS["google.gemini"].with_texts(body, lambda role, call, text: f"{text}!"))
+        assert out["contents"][0]["parts"] == out["systemInstruction"]["parts"] == [{"text": "a!", "thought": True}]

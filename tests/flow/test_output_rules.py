@@ -200,3 +200,22 @@ def test_words_that_may_not_be_said_behind_a_steered_call_are_not_asked_about_ag
         assert ("Keys are not given out." in text, KEY in text, calls) == (True, False, [])
     assert len(provider.received) == 1
     assert at.ended()[0].exchange.state == "denied"
+
+
+def test_words_that_stand_where_no_dialect_has_them_are_not_read(start, provider, all_upstreams, wires, caplog):
+    """Such an answer is an error while a policy enforces, and passes as it came while nothing does."""
+    chat, messages = wires["chat"].whole(f"It is {CARD}."), wires["messages"].whole("")
+    chat["choices"][0]["index"] = [0]
+    odd = {"chat": chat, "gemini": {"candidates": ["x"]}, "messages": {**messages, "content": "x"}}
+    rules = "policy: 1\nid: p\nagents: ['*']\nallow: [get]\nrules:\n- {id: r, at: output, detect: [card], effect: redact}\n"
+    judging = start({"p.yaml": rules}, upstreams=all_upstreams)
+    watching = start({"p.yaml": rules.replace("allow:", "mode: shadow\nuntil: 2099-01-01\nallow:")}, upstreams=all_upstreams)
+    for name, tree in odd.items():
+        provider.answer = provider.json(tree)
+        for at, status in ((judging, 502), (watching, 200)):
+            with at.client() as client:
+                path, asked = wires[name].asked(False)
+                got = client.post(path, json=asked)
+            assert got.status_code == status, (name, got.text)
+            assert status == 502 or got.json() == tree
+    assert caplog.text == ""

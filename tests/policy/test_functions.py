@@ -137,6 +137,11 @@ def test_detectors_look_at_every_text_of_a_value(value, names, found):
         ("![x](https://evil.example/?q=secret)", ["https://evil.example/?q=secret"]),
         ("<a href='HTTPS://A.example'>", ["HTTPS://A.example"]),
         ("ftp://a.example mailto:a@b.example xhttps://no", []),
+        *((f"go to https://a.example{sign}@b.example/x now", [f"https://a.example{sign}@b.example/x"]) for sign in "'\"`{}|^<>\\!"),
+        ("https://b.example\\@a.example/", ["https://b.example\\@a.example/"]),
+        ('{"at":"https://a.example","by":"x@b.example"}', ["https://a.example"]),
+        ("<https://a.example>,x@b.example or so", ["https://a.example"]),
+        ("https://a.example/x'@b.example", ["https://a.example/x"]),
         ("", []),
     ],
 )
@@ -155,6 +160,10 @@ def test_more_addresses_than_a_condition_may_loop_over_are_refused():
         ("https://A.Example/x", "a.example"),
         ("http://a.example.:8080", "a.example"),
         ("https://[::1]/x", "[::1]"),
+        ("https://[0:0:0:0:0:0:0:1]:443/x", "[::1]"),
+        ("https://a.example:", "a.example"),
+        ("https://1.a.example", "1.a.example"),
+        ("https://xn--fa-hia.example", "xn--fa-hia.example"),
         ("http://127.0.0.1", "127.0.0.1"),
         ("https://bücher.example", "xn--bcher-kva.example"),
     ],
@@ -169,10 +178,15 @@ def test_the_host_of_an_address(url, name):
         *("https://good.example@evil.example", "https://good.example\\@evil.example", "https:///x", "good.example", "ftp://a.example"),
         *("https://a b.example", "https://a\t.example", "https://a..example", "https://%61.example", "https://" + "é" * 80 + ".example"),
         *("javascript:alert(1)", "https://-a.example", ""),
+        *("http://2130706433", "http://0x7f.1", "http://127.1", "http://0177.0.0.1", "http://256.1.1.1", "http://1.2.3.4.5", "http://a.0x7f"),
+        *("http://[::ffff:127.0.0.1]", "http://[2002:7f00:1::]", "http://[fe80::1%25eth0]", "http://[::1]a.example", "http://[v1.x]"),
+        *("https://a.example:b.example", "https://a.example:80:80", "https://a.example:0x50", "https://a.example.."),
+        *("https://fa\u00df.example", "https://\u03b2\u03cc\u03bb\u03bf\u03c2.example", "https://a\u200db.example", "https://\uff41.example"),
+        *("https://a\u3002example", "https://\ufb00.example"),
     ],
 )
 def test_an_address_that_clients_read_in_different_ways_has_no_host(url):
-    with pytest.raises(ValueError, match=r"the address|the host"):
+    with pytest.raises(ValueError, match=r"the address|the host|'v1.x'"):
         host(url)
 
 

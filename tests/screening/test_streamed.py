@@ -108,7 +108,7 @@ def test_an_answer_ends_before_what_must_not_be_said(dialect, places, screened):
     assert b"never" not in left
     assert stage.text.startswith("What I may tell comes first, but")
     assert stage.text.endswith(WHY)
-    assert notes == ["never say"]
+    assert set(notes) == {"never say"}
 
 
 def test_a_denied_chat_completion_ends_well_and_says_what_it_cost(screened):
@@ -160,6 +160,35 @@ def test_log_probabilities_of_changed_words_go_and_those_of_others_stay(screened
     assert logged[0] == {"content": [{"token": "Your card is "}]}
     assert logged[1] is None
     assert "1111" not in json.dumps(logged)
+
+
+def test_log_probabilities_that_come_apart_from_their_words_are_read_as_a_text(screened):
+    head = {"id": "c1", "object": "chat.completion.chunk", "created": 1, "model": "m"}
+    logged = [
+        {"index": 0, "delta": {"content": ""}, "logprobs": {"content": [{"token": p, "top_logprobs": [{"token": CARD}] * (p == "x")}]}}
+        for p in ("Your card is ", "4111 1111", " 1111", " 1111", ", and so on, for a while.", "x")
+    ]
+    frames = [{**head, "choices": [choice]} for choice in logged]
+    end = {**head, "choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]}
+    left, _, notes = screened("openai.chat", b"".join(map(frame, [*frames, end])) + b"data: [DONE]\n\n")
+    assert b"Your card is" in left
+    assert b"and so on" in left
+    assert b"1111" not in left
+    assert set(notes) == {CARD}
+
+
+def test_words_that_come_in_two_spellings_at_once_are_two_texts_that_both_go_on(screened):
+    pieces = ["It was said before at some length: 41", "11 1111 1111 1111, and that is all there is to say about it."]
+    head = {"id": "c1", "object": "chat.completion.chunk", "created": 1, "model": "m"}
+    details = [{"type": "reasoning.text", "text": "* " * 40, "index": 0}]
+    deltas = [{"reasoning": p, "reasoning_details": details, "content": p} for p in pieces]
+    frames = [{**head, "choices": [{"index": 0, "delta": delta, "finish_reason": None}]} for delta in deltas]
+    end = {**head, "choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]}
+    left, _, _ = screened("openai.chat", b"".join(map(frame, [*frames, end])) + b"data: [DONE]\n\n")
+    found = [choice["delta"] for tree in trees(left) for choice in tree["choices"]]
+    for key in ("reasoning", "content"):
+        said_so = "".join(delta.get(key, "") for delta in found)
+        assert said_so == "It was said before at some length: [card], and that is all there is to say about it."
 
 
 # Every carrier of words
@@ -373,7 +402,7 @@ def test_what_was_said_is_kept_for_the_record_up_to_a_bound(screened):
 def test_a_hit_without_effect_changes_nothing_signed_or_not(screened, cards):
     for dialect, data in (("anthropic.messages", messages([SAY], kind="thinking")), ("openai.chat", chat([SAY]))):
         left, stage, notes = screened(dialect, data, screen=cards("warn"))
-        assert (left, stage.changed, stage.denied, notes) == (data, False, (), [CARD])
+        assert (left, stage.changed, stage.denied, set(notes)) == (data, False, (), {CARD})
 
 
 SAY = f"It is {CARD} and no other."

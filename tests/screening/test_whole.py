@@ -111,6 +111,97 @@ def test_an_answer_that_may_not_be_given_has_nothing_in_it_but_why(dialect, card
     assert cleaned(body_of(dialect), texts, screen, explain).body == out.body
 
 
+T = f"see {CARD} ok"
+TOKEN = {"token": T, "logprob": -1, "bytes": [1], "top_logprobs": []}
+CUT = [{"token": "see 4111 1111"}, {"token": " 1111 1111"}]
+FETCHED = {"type": "document", "source": {"type": "text", "media_type": "text/plain", "data": T}, "title": "t"}
+
+
+def chat(top=None, choice=None, **message):
+    said = {"index": 0, "message": {"role": "assistant", "content": "hi"} | message, "finish_reason": "stop"} | (choice or {})
+    return {"id": "a", "object": "chat.completion", "created": 1, "model": "m", "choices": [said]} | (top or {})
+
+
+def messages(*blocks, **top):
+    head = {"id": "a", "type": "message", "role": "assistant", "model": "m", "stop_reason": "end_turn", "stop_sequence": None}
+    return head | {"content": [{"type": "text", "text": "hi"}, *blocks], "usage": {"output_tokens": 9}} | top
+
+
+def responses(*items, **top):
+    return {"id": "a", "object": "response", "status": "completed", "model": "m", "output": list(items)} | top
+
+
+def message(**part):
+    part = {"type": "output_text", "text": "hi", "annotations": [], **part}
+    return {"type": "message", "id": "i", "role": "assistant", "status": "completed", "content": [part]}
+
+
+def gemini(*parts, candidate=None, **top):
+    content = {"role": "model", "parts": [{"text": "hi"}, *parts]}
+    return {"candidates": [{"content": content, "finishReason": "STOP", "index": 0} | (candidate or {})], "responseId": "r"} | top
+
+
+CARRIERS = {
+    "chat, a token": ("openai.chat", chat(choice={"logprobs": {"content": [TOKEN], "refusal": None}})),
+    "chat, tokens": ("openai.chat", chat(choice={"logprobs": {"content": CUT}})),
+    "chat, another token": ("openai.chat", chat(choice={"logprobs": {"content": [{"token": "x", "top_logprobs": [TOKEN]}]}})),
+    "chat, odd log probabilities": ("openai.chat", chat(choice={"logprobs": {"content": [[T]], "refusal": {"token": T}}})),
+    "chat, parts": ("openai.chat", chat(content=[{"type": "text", "text": "see 4111 1111"}, {"type": "text", "text": " 1111 1111"}])),
+    "chat, what stopped it": ("openai.chat", chat(choice={"stop_reason": T})),
+    "chat, a filter": ("openai.chat", chat(choice={"content_filter_results": {"protected_material_code": {"citation": {"URL": T}}}})),
+    "chat, a filter of the prompt": ("openai.chat", chat({"prompt_filter_results": [{"note": T}], "x_groq": {"error": T}})),
+    "messages, a page": ("anthropic.messages", messages({"type": "web_fetch_tool_result", "tool_use_id": "s", "content": FETCHED})),
+    "messages, what was done to it": ("anthropic.messages", messages(diagnostics={"note": T}, context_management={"note": T})),
+    "messages, an input": ("anthropic.messages", messages({"type": "server_tool_use", "id": "s", "input": {"x": [{"id": T}]}})),
+    "responses, a token": ("openai.responses", responses(message(logprobs=[TOKEN]))),
+    "responses, tokens": ("openai.responses", responses(message(logprobs=CUT))),
+    "responses, a program": ("openai.responses", responses({"type": "program_output", "id": "p", "call_id": "c", "result": T})),
+    "responses, a file": (
+        "openai.responses",
+        responses({"type": "file_search_call", "id": "f", "results": [{"file_id": "f", "attributes": {"status": T, "id": T}}]}),
+    ),
+    "responses, of itself": ("openai.responses", responses(error={"message": T}, moderation={"note": T}, content_filters=[{"note": T}])),
+    "gemini, tokens": ("google.gemini", gemini(candidate={"logprobsResult": {"chosenCandidates": CUT}})),
+    "gemini, another token": ("google.gemini", gemini(candidate={"logprobsResult": {"topCandidates": [{"candidates": [TOKEN]}]}})),
+    "gemini, parts": ("google.gemini", gemini({"text": "see 4111 1111"}, {"text": " 1111 1111"})),
+    "gemini, a part of its own": ("google.gemini", gemini({"text": T.removesuffix(" ok")}, {"text": "xyz"}, {"text": ""})),
+    "gemini, an answer": ("google.gemini", gemini({"toolResponse": {"id": "t", "toolType": "x", "response": {"mimeType": T, "data": T}}})),
+    "gemini, a name": ("google.gemini", gemini({"inlineData": {"mimeType": "image/png", "data": "eA==", "displayName": T}})),
+    "gemini, of itself": ("google.gemini", gemini(modelStatus={"message": T}, promptFeedback={"blockReasonMessage": T})),
+}
+
+
+@pytest.mark.parametrize("carrier", CARRIERS)
+def test_every_string_that_could_be_taken_for_words_is_looked_at(carrier, cards):
+    dialect, tree = CARRIERS[carrier]
+    texts, found = DIALECTS[dialect].TEXTS, []
+    assert looked_at(json.dumps(tree).encode(), texts, cards(), lambda hit, words: found.append(words)) == ()
+    assert set(found) == {CARD}
+    out = cleaned(json.dumps(tree).encode(), texts, cards(), explain)
+    assert b"1111" not in out.body
+    assert b"hi" in out.body or dialect == "openai.responses" or "parts" in carrier
+
+
+@pytest.mark.parametrize(
+    "item",
+    [
+        {"type": "shell_call", "id": "w", "call_id": "c", "action": {"commands": [T]}, "environment": {"type": "container_reference"}},
+        {"type": "tool_search_call", "id": "w", "call_id": "c", "arguments": {"q": T}, "execution": "server"},
+    ],
+)
+def test_what_the_provider_runs_may_have_been_judged_so_that_its_words_end_the_answer(item, cards):
+    texts, body = DIALECTS["openai.responses"].TEXTS, json.dumps(responses(item, message())).encode()
+    assert looked_at(body, texts, cards(), lambda hit, words: None)
+    assert b"1111" not in cleaned(body, texts, cards(), explain).body
+    client = json.dumps(responses(item | {"environment": {"type": "local"}, "execution": "client"})).encode()
+    assert cleaned(client, texts, cards(), explain).body == client
+
+
+def test_an_item_that_is_none_has_no_words(cards):
+    body = json.dumps(responses(7, message())).encode()
+    assert cleaned(body, DIALECTS["openai.responses"].TEXTS, cards(), explain).body == body
+
+
 def golden_answers():
     folders = {"openai.chat": "openai_chat", "anthropic.messages": "anthropic_messages", "openai.responses": "openai_responses"}
     for dialect, folder in {**folders, "google.gemini": "gemini"}.items():

@@ -11,7 +11,8 @@ from collections.abc import Iterator
 from typing import Final
 
 from gateway import shell
-from gateway.shell import Command, Word
+from gateway.shell import Command
+from gateway.shell.words import Word
 from gateway.validators.packages.fragments import Line, part
 from gateway.validators.packages.installs import of_words
 from gateway.validators.packages.manifests import is_lock_file, manifest, whole

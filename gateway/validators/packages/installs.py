@@ -14,7 +14,8 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from gateway import shell
-from gateway.shell import Command, Word
+from gateway.shell import Command
+from gateway.shell.words import Word
 from gateway.validators.packages.installers import RUNNERS, Options, Role, Way, mentions, ways
 from gateway.validators.packages.wanted import Wanted, wanted
 

@@ -9,7 +9,7 @@ import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
-from gateway.shell import Word
+from gateway.shell.words import Word
 from gateway.validators.packages.installs import of_words
 from gateway.validators.packages.scripts import script, syntax, yaml
 from gateway.validators.packages.wanted import Wanted, wanted

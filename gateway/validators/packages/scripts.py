@@ -17,6 +17,7 @@ import msgspec
 from gateway import shell
 from gateway.documents import parse
 from gateway.errors import FileProblems
+from gateway.shell.words import Word
 from gateway.validators.packages.installers import begins, mentions
 from gateway.validators.packages.installs import of_words, wanted_by
 from gateway.validators.packages.wanted import Wanted
@@ -89,7 +90,7 @@ def _run(command: str, lines: Iterator[str]) -> Iterator[Wanted]:
     except msgspec.MsgspecError:
         yield from script(command)
     else:
-        yield from wanted_by(shell.of_words([shell.Word(word) for word in words]))
+        yield from wanted_by(shell.of_words([Word(word) for word in words]))
 
 
 # -- pipelines --------------------------------------------------------------------------------------------
@@ -115,7 +116,7 @@ def of_pipeline(value: Any) -> Iterator[Wanted]:
                     for one in _texts(below):
                         yield from script(_EXPRESSION.sub("${EXPRESSION}", one))
                 if key == "additional_dependencies" and isinstance(below, list):
-                    yield from of_words([shell.Word(word) for word in ("pip", "install", *map(str, below))])
+                    yield from of_words([Word(word) for word in ("pip", "install", *map(str, below))])
                 waiting.append(below)
         elif isinstance(current, list):
             waiting += current
@@ -158,8 +159,8 @@ def python(text: str) -> Iterator[Wanted]:
             yield from script(node.value)
         elif isinstance(node, (ast.List, ast.Tuple)):
             said = [_word(item) for item in node.elts]
-            to_pip = bool(said) and said[0] == shell.Word("install")  # pip.main(["install", …])
-            yield from of_words([shell.Word("pip"), *said] if to_pip else said)
+            to_pip = bool(said) and said[0] == Word("install")  # pip.main(["install", …])
+            yield from of_words([Word("pip"), *said] if to_pip else said)
 
 
 def syntax(text: str) -> ast.Module:
@@ -172,12 +173,12 @@ def syntax(text: str) -> ast.Module:
         raise ValueError("not Python") from None
 
 
-def _word(node: ast.expr) -> shell.Word:
+def _word(node: ast.expr) -> Word:
     if isinstance(node, ast.Constant) and isinstance(node.value, str):
-        return shell.Word(node.value)
+        return Word(node.value)
     if isinstance(node, ast.Attribute) and node.attr == "executable":
-        return shell.Word("python")
-    return shell.Word(ast.unparse(node), fixed=False)
+        return Word("python")
+    return Word(ast.unparse(node), fixed=False)
 
 
 # -- recipes ----------------------------------------------------------------------------------------------

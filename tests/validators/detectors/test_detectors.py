@@ -138,6 +138,19 @@ def test_an_address_that_leads_elsewhere_is_found(address):
     assert [text[start:end] for start, end in urls(["example.com", "*.good.org"]).find(text)] == [address]
 
 
+@pytest.mark.parametrize("sign", list("'\"`{}|^<>()\\"))
+def test_a_name_before_a_host_does_not_end_its_address(sign):
+    address = f"https://example.com{sign}@evil.com/?q=1"
+    text = f"see {address} there"
+    assert [text[start:end] for start, end in urls(["example.com"]).find(text)] == [address]
+
+
+def test_a_mail_address_behind_a_quoted_address_is_none_of_it():
+    for text in ('{"a":"https://example.com","b":"x@evil.com"}', "[x](https://example.com),x@evil.com", "<https://example.com>,x@evil.com"):
+        assert urls(["example.com"]).find(text) == []
+    assert urls(["example.com"]).find("https://example.com/'x@evil.com and 'https://example.com' x@evil.com") == []
+
+
 @pytest.mark.parametrize("address", ["https://example.com/a?b#c", "http://a.good.org", "https://EXAMPLE.com:443/x", "https://a.b.good.org."])
 def test_an_address_of_an_allowed_host_stays(address):
     assert urls(["example.com", "*.good.org"]).find(f"see {address} there") == []

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.shell import Word
+from gateway.shell.words import Word
 from gateway.validators.packages.calls import in_call
 from gateway.validators.packages.commands import argv, command
 from gateway.validators.packages.fragments import Line, part

@@ -19,6 +19,9 @@ from functools import cache
 from itertools import islice
 from typing import Any, Final, NamedTuple
 
+from gateway.shell import seen, state
+from gateway.shell.words import REDIRECTIONS, Word, command_words, word_of
+
 MAX_TEXT: Final = 16 * 1024
 MAX_NESTED: Final = 5
 """Shells within shells."""
@@ -45,22 +48,6 @@ _TAKES_VALUE: Final = {
 """Programs that run the program behind their own options; the options among those that take the next word."""
 _FIRST_OPERANDS: Final = {"timeout": 1}
 """Words of their own before the program's name."""
-_CHANGES_MEANING: Final = re.compile(
-    r"PATH|IFS|ENV|BASH_ENV|SHELLOPTS|BASHOPTS|PROMPT_COMMAND|PS[0-4]|LD_\w+|DYLD_\w+|PYTHON(PATH|STARTUP|HOME)|PERL5(LIB|OPT)|RUBYOPT"
-    r"|NODE_OPTIONS|GIT_\w*(COMMAND|EDITOR|PAGER|SSH|ASKPASS|EXEC_PATH)|EDITOR|PAGER|VISUAL|BROWSER"
-    r"|(?i:PIP|UV|NPM_CONFIG|YARN|BUN|CARGO|GEM|BUNDLE|CONDA)_\w*(?i:INDEX|REGISTR|SOURCE|LINKS|PROXY|CHANNEL)\w*|GOPROXY|GOFLAGS"
-)
-"""Variables by which a name comes to mean another program, or another package."""
-_PATTERN = re.compile(r"[*?\[\]]|^~|\{[^{}]*(?:,|\.\.)[^{}]*\}")
-_ESCAPE = re.compile(r"\\(.)", re.DOTALL)
-_QUOTED_ESCAPE = re.compile(r'\\([$`"\\\n])')
-
-
-class Word(NamedTuple):
-    text: str
-    fixed: bool = True
-    """Known before it runs: no variable, substitution or pattern in it."""
-
 
 class Command(NamedTuple):
     """One program with its arguments."""
@@ -105,7 +92,7 @@ def of_words(words: Sequence[Word]) -> list[Command]:
 
 def _told_by_words(command: Command) -> Iterator[Command]:
     if command.name in SHELLS:
-        yield from _told(command, None, 0)
+        yield from _told(command, 0)
 
 
 @cache
@@ -124,67 +111,79 @@ def _read(text: str, nested: int) -> Iterator[Command]:
     root = _parser().parse(text.encode("utf-8")).root_node
     if root.has_error:
         raise ValueError("the command cannot be parsed")
-    for node in _nodes(root):
-        if node.type == "variable_assignment":
-            _check_assignment(node)
-        elif node.type == "command":
-            for command in _unwrapped(_command(node)):
+    seen.check(root)
+    places = list(_places(root))
+    state.check([place.node for place in places])
+    for place in places:
+        if place.node.type == "command":
+            for command in _unwrapped(_command(place)):
                 yield command
-                yield from _inner(command, node, nested)
+                yield from _inner(command, nested)
 
 
-def _nodes(root: Any) -> Iterator[Any]:
+class _Place(NamedTuple):
+    """A node, and what those say of it that it stands in. Told from above: to ask the tree for what holds a node takes as many steps as
+    the node is deep."""
+
+    node: Any
+    parent: Any = None
+    fed: bool = False
+    """Input comes from a pipe, a here-document or a here-string, or a file."""
+    into: tuple[tuple[Word, bool], ...] = ()
+    """As `Command.into`, for all that it stands in."""
+
+
+def _places(root: Any) -> Iterator[_Place]:
     """All nodes, in the order in which they stand."""
-    waiting = [root]
+    waiting = [_Place(root)]
     while waiting:
-        node = waiting.pop()
-        yield node
-        waiting += reversed(node.children)
+        place = waiting.pop()
+        yield place
+        waiting += reversed(list(_within(place)))
 
 
-def _check_assignment(node: Any) -> None:
-    name = node.children[0].text.decode()
-    if _CHANGES_MEANING.fullmatch(name):
-        raise ValueError(f"the command sets {name}, which changes what names mean")
+def _within(place: _Place) -> Iterator[_Place]:
+    node, children = place.node, place.node.children
+    piped = node.type == "pipeline"
+    fed = place.fed or node.type == "heredoc_redirect" or (node.type == "redirected_statement" and _redirected(children))
+    into = (*_own(node), *place.into)
+    for at, child in enumerate(children):
+        apart = child.type in ("command_substitution", "process_substitution") or (piped and at < len(children) - 1)
+        yield _Place(child, node, fed or (piped and at > 0), () if apart else into)
+
+
+def _redirected(children: Sequence[Any]) -> bool:
+    return any(child.type in REDIRECTIONS for child in children)
 
 
 _REDIRECTED = frozenset({"command", "redirected_statement", "heredoc_redirect"})
-_REDIRECTIONS = frozenset({"file_redirect", "herestring_redirect", "heredoc_redirect"})
+_HERE = ("herestring_redirect", "heredoc_redirect")
 
 
-def _command(node: Any) -> Command:
-    parts = [child for child in node.children if child.type not in _REDIRECTIONS and child.type != "variable_assignment"]
-    words = tuple(_word(part.children[0] if part.type == "command_name" and part.child_count else part) for part in parts)
-    return Command(words, _is_fed(node), _document(node), tuple(_into(node)))
+def _command(place: _Place) -> Command:
+    node = place.node
+    fed = place.fed or any(child.type in _HERE for child in node.children)
+    return Command(command_words(node), fed, _document(place), (*_own(node), *place.into))
 
 
-def _around(node: Any) -> Iterator[Any]:
-    """The node, and what holds it, as far as its output goes the same way."""
-    while node is not None and node.type not in ("command_substitution", "process_substitution"):
-        yield node
-        if node.parent is not None and node.parent.type == "pipeline" and node.next_sibling is not None:
-            return
-        node = node.parent
+def _own(node: Any) -> Iterator[tuple[Word, bool]]:
+    """The files into which this node itself is redirected."""
+    for child in node.children if node.type in _REDIRECTED else ():
+        inner = child.children if child.type == "heredoc_redirect" else ()
+        for redirect in (child, *inner):
+            operator = next((part.type for part in redirect.children if ">" in part.type), "")
+            if redirect.type == "file_redirect" and operator not in ("", ">&"):
+                yield word_of(redirect.children[-1]), ">>" in operator
 
 
-def _into(node: Any) -> Iterator[tuple[Word, bool]]:
-    for one in _around(node):
-        for child in one.children if one.type in _REDIRECTED else ():
-            inner = child.children if child.type == "heredoc_redirect" else ()
-            for redirect in (child, *inner):
-                operator = next((part.type for part in redirect.children if ">" in part.type), "")
-                if redirect.type == "file_redirect" and operator not in ("", ">&"):
-                    yield _word(redirect.children[-1]), ">>" in operator
-
-
-def _document(node: Any) -> str | None:
+def _document(place: _Place) -> str | None:
     """What a here-document or here-string holds, its quotes taken off; None where there is none, or only the run tells."""
-    beside = node.parent.children if node.parent is not None and node.parent.type in _REDIRECTED else ()
-    found = next((child for child in (*node.children, *beside) if child.type in ("herestring_redirect", "heredoc_redirect")), None)
+    beside = place.parent.children if place.parent.type in _REDIRECTED else ()
+    found = next((child for child in (*place.node.children, *beside) if child.type in _HERE), None)
     if found is None:
         return None
     if found.type == "herestring_redirect":
-        word = _word(found.children[-1])
+        word = word_of(found.children[-1])
         return word.text if word.fixed else None
     body = next((child for child in found.children if child.type == "heredoc_body"), None)
     if body is None or any(child.type != "heredoc_content" for child in body.children):
@@ -192,47 +191,14 @@ def _document(node: Any) -> str | None:
     return str(body.text.decode())
 
 
-def _is_fed(node: Any) -> bool:
-    """Whether input comes from a pipe, a here-document or a here-string."""
-    if any(child.type in ("herestring_redirect", "heredoc_redirect") for child in node.children):
-        return True
-    while node.parent is not None:
-        siblings = node.parent.children
-        redirected = node.parent.type == "redirected_statement" and any(child.type in _REDIRECTIONS for child in siblings)
-        if redirected or node.parent.type == "heredoc_redirect" or (node.parent.type == "pipeline" and siblings[0] != node):
-            return True
-        node = node.parent
-    return False
-
-
-def _word(node: Any) -> Word:
-    """A word without its quotes. What a node of another kind comes to is not known before it runs."""
-    text = node.text.decode()
-    match node.type:
-        case "word" | "number" | "file_descriptor":
-            return Word(_ESCAPE.sub(r"\1", text), _PATTERN.search(_ESCAPE.sub("", text)) is None)
-        case "raw_string":
-            return Word(text[1:-1])
-        case "string":
-            inner = [child for child in node.children if child.type != '"']
-            fixed = all(child.type == "string_content" for child in inner)
-            return Word(_QUOTED_ESCAPE.sub(lambda m: "" if m[1] == "\n" else m[1], text[1:-1]), fixed)
-        case "ansi_c_string" if "\\" not in text:
-            return Word(text[2:-1])
-        case "concatenation":
-            words = [_word(child) for child in node.children]
-            joined = "".join(word.text for word in words)
-            braces = any(child.type == "word" and child.text in (b"{", b"}") for child in node.children) and _PATTERN.search(joined)
-            return Word(joined, all(word.fixed for word in words) and not braces)
-    return Word(text, fixed=False)
-
-
-def _unwrapped(command: Command) -> Iterator[Command]:
+def _unwrapped(command: Command, nested: int = 0) -> Iterator[Command]:
     """The command, and what it runs when it is a wrapper."""
+    if nested > MAX_NESTED:
+        raise ValueError("the command runs programs within programs too deeply")
     while True:
         yield command
         if command.name == "find":
-            yield from _found(command)
+            yield from _found(command, nested)
         rest = _wrapped(command)
         if not rest:
             return
@@ -252,8 +218,7 @@ def _wrapped(command: Command) -> tuple[Word, ...]:
             raise ValueError("env splits a text into a command")
         assigned = command.name == "env" and re.match(r"(\w+)=", word.text)
         if assigned:
-            if _CHANGES_MEANING.fullmatch(assigned[1]):
-                raise ValueError(f"the command sets {assigned[1]}, which changes what names mean")
+            state.changes_meaning(assigned[1])
             words.pop(0)
         elif word.text.startswith("-") and word.text != "-":
             words = words[2:] if word.text in options else words[1:]
@@ -266,17 +231,18 @@ def _wrapped(command: Command) -> tuple[Word, ...]:
     return (*words, *fed)
 
 
-def _found(command: Command) -> Iterator[Command]:
+def _found(command: Command, nested: int) -> Iterator[Command]:
     """What `find` runs for each file."""
     texts = [word.text for word in command.words]
     for at, text in enumerate(texts):
         if text in ("-exec", "-execdir", "-ok", "-okdir"):
             rest = command.words[at + 1 :]
             end = next((i for i, word in enumerate(rest) if word.text in (";", "+")), len(rest))
-            yield from _unwrapped(Command(tuple(word if word.text != "{}" else Word("{}", fixed=False) for word in rest[:end])))
+            words = tuple(word if word.text != "{}" else Word("{}", fixed=False) for word in rest[:end])
+            yield from _unwrapped(Command(words), nested + 1)
 
 
-def _inner(command: Command, node: Any, nested: int) -> Iterator[Command]:
+def _inner(command: Command, nested: int) -> Iterator[Command]:
     """What a shell is told to run."""
     texts = [word.text for word in command.words]
     if command.name == "eval":
@@ -284,22 +250,45 @@ def _inner(command: Command, node: Any, nested: int) -> Iterator[Command]:
             raise ValueError("what eval runs is known only when the command runs")
         yield from _read(" ".join(texts[1:]), nested + 1)
     elif command.name in SHELLS:
-        yield from _told(command, node, nested)
+        yield from _told(command, nested)
+    elif command.name in (".", "source"):
+        _refuse_streams(command.words)
+    for later in state.told_to_run(command.name, command.words[1:]):
+        if not later.fixed:
+            raise ValueError(f"what {command.name} runs is known only when the command runs")
+        yield from _read(later.text, nested + 1)
 
 
-def _told(command: Command, node: Any, nested: int) -> Iterator[Command]:
+def _refuse_streams(words: Sequence[Word]) -> None:
+    """Raises ValueError where a script is what another program writes."""
+    if any(not word.fixed and word.text.startswith("<(") for word in words):
+        raise ValueError("what a shell reads is known only when the command runs")
+
+
+def _told(command: Command, nested: int) -> Iterator[Command]:
+    _refuse_streams(command.words)
     at = next((i for i, word in enumerate(command.words[1:], 1) if re.fullmatch(r"-[a-zA-Z]*c[a-zA-Z]*", word.text)), None)
     if at is not None:
-        if at + 1 >= len(command.words) or not command.words[at + 1].fixed:
+        told = next((word for word in _behind_options(command.words[at + 1 :]) if word.text), None)
+        if told is None or not told.fixed:
             raise ValueError("what a shell runs is known only when the command runs")
-        yield from _read(command.words[at + 1].text, nested + 1)
+        yield from _read(told.text, nested + 1)
     elif command.reads:
-        yield from _fed(node, nested)
+        yield from _fed(command, nested)
 
 
-def _fed(node: Any, nested: int) -> Iterator[Command]:
+def _behind_options(words: Sequence[Word]) -> Sequence[Word]:
+    """The words behind more options of a shell: the first is what it runs."""
+    at = 0
+    while at < len(words) and words[at].fixed and words[at].text[:1] in ("-", "+"):
+        if words[at].text in ("-", "--"):
+            return words[at + 1 :]
+        at += 2 if words[at].text[1:] in ("o", "O") else 1
+    return words[at:]
+
+
+def _fed(command: Command, nested: int) -> Iterator[Command]:
     """What a shell reads from a here-document or a here-string. A pipe's words are known only when it runs."""
-    told = _document(node) if node is not None else None
-    if told is None:
+    if command.document is None:
         raise ValueError("what a shell reads is known only when the command runs")
-    yield from _read(told, nested + 1)
+    yield from _read(command.document, nested + 1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import time
 
 import pytest
 from hypothesis import given
@@ -108,7 +109,46 @@ RUNS = {
     "GIT_SSH_COMMAND=x git fetch": None,
     "PIP_INDEX_URL=http://x pip install y": None,
     "npm_config_registry=http://x npm i y": None,
+    # what a shell goes on to read
+    "bash -c -- 'rm x'": ["bash", "rm"],
+    "bash -c -e +x -o pipefail 'rm x'": ["bash", "rm"],
+    "bash -c -o": None,
+    "sh <(echo rm)": None,
+    "source <(echo rm)": None,
+    "trap 'rm x' EXIT; ls": ["trap", "rm", "ls"],
+    "trap -- rm EXIT": ["trap", "rm"],
+    "trap - EXIT": ["trap"],
+    "trap -l": ["trap"],
+    'trap "$x" EXIT': None,
+    "mapfile -C rm -c 1 a < f": ["mapfile", "rm"],
+    "readarray -t a < f": ["readarray"],
+    "alias ls='rm x'; alias l": ["alias", "rm", "alias"],
+    "coproc rm x": None,
+    "hash -p /tmp/rm ls": None,
+    "hash -r": ["hash"],
+    "find . -exec find . -exec find . -exec find . -exec find . -exec find . -exec find . -exec rm {} +": None,
 }
+MISREAD = [
+    # words that go on, words of the grammar, files that are programs
+    "r\\\nm x", "\"r\"\\\n\"m\"", "y=a\\\nb ls", "y=\\\n rm x", "! { rm x; }", "! ! rm x", "! if rm x; then ls; fi", ">f >f rm ==",
+    "ls ==\nrm x", "ls == || f() { rm x; }; f", "ls \\ # \"'$(rm x)'\"", "ls $(('a[$(rm x)]'+1))", "[[ -n a=1<(rm x) ]]",
+    # substitutions where none is read
+    "cat <<E\n`rm x`\nE\n", "cat <<-E\n\t`rm x`\n\tE\n", "cat <<E\n$y ${x:-`rm x`} $y\nE\n", "cat <<E\n$y\n`rm x`\nE\n",
+    "cat <<E\n${y='$(rm x)'}\nE\n", "echo ${y#$(rm x)}", "echo \"${y%`rm x`}\"", "echo ${y^$(rm x)}", "echo \"${y:-'$(rm x)'}\"",
+    # expressions, which run what stands in a subscript
+    "y='a[$(rm x)]'; echo $((y))", "y='a[$(rm x)]'; (( y > 1 ))", "y='a[$(rm x)]'; echo ${z[y]}", "y='a[$(rm x)]'; echo ${z:y}",
+    "echo $[y]", "(( 'a[$(rm x)]' ))", "let 'a[$(rm x)]'", ">o let 'a[$(rm x)]'", "declare -i y='a[$(rm x)]'",
+    "declare -i 'y=a[$(rm x)]'", "declare -a 'y=([$(rm x)]=1)'", "declare 'a[$(rm x)]=1'", "y=([$(rm x)]=1)", "a['$(rm x)']=1",
+    "printf -v 'a[$(rm x)]' y", "read 'a[$(rm x)]'", "test -v 'a[$(rm x)]'", "[ -v 'a[$(rm x)]' ]", "[[ -v 'a[$(rm x)]' ]]",
+    "[[ 'a[$(rm x)]' -eq 0 ]]", "unset 'a[$(rm x)]'", "y='a[$(rm x)]'; echo ${!y}", "y='$(rm x)'; echo ${y@P}",
+    "declare -n r='a[$(rm x)]'; echo $r", "for y in 'a[$(rm x)]'; do echo $((y)); done", "read y; echo $((y))",
+    "n=1; n=$(cat f); echo $((n))", "for ((i='a[$(rm x)]';i<1;)); do ls; done", "declare 'y=a[$(rm x)]'; echo $((y))",
+    "echo ${y:=z} $((y))", "y=1; y+='a[$(rm x)]'; (( y ))", "for i in $y; do (( i )); done",
+    # names that come to mean other programs
+    "export 'PATH=/x'; ls", "PATH[0]=/x ls", "BASH_CMDS[ls]=/x/rm; ls", "read PATH; ls", "for PATH in /x; do ls; done",
+    "echo ${PATH:=/x}; ls", "printf -v PATH /x; ls",
+]  # fmt: skip
+"""bash runs another program in each of them than the parser shows, or one that only the run tells."""
 
 
 @pytest.mark.parametrize("text", RUNS)
@@ -118,6 +158,45 @@ def test_every_program_is_found_or_nothing_is_told(text: str) -> None:
             commands(text)
     else:
         assert commands(text) == RUNS[text]
+
+
+@pytest.mark.parametrize("text", MISREAD)
+def test_what_a_shell_reads_otherwise_than_the_parser_is_not_told(text: str) -> None:
+    with pytest.raises(ValueError, match="command"):
+        commands(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    {
+        "for ((i=0; i<5; i++)); do ls $((i * 2)) ${a[i]}; done": ["ls"],
+        "for i in 1 2 {3..5}; do [[ $i -eq 2 || $# -gt 1 ]] && ls $((i+1)); done": ["ls"],
+        "n=0; while (( n < 0x1f )); do ls; n=$((n + ${#x} + ${#a[@]} + RANDOM)); done": ["ls"],
+        "(( k = 16#ff, k += 2 )); echo $(( ($k + ${k}) * 2 ))": ["echo"],
+        "declare -i n=1; declare -A m=([a]=1); m[key]=1; echo ${m[key]} ${m[@]} ${x:0:2} ${x: -1} ${!m[@]} ${x@Q} ${x:-y}": ["echo"],
+        'export "A=$x" B=1 \'C=2\'; a=([0]=x y); unset x a[0]; [[ -v x && -n "$x" && ! -R y ]] && test -v x': ["test"],
+        "read -r line < f; [[ $line == [a-z]* && \"$#\" -gt 1 ]]; printf '%s' \"$line\"": ["read", "printf"],
+        "ls && \\\n  cat x \\\n  | wc; echo 'a\\\nb' \"a\\\nb\" # c \\": ["ls", "cat", "wc", "echo"],
+        "cat <<E\n\\`x\\`\nE\n": ["cat"],
+        "cat <<'E'\n`x` $(y)\nE\n": ["cat"],
+        "cat <<E\n$(ls)\n${x:-$(wc)}\nE\n": ["cat", "ls", "wc"],
+        "echo \"$(echo '$(x)')\" 'a`b`' \\`x\\`": ["echo", "echo"],
+        "f() { $y; }": None,
+    }.items(),
+)  # fmt: skip
+def test_what_has_one_reading_is_told(text: str, found: list[str] | None) -> None:
+    if found is None:
+        with pytest.raises(ValueError, match="known only when"):
+            commands(text)
+    else:
+        assert commands(text) == found
+
+
+@pytest.mark.parametrize("text", ["{ " * 2000 + "ls;" * 50 + "}; " * 2000, 'echo "$(echo ' * 900 + ')"' * 900])
+def test_a_command_that_is_deep_is_read_in_time_that_grows_with_it(text: str) -> None:
+    began = time.process_time()
+    assert len(commands(text)) >= 50
+    assert time.process_time() - began < 2
 
 
 def test_shells_within_shells_have_an_end() -> None:

@@ -1,0 +1,104 @@
+"""Whether the syntax tree shows all that a shell would read: where the parser stops looking, nobody says that nothing is there.
+
+1. A line that goes on inside a word (`r\\` and `m` below it are `rm`).
+2. A word of the shell's own grammar that is taken for a program's name (`! { rm y; }`).
+3. A program that is taken for a file to write into (`>f >f rm ==`).
+4. Arithmetic that is taken for a command (`$((…` that does not parse as one), and a `#` that begins no comment.
+5. A program whose words stand in two lines (`ls ==`, `rm y` below it).
+6. Substitutions in what the parser takes for plain text: backquotes in a here-document, patterns (`${x#$(rm y)}`).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+from typing import Any, Final
+
+_BROKEN_WORD = re.compile(rb"[^\s;&|()<>\\]((?:\\\\)*\\\n)(?:(?=[^\s;&|()<>])|(?<==\\\n))")
+_GRAMMAR: Final = frozenset(
+    b"! { } [[ ]] if then else elif fi case esac for select while until do done function coproc".split()
+)
+_OF_ONE_LINE: Final = frozenset({"command", "declaration_command", "unset_command", "file_redirect", "variable_assignment"})
+_NO_COMMENT = re.compile(rb"[^\s;&|()<>]\Z|\\.\Z", re.DOTALL)
+_ESCAPED = re.compile(rb"\\.", re.DOTALL)
+_SUBSTITUTED = re.compile(rb"`|\$[({\[]|[<>]\(")
+_QUOTED: Final = frozenset({"raw_string", "ansi_c_string", "comment", "heredoc_start", "heredoc_content", "heredoc_body"})
+"""Leaves that no shell looks into; here-documents are looked at as wholes."""
+_GOES_ON: Final = _QUOTED | {"string", "string_content"}
+"""Where a line that goes on is read as it should be."""
+
+
+def check(root: Any) -> None:
+    """Raises ValueError where something is read that no node stands for."""
+    text = root.text
+    for broken in _BROKEN_WORD.finditer(text) if b"\\\n" in text else ():
+        at = broken.start(1)
+        if root.descendant_for_byte_range(at, at + 1).type not in _GOES_ON:
+            raise ValueError("a word of the command goes on in the next line")
+    for node, within in _walked(root):
+        if node.type in _OF_ONE_LINE and (_goes_on(node) or any(child.type == "regex" for child in node.children)):
+            raise ValueError("a part of the command cannot be parsed: what is read as one program may be two")
+        if _misread(node, text[max(node.start_byte - 2, 0) : node.start_byte]):
+            raise ValueError("a part of the command cannot be parsed as shells do")
+        plain = _unread(node, within)
+        if plain and _SUBSTITUTED.search(_ESCAPED.sub(b"", plain)):
+            raise ValueError("a part of the command cannot be parsed: it holds a substitution where none is read")
+
+
+def _goes_on(node: Any) -> bool:
+    """Whether a line ends between its parts."""
+    text, start, children = node.text, node.start_byte, node.children
+    gaps = (text[one.end_byte - start : other.start_byte - start] for one, other in pairwise(children))
+    return any(b"\n" in gap and b"\n" in _ESCAPED.sub(b"", gap) for gap in gaps)
+
+
+def _misread(node: Any, before: bytes) -> bool:
+    """Rules 2 to 4. `before`: the two bytes that it stands behind."""
+    match node.type:
+        case "command_name":
+            return node.text in _GRAMMAR
+        case "file_redirect":
+            return len(node.children_by_field_name("destination")) > 1
+        case "comment":
+            return _NO_COMMENT.search(before) is not None
+        case "parenthesized_expression":
+            return before[-1:] in (b"<", b">")
+        case "command_substitution":
+            return bool(node.text.startswith(b"$(("))
+    return False
+
+
+def _walked(root: Any) -> Iterator[tuple[Any, bool]]:
+    """All nodes, each with whether single quotes mean nothing there: in what stands for a variable inside of double quotes or a
+    here-document."""
+    waiting = [(root, False)]
+    while waiting:
+        node, within = waiting.pop()
+        yield node, within
+        within = node.type in ("string", "heredoc_body") or (within and node.type != "command_substitution")
+        waiting += [(child, within) for child in node.children]
+
+
+def _unread(node: Any, within: bool) -> bytes:
+    """What the parser takes for plain text, and a shell does not."""
+    if node.type == "heredoc_redirect":
+        return b"".join(map(_around_substitutions, _bodies(node)))
+    plain = node.type not in _QUOTED or (within and node.type == "raw_string")
+    return node.text if plain and node.is_named and not node.children else b""
+
+
+def _bodies(node: Any) -> Sequence[Any]:
+    """The here-document in which a shell substitutes: its mark is not quoted."""
+    mark = next((child.text for child in node.children if child.type == "heredoc_start"), b"")
+    return [] if re.search(rb"[\"'\\]", mark) else [child for child in node.children if child.type == "heredoc_body"]
+
+
+def _around_substitutions(body: Any) -> bytes:
+    """The text of a here-document without what is read of it."""
+    text, at = b"", body.start_byte
+    for child in body.children:
+        if child.type != "heredoc_content":
+            text += body.text[at - body.start_byte : child.start_byte - body.start_byte] + b" "
+            at = child.end_byte
+    return bytes(text + body.text[at - body.start_byte :])

@@ -1,0 +1,46 @@
+"""The words of a shell command without their quotes."""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Final, NamedTuple
+
+REDIRECTIONS: Final = frozenset({"file_redirect", "herestring_redirect", "heredoc_redirect"})
+
+_PATTERN = re.compile(r"[*?\[\]]|^~|\{[^{}]*(?:,|\.\.)[^{}]*\}")
+_ESCAPE = re.compile(r"\\(.)", re.DOTALL)
+_QUOTED_ESCAPE = re.compile(r'\\([$`"\\\n])')
+
+
+class Word(NamedTuple):
+    text: str
+    fixed: bool = True
+    """Known before it runs: no variable, substitution or pattern in it."""
+
+
+def word_of(node: Any) -> Word:
+    """A word without its quotes. What a node of another kind comes to is not known before it runs."""
+    text = node.text.decode()
+    match node.type:
+        case "word" | "number" | "file_descriptor":
+            return Word(_ESCAPE.sub(r"\1", text), _PATTERN.search(_ESCAPE.sub("", text)) is None)
+        case "raw_string":
+            return Word(text[1:-1])
+        case "string":
+            inner = [child for child in node.children if child.type != '"']
+            fixed = all(child.type == "string_content" for child in inner)
+            return Word(_QUOTED_ESCAPE.sub(lambda m: "" if m[1] == "\n" else m[1], text[1:-1]), fixed)
+        case "ansi_c_string" if "\\" not in text:
+            return Word(text[2:-1])
+        case "concatenation":
+            words = [word_of(child) for child in node.children]
+            joined = "".join(one.text for one in words)
+            braces = any(child.type == "word" and child.text in (b"{", b"}") for child in node.children) and _PATTERN.search(joined)
+            return Word(joined, all(one.fixed for one in words) and not braces)
+    return Word(text, fixed=False)
+
+
+def command_words(node: Any) -> tuple[Word, ...]:
+    """The words of a command without what is assigned and redirected, its name first."""
+    parts = [child for child in node.children if child.type not in REDIRECTIONS and child.type != "variable_assignment"]
+    return tuple(word_of(part.children[0] if part.type == "command_name" and part.child_count else part) for part in parts)
