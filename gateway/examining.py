@@ -115,7 +115,7 @@ def keys(found: Settings) -> Iterator[Finding]:
     for name, upstream in found.upstreams.items():
         if upstream.key is None:
             continue
-        where = f"variable {upstream.key.env}" if upstream.key.env else f"file {upstream.key.file}"
+        where = upstream.key.place
         try:
             there = upstream.key.read(os.environ)
         except StartError as error:

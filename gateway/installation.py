@@ -13,6 +13,7 @@ from gateway.answer_cache import AnswerCache
 from gateway.cache_settings import Cache
 from gateway.config import Settings
 from gateway.errors import StartError
+from gateway.key_source import KeySource
 from gateway.policy import EMPTY, PolicySet
 from gateway.policy_folder import load_folder
 from gateway.prompt.library import EMPTY as NO_PROMPTS
@@ -44,12 +45,23 @@ if TYPE_CHECKING:  # a client's library that one machine alone does not need
 def provider_keys(settings: Settings) -> dict[str, str]:
     """The provider key of each upstream, and of each target of a route with a key of its own, whose key is there. Raises StartError for a
     key file that cannot be used."""
+    found = {name: source.read(os.environ) for name, source in _key_sources(settings).items()}
+    return {name: key for name, key in found.items() if key}
+
+
+def look_at_provider_keys(settings: Settings) -> list[str]:
+    """Those that the settings name and that are not there. Raises StartError for a key file that cannot be used."""
+    sources = {source.place: source for source in _key_sources(settings).values()}
+    empty = [place for place, source in sources.items() if source.read(os.environ) is None]
+    return [f"the {place} holds no key: requests to the providers that want it fail; set it and start again" for place in empty]
+
+
+def _key_sources(settings: Settings) -> dict[str, KeySource]:
     sources = {name: upstream.key for name, upstream in settings.upstreams.items() if upstream.key is not None}
     for number, route in enumerate(settings.routes):
         own = {key_name(number, at): target.key for at, target in enumerate(route.targets)}
         sources |= {name: key for name, key in (own | {key_name(number, None): route.mirror and route.mirror.key}).items() if key}
-    found = {name: source.read(os.environ) for name, source in sources.items()}
-    return {name: key for name, key in found.items() if key}
+    return sources
 
 
 def check_platforms(settings: Settings) -> None:

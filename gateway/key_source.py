@@ -31,6 +31,11 @@ class KeySource(Section):
             raise ValueError("give exactly one of 'env' and 'file'")
         return self
 
+    @property
+    def place(self) -> str:
+        """For people."""
+        return f"variable {self.env}" if self.env else f"file {self.file}"
+
     def read(self, environment: Mapping[str, str]) -> str | None:
         """The key, or None when the variable is unset. Raises StartError for an unreadable or open file."""
         if self.env is not None:
@@ -39,6 +44,8 @@ class KeySource(Section):
         try:
             if path.stat().st_mode & 0o077:
                 raise StartError(f"{path} holds a key and is readable by others; run: chmod 600 {path}")
-            return path.read_text().strip() or None
+            return path.read_text(encoding="utf-8").strip() or None
+        except UnicodeDecodeError:
+            raise StartError(f"the key file {path} is no text; write the key into it, and nothing else") from None
         except OSError as e:
             raise StartError(f"cannot read the key file {path}: {e.strerror}") from e

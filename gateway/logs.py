@@ -84,3 +84,4 @@ def configure(
     handler.setFormatter(_Json(pen, process) if style == "json" else _Text(pen, form))
     logging.basicConfig(level=level, handlers=[handler], force=True)
     logging.getLogger("uvicorn").setLevel(logging.WARNING)
+    logging.getLogger("httpx").setLevel(logging.WARNING)  # it tells each address whole, and that of a webhook is a secret

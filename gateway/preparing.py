@@ -24,6 +24,7 @@ from gateway.installation import (
     durability,
     load_policies,
     load_prompts,
+    look_at_provider_keys,
     look_at_routes,
     look_at_state,
     master_keys,
@@ -93,7 +94,7 @@ def prepare(settings: Settings, say: Say) -> PolicySet:
     provider_secrets(settings)
     master_keys(settings)
     settings.telemetry.secrets(os.environ)
-    warnings = [*look_at_routes(settings), *look_at_state(settings)]
+    warnings = [*look_at_routes(settings), *look_at_state(settings), *look_at_provider_keys(settings)]
     _refuse_open_door(settings)
     load_prompts(settings)
     policies = load_policies(settings)

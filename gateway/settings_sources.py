@@ -22,6 +22,8 @@ from gateway.storage_settings import StateStore
 from gateway.upstream_settings import PROVIDERS
 
 DEFAULT_FILE = "tollhouse.yaml"
+VARIABLES: Final = ("listen", "admin", "data", "ledger", "policies", "prompts", "keys", "durability", "storing", "state", "log")
+"""Settings that a variable TOLLHOUSE_… can say as they stand, and `workers`, which is a number."""
 _NAMED: Final = re.compile(r"""(?:key|keys|secret|password|token|authorization)["']?\s*[:=]""", re.IGNORECASE)
 """Behind it a secret may stand, whatever there ought to be; on the next line where nothing is behind it on its own."""
 _MIXED: Final = re.compile(r"""(?=[^\s,'"]*[a-z])(?=[^\s,'"]*[A-Z])(?=[^\s,'"]*[0-9])[^\s,'"{}\[\]]{16,}|(?<=/)[^/\s'"]*:[^/\s'"]*(?=@)""")
@@ -54,7 +56,8 @@ def _bytes(file: Path) -> bytes:
     try:
         return file.read_bytes()
     except OSError as e:
-        raise StartError(f"cannot read {file}: {e.strerror}; 'tollhouse init' writes one") from e
+        hint = "; 'tollhouse init' writes one" if isinstance(e, FileNotFoundError) else ""
+        raise StartError(f"cannot read {file}: {e.strerror}{hint}") from e
 
 
 def _without_secrets(problem: Problem, lines: Sequence[str]) -> Problem:
@@ -85,10 +88,7 @@ def _from_environment(environment: Mapping[str, str]) -> dict[str, Any]:
 
 
 def _overrides(environment: Mapping[str, str], flags: Mapping[str, Any]) -> dict[str, Any]:
-    named = {
-        name: environment.get(f"TOLLHOUSE_{name.upper()}")
-        for name in ("listen", "admin", "data", "ledger", "policies", "prompts", "keys", "durability", "storing", "state", "log")
-    }
+    named = {name: environment.get(f"TOLLHOUSE_{name.upper()}") for name in VARIABLES}
     found: dict[str, Any] = {k: v for k, v in named.items() if v}
     workers = environment.get("TOLLHOUSE_WORKERS")
     if workers:

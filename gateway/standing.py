@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from gateway.errors import StartError
 from gateway.examining import Finding
 
 TIMEOUT_S = 5.0
@@ -26,9 +27,11 @@ WORRIES = {
 
 
 def addresses(data: Path) -> dict[str, Any] | None:
-    """Where the gateway of this data folder listens; None when none is said to run."""
+    """Where the gateway of this data folder listens; None when none is said to run. Raises StartError where nobody may tell."""
     try:
         found = json.loads((data / "run.json").read_text())
+    except PermissionError as error:
+        raise StartError(f"{data} is not yours to read; run this as the gateway's user") from error
     except (OSError, ValueError):
         return None
     return found if isinstance(found, dict) and {"listen", "admin"} <= found.keys() else None

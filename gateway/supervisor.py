@@ -237,7 +237,7 @@ def read_settings(file: Path | None, flags: Mapping[str, Any]) -> Settings:
         raise StartError(
             f"there is no provider to talk to: set {variables}, or write a tollhouse.yaml ('tollhouse init')"
         )
-    settings.data_path.mkdir(parents=True, exist_ok=True, mode=0o700)
+    _made(settings.data_path)
     return settings
 
 
@@ -257,10 +257,26 @@ def load_dotenv(path: Path) -> None:
                 os.environ.setdefault(name, value)
 
 
+def _made(data: Path) -> None:
+    try:
+        data.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError as e:
+        raise _unusable(data, e) from e
+
+
+def _unusable(data: Path, error: OSError) -> StartError:
+    why = "a file is there" if isinstance(error, FileExistsError) else error.strerror
+    told = f"cannot use {data} as the data folder: {why}. See to its path and rights, or choose another with --data or in the settings"
+    return StartError(told)
+
+
 def _exclusive(data: Path) -> IO[str]:
     """One gateway per data folder."""
-    data.mkdir(parents=True, exist_ok=True, mode=0o700)
-    lock = (data / "gateway.lock").open("w")
+    _made(data)
+    try:
+        lock = (data / "gateway.lock").open("w")
+    except OSError as e:
+        raise _unusable(data, e) from e
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as e:

@@ -17,6 +17,9 @@ def test_a_key_file_must_be_private(tmp_path):
         source.read({})
     file.chmod(0o600)
     assert source.read({}) == "sk-1"
+    file.write_bytes(b"\xff\xfe")
+    with pytest.raises(StartError, match="is no text"):
+        source.read({})
     file.unlink()
     with pytest.raises(StartError, match="cannot read"):
         source.read({})

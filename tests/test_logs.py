@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
+import socket
 import sys
+import threading
 
+import httpx
 import pytest
 
 from gateway import logs
 from gateway.exchange import TraceParent
 from gateway.trace import propagation
 from gateway.trace.redact import Redactor
+from tests.patience import PATIENCE_S
 
 PROVIDER = "sk-made-up-provider-key-0001"
 CALLERS = "th_a1B2c3D4_" + "a1B2c3D4" * 5 + "xYz"
@@ -96,3 +101,18 @@ def test_text_is_for_people(told):
     logging.getLogger("x").warning("words")
     assert lines()[0].endswith("WARNING x: words")
     assert "uvicorn" in sys.modules or logging.getLogger("uvicorn").level == logging.WARNING
+
+
+def test_no_address_that_is_asked_is_logged(told):
+    lines = told("text")
+    with socket.create_server(("127.0.0.1", 0)) as nobody, contextlib.suppress(httpx.HTTPError):
+        threading.Thread(target=answered, args=(nobody,), daemon=True).start()
+        httpx.post(f"http://127.0.0.1:{nobody.getsockname()[1]}/services/T0/only-slack-may-know", trust_env=False, timeout=PATIENCE_S)
+    assert lines() == []
+
+
+def answered(server: socket.socket) -> None:
+    connection, _ = server.accept()
+    with connection:
+        connection.recv(65536)
+        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import pytest
 
+from gateway import settings_sources
 from gateway.errors import FileProblems, StartError
 from gateway.settings_sources import hidden, read
 
@@ -164,3 +168,8 @@ def test_what_shows_no_secret_is_shown(line):
 
 def test_what_is_hidden_is_as_wide_as_it_was():
     assert hidden("a: {url: 'https://u:p@x', key: sk-123}") == "a: {url: 'https://***@x', key: *******"
+
+
+def test_the_example_names_every_variable_that_says_a_setting():
+    head = (Path(__file__).parents[1] / "deploy" / "tollhouse.yaml").read_text().partition("\ntollhouse: 1")[0]
+    assert set(re.findall(r"(?:TOLLHOUSE)?_([A-Z]+)\b", head)) == {name.upper() for name in (*settings_sources.VARIABLES, "workers")}

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 import threading
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
 
+from gateway.errors import StartError
 from gateway.standing import addresses, readiness, troubles
 
 WELL = {
@@ -68,6 +70,19 @@ def test_where_no_gateway_is_said_to_run_there_is_no_address(tmp_path, text):
     assert addresses(tmp_path) is None
     (tmp_path / "run.json").write_text('{"listen": "a", "admin": "b"}')
     assert addresses(tmp_path) == {"listen": "a", "admin": "b"}
+
+
+def test_who_may_not_read_the_folder_is_not_told_that_nothing_runs(tmp_path):
+    (tmp_path / "run.json").write_text('{"listen": "a", "admin": "b"}')
+    (tmp_path / "run.json").chmod(0)
+    me = os.geteuid()
+    try:
+        if me == 0:
+            os.seteuid(65534)
+        with pytest.raises(StartError, match="is not yours to read; run this as the gateway's user"):
+            addresses(tmp_path)
+    finally:
+        os.seteuid(me)
 
 
 @pytest.mark.parametrize("body", [b"no json", b"[1]", b"7"])

@@ -6,7 +6,6 @@ Over the running gateway's admin plane, as every other face does it. What models
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Annotated, Any
 
 import msgspec
@@ -16,11 +15,11 @@ from rich.table import Table
 from rich.text import Text
 
 from gateway.cli.asking import acting, call, data_folder
+from gateway.cli.beside import Data
 from gateway.cli.visible import visible
 
 app = typer.Typer(help="List and decide the calls that wait for a person (rules with 'effect: ask').", no_args_is_help=True)
 
-Data = Annotated[Path | None, typer.Option(help="Data folder. Default: TOLLHOUSE_DATA or .tollhouse.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Machine-readable output.")]
 Name = Annotated[str, typer.Argument(metavar="ID", help="apr_…, as 'list' shows it.")]
 By = Annotated[str | None, typer.Option(help="Who decides. Default: your user name on this machine.")]

@@ -7,7 +7,6 @@ gateway that is elsewhere.
 
 from __future__ import annotations
 
-import getpass
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -18,6 +17,7 @@ import httpx
 import msgspec
 from msgspec import Struct
 
+from gateway.cli.beside import folder_beside, there, user_name
 from gateway.cli.visible import visible
 from gateway.errors import GatewayError, StartError
 from gateway.stores import Answer, Refused
@@ -27,7 +27,6 @@ if TYPE_CHECKING:  # half a second that only asking the file itself needs
     from gateway.stores.duckdb import Ledger
     from gateway.web.queries import Query
 
-DEFAULT_DATA = ".tollhouse"
 _SLOWEST_S = 40.0
 _SNAPSHOT_S = 1900.0
 _LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
@@ -41,11 +40,10 @@ class Running(Struct):
 
 
 def data_folder(given: Path | None) -> Path:
-    """The folder that was named, else TOLLHOUSE_DATA, else ./.tollhouse. Raises StartError when there is none."""
-    data = given or Path(os.environ.get("TOLLHOUSE_DATA") or DEFAULT_DATA)
-    if not data.is_dir() and not os.environ.get("TOLLHOUSE_ADMIN_URL"):
-        raise StartError(f"there is no data folder {data}: start the gateway with 'tollhouse up', or name one with --data")
-    return data
+    """Whose book is asked, and of a gateway that is elsewhere none. Raises StartError where there is no such folder."""
+    if os.environ.get("TOLLHOUSE_ADMIN_URL"):
+        return given or Path()
+    return there(folder_beside(given))
 
 
 def own_token() -> str:
@@ -55,7 +53,7 @@ def own_token() -> str:
 
 def acting(by: str | None) -> str:
     """Who is to be written down. Whom a token proves, the gateway knows."""
-    return by or ("" if own_token() else getpass.getuser())
+    return by or ("" if own_token() else user_name())
 
 
 def admin_client(data: Path) -> httpx.Client | None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import quote
 
@@ -13,11 +12,11 @@ from rich.table import Table
 from rich.text import Text
 
 from gateway.cli.asking import acting, call, data_folder
+from gateway.cli.beside import Data
 from gateway.cli.visible import visible
 
 app = typer.Typer(help="Show what was taken of budgets, and let one begin at zero again.", no_args_is_help=True)
 
-Data = Annotated[Path | None, typer.Option(help="Data folder. Default: TOLLHOUSE_DATA or .tollhouse.")]
 Json = Annotated[bool, typer.Option("--json", help="Machine-readable output.")]
 Name = Annotated[str, typer.Argument(help="The budget's id, as 'tollhouse budgets list' shows it.")]
 

@@ -6,7 +6,6 @@ puts the same into the file that the client reads, `--undo` takes it out again.
 
 from __future__ import annotations
 
-import os
 import shlex
 from pathlib import Path
 from typing import Annotated
@@ -15,10 +14,10 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from gateway.cli.beside import settings_here
 from gateway.cli.connect_clients import CLIENTS
 from gateway.cli.connect_files import Blocks, Values, put, take_back
 from gateway.documents import nearest
-from gateway.settings_sources import DEFAULT_FILE, read
 
 NO_KEY = "no-key-needed"
 """For SDKs that refuse to start without a key; a gateway that requires keys refuses it."""
@@ -74,7 +73,11 @@ def content(client: str, root: str, key: str) -> Blocks | Values:
 
 def _file(client: str, project: Path) -> Path:
     named = CLIENTS[client].file or ".env"
-    return Path(named).expanduser() if named.startswith("~") else project / named
+    if named.startswith("~"):
+        return Path(named).expanduser()
+    if not project.is_dir():
+        raise typer.BadParameter(f"there is no folder {project}", param_hint="--project")
+    return project / named
 
 
 def _undo(client: str, file: Path) -> None:
@@ -97,8 +100,7 @@ def variables_of(client: str, root: str, key: str) -> dict[str, str]:
 
 def listening() -> str:
     """Where this machine reaches the gateway of the settings file, or of the defaults."""
-    file = Path(DEFAULT_FILE)
-    host, _, port = read(file if file.is_file() else None, os.environ).listen.rpartition(":")
+    host, _, port = settings_here().listen.rpartition(":")
     return f"http://{WILDCARDS.get(host, host)}:{port}"
 
 

@@ -44,9 +44,11 @@ def put(file: Path, change: Blocks | Values) -> bool:
 
 
 def take_back(file: Path, *, blocks: bool) -> list[str]:
-    """Takes out what `put` wrote; names what was left because somebody changed it. Raises StartError."""
+    """Takes out what `put` wrote; names what was left because somebody changed it. Raises StartError, also where nothing was written."""
     before = _text(file)
     after, left = (_without_blocks(before), list[str]()) if blocks else _values_back(file, before)
+    if blocks and after == before:
+        raise StartError(f"nothing of tollhouse is in {file}; nothing was changed")
     if not after and before:
         file.resolve().unlink()
     elif after != before:

@@ -12,11 +12,10 @@ from typing import Annotated, Any
 
 import msgspec
 import typer
-from rich.console import Console
-from rich.table import Table
 
+from gateway.cli.answer_table import printed
 from gateway.cli.asking import ask, data_folder
-from gateway.cli.visible import visible
+from gateway.cli.beside import Data
 from gateway.dialects import DIALECTS
 from gateway.stores import Answer
 from gateway.web.queries import read_all
@@ -31,8 +30,8 @@ SECTIONS = {
 
 
 def coverage(
-    days: Annotated[int, typer.Option("--days", min=1, help="how far back")] = 30,
-    data: Annotated[Path | None, typer.Option("--data", help="data folder [default: $TOLLHOUSE_DATA or ./.tollhouse]")] = None,
+    days: Annotated[int, typer.Option("--days", min=1, max=3650, help="how far back")] = 30,
+    data: Data = None,
     as_json: Annotated[bool, typer.Option("--json", help="print one JSON object")] = False,
 ) -> None:
     """Show what was judged, and what was not.
@@ -46,10 +45,9 @@ def coverage(
         told: dict[str, Any] = {name: _rows(answer) for name, answer in found.items()}
         sys.stdout.write(msgspec.json.encode({"days": days, **told, "never_asked": unasked}).decode() + "\n")
         return
-    console = Console()
     for name, answer in found.items():
-        _print(console, *SECTIONS[name], answer)
-    console.print(f"[bold]Routes nobody asked[/bold]\n{', '.join(unasked) or 'none'}\n")
+        _print(*SECTIONS[name], answer)
+    typer.echo(f"{typer.style('Routes nobody asked', bold=True)}\n{', '.join(unasked) or 'none'}\n")
 
 
 def served() -> list[str]:
@@ -75,21 +73,8 @@ def _rows(answer: Answer) -> list[dict[str, Any]]:
     return [dict(zip(answer.columns, row, strict=True)) for row in answer.rows]
 
 
-def _print(console: Console, heading: str, empty: str, answer: Answer) -> None:
-    console.print(f"[bold]{heading}[/bold]")
-    if not answer.rows:
-        console.print(f"{empty}\n")
-        return
-    table = Table(show_edge=False, pad_edge=False)
-    for column in answer.columns:
-        table.add_column(column)
-    for row in answer.rows:
-        table.add_row(*(visible(_shown(value)) for value in row))
-    console.print(table)
-    console.print()
-
-
-def _shown(value: Any) -> str:
-    if value is None:
-        return ""
-    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+def _print(heading: str, empty: str, answer: Answer) -> None:
+    typer.secho(heading, bold=True)
+    if answer.rows:
+        printed(answer)
+    typer.echo("" if answer.rows else f"{empty}\n")

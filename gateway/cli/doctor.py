@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from gateway import examining
+from gateway.cli.beside import settings_here
 from gateway.examining import Finding
-from gateway.settings_sources import DEFAULT_FILE, read
-from gateway.supervisor import load_dotenv
 
 _MARKS = {"ok": "ok     ", "warning": "WARNING", "error": "ERROR  "}
 
 
 def doctor(
     file: Annotated[Path | None, typer.Option("--config", help="Settings file. Default: tollhouse.yaml, if there is one.")] = None,
-    data: Annotated[str | None, typer.Option(help="Data folder, over the file's.")] = None,
+    data: Annotated[Path | None, typer.Option(help="Data folder, over the file's.")] = None,
     offline: Annotated[
         bool, typer.Option("--offline", help="Ask no provider whether it is there, and nobody for credentials of the machine.")
     ] = False,
@@ -30,7 +28,7 @@ def doctor(
 
     Example: tollhouse doctor --json
     """
-    found = examine(file or (Path(DEFAULT_FILE) if Path(DEFAULT_FILE).is_file() else None), data, offline=offline)
+    found = examine(file, data, offline=offline)
     if as_json:
         typer.echo(json.dumps([each._asdict() for each in found], ensure_ascii=False))
     else:
@@ -39,9 +37,8 @@ def doctor(
         raise typer.Exit(1)
 
 
-def examine(file: Path | None, data: str | None, *, offline: bool) -> list[Finding]:
-    load_dotenv((file.parent if file else Path()) / ".env")
-    settings, found = examining.settings(lambda: read(file, os.environ, {"data": data}))
+def examine(file: Path | None, data: Path | None, *, offline: bool) -> list[Finding]:
+    settings, found = examining.settings(lambda: settings_here(file, data))
     found = [*examining.versions(), *examining.startup_files(), *found]
     looks = [look for look in examining.LOOKS if not (offline and look in (examining.providers, examining.machine))]
     return found + [finding for look in looks for finding in look(settings)] if settings is not None else found

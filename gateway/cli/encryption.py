@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import base64
-import os
 import secrets
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from gateway.cli.beside import settings_here
 from gateway.errors import StartError
 from gateway.installation import open_vault
 from gateway.sealing import KEY, CannotOpen
-from gateway.settings_sources import DEFAULT_FILE, read
+from gateway.settings_sources import DEFAULT_FILE
 
 app = typer.Typer(help="Make and change the master keys that protect encrypted content.", no_args_is_help=True)
 
@@ -30,14 +30,13 @@ def key() -> None:
 @app.command()
 def rewrap(
     config: Annotated[Path | None, typer.Option(help=f"Settings file. Default: {DEFAULT_FILE} in this folder.")] = None,
-    data: Annotated[str | None, typer.Option(help="Data folder. Default: the settings file's.")] = None,
+    data: Annotated[Path | None, typer.Option(help="Data folder. Default: the settings file's.")] = None,
 ) -> None:
     """Wrap every data key by the first master key. After that the others can be deleted; backups they protected are unreadable then.
 
     Example: tollhouse encryption rewrap
     """
-    file = config or (Path(DEFAULT_FILE) if Path(DEFAULT_FILE).is_file() else None)
-    vault = open_vault(read(file, os.environ, {"data": data}))
+    vault = open_vault(settings_here(config, data))
     if vault is None:
         raise StartError("the settings name no 'encryption:'; add it, with the new master key as the first line of what 'keys' names")
     try:

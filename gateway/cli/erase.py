@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from gateway.cli.asking import acting, call, data_folder
+from gateway.cli.beside import Data
 from gateway.cli.visible import visible
 
 
@@ -20,7 +20,7 @@ def erase(
     why: Annotated[str, typer.Option(help="Why; written down.")] = "",
     by: Annotated[str | None, typer.Option(help="Who erases. Default: your user name on this machine.")] = None,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask: it cannot be taken back.")] = False,
-    data: Annotated[Path | None, typer.Option(help="Data folder. Default: TOLLHOUSE_DATA or .tollhouse.")] = None,
+    data: Data = None,
     as_json: Annotated[bool, typer.Option("--json", help="Machine-readable output.")] = False,
 ) -> None:
     """Drop the keys under which a tenant's content is encrypted. What was decided and what it cost stays on record.

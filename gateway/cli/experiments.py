@@ -18,6 +18,7 @@ from rich.table import Table
 from rich.text import Text
 
 from gateway.cli.asking import acting, ask, call, data_folder
+from gateway.cli.beside import Data
 from gateway.cli.prompts import read_library
 from gateway.cli.visible import visible
 from gateway.documents import nearest
@@ -30,7 +31,6 @@ from gateway.rollout import deciding, simulating, standing
 app = typer.Typer(help="List and show experiments on prompts, what they came to, and halt or promote their arms.", no_args_is_help=True)
 
 Folder = Annotated[Path | None, typer.Option("--prompts", help="Folder of prompts. Default: what tollhouse.yaml names.")]
-Data = Annotated[Path | None, typer.Option(help="Data folder. Default: TOLLHOUSE_DATA or .tollhouse.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Machine-readable output.")]
 Name = Annotated[str, typer.Argument(help="The experiment: its file's name without .yaml.")]
 Arm = Annotated[str, typer.Argument(help="One arm. Default: all that run.")]

@@ -17,6 +17,8 @@ import httpx
 import typer
 
 from gateway.cli.asking import acting, admin_client, ask, data_folder, refusal
+from gateway.cli.beside import Data
+from gateway.cli.placing import writable
 from gateway.cli.since import moment
 from gateway.errors import GatewayError, StartError
 
@@ -37,7 +39,6 @@ class Format(StrEnum):
     otlp = "otlp"
 
 
-Data = Annotated[Path | None, typer.Option(help="Data folder. Default: TOLLHOUSE_DATA or .tollhouse.")]
 Since = Annotated[str | None, typer.Option(help="Only what happened since: 2026-11-01, or 90s, 15m, 24h, 7d ago.")]
 Why = Annotated[str, typer.Option(help="Why; written down.")]
 By = Annotated[str | None, typer.Option(help="Who exports. Default: your user name on this machine.")]
@@ -49,7 +50,7 @@ def export(
     context: typer.Context,
     format: Annotated[Format, typer.Option("--format", help="otlp = spans in OpenTelemetry's names")] = Format.jsonl,  # noqa: A002 - the option's name
     out: Annotated[str | None, typer.Option(help="File to write; with otlp also http(s)://collector:4318/v1/traces.")] = None,
-    view: Annotated[str, typer.Option(help="Which view: exchanges, calls, feedback, messages, …")] = "exchanges",
+    view: Annotated[str | None, typer.Option(help="Which view: exchanges (when left out), calls, feedback, messages, …")] = None,
     query: Annotated[str | None, typer.Option(help="A saved query instead of a view.")] = None,
     since: Since = None,
     param: Param = None,
@@ -62,6 +63,12 @@ def export(
         return
     if out is None:
         raise typer.BadParameter("name the file to write", param_hint="--out")
+    if view and query:
+        raise typer.BadParameter("give --view or --query, not both")
+    if format is Format.otlp and (view or query):
+        raise typer.BadParameter("traces are made of exchanges and their calls; leave out --view and --query")
+    if not out.startswith(("http://", "https://")):
+        writable(Path(out))
     folder, asked = data_folder(data), {"by": acting(by), "why": why, **dict(map(_pair, param or ()))}
     if since is not None:
         asked["since"] = moment(since)
@@ -71,7 +78,7 @@ def export(
         spans = export_otlp.spans(_rows(folder, "exchanges", asked), _rows(folder, "calls", asked))
         typer.echo(f"{export_otlp.send(spans, out)} spans to {out}", err=True)
         return
-    with _sent(folder, query or view, asked) as rows:
+    with _sent(folder, query or view or "exchanges", asked) as rows:
         count = _WRITE[format](rows, Path(out))
     typer.echo(f"{count} rows to {out}", err=True)
 
@@ -91,6 +98,7 @@ def dataset(
 
     Example: tollhouse export dataset --out set.jsonl --why "fine-tuning"
     """
+    writable(out)
     folder = data_folder(data)
     params = {"since": moment(since or "1970-01-01"), **dict(map(_pair, param or ()))}
     ids, asked = _chosen(folder, sql, query, params)

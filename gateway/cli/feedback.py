@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
+import math
 from typing import Annotated
 
 import typer
@@ -12,11 +12,11 @@ from rich.table import Table
 from rich.text import Text
 
 from gateway.cli.asking import acting, call, data_folder
+from gateway.cli.beside import Data
 from gateway.cli.visible import visible
 
 app = typer.Typer(help="Say, and see, how good an answer or a decision was.", no_args_is_help=True)
 
-Data = Annotated[Path | None, typer.Option(help="Data folder. Default: TOLLHOUSE_DATA or .tollhouse.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Machine-readable output.")]
 _COLUMNS = ("given_at", "who", "name", "score", "label", "comment", "exchange_id", "session")
 
@@ -38,6 +38,8 @@ def add(
 
     Example: tollhouse feedback add --decision dec_… --label wrong --comment "this payee is known"
     """
+    if score is not None and not math.isfinite(score):
+        raise typer.BadParameter("must be a finite number", param_hint="--score")
     about = {"exchange": exchange, "decision": decision, "session": session}
     said = {"score": score, "label": label, "comment": comment, "name": name}
     given = {key: value for key, value in {**about, **said}.items() if value is not None}

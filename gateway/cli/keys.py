@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-import getpass
 import json
 from collections.abc import Iterator
 from enum import StrEnum
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -15,7 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from gateway import clock
-from gateway.cli.beside import settings_beside
+from gateway.cli.beside import Data, settings_beside, settings_there, user_name
 from gateway.cli.since import span
 from gateway.cli.visible import visible
 from gateway.errors import GatewayError
@@ -28,9 +28,6 @@ from gateway.state.keys import Keys
 
 app = typer.Typer(help="Make, list, rotate and revoke the keys agents use.", no_args_is_help=True)
 
-Data = Annotated[
-    str | None, typer.Option(help="Data folder. Default: TOLLHOUSE_DATA, the settings file's, or .tollhouse.")
-]
 Json = Annotated[bool, typer.Option("--json", help="Machine-readable output.")]
 KeyId = Annotated[str, typer.Argument(help="The key's id (the part after th_), or the whole key.")]
 By = Annotated[str | None, typer.Option(help="Who does it; written down. Default: your user name on this machine.")]
@@ -76,7 +73,7 @@ def create(
     kept = None if store is None else _KEPT[store]
     wish = KeyWish(agent, team, user, org, labels, model, dialect, upstream, expires_days, kept)
     with wrong_options():
-        key = create_key(_store(data), wish, clock.now_us(), by or getpass.getuser())
+        key = create_key(open_keys(settings_beside(data)), wish, clock.now_us(), by or user_name())
     _show_once(key, as_json=as_json, agent=agent)
 
 
@@ -131,7 +128,8 @@ def rotate(
     now = clock.now_us()
     until = now + _length(keep_old)
     wanted = _id_of(key_id)
-    key = _store(data).rotate(wanted, now, until, by=by or getpass.getuser(), why=why)
+    with refused():
+        key = _store(data).rotate(wanted, now, until, by=by or user_name(), why=why)
     _show_once(key, as_json=as_json, replaces=wanted, old_until=moment_of(until))
 
 
@@ -143,7 +141,7 @@ def revoke(key_id: KeyId, why: Why = "", by: By = None, data: Data = None, as_js
     """
     wanted = _id_of(key_id)
     with refused():
-        revoke_key(_store(data), wanted, clock.now_us(), by or getpass.getuser(), why)
+        revoke_key(_store(data), wanted, clock.now_us(), by or user_name(), why)
     typer.echo(json.dumps({"id": wanted, "state": "revoked"}) if as_json else f"Key {wanted} is revoked.")
 
 
@@ -153,7 +151,7 @@ def teams(data: Data = None, as_json: Json = False) -> None:
 
     Example: tollhouse keys teams --json
     """
-    settings = settings_beside(data)
+    settings = settings_there(data)
     found = every_team(open_keys(settings), open_people(settings), clock.now_us())
     if as_json:
         typer.echo(json.dumps(found))
@@ -174,8 +172,8 @@ def _show_once(key: str, *, as_json: bool, **more: str | None) -> None:
     typer.echo(f"  export OPENAI_API_KEY={key[:12]}…  or  export ANTHROPIC_API_KEY={key[:12]}…", err=True)
 
 
-def _store(data: str | None) -> Keys:
-    return open_keys(settings_beside(data))
+def _store(data: Path | None) -> Keys:
+    return open_keys(settings_there(data))
 
 
 def _id_of(text: str) -> str:

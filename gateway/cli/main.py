@@ -164,6 +164,8 @@ def explain(error: Exception) -> tuple[str, int]:
             return f"tollhouse: {first} [{error.code}]{newline}{rest}", FAILED
         case JournalUnavailable():
             return f"tollhouse: the journal cannot be written: {error}; free disk space or fix permissions", FAILED
+        case OSError(filename=str() | bytes() as file, strerror=str() as reason):
+            return f"tollhouse: {os.fsdecode(file)}: {reason}", FAILED
         case OSError():
             return f"tollhouse: {error}", FAILED
         case _:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import getpass
 import json
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -13,8 +13,8 @@ from rich.table import Table
 from rich.text import Text
 
 from gateway import clock
-from gateway.cli.beside import settings_beside
-from gateway.cli.keys import By, Data, Json, Why, refused, wrong_options
+from gateway.cli.beside import Data, settings_beside, settings_there, user_name
+from gateway.cli.keys import By, Json, Why, refused, wrong_options
 from gateway.cli.visible import visible
 from gateway.config import Settings
 from gateway.installation import open_people
@@ -61,7 +61,8 @@ def add(
     Example: tollhouse people add ada --role approver --team payments
     """
     with wrong_options(), refused():
-        new, token = add_person(_store(data), PersonWish(name, role, team, expires_days), clock.now_us(), by or getpass.getuser())
+        wish = PersonWish(name, role, team, expires_days)
+        new, token = add_person(open_people(settings_beside(data)), wish, clock.now_us(), by or user_name())
     if as_json:
         typer.echo(json.dumps({"token": token, "person": name, "roles": list(new.roles), "teams": new.teams}))
         return
@@ -93,7 +94,7 @@ def invite(
     if not here and not role:
         raise typer.BadParameter("name at least one for somebody who is not here yet", param_hint="--role")
     ends = now + INVITED_DAYS * DAY_US
-    invitation = Invitation(held, ends, bound, wanted, by or getpass.getuser())
+    invitation = Invitation(held, ends, bound, wanted, by or user_name())
     address = f"{_pages(settings)}/ui/begin?token={people.invite(invitation, now)}"
     if as_json:
         typer.echo(json.dumps({"address": address, "person": wanted or None, "roles": list(invitation.roles), "expires": moment_of(ends)}))
@@ -109,7 +110,7 @@ def token(name: Name, end: Annotated[bool, typer.Option("--end", help="End it, a
 
     Example: tollhouse people token ada
     """
-    people, who, now = _store(data), by or getpass.getuser(), clock.now_us()
+    people, who, now = _store(data), by or user_name(), clock.now_us()
     wanted = known_person(people, name)
     made = None if end else people.renew_token(wanted, now, who)
     with refused():
@@ -147,7 +148,7 @@ def roles(name: Name, role: Roles, team: Teams = None, by: By = None, data: Data
     Example: tollhouse people roles ada --role viewer-metadata
     """
     with wrong_options(), refused():
-        told = change_person(_store(data), name, role, team, clock.now_us(), by or getpass.getuser())
+        told = change_person(_store(data), name, role, team, clock.now_us(), by or user_name())
     words = f"{visible(name)} has {', '.join(told['roles'])}; teams: {visible(_told(told['teams']))}."
     typer.echo(json.dumps(told) if as_json else words)
 
@@ -159,7 +160,7 @@ def remove(name: Name, why: Why = "", by: By = None, data: Data = None, as_json:
     Example: tollhouse people remove ada --why left
     """
     with refused():
-        remove_person(_store(data), name, clock.now_us(), by or getpass.getuser(), why)
+        remove_person(_store(data), name, clock.now_us(), by or user_name(), why)
     typer.echo(json.dumps({"person": name, "state": "removed"}) if as_json else f"{visible(name)} is removed.")
 
 
@@ -173,8 +174,8 @@ def _pages(settings: Settings) -> str:
     return settings.face.url or url or (str(where["admin"]) if where else settings.admin_address.url)
 
 
-def _store(data: str | None) -> People:
-    return open_people(settings_beside(data))
+def _store(data: Path | None) -> People:
+    return open_people(settings_there(data))
 
 
 def _told(teams: Sequence[str] | None) -> str:

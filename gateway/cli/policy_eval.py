@@ -34,7 +34,7 @@ WITHHELD = 1
 def eval_call(
     agent: Annotated[str, typer.Option("--agent", help="The agent that would make the call.")],
     tool: Annotated[str | None, typer.Option("--tool", help="The tool it would call, or whose result is judged.")] = None,
-    args: Annotated[str, typer.Option("--args", help="The arguments, as a JSON object.")] = "{}",
+    args: Annotated[str | None, typer.Option("--args", help="Its arguments, as a JSON object; none when left out.")] = None,
     output: Annotated[str | None, typer.Option("--output", help="Instead of a call: what the model says.")] = None,
     request: Annotated[str | None, typer.Option("--request", help="Instead of a call: what the user says to the model.")] = None,
     result: Annotated[str | None, typer.Option("--result", help="Instead of a call: what the tool answered.")] = None,
@@ -50,11 +50,13 @@ def eval_call(
     Example: tollhouse policy eval --policies policies --agent bank-1 --tool send_money --args '{"amount": 40}'
     """
     about = _about(tool, output, request, result)
+    if args is not None and "call" not in about:
+        raise typer.BadParameter("a text has no arguments; leave out --args", param_hint="--args")
     found = loaded(files_at(policies), policies)
     before = Before.model_validate({}) if history is None else _before(history)
     case = Case.model_validate({**dict(before), **about, "name": "eval", "agent": agent, "expect": {"effect": "allow"}})
     case = case if user is None else case.model_copy(update={"user": user})
-    verdict, left, seen = _call_judged(found, case, args) if case.call else _text_judged(found, case)
+    verdict, left, seen = _call_judged(found, case, args or "{}") if case.call else _text_judged(found, case)
     explained = reasons(found, verdict.hits, tool or "", seen)
     if json:
         data = {"agent": agent, "tool": tool, "hash": found.hash, **verdict_data(verdict, explained), "left": left}
@@ -68,7 +70,8 @@ def eval_call(
 def _about(tool: str | None, output: str | None, request: str | None, result: str | None) -> dict[str, Any]:
     """What is to be judged, as a test says it."""
     texts = [text for text in (output, request, result) if text is not None]
-    if len(texts) > 1 or (not texts and tool is None) or (result is not None and tool is None):
+    of_a_tool = output is None and request is None
+    if len(texts) > 1 or of_a_tool is not (tool is not None):
         said = "name the call (--tool), or one of --output, --request and --result; a result needs the --tool it is from"
         raise typer.BadParameter(said)
     if output is not None:

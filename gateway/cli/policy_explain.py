@@ -14,6 +14,7 @@ from typing import Annotated, Any, Final
 import msgspec
 import typer
 
+from gateway.cli.beside import Data
 from gateway.cli.policy_verdict import verdict_data, verdict_lines
 from gateway.cli.visible import visible
 from gateway.errors import FileProblems, GatewayError
@@ -42,7 +43,7 @@ Ask = Callable[[str, Mapping[str, str]], list[dict[str, Any]]]
 
 def explain_decision(
     decision: Annotated[str, typer.Argument(help="The id that a withheld call is answered with, or of a row of `calls`: dec_…")],
-    data: Annotated[Path | None, typer.Option("--data", help="Data folder [default: $TOLLHOUSE_DATA or ./.tollhouse].")] = None,
+    data: Data = None,
     json: Annotated[bool, typer.Option("--json", help="One JSON object instead of text.")] = False,
 ) -> None:
     """Say why a recorded call was released or withheld: the rules as they stood, and the values they read.

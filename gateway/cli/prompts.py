@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import difflib
 import json
-import os
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -22,7 +21,7 @@ from rich.text import Text
 from gateway import prompt_folder, strict_json
 from gateway.cli import prompts_drift, prompts_found
 from gateway.cli.asking import acting, call, data_folder
-from gateway.cli.beside import settings_beside
+from gateway.cli.beside import Data, settings_beside, settings_here
 from gateway.cli.show import exchange_id
 from gateway.cli.visible import visible
 from gateway.errors import FileProblems, GatewayError, StartError
@@ -32,13 +31,12 @@ from gateway.prompt.fingerprint import exact_hash
 from gateway.prompt.kept import Kept
 from gateway.prompt.library import Library
 from gateway.prompt.reference import of_header
-from gateway.settings_sources import DEFAULT_FILE, read
+from gateway.settings_sources import DEFAULT_FILE
 from gateway.state.embedded import STATE_FILE
 
 app = typer.Typer(help="List, show, compare, fill in and check kept prompts; move their labels.", no_args_is_help=True)
 
 Folder = Annotated[Path | None, typer.Option("--prompts", help="Folder of prompts. Default: what tollhouse.yaml names.")]
-Data = Annotated[Path | None, typer.Option(help="Data folder. Default: TOLLHOUSE_DATA or .tollhouse.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Machine-readable output.")]
 Which = Annotated[str, typer.Argument(metavar="NAME[@LABEL|@VERSION]", help="A prompt; without @ the file as it stands.")]
 By = Annotated[str | None, typer.Option(help="Who does it. Default: your user name on this machine.")]
@@ -256,8 +254,7 @@ def _folder(given: Path | None) -> Path:
     """Raises StartError when none is named anywhere."""
     if given is not None:
         return given
-    file = Path(DEFAULT_FILE)
-    named = read(file if file.is_file() else None, os.environ).prompts
+    named = settings_here().prompts
     if named is None:
         raise StartError(f"no folder of prompts is named; give one, or write 'prompts: ./prompts' into {DEFAULT_FILE}")
     return Path(named)
@@ -273,7 +270,7 @@ def read_library(prompts: Path | None, data: Path | None) -> Library:
 
 
 def _known(folder: Path, found: prompt_folder.Found, data: Path | None) -> Library:
-    settings = settings_beside(str(data) if data is not None else None)
+    settings = settings_beside(data)
     has_run = settings.state_place is not None or (settings.data_path / STATE_FILE).exists()
     return prompt_folder.library(folder, settings.data_path, found, open_prompts(settings) if has_run else prompt_folder.UNMOVED)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -12,9 +11,9 @@ import msgspec
 import typer
 
 from gateway.cli.asking import admin_client, data_folder, refusal
+from gateway.cli.beside import Data, settings_here
 from gateway.cli.visible import visible
 from gateway.errors import GatewayError, StartError
-from gateway.settings_sources import DEFAULT_FILE, read
 from gateway.web.queries import Query, read_all
 
 
@@ -24,7 +23,7 @@ class _Listed(msgspec.Struct):
 
 def queries(
     name: Annotated[str, typer.Argument(help="show the SQL of this one")] = "",
-    data: Annotated[Path | None, typer.Option("--data", help="data folder [default: $TOLLHOUSE_DATA or ./.tollhouse]")] = None,
+    data: Data = None,
     as_json: Annotated[bool, typer.Option("--json", help="machine-readable output")] = False,
 ) -> None:
     """List the saved questions, with what each parameter is when nothing is given.
@@ -79,6 +78,5 @@ def told(query: Query) -> str:
 
 
 def _own() -> Path | None:
-    file = Path(DEFAULT_FILE)
-    own = read(file, os.environ).queries if file.is_file() else None
+    own = settings_here().queries
     return Path(own) if own else None

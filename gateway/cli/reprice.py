@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from gateway.cli.asking import acting, call, data_folder
+from gateway.cli.beside import Data
 from gateway.cli.since import moment
 from gateway.cli.visible import visible
 
@@ -18,7 +18,7 @@ def reprice(
     model: Annotated[str, typer.Option(help="Only models like this (* and ?).")] = "*",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would change, and change nothing.")] = False,
     by: Annotated[str | None, typer.Option(help="Who does it. Default: your user name on this machine.")] = None,
-    data: Annotated[Path | None, typer.Option(help="Data folder. Default: TOLLHOUSE_DATA or .tollhouse.")] = None,
+    data: Data = None,
     as_json: Annotated[bool, typer.Option("--json", help="Machine-readable output.")] = False,
 ) -> None:
     """Price exchanges again with the price table that is installed and your overrides. What was recorded stays in the journal and in the

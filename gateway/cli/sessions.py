@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import getpass
 import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from gateway import clock
-from gateway.cli.beside import settings_beside
+from gateway.cli.beside import Data, settings_beside, settings_there, user_name
 from gateway.cli.visible import visible
 from gateway.installation import open_sessions
 from gateway.people import bound
@@ -22,7 +22,6 @@ from gateway.state.sessions import EVERY_SESSION, Session, Sessions
 
 app = typer.Typer(help="List stopped sessions and paused agents; pause and resume.", no_args_is_help=True)
 
-Data = Annotated[str | None, typer.Option(help="Data folder. Default: TOLLHOUSE_DATA, the settings file's, or .tollhouse.")]
 Json = Annotated[bool, typer.Option("--json", help="Machine-readable output.")]
 _COLUMNS = ("session", "agent", "team", "user", "stopped", "denials", "policy", "rule", "decision", "by", "why")
 
@@ -58,7 +57,7 @@ def pause(
 
     Example: tollhouse sessions pause bank-bot --why "it loops"
     """
-    if not _store(data).pause(agent, by=by or getpass.getuser(), why=why, at_us=clock.now_us()):
+    if not open_sessions(settings_beside(data)).pause(agent, by=by or user_name(), why=why, at_us=clock.now_us()):
         typer.echo(f"'{visible(agent)}' is paused already. 'tollhouse sessions list' shows by whom.", err=True)
         raise typer.Exit(1)
     typer.echo(f"Agent {visible(agent)} is paused.")
@@ -91,7 +90,7 @@ def resume(
         typer.echo(f"Several callers have a stopped session '{visible(session)}': {visible(owners)}.", err=True)
         typer.echo("Name one: --agent, --team, --user; an empty one is of a key that names none.", err=True)
         raise typer.Exit(1)
-    who = by or getpass.getuser()
+    who = by or user_name()
     if not found or not store.resume(found[0].owner, session, by=who, at_us=clock.now_us()):
         which = f"No such session is stopped: '{visible(session)}'." if session else f"The agent '{visible(agent or '')}' is not paused."
         typer.echo(f"{which} 'tollhouse sessions list' shows all.", err=True)
@@ -109,8 +108,8 @@ def _owner(of: Session) -> str:
     return f"{of.agent} (team {bound.shown(of.org, of.team) or 'none'}, user {of.user or 'none'})"
 
 
-def _store(data: str | None) -> Sessions:
-    return open_sessions(settings_beside(data))
+def _store(data: Path | None) -> Sessions:
+    return open_sessions(settings_there(data))
 
 
 def _plain(of: Session) -> dict[str, Any]:

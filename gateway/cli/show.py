@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from gateway.cli.asking import acting, call, data_folder
+from gateway.cli.beside import Data
 from gateway.cli.sql import visible_json
 from gateway.cli.visible import visible
 
@@ -19,7 +19,7 @@ def show(
     exchange: Annotated[str, typer.Argument(help="The exchange's id: the x-gateway-trace-id of its answer, 'id' in the view exchanges.")],
     why: Annotated[str, typer.Option(help="Why you read it; written down.")] = "",
     by: Annotated[str | None, typer.Option(help="Who reads. Default: your user name on this machine.")] = None,
-    data: Annotated[Path | None, typer.Option(help="Data folder. Default: TOLLHOUSE_DATA or .tollhouse.")] = None,
+    data: Data = None,
     as_json: Annotated[bool, typer.Option("--json", help="Machine-readable output.")] = False,
 ) -> None:
     """Show one exchange with its messages, calls and verdicts. That you read it is a record (view content_reads).

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import datetime as dt
 
+import typer
+
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
 
@@ -15,9 +17,17 @@ def span(text: str) -> dt.timedelta:
 
 
 def moment(since: str) -> str:
-    """`15m` before now as a UTC time; anything else is passed on as it is."""
+    """`15m` before now, a day or a time, as a UTC time without its zone. Raises typer.BadParameter."""
     try:
-        back = span(since)
+        when = dt.datetime.fromisoformat(since)
     except ValueError:
-        return since
-    return (dt.datetime.now(dt.UTC) - back).replace(tzinfo=None).isoformat()
+        when = _before_now(since)
+    return (when.astimezone(dt.UTC).replace(tzinfo=None) if when.tzinfo else when).isoformat()
+
+
+def _before_now(since: str) -> dt.datetime:
+    try:
+        return dt.datetime.now(dt.UTC) - span(since)
+    except (ValueError, OverflowError):
+        told = f"'{since}' is no time; write a day or a time in UTC (2026-11-01, 2026-11-01T12:00), or how long ago: 90s, 15m, 24h, 7d"
+        raise typer.BadParameter(told, param_hint="--since") from None

@@ -9,24 +9,40 @@ from typing import Annotated
 import typer
 
 from gateway.cli.asking import data_folder, make_snapshot
+from gateway.cli.beside import Data
+from gateway.cli.placing import writable
+from gateway.cli.since import moment
 
 
 def snapshot(
     out: Annotated[Path | None, typer.Option("--out", "-o", help="put it here instead of <data>/snapshots; for --parquet a folder")] = None,
-    since: Annotated[str | None, typer.Option("--since", help="only exchanges and calls from this time on (UTC)")] = None,
+    since: Annotated[str | None, typer.Option("--since", help="only exchanges and calls since: 2026-11-01, or 24h, 7d ago")] = None,
     parquet: Annotated[bool, typer.Option("--parquet", help="a folder with a Parquet file for each table and view")] = False,
-    data: Annotated[Path | None, typer.Option("--data", help="data folder [default: $TOLLHOUSE_DATA or ./.tollhouse]")] = None,
+    data: Data = None,
 ) -> None:
     """Copy the book into a file that other tools can open.
 
     Example: tollhouse snapshot --since 2026-11-01 --out november.duckdb
     """
-    if out is not None and out.exists() and (parquet or out.is_dir()):
-        raise typer.BadParameter(f"{out} exists; name a place where nothing is yet")
-    made = make_snapshot(data_folder(data), since, parquet=parquet)
+    if out is not None:
+        _look_at(out, parquet=parquet)
+    made = make_snapshot(data_folder(data), moment(since) if since else None, parquet=parquet)
     if out is not None:
         made = _moved(made, out)
     typer.echo(str(made))
+
+
+def _look_at(out: Path, *, parquet: bool) -> None:
+    """What is there already is replaced where it is an earlier snapshot. Raises typer.BadParameter."""
+    if out.exists() and (parquet or out.is_dir() or not _is_ledger(out)):
+        raise typer.BadParameter(f"{out} exists; name a place where nothing is yet, or an earlier snapshot", param_hint="--out")
+    writable(out)
+
+
+def _is_ledger(file: Path) -> bool:
+    """Whether DuckDB wrote it."""
+    with file.open("rb") as opened:
+        return opened.read(12)[8:] == b"DUCK"
 
 
 def _moved(made: Path, out: Path) -> Path:

@@ -12,13 +12,14 @@ import msgspec
 import typer
 
 from gateway.cli.asking import ask, ask_saved, data_folder, fetch
+from gateway.cli.beside import Data
+from gateway.cli.placing import writable
 from gateway.cli.visible import visible
 from gateway.stores import Answer
 from gateway.stores.media_types import Form
-from gateway.stores.spreadsheet import cell, csv_of
+from gateway.stores.spreadsheet import csv_of
 
 if TYPE_CHECKING:
-    from rich.table import Table
 
     from gateway.web.queries import Query
 
@@ -39,7 +40,7 @@ def sql(
     query_file: Annotated[Path | None, typer.Option("--query-file", "-f", help="read the query from a file; - is standard input")] = None,
     saved: Annotated[str | None, typer.Option("--saved", help="a saved query by name; 'tollhouse queries' lists them")] = None,
     param: Annotated[list[str] | None, typer.Option("--param", "-p", help="name=value for $name in the query")] = None,
-    data: Annotated[Path | None, typer.Option("--data", help="data folder [default: $TOLLHOUSE_DATA or ./.tollhouse]")] = None,
+    data: Data = None,
     format: Annotated[Format | None, typer.Option("--format", help="[default: table, or what the name of --out says]")] = None,  # noqa: A002 - it is the option's name
     out: Annotated[Path | None, typer.Option("--out", "-o", help="write the answer to this file")] = None,
     shell: Annotated[bool, typer.Option("--shell", help="ask question after question; \\\\? there lists its commands")] = False,
@@ -56,6 +57,8 @@ def sql(
         return
     folder = data_folder(data)
     if shell:
+        if query or query_file or saved or out or param:
+            raise typer.BadParameter("--shell asks for its questions itself; give it --format, --limit and --data alone")
         from gateway.cli.sql_shell import Shell
 
         Shell(folder, limit, format or Format.table).run()
@@ -81,6 +84,8 @@ def _write(data: Path, text: str, limit: int, params: Mapping[str, str], form: F
     wanted = _file_form(form, out)
     if (out is None or str(out) == "-") and wanted in _BINARY and sys.stdout.isatty():
         raise typer.BadParameter(f"{wanted} is not for a terminal; name a file with --out, or send it into one")
+    if out is not None and str(out) != "-":
+        writable(out)
     found = fetch(data, text, limit, params, wanted)
     if out is None or str(out) == "-":
         sys.stdout.buffer.write(found.body)
@@ -111,8 +116,15 @@ def _question(query: str, query_file: Path | None, saved: str | None, data: Path
         kept = saved_query(saved, data)
         return kept, kept.sql
     if query == "-" or (query_file is not None and str(query_file) == "-"):
-        return None, sys.stdin.read()
-    return None, query_file.read_text(encoding="utf-8") if query_file else query
+        return None, _text(sys.stdin.buffer.read(), "standard input")
+    return None, _text(query_file.read_bytes(), str(query_file)) if query_file else query
+
+
+def _text(written: bytes, where: str) -> str:
+    try:
+        return written.decode()
+    except UnicodeDecodeError as error:
+        raise typer.BadParameter(f"{visible(where)} is not UTF-8 (byte {error.start}); convert it first") from None
 
 
 def saved_query(name: str, data: Path | None) -> Query:
@@ -133,43 +145,9 @@ def _given(params: Sequence[str]) -> dict[str, str]:
 
 
 def _table(answer: Answer) -> None:
-    """Row by row, one line a column, where the columns' names do not fit side by side."""
-    from rich.console import Console
+    from gateway.cli.answer_table import printed  # rich, which the other forms do not need
 
-    console = Console(highlight=False, markup=False)
-    beside = sum(len(name) + len(" │ ") for name in answer.columns) + 1
-    if beside <= console.width:
-        console.print(_rows_below_names(answer))
-    else:
-        for number, row in enumerate(answer.rows, 1):
-            console.rule(str(number), align="left")
-            console.print(_names_beside(answer.columns, row))
-        console.print(f"{len(answer.rows)} rows" if len(answer.rows) != 1 else "1 row")
-
-
-def _names_beside(columns: Sequence[str], row: Sequence[Any]) -> Table:
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table.grid(padding=(0, 2, 0, 0))
-    table.add_column(no_wrap=True)
-    table.add_column(overflow="fold")
-    for name, value in zip(columns, row, strict=True):
-        table.add_row(Text(visible(name)), Text(visible(cell(value))))
-    return table
-
-
-def _rows_below_names(answer: Answer) -> Table:
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table(title_justify="left")
-    for name, kind in zip(answer.columns, answer.types, strict=True):
-        numeric = kind.startswith(("BIGINT", "DECIMAL", "DOUBLE", "INTEGER", "HUGEINT"))
-        table.add_column(Text(visible(name)), justify="right" if numeric else "left", overflow="fold")
-    for row in answer.rows:
-        table.add_row(*(Text(visible(cell(value))) for value in row))
-    return table
+    printed(answer)
 
 
 def _csv(answer: Answer) -> None:

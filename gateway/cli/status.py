@@ -3,24 +3,21 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from gateway.settings_sources import DEFAULT_FILE, read
+from gateway.cli.beside import Data, folder_beside
 from gateway.standing import WORRIES, addresses, readiness
 
 
 def status(
-    data: Annotated[
-        str | None, typer.Option(help="Data folder. Default: TOLLHOUSE_DATA, the settings file's, or .tollhouse.")
-    ] = None,
+    data: Data = None,
     as_json: Annotated[bool, typer.Option("--json", help="Machine-readable output.")] = False,
 ) -> None:
     """Show whether the gateway is ready, which policies are in force, and whether an edit could not be used. Exit code 1 when something is
-    wrong.
+    wrong, 4 when none runs.
 
     Example: tollhouse status --json
     """
@@ -34,9 +31,8 @@ def status(
         raise typer.Exit(1)
 
 
-def _running(data: str | None) -> dict[str, Any]:
-    file = Path(DEFAULT_FILE)
-    folder = read(file if data is None and file.is_file() else None, os.environ, {"data": data}).data_path
+def _running(data: Path | None) -> dict[str, Any]:
+    folder = folder_beside(data)
     found = addresses(folder)
     if found is None:
         typer.echo(f"No gateway is running on {folder}. Start one with: tollhouse up", err=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Annotated, Any
 
 import httpx
@@ -11,6 +10,7 @@ import msgspec
 import typer
 
 from gateway.cli.asking import admin_client, data_folder, refusal
+from gateway.cli.beside import Data
 from gateway.cli.since import moment
 from gateway.cli.sql import visible_json
 from gateway.cli.visible import visible
@@ -21,7 +21,7 @@ _COLOURS = {"deny": typer.colors.RED, "ask": typer.colors.YELLOW, "warn": typer.
 
 
 def tail(
-    data: Annotated[Path | None, typer.Option("--data", help="data folder [default: $TOLLHOUSE_DATA or ./.tollhouse]")] = None,
+    data: Data = None,
     json: Annotated[bool, typer.Option("--json", help="one JSON object per line, as recorded")] = False,
     follow: Annotated[bool, typer.Option("--follow/--no-follow", help="stay and show what comes; else only what there is")] = True,
     since: Annotated[str | None, typer.Option("--since", help="begin with what was recorded since: 15m, 2h, 7d, or a UTC time")] = None,

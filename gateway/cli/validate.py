@@ -67,7 +67,7 @@ def validate(
     Example: tollhouse validate answer.txt --with length:max=100
     """
     if shown:
-        typer.echo("\n".join(_listed(known())))
+        typer.echo(_listed_as_json(known()) if json else "\n".join(_listed(known())))
         return
     asked = [*(("", _asked(one)) for one in wanted or ()), *_of_rules(policy, at)]
     if not asked:
@@ -175,6 +175,15 @@ def _as_json(file: str, text: str, told: Sequence[Told], passed: bool) -> str:
         for one in told
     ]
     return msgspec.json.encode({"file": file, "characters": len(text), "passed": passed, "validators": validators}).decode()
+
+
+def _listed_as_json(validators: Mapping[str, Validator]) -> str:
+    """Options as JSON Schemas."""
+    told = {}
+    for name, one in sorted(validators.items()):
+        options = one.options.model_json_schema()["properties"]
+        told[name] = {"version": one.version, "at": sorted(one.hooks), "redacts": one.spans, "options": options}
+    return msgspec.json.encode(told).decode()
 
 
 def _listed(validators: Mapping[str, Validator]) -> list[str]:

@@ -17,6 +17,7 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TimeRemainingColumn
 
 from gateway.cli.asking import data_folder
+from gateway.cli.beside import Data
 from gateway.errors import StartError
 from gateway.heads_log import KEY_NAME, NAME, lines_of, signing_key
 from gateway.heads_places import Bucket, PlaceTrouble, fetched
@@ -27,7 +28,7 @@ EXIT = {"sound": 0, "broken": 1, "unknown": 2}
 
 
 def verify(
-    data: Annotated[Path | None, typer.Option("--data", help="data folder [default: $TOLLHOUSE_DATA or ./.tollhouse]")] = None,
+    data: Data = None,
     heads: Annotated[
         str | None,
         typer.Option("--heads", help="signed heads from the second place: a file (or a log that holds them), file:/path, or s3://bucket/prefix"),
@@ -51,6 +52,9 @@ def verify(
         typer.echo(public_text(signing_key(folder).public_key()))
         return
     public = _key(folder, key)
+    if not (folder / "journal").is_dir():
+        typer.echo(f"cannot tell: there is no journal in {folder}; name the data folder with --data", err=True)
+        raise typer.Exit(EXIT["unknown"])
     try:
         second = _second(folder, heads, public, endpoint, region)
         report = _with_progress(folder, public, second, quiet=as_json)

@@ -180,8 +180,8 @@ class _Reading:
 
     def _judge(self, sql: str) -> dict[str, Any]:
         found = self._con.execute("SELECT json_serialize_sql(?::VARCHAR)", [sql]).fetchall()
-        tree: dict[str, Any] = msgspec.json.decode(found[0][0])
         try:
+            tree = sql_guard.tree_of(found[0][0])
             sql_guard.check(tree, read_catalogue(self._con, self._functions))
         except Refused as refused:
             raise pointed(refused, sql) from refused

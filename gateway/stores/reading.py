@@ -13,7 +13,6 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import duckdb
-import msgspec
 
 from gateway.stores import Answer, Refused, sight, sql_guard
 from gateway.stores.answers import arrow_stream, collect
@@ -85,6 +84,8 @@ class Reading:
             cursor.execute("USE ledger")
             cursor.execute("BEGIN TRANSACTION READ ONLY")
             yield from arrow_stream(cursor.execute(sql, dict(params)))
+        except duckdb.DataError as error:  # a parameter that is not what the question makes of it
+            raise as_refusal(error) from error
         except (duckdb.Error, ArrowError) as error:
             raise _unreadable(error) from error
         finally:
@@ -117,7 +118,7 @@ class Reading:
 
 def _parsed(cursor: duckdb.DuckDBPyConnection, sql: str) -> dict[str, Any]:
     found = cursor.execute("SELECT json_serialize_sql(?::VARCHAR)", [sql]).fetchall()
-    return msgspec.json.decode(found[0][0], type=dict[str, Any])
+    return sql_guard.tree_of(found[0][0])
 
 
 def _unreadable(error: Exception) -> Refused:

@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+import msgspec
 from msgspec import Struct
 
 from gateway.stores import Refused
@@ -49,6 +50,14 @@ class Catalogue(Struct, frozen=True):
     """All others, DuckDB's own included."""
     functions: frozenset[str]
     """Scalar, aggregate and macro functions that only compute."""
+
+
+def tree_of(serialized: str) -> dict[str, Any]:
+    """What `json_serialize_sql` wrote. It writes a number that no double holds as a bare word. Raises Refused."""
+    try:
+        return msgspec.json.decode(serialized, type=dict[str, Any])
+    except msgspec.DecodeError as error:
+        raise Refused("sql_error", "it holds a number that is larger than any DOUBLE; write 'infinity'::DOUBLE") from error
 
 
 def check(serialized: Mapping[str, Any], catalogue: Catalogue) -> None:

@@ -11,11 +11,11 @@ import msgspec
 from msgspec import Struct
 
 from gateway.answer import READ_TOKENS, WRITTEN_TOKENS, Usage
-from gateway.exchange import Attempt, Exchange
+from gateway.exchange import Attempt, Caller, Exchange
 from gateway.request import Request
 from gateway.trace.exchange_rows import AttemptRow, CallRow, ExchangeRow, HeardRow
 from gateway.trace.hand import PREVIEW, Hands, Vault, about_call, about_exchange, about_rendered
-from gateway.trace.pens import Detect
+from gateway.trace.pens import Detect, Pen
 from gateway.trace.prompt_rows import RenderedRow
 from gateway.trace.redact import Redactor
 from gateway.trace.texts import Seen, Texts
@@ -218,7 +218,7 @@ class Scribe:
             arm=(x.rendered.arm or None) if x.rendered else None,
             edition=(x.rendered.edition or None) if x.rendered else None,
             template_hash=x.template_hash,
-            budgets=tuple(map(pen.label, x.budgets)),
+            budgets=tuple(_budget(pen, caller, each) for each in x.budgets),
             upstream_model=_or_none(pen.name, x.upstream_model),
             region=x.region or None,
             attempts=len(x.attempts),
@@ -267,6 +267,14 @@ class Scribe:
 def _tokens(usage: Usage | None, classes: Sequence[str]) -> int | None:
     counts = [count for name in classes if (count := getattr(usage, name, None)) is not None]
     return sum(counts) if counts else None
+
+
+def _budget(pen: Pen, caller: Caller, counted: str) -> str:
+    """`id=subject`. The id, and whoever the key says, are the operator's words; a session and a tag may be the client's."""
+    name, _, subject = counted.partition("=")
+    of_the_key = {"", caller.key_id, caller.org, caller.agent, caller.team, caller.user, *caller.labels.values()}
+    known = subject in of_the_key or subject.removeprefix(f"{caller.org}/") in of_the_key
+    return f"{name}={subject if known else pen.label(subject)}"
 
 
 def _or_none(write: Callable[[str], str], text: str | None) -> str | None:

@@ -31,9 +31,9 @@ MOST_SUBJECTS = 10_000
 SINCE_DAYS = 62
 _SUBJECTS = f"""
 SELECT substr(which, strpos(which, '=') + 1) AS subject, agent, org, key_id, session, max(started_at)::VARCHAR AS latest
-FROM (SELECT unnest(budgets) AS which, agent, org, key_id, session, started_at FROM exchanges
+FROM (SELECT unnest(budgets) AS which, agent, org, key_id, session, started_at, storing FROM exchanges
       WHERE len(budgets) > 0 AND started_at > now()::TIMESTAMP - to_days({SINCE_DAYS}))
-WHERE starts_with(which, $name || '=')
+WHERE starts_with(which, $name || '=') AND NOT (storing = 'metadata' AND starts_with(which, $name || '=hmac:'))
 GROUP BY ALL ORDER BY latest DESC, 1, 2, 3, 4, 5 LIMIT {MOST_SUBJECTS}
 """  # noqa: S608 - constant
 

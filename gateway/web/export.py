@@ -89,7 +89,7 @@ class ExportDesk:
         except ValueError as error:
             return error_answer(400, "bad_request", str(error))
         except Refused as refused:
-            return error_answer(503, refused.code, refused.message)
+            return error_answer(400 if refused.code == "sql_error" else 503, refused.code, refused.message)
         except (GatewayError, JournalUnavailable) as error:
             return refusal(error)
         return StreamingResponse(iterate_in_threadpool(_all(first, pieces)), media_type=ARROW, headers=SECURITY)

@@ -17,6 +17,7 @@ from gateway.config import Settings
 
 class Commands:
     def __init__(self, app: Typer, data: Path) -> None:
+        data.mkdir()
         self._app, self.data = app, str(data)
 
     def __call__(self, *arguments: str) -> Result:

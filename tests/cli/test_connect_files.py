@@ -99,6 +99,14 @@ def test_what_was_never_written_cannot_be_taken_back(tmp_path: Path) -> None:
         take_back(tmp_path / "settings.json", blocks=False)
 
 
+def test_where_nothing_was_written_nothing_is_taken_back(tmp_path: Path) -> None:
+    (tmp_path / "mine.toml").write_text("a = 1\n")
+    for name in ("mine.toml", "none.toml"):
+        with pytest.raises(StartError, match="nothing of tollhouse is in"):
+            take_back(tmp_path / name, blocks=True)
+    assert (tmp_path / "mine.toml").read_text() == "a = 1\n"
+
+
 def test_a_key_is_never_left_where_others_can_read(tmp_path: Path) -> None:
     file = tmp_path / "settings.json"
     file.write_text("{}")

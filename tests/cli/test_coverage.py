@@ -45,7 +45,7 @@ def data(tmp_path: Path) -> Path:
         "/v1/responses",
         "bot\x1b[2J",
         state="complete",
-        unevaluated=("field:x",),
+        unevaluated=("field:x", "field:[/y]"),
     )
     return folder(tmp_path, PolicyLoaded(policy_row(policies, now)), Ended(row))
 
@@ -61,6 +61,14 @@ def test_it_says_what_was_judged_what_was_not_and_what_nobody_asked(data: Path) 
     for word in ("/v1/responses", "field:x", "quiet", "Every tool seen is named by a rule", "/messages", "/chat/completions"):
         assert word in said
     assert "\x1b[2J" not in said
+
+
+@pytest.mark.parametrize("width", ["40", "80", "250"])
+def test_nothing_is_cut_to_the_width_of_the_terminal(data: Path, width: str) -> None:
+    said = CliRunner(env={"COLUMNS": width}).invoke(app, ["coverage", "--data", str(data)], catch_exceptions=False).stdout
+    for word in ("/v1/responses", "unevaluated", "last_seen", "tool_call", "field:x", "field:[/y]"):
+        assert word in said
+    assert "…" not in said
 
 
 def test_json_is_one_object_with_every_section(data: Path) -> None:

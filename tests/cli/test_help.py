@@ -57,6 +57,16 @@ def test_every_option_is_explained(path, command):
     assert [option.name for option in command.params if not (getattr(option, "help", None) or "").strip()] == []
 
 
+STARTING = {("up",), ("doctor",), ("encryption", "rewrap")}
+"""They take a settings file by name, which --data stands over."""
+
+
+@pytest.mark.parametrize(("path", "command"), COMMANDS, ids=[" ".join(path) for path, _ in COMMANDS])
+def test_the_data_folder_is_found_in_one_way(path, command):
+    told = {option.help for option in command.params if option.name == "data" and path not in STARTING}
+    assert told <= {"Data folder. Default: TOLLHOUSE_DATA, the settings file's, or .tollhouse."}
+
+
 @pytest.mark.parametrize(("path", "command"), COMMANDS, ids=[" ".join(path) for path, _ in COMMANDS])
 def test_the_shell_is_told_of_the_whole_program_alone(path, command):
     assert not {"install_completion", "show_completion"} & {option.name for option in command.params}

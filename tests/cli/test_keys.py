@@ -132,6 +132,13 @@ def test_a_length_of_time_is_a_number_and_a_unit(keys, length):
 
 
 def test_what_is_no_key_is_not_shown(keys):
-    for what in ("show", "revoke"):
+    for what in ("show", "revoke", "rotate"):
         done = keys(what, "nobody")
         assert (done.exit_code, "keys list" in done.output) == (1, True)
+
+
+@pytest.mark.parametrize("arguments", [["list"], ["show", "a"], ["rotate", "a"], ["revoke", "a"], ["teams"]])
+def test_a_folder_that_was_mistyped_is_said_and_not_made(arguments, tmp_path):
+    done = CliRunner().invoke(app, [*arguments, "--data", str(tmp_path / "mistyped")])
+    assert "no data folder" in str(done.exception)
+    assert list(tmp_path.iterdir()) == []

@@ -97,7 +97,7 @@ def test_no_arguments_show_the_help():
         (StartError("the port is taken; choose another"), "the port is taken; choose another", 3),
         (GatewayError("unavailable", "no_book", "No book runs here."), "No book runs here. [no_book]", 4),
         (JournalUnavailable("disk full"), "disk full", 4),
-        (PermissionError(13, "Permission denied", "x.yaml"), "x.yaml", 4),
+        (PermissionError(13, "Permission denied", "x.yaml"), "tollhouse: x.yaml: Permission denied", 4),
         (ZeroDivisionError("division by zero"), "internal error: ZeroDivisionError", 4),
     ],
 )

@@ -61,7 +61,6 @@ def test_an_invitation_is_an_address_that_lets_one_person_set_a_password(people)
 
 def test_an_invitation_leads_to_the_gateway_that_runs_and_to_where_it_is_reached_from(people):
     data = Path(people.data)
-    data.mkdir()
     (data / "run.json").write_text('{"listen": "http://127.0.0.1:1", "admin": "http://127.0.0.1:2"}')
     assert people("invite", "--role", "admin").stdout.startswith("http://127.0.0.1:2/ui/begin?token=")
     ran = Settings.model_validate({"data": people.data, "face": {"url": "https://tollhouse.example.com"}})

@@ -165,3 +165,8 @@ def test_a_redacted_call_is_shown_as_it_would_be_delivered(ask_of_texts):
 @pytest.mark.parametrize("options", [(), ("--output", "a", "--request", "b"), ("--result", "x")])
 def test_it_is_about_one_thing(ask_of_texts, options):
     assert ask_of_texts(*options).exit_code == 2
+
+
+@pytest.mark.parametrize("options", [("--output", "x", "--args", "{}"), ("--request", "x"), ("--output", "x")])
+def test_what_would_be_ignored_is_refused(ask, options):
+    assert ask(*options).exit_code == 2

@@ -19,6 +19,7 @@ def sessions(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("TOLLHOUSE_DATA", raising=False)
     data = str(tmp_path / "data")
+    (tmp_path / "data").mkdir()
 
     def run(*arguments: str):
         return CliRunner().invoke(app, [*arguments, "--data", data])

@@ -65,8 +65,26 @@ def test_parquet_goes_into_a_new_folder_only(data: Path, tmp_path: Path) -> None
 
 
 def test_nonsense_is_refused_with_what_to_say_instead(data: Path) -> None:
-    with pytest.raises(GatewayError, match="like 2026-01-31"):
-        run("--data", str(data), "--since", "yesterday")
+    refused = CliRunner(env={"COLUMNS": "300"}).invoke(app, ["--data", str(data), "--since", "yesterday"])
+    assert (refused.exit_code, "2026-11-01" in refused.output, "7d" in refused.output) == (2, True, True)
+
+
+def test_a_span_before_now_bounds_it_as_elsewhere(data: Path, tmp_path: Path) -> None:
+    assert run("--data", str(data), "--since", "7d", "--out", str(tmp_path / "week.duckdb")).is_file()
+
+
+def test_what_is_no_snapshot_is_never_replaced_by_one(data: Path, tmp_path: Path) -> None:
+    (tmp_path / "tollhouse.yaml").write_text("tollhouse: 1\n")
+    refused = CliRunner().invoke(app, ["--data", str(data), "--out", str(tmp_path / "tollhouse.yaml")])
+    assert (refused.exit_code, "exists" in refused.output) == (2, True)
+    assert (tmp_path / "tollhouse.yaml").read_text() == "tollhouse: 1\n"
+
+
+def test_a_place_where_nothing_can_be_written_is_said_before_anything_is_made(data: Path, tmp_path: Path) -> None:
+    made = sorted((data / "snapshots").glob("*")) if (data / "snapshots").is_dir() else []
+    refused = CliRunner().invoke(app, ["--data", str(data), "--out", str(tmp_path / "none" / "book.duckdb")])
+    assert (refused.exit_code, "there is no folder" in refused.output) == (2, True)
+    assert made == (sorted((data / "snapshots").glob("*")) if (data / "snapshots").is_dir() else [])
 
 
 @pytest.fixture

@@ -220,14 +220,48 @@ def test_since_may_be_a_span_before_now(since: str, seconds: int) -> None:
     assert abs(ago.total_seconds() - seconds) < 5
 
 
-@pytest.mark.parametrize("since", ["", "2026-01-01", "h", "12"])
-def test_since_is_otherwise_passed_on(since: str) -> None:
-    assert moment(since) == since
+@pytest.mark.parametrize(
+    ("since", "start"),
+    [
+        ("2026-01-01", "2026-01-01T00:00:00"),
+        ("2026-01-01T12:30", "2026-01-01T12:30:00"),
+        ("2026-01-01 12:30:00.5Z", "2026-01-01T12:30:00.500000"),
+        ("2026-01-01T12:30+02:00", "2026-01-01T10:30:00"),
+    ],
+)
+def test_since_may_be_a_time_in_utc_or_with_its_zone(since: str, start: str) -> None:
+    assert moment(since) == start
+
+
+@pytest.mark.parametrize("since", ["", "h", "12", "soon", "1w", "-1h", "2026-13-01", "999999d", "9999999d"])
+def test_since_is_never_nonsense(since: str) -> None:
+    with pytest.raises(typer.BadParameter, match="is no time; write a day"):
+        moment(since)
 
 
 def test_a_tail_since_nonsense_is_refused(running: Path) -> None:
-    with pytest.raises(GatewayError, match="soon"):
-        run("tail", "--no-follow", "--since", "soon", "--data", str(running))
+    refused = CliRunner().invoke(app, ["tail", "--no-follow", "--since", "soon", "--data", str(running)])
+    assert (refused.exit_code, "'soon' is no time" in refused.output) == (2, True)
+
+
+@pytest.mark.parametrize("more", [["SELECT 1"], ["--saved", "latest_decisions"], ["--out", "x.csv"], ["-p", "days=1"]])
+def test_a_shell_takes_nothing_that_it_would_not_use(data: Path, more: list[str]) -> None:
+    refused = CliRunner(env={"COLUMNS": "200"}).invoke(app, ["sql", "--shell", *more, "--data", str(data)])
+    assert (refused.exit_code, "--shell asks" in refused.output) == (2, True)
+
+
+def test_a_question_that_is_no_text_is_refused(data: Path, tmp_path: Path) -> None:
+    (tmp_path / "q.sql").write_bytes(b"SELECT '\xff'")
+    for asked, piped in ((["-f", str(tmp_path / "q.sql")], None), (["-"], b"SELECT '\xff'")):
+        refused = CliRunner(env={"COLUMNS": "200"}).invoke(app, ["sql", *asked, "--data", str(data)], input=piped)
+        assert (refused.exit_code, "is not UTF-8 (byte 8)" in refused.output) == (2, True)
+
+
+def test_a_file_that_cannot_be_written_is_said_before_the_question_is_asked(data: Path, tmp_path: Path) -> None:
+    for out, why in ((tmp_path / "none" / "x.csv", "there is no folder"), (tmp_path / "x.csv", "is a folder")):
+        (tmp_path / "x.csv").mkdir(exist_ok=True)
+        refused = CliRunner(env={"COLUMNS": "200"}).invoke(app, ["sql", "nonsense", "--out", str(out), "--data", str(data)])
+        assert (refused.exit_code, why in refused.output) == (2, True)
 
 
 def test_gaps_and_interruptions_are_told() -> None:

@@ -206,3 +206,10 @@ def test_the_readme_has_every_validator_with_everything_it_says():
         code = r'(?:Seen\(|yield |yield one, |Judgement\()"([a-z_]+)"'
         said = {found for file in files for found in re.findall(code, file.read_text())}
         assert said == set(re.findall(r"`([a-z_]+)`", row)), name
+
+
+def test_the_list_is_there_for_machines_too(run):
+    listed = json.loads(run("", "--list", "--json").stdout)
+    assert listed.keys() == installed.known().keys()
+    assert listed["length"]["options"]["max"]["description"]
+    assert "output" in listed["length"]["at"]

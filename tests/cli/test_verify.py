@@ -125,3 +125,8 @@ def test_a_key_that_is_none_is_refused_with_what_to_give(data: Path) -> None:
     result = run(data, "--public-key", "abc")
     assert result.exit_code == 2
     assert "--show-key" in result.stderr
+
+
+def test_a_folder_without_a_journal_ends_with_2_and_says_what_to_name(tmp_path: Path) -> None:
+    done = CliRunner().invoke(app, ["--data", str(tmp_path)])
+    assert (done.exit_code, f"there is no journal in {tmp_path}; name the data folder with --data" in done.output) == (2, True)

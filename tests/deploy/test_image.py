@@ -73,7 +73,7 @@ LOOK = """
 from pathlib import Path
 Path("/data/tollhouse.yaml").write_text({settings!r})
 from gateway.cli import doctor
-for found in doctor.examine(Path("/data/tollhouse.yaml"), "/data/data", offline=True):
+for found in doctor.examine(Path("/data/tollhouse.yaml"), Path("/data/data"), offline=True):
     print(found.level, found.about, found.said)
 """
 

@@ -60,6 +60,18 @@ def test_of_fifty_requests_over_four_workers_exactly_ten_pass_and_people_see_and
         assert "11 exchanges looked at, 0 would be revised" in gateway.tollhouse("reprice", "--since", "1d", "--dry-run")
 
 
+def test_a_budget_is_seen_and_reset_where_nothing_of_content_is_kept(tmp_path, provider):
+    settings = settings_for(provider.base_url, storing="metadata", budgets=[budget(max=1), budget(id="agents", per="agent")])
+    with RunningGateway(tmp_path, settings) as gateway:
+        assert [ask(gateway), ask(gateway)] == [200, 402]
+        gateway.awaited("SELECT id FROM exchanges WHERE state <> 'open'", 2)
+        for name, subject in (("b", ""), ("agents", "anonymous")):
+            (shown,) = json.loads(gateway.tollhouse("budgets", "show", name, "--json"))["subjects"]
+            assert (shown["subject"], shown["taken"]) == (subject, "1")
+        gateway.tollhouse("budgets", "reset", "b", "--all")
+        assert ask(gateway) == 200
+
+
 def test_money_over_two_gateways_and_one_redis_is_spent_once(tmp_path, provider, own_redis_server):
     spent = budget(of="money", max="1.01")
     with ThreadPoolExecutor(25) as pool:

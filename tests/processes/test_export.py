@@ -18,6 +18,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
 from gateway.demo.stage import RunningGateway, settings_for
 from gateway.errors import StartError
 from gateway.rehearsal import RunningRehearsal
+from tests.patience import PATIENCE_S
 
 POLICY = "policy: 1\nid: p\nagents: ['*']\non_deny: explain\nallow: [look_up]\n"
 SCRIPT = """
@@ -120,6 +121,31 @@ def test_what_cannot_be_exported_says_what_can(gateway, exchanges, tmp_path):
     for wrong in (["--view", "state"], ["--query", "none"], ["-p", "days=7"], ["--view", "calls", "--since", "never"]):
         with pytest.raises(StartError, match="failed"):
             gateway.tollhouse("export", *wrong, "--out", out)
+    for ignored in (["--view", "calls", "--query", "latest_decisions"], ["--format", "otlp", "--view", "calls"]):
+        with pytest.raises(StartError, match="failed"):
+            gateway.tollhouse("export", *ignored, "--out", out)
+
+
+@pytest.mark.parametrize("asked", ["exchanges?since=soon", "cost_by_agent_and_day?days=few"])
+def test_a_value_that_is_none_is_the_asker_s_mistake(gateway, asked):
+    token = (gateway.data / "admin.token").read_text().strip()
+    admin = json.loads((gateway.data / "run.json").read_text())["admin"]
+    answer = httpx.get(f"{admin}/export/{asked}&by=ann", headers={"authorization": f"Bearer {token}"}, trust_env=False, timeout=PATIENCE_S)
+    assert (answer.status_code, answer.json()["error"]["code"]) == (400, "sql_error")
+
+
+@pytest.mark.parametrize("what", [["export"], ["export", "--format", "parquet"], ["export", "dataset"]])
+def test_a_place_where_no_file_can_be_is_said_and_nothing_is_read(gateway, tmp_path, what):
+    for out, why in ((tmp_path, "is a folder"), (tmp_path / "none" / "x", "there is no folder")):
+        with pytest.raises(StartError, match=why):
+            gateway.tollhouse(*what, "--out", str(out), "--why", "nowhere to write")
+    assert gateway.sql("SELECT * FROM content_reads WHERE why = 'nowhere to write'") == []
+
+
+@pytest.mark.parametrize("score", ["nan", "inf"])
+def test_a_score_is_a_finite_number(gateway, score):
+    with pytest.raises(StartError, match="must be a finite number"):
+        gateway.tollhouse("feedback", "add", "--session", "s", "--score", score)
 
 
 def attributes(span) -> dict[str, object]:

@@ -120,6 +120,22 @@ def test_a_mistake_in_the_settings_is_named_with_its_line(folder):
     assert "did you mean 'workers'" in said
 
 
+def test_a_data_folder_that_cannot_be_one_is_refused_with_what_to_do(folder, provider):
+    (folder / "taken").write_text("mine")
+    for data, why in (("taken", "a file is there"), ("taken/below", "Not a directory"), ("/proc/none", "No such file or directory")):
+        said = refusal(folder, settings_for(provider.base_url), TOLLHOUSE_DATA=str(folder / data))
+        assert f"cannot use {folder / data} as the data folder: {why}. See to its path and rights, or choose another with --data" in said
+
+
+def test_a_provider_s_key_that_is_not_there_is_said_at_the_start(folder, provider):
+    settings = settings_for(provider.base_url)
+    settings["upstreams"]["rehearsed-chat"]["key"] = {"env": "NOBODY_SET_THIS"}
+    with RunningGateway(folder, settings) as gateway:
+        told = gateway.log.read_text()
+    assert "warning: the variable NOBODY_SET_THIS holds no key: requests to the providers that want it fail" in told
+    assert told.count("holds no key") == 1
+
+
 def test_an_address_in_use_is_named(folder, provider):
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))

@@ -117,6 +117,14 @@ def test_parameters_are_values_and_nothing_else(ask: Ask, ledger: Ledger, text: 
     same(ask, ledger, "SELECT id FROM exchanges WHERE agent = $t AND input_tokens >= $n::BIGINT ORDER BY 1", t=text, n=number)
 
 
+@pytest.mark.parametrize("number", ["1e400", "-1e400::DOUBLE", "[1e999]"])
+def test_a_number_that_no_double_holds_is_refused_in_the_same_words(ask: Ask, ledger: Ledger, number: str) -> None:
+    for asked in (ask, lambda sql: ledger.query(sql, 1)):
+        with pytest.raises(Refused, match="larger than any DOUBLE") as refused:
+            asked(f"SELECT count(*) FROM exchanges WHERE cost < {number}")
+        assert refused.value.code == "sql_error"
+
+
 def test_a_question_that_needs_more_than_it_says_is_not_answered_wrongly(ask: Ask) -> None:
     with pytest.raises(Refused) as refused:
         ask("SELECT rowid FROM calls")

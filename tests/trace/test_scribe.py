@@ -94,6 +94,15 @@ def test_metadata_holds_no_word_of_what_was_said_and_says_what_was_decided():
     assert prompt.tools == '[{"name":"' + scribe().hands.pens["metadata"].body("get weather") + '"}]'
 
 
+def test_of_a_budget_metadata_hides_what_the_client_said_of_itself_and_nothing_else():
+    caller = Caller("bot", "k1", team="pay", org="acme", labels={"env": "prod"}, session="my secret plan", session_source="header")
+    counted = ["all=", "a=acme/bot", "t=acme/pay", "k=k1", "l=prod", "s=my secret plan", "h=from the client"]
+    x = exchange(caller=caller, budgets=counted, storing="metadata")
+    shown = scribe().exchange(x, provider="openai", durability="commit", priced=Priced(), links=Links()).budgets
+    assert list(shown[:5]) == counted[:5]
+    assert [each[:7] for each in shown[5:]] == ["s=hmac:", "h=hmac:"]
+
+
 def test_a_session_that_a_client_chose_is_a_hash_in_metadata_and_the_same_each_time():
     chosen, again, derived = (
         stored("metadata", Caller("bot", session=session, session_source=source))[2].session
