@@ -1,0 +1,33 @@
+"""What a message of a chat request says beside its words: the name of its speaker, names of files."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from gateway.dialects.texts import Slot, fields
+from gateway.strict_json import Json
+
+_SILENT = frozenset({"type", "id", "detail", "format", "cache_control", "prompt_cache_breakpoint"})
+_READ = frozenset({"role", "content", "refusal", "tool_calls", "function_call", "tool_call_id", "audio"})
+_OF_PART = frozenset({"text", "refusal", "image_url", "input_audio", "file"})
+_OF_FILE = frozenset({"file_id", "file_data"})
+
+
+def beside(message: dict[str, Json]) -> Iterator[Slot]:
+    """Of a message that is not the model's own. A function's result names the function."""
+    if len(message) > 2:
+        named = {"name"} if message.get("role") == "function" else set()
+        yield from fields(message, _READ | named, _SILENT)
+    content = message.get("content")
+    for part in content if isinstance(content, list) else ():
+        if isinstance(part, dict) and (len(part) > 2 or "file" in part):
+            yield from fields(part, _OF_PART | _SILENT, _SILENT)
+            if isinstance(part.get("file"), dict):
+                yield from fields(part["file"], _OF_FILE, _SILENT)
+
+
+def predicted(body: Mapping[str, Json]) -> Iterator[Slot]:
+    """What the client expects to be answered."""
+    given = body.get("prediction")
+    if isinstance(given, dict):
+        yield from fields(given, _SILENT, _SILENT)
