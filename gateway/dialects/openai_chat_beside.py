@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from gateway.dialects.texts import Slot, fields
 from gateway.strict_json import Json
@@ -13,11 +13,15 @@ _OF_PART = frozenset({"text", "refusal", "image_url", "input_audio", "file"})
 _OF_FILE = frozenset({"file_id", "file_data"})
 
 
-def beside(message: dict[str, Json]) -> Iterator[Slot]:
-    """Of a message that is not the model's own. A function's result names the function."""
-    if len(message) > 2:
-        named = {"name"} if message.get("role") == "function" else set()
-        yield from fields(message, _READ | named, _SILENT)
+def beside(message: dict[str, Json]) -> Iterable[Slot]:
+    """Of a message that is not the model's own. Most have nothing."""
+    return () if message.keys() <= _READ and type(message.get("content")) is not list else _beside(message)
+
+
+def _beside(message: dict[str, Json]) -> Iterator[Slot]:
+    """A function's result names the function."""
+    named = {"name"} if message.get("role") == "function" else set()
+    yield from fields(message, _READ | named, _SILENT)
     content = message.get("content")
     for part in content if isinstance(content, list) else ():
         if isinstance(part, dict) and (len(part) > 2 or "file" in part):

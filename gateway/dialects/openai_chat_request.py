@@ -95,7 +95,7 @@ def decode_request(dialect: str, body: bytes, allow_fields: frozenset[str]) -> R
         choices=typed(tree, "n", int, 1),
         user_hint=typed(tree, "safety_identifier", str, None) or typed(tree, "user", str, None),
         session_hint=session_of(tree.get("metadata")),
-        beside=tuple(text for _, text in of_slots(predicted(tree))),
+        beside=tuple(text for _, text in of_slots(predicted(tree))) if "prediction" in tree else (),
     )
 
 

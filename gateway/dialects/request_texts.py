@@ -34,7 +34,7 @@ def put_slots(slots: Iterable[Slot], change: Put) -> None:
 
 
 def of_slots(slots: Iterable[Slot], call_id: str | None = None) -> Beside:
-    return tuple((call_id, slot.holder[slot.key]) for slot in slots if slot.holder[slot.key])
+    return tuple([(call_id, slot.holder[slot.key]) for slot in slots if slot.holder[slot.key]])
 
 
 def put_parts(content: Json, keys: Mapping[str, str], change: Put) -> None:
