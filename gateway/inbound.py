@@ -97,21 +97,13 @@ def texts(request: Request) -> Iterator[Text]:
     spoken = False
     for at, message in enumerate(request.messages):
         path, new = f"messages[{at}]", at > last
-        tools: dict[str, str | None] = {}
         for (call_id, text), (call, *_) in zip(message.results, answered, strict=False):
-            tools[call_id] = call.name if call else None
-            yield Text("tool_result", path, text, call_id, tools[call_id], new)
-        for of, text in message.beside:
-            if of is not None:
-                yield Text("tool_result", path, text, of, tools.get(of), new)
-            elif message.role in SPOKEN_BY or message.role == "tool":
-                yield Text("request", path, text, new=new)
+            yield Text("tool_result", path, text, call_id, call.name if call else None, new)
         if message.role == "tool" and not message.results and message.text:
             yield Text("tool_result", path, message.text, new=new)
         elif message.role in SPOKEN_BY:
             spoken = True
             yield Text("request", path, message.text, new=new)
-    yield from (Text("request", "prediction", text) for text in request.beside)
     if not spoken and request.operation in _SAYING:
         yield Text("request", "request", "")
 
