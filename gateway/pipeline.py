@@ -109,6 +109,7 @@ async def relay(gateway: Gateway, incoming: Incoming) -> AsyncGenerator[Head | b
 
 def _begin(gateway: Gateway, incoming: Incoming) -> Visit:
     clock = gateway.clock
+    started = clock.mono_us()  # before the date is read: nothing that follows may look as if it came after the exchange's end
     named = incoming.named
     x = Exchange(
         id=clock.new_id(),
@@ -124,7 +125,7 @@ def _begin(gateway: Gateway, incoming: Incoming) -> Visit:
     )
     book = Bookkeeping(x, gateway.journal, gateway.scribe, gateway.prices, clock, provider=incoming.dialect.PROVIDER)
     reserved, headers = Reservations(gateway.limits), {"x-gateway-trace-id": x.id}
-    return Visit(gateway, incoming, x, book, gateway.redactor.flow(), clock.mono_us(), reserved, headers=headers)
+    return Visit(gateway, incoming, x, book, gateway.redactor.flow(), started, reserved, headers=headers)
 
 
 async def _identify(visit: Visit) -> None:

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
+from gateway.clock import Clock, mono_us, now_us
 from gateway.trace.record import Decided, Ended, Opened
 from tests.patience import PATIENCE_S, until
 
@@ -926,3 +927,32 @@ def test_a_call_written_as_text_arrives_and_is_a_finding(start, provider, wire, 
     assert "tool_call" in post(gateway, wire, wire.request(stream)).text
     (finding,) = gateway.ended()[0].findings
     assert (finding.validator, finding.code, finding.severity) == ("text_calls", "text_call", "warn")
+
+
+class Sleepy:
+    """A clock of a machine that once stands still for a second, right after an exchange has read the date."""
+
+    def __init__(self) -> None:
+        self.armed, self._slept_us = False, 0
+
+    def now_us(self) -> int:
+        at = now_us() + self._slept_us
+        if self.armed:
+            self.armed, self._slept_us = False, 1_000_000
+        return at
+
+    def mono_us(self) -> int:
+        return mono_us() + self._slept_us
+
+
+def test_what_is_decided_lies_within_its_exchange_however_busy_the_machine_is(start, provider):
+    sleepy = Sleepy()
+    gateway = start(ENFORCE, clock=Clock(sleepy.now_us, sleepy.mono_us))
+    with gateway.client() as client:
+        for _ in range(2):
+            provider.answer = provider.json(Chat.answer(("read_file", {"path": "a"})))
+            sleepy.armed = True
+            client.post(Chat.path, json=Chat.request(stream=False))
+    for ended in gateway.ended(2):
+        (call,), row = ended.calls, ended.exchange
+        assert row.started_us <= call.decided_us <= row.started_us + row.duration_us
