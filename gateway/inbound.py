@@ -46,6 +46,8 @@ class Text(Struct, frozen=True):
     tool: str | None = None
     """Whose result it is; None where the call is not to be seen."""
     new: bool = True
+    beside: bool = False
+    """A name, a title, …: something is looked for in it, no form asked of it."""
 
 
 class Looked(Struct, frozen=True):
@@ -97,13 +99,21 @@ def texts(request: Request) -> Iterator[Text]:
     spoken = False
     for at, message in enumerate(request.messages):
         path, new = f"messages[{at}]", at > last
+        tools: dict[str, str | None] = {}
         for (call_id, text), (call, *_) in zip(message.results, answered, strict=False):
-            yield Text("tool_result", path, text, call_id, call.name if call else None, new)
+            tools[call_id] = call.name if call else None
+            yield Text("tool_result", path, text, call_id, tools[call_id], new)
+        for of, text in message.beside:
+            if of is not None:
+                yield Text("tool_result", path, text, of, tools.get(of), new, beside=True)
+            elif message.role in SPOKEN_BY or message.role == "tool":
+                yield Text("request", path, text, new=new, beside=True)
         if message.role == "tool" and not message.results and message.text:
             yield Text("tool_result", path, message.text, new=new)
-        elif message.role in SPOKEN_BY:
+        elif message.role in SPOKEN_BY and (message.text or not message.results):
             spoken = True
             yield Text("request", path, message.text, new=new)
+    yield from (Text("request", "prediction", text, beside=True) for text in request.beside)
     if not spoken and request.operation in _SAYING:
         yield Text("request", "request", "")
 
@@ -111,7 +121,7 @@ def texts(request: Request) -> Iterator[Text]:
 def _looked(screens: _Screens, request: Request) -> Iterator[Looked]:
     for text in texts(request):
         one = screens.of(text.hook, text.call_id, text.tool)
-        if not one.idle and (hits := one.find(text.text)):
+        if not one.idle and (hits := one.find(text.text, beside=text.beside)):
             yield Looked(text, one, hits)
 
 

@@ -62,6 +62,9 @@ class Message(Struct, frozen=True):
     media: tuple[Media, ...] = ()
     said: str | None = None
     """What the speaker said, where the message also hands over texts of others (documents, search results); None = all of `text`."""
+    beside: tuple[tuple[str | None, str], ...] = ()
+    """(id of the call whose result it stands in, or None; text) for each text that goes to the model beside these and is not the model's
+    own: names of speakers and files, titles and contexts of documents."""
 
 
 Operation = Literal[
@@ -156,6 +159,8 @@ class Request(Struct, frozen=True):
     """What the provider will keep under `Answer.id`, if anything."""
     background: bool = False
     """The provider goes on working when the answer has ended or the client has left."""
+    beside: tuple[str, ...] = ()
+    """Texts that go to the model beside the messages: what it is expected to answer (`prediction`)."""
 
 
 class Instruction(Struct, frozen=True):

@@ -35,11 +35,15 @@ _MOST_HEARD = 200
 class OutputScreen:
     """A policy's screen in the form in which answers are looked at."""
 
-    def __init__(self, rules: Screen) -> None:
+    def __init__(self, rules: Screen, *, beside: bool = False) -> None:
         self._rules = rules
         self.look_back, self.buffers = rules.look_back, rules.buffers
-        self.find, self.redacted = rules.find, rules.redacted
+        self.find, self.redacted = partial(rules.find, beside=beside), rules.redacted
         self.rewrites_signed = False
+
+    @property
+    def beside(self) -> OutputScreen:
+        return OutputScreen(self._rules, beside=True)
 
     def stops(self, hit: Hit) -> bool:
         return hit.counts and hit.effect in _WITHHOLDING

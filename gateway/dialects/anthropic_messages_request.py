@@ -9,6 +9,7 @@ one but lies outside every table is named in `unjudged`; what makes the provider
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from itertools import chain
 
 import msgspec
 from msgspec import Raw, Struct
@@ -16,6 +17,7 @@ from msgspec import Raw, Struct
 from gateway import strict_json
 from gateway.dialects import anthropic_messages_types as known
 from gateway.dialects import fields
+from gateway.dialects.anthropic_messages_beside import beside
 from gateway.dialects.anthropic_messages_media import media_of
 from gateway.dialects.anthropic_messages_tools import (
     Doubts,
@@ -28,6 +30,7 @@ from gateway.dialects.anthropic_messages_tools import (
     text_at,
 )
 from gateway.dialects.proposals import clipped
+from gateway.dialects.request_texts import dicts, of_slots
 from gateway.errors import GatewayError
 from gateway.recent import Recent
 from gateway.request import Media, Message, ProposedBefore, Request, Tool
@@ -177,12 +180,14 @@ def _system(system: Json, raw: Raw, doubts: Doubts) -> Iterator[Message]:
     if system is None:
         return
     texts: list[str] = [system] if isinstance(system, str) else []
+    more: list[tuple[str | None, str]] = []
     if not texts:
         for block, path in blocks_at(system, "system"):
             if block["type"] != "text":
                 doubts.unknown(f"{path}.type={clipped(block['type'])}")
             texts += _plain(block, path)
-    yield Message(role="system", raw=bytes(raw), text="\n".join(texts))
+            more += of_slots(beside(block))
+    yield Message(role="system", raw=bytes(raw), text="\n".join(texts), beside=tuple(more))
 
 
 def _known(raw: Raw, item: Json, path: str, tools: dict[str, Tool], doubts: Doubts) -> Message:
@@ -211,6 +216,7 @@ def _message(raw: bytes, item: Json, path: str, tools: dict[str, Tool], doubts: 
         return Message(role=role, raw=raw, text=content)
     texts: list[str] = []
     said: list[str] = []
+    more: list[tuple[str | None, str]] = []
     calls: list[ProposedBefore] = []
     results: list[tuple[str, str]] = []
     media: list[Media] = []
@@ -220,15 +226,17 @@ def _message(raw: bytes, item: Json, path: str, tools: dict[str, Tool], doubts: 
         if kind == "tool_use":
             calls.append(_proposed(block, place))
         elif kind == "tool_result":
-            results.append((text_at(block, "tool_use_id", place), _result_text(block, place, doubts)))
+            results.append((call_id := text_at(block, "tool_use_id", place), _result_text(block, place, doubts)))
+            more += of_slots(chain.from_iterable(map(beside, dicts(block.get("content")))), call_id)
         elif kind in known.REQUEST_BLOCKS:
             texts += (plain := _plain(block, place))
             said += plain if kind == "text" else []
+            more += of_slots(beside(block)) if role != "assistant" else ()
             change_tools(block, place, tools, doubts)
         else:
             doubts.unknown(f"{place}.type={clipped(kind)}")
     own = None if said == texts else "\n".join(said)
-    return Message(role, raw, "\n".join(texts), tuple(calls), tuple(results), tuple(media), own)
+    return Message(role, raw, "\n".join(texts), tuple(calls), tuple(results), tuple(media), own, tuple(more))
 
 
 def _proposed(block: dict[str, Json], path: str) -> ProposedBefore:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from functools import partial
 
 from gateway import strict_json
-from gateway.dialects.request_texts import Change, Put, decoded, dicts, put, put_parts
+from gateway.dialects.anthropic_messages_beside import beside
+from gateway.dialects.request_texts import Change, Put, decoded, dicts, put, put_parts, put_slots
 from gateway.strict_json import Json
 
 _PARTS = {"text": "text"}
@@ -22,6 +23,8 @@ def with_texts(body: bytes, change: Change) -> bytes:
                 _content(block, "content", partial(change, "tool", str(block.get("tool_use_id"))))
             else:
                 _block(block, partial(change, role, None))
+                if role != "assistant":
+                    put_slots(beside(block), partial(change, role, None))
     return strict_json.encode(tree)
 
 
@@ -30,6 +33,7 @@ def _content(holder: dict[str, Json], key: str, change: Put) -> None:
     put(holder, key, change)
     for block in dicts(holder.get(key)):
         _block(block, change)
+        put_slots(beside(block), change)
 
 
 def _block(block: dict[str, Json], change: Put) -> None:

@@ -12,9 +12,11 @@ import msgspec
 
 from gateway import strict_json
 from gateway.dialects import gemini_shape as shape
+from gateway.dialects.gemini_beside import beside, beside_result
 from gateway.dialects.gemini_shape import bad, spelled
 from gateway.dialects.media import addressed
 from gateway.dialects.proposals import clipped, name_problem
+from gateway.dialects.request_texts import dicts, of_slots
 from gateway.request import Endpoint, Media, Message, ProposedBefore, Request, ServerTool, Tool
 from gateway.strict_json import Json
 
@@ -160,9 +162,16 @@ def _content(content: Json, path: str, reading: Reading, role: str = "") -> Mess
     media: list[Media] = []
     for at, part in enumerate(parts):
         _part(part, f"{path}.parts[{at}]", reading, texts, calls, results, media, thinks=said == "model" and not role)
+    more = [] if said == "model" and not role else [each for part in dicts(parts) for each in of_slots(beside(part))]
+    for part, (call_id, _) in zip(_answering(parts) if results else (), results, strict=True):
+        more += of_slots(beside_result(part), call_id)
     spoken = role or ("tool" if results and not texts else _ROLES.get(said, "user") if isinstance(said, str | None) else "user")
     raw = msgspec.json.encode(content)
-    return Message(spoken, raw, "\n".join(texts), tuple(calls), tuple(results), tuple(media))
+    return Message(spoken, raw, "\n".join(texts), tuple(calls), tuple(results), tuple(media), beside=tuple(more))
+
+
+def _answering(parts: Json) -> list[dict[str, Json]]:
+    return [part for part in dicts(parts) if "functionResponse" in shape.payload(spelled(part, ""))]
 
 
 def _part(

@@ -5,7 +5,8 @@ from __future__ import annotations
 from functools import partial
 
 from gateway import strict_json
-from gateway.dialects.request_texts import Change, decoded, dicts, put, put_all
+from gateway.dialects.gemini_beside import beside, beside_result
+from gateway.dialects.request_texts import Change, decoded, dicts, put, put_all, put_slots
 from gateway.strict_json import Json
 
 _ROLES = {"user": "user", "model": "assistant", "function": "tool", "system": "system"}
@@ -28,12 +29,16 @@ def with_texts(body: bytes, change: Change) -> bytes:
 
 def _content(content: dict[str, Json], role: str, change: Change) -> None:
     for part in dicts(content.get("parts")):
+        if role != "assistant":
+            put_slots(beside(part), partial(change, "user" if role == "tool" else role, None))
         answered = _either(part, "functionResponse")
         if part.get("text") is not None and not (role == "assistant" and part.get("thought")):
             put(part, "text", partial(change, role, None))
-        elif isinstance(answered, dict) and "response" in answered:
-            call_id = answered.get("id") or answered.get("name")
-            answered["response"] = put_all(answered["response"], partial(change, "tool", str(call_id)))
+        elif isinstance(answered, dict):
+            one = partial(change, "tool", str(answered.get("id") or answered.get("name")))
+            put_slots(beside_result(part), one)
+            if "response" in answered:
+                answered["response"] = put_all(answered["response"], one)
 
 
 def _either(holder: dict[str, Json], name: str) -> Json:

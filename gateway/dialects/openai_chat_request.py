@@ -16,9 +16,11 @@ from msgspec import Struct
 from gateway import strict_json
 from gateway.dialects import plain
 from gateway.dialects.fields import OPENAI_CHAT, OPENAI_EMBEDDINGS
+from gateway.dialects.openai_chat_beside import beside, predicted
 from gateway.dialects.openai_chat_media import media_of
 from gateway.dialects.openai_reading import bad, json_object, model_name, number, session_of, typed
 from gateway.dialects.proposals import clipped, name_problem
+from gateway.dialects.request_texts import of_slots
 from gateway.recent import Recent
 from gateway.request import Media, Message, ProposedBefore, Request, ServerTool, Tool
 from gateway.strict_json import Json
@@ -93,6 +95,7 @@ def decode_request(dialect: str, body: bytes, allow_fields: frozenset[str]) -> R
         choices=typed(tree, "n", int, 1),
         user_hint=typed(tree, "safety_identifier", str, None) or typed(tree, "user", str, None),
         session_hint=session_of(tree.get("metadata")),
+        beside=tuple(text for _, text in of_slots(predicted(tree))) if "prediction" in tree else (),
     )
 
 
@@ -319,13 +322,15 @@ def _message(message: Json, raw: bytes, at: int, unjudged: list[str], powerful: 
     if role not in _ROLES:
         unjudged.append(f"{path}.role={clipped(role)}")
     text, media = _text(message, path, unjudged, powerful)
+    results = _results(message, role, text, path)
     return Message(
         role="tool" if role == "function" else clipped(role),
         raw=raw,
         text=text,
         calls=tuple(_proposed_before(message, path, unjudged)),
-        results=_results(message, role, text, path),
+        results=results,
         media=media,
+        beside=of_slots(beside(message), results[0][0] if results else None) if role != "assistant" else (),
     )
 
 

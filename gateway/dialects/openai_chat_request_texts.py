@@ -5,7 +5,8 @@ from __future__ import annotations
 from functools import partial
 
 from gateway import strict_json
-from gateway.dialects.request_texts import Change, decoded, dicts, put, put_all, put_parts
+from gateway.dialects.openai_chat_beside import beside, predicted
+from gateway.dialects.request_texts import Change, decoded, dicts, put, put_all, put_parts, put_slots
 
 _PARTS = {"text": "text", "refusal": "refusal"}
 
@@ -22,4 +23,7 @@ def with_texts(body: bytes, change: Change) -> bytes:
         for key in ("content", "refusal"):
             put(message, key, one)
         put_parts(message.get("content"), _PARTS, one)
+        if role != "assistant":
+            put_slots(beside(message), one)
+    put_slots(predicted(tree), partial(change, "user", None))
     return strict_json.encode(tree)

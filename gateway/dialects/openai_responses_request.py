@@ -16,9 +16,11 @@ from gateway.dialects import fields
 from gateway.dialects import openai_responses_shape as shape
 from gateway.dialects.media import addressed
 from gateway.dialects.openai_reading import bad, json_object, model_name, number, session_of, typed
+from gateway.dialects.openai_responses_beside import beside
 from gateway.dialects.openai_responses_items import BUILT_IN
 from gateway.dialects.openai_responses_tools import Declared, forced
 from gateway.dialects.proposals import clipped
+from gateway.dialects.request_texts import of_slots
 from gateway.request import Media, Message, Operation, ProposedBefore, Request, Stored, StoredKind
 from gateway.strict_json import Json
 
@@ -159,7 +161,7 @@ def _read_item(item: Json, raw: bytes, path: str, reading: Reading) -> None:
     elif kind.endswith("_output") and kind in {**shape.PLAIN_ITEMS, **shape.SERVICE_ITEMS}:
         reading.messages.append(_result(item, raw, path, reading))
     elif kind == "mcp_approval_response":
-        reading.messages.append(Message("user", raw, ""))
+        reading.messages.append(Message("user", raw, "", beside=of_slots(beside(item, None))))
     elif kind in _ASKED:
         reading.messages.append(Message("assistant", raw, ""))
     else:
@@ -176,12 +178,13 @@ def _kind(item: Json) -> Json:
     return "message" if "role" in item else "item_reference" if item.keys() <= {"id", "type"} and item else None
 
 
-def _message(item: Mapping[str, Json], raw: bytes, path: str, reading: Reading) -> Message:
+def _message(item: dict[str, Json], raw: bytes, path: str, reading: Reading) -> Message:
     role = _text(item, "role", path)
     if role not in _ROLES:
         reading.unjudged.append(f"{path}.role={clipped(role)}")
     text, media = _content(item.get("content"), f"{path}.content", reading)
-    return Message(clipped(role), raw, text, media=media)
+    more = of_slots(beside(item, item.get("content"))) if role != "assistant" else ()
+    return Message(clipped(role), raw, text, media=media, beside=more)
 
 
 def _proposed(item: Mapping[str, Json], kind: str, path: str) -> ProposedBefore:
@@ -199,7 +202,7 @@ def _proposed(item: Mapping[str, Json], kind: str, path: str) -> ProposedBefore:
     return ProposedBefore(call_id, name, msgspec.json.encode({key: item[key] for key in keys if key in item}).decode())
 
 
-def _result(item: Mapping[str, Json], raw: bytes, path: str, reading: Reading) -> Message:
+def _result(item: dict[str, Json], raw: bytes, path: str, reading: Reading) -> Message:
     call_id = item.get("call_id") or item.get("id")
     output = item.get("output", item.get("result"))
     if isinstance(output, dict):
@@ -208,7 +211,8 @@ def _result(item: Mapping[str, Json], raw: bytes, path: str, reading: Reading) -
         output = msgspec.json.encode(output).decode()  # a shell's lines: stdout, stderr and how it ended
     text, media = _content(output, f"{path}.output", reading)
     results = ((call_id, text),) if isinstance(call_id, str) else ()
-    return Message("tool", raw, text, results=results, media=media)
+    more = of_slots(beside(item, output), call_id if isinstance(call_id, str) else "")
+    return Message("tool", raw, text, results=results, media=media, beside=more)
 
 
 def _content(content: Json, path: str, reading: Reading) -> tuple[str, tuple[Media, ...]]:

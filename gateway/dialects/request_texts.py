@@ -11,8 +11,11 @@ from typing import TypeAlias
 
 import msgspec
 
+from gateway.dialects.texts import Slot
 from gateway.strict_json import Json
 
+Beside: TypeAlias = tuple[tuple[str | None, str], ...]
+"""As in `request.Message`."""
 Change: TypeAlias = Callable[[str, str | None, str], str]
 """(role, the id of the call whose result it is or None, the text) → the text to be sent."""
 Put: TypeAlias = Callable[[str], str]
@@ -23,6 +26,15 @@ def put(holder: dict[str, Json], key: str, change: Put) -> None:
     """Changes the text there, if there is one."""
     if isinstance(text := holder.get(key), str):
         holder[key] = change(text)
+
+
+def put_slots(slots: Iterable[Slot], change: Put) -> None:
+    for slot in list(slots):
+        slot.holder[slot.key] = change(slot.holder[slot.key])
+
+
+def of_slots(slots: Iterable[Slot], call_id: str | None = None) -> Beside:
+    return tuple([(call_id, slot.holder[slot.key]) for slot in slots if slot.holder[slot.key]])
 
 
 def put_parts(content: Json, keys: Mapping[str, str], change: Put) -> None:

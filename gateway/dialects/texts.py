@@ -36,6 +36,11 @@ class Slot(NamedTuple):
     signed: bool = False
     """A signature covers it: with other words the provider would refuse it when the client sends it back."""
 
+    @property
+    def beside(self) -> bool:
+        """Stands beside what the model says, in words or aloud."""
+        return not self.said and self.key != "transcript"
+
 
 class Told(Struct, frozen=True):
     """What one event tells."""
@@ -95,6 +100,8 @@ class Texts(Protocol):
         """The answer with nothing in it but this text."""
 
 
+PLAIN = frozenset({"type", "text"})
+"""The keys of a part that has words and nothing beside them."""
 NO_IDS: Mapping[str, str] = {}
 
 

@@ -13,6 +13,8 @@ For the hooks where nothing is proposed but said: `output`, `request`, `tool_res
 5. A validator is asked where the rule's condition holds. At `output` one that must see all of an answer is asked once, when it has ended
    (`answered`), about what the model said; the others look at every text, as detectors do. `ran` says which were asked, and what came of
    it: what failed, or could not tell, is `unevaluated` and a hit, and never passed.
+6. Texts beside what is said (titles, names, thoughts) are asked about what a rule looks for, not about a form: `require: text.contains(…)`
+   is no demand on the title of a source. A rule asks for a form where it hits a text without words, too.
 
 Where the texts stand (in a request's body, in a stream's events) is for those who know dialects.
 """
@@ -122,6 +124,7 @@ class Screen:
         self._constant: dict[int, bool | CannotTell] = {}
         """What conditions say that do not look at the text, by their place among those asked."""
         self._running = Running(hook)
+        self._forms: dict[int, bool] = {}
 
     @property
     def idle(self) -> bool:
@@ -171,19 +174,21 @@ class Screen:
         validators = [use.validator.look_back for watch in self._asked for use in self._early(watch.guard)]
         return max((*detectors, *validators), default=0)
 
-    def find(self, text: str) -> list[Hit]:
-        """All hits in the text, those that begin first before the others, of those the longest first."""
+    def find(self, text: str, *, beside: bool = False) -> list[Hit]:
+        """All hits in the text, those that begin first before the others, of those the longest first. `beside`: it stands beside what is
+        said."""
         hits: list[Hit] = []
         with looking_at(View(self._sight.conversation, self._watches.labels)):
             again = self.hook in _SAID_AGAIN
             looked = Looked(text, self._watches.memory if again else None, whole=again)
             for place, watch in enumerate(self._asked):
-                found = list(self._hits(place, watch, looked))
+                found = [] if beside and self._asks_for_form(place, watch) else list(self._hits(place, watch, looked))
                 if watch.guard.detectors and not again:
                     self._running.found(watch, Counter(hit.detector for hit in found), failed=any(hit.error for hit in found))
                 hits += found
                 if watch.guard.uses:
-                    hits += self._seen_by(place, watch, looked, self._about, self._early(watch.guard))
+                    uses = [use for use in self._early(watch.guard) if not (beside and self._wants_form(use))]
+                    hits += self._seen_by(place, watch, looked, self._about, uses)
         return sorted(hits, key=lambda hit: (hit.start, -hit.end, -RANK[hit.effect]))
 
     def answered(self, about: Subject) -> list[Hit]:
@@ -280,6 +285,29 @@ class Screen:
         whole = not span[2]
         return Hit(*span, layer.policy, guard.id, guard.effect, mode, error, message, guard.line, on_deny, whole=whole, rounds=guard.rounds)
 
+    def _asks_for_form(self, place: int, watch: Watch) -> bool:
+        """Whether a text beside what is said is nothing to the rule. Where there are always words, they were asked about what does not
+        depend on the text."""
+        guard = watch.guard
+        if guard.detectors:
+            return False
+        if not _reads_text(guard.condition):
+            return self.hook in _SAID_AGAIN
+        if place not in self._forms:
+            self._forms[place] = self._hits_nothing(watch)
+        return self._forms[place]
+
+    def _hits_nothing(self, watch: Watch) -> bool:
+        try:
+            return watch.guard.condition is not None and self._evaluated(watch.guard.condition, watch, Looked(""))
+        except CannotTell:
+            return True
+
+    def _wants_form(self, use: Use) -> bool:
+        if id(use) not in self._forms:
+            self._forms[id(use)] = not use.validator.looks_for or use.look(self._subject(self._about, Looked(""))) != Said()
+        return self._forms[id(use)]
+
     def _failed(self, watch: Watch, looked: Looked, said: str, effect: Effect) -> Hit:
         hit = self._hit(watch, (0, len(looked.text), ""), error=True, message=_unknown(watch, said))
         return msgspec.structs.replace(hit, effect=effect)
@@ -313,7 +341,7 @@ class Screen:
             return
         if not holds:
             return
-        subject = msgspec.structs.replace(about, text=looked.text, hook=self.hook, now_us=self._sight.now_us)
+        subject = self._subject(about, looked)
         for use in uses:
             said = use.look(subject)
             if said.problem:
@@ -321,6 +349,9 @@ class Screen:
             else:
                 self._running.looked(watch, use, said)
                 yield from (self._saw(watch, use, one, looked) for one in said.hits)
+
+    def _subject(self, about: Subject, looked: Looked) -> Subject:
+        return msgspec.structs.replace(about, text=looked.text, hook=self.hook, now_us=self._sight.now_us)
 
     @cached_property
     def _about(self) -> Subject:
@@ -350,7 +381,7 @@ class Screen:
         condition = watch.guard.condition
         if condition is None:
             return True
-        if any(path[0] in _OF_THE_TEXT for _, path in condition.names):
+        if _reads_text(condition):
             return self._evaluated(condition, watch, looked)
         if place not in self._constant:
             try:
@@ -410,6 +441,10 @@ def _must_see_all(guard: Guard, use: Use) -> bool:
     if guard.effect == "repair":
         return True
     return not use.validator.pieces and not (use.validator.spans and guard.effect == "redact")
+
+
+def _reads_text(condition: Condition | None) -> bool:
+    return condition is not None and any(path[0] in _OF_THE_TEXT for _, path in condition.names)
 
 
 def _concerns(watch: Watch, tool: str | None) -> bool:

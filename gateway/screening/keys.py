@@ -53,6 +53,10 @@ class _Keys:
         self._secrets = secrets
         self.look_back = secrets.longest
 
+    @property
+    def beside(self) -> _Keys:
+        return self
+
     def find(self, text: str) -> Sequence[Place]:
         return [Place(*span) for span in self._secrets.spans(text)]
 

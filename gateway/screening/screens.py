@@ -19,6 +19,10 @@ class AnswerScreen(Screen[H], Protocol[H]):
     def rewrites_signed(self) -> bool:
         """Whether it changes words that a signature covers."""
 
+    @property
+    def beside(self) -> AnswerScreen[H]:
+        """The same for texts beside what is said (`Slot.beside`)."""
+
 
 class Unchangeable(Generic[H]):
     """The same screen over a text that cannot be changed: what would be replaced stops it."""
@@ -27,6 +31,10 @@ class Unchangeable(Generic[H]):
         self._screen = screen
         self.look_back, self.buffers, self.rewrites_signed = screen.look_back, screen.buffers, False
         self.find, self.moved, self.everywhere, self.waits = screen.find, screen.moved, screen.everywhere, screen.waits
+
+    @property
+    def beside(self) -> AnswerScreen[H]:
+        return Unchangeable(self._screen.beside)
 
     def stops(self, hit: H) -> bool:
         return self._screen.stops(hit) or self._screen.replaces(hit)
@@ -48,6 +56,10 @@ class Pieced(Generic[H]):
         self.stops, self.replaces, self.redacted = screen.stops, screen.replaces, screen.redacted
         self.moved, self.everywhere, self.waits = screen.moved, screen.everywhere, screen.waits
 
+    @property
+    def beside(self) -> AnswerScreen[H]:
+        return Pieced(self._screen.beside, self._pieces)
+
     def find(self, text: str) -> Sequence[H]:
         hits, at = list(self._screen.find(text)) if text else [], 0
         known = {(hit.start, hit.end) for hit in hits}
@@ -62,8 +74,13 @@ class Harmless(Generic[H]):
     """The same screen with hits that do nothing."""
 
     def __init__(self, screen: AnswerScreen[H]) -> None:
+        self._screen = screen
         self.look_back, self.buffers, self.rewrites_signed = screen.look_back, screen.buffers, False
         self.find, self.moved, self.everywhere, self.waits = screen.find, screen.moved, screen.everywhere, screen.waits
+
+    @property
+    def beside(self) -> AnswerScreen[H]:
+        return Harmless(self._screen.beside)
 
     def stops(self, hit: H) -> bool:
         return False

@@ -111,8 +111,8 @@ class Screening(Generic[H]):
         """`explain` says why the rest is withheld; `note` is told of each hit and of the words it is about; `before` is how texts ended
         that have left already."""
         self._before, self._condemned = before, tuple(condemned)
-        self._screen, self._retelling, self._explain, self._note = screen, retelling, explain, note
-        self._signed: AnswerScreen[H] = screen if screen.rewrites_signed else Unchangeable(screen)
+        self._screen, self._beside = screen, screen.beside
+        self._retelling, self._explain, self._note = retelling, explain, note
         self._parser = sse.SseParser(_EVENT_BYTES, _EVENTS)
         self._lanes: dict[int, _Lane[H]] = {}
         self._texts: list[str] = []
@@ -194,7 +194,7 @@ class Screening(Generic[H]):
     def _heard(self, lane: _Lane[H], slot: Slot, channel: Channel, text: str) -> _Segment[H]:
         window = lane.windows.get(channel)
         if window is None:
-            screen = self._signed if slot.signed else self._screen
+            screen = self._screen_of(slot)
             whole = self._screen.buffers or (slot.signed and not self._screen.rewrites_signed)
             window = lane.windows[channel] = Window(screen, whole=whole, before=self._before.get(channel, ""))
         start = window.end
@@ -202,10 +202,14 @@ class Screening(Generic[H]):
         self._noted(window, window.feed(text))
         return _Segment(slot, window, start)
 
+    def _screen_of(self, slot: Slot) -> AnswerScreen[H]:
+        screen = self._beside if slot.beside else self._screen
+        return Unchangeable(screen) if slot.signed and not screen.rewrites_signed else screen
+
     def _look(self, frame: _Frame[H], pieces: Sequence[Slot]) -> None:
         """A text of its own."""
         texts = [slot.holder[slot.key] or "" for slot in pieces]
-        window = Window(Pieced(self._signed if pieces[0].signed else self._screen, texts), whole=True)
+        window = Window(Pieced(self._screen_of(pieces[0]), texts), whole=True)
         for text in texts:
             window.feed(text)
         self._noted(window, window.finish())

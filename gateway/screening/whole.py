@@ -79,12 +79,16 @@ def _tree(body: bytes) -> Any:
 
 
 def _looked(tree: Json, texts: Texts, screen: AnswerScreen[H]) -> Iterator[Looked[H]]:
-    signed = Unchangeable(screen)
     for pieces in runs(texts.whole(tree)) if isinstance(tree, dict) else ():
         texts_of_it = _texts(pieces)
-        hits = Pieced(screen, texts_of_it).find("".join(texts_of_it))
-        judge = signed if pieces[0].signed else screen
+        one = _screen_of(pieces, screen)
+        hits = Pieced(one, texts_of_it).find("".join(texts_of_it))
+        judge = Unchangeable(one) if pieces[0].signed else one
         yield Looked(pieces, hits, tuple(hit for hit in hits if judge.stops(hit)))
+
+
+def _screen_of(pieces: Sequence[Slot], screen: AnswerScreen[H]) -> AnswerScreen[H]:
+    return screen.beside if pieces[0].beside else screen
 
 
 def _texts(pieces: Sequence[Slot]) -> list[str]:
@@ -96,7 +100,7 @@ def _fill(looked: Looked[H], screen: AnswerScreen[H]) -> bool:
     if not any(screen.replaces(hit) for hit in looked.hits):
         return False
     texts = _texts(looked.pieces)
-    window = Window(Pieced(screen, texts), whole=True)
+    window = Window(Pieced(_screen_of(looked.pieces, screen), texts), whole=True)
     for text in texts:
         window.feed(text)
     window.finish()

@@ -132,6 +132,11 @@ class Validator(NamedTuple):
     """For one that asks a model when the answer has left: from the options. Nothing on the way of an answer calls its check, which says
     `Unjudged`; it only warns, at `output`."""
 
+    @property
+    def looks_for(self) -> bool:
+        """What it sees has a place in the text, as against being true of all of it."""
+        return self.pieces or self.spans
+
 
 NOTHING_SEEN: Final[tuple[Seen, ...]] = ()
 MOST_SEEN: Final = 1000

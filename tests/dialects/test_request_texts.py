@@ -18,19 +18,25 @@ FOLDERS = {
     "openai.chat": "openai_chat", "openai.responses": "openai_responses",
     "anthropic.messages": "anthropic_messages", "google.gemini": "gemini",
 }
+PDF = {"file_data": "data:application/pdf;base64,aGk=", "filename": "its name"}
 IMAGE = {"type": "image_url", "image_url": {"url": "data:image/png;base64,aGk="}}
 MADE = {
     "openai.chat": {
         "model": "m",
         "messages": [
             {"role": "system", "content": [{"type": "text", "text": "one"}]},
-            {"role": "user", "content": [{"type": "text", "text": "two"}, IMAGE, {"type": "text", "text": "three"}], "name": "text"},
+            {"role": "user", "name": "text", "content": [
+                {"type": "text", "text": "two", "cache_control": {"type": "ephemeral"}}, IMAGE, {"type": "text", "text": "three"},
+                {"type": "file", "file": PDF},
+            ]},
             {"role": "assistant", "content": None, "refusal": "four",
              "tool_calls": [{"id": "c1", "type": "function", "function": {"name": "f", "arguments": '{"text": "x"}'}}]},
             {"role": "tool", "tool_call_id": "c1", "content": "five"},
             {"role": "tool", "tool_call_id": "c2", "content": [{"type": "text", "text": "six"}]},
             {"role": "function", "name": "f", "content": "seven"},
+            {"role": "tool", "tool_call_id": "c3", "content": "eight", "name": "its tool"},
         ],
+        "prediction": {"type": "content", "content": [{"type": "text", "text": "nine"}]},
         "metadata": {"text": "not a message"},
     },
     "anthropic.messages": {
@@ -45,6 +51,8 @@ MADE = {
                 {"type": "tool_result", "tool_use_id": "c1", "content": [{"type": "text", "text": "five"}, {"type": "search_result",
                  "source": "s", "title": "t", "content": [{"type": "text", "text": "six"}]}]},
                 {"type": "tool_result", "tool_use_id": "c2", "content": "seven"},
+                {"type": "document", "title": "its title", "context": "where it is from",
+                 "source": {"type": "text", "media_type": "text/plain", "data": "more"}},
                 {"type": "document", "source": {"type": "text", "media_type": "text/plain", "data": "eight"}},
                 {"type": "document", "source": {"type": "content", "content": [{"type": "text", "text": "nine"}]}},
                 {"type": "document", "source": {"type": "content", "content": "ten"}},
@@ -56,12 +64,15 @@ MADE = {
         "input": [
             {"role": "user", "content": "two"},
             {"type": "message", "role": "user", "content": [{"type": "input_text", "text": "three"},
-             {"type": "input_image", "image_url": "data:image/png;base64,aGk="}]},
+             {"type": "input_image", "image_url": "data:image/png;base64,aGk="}, {"type": "input_file"} | PDF]},
+            {"type": "mcp_approval_response", "approval_request_id": "a1", "approve": True, "reason": "why not"},
             {"type": "message", "role": "assistant", "id": "m1", "status": "completed",
              "content": [{"type": "output_text", "text": "four", "annotations": []}, {"type": "refusal", "refusal": "no"}]},
             {"type": "function_call", "call_id": "c1", "name": "f", "arguments": '{"text": "x"}'},
             {"type": "function_call_output", "call_id": "c1", "output": "five"},
-            {"type": "function_call_output", "call_id": "c2", "output": [{"type": "input_text", "text": "six"}]},
+            {"type": "function_call_output", "call_id": "c2", "output": [
+                {"type": "input_text", "text": "six"}, {"type": "input_file"} | PDF,
+            ]},
             {"type": "custom_tool_call_output", "call_id": "c3", "output": "seven"},
             {"type": "local_shell_call_output", "id": "c4", "output": "eight"},
         ],
@@ -69,10 +80,14 @@ MADE = {
     "google.gemini": {
         "system_instruction": {"parts": [{"text": "one"}]},
         "contents": [
-            {"role": "user", "parts": [{"text": "two"}, {"inlineData": {"mimeType": "image/png", "data": "aGk="}}]},
+            {"role": "user", "parts": [
+                {"text": "two"}, {"inlineData": {"mimeType": "image/png", "data": "aGk=", "displayName": "its name"}},
+                {"codeExecutionResult": {"outcome": "OUTCOME_OK", "output": "what it said"}},
+            ]},
             {"role": "model", "parts": [{"text": "x", "thought": True}, {"functionCall": {"name": "f", "args": {"text": "x"}}}]},
             {"role": "user", "parts": [{"functionResponse": {"name": "f", "response": {"result": "five"}}}, {"function_response":
-             {"id": "c2", "name": "g", "response": {"output": "six"}}}]},
+             {"id": "c2", "name": "g", "response": {"output": "six"}, "parts": [
+                {"inlineData": {"mimeType": "image/png", "data": "aGk=", "displayName": "of a picture"}}]}}]},
         ],
     },
 }  # fmt: skip
@@ -108,8 +123,11 @@ def test_every_text_that_is_read_is_asked_about_under_its_role_and_call(name, bo
     DIALECTS[name].with_texts(body, ask)
     request = read(name, body)
     texts = [(m.role, line) for m in request.messages if not (m.role == "tool" and m.results) for line in m.text.split("\n") if line]
+    texts += [("user" if m.role == "tool" else m.role, text) for m in request.messages for of, text in m.beside if of is None]
+    texts += [("user", text) for text in request.beside]
     assert sorted((role, line) for role, text in said for line in text.split("\n") if line) == sorted(texts)
     results = [(call_id, line) for m in request.messages for call_id, text in m.results for line in text.split("\n") if line]
+    results += [(of, text) for m in request.messages for of, text in m.beside if of is not None]
     assert sorted((i, line) for i, text in answered for line in text.split("\n") if line) == sorted(results)
 
 
@@ -152,7 +170,8 @@ def test_results_that_are_no_plain_text_are_changed_wherever_text_stands():
 
 def test_what_has_not_the_shape_of_a_request_is_left_to_those_who_read_it():
     for dialect in DIALECTS.values():
-        for body in (b"{}", b'{"messages": [1], "system": 5, "input": [2], "contents": [{"parts": [3]}], "instructions": null}'):
+        for body in (b"{}", b'{"messages": [1], "system": 5, "input": [2], "contents": [{"parts": [3]}], "instructions": null}',
+                     b'{"contents": [{"parts": [{"functionResponse": {"parts": 5}}, {"functionResponse": 4}]}]}'):
             changed = json.loads(dialect.with_texts(body, lambda role, call_id, text: "x"))
             assert changed == json.loads(body)
 

@@ -169,6 +169,93 @@ def test_what_stands_across_parts_cannot_be_taken_out_and_is_refused(ask, provid
     assert heard(ended) == [("request", "keys", "redact", "secret", "refused")]
 
 
+def at(*path, **more):
+    """Puts these into the body there: at the end of a list, or over an object."""
+
+    def change(body):
+        there = body
+        for step in path:
+            there = there[step]
+        there.append(more) if isinstance(there, list) else there.update(more)
+        return body
+
+    return change
+
+
+TEXT = {"type": "text", "text": "x"}
+PDF = {"type": "text", "media_type": "text/plain", "data": "x"}
+FOUND = {"type": "search_result", "title": "t", "source": "s", "content": [TEXT]}
+BESIDE = {
+    "speaker": ("openai", at("messages", 1, name=CARD)),
+    "file": ("openai", at("messages", 1, "content", type="file", file={"filename": f"{CARD}.pdf", "file_data": "data:a/b;base64,aGk="})),
+    "prediction": ("openai", at(prediction={"type": "content", "content": CARD})),
+    "prediction-in-parts": ("openai", at(prediction={"type": "content", "content": [{"type": "text", "text": CARD}]})),
+    "title": ("anthropic", at("messages", 0, content=[{"type": "document", "source": PDF, "title": CARD}])),
+    "context": ("anthropic", at("messages", 0, content=[{"type": "document", "source": PDF, "context": CARD}])),
+    "search": ("anthropic", at("messages", 0, content=[FOUND | {"source": CARD}])),
+    "attachment": ("responses", at("input", 0, "content", type="input_file", filename=CARD, file_data="data:a/b;base64,aGk=")),
+    "display-name": ("gemini", at("contents", 0, "parts", inlineData={"mimeType": "a/b", "data": "aGk=", "displayName": CARD})),
+    "display_name": ("gemini", at("contents", 0, "parts", inline_data={"mime_type": "a/b", "data": "aGk=", "display_name": CARD})),
+    "program": ("gemini", at("contents", 0, "parts", codeExecutionResult={"outcome": "OUTCOME_OK", "output": CARD})),
+}  # fmt: skip
+BESIDE_RESULTS = {
+    "result-title": ("anthropic", at("messages", 2, "content", 0, content=[FOUND | {"title": IBAN}])),
+    "result-file": ("responses", at("input", 2, output=[
+        {"type": "input_text", "text": "fine"}, {"type": "input_file", "filename": IBAN, "file_data": "data:a/b;base64,aGk="}])),
+    "result-name": ("gemini", at("contents", 2, "parts", 0, "functionResponse", parts=[
+        {"inlineData": {"mimeType": "a/b", "data": "aGk=", "displayName": IBAN}}])),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("place", BESIDE)
+def test_what_goes_to_the_model_beside_the_words_is_looked_at_too(ask, provider, place):
+    name, change = BESIDE[place]
+    answer, _ = ask(name, MASK, change=change)
+    assert answer.status_code == 200
+    assert CARD not in provider.received[0][1].decode()
+    assert "[card]" in provider.received[0][1].decode()
+    denied, _ = ask(name, TOP + "- {id: no-cards, at: request, detect: [card]}\n", change=change)
+    assert denied.status_code == REFUSED[name]
+    assert len(provider.received) == 1
+
+
+@pytest.mark.parametrize("place", BESIDE_RESULTS)
+def test_what_goes_to_the_model_beside_a_result_is_of_the_tool_that_answered(ask, provider, place):
+    name, change = BESIDE_RESULTS[place]
+    assert ask(name, MASK, tool="get_secret", change=change)[0].status_code == 200
+    assert ask(name, MASK, tool="get_it", change=change)[0].status_code == 200
+    assert [IBAN in body.decode() for _, body, *_ in provider.received] == [False, True]
+
+
+@pytest.mark.parametrize("place", [*BESIDE, *BESIDE_RESULTS])
+def test_no_form_is_asked_of_what_stands_beside_the_words(ask, provider, place):
+    name, change = {**BESIDE, **BESIDE_RESULTS}[place]
+    policy = TOP + (
+        "- {id: asked, at: request, require: \"text.contains('kind') || text.contains('please') || text == 'x'\"}\n"
+        "- {id: results, at: tool_result, require: \"text.contains('fine') || text == 'x'\"}\n"
+    )
+    answer, _ = ask(name, policy, user="please", result="fine", change=change)
+    assert (answer.status_code, answer.text) == (200, answer.text)
+
+
+@pytest.mark.parametrize("name", DIALECTS)
+def test_a_message_with_nothing_but_results_is_no_word_of_the_user(ask, provider, name):
+    policy = TOP + "- {id: politely, at: request, require: \"text.contains('kind') || text.contains('please')\"}\n"
+    assert ask(name, policy, user="please")[0].status_code == 200
+
+
+def test_what_a_condition_looks_for_is_found_beside_the_words(ask, provider):
+    policy = TOP + "- {id: quiet, at: request, when: \"text.contains('4111')\"}\n"
+    for name, change in BESIDE.values():
+        assert ask(name, policy, change=change)[0].status_code == REFUSED[name]
+    assert provider.received == []
+
+
+def test_the_name_of_a_tool_beside_its_answer_is_no_text(ask, provider):
+    policy = TOP + "- {id: long, at: tool_result, when: \"text.contains('get_it')\"}\n"
+    assert ask("openai", policy, change=at("messages", 3, name="get_it"))[0].status_code == 200
+
+
 def test_conditions_see_what_is_asked_of_the_provider(ask, provider):
     policy = TOP + (
         "- id: little\n  at: request\n  require: >-\n    request.max_tokens <= 10 && request.tools == ['get_it'] && !request.stream\n"

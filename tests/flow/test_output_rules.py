@@ -117,6 +117,38 @@ def test_a_call_beside_masked_words_is_the_clients_to_run(name, stream, house, w
     assert (text, calls) == (MASKED, ["get"])
 
 
+TOKENS = [{"token": part, "logprob": -0.1, "top_logprobs": [{"token": "never", "logprob": -3}]} for part in ("All ", "well")]
+USAGE = {"prompt_tokens": 1, "completion_tokens": 5, "total_tokens": 6}
+ANSWERED = {"id": "a", "created": 1, "model": "gpt-4o-mini", "usage": USAGE}
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
+def test_no_form_is_asked_of_tokens_and_of_thoughts(house, provider, wires, stream):
+    at = house(POLICY + "- {id: well, at: output, require: \"text.contains('All well')\", stream: buffer}\n")
+    probable = {"content": TOKENS, "refusal": None}
+    said = {"role": "assistant", "content": "All well", "reasoning_content": "I think."}
+    if stream:
+        ends = {"index": 0, "delta": {}, "finish_reason": "stop"}
+        choices = [{"index": 0, "delta": said, "logprobs": probable, "finish_reason": None}, ends]
+        events = [ANSWERED | {"object": "chat.completion.chunk", "choices": [each]} for each in choices]
+        provider.answer = provider.sse(*(b"data: " + json.dumps(event).encode() + b"\n\n" for event in events), b"data: [DONE]\n\n")
+    else:
+        choices = [{"index": 0, "message": said, "logprobs": probable, "finish_reason": "stop"}]
+        provider.answer = provider.json(ANSWERED | {"object": "chat.completion", "choices": choices})
+    assert wires["chat"].ask(at.url, stream)[:1] == ("All well",)
+    assert at.ended()[0].exchange.state == "complete"
+
+
+@pytest.mark.parametrize("where", ["tokens", "thoughts"])
+def test_what_a_condition_looks_for_is_found_in_tokens_and_in_thoughts(house, provider, wires, where):
+    at = house(POLICY + "- {id: never, at: output, when: \"text.contains('never')\", stream: buffer}\n")
+    said = {"role": "assistant", "content": "All well"} | ({"reasoning_content": "never"} if where == "thoughts" else {})
+    more = {"logprobs": {"content": TOKENS, "refusal": None}} if where == "tokens" else {}
+    choices = [{"index": 0, "message": said, "finish_reason": "stop"} | more]
+    provider.answer = provider.json(ANSWERED | {"object": "chat.completion", "choices": choices})
+    assert "rule never" in wires["chat"].ask(at.url, False)[0]
+
+
 def test_a_shadow_rule_is_heard_and_changes_nothing(name, house, wires, answer):
     wire, at = wires[name], house(SHADOW)
     for count, (stream, pieces) in enumerate([(False, SAID), (True, SAID), (True, TOLD)], 1):

@@ -119,6 +119,53 @@ def test_a_condition_alone_is_about_all_of_the_text():
     assert one.find("beta") == []
 
 
+FORMS = ["require: \"text.contains('yes')\"", "when: \"!text.contains('yes')\"", "when: text.size() < 20"]
+SOUGHT = ["require: \"!text.contains('4111')\"", "when: \"text.contains('4111')\"", "detect: [card]"]
+SEEN = "validate: [{regex: {must_not_match: ['4111.*']}}], effect: redact"
+
+
+def beside_one(rule, hook):
+    whole = ", stream: buffer" if hook == "output" and ("text" in rule or "regex" in rule) else ""
+    return made(f"- {{id: r, at: {hook}, {rule}{whole}}}", hook, tool="get" if hook == "tool_result" else None)
+
+
+@pytest.mark.parametrize("hook", ["request", "tool_result", "output"])
+@pytest.mark.parametrize("rule", FORMS)
+def test_no_form_is_asked_of_a_text_beside_what_is_said(rule, hook):
+    one = beside_one(rule, hook)
+    assert [hit.rule for hit in one.find("a title")] == ["r"]
+    assert one.find("a title", beside=True) == []
+
+
+@pytest.mark.parametrize(
+    ("rule", "hook"),
+    [*((rule, hook) for rule in SOUGHT for hook in ("request", "tool_result", "output")), (SEEN, "tool_result"), (SEEN, "output")],
+)
+def test_what_a_rule_looks_for_is_found_beside_what_is_said_too(rule, hook):
+    one = beside_one(rule, hook)
+    assert [hit.rule for hit in one.find(f"a title, {CARD}", beside=True)] == ["r"]
+    assert one.find("a title", beside=True) == []
+
+
+def test_a_validator_of_a_form_is_not_asked_about_a_text_beside_what_is_said():
+    for rule in ("[{length: {max: 3}}]", "[{regex: {must_match: ['yes']}}]"):
+        one = beside_one(f"validate: {rule}", "tool_result")
+        assert [hit.rule for hit in one.find("a title")] == ["r"]
+        assert one.find("a title", beside=True) == []
+
+
+def test_a_condition_over_a_result_is_not_asked_of_its_title():
+    one = beside_one("when: result.secret", "tool_result")
+    assert [hit.rule for hit in one.find('{"secret": true}')] == ["r"]
+    assert one.find("a title", beside=True) == []
+
+
+def test_what_does_not_depend_on_the_text_is_asked_where_there_may_be_no_words_else():
+    rule = "when: \"caller.agent == 'a1'\""
+    assert [hit.rule for hit in beside_one(rule, "output").find("a thought", beside=True)] == ["r"]
+    assert beside_one(rule, "request").find("a title", beside=True) == []
+
+
 def test_a_result_is_seen_as_what_it_says():
     rules = "- {id: r, at: tool_result, tools: ['web_*'], when: \"result.?kind.orValue('') == 'bad' && call.name != 'web_ok'\"}\n"
     assert made(rules, "tool_result", tool="web_get").find('{"kind": "bad"}')

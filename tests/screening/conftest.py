@@ -22,6 +22,10 @@ class Cards:
     def __init__(self, effect="redact"):
         self.effect = effect
 
+    @property
+    def beside(self):
+        return self
+
     def find(self, text):
         found = [Found(*m.span(), self.effect) for m in re.finditer(r"\b\d{4}(?: \d{4}){3}\b", text)]
         return found + [Found(*m.span(), "deny") for m in re.finditer("never say", text)]
