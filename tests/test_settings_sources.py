@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
+import yaml
 
 from gateway import settings_sources
 from gateway.errors import FileProblems, StartError
@@ -168,6 +169,13 @@ def test_what_shows_no_secret_is_shown(line):
 
 def test_what_is_hidden_is_as_wide_as_it_was():
     assert hidden("a: {url: 'https://u:p@x', key: sk-123}") == "a: {url: 'https://***@x', key: *******"
+
+
+@pytest.mark.parametrize("name", ["limits", "timeouts", "snapshots", "retention", "journal", "heads"])
+def test_the_example_shows_a_section_as_it_is_when_it_is_left_out(name):
+    example = (Path(__file__).parents[1] / "deploy" / "tollhouse.yaml").read_text()
+    shown = re.search(rf"^# ({name}: {{[^}}]*}})", example, re.MULTILINE)[1].replace("\n#", "")
+    assert yaml.safe_load(shown)[name] == getattr(read(None, {"OPENAI_API_KEY": "k"}), name).model_dump()
 
 
 def test_the_example_names_every_variable_that_says_a_setting():
