@@ -29,6 +29,7 @@ from gateway.addresses import Address
 from gateway.config import Settings
 from gateway.errors import FileProblems, StartError
 from gateway.ledger_place import EMBEDDED, lake_place
+from gateway.settings_sources import advice
 from gateway.upstream import platforms
 
 PATIENCE_S = 5.0
@@ -93,7 +94,9 @@ def settings(read: Callable[[], Settings]) -> tuple[Settings | None, list[Findin
     if not found.upstreams:
         do = "set OPENAI_API_KEY, ANTHROPIC_API_KEY or GEMINI_API_KEY, or name one under 'upstreams' in tollhouse.yaml"
         return found, [Finding("settings", "error", "there is no provider to talk to", do)]
-    return found, [Finding("settings", "ok", f"{len(found.upstreams)} upstreams, data in {found.data}")]
+    do = "mend it or take it out; deploy/tollhouse.yaml shows every setting"
+    told = [Finding("settings", "warning", each, do) for each in advice(found, os.environ)]
+    return found, told or [Finding("settings", "ok", f"{len(found.upstreams)} upstreams, data in {found.data}")]
 
 
 def policies(found: Settings) -> Iterator[Finding]:

@@ -33,9 +33,12 @@ from gateway.installation import (
 )
 from gateway.policy import PolicySet
 from gateway.policy.model import PolicyFile
+from gateway.settings_sources import advice
 from gateway.trace.redact import Redactor
 
 Say = Callable[[str], None]
+_SDKS = {"openai": ("OPENAI_BASE_URL", "/v1"), "anthropic": ("ANTHROPIC_BASE_URL", ""), "google": ("GOOGLE_GEMINI_BASE_URL", "")}
+"""Where the SDK of each family of dialects is told of an address, and what it wants behind it."""
 
 
 def before_forks() -> None:
@@ -84,8 +87,10 @@ def announce(settings: Settings, policies: PolicySet, say: Say) -> None:
         say(f"state shared on {settings.state_place} (prefix '{settings.state_place.prefix}')")
     upstreams = ", ".join(f"{name} ({' '.join(up.dialects)})" for name, up in settings.upstreams.items())
     say(f"durability: {durability(settings)}; upstreams: {upstreams}")
-    say(f"  export OPENAI_BASE_URL={url}/v1")
-    say(f"  export ANTHROPIC_BASE_URL={url}")
+    spoken = {dialect.partition(".")[0] for upstream in settings.upstreams.values() for dialect in upstream.dialects}
+    for provider, (variable, path) in _SDKS.items():
+        if provider in spoken or settings.routes:
+            say(f"  export {variable}={url}{path}")
 
 
 def prepare(settings: Settings, say: Say) -> PolicySet:
@@ -94,7 +99,7 @@ def prepare(settings: Settings, say: Say) -> PolicySet:
     provider_secrets(settings)
     master_keys(settings)
     settings.telemetry.secrets(os.environ)
-    warnings = [*look_at_routes(settings), *look_at_state(settings), *look_at_provider_keys(settings)]
+    warnings = [*advice(settings, os.environ), *look_at_routes(settings), *look_at_state(settings), *look_at_provider_keys(settings)]
     _refuse_open_door(settings)
     load_prompts(settings)
     policies = load_policies(settings)

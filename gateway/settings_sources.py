@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Final
 
@@ -24,6 +25,8 @@ from gateway.upstream_settings import PROVIDERS
 DEFAULT_FILE = "tollhouse.yaml"
 VARIABLES: Final = ("listen", "admin", "data", "ledger", "policies", "prompts", "keys", "durability", "storing", "state", "log")
 """Settings that a variable TOLLHOUSE_… can say as they stand, and `workers`, which is a number."""
+_OTHERS: Final = ("workers", "token", "admin_url", "key")
+"""What a variable TOLLHOUSE_… may say besides; TOLLHOUSE_KEY is where agents often have theirs."""
 _NAMED: Final = re.compile(r"""(?:key|keys|secret|password|token|authorization)["']?\s*[:=]""", re.IGNORECASE)
 """Behind it a secret may stand, whatever there ought to be; on the next line where nothing is behind it on its own."""
 _MIXED: Final = re.compile(r"""(?=[^\s,'"]*[a-z])(?=[^\s,'"]*[A-Z])(?=[^\s,'"]*[0-9])[^\s,'"{}\[\]]{16,}|(?<=/)[^/\s'"]*:[^/\s'"]*(?=@)""")
@@ -40,6 +43,17 @@ def read(file: Path | None, environment: Mapping[str, str], flags: Mapping[str, 
     changes |= _overrides(environment, flags or {})
     merged = _merge(settings, changes, flags or {})
     return _resolved(merged, folder).model_copy(update={"telemetry": merged.telemetry.with_environment(environment)})
+
+
+def advice(settings: Settings, environment: Mapping[str, str]) -> list[str]:
+    """What is no mistake for certain, and hardly meant."""
+    known = [name.upper() for name in (*VARIABLES, *_OTHERS)]
+    names = sorted(name.removeprefix("TOLLHOUSE_") for name in environment if name.startswith("TOLLHOUSE_"))
+    near = {name: get_close_matches(name.upper(), known, 1, 0.8) for name in names if name not in known}
+    said = [f"nothing reads the variable TOLLHOUSE_{name}; did you mean TOLLHOUSE_{close[0]}?" for name, close in near.items() if close]
+    if settings.cache is not None and settings.storing == "metadata":
+        said.append("'cache' keeps answers only of keys that have their content stored ('keys create --store'): 'storing' is metadata")
+    return said
 
 
 def _loaded(file: Path) -> Settings:

@@ -72,6 +72,12 @@ def test_without_policies_it_only_observes_and_that_is_said(examined):
     assert (worst(examined()["policies"]).level, worst(examined()["policies"]).do) == ("warning", "write policies: tollhouse init")
 
 
+def test_a_variable_that_nothing_reads_is_a_warning(examined, monkeypatch):
+    monkeypatch.setenv("TOLLHOUSE_WORKER", "3")
+    found = worst(examined()["settings"])
+    assert (found.level, found.said) == ("warning", "nothing reads the variable TOLLHOUSE_WORKER; did you mean TOLLHOUSE_WORKERS?")
+
+
 def test_a_policy_with_a_mistake_is_an_error_at_its_place(examined, tmp_path):
     (tmp_path / "policies").mkdir()
     (tmp_path / "policies" / "p.yaml").write_text("policy: 1\nid: p\nallows: [x]\n")

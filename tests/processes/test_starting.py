@@ -136,6 +136,26 @@ def test_a_provider_s_key_that_is_not_there_is_said_at_the_start(folder, provide
     assert told.count("holds no key") == 1
 
 
+def test_a_variable_that_nothing_reads_and_a_cache_that_keeps_nothing_are_said_at_the_start(folder, provider):
+    settings = settings_for(provider.base_url, storing="metadata", cache={})
+    gateway = RunningGateway(folder, settings)
+    gateway.environment |= {"TOLLHOUSE_POLICES": "p", "TOLLHOUSE_SERVICE_HOST": "10.0.0.1", "TOLLHOUSE_KEY": "agent's"}
+    with gateway:
+        told = gateway.log.read_text()
+    assert "warning: nothing reads the variable TOLLHOUSE_POLICES; did you mean TOLLHOUSE_POLICIES?" in told
+    assert "'cache' keeps answers only of keys that have their content stored" in told
+    assert told.count("nothing reads") == told.count("warning: 'cache'") == 1
+
+
+def test_only_sdks_whose_provider_is_there_are_told_where_to_go(folder, provider):
+    settings = settings_for(provider.base_url)
+    settings["upstreams"] = {"one": {"dialect": "google.gemini", "base_url": provider.base_url, "key": {"env": "TOLLHOUSE_REHEARSAL_KEY"}}}
+    with RunningGateway(folder, settings) as gateway:
+        told = gateway.log.read_text()
+    assert f"export GOOGLE_GEMINI_BASE_URL={gateway.url}\n" in told
+    assert "OPENAI_BASE_URL" not in told
+
+
 def test_an_address_in_use_is_named(folder, provider):
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
