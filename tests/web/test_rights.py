@@ -70,6 +70,8 @@ NEEDS: dict[tuple[str, str], Right] = {
     ("POST", "/feedback/own"): "speak-for-agents",
 }
 """A route that is added is added here, with its right."""
+BETWEEN_PROCESSES = {("POST", "/feedback/own")}
+"""Asked by workers, not by people."""
 PAGES_NEED: dict[str, Right] = {
     "/overview": "see-metadata",
     "/traces": "see-metadata",
@@ -172,6 +174,16 @@ def of_role(token: str) -> Person | None:
     """`role` or `role@team` as a token."""
     role, at, team = token.partition("@")
     return Person(f"of {role}", role, frozenset({role}), frozenset({team}) if at else None) if role in ROLES else None  # type: ignore[arg-type]
+
+
+def test_the_readme_tells_of_every_route():
+    text = (Path(__file__).parents[2] / "traces" / "README.md").read_text()
+    table = text.partition("## The admin plane")[2].partition("\n## ")[0]
+    told = [cell for line in table.splitlines() if line.startswith("| `") for cell in re.findall(r"`([^`]*)`", line.partition(" | ")[0])]
+    paths = {re.sub(r"\{[^}]*\}", "{}", each.removeprefix("GET ").removeprefix("POST ").partition("?")[0]) for each in told}
+    known = {re.sub(r"\{[^}]*\}", "{}", path) for _, path in NEEDS.keys() - BETWEEN_PROCESSES}
+    written_out = {"/approvals/{}/approve", "/approvals/{}/deny", "/promote", "/metrics"}
+    assert paths - written_out == known - {"/approvals/{}/{}", "/experiments/{}/promote"}
 
 
 def test_every_route_needs_the_right_in_the_table(registered: list[Room]) -> None:
