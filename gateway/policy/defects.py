@@ -14,6 +14,7 @@ from gateway.documents import nearest
 from gateway.policy.functions import FUNCTIONS
 from gateway.policy.hooks import SEES, elsewhere, fields
 from gateway.policy.tokens import MACROS, Token
+from gateway.policy.zones import ZONED
 from gateway.verdict import Hook
 
 _TYPES: Final = (
@@ -33,8 +34,7 @@ _TYPES: Final = (
 )
 _BUILT_IN: Final = (
     *("has", "size", "contains", "startsWith", "endsWith", "matches", "orValue", "or", "hasValue", "value"),
-    *("getFullYear", "getMonth", "getDate", "getDayOfMonth", "getDayOfWeek", "getDayOfYear", "getHours"),
-    *("getMinutes", "getSeconds", "getMilliseconds", "optional.of", "optional.none", "uint", "dyn"),
+    *("optional.of", "optional.none", "uint", "dyn", *ZONED),
 )
 _KNOWN_FUNCTIONS: Final = (*_BUILT_IN, *MACROS, *_TYPES, *FUNCTIONS)
 

@@ -23,6 +23,7 @@ from gateway.policy.hooks import SEES, VARIABLES, fields
 from gateway.policy.patterns import found
 from gateway.policy.provenance import give_back, room_left
 from gateway.policy.tokens import MACROS, Token, labels_named, names_read, tokenized
+from gateway.policy.zones import literal_zones, of_the_machine, point_to_installed_zones
 from gateway.verdict import Hook
 
 
@@ -39,6 +40,7 @@ def _protobuf_version() -> str | None:
 
 
 refuse_old_protobuf(_protobuf_version())
+point_to_installed_zones()
 
 from cel_expr_python import cel  # noqa: E402 - importing it beside an old protobuf ends the process
 from cel_expr_python.ext import ext_optional  # noqa: E402
@@ -255,7 +257,7 @@ def compile_condition(source: str, variables: Sequence[str], hook: Hook = "tool_
         known = {d.offset for d in defects}
         defects += [d for d in translated(str(error), source, tokens, variables, hook) if d.offset not in known]
         return sorted(defects)
-    defects += _bad_patterns(tokens)
+    defects += (*_bad_patterns(tokens), *_bad_zones(tokens))
     kind = expression.return_type().name()
     if kind not in ("BOOL", "DYN"):
         said = f"the condition gives {kind.lower()}, not true or false; compare it with something"
@@ -280,6 +282,14 @@ def _bad_patterns(tokens: Sequence[Token]) -> Iterator[Defect]:
         if outcome.type().name() == "ERROR":
             said = first_line(str(outcome.value())).removeprefix("invalid regular expression: ")
             yield Defect(pattern.start, f"not a regular expression that RE2 reads: {said}")
+
+
+def _bad_zones(tokens: Sequence[Token]) -> Iterator[Defect]:
+    """Literal names of time zones that there are none of: found now, not at every call."""
+    for zone in literal_zones(tokens):
+        outcome = _ENVS["tool_call"].compile(f"now.getHours({zone.text})").eval(activation({"now": timestamp(0)}))
+        if outcome.type().name() == "ERROR" or of_the_machine(zone.text.strip("rR'\"")):
+            yield Defect(zone.start, f"no time zone {zone.text}; take a name such as 'Europe/Zurich' or 'UTC', or an offset: '+02:00'")
 
 
 def _literal_patterns(tokens: Sequence[Token]) -> Iterator[tuple[Token, Token]]:

@@ -134,6 +134,13 @@ def test_the_demo_works_in_it_without_network_and_without_rights_and_knows_price
     assert re.search(r"gpt-4o-mini +4 +4 +1 +0\.000\d+", said)
 
 
+@both
+def test_time_zones_of_conditions_are_in_it(each_root):
+    source = "now.getHours('Australia/Lord_Howe') < 8"
+    looked = f"from gateway.policy.expressions import compile_condition; print(type(compile_condition({source!r}, ())).__name__)"
+    assert inside(each_root, "-c", looked) == "Condition\n"
+
+
 @pytest.mark.parametrize(("name", "least"), [("root", 2000), ("untranslating", 1200)])
 def test_everything_that_is_loaded_only_when_it_is_asked_for_is_in_it(name, least, request):
     left_out = ["--without=litellm"] if name == "untranslating" else []
