@@ -11,6 +11,7 @@ import os
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
@@ -27,6 +28,17 @@ _GIT_SECONDS: Final = 2.0
 
 Stamp = tuple[tuple[str, int, int, int], ...]
 """(path, inode, size, mtime in ns) of every file that counts."""
+
+
+def point_to_installed_zones() -> None:
+    """Before the first zone of a condition is looked up: the engine would take the system's, which small images do not have and which
+    differ from machine to machine. It gets those of `pytz`, which is installed with the gateway. Whoever sets `TZDIR` has others."""
+    found = find_spec("pytz")
+    for folder in (found and found.submodule_search_locations) or ():
+        os.environ.setdefault("TZDIR", str(Path(folder, "zoneinfo")))
+
+
+point_to_installed_zones()
 
 
 def read(folder: Path) -> dict[str, bytes]:

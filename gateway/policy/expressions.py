@@ -23,7 +23,7 @@ from gateway.policy.hooks import SEES, VARIABLES, fields
 from gateway.policy.patterns import found
 from gateway.policy.provenance import give_back, room_left
 from gateway.policy.tokens import MACROS, Token, labels_named, names_read, tokenized
-from gateway.policy.zones import literal_zones, of_the_machine, point_to_installed_zones
+from gateway.policy.zones import literal_zones, of_the_machine
 from gateway.verdict import Hook
 
 
@@ -40,7 +40,6 @@ def _protobuf_version() -> str | None:
 
 
 refuse_old_protobuf(_protobuf_version())
-point_to_installed_zones()
 
 from cel_expr_python import cel  # noqa: E402 - importing it beside an old protobuf ends the process
 from cel_expr_python.ext import ext_optional  # noqa: E402

@@ -137,7 +137,8 @@ def test_the_demo_works_in_it_without_network_and_without_rights_and_knows_price
 @both
 def test_time_zones_of_conditions_are_in_it(each_root):
     source = "now.getHours('Australia/Lord_Howe') < 8"
-    looked = f"from gateway.policy.expressions import compile_condition; print(type(compile_condition({source!r}, ())).__name__)"
+    found = "import gateway.policy_folder; from gateway.policy.expressions import compile_condition"
+    looked = f"{found}; print(type(compile_condition({source!r}, ())).__name__)"
     assert inside(each_root, "-c", looked) == "Condition\n"
 
 

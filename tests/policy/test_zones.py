@@ -10,7 +10,7 @@ import pytz
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.policy import zones
+from gateway import policy_folder
 from gateway.policy.expressions import CannotTell, Condition, Size, activation, compile_condition, timestamp
 
 GETS = {
@@ -68,7 +68,8 @@ def test_a_zone_that_comes_with_a_call_and_is_none_cannot_be_told():
 
 def test_zones_are_those_installed_with_the_gateway_unless_the_operator_has_others(tmp_path):
     source = "now.getHours('Europe/Zurich') == 1"
-    looked = f"from gateway.policy.expressions import compile_condition; print(type(compile_condition({source!r}, ())).__name__)"
+    found = "import gateway.policy_folder; from gateway.policy.expressions import compile_condition"
+    looked = f"{found}; print(type(compile_condition({source!r}, ())).__name__)"
     for own, said in (({}, "Condition"), ({"TZDIR": str(tmp_path)}, "list")):
         environment = {name: value for name, value in os.environ.items() if name != "TZDIR"} | own
         told = subprocess.run([sys.executable, "-c", looked], env=environment, capture_output=True, text=True, check=True)
@@ -78,6 +79,6 @@ def test_zones_are_those_installed_with_the_gateway_unless_the_operator_has_othe
 
 def test_without_the_package_the_systems_zones_are_taken(monkeypatch):
     monkeypatch.delenv("TZDIR")
-    monkeypatch.setattr(zones, "find_spec", lambda name: None)
-    zones.point_to_installed_zones()
+    monkeypatch.setattr(policy_folder, "find_spec", lambda name: None)
+    policy_folder.point_to_installed_zones()
     assert "TZDIR" not in os.environ
