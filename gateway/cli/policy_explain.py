@@ -20,6 +20,7 @@ from gateway.cli.visible import visible
 from gateway.errors import FileProblems, GatewayError
 from gateway.policy import EMPTY, PolicySet, load
 from gateway.policy.why import Reason, reasons
+from gateway.policy_folder import point_to_installed_zones
 from gateway.verdict import RuleHit, Verdict
 
 _DECISION: Final = """
@@ -94,6 +95,7 @@ def _policies(asked: Ask, version: str | None) -> tuple[PolicySet, str]:
         files[piece["path"]] = files.get(piece["path"], "") + piece["piece"]
     if not files:
         return EMPTY, "the book holds no policy text of this version; rules are shown without their conditions"
+    point_to_installed_zones()
     try:
         policies = load({path: text.encode() for path, text in files.items()})
     except FileProblems:

@@ -2,8 +2,10 @@
 
 import datetime as dt
 import os
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import pytz
@@ -82,3 +84,9 @@ def test_without_the_package_the_systems_zones_are_taken(monkeypatch):
     monkeypatch.setattr(policy_folder, "find_spec", lambda name: None)
     policy_folder.point_to_installed_zones()
     assert "TZDIR" not in os.environ
+
+
+def test_whoever_loads_policies_has_the_zones():
+    for file in Path(policy_folder.__file__).parent.rglob("*.py"):
+        if re.search(r"^from gateway.policy import .*\bload\b", text := file.read_text(), re.MULTILINE):
+            assert file.name == "policy_folder.py" or re.search(r"^from gateway.policy_folder import ", text, re.MULTILINE), file
