@@ -125,6 +125,7 @@ class Screen:
         """What conditions say that do not look at the text, by their place among those asked."""
         self._running = Running(hook)
         self._forms: dict[int, bool] = {}
+        """What asks for a form: conditions by their place, validators by their use's identity."""
 
     @property
     def idle(self) -> bool:
@@ -298,14 +299,16 @@ class Screen:
         return self._forms[place]
 
     def _hits_nothing(self, watch: Watch) -> bool:
+        """A condition that cannot be told of a text without words is asked about each, but for one about the object that a result is."""
+        condition = watch.guard.condition
         try:
-            return watch.guard.condition is not None and self._evaluated(watch.guard.condition, watch, Looked(""))
+            return condition is not None and self._evaluated(condition, watch, Looked(""))
         except CannotTell:
-            return True
+            return condition is not None and any(path[0] == "result" for _, path in condition.names)
 
     def _wants_form(self, use: Use) -> bool:
         if id(use) not in self._forms:
-            self._forms[id(use)] = not use.validator.looks_for or use.look(self._subject(self._about, Looked(""))) != Said()
+            self._forms[id(use)] = not use.validator.looks_for or bool(use.look(self._subject(self._about, Looked(""))).hits)
         return self._forms[id(use)]
 
     def _failed(self, watch: Watch, looked: Looked, said: str, effect: Effect) -> Hit:

@@ -160,6 +160,14 @@ def test_a_condition_over_a_result_is_not_asked_of_its_title():
     assert one.find("a title", beside=True) == []
 
 
+@pytest.mark.parametrize("hook", ["request", "tool_result", "output"])
+def test_a_condition_that_fails_without_words_is_asked_of_every_text(hook):
+    one = beside_one("when: \"text.split(' ')[1] == 'bad'\"", hook)
+    assert [(hit.rule, hit.error) for hit in one.find("very bad", beside=True)] == [("r", False)]
+    assert [(hit.rule, hit.error) for hit in one.find("bad", beside=True)] == [("r", True)]
+    assert one.find("very good", beside=True) == []
+
+
 def test_what_does_not_depend_on_the_text_is_asked_where_there_may_be_no_words_else():
     rule = "when: \"caller.agent == 'a1'\""
     assert [hit.rule for hit in beside_one(rule, "output").find("a thought", beside=True)] == ["r"]
