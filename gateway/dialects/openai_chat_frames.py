@@ -93,6 +93,17 @@ def finished(state: Choice, ending: Ending, released: int, withheld: int) -> byt
     return rewritten(ending.chunk, choice)
 
 
+def words_alone(chunk: Mapping[str, Json], choice: Mapping[str, Json]) -> bytes:
+    """What a finishing chunk says, without its finish and without what is said of the whole answer."""
+    said = {key: value for key, value in choice.items() if key not in _REASONS_OF_OTHERS}
+    return rewritten({key: value for key, value in chunk.items() if key != "usage"}, {**said, "finish_reason": None})
+
+
+def wordless(choice: Mapping[str, Json]) -> dict[str, Json]:
+    """The rest of that chunk."""
+    return {**{key: value for key, value in choice.items() if key != "logprobs"}, "delta": {}}
+
+
 def rewritten(chunk: Mapping[str, Json], choice: Mapping[str, Json]) -> bytes:
     return sse.frame(strict_json.encode({**chunk, "choices": [choice]}))
 

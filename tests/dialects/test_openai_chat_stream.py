@@ -17,6 +17,7 @@ from gateway.verdict import Call
 
 HEAD = {"id": "c1", "object": "chat.completion.chunk", "created": 1, "model": "m"}
 DONE = b"data: [DONE]\n\n"
+RUNS_ON = "Blocked by policy.\n\ndata: f stays inside this string."
 USAGE = {"prompt_tokens": 10, "completion_tokens": 5, "total_tokens": 15}
 
 
@@ -443,6 +444,30 @@ def test_an_explanation_after_words_begins_a_new_paragraph(drive: Any) -> None:
     texts = [json.loads(f[6:])["choices"][0]["delta"].get("content", "") for f in sent.split(b"\n\n")[:-1]]
     assert texts[1].startswith("\n\nBlocked")
     assert texts[2].startswith("\n\nBlocked")
+
+
+@pytest.mark.parametrize("judged", ["allowed", "denied"])
+@pytest.mark.parametrize(
+    "last",
+    [
+        [chunk({"role": "assistant", "content": "Hm", "tool_calls": [piece()]}, "stop")],
+        [chunk({"role": "assistant", "tool_calls": [piece()]}), chunk({"role": "assistant", "content": "Hm"}, "tool_calls")],
+        [chunk({"role": "assistant", "tool_calls": [piece()]}, "stop", logprobs={"content": []}, top={"usage": USAGE})],
+    ],
+)
+def test_words_in_the_chunk_that_finishes_stand_before_the_calls_and_the_role_comes_once(last: list[bytes], judged: str, drive: Any) -> None:
+    """As they stand in a whole answer: a client that joins pieces would read `assistantassistant`, and our text glued to the model's."""
+    run = drive(stream(), [*last, DONE], judged)
+    chunks = [json.loads(f[6:]) for f in run.sent.split(b"\n\n")[:-2]]
+    deltas = [c["choices"][0]["delta"] for c in chunks]
+    assert [d["role"] for d in deltas if "role" in d] == ["assistant"]
+    text = "".join(d.get("content") or "" for d in deltas)
+    said = "Hm" if b"Hm" in last[-1] else ""
+    assert text == (said if judged == "allowed" else f"{said}\n\n{RUNS_ON}" if said else RUNS_ON)
+    assert deltas[-1] == {}
+    assert [key for key in ("usage", "logprobs") for c in chunks if c.get(key) or c["choices"][0].get(key)] == [
+        key for key in ("usage", "logprobs") if key.encode() in last[-1]
+    ]
 
 
 def test_the_envelope_is_the_providers_own_where_it_has_one(drive: Any) -> None:
