@@ -71,7 +71,7 @@ def released(envelope: Envelope, state: Choice, call: Call) -> bytes:
     if call.type == LEGACY:
         delta["function_call"] = written(call)[LEGACY]
     else:
-        delta["tool_calls"] = [{"index": state.delivered, **written(call)}]
+        delta["tool_calls"] = [{"index": state.delivered, **written(call), **state.calls.signed.get(call.index, {})}]
     state.delivered += 1
     return envelope.frame(call.choice, delta)
 
