@@ -35,6 +35,8 @@ _JUDGED = frozenset({
     "arguments", "choices", "custom", "delta", "error", "finishreason", "function", "functioncall", "functioncalls", "message",
     "messages", "name", "output", "toolcall", "toolcalls", "tooluse",
 })  # fmt: skip
+_JUDGED_AT_THE_TOP = _JUDGED | {"candidates", "content", "contentblock", "item", "items", "parts", "response"}
+"""With the places where calls stand in other dialects' answers: a client that tells these apart by their shape looks there."""
 _CONTENT_PARTS = frozenset({"text", "refusal", "thinking", "reasoning", "reference", "output_text"})
 _TEXT = ("content", "reasoning", "reasoning_content", "refusal")
 _WHOLE_CALLS = frozenset({"tool_calls", "stop", "function_call"})
@@ -76,7 +78,8 @@ class Sieve:
     def top(self, tree: Mapping[str, Json]) -> Mapping[str, Json]:
         if tree.keys() <= TOP_KEYS:
             return tree
-        looks_judged = {k for k in tree.keys() - TOP_KEYS if folded(k) in _JUDGED and not (k == "error" and tree[k] is None)}
+        unknown = tree.keys() - TOP_KEYS
+        looks_judged = {k for k in unknown if folded(k) in _JUDGED_AT_THE_TOP and not (k == "error" and tree[k] is None)}
         return self._without(tree, looks_judged, "")
 
     def choice(self, choice: Mapping[str, Json], body: str, path: str) -> Mapping[str, Json]:
