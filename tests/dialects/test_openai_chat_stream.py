@@ -345,7 +345,10 @@ def test_an_unknown_key_of_a_choice_is_stripped(key: str, drive: Any) -> None:
     assert [f.path for f in run.stream.findings] == [f"choices[0].{key}"]
 
 
-@pytest.mark.parametrize("key", ["Choices", "tool_calls", "toolcalls", "message", "ERROR", "function-call", "candidates", "content", "Item"])
+KEYS_THAT_LOOK_JUDGED = ["Choices", "tool_calls", "toolcalls", "message", "ERROR", "function-call", "candidates", "content", "Item"]
+
+
+@pytest.mark.parametrize("key", KEYS_THAT_LOOK_JUDGED)
 def test_a_key_at_the_top_that_looks_judged_is_stripped(key: str, drive: Any) -> None:
     run = drive(stream(), [chunk({"content": "Hi"}, top={key: [1], "provider": "p"}), chunk({}, "stop")])
     first = json.loads(run.sent.split(b"\n\n")[0][6:])
