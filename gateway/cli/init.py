@@ -1,8 +1,8 @@
 """`tollhouse init`: the files a new installation begins with.
 
-The configuration is the shipped `deploy/tollhouse.yaml` and the policy is the shipped starter pack: one source, tested where it lives. What is
-in shadow mode there gets a last day, and nothing else differs. The schema that the policy's first line names for editors comes with it. Nothing
-that exists is ever overwritten; `.gitignore` alone is extended, by lines it lacks.
+The configuration is the shipped `deploy/tollhouse.yaml` and the policy is the shipped starter pack: one source, tested where it lives. What
+is in shadow mode there gets a last day, and nothing else differs. The schema that the policy's first line names for editors comes with it.
+Nothing that exists is ever overwritten; `.gitignore` alone is extended, by lines it lacks.
 """
 
 from __future__ import annotations

@@ -160,22 +160,25 @@ def read_usage(raw: Json, tier: Json = None) -> Usage | None:
     """OpenAI's counts contain each other; ours do not. A count that cannot be (negative, not an integer, part over whole) is None."""
     if not isinstance(raw, dict):
         return None
-    return disjoint(
-        count_of(raw, "prompt_tokens"), raw.get("prompt_tokens_details"),
-        count_of(raw, "completion_tokens"), raw.get("completion_tokens_details"), tier,
-    )  # fmt: skip
+    return disjoint(raw, "prompt", "completion", tier)
 
 
-def disjoint(given: int | None, read: Json, written: int | None, wrote: Json, tier: Json = None) -> Usage:
-    """`read` and `wrote` are the details of what was given and written. Where sound was read and something was cached, and it is not said
-    whether that was the sound, nobody knows what was read at which price."""
-    cached, stored = count_of(read, "cached_tokens"), count_of(read, "cache_write_tokens")
+def disjoint(raw: Mapping[str, Json], reading: str, writing: str, tier: Json = None) -> Usage:
+    """`reading` and `writing`: the words by which the counts and their details are named. Where sound was read and something was cached,
+    and it is not said whether that was the sound, nobody knows what was read at which price. Thoughts are within what was written, unless
+    the total says that they are beside it (xAI); what a total has beyond that has no price (Google's endpoint for OpenAI's SDKs)."""
+    given, written = count_of(raw, f"{reading}_tokens"), count_of(raw, f"{writing}_tokens")
+    read, wrote = raw.get(f"{reading}_tokens_details"), raw.get(f"{writing}_tokens_details")
+    cached, stored = _cached(raw, read), _first_of((read, "cache_write_tokens"), (read, "cache_creation_input_tokens"))
     sound, image = count_of(read, "audio_tokens"), count_of(read, "image_tokens")
     kept = read.get("cached_tokens_details") if isinstance(read, dict) else None
     kept_sound = count_of(kept, "audio_tokens")
     reasoning, spoken, drawn = count_of(wrote, "reasoning_tokens"), count_of(wrote, "audio_tokens"), count_of(wrote, "image_tokens")
     fresh_sound = rest_of(sound, kept_sound)
     known = not (sound and cached) or isinstance(kept, dict)
+    beyond = beyond_of(raw.get("total_tokens"), given, written)
+    if beyond and beyond == reasoning and written is not None:
+        written, beyond = written + beyond, 0
     return Usage(
         input=rest_of(given, cached, stored, fresh_sound, image) if known else None,
         cache_read=rest_of(cached, kept_sound),
@@ -188,7 +191,41 @@ def disjoint(given: int | None, read: Json, written: int | None, wrote: Json, ti
         audio_output=spoken,
         image_output=drawn,
         tier=tier_of(tier),
+        fees=_fees(raw, beyond),
     )
+
+
+def _cached(raw: Mapping[str, Json], read: Json) -> int | None:
+    """Under the names of OpenAI, of DeepSeek and of Moonshot."""
+    return _first_of((read, "cached_tokens"), (raw, "prompt_cache_hit_tokens"), (raw, "cached_tokens"))
+
+
+def _first_of(*places: tuple[Json, str]) -> int | None:
+    return next((found for block, name in places if (found := count_of(block, name)) is not None), None)
+
+
+def beyond_of(total: Json, *counts: int | None) -> int:
+    """By how much a total is more than all that is counted; 0 where there is none, or none that can be."""
+    return max(0, total - sum(count or 0 for count in counts)) if type(total) is int and None not in counts[:2] else 0
+
+
+UNCOUNTED = "total_tokens"
+"""What is named where a total counts more than the classes of tokens do."""
+_CHARGED = {
+    "citation_tokens": "citation_tokens", "num_search_queries": "search_queries", "search_context_size": "search_context",
+    "num_sources_used": "search_sources", "prompt_audio_seconds": "audio_seconds",
+}  # fmt: skip
+"""Names in the usage of Perplexity, xAI and Mistral, and what they are called where they have no price."""
+_SERVICES, _FREE = "server_side_tool_usage_details", frozenset({"web_search_calls", "mcp_calls"})
+"""Where xAI counts the tools that it ran. Its searches are counted as items of the answer, and tools elsewhere it does not charge."""
+
+
+def _fees(raw: Mapping[str, Json], beyond: int) -> tuple[str, ...]:
+    found = {_CHARGED[name] for name in raw.keys() & _CHARGED.keys() if raw[name]}
+    services = raw.get(_SERVICES)
+    if isinstance(services, dict):
+        found |= {clipped(name, 40).removesuffix("_calls") for name, times in services.items() if times and name not in _FREE}
+    return tuple(sorted(found | {UNCOUNTED} if beyond else found))
 
 
 def tier_of(said: Json) -> str:
