@@ -12,9 +12,9 @@ from collections.abc import Collection, Mapping
 
 import msgspec
 
-from gateway.answer import Usage
+from gateway.answer import UNCOUNTED, Usage
 from gateway.dialects.fields import FieldTable
-from gateway.dialects.openai_chat_shape import UNCOUNTED, beyond_of, count_of, rest_of, tier_of
+from gateway.dialects.openai_chat_shape import beyond_of, count_of, rest_of, tier_of
 from gateway.dialects.proposals import clipped
 from gateway.errors import GatewayError
 from gateway.strict_json import Json

@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from gateway import strict_json
-from gateway.answer import Usage
+from gateway.answer import UNCOUNTED, Usage
 from gateway.dialects.proposals import clipped
 from gateway.strict_json import Json
 from gateway.verdict import Finding
@@ -209,8 +209,6 @@ def beyond_of(total: Json, *counts: int | None) -> int:
     return max(0, total - sum(count or 0 for count in counts)) if type(total) is int and None not in counts[:2] else 0
 
 
-UNCOUNTED = "total_tokens"
-"""What is named where a total counts more than the classes of tokens do."""
 _CHARGED = {
     "citation_tokens": "citation_tokens", "num_search_queries": "search_queries", "search_context_size": "search_context",
     "num_sources_used": "search_sources", "prompt_audio_seconds": "audio_seconds",

@@ -130,6 +130,17 @@ def test_tokens_are_held_by_the_bytes_of_the_request_and_the_length_of_the_answe
     assert spent(gateway)[0] == [110]
 
 
+def test_an_answer_whose_total_has_more_than_its_counts_takes_the_worst_case(start, provider):
+    gateway = start(prices=PRICES, budgets=[budget(of="tokens", max=1000), budget(id="m", max="1.00")])
+    provider.answer = provider.json(whole(USED | {"total_tokens": 111}))
+    assert ask(gateway).status_code == 200
+    tokens, money = sorted(spent(gateway)[0])
+    assert 110 < tokens < 1000
+    assert money > 10_100_000
+    (ended,) = gateway.ended(1)
+    assert (ended.exchange.cost, ended.exchange.not_priced) == (None, ("total_tokens",))
+
+
 def test_what_never_reached_a_provider_or_was_refused_by_it_costs_nothing(start, provider):
     gateway = start(prices=PRICES, budgets=[budget(), budget(id="n", of="requests", max=5)])
     provider.answer = provider.json({"error": {"message": "no", "type": "x"}}, "400 Bad Request")
