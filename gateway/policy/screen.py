@@ -332,7 +332,9 @@ class Screen:
     def _only_late(self, guard: Guard) -> bool:
         return bool(guard.uses) and not guard.detectors and not self._early(guard)
 
-    def _seen_by(self, place: int, watch: Watch, looked: Looked, about: Subject, uses: Sequence[Use], *, beside: bool = False) -> Iterator[Hit]:
+    def _seen_by(
+        self, place: int, watch: Watch, looked: Looked, about: Subject, uses: Sequence[Use], *, beside: bool = False
+    ) -> Iterator[Hit]:
         guard = watch.guard
         if not uses:
             return
