@@ -140,7 +140,7 @@ def read_usage(raw: Json, searches: int | None = None, fees: Collection[str] = (
     written = count_of(raw, "candidatesTokenCount") if "candidatesTokenCount" in raw else (0 if prompt is not None else None)
     spoken, drawn, filmed = (_modality(raw.get("candidatesTokensDetails"), kind) for kind in ("AUDIO", "IMAGE", "VIDEO"))
     thought = count_of(raw, "thoughtsTokenCount")
-    beyond = beyond_of(raw.get("totalTokenCount"), prompt, written, thought, tools)
+    beyond = beyond_of(raw.get("totalTokenCount"), prompt, None if written is None else written + (thought or 0) + (tools or 0))
     return Usage(
         input=given if given is None or tools is None else given + tools,
         cache_read=rest_of(cached, kept_sound),

@@ -169,7 +169,9 @@ def disjoint(raw: Mapping[str, Json], reading: str, writing: str, tier: Json = N
     the total says that they are beside it (xAI); what a total has beyond that has no price (Google's endpoint for OpenAI's SDKs)."""
     given, written = count_of(raw, f"{reading}_tokens"), count_of(raw, f"{writing}_tokens")
     read, wrote = raw.get(f"{reading}_tokens_details"), raw.get(f"{writing}_tokens_details")
-    cached, stored = _cached(raw, read), _first_of((read, "cache_write_tokens"), (read, "cache_creation_input_tokens"))
+    cached, stored = _cached(raw, read), count_of(read, "cache_write_tokens")
+    if stored is None and isinstance(read, dict):
+        stored = count_of(read, "cache_creation_input_tokens")
     sound, image = count_of(read, "audio_tokens"), count_of(read, "image_tokens")
     kept = read.get("cached_tokens_details") if isinstance(read, dict) else None
     kept_sound = count_of(kept, "audio_tokens")
@@ -196,17 +198,22 @@ def disjoint(raw: Mapping[str, Json], reading: str, writing: str, tier: Json = N
 
 
 def _cached(raw: Mapping[str, Json], read: Json) -> int | None:
-    """Under the names of OpenAI, of DeepSeek and of Moonshot."""
-    return _first_of((read, "cached_tokens"), (raw, "prompt_cache_hit_tokens"), (raw, "cached_tokens"))
+    """Under the names of OpenAI, of DeepSeek or of Moonshot."""
+    cached = count_of(read, "cached_tokens")
+    if cached is None and not _CACHED_ELSEWHERE.isdisjoint(raw):
+        found = [count_of(raw, name) for name in _CACHED_ELSEWHERE]
+        return max((count for count in found if count is not None), default=None)
+    return cached
 
 
-def _first_of(*places: tuple[Json, str]) -> int | None:
-    return next((found for block, name in places if (found := count_of(block, name)) is not None), None)
+_CACHED_ELSEWHERE = frozenset({"prompt_cache_hit_tokens", "cached_tokens"})
 
 
-def beyond_of(total: Json, *counts: int | None) -> int:
-    """By how much a total is more than all that is counted; 0 where there is none, or none that can be."""
-    return max(0, total - sum(count or 0 for count in counts)) if type(total) is int and None not in counts[:2] else 0
+def beyond_of(total: Json, given: int | None, written: int | None) -> int:
+    """By how much a total is more than what is counted; 0 where there is none, or none that can be."""
+    if type(total) is not int or given is None or written is None or total <= given + written:
+        return 0
+    return total - given - written
 
 
 _CHARGED = {
@@ -218,8 +225,13 @@ _SERVICES, _FREE = "server_side_tool_usage_details", frozenset({"web_search_call
 """Where xAI counts the tools that it ran. Its searches are counted as items of the answer, and tools elsewhere it does not charge."""
 
 
+_TELLING = frozenset({_SERVICES, *_CHARGED})
+
+
 def _fees(raw: Mapping[str, Json], beyond: int) -> tuple[str, ...]:
-    found = {_CHARGED[name] for name in raw.keys() & _CHARGED.keys() if raw[name]}
+    if not beyond and _TELLING.isdisjoint(raw):
+        return ()
+    found = {name for key, name in _CHARGED.items() if raw.get(key)}
     services = raw.get(_SERVICES)
     if isinstance(services, dict):
         found |= {clipped(name, 40).removesuffix("_calls") for name, times in services.items() if times and name not in _FREE}
