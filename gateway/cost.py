@@ -23,8 +23,13 @@ from gateway.price_entry import SEARCH, Prices, override, read
 
 _READ = ("input", "cache_read", "cache_write", "cache_write_1h", "audio_input", "audio_cache_read", "image_input")
 """Classes of the prompt, whose length chooses the price."""
-_VENDORS = {"gcp.gemini": "gemini", "gcp.vertex_ai": "vertex_ai", "aws.bedrock": "bedrock"}
+_VENDORS = {
+    "gcp.gemini": "gemini", "gcp.vertex_ai": "vertex_ai", "aws.bedrock": "bedrock", "azure.ai.openai": "azure",
+    "azure.ai.inference": "azure_ai", "ibm.watsonx.ai": "watsonx", "mistral_ai": "mistral", "x_ai": "xai",
+}  # fmt: skip
 """OpenTelemetry's names of providers where the table has others before its slash."""
+_OF_DIALECTS = frozenset({"openai", "anthropic", "gcp.gemini", "aws.bedrock", "gcp.vertex_ai"})
+"""Providers that nobody had to name: anything may stand behind their dialects, so that any model is looked up for them."""
 CLOUDS = ("aws.bedrock", "gcp.vertex_ai")
 """Who rents out other makers' models, at prices of their own."""
 _DATED = re.compile(r"(.+?)[-@](?:\d{4}-\d{2}-\d{2}|\d{8})")
@@ -49,7 +54,8 @@ class PriceTable:
     def __init__(self, entries: Mapping[str, Raw], overrides: Mapping[str, Prices], version: str) -> None:
         self.version = version
         self._entries = entries
-        self._known: dict[str, Prices] = dict(overrides)
+        self._own = overrides
+        self._known: dict[str, Prices] = {}
 
     @classmethod
     def from_json(
@@ -113,12 +119,16 @@ class PriceTable:
         return (found[1].reads, found[1].writes) if found else (None, None)
 
     def _find(self, provider: str, model: str) -> tuple[str, Prices] | None:
+        """Own prices before the table's; what the table says of the provider's model before what it says of a model of that name."""
         dated = _DATED.fullmatch(model)
-        names = (model, dated[1]) if dated else (model,)
-        for name in names:
-            for key in (name, f"{_VENDORS.get(provider, provider)}/{name}"):
-                prices = self._prices(key)
-                if prices is not None:
+        vendor = _VENDORS.get(provider, provider)
+        for name in (model, dated[1]) if dated else (model,):
+            own, of_vendor = self._own.get(name), f"{vendor}/{name}"
+            if own is not None:
+                return name, own
+            for key in (of_vendor, name):
+                prices = self._own.get(key) or self._prices(key)
+                if prices is not None and (key == of_vendor or provider in _OF_DIALECTS or prices.vendor.startswith((vendor, "?"))):
                     return key, prices
         return None
 

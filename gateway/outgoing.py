@@ -62,9 +62,11 @@ def named_for(visit: Visit, request: Request, target: Target) -> tuple[Endpoint,
 
 
 def provider_of(visit: Visit, target: Target) -> str:
-    """Whose prices count: the cloud's, or those of the dialect in which it is asked."""
+    """Whose prices count: the cloud's, those that the settings name, or those of the dialect in which it is asked."""
     if target.platform is not None:
         return target.platform.provider
+    if target.provider is not None:
+        return target.provider
     dialect = visit.incoming.dialect
     said = None if dialect.NAME in target.dialects else spoken(dialect.NAME, target.dialects)
     return dialect.PROVIDER if said is None else translate.PROVIDERS[said]

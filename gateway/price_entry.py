@@ -72,6 +72,8 @@ class Prices(Struct, frozen=True):
     """Most tokens of a prompt, and of an answer."""
     terms: Mapping[str, Decimal] = {}
     """By what all tokens are multiplied: `us`, `fast`."""
+    vendor: str = "?"
+    """Who sells it at these prices, in the table's words; ? where it does not say."""
 
     def at(self, at_us: int | None) -> Prices:
         """Those of a moment (microseconds since 1970 in UTC); None: the standard ones."""
@@ -105,6 +107,7 @@ def read(raw: Raw) -> Prices:
         reads=_count(fields.get("max_input_tokens")),
         writes=_count(fields.get("max_output_tokens")),
         terms={name: terms[name] for name in TERMS if name in terms},
+        vendor=vendor or "?",
     )
 
 

@@ -111,6 +111,38 @@ def test_a_model_is_looked_up_as_written_then_with_its_provider_then_undated(mod
     assert found.model == key
 
 
+VENDORS = b"""{
+  "gpt": {"input_cost_per_token": 1, "output_cost_per_token": 1, "litellm_provider": "openai"},
+  "azure/gpt": {"input_cost_per_token": 2, "output_cost_per_token": 1, "litellm_provider": "azure"},
+  "grok": {"input_cost_per_token": 3, "output_cost_per_token": 1, "litellm_provider": "openai"},
+  "flash": {"input_cost_per_token": 4, "output_cost_per_token": 1, "litellm_provider": "vertex_ai-language-models"},
+  "gemini/flash": {"input_cost_per_token": 5, "output_cost_per_token": 1, "litellm_provider": "gemini"},
+  "deep": {"input_cost_per_token": 6, "output_cost_per_token": 1, "litellm_provider": "deepseek"},
+  "groq/openai/oss": {"input_cost_per_token": 7, "output_cost_per_token": 1, "litellm_provider": "groq"}
+}"""
+
+
+@pytest.mark.parametrize(
+    ("provider", "model", "price"),
+    [
+        ("openai", "gpt", 1), ("azure", "gpt", 2), ("azure.ai.openai", "gpt-2026-01-01", 2), ("x_ai", "grok", None), ("xai", "grok", None),
+        ("gcp.vertex_ai", "flash", 4), ("gcp.gemini", "flash", 5), ("deepseek", "deep", 6), ("openai", "deep", 6),
+        ("groq", "openai/oss", 7), ("vllm", "gpt", None),
+    ],
+)  # fmt: skip
+def test_the_prices_of_the_provider_itself_come_first_and_those_of_another_are_none(provider: str, model: str, price: int | None) -> None:
+    table = PriceTable.from_json(VENDORS)
+    assert table.cost(provider, model, Usage(input=1, output=0)).amount == price
+    own = table.with_own({model: {"input": "8", "output": "0"}})
+    assert own.cost(provider, model, Usage(input=1_000_000, output=0)).amount == 8
+
+
+def test_an_override_may_name_the_provider_too() -> None:
+    table = PriceTable.from_json(VENDORS, {"xai/grok": {"input": "9", "output": "0"}})
+    assert table.cost("x_ai", "grok", Usage(input=1_000_000, output=0)).amount == 9
+    assert table.cost("openai", "grok", Usage(input=1, output=0)).amount == 3
+
+
 def test_an_override_wins_and_is_per_million_tokens() -> None:
     table = PriceTable.from_json(TABLE, {"plain": {"input": "2", "output": "8"}, "mine": {"input": "1.5", "output": "0"}})
     assert table.cost("openai", "plain", Usage(input=1_000_000, output=1)).amount == Decimal("2.000008")
