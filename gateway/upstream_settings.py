@@ -43,7 +43,7 @@ class Upstream(Section):
     platform: Annotated[Platform | None, Field(description="the cloud whose models these are; none = the provider's own address")] = None
     provider: Annotated[
         str | None,
-        Field(pattern=r"[a-z0-9][a-z0-9._-]{0,39}", description="whose prices count, and who is on record; none = the dialect's own"),
+        Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,39}$", description="whose prices count, and who is on record; none = the dialect's own"),
     ] = None
 
     @model_validator(mode="after")
