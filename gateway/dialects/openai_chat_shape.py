@@ -244,7 +244,7 @@ def tier_of(said: Json) -> str:
     return "" if tier in STANDARD_TIERS else tier
 
 
-STANDARD_TIERS = frozenset({"default", "standard", "on_demand", "unspecified", "service_tier_unspecified", "traffic_type_unspecified"})
+STANDARD_TIERS = frozenset({"auto", "default", "standard", "on_demand", "unspecified", "service_tier_unspecified", "traffic_type_unspecified"})
 
 
 def usage_bytes(data: bytes) -> bytes:
