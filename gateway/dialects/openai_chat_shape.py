@@ -244,7 +244,10 @@ def tier_of(said: Json) -> str:
     return "" if tier in STANDARD_TIERS else tier
 
 
-STANDARD_TIERS = frozenset({"auto", "default", "standard", "on_demand", "unspecified", "service_tier_unspecified", "traffic_type_unspecified"})
+STANDARD_TIERS = frozenset({
+    "auto", "default", "standard", "on_demand", "unspecified", "service_tier_unspecified", "traffic_type_unspecified",
+})  # fmt: skip
+"""The provider's standard tier, and words that name none."""
 
 
 def usage_bytes(data: bytes) -> bytes:
