@@ -35,6 +35,8 @@ class Target(Struct, frozen=True):
     """The cloud whose model it is."""
     provider: str | None = None
     """Who it is, where that is not the provider of its dialect."""
+    asked_for_counts: bool = True
+    """Streams in OpenAI's dialect are asked for their token counts."""
 
     def __repr__(self) -> str:
         return f"Target({self.name}, {self.base_url}, key {'set' if self.key else 'none'})"
@@ -87,7 +89,10 @@ class Routes:
         self._settings = settings
         self._translating = translation.possible()
         self._targets = {
-            name: Target(name, up.base_url, keys.get(name), up.spoken, platform=self._platform(name, keys.get(name)), provider=up.provider)
+            name: Target(
+                name, up.base_url, keys.get(name), up.spoken, platform=self._platform(name, keys.get(name)), provider=up.provider,
+                asked_for_counts=up.asked_for_counts,
+            )
             for name, up in settings.upstreams.items()
         }
         self._passing = [
