@@ -32,6 +32,8 @@ _OF_DIALECTS = frozenset({"openai", "anthropic", "gcp.gemini", "aws.bedrock", "g
 """Providers that nobody had to name: anything may stand behind their dialects, so that any model is looked up for them."""
 CLOUDS = ("aws.bedrock", "gcp.vertex_ai")
 """Who rents out other makers' models, at prices of their own."""
+_TUNED = re.compile(r"(ft:[^:]+):.*")
+"""OpenAI's names of models that a customer tuned: `ft:gpt-4o-2024-08-06:acme::B1c2`."""
 _DATED = re.compile(r"(.+?)[-@](?:\d{4}-\d{2}-\d{2}|\d{8})")
 
 _index = msgspec.json.Decoder(dict[str, Raw]).decode
@@ -120,9 +122,8 @@ class PriceTable:
 
     def _find(self, provider: str, model: str) -> tuple[str, Prices] | None:
         """Own prices before the table's; what the table says of the provider's model before what it says of a model of that name."""
-        dated = _DATED.fullmatch(model)
         vendor = _VENDORS.get(provider, provider)
-        for name in (model, dated[1]) if dated else (model,):
+        for name in _names(model):
             own, of_vendor = self._own.get(name), f"{vendor}/{name}"
             if own is not None:
                 return name, own
@@ -139,6 +140,14 @@ class PriceTable:
                 return None
             self._known[key] = read(raw)
         return self._known[key]
+
+
+def _names(model: str) -> tuple[str, ...]:
+    """As it is written, as what it was tuned from, and without a date."""
+    tuned = _TUNED.fullmatch(model)
+    written = (model, tuned[1]) if tuned else (model,)
+    dated = _DATED.fullmatch(written[-1])
+    return (*written, dated[1]) if dated else written
 
 
 def _total(prices: Prices, usage: Usage) -> tuple[Decimal, tuple[str, ...]]:

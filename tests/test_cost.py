@@ -28,6 +28,8 @@ TABLE = b"""{
     "input_cost_per_token_above_200k_tokens": 3e-06, "output_cost_per_token_above_200k_tokens": 4e-06,
     "input_cost_per_token_above_500k_tokens": 5e-06, "cache_creation_input_token_cost_above_1hr_above_200k_tokens": 7e-06},
   "openai/prefixed": {"input_cost_per_token": 1e-06, "output_cost_per_token": 1e-06},
+  "ft:plain-2025-08-06": {"input_cost_per_token": 1e-06, "output_cost_per_token": 1e-06},
+  "ft:full": {"input_cost_per_token": 1e-06, "output_cost_per_token": 1e-06},
   "free": {"input_cost_per_token": 0, "output_cost_per_token": 0.0},
   "negative": {"input_cost_per_token": -1, "output_cost_per_token": 1},
   "not_an_object": 7
@@ -104,6 +106,9 @@ def test_a_free_model_costs_zero() -> None:
         ("plain-2025", None),
         ("-20250806", None),
         ("gone-2025-08-06", None),
+        ("ft:plain-2025-08-06:acme::B1c2", "ft:plain-2025-08-06"),
+        ("ft:full-2025-08-06:acme:mine:B1c2", "ft:full"),
+        ("ft:tiered:acme::B1c2", None),
     ],
 )
 def test_a_model_is_looked_up_as_written_then_with_its_provider_then_undated(model: str, key: str | None) -> None:
