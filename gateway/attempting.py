@@ -68,6 +68,7 @@ class _Once:
     async def __aenter__(self) -> ProviderAnswer:
         visit, request = self._visit, self._request
         visit.book.served_by(provider_of(visit, self._target))
+        visit.asked_for_counts = self._target.asked_for_counts
         await reserve(visit, request)
         visit.x.upstream = self._target.name
         sent = await letter(visit, endpoint(visit), request, self._target, owed(visit, request) if self._first else ())
@@ -328,6 +329,7 @@ class _Attempts:
         """The exchange says which target this is."""
         visit, made = self._visit, outcome.attempt
         visit.target = target = self._managed.targets[outcome.step.at]
+        visit.asked_for_counts = target.asked_for_counts
         x = visit.x
         x.upstream, x.upstream_status, x.region = target.name, made.status, target.region or None
         x.upstream_model = made.model if made.model != self._request.model else None

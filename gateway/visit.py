@@ -194,6 +194,8 @@ class Visit(msgspec.Struct, eq=False):
     stream: Stream | None = None
     target: Target | None = None
     """Of a route: the one that was asked last."""
+    asked_for_counts: bool = True
+    """Whoever was asked last was asked for token counts where the client was not: they are not the client's."""
     asked: int | None = None
     """Monotonic µs when the provider was asked."""
     reached: bool = True

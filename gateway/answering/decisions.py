@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+import msgspec
+
 from gateway import history, stopping
 from gateway.approvals import Question, wanted
 from gateway.config import Settings
 from gateway.continuity import withheld
+from gateway.dialects import Stream
 from gateway.dialects.events import Limits
 from gateway.exchange import EndState
 from gateway.judge import Judged, judge
 from gateway.metering import metered
 from gateway.policy.explain import denial_text
+from gateway.request import Request
 from gateway.verdict import Call, Verdict
 from gateway.visit import Visit
 
@@ -82,6 +86,14 @@ def delivered(visit: Visit) -> EndState:
     if visit.withheld is not None:
         return "denied"
     return "complete" if all(verdict.released for _, verdict in visit.x.calls) else "denied"
+
+
+def begun(visit: Visit, request: Request) -> Stream:
+    """What reads a streamed answer; `visit.stream` from here on."""
+    shown = request if visit.asked_for_counts else msgspec.structs.replace(request, wants_usage=True)
+    stream = visit.incoming.dialect.stream(shown, limits(visit.gateway.settings), enforcing=visit.x.enforcing)
+    visit.stream = stream
+    return stream
 
 
 def limits(settings: Settings) -> Limits:

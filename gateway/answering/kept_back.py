@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 
-from gateway.answering.decisions import limits
+from gateway.answering.decisions import begun
 from gateway.answering.leaving import first_byte
 from gateway.answering.screens import OutputRules
 from gateway.errors import GatewayError
@@ -38,13 +38,12 @@ class KeptBack:
         rules, visit = self._rules, self._visit
         if rules is None or not rules.decides_at_end:
             return
-        dialect = visit.incoming.dialect
-        stream = visit.stream = dialect.stream(self._request, limits(visit.gateway.settings), enforcing=visit.x.enforcing)
+        stream = begun(visit, self._request)
         hold, length = Observing(stream), 0
         read: list[bytes] = []
         async for chunk in self._chunks():
             if not chunk:
-                yield dialect.KEEP_ALIVE
+                yield visit.incoming.dialect.KEEP_ALIVE
                 continue
             if not read:
                 first_byte(visit)

@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
 from contextlib import aclosing
 
 from gateway import steering
-from gateway.answering.decisions import Decision, decide, delivered, limits, recorded
+from gateway.answering.decisions import Decision, begun, decide, delivered, recorded
 from gateway.answering.ending import broken_error
 from gateway.answering.kept_back import END_GRACE_S, KeptBack
 from gateway.answering.leaving import EVENT_STREAM, final, first_byte, release
@@ -89,7 +89,7 @@ def _begun(visit: Visit, request: Request, rules: OutputRules | None, condemned:
     """What a stream goes through: its dialect, the hold, and what looks at its words."""
     x, gateway, dialect = visit.x, visit.gateway, visit.incoming.dialect
     visit.provider_left = False
-    stream = visit.stream = dialect.stream(request, limits(gateway.settings), enforcing=x.enforcing)
+    stream = begun(visit, request)
     visit.screening = rules.streamed(condemned) if rules else None
     visit.keys = KeyWatch(gateway.redactor, dialect.TEXTS.streamed, always=rules is not None and rules.acts)
     return stream, Judging(stream) if x.enforcing else Observing(stream)
