@@ -107,11 +107,11 @@ def _name(tool: Any) -> str:
 
 def write(folder: Path, agent: str, part: dict[str, Any]) -> Path:
     """Puts the agent's part into the file; the rest of the file stays what it says."""
-    import yaml
+    from gateway.yaml_writing import written
 
     path = folder / pins.FILE
     agents = pins.read(path.read_bytes()).model_dump(exclude_none=True)["agents"] if path.is_file() else {}
-    text = yaml.safe_dump({"agents": {**agents, agent: part}}, sort_keys=True, default_flow_style=False, allow_unicode=True)
+    text = written({"agents": {**agents, agent: part}}, sort_keys=True)
     fresh = path.with_suffix(".tmp")
     fresh.write_text(text, encoding="utf-8")
     fresh.replace(path)

@@ -16,7 +16,7 @@ import msgspec
 
 from gateway.exchange import Caller
 from gateway.policy.amounts import millionths
-from gateway.policy.case_shape import CallOf, Case
+from gateway.policy.case_shape import Case
 from gateway.policy.evaluate import Facts
 from gateway.policy.limits import Charge
 from gateway.policy.policy_set import Layer, Policy, PolicySet
@@ -199,14 +199,10 @@ def _caller_of(case: Case, policy: Policy) -> Caller:
 
 
 def _session_of(case: Case) -> dict[str, Any]:
-    earlier = [_tool_of(one.call) for one in case.history]
-    counted: dict[str, Any] = {
-        "id": "test",
-        "source": "test",
-        "messages": 1 + 2 * len(earlier),
-        "calls": len(earlier),
-        "tools": earlier,
-    }
+    """Counted over the conversation, as of a request."""
+    told = _said_before(case)
+    calls = [call.name for message in told for call in message.calls]
+    counted = {"id": "test", "source": "test", "messages": len(told), "calls": len(calls), "tools": sorted(set(calls))}
     return counted | case.session
 
 
@@ -244,10 +240,6 @@ def _said_before(case: Case) -> list[Message]:
             text = earlier.result if isinstance(earlier.result, str) else msgspec.json.encode(earlier.result).decode()
             told.append(Message("tool", b"", "", results=((proposed.id, text),)))
     return told
-
-
-def _tool_of(call: CallOf) -> str:
-    return next(iter(call))
 
 
 def _some_agent(policy: Policy) -> str:
