@@ -105,8 +105,8 @@ def library(folder: Path, data: Path, found: Found, shared: Shared, before: Libr
 
 
 def _commits(folder: Path, found: Found, before: Library) -> Commits:
-    """What Git knows of the files. What it says of one that cannot be used is not about the version that stays: of that holds what was known
-    before."""
+    """What Git knows of the files. What it says of one that cannot be used is not about the version that stays: of that holds what was
+    known before."""
     now, was, stay = of_folder(folder), before.commits, found.last_good
     latest = {**now.latest, **{name: commit for name, commit in was.latest.items() if name in stay}}
     return Commits(latest, now.uncommitted - stay | was.uncommitted & stay)
@@ -296,7 +296,8 @@ class Watcher:
         """With the last good version of what cannot be used now."""
         if not found.heads and self._good.heads and not found.problems:
             said = "no prompt is left in the folder, the last ones stay; put one back, or restart without the folder"
-            return replace(found, heads=self._good.heads, problems=(_whole(str(self._folder), said),), last_good=frozenset(self._good.heads))
+            problems, stay = (_whole(str(self._folder), said),), frozenset(self._good.heads)
+            return replace(found, heads=self._good.heads, problems=problems, last_good=stay)
         broken = {problem.file.removesuffix(SUFFIX) for problem in found.problems}
         if str(self._folder) in broken:
             return Found(self._good.heads, found.problems, self._good.pins, self._good.experiments, frozenset(self._good.heads))
