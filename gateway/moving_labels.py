@@ -89,7 +89,7 @@ def _way_back(prompts: Library, name: str, label: str) -> str:
     last = prompts.moves.get(name, {}).get(label)
     moved = last is not None and prompts.labels(name).get(label) == last.version
     if last is not None and moved and not last.before:
-        raise ValueError(f"the label '{label}' pointed at nothing before it was moved, so there is no way back; promote the version you want")
+        raise ValueError(f"the label '{label}' pointed at nothing before it was moved: no way back; promote the version you want")
     if last is None or not moved:
         raise ValueError(f"the label '{label}' was not moved by this command last, so there is no way back; promote the version you want")
     return last.before
