@@ -16,7 +16,8 @@ FACTS = [
     *("session.tools == []", "session.tools == ['get']", "session.tools == ['get', 'pay']", "size(session.tools) > 2"),
     *("user_said(['refund'])", "from_user('Ada')", "from_tool('Bob', 'get')", "from_tool('Carol', 'pay')", "read_from('odd')"),
     *("'user' in origin('Ada')", "'tool:get' in origin('Bob')", "'tool:pay' in origin('Carol')", "origin('Carol') == ['user']"),
-    *("count('pay') == 1", "count('pay') == 2", "count('get') == 1", "size(history('*')) == 3", "history('get').exists(h, h.text == 'Bob')"),
+    *("count('pay') == 1", "count('pay') == 2", "count('get') == 1", "size(history('*')) == 3"),
+    "history('get').exists(h, h.text == 'Bob')",
     *("history('pay').exists(h, h.text == 'Carol')", "history('pay').exists(h, h.args.to == 'Ada')", "model == 'm'", "caller.user == null"),
 ]  # fmt: skip
 OF_REQUESTS = [
