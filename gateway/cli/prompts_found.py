@@ -90,19 +90,14 @@ def pinned(data: Path, agent: str, on_change: str) -> dict[str, Any]:
     if not answer.rows:
         raise GatewayError("not_found", "unknown_agent", f"the book has no prompt of an agent '{agent}'; see the view prompt_templates")
     template, tools = answer.rows[0]
-    declared = [(_name(tool), pins.tool_hash(canonical(msgspec.json.encode(tool)))) for tool in _tools(tools)]
+    declared = [(pins.declared_name(tool), pins.tool_hash(canonical(msgspec.json.encode(tool)))) for tool in _tools(tools)]
     if any(not name for name, _ in declared) or any(set(tool) == {"name"} for tool in _tools(tools)):
         said = f"the book keeps only the names of the tools of '{agent}'; take their hashes from the findings of an empty 'tools: {{}}'"
         raise GatewayError("not_found", "no_tools", said)
+    if len(dict(declared)) < len(set(declared)):
+        said = f"two tools of '{agent}' declare themselves by one name (in two namespaces); take their hashes from the findings"
+        raise GatewayError("not_found", "names_twice", said)
     return {"on_change": on_change, "templates": [template], "tools": dict(declared)}
-
-
-def _name(tool: Any) -> str:
-    """As `Request.tools` has it."""
-    match tool:
-        case {"function": {"name": str(name)}} | {"custom": {"name": str(name)}} | {"name": str(name)} | {"type": str(name)}:
-            return name
-    return ""
 
 
 def write(folder: Path, agent: str, part: dict[str, Any]) -> Path:
