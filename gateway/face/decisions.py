@@ -26,6 +26,7 @@ from gateway.policy.cases import facts_of
 from gateway.policy.provenance import object_of
 from gateway.policy.why import Reason, reasons
 from gateway.strict_json import Json
+from gateway.trace.pens import only_measured
 from gateway.verdict import Call, RuleHit, Verdict
 from gateway.web.content import DAMAGED, ERASED
 from gateway.yaml_writing import written
@@ -74,10 +75,10 @@ def arguments(row: Said) -> dict[str, Json] | None:
 
 def _read(row: Said) -> tuple[Mapping[str, Json] | None, str | None, str]:
     """As the gateway read them: the arguments, or why there are none. Raises ValueError where they are not on record."""
-    text = row["arguments"]
-    if text in (None, "", ERASED, DAMAGED) and (text or row["type"] not in FREE_TEXT):
+    text = row["arguments"] or ""
+    if text in (ERASED, DAMAGED) or only_measured(text) or (not text and row["type"] not in FREE_TEXT):
         raise ValueError("its arguments are not on record")
-    return arguments_of(row["type"], text or "", _AS_RECORDED)
+    return arguments_of(row["type"], text, _AS_RECORDED)
 
 
 def origins(args: Json, said: Sequence[Said]) -> list[dict[str, Any]]:

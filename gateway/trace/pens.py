@@ -204,6 +204,14 @@ class Metadata:
         return _digest(self._key, text, 8)
 
 
+_STANDS_FOR = re.compile(r"\[text, [0-9]+ bytes, hmac:[0-9a-f]+\]")
+
+
+def only_measured(text: str) -> bool:
+    """Whether it stands for a body of which only size and hash were kept."""
+    return _STANDS_FOR.fullmatch(text) is not None
+
+
 def pens(redactor: Redactor, detect: Detect, key: bytes) -> dict[Storing, Pen]:
     """One for each mode. `key` keys the hashes."""
     redacted = Redacted(redactor, detect, key)

@@ -11,8 +11,10 @@ from typer.testing import CliRunner
 
 from gateway.cli.policy import app
 from gateway.policy import load, run_cases
+from gateway.trace.pens import everything, pens
 from gateway.trace.policy_rows import PolicyRow
 from gateway.trace.record import ContentRead, PolicyLoaded
+from gateway.trace.redact import Redactor
 from gateway.verdict import RuleHit
 
 POLICY = """policy: 1
@@ -262,9 +264,11 @@ def test_a_call_that_no_policy_file_can_hold_is_given_no_test(told, said) -> Non
     assert seen(house, f"/ui/exchange/{made}.yaml").text.startswith("# no call of this exchange")
 
 
-def test_arguments_that_are_not_on_record_are_not_judged_again(told) -> None:
+@pytest.mark.parametrize("kind", ["function", "custom"])
+@pytest.mark.parametrize("kept", ["[erased]", pens(Redactor([]), everything, b"k")["metadata"].body('{"to": "Eve"}')])
+def test_arguments_that_are_not_on_record_are_not_judged_again(told, kept, kind) -> None:
     house, _, hashes = told
-    made = house.exchange(740, calls=[{"arguments": "[erased]", "effect": "deny"}])
+    made = house.exchange(740 + len(kept) + len(kind), calls=[{"arguments": kept, "effect": "deny", "type": kind}])
     again = seen(house, f"/ui/exchange/{made}.json?against={hashes['bank.yaml']}").json()["calls"][0]["again"]
     assert (again["effect"], again["same"]) == ("unevaluated", False)
     assert "not on record" in again["reason"]
