@@ -7,15 +7,17 @@ until `settle`, so that several decisions share one group commit; nothing that d
 from __future__ import annotations
 
 import asyncio
+import re
 from decimal import Decimal
 
 from gateway.answer import Usage
 from gateway.clock import Clock
-from gateway.cost import SEARCH, PriceTable
+from gateway.cost import PriceTable
 from gateway.errors import JournalUnavailable
 from gateway.exchange import Exchange
 from gateway.journal import Journal
 from gateway.policy.running import worst
+from gateway.price_entry import SEARCH
 from gateway.prompt.fingerprint import Fingerprint
 from gateway.trace.exchange_rows import CallRow, ExchangeRow, MessageRow
 from gateway.trace.prompt_rows import PromptRow
@@ -182,7 +184,7 @@ class Bookkeeping:
             return self._guessed(models, [*rounds[:-1], x.guess.usage])
         if not any(models) or x.answer.usage is None:
             return Priced()
-        costs = [self._prices.cost_of_either(self._provider, models, each) for each in rounds if each is not None]
+        costs = [self._prices.cost_of_either(self._provider, models, each, x.started_us) for each in rounds if each is not None]
         unpriced = tuple(sorted({name for cost in costs for name in cost.unpriced} | self._uncounted()))
         amount = None if unpriced else sum((cost.amount or Decimal(0) for cost in costs), Decimal(0))
         each = tuple(cost.amount for cost in costs) if len(costs) == len(rounds) else ()
@@ -190,24 +192,37 @@ class Bookkeeping:
 
     def _guessed(self, models: tuple[str | None, ...], rounds: list[Usage | None]) -> Priced:
         """What is known exactly of an answer that nobody heard to its end is not its cost."""
-        costs = [self._prices.cost_of_either(self._provider, models, each or Usage()) for each in rounds]
+        costs = [self._prices.cost_of_either(self._provider, models, each or Usage(), self._x.started_us) for each in rounds]
         known = all(cost.amount is not None for cost in costs)
         amount = sum((cost.amount or Decimal(0) for cost in costs), Decimal(0)) if known else None
         return Priced(None, self._prices.version, costs[-1].model, rounds=len(rounds), estimated=amount)
 
     def _saved(self, models: tuple[str | None, ...]) -> Priced:
         """Nobody was paid for an answer that was given again."""
-        found = self._prices.cost_of_either(self._provider, models, self._x.spared or Usage())
+        found = self._prices.cost_of_either(self._provider, models, self._x.spared or Usage(), self._x.started_us)
         return Priced(Decimal(0), self._prices.version, found.model, saved=found.amount)
 
     def _uncounted(self) -> set[str]:
-        """Searches are charged one by one, and Chat Completions do not say how many there were."""
+        """What is charged by the piece, where no answer says how many there were."""
         request, usage = self._x.request, self._x.answer.usage
-        searched = request is not None and request.dialect == "openai.chat" and any(t.name in SEARCHES for t in request.server_tools)
-        return {SEARCH} if searched and usage is not None and usage.searches is None else set()
+        if request is None or usage is None:
+            return set()
+        names = {UNCOUNTED.get((request.dialect, tool.name), "") for tool in request.server_tools} - {""}
+        if request.dialect == "openai.chat" and _ALWAYS_SEARCHES.search(request.model):
+            names.add(SEARCH)
+        return names if usage.searches is None else names - {SEARCH}
 
 
-SEARCHES = frozenset({"openai.web_search"})
+UNCOUNTED = {
+    ("openai.chat", "openai.web_search"): SEARCH,
+    ("google.gemini", "google.enterprise_web_search"): "enterprise_web_search",
+    ("google.gemini", "google.exa_ai_search"): "exa_ai_search",
+    ("google.gemini", "google.parallel_ai_search"): "parallel_ai_search",
+    ("google.gemini", "google.retrieval"): "retrieval",
+}
+"""(dialect, tool that the provider runs) → its name where it has no price."""
+_ALWAYS_SEARCHES = re.compile(r"-search-(preview|api)\b")
+"""Models of OpenAI's that search before they say anything."""
 
 
 def _retrieved(task: asyncio.Task[None]) -> None:

@@ -182,8 +182,11 @@ class _Cleaning:
     def __init__(self, visit: Visit, request: Request) -> None:
         self._screens = _Screens(visit, request)
         self._tools: dict[str, set[str | None]] = {}
+        said: dict[bool, set[tuple[str, str]]] = {True: set(), False: set()}
         for text in texts(request):
             self._tools.setdefault(text.call_id, set()).add(text.tool)
+            said[text.beside].add((text.call_id, text.text))
+        self._beside = said[True] - said[False]
 
     def __call__(self, role: str, call_id: str | None, text: str) -> str:
         if call_id is None and role not in SPOKEN_BY:
@@ -191,7 +194,7 @@ class _Cleaning:
         tools = self._tools.get(call_id or "", {None})
         hook: Hook = "request" if call_id is None else "tool_result"
         one = self._screens.of(hook, call_id or "", next(iter(tools)) if len(tools) == 1 else None)
-        return text if one.idle else one.redacted(text, one.find(text))
+        return text if one.idle else one.redacted(text, one.find(text, beside=(call_id or "", text) in self._beside))
 
 
 def _record(visit: Visit, looked: Sequence[Looked], done: Literal["none", "redacted", "refused"]) -> None:

@@ -62,9 +62,11 @@ def named_for(visit: Visit, request: Request, target: Target) -> tuple[Endpoint,
 
 
 def provider_of(visit: Visit, target: Target) -> str:
-    """Whose prices count: the cloud's, or those of the dialect in which it is asked."""
+    """Whose prices count: the cloud's, those that the settings name, or those of the dialect in which it is asked."""
     if target.platform is not None:
         return target.platform.provider
+    if target.provider is not None:
+        return target.provider
     dialect = visit.incoming.dialect
     said = None if dialect.NAME in target.dialects else spoken(dialect.NAME, target.dialects)
     return dialect.PROVIDER if said is None else translate.PROVIDERS[said]
@@ -77,7 +79,8 @@ async def letter(visit: Visit, found: Endpoint, request: Request, target: Target
     if request.operation == "pass_through" or request.dialect in target.dialects:
         url = target.base_url + found.upstream_path + _query(visit, request)
         headers = _headers(visit, target, request) | _trace(visit)
-        return Letter(target, found.method, url, headers, visit.incoming.dialect.upstream_body(request, waited))
+        asked = request if target.asked_for_counts else msgspec.structs.replace(request, wants_usage=True)  # as if it had been asked for
+        return Letter(target, found.method, url, headers, visit.incoming.dialect.upstream_body(asked, waited))
     prepared = await translate.prepare(request, target)
     return Letter(target, "POST", target.base_url + prepared.path, prepared.headers | _trace(visit), prepared.body, prepared)
 

@@ -12,6 +12,7 @@ from dataclasses import replace
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 from pydantic import ValidationError
 
@@ -20,7 +21,7 @@ from gateway.documents import complaints
 from gateway.documents import load as load_document
 from gateway.errors import FileProblems, Problem, StartError
 from gateway.storage_settings import StateStore
-from gateway.upstream_settings import PROVIDERS
+from gateway.upstream_settings import PROVIDERS, Upstream
 
 DEFAULT_FILE = "tollhouse.yaml"
 VARIABLES: Final = ("listen", "admin", "data", "ledger", "policies", "prompts", "keys", "durability", "storing", "state", "log")
@@ -53,7 +54,24 @@ def advice(settings: Settings, environment: Mapping[str, str]) -> list[str]:
     said = [f"nothing reads the variable TOLLHOUSE_{name}; did you mean TOLLHOUSE_{close[0]}?" for name, close in near.items() if close]
     if settings.cache is not None and settings.storing == "metadata":
         said.append("'cache' keeps answers only of keys that have their content stored ('keys create --store'): 'storing' is metadata")
-    return said
+    return said + [words for name, upstream in settings.upstreams.items() if (words := _unnamed(name, upstream))]
+
+
+_HOSTS: Final = {
+    "api.x.ai": "xai", "api.deepseek.com": "deepseek", "api.groq.com": "groq", "api.mistral.ai": "mistral",
+    "api.perplexity.ai": "perplexity", "api.together.xyz": "together_ai", "api.fireworks.ai": "fireworks_ai", "api.moonshot.ai": "moonshot",
+    "api.cerebras.ai": "cerebras", "openai.azure.com": "azure", "dashscope-intl.aliyuncs.com": "dashscope",
+}  # fmt: skip
+"""Ends of addresses of providers that speak another one's dialect, and their names in the price table."""
+
+
+def _unnamed(name: str, upstream: Upstream) -> str:
+    """Whether it is charged at the prices of its dialect's own provider, and need not be."""
+    host = urlsplit(upstream.base_url).hostname or ""
+    vendor = next((vendor for end, vendor in _HOSTS.items() if f".{host}".endswith(f".{end}")), None)
+    if vendor is None or upstream.provider is not None or upstream.platform is not None:
+        return ""
+    return f"upstream '{name}' is not known as {vendor}, so that its models have no price or another provider's; add 'provider: {vendor}'"
 
 
 def _loaded(file: Path) -> Settings:

@@ -28,7 +28,7 @@ import msgspec
 from msgspec import Struct
 
 from gateway import identify
-from gateway.answer import TOKENS, Usage
+from gateway.answer import TOKENS, TOKENS_BESIDE, Usage
 from gateway.budget_settings import LARGEST, Budget, Of, nano
 from gateway.errors import GatewayError, Kind
 from gateway.exchange import Caller
@@ -385,6 +385,6 @@ def _sum(counts: Iterable[int | None]) -> int | None:
 
 
 def _tokens(usage: Usage | None) -> int | None:
-    if usage is None or usage.input is None or usage.output is None:
+    if usage is None or usage.input is None or usage.output is None or not TOKENS_BESIDE.isdisjoint(usage.fees):
         return None
     return sum(getattr(usage, name) or 0 for name in TOKENS)

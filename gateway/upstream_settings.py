@@ -41,11 +41,21 @@ class Upstream(Section):
         False
     )
     platform: Annotated[Platform | None, Field(description="the cloud whose models these are; none = the provider's own address")] = None
+    provider: Annotated[
+        str | None,
+        Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,39}$", description="whose prices count, and who is on record; none = the dialect's own"),
+    ] = None
+    stream_options: Annotated[
+        bool | None,
+        Field(description="ask for the token counts of streams in openai.chat; none = yes, but not of mistral, which refuses the field"),
+    ] = None
 
     @model_validator(mode="after")
     def served_by_its_platform(self) -> Self:
         if self.platform is None:
             return self
+        if self.provider is not None:
+            raise ValueError("give either a 'platform' or a 'provider', not both: a platform is its own provider")
         if wrong := [name for name in self.dialects if name not in self.platform.dialects]:
             raise ValueError(f"this platform is asked in {' or '.join(self.platform.dialects)} here, not in {wrong[0]}")
         if self.platform.of_machine and self.key is not None:
@@ -57,6 +67,11 @@ class Upstream(Section):
     @property
     def dialects(self) -> tuple[str, ...]:
         return (self.dialect,) if isinstance(self.dialect, str) else tuple(self.dialect)
+
+    @property
+    def asked_for_counts(self) -> bool:
+        """Whether streams in OpenAI's dialect are asked for token counts by `stream_options`. Some count without, and refuse the field."""
+        return self.provider not in ("mistral", "mistral_ai") if self.stream_options is None else self.stream_options
 
     @property
     def spoken(self) -> tuple[str, ...]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+from msgspec.structs import replace
 
 from gateway.answer import Answer, Usage
 from gateway.bookkeeping import Bookkeeping
@@ -13,7 +14,7 @@ from gateway.cost import PriceTable
 from gateway.errors import JournalUnavailable
 from gateway.exchange import Caller, Exchange
 from gateway.prompt.fingerprint import fingerprint
-from gateway.request import Message, Request
+from gateway.request import Message, Request, ServerTool
 from gateway.trace.record import Decided, Ended, Opened
 from gateway.trace.redact import Redactor
 from gateway.trace.scribe import Scribe
@@ -79,6 +80,28 @@ def test_a_stream_opens_decides_and_ends():
     assert opened.prompt is not None
     assert (ended.messages, ended.prompt, ended.calls) == ((), None, ())
     assert ended.exchange.request_messages == opened.exchange.request_messages
+
+
+@pytest.mark.parametrize(
+    ("dialect", "model", "tool", "searches", "not_priced"),
+    [
+        ("openai.chat", "m", "openai.web_search", None, ("web_search",)),
+        ("openai.chat", "gpt-4o-mini-search-preview-2025-03-11", None, None, ("web_search",)),
+        ("openai.chat", "gpt-5-search-api", None, None, ("web_search",)),
+        ("openai.chat", "my-search-previewer", None, None, ()),
+        ("openai.responses", "m", "openai.web_search", None, ()),
+        ("google.gemini", "m", "google.search", None, ()),
+        ("google.gemini", "m", "google.exa_ai_search", 1, ("exa_ai_search", "web_search")),
+        ("google.gemini", "m", "google.retrieval", None, ("retrieval",)),
+    ],
+)
+def test_what_is_charged_by_the_piece_and_nobody_counts_has_no_price(dialect, model, tool, searches, not_priced):
+    journal, x = Paper(), exchange()
+    tools = (ServerTool(tool, "tools[0]"),) if tool else ()
+    x.request = replace(x.request, dialect=dialect, model=model, server_tools=tools)
+    x.answer = Answer(model="m", usage=Usage(input=1, output=1, searches=searches))
+    asyncio.run(books(journal, x).end())
+    assert tuple(journal.records[-1].exchange.not_priced) == not_priced
 
 
 def test_it_is_settled_while_nothing_that_was_said_waits_for_the_journal():

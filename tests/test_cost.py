@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import sys
+from datetime import UTC, datetime
 from decimal import Decimal
 from importlib import metadata
 from pathlib import Path
@@ -26,6 +28,8 @@ TABLE = b"""{
     "input_cost_per_token_above_200k_tokens": 3e-06, "output_cost_per_token_above_200k_tokens": 4e-06,
     "input_cost_per_token_above_500k_tokens": 5e-06, "cache_creation_input_token_cost_above_1hr_above_200k_tokens": 7e-06},
   "openai/prefixed": {"input_cost_per_token": 1e-06, "output_cost_per_token": 1e-06},
+  "ft:plain-2025-08-06": {"input_cost_per_token": 1e-06, "output_cost_per_token": 1e-06},
+  "ft:full": {"input_cost_per_token": 1e-06, "output_cost_per_token": 1e-06},
   "free": {"input_cost_per_token": 0, "output_cost_per_token": 0.0},
   "negative": {"input_cost_per_token": -1, "output_cost_per_token": 1},
   "not_an_object": 7
@@ -102,11 +106,46 @@ def test_a_free_model_costs_zero() -> None:
         ("plain-2025", None),
         ("-20250806", None),
         ("gone-2025-08-06", None),
+        ("ft:plain-2025-08-06:acme::B1c2", "ft:plain-2025-08-06"),
+        ("ft:full-2025-08-06:acme:mine:B1c2", "ft:full"),
+        ("ft:tiered:acme::B1c2", None),
     ],
 )
 def test_a_model_is_looked_up_as_written_then_with_its_provider_then_undated(model: str, key: str | None) -> None:
     found = PriceTable.from_json(TABLE).cost("openai", model, Usage(input=1, output=1))
     assert found.model == key
+
+
+VENDORS = b"""{
+  "gpt": {"input_cost_per_token": 1, "output_cost_per_token": 1, "litellm_provider": "openai"},
+  "azure/gpt": {"input_cost_per_token": 2, "output_cost_per_token": 1, "litellm_provider": "azure"},
+  "grok": {"input_cost_per_token": 3, "output_cost_per_token": 1, "litellm_provider": "openai"},
+  "flash": {"input_cost_per_token": 4, "output_cost_per_token": 1, "litellm_provider": "vertex_ai-language-models"},
+  "gemini/flash": {"input_cost_per_token": 5, "output_cost_per_token": 1, "litellm_provider": "gemini"},
+  "deep": {"input_cost_per_token": 6, "output_cost_per_token": 1, "litellm_provider": "deepseek"},
+  "groq/openai/oss": {"input_cost_per_token": 7, "output_cost_per_token": 1, "litellm_provider": "groq"}
+}"""
+
+
+@pytest.mark.parametrize(
+    ("provider", "model", "price"),
+    [
+        ("openai", "gpt", 1), ("azure", "gpt", 2), ("azure.ai.openai", "gpt-2026-01-01", 2), ("x_ai", "grok", None), ("xai", "grok", None),
+        ("gcp.vertex_ai", "flash", 4), ("gcp.gemini", "flash", 5), ("deepseek", "deep", 6), ("openai", "deep", 6),
+        ("groq", "openai/oss", 7), ("vllm", "gpt", None),
+    ],
+)  # fmt: skip
+def test_the_prices_of_the_provider_itself_come_first_and_those_of_another_are_none(provider: str, model: str, price: int | None) -> None:
+    table = PriceTable.from_json(VENDORS)
+    assert table.cost(provider, model, Usage(input=1, output=0)).amount == price
+    own = table.with_own({model: {"input": "8", "output": "0"}})
+    assert own.cost(provider, model, Usage(input=1_000_000, output=0)).amount == 8
+
+
+def test_an_override_may_name_the_provider_too() -> None:
+    table = PriceTable.from_json(VENDORS, {"xai/grok": {"input": "9", "output": "0"}})
+    assert table.cost("x_ai", "grok", Usage(input=1_000_000, output=0)).amount == 9
+    assert table.cost("openai", "grok", Usage(input=1, output=0)).amount == 3
 
 
 def test_an_override_wins_and_is_per_million_tokens() -> None:
@@ -331,7 +370,107 @@ def test_no_answer_of_the_installed_table_costs_more_than_its_worst_case(model: 
 
 def test_a_model_is_priced_by_the_name_that_the_table_knows() -> None:
     table, usage = PriceTable.from_json(TABLE), Usage(input=1, output=0)
-    assert table.cost_of_either("openai", ("plain", "full"), usage).model == "plain"
-    assert table.cost_of_either("openai", ("unheard-of", "full"), usage).model == "full"
-    assert table.cost_of_either("openai", (None, "full"), usage).model == "full"
-    assert table.cost_of_either("openai", ("unheard-of", None), usage).unpriced == ("model",)
+    assert table.cost_of_either("openai", ("plain", "full"), usage, 0).model == "plain"
+    assert table.cost_of_either("openai", ("unheard-of", "full"), usage, 0).model == "full"
+    assert table.cost_of_either("openai", (None, "full"), usage, 0).model == "full"
+    assert table.cost_of_either("openai", ("unheard-of", None), usage, 0).unpriced == ("model",)
+
+
+LISTS = b"""{
+  "tiered": {"tiered_pricing": [
+    {"range": [0, 256000.0], "input_cost_per_token": 4e-07, "output_cost_per_token": 1.2e-06, "output_cost_per_reasoning_token": 4e-06,
+     "cache_read_input_token_cost": 1e-07},
+    {"range": [256000.0, 1e6], "input_cost_per_token": 1.2e-06, "output_cost_per_token": 3.6e-06,
+     "output_cost_per_reasoning_token": 1.2e-05}]},
+  "unreadable": {"input_cost_per_token": 1e-06, "output_cost_per_token": 1e-06,
+    "tiered_pricing": [{"range": "all", "input_cost_per_token": 1e-06, "output_cost_per_token": 1e-06}]},
+  "xai/grok": {"input_cost_per_token": 1e-06, "output_cost_per_token": 2e-06, "input_cost_per_token_above_200k_tokens": 3e-06,
+    "output_cost_per_token_above_200k_tokens": 4e-06, "litellm_provider": "xai"},
+  "asking": {"input_cost_per_token": 0, "output_cost_per_token": 1e-06, "input_cost_per_request": 0.005, "max_input_tokens": 10}
+}"""
+
+
+@pytest.mark.parametrize(
+    ("model", "usage", "sums"),
+    [
+        ("tiered", Usage(input=256_000, output=2, reasoning=3), "256000 * 0.0000004 + 2 * 0.0000012 + 3 * 0.000004"),
+        ("tiered", Usage(input=256_001, output=2, reasoning=3), "256001 * 0.0000012 + 2 * 0.0000036 + 3 * 0.000012"),
+        ("tiered", Usage(input=2_000_000, output=0), "2000000 * 0.0000012"),
+        ("xai/grok", Usage(input=199_999, output=1), "199999 * 0.000001 + 1 * 0.000002"),
+        ("xai/grok", Usage(input=200_000, output=1), "200000 * 0.000003 + 1 * 0.000004"),
+        ("asking", Usage(input=7, output=3), "0.005 + 3 * 0.000001"),
+    ],
+)
+def test_price_lists_begin_where_their_makers_say_and_a_request_may_have_a_price(model: str, usage: Usage, sums: str) -> None:
+    table = PriceTable.from_json(LISTS)
+    assert table.cost("openai", model, usage).amount == by_hand(sums)
+    read, written = usage.input or 0, (usage.output or 0) + (usage.reasoning or 0)
+    worst = table.worst("openai", model, read, written)
+    assert worst is not None
+    assert worst >= by_hand(sums)
+
+
+def test_what_is_not_in_every_list_or_in_none_that_can_be_read_has_no_price() -> None:
+    table = PriceTable.from_json(LISTS)
+    assert table.cost("alibaba", "tiered", Usage(input=1, cache_read=1, output=1)).unpriced == ("cache_read",)
+    assert table.cost("alibaba", "unreadable", Usage(input=1, output=1)).unpriced == ("input", "output")
+
+
+def night(**block: object) -> PriceTable:
+    entry = {"input_cost_per_token": 3e-07, "output_cost_per_token": 1.2e-06, "cache_read_input_token_cost": 6e-09,
+             "input_cost_per_token_above_200k_tokens": 9e-07, "input_cost_per_token_flex": 2e-07, "output_cost_per_token_flex": 1e-06,
+             "off_peak_pricing": {"input_cost_per_token": 1.5e-07, "output_cost_per_token": 6e-07, **block}}  # fmt: skip
+    return PriceTable.from_json(json.dumps({"m": entry}).encode())
+
+
+WORKING_DAYS = {"hours_utc": ["00:00-01:00", "04:00-06:00", "10:00-00:00"], "weekdays": [1, 2, 3, 4, 5]}
+WEEKENDS = {"hours_utc": "00:00-00:00", "weekdays": [6, 7]}
+
+
+def at(moment: str) -> int:
+    return int(datetime.fromisoformat(moment).replace(tzinfo=UTC).timestamp()) * 1_000_000
+
+
+@pytest.mark.parametrize(
+    ("block", "moment", "cheaper"),
+    [
+        ({"windows": [WORKING_DAYS, WEEKENDS]}, "2026-11-20T00:59:59", True),
+        ({"windows": [WORKING_DAYS, WEEKENDS]}, "2026-11-20T01:00:00", False),
+        ({"windows": [WORKING_DAYS, WEEKENDS]}, "2026-11-20T03:59:59", False),
+        ({"windows": [WORKING_DAYS, WEEKENDS]}, "2026-11-20T05:59:59", True),
+        ({"windows": [WORKING_DAYS, WEEKENDS]}, "2026-11-20T06:00:00", False),
+        ({"windows": [WORKING_DAYS, WEEKENDS]}, "2026-11-20T23:59:59", True),
+        ({"windows": [WORKING_DAYS, WEEKENDS]}, "2026-11-21T07:00:00", True),
+        ({"windows": [WORKING_DAYS, WEEKENDS]}, "2026-11-22T07:00:00", True),
+        ({"windows": [WORKING_DAYS, WEEKENDS]}, "2026-11-23T07:00:00", False),
+        ({"windows": [WORKING_DAYS]}, "2026-11-21T05:00:00", False),
+        ({"hours_utc": "16:30-00:30"}, "2026-11-20T00:29:59", True),
+        ({"hours_utc": "16:30 - 00:30"}, "2026-11-20T16:29:59", False),
+        ({"hours_utc": "16:30-00:30"}, "2026-11-20T16:30:00", True),
+        ({"windows": [{"hours_utc": "16:00-18:00", "weekdays": [6]}], "weekday_timezone": "Asia/Shanghai"}, "2026-11-20T16:00:00", True),
+        ({"windows": [{"hours_utc": "16:00-18:00", "weekdays": [6]}]}, "2026-11-20T16:00:00", False),
+        ({"windows": [{"hours_utc": "16:00-18:00"}]}, "2026-11-20T16:00:00", True),
+    ],
+)
+def test_a_model_that_costs_less_at_some_hours_is_charged_by_when_the_exchange_began(block: object, moment: str, cheaper: bool) -> None:
+    table = night(**block)  # type: ignore[arg-type]
+    usage = Usage(input=100, cache_read=10, output=7, reasoning=1)
+    want = "100 * 0.00000015 + 10 * 0.000000006 + 8 * 0.0000006" if cheaper else "100 * 0.0000003 + 10 * 0.000000006 + 8 * 0.0000012"
+    assert table.cost_of_either("deepseek", ("m",), usage, at(moment)).amount == by_hand(want)
+    assert table.cost("deepseek", "m", Usage(input=1, output=1, tier="flex"), at(moment)).amount == by_hand("1 * 0.0000002 + 1 * 0.000001")
+    long = "300000 * 0.00000015" if cheaper else "300000 * 0.0000009"
+    assert table.cost("deepseek", "m", Usage(input=300_000, output=0), at(moment)).amount == by_hand(long)
+    assert table.worst("deepseek", "m", 100, 0) == by_hand("100 * 0.0000009")
+
+
+@pytest.mark.parametrize(
+    "block",
+    [
+        {}, {"hours_utc": []}, {"hours_utc": "at night"}, {"hours_utc": "24:00-01:00"}, {"hours_utc": ["01:00-02:00", "2-3"]},
+        {"windows": [{"hours_utc": "01:00-02:00", "weekdays": [0]}]}, {"windows": [{"hours_utc": "01:00-02:00", "weekdays": ["mon"]}]},
+        {"windows": [{"hours_utc": "01:00-02:00", "months": [1]}]}, {"hours_utc": "01:00-02:00", "weekday_timezone": "Mars/Phobos"},
+    ],
+)  # fmt: skip
+def test_hours_that_cannot_be_read_leave_what_they_would_change_without_a_price(block: object) -> None:
+    found = night(**block).cost("deepseek", "m", Usage(input=1, cache_read=1, output=1), at("2026-11-20T01:30:00"))  # type: ignore[arg-type]
+    assert (found.amount, found.unpriced) == (None, ("input", "output"))

@@ -14,8 +14,8 @@ BEDROCK = {"bedrock": {"region": "us-east-1"}}
 VERTEX = {"vertex": {"project": "p-1", "location": "us-east5"}}
 
 
-def settings(platform, dialect="anthropic.messages", key=True, tmp_path="."):
-    place = {"dialect": dialect, "base_url": "https://cloud.example", "platform": platform}
+def settings(platform, dialect="anthropic.messages", key=True, tmp_path=".", provider=None):
+    place = {"dialect": dialect, "base_url": "https://cloud.example", "platform": platform, "provider": provider}
     return Settings.model_validate({"data": str(tmp_path), "upstreams": {"c": place | ({"key": {"env": "CLOUD_KEY"}} if key else {})}})
 
 
@@ -34,6 +34,9 @@ def settings(platform, dialect="anthropic.messages", key=True, tmp_path="."):
         ({"platform": {"bedrock": {"region": "us-east-1", "credentials": "role"}}, "key": False}, "machine"),
         ({"platform": {"bedrock": {"region": "us-east-1/../x"}}}, "region"),
         ({"platform": {"vertex": {"project": "p/q", "location": "us"}}}, "project"),
+        ({"platform": BEDROCK, "provider": "azure"}, "either a 'platform' or a 'provider', not both"),
+        ({"platform": None, "provider": "xai/grok"}, "provider"),
+        ({"platform": None, "provider": ""}, "provider"),
     ],
 )
 def test_a_platform_that_cannot_work_is_refused_with_what_would(wrong, said):

@@ -64,6 +64,9 @@ def list_feedback(
     if as_json:
         typer.echo(json.dumps(found))
         return
+    if not found:
+        typer.echo("There is none.")
+        return
     table = Table(*(name.removesuffix("_id").removesuffix("_at") for name in _COLUMNS))
     for each in found:
         table.add_row(*(Text(visible("" if each[name] is None else str(each[name])), overflow="fold") for name in _COLUMNS))

@@ -1,13 +1,15 @@
 """`tollhouse init`: the files a new installation begins with.
 
-The configuration is the shipped `deploy/tollhouse.yaml` and the policy is the shipped starter pack, byte for byte: one source, tested where
-it lives. The schema that the policy's first line names for editors comes
-with it. Nothing that exists is ever overwritten; `.gitignore` alone is extended, by lines it lacks.
+The configuration is the shipped `deploy/tollhouse.yaml` and the policy is the shipped starter pack: one source, tested where it lives. What
+is in shadow mode there gets a last day, and nothing else differs. The schema that the policy's first line names for editors comes with it.
+Nothing that exists is ever overwritten; `.gitignore` alone is extended, by lines it lacks.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Annotated
 
@@ -24,6 +26,9 @@ ENVIRONMENT = """\
 OPENAI_API_KEY=
 ANTHROPIC_API_KEY=
 """
+
+TO_LOOK_AT_RECORDS = timedelta(days=30)
+"""So long a rule of the starter policy stays in shadow mode before `policy check` asks about it."""
 
 NEXT = """
 next:
@@ -62,11 +67,16 @@ def starting_files() -> Mapping[str, bytes]:
     policies = folder("policies")
     starter = sorted(p for p in (policies / "starter").rglob("*") if p.is_file())
     files = {"tollhouse.yaml": (folder("deploy") / "tollhouse.yaml").read_bytes()}
-    files |= {f"policies/{p.relative_to(policies).as_posix()}": p.read_bytes() for p in starter}
+    last_day = (datetime.now(UTC) + TO_LOOK_AT_RECORDS).date()
+    files |= {f"policies/{p.relative_to(policies).as_posix()}": _with_last_day(p.read_bytes(), last_day) for p in starter}
     for beside in ("README.md", "policy.schema.json"):
         files[f"policies/{beside}"] = (policies / beside).read_bytes()
     files[".env.example"] = ENVIRONMENT.encode()
     return files
+
+
+def _with_last_day(policy: bytes, day: date) -> bytes:
+    return re.sub(rb"^( *)mode: shadow\n", rb"\g<0>\g<1>until: %s\n" % str(day).encode(), policy, flags=re.MULTILINE)
 
 
 def _write_new(path: Path, content: bytes) -> str:

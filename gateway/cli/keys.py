@@ -88,6 +88,9 @@ def list_keys(data: Data = None, as_json: Json = False) -> None:
     if as_json:
         typer.echo(json.dumps([shown_key(record, now) for record in records]))
         return
+    if not records:
+        typer.echo("There is no key yet; 'tollhouse keys create --agent NAME' makes one.")
+        return
     columns = ("id", "agent", "team", "user", "stores", "ends in", "created", "state")
     table = Table(*columns)
     for record in records:

@@ -133,6 +133,9 @@ def list_people(data: Data = None, as_json: Json = False) -> None:
     if as_json:
         typer.echo(json.dumps(plain))
         return
+    if not plain:
+        typer.echo("There is nobody yet; 'tollhouse people add NAME --role ROLE' adds somebody.")
+        return
     table = Table("person", "roles", "teams", "token", "password", "created", "state")
     for each in plain:
         has = (each["last4"] or "none", "yes" if each["password"] else "none")

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from gateway import strict_json
 from gateway.answer import Answer, Usage
 from gateway.dialects.openai_chat_shape import tier_of
+from gateway.dialects.proposals import clipped
 from gateway.strict_json import Json
 
 MAX_TEXT = 256 * 1024
@@ -62,23 +63,53 @@ def _word(value: Json) -> str | None:
 
 def _disjoint(usage: Mapping[str, Json]) -> Usage:
     """`input_tokens` leaves cache reads and writes out already; writes are split by lifetime, thinking is
-    part of the output."""
+    part of the output. What compacting took is not within the counts."""
+    rounds = usage.get("iterations")
+    kinds = [each for each in rounds if isinstance(each, dict)] if isinstance(rounds, list) else []
+    counted = _counted(usage)
+    for each in kinds:
+        if each.get("type") == "compaction":
+            counted = {name: _sum(counted[name], more) for name, more in _counted(each).items()}
+    return Usage(
+        **counted,
+        searches=_count(served, "web_search_requests") if isinstance(served := usage.get("server_tool_use"), dict) else None,
+        tier=tier_of(usage.get("service_tier")),
+        terms=tuple(said for name in ("inference_geo", "speed") if (said := usage.get(name)) in TERMS),
+        fees=_fees(served, kinds),
+    )
+
+
+def _counted(usage: Mapping[str, Json]) -> dict[str, int | None]:
     written, hour = _write_split(usage)
     output, details = _count(usage, "output_tokens"), usage.get("output_tokens_details")
     thinking = _count(details, "thinking_tokens") if isinstance(details, dict) else None
     if output is None or thinking is None or thinking > output:
         thinking = None
-    return Usage(
-        input=_count(usage, "input_tokens"),
-        cache_read=_count(usage, "cache_read_input_tokens"),
-        cache_write=written,
-        cache_write_1h=hour,
-        output=output if output is None or thinking is None else output - thinking,
-        reasoning=thinking,
-        searches=_count(served, "web_search_requests") if isinstance(served := usage.get("server_tool_use"), dict) else None,
-        tier=tier_of(usage.get("service_tier")),
-        terms=tuple(said for name in ("inference_geo", "speed") if (said := usage.get(name)) in TERMS),
-    )
+    return {
+        "input": _count(usage, "input_tokens"),
+        "cache_read": _count(usage, "cache_read_input_tokens"),
+        "cache_write": written,
+        "cache_write_1h": hour,
+        "output": output if output is None or thinking is None else output - thinking,
+        "reasoning": thinking,
+    }
+
+
+def _sum(one: int | None, more: int | None) -> int | None:
+    return one if more is None else (one or 0) + more
+
+
+_OWN_ITERATIONS = frozenset({"message", "compaction"})
+"""Those of the model that was asked: the first are within the counts, the second beside them."""
+_FREE = frozenset({"web_search_requests", "web_fetch_requests", "tool_search_requests"})
+"""Counts of tools that have a price elsewhere (searches), or none but their tokens."""
+
+
+def _fees(served: Json, iterations: list[dict[str, Json]]) -> tuple[str, ...]:
+    """Work of other models, and tools charged by the piece or the hour."""
+    kinds = {kind for each in iterations if isinstance(kind := each.get("type"), str)} - _OWN_ITERATIONS
+    used = {name for name in served if name not in _FREE and _count(served, name)} if isinstance(served, dict) else set()
+    return tuple(sorted(clipped(name, 40).removesuffix("_requests") for name in kinds | used))
 
 
 TERMS = ("us", "fast")

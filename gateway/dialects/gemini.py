@@ -16,7 +16,7 @@ from urllib.parse import quote
 
 import msgspec
 
-from gateway.answer import Answer, Usage
+from gateway.answer import Answer
 from gateway.dialects import gemini_request as requests
 from gateway.dialects import gemini_shape as shape
 from gateway.dialects import gemini_texts, plain
@@ -118,8 +118,7 @@ def decode_plain(body: bytes, request: Request) -> Answer:
         case "count_tokens" if type(tree.get("totalTokens")) is int:
             return Answer(model=request.model)
         case "embeddings" if isinstance(tree.get("embedding", tree.get("embeddings")), dict | list):
-            counted = shape.read_usage(tree.get("usageMetadata"))
-            return Answer(model=request.model, usage=None if counted is None else Usage(input=counted.input, output=0))
+            return Answer(model=request.model, usage=shape.embedding_usage(tree.get("usageMetadata")))
         case "models" if isinstance(tree.get("models", []), list) and (tree.keys() & {"models", "name"} or not tree):
             return Answer()
     raise plain.wrong(request, "it has another form")

@@ -171,6 +171,10 @@ class Candidate(Struct):
         return shape.queries_of(self.rest.get("groundingMetadata"))
 
     @property
+    def fees(self) -> frozenset[str]:
+        return shape.fees_of(self.rest.get("groundingMetadata"))
+
+    @property
     def cut(self) -> bool:
         """Whether a call in it may not be whole."""
         return bool(self.calls) and self.finish is not None and self.finish not in shape.WHOLE_CALLS

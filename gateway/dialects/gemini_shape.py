@@ -8,11 +8,13 @@ over the installed `google-genai` package and fails when it knows a field that t
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
-from gateway.answer import Usage
+import msgspec
+
+from gateway.answer import UNCOUNTED, Usage
 from gateway.dialects.fields import FieldTable
-from gateway.dialects.openai_chat_shape import count_of, rest_of, tier_of
+from gateway.dialects.openai_chat_shape import beyond_of, count_of, rest_of, tier_of
 from gateway.dialects.proposals import clipped
 from gateway.errors import GatewayError
 from gateway.strict_json import Json
@@ -124,8 +126,9 @@ def odd_detail(part: Json) -> str:
     return f"a part of an unknown kind ({names})"
 
 
-def read_usage(raw: Json, searches: int | None = None) -> Usage | None:
-    """Google counts cached tokens within the prompt, and thoughts apart from the candidates; details split each count by modality."""
+def read_usage(raw: Json, searches: int | None = None, fees: Collection[str] = ()) -> Usage | None:
+    """Google counts cached tokens within the prompt, and thoughts apart from the candidates; details split each count by modality. `fees`:
+    what else it charges for, as its grounding says."""
     if not isinstance(raw, dict):
         return None
     prompt, cached = count_of(raw, "promptTokenCount"), count_of(raw, "cachedContentTokenCount")
@@ -135,12 +138,14 @@ def read_usage(raw: Json, searches: int | None = None) -> Usage | None:
     image = rest_of(_modality(read, "IMAGE"), _modality(kept, "IMAGE"))
     given = rest_of(prompt, cached, fresh_sound, image) if kept is not None or not (sound and cached) else None
     written = count_of(raw, "candidatesTokenCount") if "candidatesTokenCount" in raw else (0 if prompt is not None else None)
-    spoken, drawn = (_modality(raw.get("candidatesTokensDetails"), kind) for kind in ("AUDIO", "IMAGE"))
+    spoken, drawn, filmed = (_modality(raw.get("candidatesTokensDetails"), kind) for kind in ("AUDIO", "IMAGE", "VIDEO"))
+    thought = count_of(raw, "thoughtsTokenCount")
+    beyond = beyond_of(raw.get("totalTokenCount"), prompt, None if written is None else written + (thought or 0) + (tools or 0))
     return Usage(
         input=given if given is None or tools is None else given + tools,
         cache_read=rest_of(cached, kept_sound),
         output=rest_of(written, spoken, drawn),
-        reasoning=count_of(raw, "thoughtsTokenCount"),
+        reasoning=thought,
         audio_input=fresh_sound,
         audio_cache_read=kept_sound,
         image_input=image,
@@ -148,7 +153,17 @@ def read_usage(raw: Json, searches: int | None = None) -> Usage | None:
         image_output=drawn,
         searches=searches,
         tier=tier_of(raw.get("serviceTier")) or tier_of(raw.get("trafficType")).removeprefix("on_demand_"),
+        fees=tuple(sorted({*fees, *(["video_output"] if filmed else ()), *([UNCOUNTED] if beyond else ())})),
     )
+
+
+def embedding_usage(raw: Json) -> Usage | None:
+    """Nothing is written. Films have a price of their own, which is not known here."""
+    counted = read_usage(raw)
+    if counted is None or not isinstance(raw, dict):
+        return None
+    filmed = _modality(raw.get("promptTokensDetails"), "VIDEO")
+    return msgspec.structs.replace(counted, output=0, reasoning=None, fees=(*counted.fees, *(["video_input"] if filmed else ())))
 
 
 def _modality(details: Json, kind: str) -> int | None:
@@ -165,3 +180,10 @@ def queries_of(grounding: Json) -> frozenset[str]:
     """What was searched on the web for a candidate's words, as its grounding metadata names it. An empty query is not charged."""
     queries = grounding.get("webSearchQueries") if isinstance(grounding, dict) else None
     return frozenset(query for query in queries if isinstance(query, str) and query) if isinstance(queries, list) else frozenset()
+
+
+def fees_of(grounding: Json) -> frozenset[str]:
+    """What else is charged by the piece: places that were looked up on the map."""
+    chunks = grounding.get("groundingChunks") if isinstance(grounding, dict) else None
+    placed = isinstance(chunks, list) and any(isinstance(chunk, dict) and chunk.get("maps") for chunk in chunks)
+    return frozenset({"google_maps"}) if placed else frozenset()

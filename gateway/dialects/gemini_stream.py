@@ -13,7 +13,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 
 import msgspec
 from msgspec import Struct
@@ -72,13 +72,14 @@ class GeminiStream:
         self._head: dict[str, Json] = {}
         self._texts: list[str] = []
         self._queries: set[tuple[int, str]] = set()
+        self._fees: set[str] = set()
         self.spoken = False
         self._text_room = MOST_TEXT
 
     @property
     def answer(self) -> Answer:
         finish = tuple(reason for _, reason in sorted(self._finishes.items()))
-        return answer_of(self._head, finish, "".join(self._texts), len(self._queries))
+        return answer_of(self._head, finish, "".join(self._texts), len(self._queries), self._fees)
 
     @property
     def findings(self) -> list[Finding]:
@@ -262,6 +263,7 @@ class GeminiStream:
     def _note_text(self, found: list[parts.Candidate]) -> None:
         for candidate in found:
             self._queries.update((candidate.index, query) for query in candidate.queries)
+            self._fees |= candidate.fees
             if self._text_room > 0 and (text := candidate.text()[: self._text_room]):
                 self._text_room -= len(text)
                 self._texts.append(text)
@@ -285,7 +287,7 @@ def _plain(event: sse.SseEvent, data: bytes) -> bool:
     return event.raw in (b"data: " + data + b"\r\n\r\n", b"data: " + data + b"\n\n")
 
 
-def answer_of(head: Mapping[str, Json], finish: tuple[str, ...], text: str, searches: int) -> Answer:
+def answer_of(head: Mapping[str, Json], finish: tuple[str, ...], text: str, searches: int, fees: Collection[str]) -> Answer:
     """What an answer says about itself."""
     name, model, usage = head.get("responseId"), head.get("modelVersion"), head.get("usageMetadata")
     blocked = head.get("promptFeedback")
@@ -294,7 +296,7 @@ def answer_of(head: Mapping[str, Json], finish: tuple[str, ...], text: str, sear
         id=name if isinstance(name, str) else None,
         model=model if isinstance(model, str) else None,
         finish=finish or ((reason,) if isinstance(reason, str) else ()),
-        usage=shape.read_usage(usage, searches or None),
+        usage=shape.read_usage(usage, searches or None, fees),
         usage_raw=None if usage is None else strict_json.encode(usage),
         text=text,
     )

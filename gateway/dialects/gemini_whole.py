@@ -42,8 +42,9 @@ def decode_answer(dialect: str, body: bytes, allowed: frozenset[str], limits: Li
     parts.finally_judged(listed)
     calls = tuple(call for candidate in listed for call in candidate.calls)
     finish = tuple(candidate.finish for candidate in listed if candidate.finish)
+    fees = frozenset().union(*(candidate.fees for candidate in listed))
     searches = len({(candidate.index, query) for candidate in listed for query in candidate.queries})
-    answer = answer_of(found, finish, "".join(candidate.text() for candidate in listed)[:MOST_TEXT], searches)
+    answer = answer_of(found, finish, "".join(candidate.text() for candidate in listed)[:MOST_TEXT], searches, fees)
     cut = any(candidate.cut for candidate in listed)
     broken = Broken("truncated", "the answer was cut while a call was being proposed") if cut else None
     return WholeAnswer(answer, calls, body, _Tree(found, top, tuple(listed)), tuple(reader.sieve.findings), broken)

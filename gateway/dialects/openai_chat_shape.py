@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from gateway import strict_json
-from gateway.answer import Usage
+from gateway.answer import UNCOUNTED, Usage
 from gateway.dialects.proposals import clipped
 from gateway.strict_json import Json
 from gateway.verdict import Finding
@@ -160,22 +160,27 @@ def read_usage(raw: Json, tier: Json = None) -> Usage | None:
     """OpenAI's counts contain each other; ours do not. A count that cannot be (negative, not an integer, part over whole) is None."""
     if not isinstance(raw, dict):
         return None
-    return disjoint(
-        count_of(raw, "prompt_tokens"), raw.get("prompt_tokens_details"),
-        count_of(raw, "completion_tokens"), raw.get("completion_tokens_details"), tier,
-    )  # fmt: skip
+    return disjoint(raw, "prompt", "completion", tier)
 
 
-def disjoint(given: int | None, read: Json, written: int | None, wrote: Json, tier: Json = None) -> Usage:
-    """`read` and `wrote` are the details of what was given and written. Where sound was read and something was cached, and it is not said
-    whether that was the sound, nobody knows what was read at which price."""
-    cached, stored = count_of(read, "cached_tokens"), count_of(read, "cache_write_tokens")
+def disjoint(raw: Mapping[str, Json], reading: str, writing: str, tier: Json = None) -> Usage:
+    """`reading` and `writing`: the words by which the counts and their details are named. Where sound was read and something was cached,
+    and it is not said whether that was the sound, nobody knows what was read at which price. Thoughts are within what was written, unless
+    the total says that they are beside it (xAI); what a total has beyond that has no price (Google's endpoint for OpenAI's SDKs)."""
+    given, written = count_of(raw, f"{reading}_tokens"), count_of(raw, f"{writing}_tokens")
+    read, wrote = raw.get(f"{reading}_tokens_details"), raw.get(f"{writing}_tokens_details")
+    cached, stored = _cached(raw, read), count_of(read, "cache_write_tokens")
+    if stored is None and isinstance(read, dict):
+        stored = count_of(read, "cache_creation_input_tokens")
     sound, image = count_of(read, "audio_tokens"), count_of(read, "image_tokens")
     kept = read.get("cached_tokens_details") if isinstance(read, dict) else None
     kept_sound = count_of(kept, "audio_tokens")
     reasoning, spoken, drawn = count_of(wrote, "reasoning_tokens"), count_of(wrote, "audio_tokens"), count_of(wrote, "image_tokens")
     fresh_sound = rest_of(sound, kept_sound)
     known = not (sound and cached) or isinstance(kept, dict)
+    beyond = beyond_of(raw.get("total_tokens"), given, written)
+    if beyond and beyond == reasoning and written is not None:
+        written, beyond = written + beyond, 0
     return Usage(
         input=rest_of(given, cached, stored, fresh_sound, image) if known else None,
         cache_read=rest_of(cached, kept_sound),
@@ -188,7 +193,49 @@ def disjoint(given: int | None, read: Json, written: int | None, wrote: Json, ti
         audio_output=spoken,
         image_output=drawn,
         tier=tier_of(tier),
+        fees=_fees(raw, beyond),
     )
+
+
+def _cached(raw: Mapping[str, Json], read: Json) -> int | None:
+    """Under the names of OpenAI, of DeepSeek or of Moonshot."""
+    cached = count_of(read, "cached_tokens")
+    if cached is None and not _CACHED_ELSEWHERE.isdisjoint(raw):
+        found = [count_of(raw, name) for name in _CACHED_ELSEWHERE]
+        return max((count for count in found if count is not None), default=None)
+    return cached
+
+
+_CACHED_ELSEWHERE = frozenset({"prompt_cache_hit_tokens", "cached_tokens"})
+
+
+def beyond_of(total: Json, given: int | None, written: int | None) -> int:
+    """By how much a total is more than what is counted; 0 where there is none, or none that can be."""
+    if type(total) is not int or given is None or written is None or total <= given + written:
+        return 0
+    return total - given - written
+
+
+_CHARGED = {
+    "citation_tokens": "citation_tokens", "num_search_queries": "search_queries", "search_context_size": "search_context",
+    "num_sources_used": "search_sources", "prompt_audio_seconds": "audio_seconds",
+}  # fmt: skip
+"""Names in the usage of Perplexity, xAI and Mistral, and what they are called where they have no price."""
+_SERVICES, _FREE = "server_side_tool_usage_details", frozenset({"web_search_calls", "mcp_calls"})
+"""Where xAI counts the tools that it ran. Its searches are counted as items of the answer, and tools elsewhere it does not charge."""
+
+
+_TELLING = frozenset({_SERVICES, *_CHARGED})
+
+
+def _fees(raw: Mapping[str, Json], beyond: int) -> tuple[str, ...]:
+    if not beyond and _TELLING.isdisjoint(raw):
+        return ()
+    found = {name for key, name in _CHARGED.items() if raw.get(key)}
+    services = raw.get(_SERVICES)
+    if isinstance(services, dict):
+        found |= {clipped(name, 40).removesuffix("_calls") for name, times in services.items() if times and name not in _FREE}
+    return tuple(sorted(found | {UNCOUNTED} if beyond else found))
 
 
 def tier_of(said: Json) -> str:
@@ -197,7 +244,10 @@ def tier_of(said: Json) -> str:
     return "" if tier in STANDARD_TIERS else tier
 
 
-STANDARD_TIERS = frozenset({"default", "standard", "on_demand", "unspecified", "service_tier_unspecified", "traffic_type_unspecified"})
+STANDARD_TIERS = frozenset({
+    "auto", "default", "standard", "on_demand", "unspecified", "service_tier_unspecified", "traffic_type_unspecified",
+})  # fmt: skip
+"""The provider's standard tier, and words that name none."""
 
 
 def usage_bytes(data: bytes) -> bytes:

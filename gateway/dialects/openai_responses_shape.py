@@ -12,7 +12,7 @@ from collections.abc import Mapping
 import msgspec
 
 from gateway.answer import Usage
-from gateway.dialects.openai_chat_shape import count_of, disjoint
+from gateway.dialects.openai_chat_shape import disjoint
 from gateway.strict_json import Json
 
 RESPONSE_KEYS = frozenset({
@@ -167,13 +167,10 @@ def read_usage(response: Mapping[str, Json]) -> Usage | None:
     raw = response.get("usage")
     if not isinstance(raw, dict):
         return None
-    used = disjoint(
-        count_of(raw, "input_tokens"), raw.get("input_tokens_details"),
-        count_of(raw, "output_tokens"), raw.get("output_tokens_details"), response.get("service_tier"),
-    )  # fmt: skip
+    used = disjoint(raw, "input", "output", response.get("service_tier"))
     output = response.get("output")
     kinds = [_service(item) for item in output] if isinstance(output, list) else []
-    fees = tuple(sorted({FEES[kind] for kind in kinds if kind in FEES}))
+    fees = tuple(sorted({*used.fees, *(FEES[kind] for kind in kinds if kind in FEES)}))
     return msgspec.structs.replace(used, searches=kinds.count("web_search_call") or None, fees=fees)
 
 

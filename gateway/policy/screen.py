@@ -125,6 +125,7 @@ class Screen:
         """What conditions say that do not look at the text, by their place among those asked."""
         self._running = Running(hook)
         self._forms: dict[int, bool] = {}
+        self._wanting: dict[int, frozenset[str]] = {}
         """What asks for a form: conditions by their place, validators by their use's identity."""
 
     @property
@@ -188,8 +189,8 @@ class Screen:
                     self._running.found(watch, Counter(hit.detector for hit in found), failed=any(hit.error for hit in found))
                 hits += found
                 if watch.guard.uses:
-                    uses = [use for use in self._early(watch.guard) if not (beside and self._wants_form(use))]
-                    hits += self._seen_by(place, watch, looked, self._about, uses)
+                    uses = [use for use in self._early(watch.guard) if not beside or use.validator.looks_for]
+                    hits += self._seen_by(place, watch, looked, self._about, uses, beside=beside)
         return sorted(hits, key=lambda hit: (hit.start, -hit.end, -RANK[hit.effect]))
 
     def answered(self, about: Subject) -> list[Hit]:
@@ -306,10 +307,11 @@ class Screen:
         except CannotTell:
             return condition is not None and any(path[0] == "result" for _, path in condition.names)
 
-    def _wants_form(self, use: Use) -> bool:
-        if id(use) not in self._forms:
-            self._forms[id(use)] = not use.validator.looks_for or bool(use.look(self._subject(self._about, Looked(""))).hits)
-        return self._forms[id(use)]
+    def _form_of(self, use: Use) -> frozenset[str]:
+        """What the validator also says of a text without words: that is no fault of one beside what is said."""
+        if id(use) not in self._wanting:
+            self._wanting[id(use)] = frozenset(one.code for one in use.look(self._subject(self._about, Looked(""))).hits)
+        return self._wanting[id(use)]
 
     def _failed(self, watch: Watch, looked: Looked, said: str, effect: Effect) -> Hit:
         hit = self._hit(watch, (0, len(looked.text), ""), error=True, message=_unknown(watch, said))
@@ -330,7 +332,9 @@ class Screen:
     def _only_late(self, guard: Guard) -> bool:
         return bool(guard.uses) and not guard.detectors and not self._early(guard)
 
-    def _seen_by(self, place: int, watch: Watch, looked: Looked, about: Subject, uses: Sequence[Use]) -> Iterator[Hit]:
+    def _seen_by(
+        self, place: int, watch: Watch, looked: Looked, about: Subject, uses: Sequence[Use], *, beside: bool = False
+    ) -> Iterator[Hit]:
         guard = watch.guard
         if not uses:
             return
@@ -351,7 +355,8 @@ class Screen:
                 yield self._told(watch, use, said, looked)
             else:
                 self._running.looked(watch, use, said)
-                yield from (self._saw(watch, use, one, looked) for one in said.hits)
+                of_form = self._form_of(use) if beside and said.hits else frozenset()
+                yield from (self._saw(watch, use, one, looked) for one in said.hits if one.code not in of_form)
 
     def _subject(self, about: Subject, looked: Looked) -> Subject:
         return msgspec.structs.replace(about, text=looked.text, hook=self.hook, now_us=self._sight.now_us)

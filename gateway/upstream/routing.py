@@ -6,6 +6,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Mapping
 
+import msgspec
 from msgspec import Struct
 
 from gateway.config import Settings
@@ -32,6 +33,10 @@ class Target(Struct, frozen=True):
     timeouts: TargetTimeouts | None = None
     platform: Platform | None = None
     """The cloud whose model it is."""
+    provider: str | None = None
+    """Who it is, where that is not the provider of its dialect."""
+    asked_for_counts: bool = True
+    """Streams in OpenAI's dialect are asked for their token counts."""
 
     def __repr__(self) -> str:
         return f"Target({self.name}, {self.base_url}, key {'set' if self.key else 'none'})"
@@ -84,7 +89,10 @@ class Routes:
         self._settings = settings
         self._translating = translation.possible()
         self._targets = {
-            name: Target(name, up.base_url, keys.get(name), up.spoken, platform=self._platform(name, keys.get(name)))
+            name: Target(
+                name, up.base_url, keys.get(name), up.spoken, platform=self._platform(name, keys.get(name)), provider=up.provider,
+                asked_for_counts=up.asked_for_counts,
+            )
             for name, up in settings.upstreams.items()
         }
         self._passing = [
@@ -165,7 +173,9 @@ class Routes:
         plain = self._targets[said.upstream]
         key = own_key if said.key is not None else plain.key
         platform = plain.platform if said.key is None else self._platform(said.upstream, key)
-        return Target(plain.name, plain.base_url, key, plain.dialects, said.model, said.region, said.timeouts, platform)
+        return msgspec.structs.replace(
+            plain, key=key, model=said.model, region=said.region, timeouts=said.timeouts, platform=platform
+        )
 
     def _platform(self, name: str, key: str | None) -> Platform | None:
         upstream = self._settings.upstreams[name]

@@ -69,6 +69,8 @@ async def prepare(request: Request, target: Target) -> Prepared:
     adapter = await load()
     found = translatable(request.dialect, upstream, strict_json.parse(request.body, exact_numbers=False))
     call = _said(adapter, request, upstream, found.tree)
+    if not target.asked_for_counts:
+        call.body.pop("stream_options", None)
     headers = {"content-type": "application/json", "accept-encoding": "identity", **call.headers}
     headers["accept"] = "text/event-stream" if request.stream else "application/json"
     if key:

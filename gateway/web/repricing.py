@@ -20,8 +20,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from gateway.answer import TOKENS, Usage
-from gateway.cost import SEARCH, TERMS, Cost, PriceTable
+from gateway.bookkeeping import UNCOUNTED
+from gateway.cost import Cost, PriceTable
 from gateway.errors import GatewayError, JournalUnavailable, StartError
+from gateway.price_entry import SEARCH, TERMS
 from gateway.stores import Refused
 from gateway.trace.people_rows import RevisedRow
 from gateway.trace.record import CostsRevised
@@ -123,7 +125,7 @@ def _revisions(page: Sequence[Mapping[str, Any]], glob: str, prices: PriceTable,
         if row["rounds"] > 1:
             done.in_rounds += 1
             continue
-        cost = prices.cost_of_either(row["provider"], (row["response_model"], row["request_model"]), _usage(row))
+        cost = prices.cost_of_either(row["provider"], (row["response_model"], row["request_model"]), _usage(row), row["started_us"])
         if _differs(row, cost):
             revised = _revised(row, model, cost, prices.version)
             done.add(revised, row["cost"])
@@ -131,15 +133,15 @@ def _revisions(page: Sequence[Mapping[str, Any]], glob: str, prices: PriceTable,
 
 
 def _usage(row: Mapping[str, Any]) -> Usage:
-    """As it was read from the answer. A search nobody could count stays one."""
+    """As it was read from the answer. What nobody could count stays so."""
     beside = tuple(row["price_terms"] or ())
-    uncounted = (SEARCH,) if row["web_searches"] is None and SEARCH in (row["recorded_not_priced"] or ()) else ()
+    uncounted = {*UNCOUNTED.values()} & {*(row["recorded_not_priced"] or ())} - ({SEARCH} if row["web_searches"] is not None else set())
     return Usage(
         **{name: row[f"{name}_tokens"] for name in TOKENS},
         searches=row["web_searches"],
         tier=row["service_tier"] or "",
         terms=tuple(each for each in beside if each in TERMS),
-        fees=(*(each for each in beside if each not in TERMS), *uncounted),
+        fees=(*(each for each in beside if each not in TERMS), *sorted(uncounted)),
     )
 
 

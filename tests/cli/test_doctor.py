@@ -12,12 +12,13 @@ from email.utils import formatdate
 from types import SimpleNamespace
 
 import pytest
+import yaml
 
 from gateway import examining
 from gateway.cli import doctor
 from gateway.config import Settings
 from gateway.rehearsal import RunningRehearsal
-from gateway.settings_sources import read
+from gateway.settings_sources import advice, read
 from tests.ports import free_port
 
 UPSTREAM = "upstreams:\n  one: {dialect: openai.chat, base_url: '%s/v1', key: {env: DOCTORS_KEY}}\n"
@@ -76,6 +77,19 @@ def test_a_variable_that_nothing_reads_is_a_warning(examined, monkeypatch):
     monkeypatch.setenv("TOLLHOUSE_WORKER", "3")
     found = worst(examined()["settings"])
     assert (found.level, found.said) == ("warning", "nothing reads the variable TOLLHOUSE_WORKER; did you mean TOLLHOUSE_WORKERS?")
+
+
+@pytest.mark.parametrize(
+    ("url", "named", "vendor"),
+    [
+        ("https://api.x.ai/v1", "", "xai"), ("https://mine.openai.azure.com/openai/v1", "", "azure"),
+        ("https://api.x.ai/v1", ", provider: xai", None), ("https://api.openai.com/v1", "", None), ("https://notapi.x.ai/v1", "", None),
+    ],
+)  # fmt: skip
+def test_a_known_provider_that_is_not_named_is_a_warning(url, named, vendor):
+    text = f"upstreams: {{up: {{dialect: openai.chat, base_url: '{url}'{named}}}}}"
+    told = advice(Settings.model_validate(yaml.safe_load(text)), {})
+    assert [f"'up' is not known as {vendor}" in each and f"'provider: {vendor}'" in each for each in told] == ([True] if vendor else [])
 
 
 def test_a_policy_with_a_mistake_is_an_error_at_its_place(examined, tmp_path):

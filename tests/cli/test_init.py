@@ -105,6 +105,12 @@ def test_the_written_policy_passes_its_own_tests(written):
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+def test_the_written_policy_leaves_the_strictest_check_nothing_to_say(written):
+    command = [sys.executable, "-m", "gateway.cli.main", "policy", "check", "--strict", str(written / "policies")]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert (done.returncode, "no problems." in done.stdout) == (0, True), done.stdout + done.stderr
+
+
 def test_a_folder_that_cannot_be_written_is_told(tmp_path):
     (tmp_path / "blocked").write_text("a file")
     with pytest.raises(StartError, match=r"cannot write .*blocked"):

@@ -42,6 +42,11 @@ def test_json_is_for_machines(keys):
     assert (listed["agent"], listed["state"], listed["last4"]) == ("a", "active", made["key"][-4:])
 
 
+def test_where_there_is_no_key_the_list_says_how_one_is_made(keys):
+    assert keys("list").stdout == "There is no key yet; 'tollhouse keys create --agent NAME' makes one.\n"
+    assert json.loads(keys("list", "--json").stdout) == []
+
+
 def test_teams_are_listed_as_people_are_bound_to_them(keys):
     for given in (["--team", "pay", "--org", "acme"], ["--team", "pay"], []):
         keys("create", "--agent", "a", *given)

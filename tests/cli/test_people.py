@@ -32,6 +32,11 @@ def test_a_token_is_shown_once_and_works(people):
     assert json.loads(people("list", "--json").stdout)[0]["roles"] == ["viewer-content", "approver"]
 
 
+def test_where_there_is_nobody_the_list_says_how_somebody_is_added(people):
+    assert people("list").stdout == "There is nobody yet; 'tollhouse people add NAME --role ROLE' adds somebody.\n"
+    assert json.loads(people("list", "--json").stdout) == []
+
+
 def test_roles_and_teams_are_replaced_and_somebody_is_removed(people):
     made = json.loads(people("add", "ada@example.org", "--role", "admin", "--json").stdout)
     assert json.loads(people("roles", "ada@example.org", "--role", "viewer-metadata", "--team", "blue", "--json").stdout) == {

@@ -59,9 +59,9 @@ def messages(case: Case, model: str) -> tuple[Any, list[bytes]]:
     usage = case["usage"]
     head = {"id": "m", "type": "message", "role": "assistant", "model": model, "stop_sequence": None}
     block = {"type": "text", "text": "Hi"}
-    first = {**usage, "output_tokens": 1, "output_tokens_details": None, "server_tool_use": None}
+    first = {**usage, "output_tokens": 1, "output_tokens_details": None, "server_tool_use": None, "iterations": None}
     begun = {**head, "content": [], "stop_reason": None, "usage": first}
-    last = {name: usage[name] for name in ("output_tokens", "output_tokens_details", "server_tool_use") if name in usage}
+    last = {name: usage[name] for name in ("output_tokens", "output_tokens_details", "server_tool_use", "iterations") if name in usage}
     told = [
         {"type": "message_start", "message": begun},
         {"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}},

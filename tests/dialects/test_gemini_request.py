@@ -370,6 +370,25 @@ def test_the_tokens_of_an_embedding_are_counted() -> None:
 
 
 @pytest.mark.parametrize(
+    ("kind", "usage"),
+    [
+        ("TEXT", Usage(input=7, output=0)),
+        ("IMAGE", Usage(input=3, image_input=4, output=0)),
+        ("AUDIO", Usage(input=3, audio_input=4, output=0)),
+        ("VIDEO", Usage(input=7, output=0, fees=("video_input",))),
+    ],
+)
+def test_an_embedding_counts_what_is_no_text_too(kind: str, usage: Usage) -> None:
+    counted = {"promptTokenCount": 7, "promptTokensDetails": [{"modality": kind, "tokenCount": 4}]}
+    body = json.dumps({"embedding": {"values": [0.5]}, "usageMetadata": counted}).encode()
+    assert gemini.decode_plain(body, decode("embedContent", content={"parts": []})).usage == usage
+
+
+def test_an_embedding_without_counts_has_none() -> None:
+    assert gemini.decode_plain(b'{"embedding":{"values":[1]}}', decode("embedContent", content={"parts": []})).usage is None
+
+
+@pytest.mark.parametrize(
     ("raw", "usage"),
     [
         ({"promptTokenCount": 10, "toolUsePromptTokenCount": 5, "candidatesTokenCount": 2}, Usage(input=15, output=2)),

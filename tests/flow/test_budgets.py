@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from concurrent.futures import ThreadPoolExecutor
+from decimal import Decimal
 
 import pytest
 
@@ -128,6 +129,30 @@ def test_tokens_are_held_by_the_bytes_of_the_request_and_the_length_of_the_answe
     assert ask(gateway, max_tokens=400, n=3).status_code == 402
     assert ask(gateway, max_tokens=500).status_code == 200
     assert spent(gateway)[0] == [110]
+
+
+@pytest.mark.parametrize(("named", "model", "cost"), [("xai", "xai/m", "10.1"), ("x_ai", "xai/m", "10.1"), (None, "m", "0.0101")])
+def test_the_prices_of_whoever_speaks_the_dialect_count(start, provider, named, model, cost):
+    upstream = {"dialect": "openai.chat", "base_url": provider.base_url, "key": {"env": "CANARY_KEY"}, "provider": named}
+    prices = {"xai/m": {"input": "1000", "output": "1000000"}} if named else {"m": {"input": "1", "output": "1000"}}
+    gateway = start(prices=prices, budgets=[budget(max="200.00")], upstreams={"up": upstream})
+    provider.answer = provider.json(whole())
+    assert ask(gateway).status_code == 200
+    (ended,) = gateway.ended(1)
+    assert (ended.exchange.provider, ended.exchange.price_model) == (named or "openai", model)
+    assert Decimal(ended.exchange.cost) == Decimal(cost)
+    assert spent(gateway) == ([int(Decimal(cost) * 10**9)], 0)
+
+
+def test_an_answer_whose_total_has_more_than_its_counts_takes_the_worst_case(start, provider):
+    gateway = start(prices=PRICES, budgets=[budget(of="tokens", max=1000), budget(id="m", max="1.00")])
+    provider.answer = provider.json(whole(USED | {"total_tokens": 111}))
+    assert ask(gateway).status_code == 200
+    tokens, money = sorted(spent(gateway)[0])
+    assert 110 < tokens < 1000
+    assert money > 10_100_000
+    (ended,) = gateway.ended(1)
+    assert (ended.exchange.cost, ended.exchange.not_priced) == (None, ("total_tokens",))
 
 
 def test_what_never_reached_a_provider_or_was_refused_by_it_costs_nothing(start, provider):

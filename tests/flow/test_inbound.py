@@ -238,6 +238,15 @@ def test_no_form_is_asked_of_what_stands_beside_the_words(ask, provider, place):
     assert (answer.status_code, answer.text) == (200, answer.text)
 
 
+@pytest.mark.parametrize("place", BESIDE_RESULTS)
+def test_no_form_is_asked_of_it_either_while_something_is_taken_out_of_it(ask, provider, place):
+    name, change = BESIDE_RESULTS[place]
+    form = "[regex: {must_match: ['fine|x'], must_not_match: ['DE[0-9 ]{20}']}]"
+    policy = TOP + f"- {{id: results, at: tool_result, effect: redact, validate: {form}}}\n"
+    answer, _ = ask(name, policy, tool="get_secret", result="fine", change=change)
+    assert (answer.status_code, IBAN in provider.received[0][1].decode()) == (200, False), answer.text
+
+
 @pytest.mark.parametrize("name", DIALECTS)
 def test_a_message_with_nothing_but_results_is_no_word_of_the_user(ask, provider, name):
     policy = TOP + "- {id: politely, at: request, require: \"text.contains('kind') || text.contains('please')\"}\n"

@@ -344,6 +344,23 @@ def test_without_a_policy_every_byte_passes_untouched_and_says_unevaluated(start
     assert {d.call.effect for d in gateway.of(Decided)} == {"unevaluated"}
 
 
+@pytest.mark.parametrize(
+    ("said", "asked"),
+    [
+        ({}, True), ({"provider": "mistral"}, False), ({"stream_options": False}, False),
+        ({"provider": "mistral", "stream_options": True}, True),
+    ],
+)  # fmt: skip
+def test_usage_is_not_asked_for_where_that_is_refused_and_counted_all_the_same(start, provider, said, asked):
+    upstream = {"dialect": "openai.chat", "base_url": provider.base_url, "key": {"env": "CANARY_KEY"}}
+    gateway = start(ENFORCE, upstreams={"up": upstream | said})
+    provider.answer = provider.sse(*Chat.frames(GOOD))
+    answer = post(gateway, Chat, Chat.request(True))
+    assert (answer.status_code, b"prompt_tokens" in answer.content) == (200, False)
+    assert ("stream_options" in json.loads(provider.received[0][1])) is asked
+    assert gateway.ended()[0].exchange.output_tokens == 100
+
+
 def test_usage_is_asked_for_and_hidden_from_a_client_that_did_not_ask(start, provider):
     gateway = start(ENFORCE)
     provider.answer = provider.sse(*Chat.frames(GOOD))

@@ -154,6 +154,14 @@ def test_a_validator_of_a_form_is_not_asked_about_a_text_beside_what_is_said():
         assert one.find("a title", beside=True) == []
 
 
+@pytest.mark.parametrize("hook", ["tool_result", "output"])
+def test_a_validator_that_asks_for_a_form_and_looks_for_something_looks_beside_what_is_said(hook):
+    one = beside_one("validate: [{regex: {must_match: ['yes'], must_not_match: ['4111.*']}}], effect: redact", hook)
+    assert [hit.seen.code for hit in one.find(f"a title, {CARD}", beside=True)] == ["match"]
+    assert [hit.seen.code for hit in one.find(f"a title, {CARD}")] == ["no_match", "match"]
+    assert one.find("a title", beside=True) == []
+
+
 def test_a_condition_over_a_result_is_not_asked_of_its_title():
     one = beside_one("when: result.secret", "tool_result")
     assert [hit.rule for hit in one.find('{"secret": true}')] == ["r"]

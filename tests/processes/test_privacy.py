@@ -69,6 +69,7 @@ def test_an_agent_judges_its_own_exchanges_and_no_others(ada, bob, gateway):
     gateway.awaited(f"SELECT 1 FROM feedback WHERE exchange_id = '{mine}'", 1)
     assert bob._http.post("/v1/feedback", json={"exchange": mine, "score": 0}).status_code in (404, 503)
     listed = json.loads(gateway.tollhouse("feedback", "list", "--exchange", mine, "--json"))
+    assert gateway.tollhouse("feedback", "list", "--exchange", "0" * 32) == "There is none.\n"
     assert [(each["who"], each["comment"]) for each in listed] == [("bot", "found the umbrella")]
     assert "umbrella" not in repr(gateway.sql("SELECT * FROM feedback"))
 

@@ -114,6 +114,13 @@ def test_no_worker_holds_litellm_before_it_must_and_none_holds_an_mcp_client():
     assert (done.returncode, done.stdout) == (0, ""), done.stderr
 
 
+def test_a_stream_is_not_asked_for_counts_where_that_is_refused():
+    request = decoded("anthropic.messages", MESSAGES | {"stream": True})
+    for asks in (True, False):
+        target = Target("up", "http://127.0.0.1:9/v1", "provider-key", ("openai.chat",), asked_for_counts=asks)
+        assert ("stream_options" in body(asyncio.run(prepare(request, target)))) is asks
+
+
 def test_a_chat_reaches_anthropic_whole():
     prepared = said("openai.chat", "anthropic.messages", stream=True)
     found = body(prepared)

@@ -56,6 +56,7 @@ class Books:
     """A ledger, and the desk above it."""
 
     def __init__(self, folder: Path, rows: Sequence[ExchangeRow]) -> None:
+        self.table = b"{}"
         self.ledger, self.written, self._at, self.own, self.full = Ledger(folder / "ledger.duckdb"), list[Record](), 0, NEW, False
         for each in rows:
             self.apply(Ended(each))
@@ -71,9 +72,9 @@ class Books:
         self.apply(record)
 
     def prices(self) -> PriceTable:
-        if not self.own:
+        if self.own is None:
             raise StartError("cannot read the price table")
-        return PriceTable.from_json(b"{}", self.own, release="r")
+        return PriceTable.from_json(self.table, self.own, release="r")
 
     def send(self, **body: Any) -> httpx.Response:
         at_us = NOW_US + len(self.written)
@@ -179,6 +180,18 @@ def test_tiers_searches_and_what_nobody_counted_stay_what_they_were(books: Any) 
     ]  # fmt: skip
 
 
+def test_the_hour_in_which_an_exchange_began_and_what_nobody_counted_are_still_known(books: Any) -> None:
+    """NOW_US is 13:06 in UTC on a Monday; the first began an hour before, the second six hours."""
+    house = books(row(1), row(2, hours=6), row(3, not_priced=("retrieval",), cost=None), row(4, price_terms=("total_tokens",)))
+    house.table = b"""{"m": {"input_cost_per_token": 4e-06, "output_cost_per_token": 0,
+      "off_peak_pricing": {"input_cost_per_token": 1e-06, "hours_utc": "10:00-00:00"}}}"""
+    house.own = {}
+    assert house.send().json()["looked_at"] == 4
+    assert house.ask("SELECT cost, not_priced FROM exchanges ORDER BY id") == [
+        (Decimal("0.004"), []), (Decimal("0.001"), []), (None, ["retrieval"]), (None, ["total_tokens"]),
+    ]  # fmt: skip
+
+
 def test_many_exchanges_are_revised_page_by_page(books: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(repricing, "_PAGE", repricing._PAGE.replace(f"LIMIT {repricing.PAGE}", "LIMIT 3"))
     house = books(*(row(n) for n in range(8)))
@@ -216,6 +229,6 @@ def test_without_a_price_table_or_a_journal_nothing_is_revised(books: Any) -> No
     house = books(row(1))
     house.full = True
     assert house.send().status_code == 503
-    house.full, house.own = False, {}
+    house.full, house.own = False, None
     assert house.send().status_code == 503
     assert house.ask("SELECT cost FROM exchanges") == [(Decimal("0.00102"),)]
