@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from gateway.dialects.events import Limits
-from gateway.dialects.openai_chat_shape import Sieve
+from gateway.dialects.openai_chat_shape import SIGNED, Sieve, signature
 from gateway.dialects.proposals import MAX_ID, NO_ARGUMENTS, arguments_of, clipped, id_problem, name_problem
 from gateway.strict_json import Json
 from gateway.verdict import Call
@@ -42,6 +42,8 @@ class CallParts:
         self.name: str | None = None
         self.problem: str | None = None
         self.detail = ""
+        self.signed: Json = None
+        """What the provider wants back with the call, unread."""
         self.size = 0
         """Bytes held for this call, about."""
         self._texts: list[str] = []
@@ -55,6 +57,9 @@ class CallParts:
         """One `tool_calls` item, or a piece of it."""
         self._add_id(entry.get("id"), id_is_address)
         self._add_type(entry)
+        if self.signed is None and (signed := signature(entry)) is not None:
+            self.signed = signed
+            self.size += len(str(signed))
         for kind in ("function", "custom"):
             payload = entry.get(kind)
             if payload is None:
@@ -155,6 +160,8 @@ class ChoiceCalls:
         self._calls: list[CallParts] = []
         self._by_id: dict[str, CallParts] = {}
         self._legacy: CallParts | None = None
+        self.signed: dict[int, dict[str, Json]] = {}
+        """What is delivered beside each whole call that has it, by its index."""
         self._spoiled: tuple[str, str] | None = None
         self._overfull = False
 
@@ -222,6 +229,7 @@ class ChoiceCalls:
                 parts.fail(*self._spoiled)
         if self._overfull:
             gathered.append(unreadable("call_limit", f"more than {limits.calls} calls in one answer"))
+        self.signed = {first + at: {SIGNED: parts.signed} for at, parts in enumerate(gathered) if parts.signed is not None}
         return [parts.call(first + at, choice, limits) for at, parts in enumerate(gathered)]
 
     def _gathered(self) -> list[CallParts]:
@@ -273,8 +281,8 @@ def note_unknown_keys(sieve: Sieve, message: Mapping[str, Json], path: str) -> N
     """Findings for the keys of calls that are not delivered, because calls are written anew from known ones."""
     entries = message.get("tool_calls")
     for at, entry in enumerate(entries if isinstance(entries, list) else ()):
-        _note(sieve, entry, ENTRY_KEYS, f"{path}.tool_calls[{at}]")
         if isinstance(entry, dict):
+            _note(sieve, entry, ENTRY_KEYS if signature(entry) is None else ENTRY_KEYS | {SIGNED}, f"{path}.tool_calls[{at}]")
             _note(sieve, entry.get("function"), FUNCTION_KEYS, f"{path}.tool_calls[{at}].function")
             _note(sieve, entry.get("custom"), CUSTOM_KEYS, f"{path}.tool_calls[{at}].custom")
     _note(sieve, message.get("function_call"), FUNCTION_KEYS, f"{path}.function_call")

@@ -71,7 +71,7 @@ def released(envelope: Envelope, state: Choice, call: Call) -> bytes:
     if call.type == LEGACY:
         delta["function_call"] = written(call)[LEGACY]
     else:
-        delta["tool_calls"] = [{"index": state.delivered, **written(call)}]
+        delta["tool_calls"] = [{"index": state.delivered, **written(call), **state.calls.signed.get(call.index, {})}]
     state.delivered += 1
     return envelope.frame(call.choice, delta)
 
@@ -91,6 +91,17 @@ def finished(state: Choice, ending: Ending, released: int, withheld: int) -> byt
     if reason != state.finish:
         choice = {k: v for k, v in choice.items() if k not in _REASONS_OF_OTHERS}
     return rewritten(ending.chunk, choice)
+
+
+def words_alone(chunk: Mapping[str, Json], choice: Mapping[str, Json]) -> bytes:
+    """What a finishing chunk says, without its finish and without what is said of the whole answer."""
+    said = {key: value for key, value in choice.items() if key not in _REASONS_OF_OTHERS}
+    return rewritten({key: value for key, value in chunk.items() if key != "usage"}, {**said, "finish_reason": None})
+
+
+def wordless(choice: Mapping[str, Json]) -> dict[str, Json]:
+    """The rest of that chunk."""
+    return {**{key: value for key, value in choice.items() if key != "logprobs"}, "delta": {}}
 
 
 def rewritten(chunk: Mapping[str, Json], choice: Mapping[str, Json]) -> bytes:

@@ -27,12 +27,16 @@ WORD_KEYS = frozenset({
     "role", "content", "refusal", "reasoning", "reasoning_content", "reasoning_details", "annotations", "audio", "thinking_blocks",
 })  # fmt: skip
 CALL_KEYS = frozenset({"tool_calls", "function_call"})
+SIGNED = "extra_content"
+"""Where Google's compatible endpoint puts what it wants back with a call or with words: the signature of the thoughts that led there."""
 MESSAGE_KEYS = WORD_KEYS | CALL_KEYS
 
 _JUDGED = frozenset({
     "arguments", "choices", "custom", "delta", "error", "finishreason", "function", "functioncall", "functioncalls", "message",
     "messages", "name", "output", "toolcall", "toolcalls", "tooluse",
 })  # fmt: skip
+_JUDGED_AT_THE_TOP = _JUDGED | {"candidates", "content", "contentblock", "item", "items", "parts", "response"}
+"""With the places where calls stand in other dialects' answers: a client that tells these apart by their shape looks there."""
 _CONTENT_PARTS = frozenset({"text", "refusal", "thinking", "reasoning", "reference", "output_text"})
 _TEXT = ("content", "reasoning", "reasoning_content", "refusal")
 _WHOLE_CALLS = frozenset({"tool_calls", "stop", "function_call"})
@@ -74,7 +78,8 @@ class Sieve:
     def top(self, tree: Mapping[str, Json]) -> Mapping[str, Json]:
         if tree.keys() <= TOP_KEYS:
             return tree
-        looks_judged = {k for k in tree.keys() - TOP_KEYS if folded(k) in _JUDGED and not (k == "error" and tree[k] is None)}
+        unknown = tree.keys() - TOP_KEYS
+        looks_judged = {k for k in unknown if folded(k) in _JUDGED_AT_THE_TOP and not (k == "error" and tree[k] is None)}
         return self._without(tree, looks_judged, "")
 
     def choice(self, choice: Mapping[str, Json], body: str, path: str) -> Mapping[str, Json]:
@@ -82,7 +87,7 @@ class Sieve:
         return self.keep(choice, CHOICE_KEYS | {body}, path)
 
     def message(self, message: Mapping[str, Json], path: str) -> Mapping[str, Json]:
-        return self.keep(message, MESSAGE_KEYS, path)
+        return message if message.keys() <= MESSAGE_KEYS else self.keep(message, MESSAGE_KEYS | _of_others(message), path)
 
     def keep(self, found: Mapping[str, Json], known: frozenset[str], path: str) -> Mapping[str, Json]:
         """The object with its known keys only; itself when it has no others."""
@@ -109,6 +114,34 @@ class Sieve:
 
 def folded(key: str) -> str:
     return "".join(c for c in key.casefold() if c.isalnum())
+
+
+def signature(found: Mapping[str, Json]) -> Json:
+    """What a call, delta or message holds as `extra_content`, where it is a signature and nothing else; else None."""
+    google = signed.get("google") if isinstance(signed := found.get(SIGNED), dict) and len(signed) == 1 else None
+    if not isinstance(google, dict) or not google.keys() <= {"thought", "thought_signature"}:
+        return None
+    fits = isinstance(google.get("thought", False), bool) and isinstance(google.get("thought_signature", ""), str)
+    return signed if fits else None
+
+
+def _of_others(message: Mapping[str, Json]) -> frozenset[str]:
+    """Which keys of a message that OpenAI does not have hold what some provider puts there, and nothing else."""
+    signed, drawn = signature(message) is not None, _are_pictures(message.get("images"))
+    return frozenset({*((SIGNED,) if signed else ()), *(("images",) if drawn else ())})
+
+
+def _are_pictures(found: Json) -> bool:
+    """Pictures that the model drew, as OpenRouter and LiteLLM deliver them: in the answer itself, not at an address."""
+    return isinstance(found, list) and all(isinstance(each, dict) and _is_picture(each) for each in found)
+
+
+def _is_picture(found: Mapping[str, Json]) -> bool:
+    place, named = found.get("image_url"), found.get("type") == "image_url" and type(found.get("index", 0)) is int
+    url = place.get("url") if isinstance(place, dict) and place.keys() <= {"url", "detail"} else None
+    detail = place.get("detail") if isinstance(place, dict) else None
+    keys = found.keys() <= {"type", "image_url", "index"}
+    return named and keys and isinstance(url, str) and url.startswith("data:image/") and isinstance(detail, str | None)
 
 
 def carries_call(delta: Json) -> bool:

@@ -3,7 +3,8 @@
 1. Each event is parsed once, strictly (or known to be the same as a parsed one but for its words: `openai_chat_words`). One that JSON
    readers disagree about is dropped whole and spoils every call not yet judged.
 2. Words leave at once, as they came when the event is in plain form and holds known keys only; otherwise rewritten (`Forward.clean`).
-3. Pieces of calls are held (`openai_chat_calls`). When their choice finishes, each is `Proposed`; then the finishing frame is `Ended`.
+3. Pieces of calls are held (`openai_chat_calls`). When their choice finishes, each is `Proposed`; then the finishing frame is `Ended`. What
+   that frame says beside its finish leaves before the calls, as it stands in a whole answer.
 4. What is delivered of a call is written anew (`openai_chat_frames`).
 5. A piece of a call after its choice finished, anything after `[DONE]`, and an end before the finish break the stream.
 
@@ -367,6 +368,10 @@ class ChatStream:
                 yield self._break("truncated", detail)
                 return
             state.calls.spoil("truncated", detail)
+        if self._enforcing and (state.calls.pending or self._spoiled) and any(choice["delta"].values()):
+            yield Forward(b"", frames.words_alone(piece.chunk, choice), (piece.number, choice["delta"]))
+            state.heard(choice["delta"])
+            choice, verbatim = frames.wordless(choice), False
         yield from self._propose(state, piece.number)
         self._endings[piece.number] = frames.Ending(piece.chunk, choice, piece.raw if verbatim else None)
         yield Ended(piece.raw, piece.number, self._all_finished())

@@ -15,7 +15,7 @@ from gateway.verdict import Call
 _SILENT_TOP = frozenset({
     "id", "object", "created", "model", "choices", "usage", "system_fingerprint", "service_tier", "obfuscation", "provider",
 })  # fmt: skip
-_SILENT_WORDS = frozenset({"type", "format", "signature", "id", "data", "role"})
+_SILENT_WORDS = frozenset({"type", "format", "signature", "thought_signature", "id", "data", "role"})
 _SILENT_CALLS = frozenset({"role", "tool_calls", "function_call"})
 _PIECES = frozenset({"content", "refusal", "reasoning", "reasoning_content", "reasoning_details", "thinking_blocks", "audio"})
 """Keys of a delta whose strings go on in the next one."""
@@ -131,6 +131,8 @@ def _of_choice(choice: dict[str, Json]) -> Iterator[Slot]:
             continue
         if type(value) is str:
             yield Slot(words, key, (index, key), key in _SAID)
+        elif key == "images":
+            continue
         elif key in _PIECES:
             yield from _pieces(value, (index, key))
         else:

@@ -507,7 +507,13 @@ class Readers:
         )
 
     def found(self, wire: str, stream: bool, data: bytes) -> dict[str, list[Seen]]:
-        """By reader. An SDK that raises has found what it had gathered until then."""
+        """By reader: those of `found_by_sdks`, and the one that believes everything."""
+        naive = Naive(wire) if wire in ("chat", "messages") else Anywhere(wire)
+        naive.read(data)
+        return self.found_by_sdks(wire, stream, data) | {"naive": naive.calls()}
+
+    def found_by_sdks(self, wire: str, stream: bool, data: bytes) -> dict[str, list[Seen]]:
+        """An SDK that raises has found what it had gathered until then."""
         self._content, self._media = data, "text/event-stream" if stream else "application/json"
         named = {
             ("chat", True): {"sdk": self._chat_stream, "sdk chunks": self._chat_chunks},
@@ -525,10 +531,7 @@ class Readers:
             ("gemini", True): {"sdk": self._gemini_stream},
             ("gemini", False): {"sdk": self._gemini_whole},
         }[wire, stream]
-        found = {name: read() for name, read in named.items()}
-        naive = Naive(wire) if wire in ("chat", "messages") else Anywhere(wire)
-        naive.read(data)
-        return found | {"naive": naive.calls()}
+        return {name: read() for name, read in named.items()}
 
     # openai
 
@@ -600,7 +603,7 @@ class Readers:
         with contextlib.suppress(Exception):
             for event in self._anthropic.messages.create(**arguments):
                 block = getattr(event, "content_block", None)
-                if block is not None and block.type.endswith("tool_use"):
+                if block is not None and str(block.type).endswith("tool_use"):
                     parts[event.index] = [block.name, json.dumps(block.input) if block.input else ""]
                 if event.type == "content_block_delta" and event.delta.type == "input_json_delta":
                     parts[event.index][1] += event.delta.partial_json
@@ -673,7 +676,7 @@ class Readers:
 
 
 def _is_call(item: Any) -> bool:
-    return str(item.type).endswith(("_call", "_approval_request"))
+    return str(getattr(item, "type", None)).endswith(("_call", "_approval_request"))
 
 
 def _named(item: Any) -> str:

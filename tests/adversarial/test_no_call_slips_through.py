@@ -80,6 +80,12 @@ def request(wire: str, stream: bool, usage: bool = False) -> Any:
     return dialect.decode_request(json.dumps(BODIES[wire](stream, usage)).encode(), {}, frozenset(), endpoint)
 
 
+def canonical(text: str) -> str:
+    with contextlib.suppress(ValueError):
+        return json.dumps(json.loads(text), sort_keys=True)
+    return text
+
+
 def said(stream: bool, **more: Any) -> dict[str, Any]:
     return {"model": "m", "stream": stream, "messages": [{"role": "user", "content": "x"}]} | more
 
@@ -450,7 +456,7 @@ class Passage:
 
 
 def only_released(readers: Any, wire: str, stream: bool, passage: Passage) -> None:
-    released = Counter((name, json.dumps(json.loads(text), sort_keys=True)) for name, text in passage.released)
+    released = Counter((name, canonical(text)) for name, text in passage.released)
     for reader, seen in readers.found(wire, stream, passage.out).items():
         extra = Counter(seen) - released
         assert not extra, (
@@ -518,6 +524,27 @@ def without_hidden(decoder: Any, data: bytes) -> bytes:
         kept += b"" if isinstance(event, Hidden) else raw
         at += len(raw)
     return kept + data[at:]
+
+
+@settings(EXAMPLES, max_examples=int(os.environ.get("TOLLHOUSE_EXAMPLES", "60")))
+@given(data=st.data())
+def test_an_sdk_finds_in_a_damaged_answer_what_the_book_says_was_released(house: Any, wire: Any, data: Any) -> None:
+    """Over sockets, with the journal. Nothing else, and of a whole answer all that the same SDK finds in the provider's own bytes."""
+    stream = data.draw(st.booleans())
+    sent = data.draw(streams(wire.name) if stream else wholes(wire.name))
+    house.provider.answer = house.provider.sse(*sent) if stream else house.provider.json(sent)
+    answer = house.ask(wire, stream)
+    ended, calls = house.closing(answer)
+    released = Counter((call.name, canonical(call.arguments)) for call in calls if call.released)
+    direct: dict[str, Any] = {}
+    with contextlib.suppress(Exception):  # what is so damaged that looking for calls in it fails
+        direct = house.readers.found_by_sdks(wire.name, stream, b"".join(sent) if stream else sent)
+    behind = house.readers.found(wire.name, stream and answer.status_code == 200, answer.content)
+    for reader, seen in behind.items():
+        assert not Counter(seen) - released, f"the {reader} reader found {seen}; {released} were released"
+        if reader in direct and ended.exchange.state in ("complete", "denied"):
+            missed = released & Counter((str(name), text) for name, text in direct[reader]) - Counter(seen)
+            assert not missed, f"the {reader} reader missed {missed}"
 
 
 @WIRES

@@ -17,6 +17,7 @@ from gateway.verdict import Call
 
 HEAD = {"id": "c1", "object": "chat.completion.chunk", "created": 1, "model": "m"}
 DONE = b"data: [DONE]\n\n"
+RUNS_ON = "Blocked by policy.\n\ndata: f stays inside this string."
 USAGE = {"prompt_tokens": 10, "completion_tokens": 5, "total_tokens": 15}
 
 
@@ -344,7 +345,10 @@ def test_an_unknown_key_of_a_choice_is_stripped(key: str, drive: Any) -> None:
     assert [f.path for f in run.stream.findings] == [f"choices[0].{key}"]
 
 
-@pytest.mark.parametrize("key", ["Choices", "tool_calls", "toolcalls", "message", "ERROR", "function-call"])
+KEYS_THAT_LOOK_JUDGED = ["Choices", "tool_calls", "toolcalls", "message", "ERROR", "function-call", "candidates", "content", "Item"]
+
+
+@pytest.mark.parametrize("key", KEYS_THAT_LOOK_JUDGED)
 def test_a_key_at_the_top_that_looks_judged_is_stripped(key: str, drive: Any) -> None:
     run = drive(stream(), [chunk({"content": "Hi"}, top={key: [1], "provider": "p"}), chunk({}, "stop")])
     first = json.loads(run.sent.split(b"\n\n")[0][6:])
@@ -443,6 +447,95 @@ def test_an_explanation_after_words_begins_a_new_paragraph(drive: Any) -> None:
     texts = [json.loads(f[6:])["choices"][0]["delta"].get("content", "") for f in sent.split(b"\n\n")[:-1]]
     assert texts[1].startswith("\n\nBlocked")
     assert texts[2].startswith("\n\nBlocked")
+
+
+@pytest.mark.parametrize("judged", ["allowed", "denied"])
+@pytest.mark.parametrize(
+    "last",
+    [
+        [chunk({"role": "assistant", "content": "Hm", "tool_calls": [piece()]}, "stop")],
+        [chunk({"role": "assistant", "tool_calls": [piece()]}), chunk({"role": "assistant", "content": "Hm"}, "tool_calls")],
+        [chunk({"role": "assistant", "tool_calls": [piece()]}, "stop", logprobs={"content": []}, top={"usage": USAGE})],
+    ],
+)
+def test_words_of_the_finishing_chunk_stand_before_its_calls_and_the_role_comes_once(last: list[bytes], judged: str, drive: Any) -> None:
+    """As they stand in a whole answer: a client that joins pieces would read `assistantassistant`, and our text glued to the model's."""
+    run = drive(stream(), [*last, DONE], judged)
+    chunks = [json.loads(f[6:]) for f in run.sent.split(b"\n\n")[:-2]]
+    deltas = [c["choices"][0]["delta"] for c in chunks]
+    assert [d["role"] for d in deltas if "role" in d] == ["assistant"]
+    text = "".join(d.get("content") or "" for d in deltas)
+    said = "Hm" if b"Hm" in last[-1] else ""
+    assert text == (said if judged == "allowed" else f"{said}\n\n{RUNS_ON}" if said else RUNS_ON)
+    assert deltas[-1] == {}
+    assert [key for key in ("usage", "logprobs") for c in chunks if c.get(key) or c["choices"][0].get(key)] == [
+        key for key in ("usage", "logprobs") if key.encode() in last[-1]
+    ]
+
+
+PICTURE = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}}
+
+
+def test_pictures_that_a_model_drew_leave_as_they_came(drive: Any) -> None:
+    drawn = chunk({"content": "", "images": [PICTURE | {"index": 0}]})
+    wire = [chunk({"role": "assistant", "content": "Here"}), drawn, chunk({}, "stop"), DONE]
+    assert drive(stream(), wire).sent == b"".join(wire)
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        [PICTURE, {"type": "function", "function": {"name": "f", "arguments": "{}"}}],
+        [PICTURE | {"function": {"name": "f", "arguments": "{}"}}],
+        [PICTURE | {"index": {"name": "f"}}],
+        [PICTURE | {"image_url": {"url": "https://a.example/?q=secret"}}],
+        [PICTURE | {"image_url": PICTURE["image_url"] | {"detail": {"name": "f"}}}],
+        [PICTURE | {"image_url": PICTURE["image_url"] | {"arguments": "{}"}}],
+        PICTURE,
+        ["f"],
+    ],
+)
+def test_images_that_are_no_pictures_reach_nobody(odd: Any, drive: Any) -> None:
+    run = drive(stream(), [chunk({"role": "assistant", "content": "x", "images": odd}), chunk({}, "stop"), DONE])
+    assert b"images" not in run.sent
+    assert [f.path for f in run.stream.findings] == ["choices[0].delta.images"]
+
+
+SIGNED = {"extra_content": {"google": {"thought_signature": "c2ln"}}}
+
+
+def test_the_signature_that_google_wants_back_goes_and_stays_with_its_call(drive: Any) -> None:
+    """Gemini 3 refuses a history whose calls have lost it."""
+    calls = [chunk({"role": "assistant", "tool_calls": [piece() | SIGNED]}), chunk({"tool_calls": [piece(1, "b")]})]
+    wire = [*calls, chunk({}, "tool_calls"), DONE]
+    run = drive(stream(), wire)
+    entries = [json.loads(f[6:])["choices"][0]["delta"]["tool_calls"][0] for f in run.sent.split(b"\n\n")[:2]]
+    assert [entry.get("extra_content") for entry in entries] == [SIGNED["extra_content"], None]
+    assert not run.stream.findings
+    assert b"c2ln" not in drive(stream(), wire, "denied").sent
+
+
+def test_words_keep_the_signature_that_google_wants_back(drive: Any) -> None:
+    wire = [chunk({"role": "assistant", "content": "x", **SIGNED}), chunk({}, "stop"), DONE]
+    assert drive(stream(), wire).sent == b"".join(wire)
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {"google": {"tool_calls": [piece()]}},
+        {"google": {"thought_signature": {"name": "f", "arguments": "{}"}}},
+        {"google": {"thought": "f"}},
+        {"google": {"thought_signature": "c2ln"}, "acme": {"name": "f"}},
+        [piece()],
+        "f",
+    ],
+)
+def test_extra_content_that_is_no_signature_reaches_nobody(odd: Any, drive: Any) -> None:
+    wire = [chunk({"role": "assistant", "content": "x", "extra_content": odd}), chunk({"tool_calls": [piece() | {"extra_content": odd}]})]
+    run = drive(stream(), [*wire, chunk({}, "tool_calls"), DONE])
+    assert b"extra_content" not in run.sent
+    assert [f.path for f in run.stream.findings] == ["choices[0].delta.extra_content", "choices[0].delta.tool_calls[0].extra_content"]
 
 
 def test_the_envelope_is_the_providers_own_where_it_has_one(drive: Any) -> None:

@@ -72,6 +72,26 @@ def test_an_explanation_fits_the_form_of_the_content(content: Any, after: Any) -
     assert text == ([*content, {"type": "text", "text": "no"}] if after is ... else after)
 
 
+def test_the_signature_that_google_wants_back_goes_and_stays_with_its_call() -> None:
+    signed = {"extra_content": {"google": {"thought_signature": "c2ln"}}}
+    whole = calling(tool() | signed, tool("b"), **signed)
+    assert openai_chat.encode_answer(whole, {}) == whole.body
+    left = message_of(whole, {1: "no"})["message"]
+    assert [entry.get("extra_content") for entry in left["tool_calls"]] == [signed["extra_content"]]
+    left = message_of(whole, {0: "no"})["message"]
+    assert [entry.get("extra_content") for entry in left["tool_calls"]] == [None]
+    assert left["extra_content"] == signed["extra_content"]
+    assert not whole.findings
+
+
+@pytest.mark.parametrize("key", ["extra_content", "images"])
+def test_what_only_some_providers_have_is_left_out_where_it_is_something_else(key: str) -> None:
+    entry = {"name": "f", "arguments": "{}"}
+    whole = calling(tool(**{key: [entry]}), **{key: [entry]})
+    assert {finding.path for finding in whole.findings} == {f"choices[0].message.{key}", f"choices[0].message.tool_calls[0].{key}"}
+    assert key.encode() not in openai_chat.encode_answer(whole, {})
+
+
 def test_a_withheld_legacy_call_leaves_no_key() -> None:
     whole = decode(answer({"role": "assistant", "content": None, "function_call": {"name": "f", "arguments": "{}"}}, "function_call"))
     assert (whole.calls[0].type, whole.calls[0].id) == ("function_call", "")
