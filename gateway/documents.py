@@ -130,6 +130,11 @@ def positions(text: bytes, file: str = "") -> dict[Path, Place]:
     return parse(text, file).positions()
 
 
+def reads_as_text(text: str) -> bool:
+    """Whether it is read as this text where nothing quotes it; not about characters that mean something to YAML."""
+    return text not in _WORDS and not _NUMBER.fullmatch(text)
+
+
 def placed(said: str, *at: str | int) -> PydanticCustomError:
     """What a validator raises about something deeper in what it validates: keys and numbers of entries lead there."""
     return PydanticCustomError("placed", "{said}", {"said": said, "at": at})
@@ -146,7 +151,8 @@ def nearest(name: str, known: Iterable[str], prefix: str = "") -> str:
 
 _NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][-+]?[0-9]+)?")
 _INTEGER = re.compile(r"-?[0-9]+")
-_MAX_INTEGER: Final = 2**63 - 1
+_INTEGERS: Final = range(-(2**63), 2**63)
+"""What JSON and conditions hold, too."""
 _WORDS: Final[Mapping[str, Any]] = {
     **dict.fromkeys(("", "~", "null", "Null", "NULL")),
     **dict.fromkeys(("true", "True", "TRUE"), True),
@@ -211,16 +217,14 @@ class _Builder:
         if node.kind == "tagged":
             self._note(node, "tags ('!…') are not allowed; remove it, and use quotes to make a value text")
             return text
-        if node.style:
+        if node.style or reads_as_text(text):
             return text
-        if text in _WORDS:
-            return _WORDS[text]
-        return self._number(node, text) if _NUMBER.fullmatch(text) else text
+        return _WORDS[text] if text in _WORDS else self._number(node, text)
 
     def _number(self, node: Node, text: str) -> int | float:
         whole = _INTEGER.fullmatch(text)
         number = int(text) if whole and len(text) <= 20 else float(text)
-        if not math.isfinite(number) or (whole and abs(number) > _MAX_INTEGER):
+        if not math.isfinite(number) or (whole and number not in _INTEGERS):
             self._note(node, "the number is too large; put it in quotes if it is text")
             return 0
         return number

@@ -87,6 +87,9 @@ def _move(prompts: Library, name: str, label: str, wanted: str, *, back: bool) -
 
 def _way_back(prompts: Library, name: str, label: str) -> str:
     last = prompts.moves.get(name, {}).get(label)
-    if last is None or not last.before or prompts.labels(name).get(label) != last.version:
+    moved = last is not None and prompts.labels(name).get(label) == last.version
+    if last is not None and moved and not last.before:
+        raise ValueError(f"the label '{label}' pointed at nothing before it was moved: no way back; promote the version you want")
+    if last is None or not moved:
         raise ValueError(f"the label '{label}' was not moved by this command last, so there is no way back; promote the version you want")
     return last.before

@@ -24,7 +24,7 @@ from gateway.prompt import experiment, pins
 from gateway.prompt.binding import bound
 from gateway.prompt.experiment import Experiment
 from gateway.prompt.kept import SUFFIX, VERSION, Kept, read
-from gateway.prompt.library import EMPTY, Library, Moves
+from gateway.prompt.library import EMPTY, Commits, Library, Moves
 from gateway.prompt.pins import NONE as NO_PINS
 from gateway.prompt.pins import Pins
 from gateway.prompt.trial import Stops
@@ -47,6 +47,8 @@ class Found:
     problems: tuple[Problem, ...] = ()
     pins: Pins = NO_PINS
     experiments: Mapping[str, Experiment] = field(default_factory=dict)
+    last_good: frozenset[str] = frozenset()
+    """Prompts that stand for a file which cannot be used now."""
 
 
 class Shared(Protocol):
@@ -94,11 +96,20 @@ def library(folder: Path, data: Path, found: Found, shared: Shared, before: Libr
             versions[name] = known | {kept.version: kept for kept in _fetched(shared, name, missing)}
     except GatewayError as error:
         raise StartError(f"where labels of prompts point and which experiments were halted cannot be read: {error.message}") from error
-    prompts = Library(found.heads, versions, moves, git_version(folder), found.pins, of_folder(folder), found.experiments)
+    commits = _commits(folder, found, before)
+    prompts = Library(found.heads, versions, moves, git_version(folder), found.pins, commits, found.experiments)
     if found.experiments and not extras.installed("scipy"):
         return replace(prompts, unfit=tuple(_unguarded(found.experiments.values())))
     fit = bound(found.experiments.values(), prompts, stops)
     return replace(prompts, trials=fit.trials, unfit=fit.problems)
+
+
+def _commits(folder: Path, found: Found, before: Library) -> Commits:
+    """What Git knows of the files. What it says of one that cannot be used is not about the version that stays: of that holds what was
+    known before."""
+    now, was, stay = of_folder(folder), before.commits, found.last_good
+    latest = {**now.latest, **{name: commit for name, commit in was.latest.items() if name in stay}}
+    return Commits(latest, now.uncommitted - stay | was.uncommitted & stay)
 
 
 def _unguarded(experiments: Iterable[Experiment]) -> Iterator[Problem]:
@@ -285,13 +296,15 @@ class Watcher:
         """With the last good version of what cannot be used now."""
         if not found.heads and self._good.heads and not found.problems:
             said = "no prompt is left in the folder, the last ones stay; put one back, or restart without the folder"
-            return replace(found, heads=self._good.heads, problems=(_whole(str(self._folder), said),))
+            problems, stay = (_whole(str(self._folder), said),), frozenset(self._good.heads)
+            return replace(found, heads=self._good.heads, problems=problems, last_good=stay)
         broken = {problem.file.removesuffix(SUFFIX) for problem in found.problems}
         if str(self._folder) in broken:
-            return Found(self._good.heads, found.problems, self._good.pins, self._good.experiments)
-        kept = {**_of(self._good.heads, broken), **found.heads}
+            return Found(self._good.heads, found.problems, self._good.pins, self._good.experiments, frozenset(self._good.heads))
+        last_good = _of(self._good.heads, broken - found.heads.keys())
         experiments = {**self._last_good_experiments(found), **found.experiments}
-        return Found(kept, found.problems, self._good.pins if pins.FILE in broken else found.pins, experiments)
+        approved = self._good.pins if pins.FILE in broken else found.pins
+        return Found({**last_good, **found.heads}, found.problems, approved, experiments, frozenset(last_good))
 
     def _last_good_experiments(self, found: Found) -> dict[str, Experiment]:
         """Of files that cannot be used now."""

@@ -82,7 +82,7 @@ def read(text: bytes, file: str) -> tuple[Source, Node]:
         raise FileProblems([_yaml_problem(source, error)]) from None
 
 
-_FORBIDDEN = re.compile(
+FORBIDDEN = re.compile(
     "[^\t\n\r\x20-\x7e\xa0-\u2027\u202f-\u2065\u206a-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]"
 )
 """Control characters, line breaks that only some tools see, marks that reorder text on screen."""
@@ -101,7 +101,7 @@ def decoded(text: bytes, file: str) -> str:
         good = Source(file, text[: error.start].decode("utf-8"))
         said = "not UTF-8 text; save the file as UTF-8"
         raise FileProblems([good.problem(len(good.text), said)]) from None
-    if bad := _FORBIDDEN.search(decoded):
+    if bad := FORBIDDEN.search(decoded):
         said = f"the invisible character U+{ord(bad.group()):04X} is not allowed; remove or escape it"
         raise FileProblems([Source(file, decoded).problem(bad.start(), said)])
     return decoded

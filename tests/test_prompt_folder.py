@@ -300,6 +300,29 @@ def test_a_commit_of_what_is_served_already_is_noticed(folder, data):
     assert (change.prompts.commits.uncommitted, change.prompts.commits.latest["support"].author) == (frozenset(), "bob <bob@example.com>")
 
 
+@pytest.mark.parametrize("lost", ["is broken", "is alone and taken away", "has its folder taken away"])
+def test_a_version_that_stays_because_its_file_cannot_be_used_is_as_committed_as_it_was(folder, data, lost):
+    put(folder, "Old.")
+    git(folder.parent, "init", "-q")
+    committed(folder)
+    if lost == "is broken":
+        put(folder, "nobody committed this", "other")
+    watcher = watching(folder, data)
+    if lost == "is broken":
+        put(folder, "{{ unknown }}")
+        put(folder, "{{ unknown }}", "other")
+    elif lost == "is alone and taken away":
+        (folder / "support.md").unlink()
+    else:
+        folder.rename(folder.with_name("elsewhere"))
+    change = settled(watcher)
+    stays = watcher._good
+    assert change.problems
+    assert stays.deployed(stays.find(Named("support")))
+    assert stays.commits.uncommitted == ({"other"} if lost == "is broken" else frozenset())
+    assert stays.commits.latest["support"].author == "a <a@example.com>"
+
+
 def test_pins_are_watched_and_a_broken_file_of_them_keeps_the_last(folder, data):
     put(folder, "Old.")
     (folder / "pins.yaml").write_text("agents: {coder: {on_change: deny, tools: {}}}")

@@ -163,7 +163,7 @@ def _trial(library: Library, name: str) -> Trial:
         wrong = "\n".join(str(each) for each in library.unfit if each.file == library.experiments[name].file)
         raise StartError(f"the experiment '{name}' cannot be used:\n{wrong}")
     known = ", ".join(library.trials) or "none"
-    said = f"there is no experiment '{name}'{nearest(name, library.trials)}. There are: {known}"
+    said = f"there is no experiment '{name}'{nearest(name, library.trials) or '.'} There are: {known}"
     raise GatewayError("not_found", "unknown_experiment", said)
 
 

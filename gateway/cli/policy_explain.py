@@ -24,8 +24,9 @@ from gateway.policy_folder import point_to_installed_zones
 from gateway.verdict import RuleHit, Verdict
 
 _DECISION: Final = """
-SELECT c.id, c.exchange_id, c.decided_at, c.agent, c.session, c.name, c.arguments, c.effect, c.released, c.code, c.reason,
-       c.policy, c.rule, c.would, c.policy_hash, x.org, x.team, x."user", x.key_id, x.client, x.request_model, x.dialect
+SELECT c.id, c.exchange_id, c.decided_at, c.agent, c.session, c.call_id, c."index", c.type, c.name, c.arguments, c.effect, c.released,
+       c.code, c.reason, c.policy, c.rule, c.would, c.policy_hash, x.org, x.team, x."user", x.key_id, x.client, x.session_source,
+       x.request_model, x.dialect
 FROM calls AS c LEFT JOIN exchanges AS x ON x.id = c.exchange_id WHERE c.id = $id LIMIT 1
 """
 _HITS: Final = "SELECT policy, rule, effect, mode, error, message, line FROM rule_hits WHERE decision_id = $id"
@@ -51,11 +52,13 @@ def explain_decision(
 
     Example: tollhouse policy explain dec_…
     """
+    from gateway.face.decisions import seen
+
     asked = _asking(data)
     row = _decision(asked, decision)
     verdict = _verdict(row, asked(_HITS, {"id": decision}))
     policies, note = _policies(asked, row["policy_hash"])
-    explained = reasons(policies, verdict.hits, row["name"], _seen(row))
+    explained = reasons(policies, verdict.hits, row["name"], seen(row, row))
     if json:
         typer.echo(msgspec.json.encode({**row, **verdict_data(verdict, explained), "note": note}).decode())
     else:
@@ -103,21 +106,6 @@ def _policies(asked: Ask, version: str | None) -> tuple[PolicySet, str]:
     if policies.hash != version:
         return EMPTY, "the policy text in the book is not whole; rules are shown without their conditions"
     return policies, ""
-
-
-def _seen(row: Mapping[str, Any]) -> dict[str, Any]:
-    """What the book says that conditions saw. Arguments that are cut or were never readable are left out."""
-    seen: dict[str, Any] = {
-        "caller": {"key": row["key_id"]} | {name: row[name] for name in ("agent", "org", "team", "user", "client")},
-        "call": {"name": row["name"], "dialect": row["dialect"]},
-        "session": {"id": row["session"]},
-        "model": row["request_model"],
-        "now": row["decided_at"],
-    }
-    try:
-        return seen | {"args": msgspec.json.decode(row["arguments"] or "{}")}
-    except msgspec.DecodeError:
-        return seen
 
 
 def _lines(row: Mapping[str, Any], verdict: Verdict, explained: list[Reason], note: str) -> Iterator[str]:

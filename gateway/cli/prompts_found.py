@@ -90,28 +90,23 @@ def pinned(data: Path, agent: str, on_change: str) -> dict[str, Any]:
     if not answer.rows:
         raise GatewayError("not_found", "unknown_agent", f"the book has no prompt of an agent '{agent}'; see the view prompt_templates")
     template, tools = answer.rows[0]
-    declared = [(_name(tool), pins.tool_hash(canonical(msgspec.json.encode(tool)))) for tool in _tools(tools)]
+    declared = [(pins.declared_name(tool), pins.tool_hash(canonical(msgspec.json.encode(tool)))) for tool in _tools(tools)]
     if any(not name for name, _ in declared) or any(set(tool) == {"name"} for tool in _tools(tools)):
         said = f"the book keeps only the names of the tools of '{agent}'; take their hashes from the findings of an empty 'tools: {{}}'"
         raise GatewayError("not_found", "no_tools", said)
+    if len(dict(declared)) < len(set(declared)):
+        said = f"two tools of '{agent}' declare themselves by one name (in two namespaces); take their hashes from the findings"
+        raise GatewayError("not_found", "names_twice", said)
     return {"on_change": on_change, "templates": [template], "tools": dict(declared)}
-
-
-def _name(tool: Any) -> str:
-    """As `Request.tools` has it."""
-    match tool:
-        case {"function": {"name": str(name)}} | {"custom": {"name": str(name)}} | {"name": str(name)} | {"type": str(name)}:
-            return name
-    return ""
 
 
 def write(folder: Path, agent: str, part: dict[str, Any]) -> Path:
     """Puts the agent's part into the file; the rest of the file stays what it says."""
-    import yaml
+    from gateway.yaml_writing import written
 
     path = folder / pins.FILE
     agents = pins.read(path.read_bytes()).model_dump(exclude_none=True)["agents"] if path.is_file() else {}
-    text = yaml.safe_dump({"agents": {**agents, agent: part}}, sort_keys=True, default_flow_style=False, allow_unicode=True)
+    text = written({"agents": {**agents, agent: part}}, sort_keys=True)
     fresh = path.with_suffix(".tmp")
     fresh.write_text(text, encoding="utf-8")
     fresh.replace(path)

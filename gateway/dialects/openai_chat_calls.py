@@ -17,7 +17,7 @@ from collections.abc import Mapping
 
 from gateway.dialects.events import Limits
 from gateway.dialects.openai_chat_shape import SIGNED, Sieve, signature
-from gateway.dialects.proposals import MAX_ID, NO_ARGUMENTS, clipped, id_problem, name_problem, read_arguments
+from gateway.dialects.proposals import MAX_ID, NO_ARGUMENTS, arguments_of, clipped, id_problem, name_problem
 from gateway.strict_json import Json
 from gateway.verdict import Call
 
@@ -147,9 +147,7 @@ class CallParts:
             self.fail("bad_id", "the call's id is missing or not plain ASCII")
 
     def _read(self, text: str, limits: Limits) -> Mapping[str, Json] | None:
-        if self.type == "custom":
-            return {"input": text}
-        args, problem, detail = read_arguments(text, limits)
+        args, problem, detail = arguments_of(self.type or "function", text, limits)
         if problem is not None:
             self.fail(problem, detail)
         return args

@@ -12,7 +12,15 @@ from collections.abc import Mapping
 from gateway import strict_json
 from gateway.dialects import openai_responses_shape as shape
 from gateway.dialects.events import Limits
-from gateway.dialects.proposals import MAX_ID, NO_ARGUMENTS, clipped, id_problem, name_problem, read_arguments
+from gateway.dialects.proposals import (
+    MAX_ID,
+    NO_ARGUMENTS,
+    arguments_of,
+    clipped,
+    id_problem,
+    name_problem,
+    read_arguments,
+)
 from gateway.request import Request
 from gateway.strict_json import Json
 from gateway.verdict import Call
@@ -141,9 +149,8 @@ def _custom(item: Mapping[str, Json], limits: Limits) -> _Read:
     name, text = _name(item), item.get("input")
     if not isinstance(text, str):
         return name, "", None, ("type", "the input is not a string")
-    if len(text.encode("utf-8", "surrogatepass")) > limits.call_bytes:
-        return name, "", None, ("hold_limit", f"the input is longer than {limits.call_bytes} bytes")
-    return name, text, {"input": text}, None
+    args, code, detail = arguments_of("custom_tool_call", text, limits)
+    return name, "" if code else text, args, (code, detail) if code else None
 
 
 def _built_in(item: Mapping[str, Json], kind: str, limits: Limits) -> _Read:

@@ -22,6 +22,9 @@ from gateway.verdict import Call
 NO_ARGUMENTS = "{}"
 """What is evaluated and delivered when a model proposes a call without any arguments."""
 
+FREE_TEXT = frozenset({"custom", "custom_tool_call"})
+"""Types of calls whose arguments are one text, and no JSON."""
+
 MAX_ID = 256
 _NAME = re.compile(r"[A-Za-z0-9_.:/-]{1,128}")
 _ID = re.compile(rf"[!-~]{{1,{MAX_ID}}}")
@@ -56,6 +59,15 @@ def read_arguments(text: str, limits: Limits) -> tuple[Mapping[str, Json] | None
     if not isinstance(args, dict):
         return None, "type", "arguments are not a JSON object"
     return args, None, ""
+
+
+def arguments_of(kind: str, text: str, limits: Limits) -> tuple[Mapping[str, Json] | None, str | None, str]:
+    """As `read_arguments`, for a call of this type: what a model writes to a tool of free text is its one argument `input`."""
+    if kind not in FREE_TEXT:
+        return read_arguments(text, limits)
+    if len(text) > limits.call_bytes or len(text.encode("utf-8", "surrogatepass")) > limits.call_bytes:
+        return None, "hold_limit", f"the input is longer than {limits.call_bytes} bytes"
+    return {"input": text}, None, ""
 
 
 def clipped(value: Json, limit: int = 60) -> str:

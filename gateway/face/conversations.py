@@ -55,8 +55,8 @@ def _plain(said: Mapping[str, Any]) -> dict[str, Any]:
 
 def _proposed(call: Any) -> dict[str, Any]:
     outer = call if isinstance(call, Mapping) else {}
-    inner = outer.get("function") if isinstance(outer.get("function"), Mapping) else {}
-    function = {"name": _text(inner.get("name")), "arguments": _text(inner.get("arguments"))}  # type: ignore[union-attr] # a mapping
+    inner: Mapping[str, Any] = next((outer[kind] for kind in ("function", "custom") if isinstance(outer.get(kind), Mapping)), {})
+    function = {"name": _text(inner.get("name")), "arguments": _text(inner.get("arguments", inner.get("input")))}
     return {"id": _text(outer.get("id")), "function": function}
 
 

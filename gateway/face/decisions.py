@@ -2,32 +2,42 @@
 file, and what other policies would say. From records alone; pure, but for the policies that it is given.
 
 The conversation is as the book kept it: without secrets and personal data, where it was told to take them out. So a test or another
-verdict is of what is on record: limits, labels of keys and counts of the session are not in it.
+verdict is of what is on record: limits, labels of keys, what the request declared of the tool (`call.schema_hash`, `call.pin`) and which
+earlier calls were forged are not in it; nor, in a test, the id and the messages of the session.
 """
 
 from __future__ import annotations
 
+import sys
+from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 import msgspec
-import yaml
 
+from gateway import documents
 from gateway.dialects.events import Limits
-from gateway.dialects.proposals import name_problem, read_arguments
+from gateway.dialects.proposals import FREE_TEXT, arguments_of, name_problem
+from gateway.errors import FileProblems
 from gateway.policy import PolicySet, decide, run_cases
 from gateway.policy.case_shape import Case
 from gateway.policy.cases import facts_of
+from gateway.policy.provenance import object_of
 from gateway.policy.why import Reason, reasons
 from gateway.strict_json import Json
+from gateway.trace.pens import only_measured
 from gateway.verdict import Call, RuleHit, Verdict
+from gateway.web.content import DAMAGED, ERASED
+from gateway.yaml_writing import written
 
+_AS_RECORDED = Limits(call_bytes=sys.maxsize)
+"""What stands in the book was within the limits of its time."""
 SHORTEST = 3
 """Characters: of a shorter value it says nothing that it stands somewhere."""
 MOST_HISTORY = 20
 
-_CALLER = {"org": "org", "team": "team", "user": "user", "key": "key_id"}
+_CALLER = {"org": "org", "team": "team", "user": "user", "key": "key_id", "client": "client"}
 """What conditions know of who asks, and in which column it lies."""
 
 Said = Mapping[str, Any]
@@ -38,24 +48,37 @@ def explained(policies: PolicySet, row: Said, exchange: Said, hits: Sequence[Sai
     """Each rule that spoke, with its condition and the values it read."""
     known = set(RuleHit.__struct_fields__)
     spoke = [RuleHit(**{name: value for name, value in hit.items() if name in known and value is not None}) for hit in hits]
-    seen: dict[str, Any] = {
+    return reasons(policies, spoke, row["name"], seen(row, exchange))
+
+
+def seen(row: Said, exchange: Said) -> dict[str, Any]:
+    """What the book says that conditions saw. Arguments that are cut or were never readable are left out."""
+    args = arguments(row)
+    return {
         "caller": {"agent": exchange["agent"]} | {name: exchange[column] for name, column in _CALLER.items()},
-        "call": {"name": row["name"], "dialect": exchange["dialect"]},
-        "session": {"id": row["session"]},
+        "call": {"id": row["call_id"], "dialect": exchange["dialect"], **{name: row[name] for name in ("name", "type", "index")}},
+        "session": {"id": row["session"], "source": exchange["session_source"]},
         "model": exchange["request_model"],
         "now": row["decided_at"],
+        **({} if args is None else {"args": args}),
     }
-    args = arguments(row)
-    return reasons(policies, spoke, row["name"], seen if args is None else {**seen, "args": args})
 
 
 def arguments(row: Said) -> dict[str, Json] | None:
-    """As the call had them; None where they are not on record as JSON."""
+    """As conditions saw them; None where the call could not be read in one way, or its arguments are not on record."""
     try:
-        found = msgspec.json.decode(row["arguments"] or "")
-    except msgspec.DecodeError:
+        args, _, _ = _read(row)
+    except ValueError:
         return None
-    return found if isinstance(found, dict) else None
+    return None if args is None else dict(args)
+
+
+def _read(row: Said) -> tuple[Mapping[str, Json] | None, str | None, str]:
+    """As the gateway read them: the arguments, or why there are none. Raises ValueError where they are not on record."""
+    text = row["arguments"] or ""
+    if text in (ERASED, DAMAGED) or only_measured(text) or (not text and row["type"] not in FREE_TEXT):
+        raise ValueError("its arguments are not on record")
+    return arguments_of(row["type"], text, _AS_RECORDED)
 
 
 def origins(args: Json, said: Sequence[Said]) -> list[dict[str, Any]]:
@@ -80,7 +103,7 @@ def as_case(row: Said, exchange: Said, said: Sequence[Said], effect: str | None 
         case["model"] = exchange["request_model"]
     if words := [_text(each) for each in said if each.get("role") == "user"]:
         case["user"] = "\n".join(words)
-    if history := list(_history(said))[-most:]:
+    if history := _history(said)[-most:]:
         case["history"] = history
     came = row["effect"] if row["effect"] != "unevaluated" else "allow" if row["released"] else "deny"
     wanted = {"effect": effect or came, **({"rule": row["rule"]} if row["rule"] and effect is None else {})}
@@ -89,7 +112,16 @@ def as_case(row: Said, exchange: Said, said: Sequence[Said], effect: str | None 
 
 def as_yaml(*cases: Mapping[str, Any]) -> str:
     """To stand under `tests:` of a policy file."""
-    return yaml.safe_dump(list(cases), sort_keys=False, allow_unicode=True, width=120)
+    return written(list(cases))
+
+
+def describable(case: Mapping[str, Any]) -> bool:
+    """Whether a policy file can hold it: integers have an end there, and so have levels."""
+    try:
+        read = documents.parse(as_yaml(case).encode("utf-8", "surrogatepass"), "")
+        return not read.problems and bool(read.value == [case])
+    except FileProblems:
+        return False
 
 
 def tested(policies: PolicySet, case: Mapping[str, Any]) -> list[tuple[str, str]]:
@@ -109,25 +141,29 @@ def again(policies: PolicySet, row: Said, exchange: Said, said: Sequence[Said]) 
     files = (*policies.policies, *policies.libraries)
     if not files:
         return None
-    facts = facts_of(Case.model_validate(as_case(row, exchange, said, "allow", len(said) * MOST_HISTORY)), files[0])
-    args, problem, detail = read_arguments(row["arguments"] or "", Limits())
+    session = {"id": row["session"], "source": exchange["session_source"], "messages": len(exchange["request_messages"] or ())}
+    case = as_case(row, exchange, said, "allow", len(said) * MOST_HISTORY) | {"session": session}
+    facts = facts_of(Case.model_validate(case), files[0])
+    args, problem, detail = _read(row)
     problem = problem or name_problem(row["name"])
-    call = Call(row["call_id"], row["name"], row["arguments"] or "", None if problem else args, 0, problem=problem, detail=detail)
+    told = {"index": row["index"], "type": row["type"], "problem": problem, "detail": detail}
+    call = Call(row["call_id"], row["name"], row["arguments"] or "", None if problem else args, **told)
     known = {"dialect": exchange["dialect"] or "", "exchange": exchange["id"]}
     return decide(policies, msgspec.structs.replace(facts, call=call, **known)).verdict
 
 
-def _history(said: Sequence[Said]) -> Iterator[dict[str, Any]]:
-    """Earlier calls with their results."""
-    results = {each.get("tool_call_id"): _text(each) for each in said if each.get("role") == "tool"}
+def _history(said: Sequence[Said]) -> list[dict[str, Any]]:
+    """Earlier calls with their results, which answer the first call of their id that has none yet (as `provenance.paired`)."""
+    told: list[dict[str, Any]] = []
+    waiting: dict[Any, deque[dict[str, Any]]] = {}
     for each in said:
         for call in each.get("tool_calls") or ():
             function = call.get("function", {})
-            args = arguments({"arguments": function.get("arguments")})
-            earlier: dict[str, Any] = {"call": {str(function.get("name", "")): args or {}}}
-            if call.get("id") in results:
-                earlier["result"] = results[call["id"]]
-            yield earlier
+            told.append({"call": {str(function.get("name", "")): object_of(str(function.get("arguments") or ""))}})
+            waiting.setdefault(call.get("id"), deque()).append(told[-1])
+        if each.get("role") == "tool" and waiting.get(each.get("tool_call_id")):
+            waiting[each["tool_call_id"]].popleft()["result"] = _text(each)
+    return told
 
 
 def _text(said: Said) -> str:

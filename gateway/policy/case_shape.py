@@ -67,7 +67,7 @@ class AskedFor(Section):
 
     text: str = Field("", description="What the user says.")
     tools: list[str] = Field(default_factory=list, description="Names of the tools it offers.")
-    messages: int = 1
+    messages: int = Field(1, description="How many; counted when left out, as `characters` are.")
     characters: int = 0
     media: list[str] = Field(default_factory=list, description="Kinds: `image`, `audio`, `video`, `file`.")
     stream: bool = False

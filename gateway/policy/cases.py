@@ -16,7 +16,7 @@ import msgspec
 
 from gateway.exchange import Caller
 from gateway.policy.amounts import millionths
-from gateway.policy.case_shape import CallOf, Case
+from gateway.policy.case_shape import Case
 from gateway.policy.evaluate import Facts
 from gateway.policy.limits import Charge
 from gateway.policy.policy_set import Layer, Policy, PolicySet
@@ -121,20 +121,27 @@ def _text_of(case: Case) -> tuple[Hook, str, str | None]:
 
 def _sight_of(case: Case, policy: Policy, tool: str | None) -> Sight:
     """What conditions about the text of a test see beside it."""
-    asked = case.request.model_dump() if case.request else {}
-    text = asked.pop("text", "")
-    asked["characters"] = asked.get("characters") or len(text)
     return Sight(
         caller=_caller_of(case, policy),
         dialect="test",
         model=case.model,
         session=_session_of(case),
         conversation=_conversation(case),
-        request={**asked, "dialect": "test", "last_user": text},
+        request=_request_of(case),
         call_id="call_test",
         tool=tool,
         now_us=_now_of(case),
     )
+
+
+def _request_of(case: Case) -> dict[str, Any]:
+    """What a test does not say of it is counted over the conversation."""
+    if case.request is None:
+        return {}
+    told, asked = _told(case), case.request.model_dump(exclude_unset=True)
+    said = sum(len(message.text) + sum(len(text) for _, text in message.results) for message in told)
+    known = {**case.request.model_dump(), "messages": len(told), "characters": said, **asked}
+    return {**known, "dialect": "test", "last_user": known.pop("text")}
 
 
 def _left_otherwise(case: Case, left: Json) -> str:
@@ -199,14 +206,10 @@ def _caller_of(case: Case, policy: Policy) -> Caller:
 
 
 def _session_of(case: Case) -> dict[str, Any]:
-    earlier = [_tool_of(one.call) for one in case.history]
-    counted: dict[str, Any] = {
-        "id": "test",
-        "source": "test",
-        "messages": 1 + 2 * len(earlier),
-        "calls": len(earlier),
-        "tools": earlier,
-    }
+    """Counted over the conversation, as of a request."""
+    told = _told(case)
+    calls = [call.name for message in told for call in message.calls]
+    counted = {"id": "test", "source": "test", "messages": len(told), "calls": len(calls), "tools": sorted(set(calls))}
     return counted | case.session
 
 
@@ -228,26 +231,34 @@ class _Spent:
 
 def _conversation(case: Case) -> Conversation:
     """A result of a call that was made up is made up as well."""
-    told, made_up = _said_before(case), {f"call_{at}" for at, earlier in enumerate(case.history) if earlier.forged}
+    told, made_up = _told(case), {f"call_{at}" for at, earlier in enumerate(case.history) if earlier.forged}
     forged = {Told("call", at, 0) for at, message in enumerate(told) if message.calls and message.calls[0].id in made_up}
     return Conversation(told, forged=forged)
 
 
-def _said_before(case: Case) -> list[Message]:
-    """The conversation of a test: what the user said, then each earlier call with its result."""
-    told = [Message("user", b"", case.user)]
-    for at, earlier in enumerate(case.history):
-        (tool, args), *_ = earlier.call.items()
-        proposed = ProposedBefore(f"call_{at}", tool, msgspec.json.encode(args or {}).decode())
-        told.append(Message("assistant", b"", "", calls=(proposed,)))
-        if earlier.result is not None:
-            text = earlier.result if isinstance(earlier.result, str) else msgspec.json.encode(earlier.result).decode()
-            told.append(Message("tool", b"", "", results=((proposed.id, text),)))
+def _told(case: Case) -> list[Message]:
+    """The conversation as a request would have it: what was said before, and what is judged where that comes with the request."""
+    told = list(_said_before(case))
+    if case.request is not None:
+        return [*(told if case.user or case.history else ()), Message("user", b"", case.request.text)]
+    for tool, result in (case.result or {}).items():
+        told += _call_with_result("call_test", tool, {}, result)
     return told
 
 
-def _tool_of(call: CallOf) -> str:
-    return next(iter(call))
+def _said_before(case: Case) -> Iterator[Message]:
+    """What the user said, then each earlier call with its result."""
+    yield Message("user", b"", case.user)
+    for at, earlier in enumerate(case.history):
+        (tool, args), *_ = earlier.call.items()
+        yield from _call_with_result(f"call_{at}", tool, args or {}, earlier.result)
+
+
+def _call_with_result(name: str, tool: str, args: Mapping[str, Json], result: Json) -> Iterator[Message]:
+    yield Message("assistant", b"", "", calls=(ProposedBefore(name, tool, msgspec.json.encode(args).decode()),))
+    if result is not None:
+        text = result if isinstance(result, str) else msgspec.json.encode(result).decode()
+        yield Message("tool", b"", "", results=((name, text),))
 
 
 def _some_agent(policy: Policy) -> str:

@@ -19,7 +19,7 @@ from gateway import shell
 from gateway.policy.looked import Looked
 from gateway.policy.provenance import Conversation, looked_at, spend
 from gateway.strict_json import Json
-from gateway.validators.detectors import DETECTORS
+from gateway.validators.detectors import DETECTORS, named_texts
 from gateway.validators.packages import installs as packages
 
 MAX_PIECES: Final = 1000
@@ -178,7 +178,8 @@ def _any(spans: Iterable[Any]) -> bool:
 
 
 def texts_of(value: Json) -> Iterator[str]:
-    """Every text of a value, keys and numbers too."""
+    """Every text of a value, keys and numbers too, and those that their names may call a secret once more with these."""
+    yield from named_texts(value)
     waiting = [value]
     while waiting:
         current = waiting.pop()

@@ -19,7 +19,7 @@ from gateway.policy.functions import texts_of
 from gateway.policy.looked import Looked, without
 from gateway.policy.policy_set import RANK, PolicySet
 from gateway.strict_json import Json
-from gateway.validators.detectors import Detector
+from gateway.validators.detectors import Detector, under
 from gateway.verdict import Call, RuleHit, Verdict
 
 
@@ -87,18 +87,27 @@ def _denied(verdict: Verdict, taking: Sequence[RuleHit], code: str, why: str) ->
 _DEEPEST: Final = 128
 
 
-def _clean(value: Json, detectors: Sequence[Detector], depth: int = 0) -> Json:
+def _clean(value: Json, detectors: Sequence[Detector], depth: int = 0, name: str = "") -> Json:
+    """`name`: under which it stands."""
     if depth > _DEEPEST:
         raise NotRedactable("it is nested too deeply")
     if isinstance(value, str):
-        return without(value, Looked(value).spans(detectors))
+        return without(value, [*Looked(value).spans(detectors), *_called(name, value, detectors)])
     if isinstance(value, Mapping):
-        return {key: _clean(each, detectors, depth + 1) for key, each in _with_clean_keys(value, detectors)}
+        return {key: _clean(each, detectors, depth + 1, key) for key, each in _with_clean_keys(value, detectors)}
     if isinstance(value, (list, tuple)):
-        return [_clean(each, detectors, depth + 1) for each in value]
+        return [_clean(each, detectors, depth + 1, name) for each in value]
     if any(_finds(text, detectors) for text in texts_of(value)):
         raise NotRedactable("it stands in a number")
     return value
+
+
+def _called(name: str, value: str, detectors: Sequence[Detector]) -> Iterator[tuple[int, int, str]]:
+    """What is found in a value only because of its name."""
+    if (found := under(name, value)) is None:
+        return
+    text, at = found
+    yield from ((max(0, start - at), end - at, which) for start, end, which in Looked(text).spans(detectors) if end > at)
 
 
 def _with_clean_keys(value: Mapping[str, Json], detectors: Sequence[Detector]) -> Iterator[tuple[str, Json]]:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from functools import lru_cache
+from typing import Final
 
 import msgspec
 from msgspec import Struct
@@ -19,6 +20,7 @@ from msgspec import Struct
 from gateway.prompt.masking import sections
 from gateway.recent import LARGEST, Recent
 from gateway.request import Request, Tool
+from gateway.strict_json import Json
 
 SYSTEM_ROLES = frozenset({"system", "developer"})
 
@@ -97,11 +99,38 @@ def _hash(system: str, tools: bytes) -> str:
 
 
 def canonical(declaration: bytes) -> bytes:
+    """The same for the same meaning, without what the provider shows to an MCP server: that is another for each user, and every hour."""
     found = _CANONICAL.get(declaration)
     if found is None:
-        found = msgspec.json.encode(msgspec.json.decode(declaration), order="deterministic")
+        found = msgspec.json.encode(_without_credentials(msgspec.json.decode(declaration)), order="deterministic")
         _CANONICAL.keep(declaration, found)
     return found
 
 
 _CANONICAL: Recent[bytes] = Recent(8 * 1024 * 1024)
+
+
+def _without_credentials(declaration: Json) -> Json:
+    """That there are some stays. Functions have none: what they declare is for the model."""
+    match declaration:
+        case {"type": "mcp" | "url"}:
+            return {name: _hidden(value) if name in _CREDENTIALS else value for name, value in declaration.items()}
+        case {"mcpServers": list(servers)}:
+            return {**declaration, "mcpServers": [_connected(server) for server in servers]}
+    return declaration
+
+
+def _connected(server: Json) -> Json:
+    """Gemini's form: a name, and a way to reach it with headers."""
+    if not isinstance(server, dict):
+        return server
+    ways = {name: way for name, way in server.items() if isinstance(way, dict)}
+    return {**server, **{name: {k: _hidden(v) if k == "headers" else v for k, v in way.items()} for name, way in ways.items()}}
+
+
+def _hidden(value: Json) -> Json:
+    return dict.fromkeys(value, _HIDDEN) if isinstance(value, dict) else _HIDDEN
+
+
+_CREDENTIALS: Final = frozenset({"authorization", "authorization_token", "headers"})
+_HIDDEN: Final = "[credential]"

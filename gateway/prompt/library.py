@@ -127,7 +127,7 @@ class Library:
         head = self.heads.get(named.name)
         if head is None:
             known = ", ".join(sorted(self.heads)) or "none"
-            message = f"There is no prompt '{named.name[:64]}'{nearest(named.name, self.heads)}. There are: {known}."
+            message = f"There is no prompt '{named.name[:64]}'{nearest(named.name, self.heads) or '.'} There are: {known}."
             raise _bad("unknown_prompt", message)
         if named.label:
             return self._labelled(named)

@@ -18,6 +18,7 @@ import hashlib
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Final, Literal
 
+import msgspec
 from msgspec import Struct
 from pydantic import Field
 
@@ -25,6 +26,7 @@ from gateway.documents import Section, load
 from gateway.prompt.fingerprint import Fingerprint, canonical
 from gateway.recent import Recent
 from gateway.request import Pin, Request, Tool
+from gateway.strict_json import Json
 
 FILE: Final = "pins.yaml"
 Hash = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
@@ -77,16 +79,35 @@ def of_tools(approved: Mapping[str, str] | None, request: Request) -> dict[str, 
     """How each declared tool compares. Of a name that is declared twice the worse counts."""
     found: dict[str, Pin] = {}
     for tool in request.tools if approved is not None else ():
-        now = _pin((approved or {}).get(tool.name), tool)
+        now = _pin(approved or {}, tool)
         if found.get(tool.name, "same") == "same":
             found[tool.name] = now
     return found
 
 
-def _pin(known: str | None, tool: Tool) -> Pin:
-    if known is None:
-        return "added"
-    return "same" if known == tool_hash(tool.raw) else "changed"
+def _pin(approved: Mapping[str, str], tool: Tool) -> Pin:
+    """Approved under its name, or under the one that its declaration has by itself, which is all that the book knows."""
+    now = tool_hash(tool.raw)
+    if approved.get(tool.name) == now:
+        return "same"
+    by_itself = approved.get(declared_name(msgspec.json.decode(tool.raw)))
+    if by_itself == now:
+        return "same"
+    return "added" if tool.name not in approved and by_itself is None else "changed"
+
+
+def declared_name(declaration: Json) -> str:
+    """Of a declaration alone: `look_up`, `web_search`, `mcp/<label>`, `googleSearch`. Empty where it has none."""
+    match declaration:
+        case {"function": {"name": str(name)}} | {"custom": {"name": str(name)}} | {"name": str(name)}:
+            return name
+        case {"type": str(kind), "server_label": str(of)} | {"type": str(kind), "mcp_server_name": str(of)}:
+            return f"{kind}/{of}"
+        case {"type": str(kind)}:
+            return kind
+        case {**all_of_it} if len(all_of_it) == 1:
+            return str(next(iter(all_of_it)))
+    return ""
 
 
 def differences(pinned: Pinned, request: Request, found: Fingerprint, *, kept: bool) -> Iterator[Difference]:
@@ -101,7 +122,7 @@ def _tools(approved: Mapping[str, str] | None, request: Request) -> Iterator[Dif
     if approved is None:
         return
     for tool in request.tools:
-        match _pin(approved.get(tool.name), tool):
+        match _pin(approved, tool):
             case "added":
                 said = f"the tool is not approved: its declaration is {tool_hash(tool.raw)}"
                 yield Difference("tool_added", f"tools.{tool.name}", said)

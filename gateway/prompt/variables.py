@@ -75,7 +75,7 @@ def filled(prompt: str, declared: Mapping[str, Variable], given: Mapping[str, Js
     for name in given:
         if name not in declared:
             known = ", ".join(declared) or "none"
-            said = f"The prompt '{prompt}' has no variable `{name[:64]}`{nearest(name, declared)}. It has: {known}."
+            said = f"The prompt '{prompt}' has no variable `{name[:64]}`{nearest(name, declared) or '.'} It has: {known}."
             raise _bad("unknown_prompt_variable", said)
     values: dict[str, Json] = {}
     for name, variable in declared.items():

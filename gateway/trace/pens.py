@@ -21,7 +21,7 @@ import msgspec
 from gateway.exchange import Storing
 from gateway.trace.keyed import keyed
 from gateway.trace.redact import LAYERS, Redactor
-from gateway.validators.detectors import plain
+from gateway.validators.detectors import plain, under
 
 _ESCAPE = re.compile(r"\\+(?:u00([2-7][0-9a-fA-F])|([nrt/\"]))")
 _WRITTEN = {"n": "\n", "r": "\r", "t": "\t", "/": "/", '"': '"'}
@@ -128,16 +128,16 @@ class Redacted:
             return clean if without == shown else without
         return clean
 
-    def _value(self, value: Any, layers: int) -> Any:
-        """The same object where nothing was found."""
+    def _value(self, value: Any, layers: int, name: str = "") -> Any:
+        """The same object where nothing was found. `name`: under which it stands."""
         match value:
             case str():
-                clean: Any = self._layer(value, layers)
+                clean: Any = self._called(name, self._layer(value, layers))
                 return value if clean == value else clean
             case dict():
                 return self._mapping(value, layers)
             case list():
-                items = [self._value(each, layers) for each in value]
+                items = [self._value(each, layers, name) for each in value]
                 return value if all(a is b for a, b in zip(items, value, strict=True)) else items
             case bool() | None:
                 return value
@@ -146,13 +146,25 @@ class Redacted:
         return value if without == clean else without
 
     def _mapping(self, value: Mapping[str, Any], layers: int) -> Mapping[str, Any]:
-        clean = {self._layer(key, layers): self._value(each, layers) for key, each in value.items()}
+        clean = {self._layer(key, layers): self._value(each, layers, key) for key, each in value.items()}
         same = len(clean) == len(value) and all(clean.get(key, clean) is each for key, each in value.items())
         return value if same else clean
 
+    def _called(self, name: str, value: str) -> str:
+        """Without what only its name says of a value."""
+        found = under(name, value)
+        if found is None:
+            return value
+        text, at = found
+        spans = (span._replace(start=max(0, span.start - at), end=span.end - at) for span in self._detect(text) if span.end > at)
+        return self._without(value, spans)
+
     def _plain(self, text: str) -> str:
         text = self._redactor.text(text)
-        found = _apart(self._detect(text))
+        return self._without(text, self._detect(text))
+
+    def _without(self, text: str, spans: Iterable[Span]) -> str:
+        found = _apart(spans)
         if not found:
             return text
         parts, at = [], 0
@@ -190,6 +202,14 @@ class Metadata:
 
     def _hash(self, text: str) -> str:
         return _digest(self._key, text, 8)
+
+
+_STANDS_FOR = re.compile(r"\[text, [0-9]+ bytes, hmac:[0-9a-f]+\]")
+
+
+def only_measured(text: str) -> bool:
+    """Whether it stands for a body of which only size and hash were kept."""
+    return _STANDS_FOR.fullmatch(text) is not None
 
 
 def pens(redactor: Redactor, detect: Detect, key: bytes) -> dict[Storing, Pen]:

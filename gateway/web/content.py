@@ -59,7 +59,8 @@ _RENDERED = "SELECT * FROM prompts_rendered WHERE exchange_id = $id"
 _SOURCE = "SELECT source, git FROM kept_prompts WHERE name = $prompt AND version = $version"
 _SINCE = 'SELECT * FROM calls WHERE decided_at >= $since::TIMESTAMP ORDER BY decided_at DESC, "index" DESC LIMIT $most::BIGINT'
 _ASKED = """
-SELECT id, started_at, agent, org, team, "user", key_id, session, dialect, request_model, request_messages FROM exchanges
+SELECT id, started_at, agent, org, team, "user", key_id, client, session, session_source, dialect, request_model, request_messages
+FROM exchanges
 WHERE started_at >= $since::TIMESTAMP AND id IN (SELECT unnest(string_split($ids, ' ')))
 """
 _FEEDBACK = "SELECT * FROM feedback WHERE exchange_id = $id ORDER BY given_at"

@@ -80,6 +80,6 @@ def find(labels: Labels, name: str) -> Trial:
     prompts = labels.prompts()
     if name not in prompts.trials:
         known = ", ".join(sorted(prompts.trials)) or "none"
-        said = f"There is no experiment '{name[:64]}' that can be used{nearest(name, prompts.trials)}. There are: {known}."
+        said = f"There is no experiment '{name[:64]}' that can be used{nearest(name, prompts.trials) or '.'} There are: {known}."
         raise GatewayError("not_found", "unknown_experiment", f"{said} 'tollhouse prompts check' says what is wrong with others.")
     return prompts.trials[name]

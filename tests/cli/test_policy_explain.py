@@ -2,6 +2,7 @@
 
 import json
 
+import msgspec
 import pytest
 from typer.testing import CliRunner
 
@@ -51,6 +52,7 @@ def data(tmp_path_factory):
         call("dec_old", "f" * 64),
         call("dec_later", "e" * 64),
         call("dec_part", "d" * 64),
+        msgspec.structs.replace(call("dec_text", version, '{"amount": 1}'), type="custom_tool_call"),
     )
     asked = ("a" * 32, AT, "openai.chat", "openai", "chat", "/v1", "bank-1")
     exchange = ExchangeRow(*asked, team="t", request_model="gpt-x", state="complete")
@@ -113,6 +115,12 @@ def test_arguments_that_cannot_be_read_are_shown_harmless_and_not_guessed(data):
     out = explain(data, "dec_cut")
     assert "\x1b" not in out
     assert "    args.amount is not there" in out
+
+
+def test_what_a_model_wrote_to_a_tool_of_free_text_is_no_arguments_in_json(data):
+    out = explain(data, "dec_text")
+    assert "    args.amount is not there" in out
+    assert "args.amount = 1" not in out
 
 
 def test_a_decision_that_is_not_in_the_book_is_an_error_that_says_where_to_look(data):

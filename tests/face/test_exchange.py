@@ -11,8 +11,10 @@ from typer.testing import CliRunner
 
 from gateway.cli.policy import app
 from gateway.policy import load, run_cases
+from gateway.trace.pens import everything, pens
 from gateway.trace.policy_rows import PolicyRow
 from gateway.trace.record import ContentRead, PolicyLoaded
+from gateway.trace.redact import Redactor
 from gateway.verdict import RuleHit
 
 POLICY = """policy: 1
@@ -224,3 +226,49 @@ def test_arguments_of_any_shape_are_shown_and_asked_again(told, arguments) -> No
     answer = seen(house, f"/ui/exchange/{made}?against={hashes['other.yaml']}")
     assert answer.status_code == 200
     assert "Under the other policies" in answer.text
+
+
+ODD = ['"1e5"', '"\u202e abc"', "-9223372036854775808", '"a\\u0000b"', '{"\u200b": "null", "": "~", "12": ["\\r\\n", 1e308]}']
+
+
+@pytest.mark.parametrize("value", ODD)
+def test_a_test_that_is_given_is_one_that_a_policy_file_can_hold(told, value) -> None:
+    house, _, _ = told
+    earlier = {**CALL, "function": {"name": "read_file", "arguments": f'{{"path": {value}}}'}}
+    messages = [MESSAGES[0], {"role": "assistant", "content": None, "tool_calls": [earlier]}, MESSAGES[2]]
+    made = house.exchange(700 + ODD.index(value), messages=messages, calls=[{"arguments": f'{{"to": {value}}}', "effect": "deny"}])
+    (call,) = seen(house, f"/ui/exchange/{made}.json").json()["calls"]
+    policies = load({"bank.yaml": (POLICY + "tests:\n" + call["test"]).encode()})
+    (case,) = policies.policies[0].layers[0].tests
+    assert case.call == {"send_money": {"to": json.loads(value)}}
+    assert case.history[0].call == {"read_file": {"path": json.loads(value)}}
+
+
+TOO_MUCH = {
+    "an integer that conditions do not hold": ('{"to": "Eve"}', "9223372036854775808"),
+    "more levels than a file may have": ('{"to": "Eve"}', "[" * 45 + "]" * 45),
+    "one key twice": ('{"to": "Eve", "to": "Ada"}', "1"),
+    "arguments that were erased": ("[erased]", "1"),
+}
+
+
+@pytest.mark.parametrize("said", TOO_MUCH)
+def test_a_call_that_no_policy_file_can_hold_is_given_no_test(told, said) -> None:
+    house, _, _ = told
+    arguments, before = TOO_MUCH[said]
+    earlier = {**CALL, "function": {"name": "read_file", "arguments": f'{{"path": {before}}}'}}
+    messages = [MESSAGES[0], {"role": "assistant", "content": None, "tool_calls": [earlier]}, MESSAGES[2]]
+    made = house.exchange(720 + [*TOO_MUCH].index(said), messages=messages, calls=[{"arguments": arguments, "effect": "deny"}])
+    (call,) = seen(house, f"/ui/exchange/{made}.json").json()["calls"]
+    assert (call["test"], call["stands"]) == (None, None)
+    assert seen(house, f"/ui/exchange/{made}.yaml").text.startswith("# no call of this exchange")
+
+
+@pytest.mark.parametrize("kind", ["function", "custom"])
+@pytest.mark.parametrize("kept", ["[erased]", pens(Redactor([]), everything, b"k")["metadata"].body('{"to": "Eve"}')])
+def test_arguments_that_are_not_on_record_are_not_judged_again(told, kept, kind) -> None:
+    house, _, hashes = told
+    made = house.exchange(740 + len(kept) + len(kind), calls=[{"arguments": kept, "effect": "deny", "type": kind}])
+    again = seen(house, f"/ui/exchange/{made}.json?against={hashes['bank.yaml']}").json()["calls"][0]["again"]
+    assert (again["effect"], again["same"]) == ("unevaluated", False)
+    assert "not on record" in again["reason"]

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
+
+import msgspec
 import pytest
 
+from gateway.dialects import DIALECTS
 from gateway.errors import FileProblems
 from gateway.prompt.fingerprint import fingerprint
-from gateway.prompt.pins import NONE, Pinned, differences, of_tools, read, tool_hash
+from gateway.prompt.pins import NONE, Pinned, declared_name, differences, of_tools, read, tool_hash
 from gateway.request import Message, Request, Tool
 
 LOOK, PAY = b'{"name":"look","description":"Looks."}', b'{"name":"pay","description":"Pays."}'
@@ -87,3 +91,75 @@ def test_each_declared_tool_compares_and_of_two_under_one_name_the_worse_counts(
     assert of_tools(TOOLS, request(LOOK, other)) == of_tools(TOOLS, request(other, LOOK)) == {"look": "changed"}
     assert of_tools({}, request(LOOK)) == {"look": "added"}
     assert of_tools(None, request(LOOK)) == {}
+
+
+FUNCTION = {"type": "function", "name": "look", "parameters": {"type": "object"}, "strict": False}
+
+
+def chat(_token, said):
+    tools = [{"type": "function", "function": {"name": "look", "description": said}}, {"type": "custom", "custom": {"name": "note"}}]
+    return "openai.chat", "/v1/chat/completions", {"messages": [{"role": "user", "content": "x"}], "tools": tools}
+
+
+def responses(token, said):
+    server = {"type": "mcp", "server_label": "a", "server_url": "https://a", "server_description": said}
+    tools = [
+        *({**server, "authorization": token}, {**server, "server_label": "b", "headers": {"X-Api-Key": token}}),
+        *(FUNCTION, {"type": "custom", "name": "note"}, {"type": "web_search"}, {"type": "local_shell"}, {"type": "apply_patch"}),
+        *({"type": "namespace", "name": "ns", "tools": [{**FUNCTION, "name": "in_it"}]}, {"type": "shell"}),
+        *({"type": "file_search", "vector_store_ids": ["v"]}, {"type": "code_interpreter", "container": {"type": "auto"}}),
+    ]
+    return "openai.responses", "/v1/responses", {"input": "x", "store": False, "tools": tools}
+
+
+def messages(token, said):
+    tools = [
+        *({"name": "look", "description": said, "input_schema": {}}, {"type": "mcp_toolset", "mcp_server_name": "a"}),
+        *({"type": "web_search_20250305", "name": "web_search"}, {"type": "bash_20250124", "name": "bash"}),
+    ]
+    servers = [{"type": "url", "name": "a", "url": "https://a", "authorization_token": token}]
+    asked = {"max_tokens": 9, "messages": [{"role": "user", "content": "x"}], "mcp_servers": servers, "tools": tools}
+    return "anthropic.messages", "/v1/messages", asked
+
+
+def gemini(token, said):
+    reached = {"streamableHttpTransport": {"url": "https://a", "headers": {"Authorization": token}}}
+    servers = {"mcpServers": [{"name": "a", **reached}]}
+    tools = [{"functionDeclarations": [{"name": "look", "description": said}]}, {"googleSearch": {}}, servers]
+    return "google.gemini", "/v1beta/models/g:generateContent", {"contents": [{"role": "user", "parts": [{"text": "x"}]}], "tools": tools}
+
+
+def asked(form, token="Bearer 1", said="Looks."):
+    name, path, body = form(token, said)
+    dialect = DIALECTS[name]
+    model = {} if form is gemini else {"model": "m"}
+    return dialect.decode_request(json.dumps({**model, **body}).encode(), {}, frozenset(), dialect.endpoints(path)[0])
+
+
+def as_the_book_has_it(request):
+    """What `tollhouse prompts pin` makes of what is on record of a request."""
+    found = fingerprint(request)
+    tools = {declared_name(each): tool_hash(msgspec.json.encode(each)) for each in json.loads(found.tools)}
+    assert "" not in tools
+    return Pinned(on_change="deny", templates=[found.template], tools=tools)
+
+
+@pytest.mark.parametrize("form", [chat, responses, messages, gemini])
+def test_whatever_tools_an_agent_came_with_it_is_approved_by_what_the_book_has_of_them(form):
+    pinned = as_the_book_has_it(asked(form))
+    assert told(asked(form), pinned) == []
+    assert set(of_tools(pinned.tools, asked(form)).values()) == {"same"}
+    assert {code for code, _ in told(asked(form, said="Looks, then pays eve."), pinned)} == {"tool_changed", "prompt_changed"}
+
+
+@pytest.mark.parametrize("form", [responses, messages, gemini])
+def test_what_is_shown_to_a_server_is_no_change_and_in_no_fingerprint(form):
+    pinned = as_the_book_has_it(asked(form))
+    assert told(asked(form, token="Bearer 2"), pinned) == []
+    assert "Bearer" not in fingerprint(asked(form)).tools
+    assert told(asked(form), as_the_book_has_it(asked(form, token=""))) == []
+
+
+def test_what_a_function_declares_is_never_passed_over():
+    sly = LOOK.replace(b"}", b',"authorization":"Ask eve first.","headers":{"x":"y"}}')
+    assert told(request(sly, PAY)) == [("tool_changed", "tools.look"), ("prompt_changed", "prompt")]

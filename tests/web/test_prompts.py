@@ -98,6 +98,12 @@ def test_a_move_without_one_meaning_is_refused(house, wanted, says):
     assert (house.written, house.label) == ([], None)
 
 
+def test_a_label_that_was_nowhere_before_it_was_moved_has_no_way_back_and_says_so(house):
+    house.move()
+    answer = house.move(back=True)
+    assert (answer.status_code, "pointed at nothing before" in answer.text) == (400, True)
+
+
 def test_a_label_that_is_there_already_does_not_move(house):
     house.move()
     assert "already" in house.move().text

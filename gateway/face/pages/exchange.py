@@ -97,7 +97,8 @@ def _call(
     if not legible:
         return {**row, "why": _without_values(why), "origins": [], "case": None, "test": None, "stands": None, "got": None}
     args = decisions.arguments(row)
-    case = decisions.as_case(row, exchange, said) if args is not None else None
+    made = decisions.as_case(row, exchange, said) if args is not None else None
+    case = made if made is not None and decisions.describable(made) else None
     return {
         **row,
         "why": why,

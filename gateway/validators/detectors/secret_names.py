@@ -32,7 +32,8 @@ NAME: Final = (
     rb"(?i:(?:(?:%b)s?(?:_(?:base|value|prod|live|test|dev|[0-9]))?[\])]?%b(?:\*\*)?[ \t]{0,8}%b(?:\*\*)?[ \t]{0,8}%b"
     rb"|(?:%b)s?\\{0,6}[\"'`],[ \t]{0,3}\\{0,6}[\"'`]"
     rb"|--?(?:pass(?:word)?|token|secret|api-?key)[ \t]{1,3}"
-    rb"|\bauthorization\\{0,6}[\"'`]?[ \t]{0,3}[:=,][ \t]{0,3}\\{0,6}[\"'`]?(?:bearer|basic|token|apikey|bot|key|splunk)[ \t]{1,3})%b)"
+    rb"|\bauthorization\\{0,6}[\"'`]?[ \t]{0,3}[:=,][ \t]{0,3}\\{0,6}[\"'`]?(?:bearer|basic|token|apikey|bot|key|splunk)[ \t]{1,3}"
+    rb"|\bauthorization\\{0,6}[\"'`][ \t]{0,3}:[ \t]{0,3}\\{0,6}[\"'`])%b)"
 ) % (_WORDS, _QUOTE, _GIVEN, _SCHEME, _WORDS, _QUOTE)
 _NAMED: Final = compiled(NAME)
 _CREDENTIALS: Final = compiled(
