@@ -14,7 +14,9 @@ import asyncio
 from collections.abc import Collection
 from contextlib import AbstractAsyncContextManager
 from math import ceil
+from typing import Final
 
+import msgspec
 from msgspec import Struct
 
 from gateway.continuity import owed
@@ -32,7 +34,11 @@ from gateway.spending import reserve, settle_attempt
 from gateway.upstream.begun import Begun, Whole
 from gateway.upstream.client import ProviderAnswer, Sending
 from gateway.upstream.routing import Target, Way
+from gateway.upstream.said_error import status_in
 from gateway.visit import Visit
+
+SAID: Final = "provider_error"
+"""The fault of an attempt that was answered with an error under a good status."""
 
 
 def ask(visit: Visit, request: Request, way: Target | Way, *, again: bool = False) -> AbstractAsyncContextManager[ProviderAnswer]:
@@ -281,13 +287,17 @@ class _Attempts:
             outcome.failure = outcomes.of_status(raw.status, raw.headers)
             outcome.asked_for_s = retry_after.asked_for(raw.headers, visit.gateway.clock.now_us())
         outcome.answer = sent.read(await self._held(raw, outcome))
-        made.answered = raw.status < 400
+        made.answered = not made.fault
 
     async def _held(self, raw: ProviderAnswer, outcome: _Outcome) -> ProviderAnswer:
         """As much of the answer as can be had before anything of it is passed on."""
         if raw.status < 400 and self._request.stream and raw.media_type == "text/event-stream":
             pieces = aiter(raw.chunks())
-            return Begun(raw, await anext(pieces, b""), pieces, lambda error: self._broke(outcome, error))
+            first = await anext(pieces, b"")
+            if not self._says_error(outcome, first, stream=True):
+                return Begun(raw, first, pieces, lambda error: self._broke(outcome, error))
+            await self._let_go()
+            return Whole(raw, first)
         limit = self._visit.gateway.settings.limits.answer_bytes
         try:
             body = await raw.read(limit)
@@ -296,7 +306,19 @@ class _Attempts:
                 raise
             body = b""  # the status says it all
         await self._let_go()
+        if raw.status < 400:
+            self._says_error(outcome, body, stream=False)
         return Whole(raw, body)
+
+    def _says_error(self, outcome: _Outcome, first: bytes, *, stream: bool) -> bool:
+        """Whether it is an error under a good status; then it counts as one."""
+        status = status_in(first, stream=stream)
+        if status is None:
+            return False
+        outcome.attempt.fault = SAID
+        failure = outcomes.of_status(status, {})
+        outcome.failure = None if failure is None else msgspec.structs.replace(failure, code=SAID)
+        return True
 
     async def _let_go(self) -> None:
         sending, self._sending = self._sending, None

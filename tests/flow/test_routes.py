@@ -104,6 +104,64 @@ def test_another_target_is_asked_at_once_when_one_is_busy(begin, providers):
     assert ended.exchange.state == "complete"
 
 
+SAID = {
+    "openai.chat": {"error": {"message": "busy", "type": "server_error", "code": 503}},
+    "openai.responses": {"type": "error", "code": "server_error", "message": "busy"},
+    "anthropic.messages": {"type": "error", "error": {"type": "overloaded_error", "message": "Overloaded"}},
+    "google.gemini": {"error": {"code": 503, "message": "busy", "status": "UNAVAILABLE"}},
+}
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("dialect", SAID)
+def test_an_error_under_a_good_status_is_an_error_as_long_as_nothing_was_passed_on(begin, providers, dialect, stream):
+    """The second target is served in the client's dialect too; that it is asked is all that counts here."""
+    error = json.dumps(SAID[dialect]).encode()
+    wire = b"event: error\ndata: " + error + b"\n\n"
+    providers[0].answer = providers[0].sse(wire) if stream else providers[0].json(error)
+    providers[1].answer = providers[1].json({"error": {"message": "no"}}, "422 No")
+    gateway = begin([{"upstream": "a"}, {"upstream": "b", "priority": 1}], POLICY, dialects=(dialect,) * 3)
+    path, body = {
+        "openai.chat": ("/v1/chat/completions", {"model": "m", "messages": [{"role": "user", "content": "go"}], "stream": stream}),
+        "openai.responses": ("/v1/responses", {"model": "m", "input": "go", "stream": stream}),
+        "anthropic.messages": (
+            "/v1/messages", {"model": "m", "max_tokens": 5, "messages": [{"role": "user", "content": "go"}], "stream": stream},
+        ),
+        "google.gemini": (
+            f"/v1beta/models/m:{'streamGenerateContent?alt=sse' if stream else 'generateContent'}",
+            {"contents": [{"role": "user", "parts": [{"text": "go"}]}]},
+        ),
+    }[dialect]  # fmt: skip
+    with gateway.client() as client:
+        client.post(path, json=body, headers={"anthropic-version": "2023-06-01"})
+    (ended,) = gateway.ended()
+    assert told(ended) == [("a", "primary", "provider_error", 200), ("b", "fallback", "status_422", 422)]
+    assert [each.answered for each in ended.attempts] == [False, False]
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_request_that_is_wrong_is_asked_once_whatever_the_status(begin, providers, stream):
+    error = {"error": {"message": "wrong", "type": "invalid_request_error", "code": None}}
+    wire = b"data: " + json.dumps(error).encode() + b"\n\n"
+    providers[0].answer = providers[0].sse(wire) if stream else providers[0].json(error)
+    gateway = begin([{"upstream": "a"}, {"upstream": "b", "priority": 1}], POLICY)
+    answer = ask(gateway, stream=stream)
+    assert (answer.status_code, "wrong" in answer.text) == (502, True)
+    (ended,) = gateway.ended()
+    assert told(ended) == [("a", "primary", "provider_error", 200)]
+    assert ended.exchange.error_code == "provider_error"
+
+
+def test_the_last_to_say_an_error_is_heard_and_a_target_that_only_says_errors_is_left_alone(begin, providers):
+    wire = b"data: " + json.dumps(SAID["openai.chat"]).encode() + b"\n\n"
+    for each in providers[:2]:
+        each.answer = each.sse(wire)
+    gateway = begin([{"upstream": "a"}, {"upstream": "b", "priority": 1}], POLICY, retries={"count": 1}, breaker={"failures": 2})
+    for _ in range(2):
+        assert "busy" in ask(gateway, stream=True).text
+    assert {name: each["state"] for name, each in health(gateway).items()} == {"a": "open", "b": "open"}
+
+
 def test_who_asked_to_be_left_alone_is_asked_later_than_others(begin, providers):
     providers[0].answer = providers[0].json({"error": {"message": "slow down"}}, "429 Too Many", "retry-after: 60\r\n")
     providers[1].answer = providers[1].json(whole())

@@ -135,3 +135,12 @@ def test_a_prompt_too_long_to_be_kept_has_a_version_and_a_template_as_any_other(
     one, two = (fingerprint(request(f"{long}Today is 2026-11-{day}.", (b'{"name":"%s"}' % (b"t" * LARGEST),))) for day in (21, 22))
     assert one.template == two.template != fingerprint(request(f"{long}Today is 2026-11-21.")).template
     assert one.hash != two.hash
+
+
+def test_a_server_is_the_same_whatever_token_it_is_shown_and_one_of_an_odd_form_is_itself():
+    def reached(token):
+        return b'{"mcpServers":[{"name":"a","ways":{"headers":{"Authorization":"%s"},"url":"u"}}, "odd"]}' % token
+
+    assert canonical(reached(b"one")) == canonical(reached(b"two"))
+    assert b'"odd"' in canonical(reached(b"one"))
+    assert canonical(b'{"mcpServers":["odd"]}') != canonical(b'{"mcpServers":["other"]}')

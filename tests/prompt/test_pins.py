@@ -160,6 +160,11 @@ def test_what_is_shown_to_a_server_is_no_change_and_in_no_fingerprint(form):
     assert told(asked(form), as_the_book_has_it(asked(form, token=""))) == []
 
 
+@pytest.mark.parametrize("declaration", [{}, {"a": 1, "b": 2}, [], "look", None])
+def test_what_declares_nothing_has_no_name(declaration):
+    assert declared_name(declaration) == ""
+
+
 def test_what_a_function_declares_is_never_passed_over():
     sly = LOOK.replace(b"}", b',"authorization":"Ask eve first.","headers":{"x":"y"}}')
     assert told(request(sly, PAY)) == [("tool_changed", "tools.look"), ("prompt_changed", "prompt")]

@@ -191,6 +191,18 @@ def test_words_that_come_in_two_spellings_at_once_are_two_texts_that_both_go_on(
         assert said_so == "It was said before at some length: [card], and that is all there is to say about it."
 
 
+def test_pictures_beside_the_words_leave_as_they_are(screened):
+    picture = {"type": "image_url", "image_url": {"url": "data:image/png;base64,aGk="}}
+    head = {"id": "c1", "object": "chat.completion.chunk", "created": 1, "model": "m"}
+    deltas = ({"content": "It is 4111 1111 1111 1111.", "images": [picture]}, {})
+    frames = [{**head, "choices": [{"index": 0, "delta": d, "finish_reason": None if d else "stop"}]} for d in deltas]
+    left, _, notes = screened("openai.chat", b"".join(map(frame, frames)) + b"data: [DONE]\n\n")
+    found = [choice["delta"] for tree in trees(left) for choice in tree["choices"]]
+    assert [delta["images"] for delta in found if "images" in delta] == [[picture]]
+    assert "".join(delta.get("content", "") for delta in found) == "It is [card]."
+    assert set(notes) == {CARD}
+
+
 # Every carrier of words
 
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.trace.pens import _COUNTS, Span, everything, pens
+from gateway.trace.pens import _COUNTS, Span, everything, only_measured, pens
 from gateway.trace.redact import Redactor
 
 OWN = "sk-canary-0123456789"
@@ -119,6 +119,11 @@ def test_metadata_keeps_size_and_hash_of_what_was_said():
     assert METADATA.body("grüße") == mark != METADATA.body("gruesse")
     assert METADATA.label("session of Ada").startswith("hmac:")
     assert METADATA.body("") == METADATA.label("") == METADATA.name("") == REDACTED.body("") == ""
+
+
+def test_what_stands_for_a_text_of_which_only_size_and_hash_were_kept_is_known_as_that():
+    assert only_measured(METADATA.body("Hi"))
+    assert not any(only_measured(text) for text in ("Hi", "", FULL.body(f"{METADATA.body('Hi')} and more")))
 
 
 def test_metadata_keeps_names_that_look_like_names_and_hold_nothing():
