@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import re
+
 import duckdb
 
 from gateway.stores import Refused
 
 QUERY_SECONDS = 10.0
+_OUT_OF_MEMORY = re.compile(r"MemoryError\b|.*(?:bad_alloc|Cannot allocate memory)", re.DOTALL)
+"""How DuckDB passes on what others met: C++, the system, and Python where it feeds DuckDB rows."""
 _SHOWN = 100
 """Characters of a line that are shown with an error."""
 
@@ -14,7 +18,7 @@ _SHOWN = 100
 def as_refusal(error: Exception) -> Refused:
     if isinstance(error, duckdb.InterruptException):
         return Refused("sql_timeout", f"the query took over {QUERY_SECONDS:.0f} s; bound it by started_at or LIMIT")
-    if isinstance(error, duckdb.OutOfMemoryException | MemoryError) or "bad_alloc" in str(error):
+    if isinstance(error, duckdb.OutOfMemoryException | MemoryError) or _OUT_OF_MEMORY.match(str(error)):
         return Refused("sql_memory", "the query needs more memory than one may have; bound it by started_at, or aggregate")
     return Refused("sql_error", str(error))
 

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import msgspec
 import pytest
 
@@ -21,6 +22,7 @@ from gateway.question.wire import Done, Failed, Fetch, Needs, Question, Ready
 from gateway.stores import Batch, Refused
 from gateway.stores.duckdb import Ledger
 from gateway.stores.lending import Condition, Need
+from gateway.stores.refusals import as_refusal
 from gateway.trace.exchange_rows import ExchangeRow
 from gateway.trace.record import Booted, Ended, Opened
 from gateway.trace.segments import Segment
@@ -140,6 +142,19 @@ def test_a_reader_that_has_too_little_memory_says_so_wherever_it_ends(ledger: Le
         assert refused.value.code in ("sql_memory", "sql_limits", "unavailable")
     finally:
         small.close()
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (duckdb.InvalidInputException("MemoryError: <EMPTY MESSAGE>"), "sql_memory"), (MemoryError(), "sql_memory"),
+        (duckdb.Error("std::bad_alloc"), "sql_memory"), (duckdb.IOException("IO Error: read: Cannot allocate memory"), "sql_memory"),
+        (duckdb.InvalidInputException("Invalid Input Error: MemoryError: as somebody's query says"), "sql_error"),
+        (duckdb.ParserException("Parser Error: no"), "sql_error"),
+    ],
+)  # fmt: skip
+def test_who_wants_for_memory_and_says_it_in_other_words_is_understood(error: Exception, code: str) -> None:
+    assert as_refusal(error).code == code
 
 
 def test_questions_are_answered_side_by_side(ledger: Ledger, office: Office) -> None:
