@@ -47,6 +47,8 @@ TOKENS = (
 READ_TOKENS = ("input", "cache_read", "cache_write", "cache_write_1h", "audio_input", "audio_cache_read", "image_input")
 UNCOUNTED = "total_tokens"
 """A fee: the provider's total has more tokens than its counts."""
+MOST_FEES = 16
+"""Fees of one answer that are kept: more are no more of a hindrance."""
 TOKENS_BESIDE = frozenset({UNCOUNTED, "advisor_message", "citation_tokens"})
 """Fees for tokens that no class counts: of an answer with one of them nobody knows how many there were."""
 WRITTEN_TOKENS = ("output", "reasoning", "audio_output", "image_output")

@@ -208,7 +208,7 @@ class Bookkeeping:
         if request is None or usage is None:
             return set()
         names = {UNCOUNTED.get((request.dialect, tool.name), "") for tool in request.server_tools} - {""}
-        if request.dialect == "openai.chat" and _ALWAYS_SEARCHES.search(request.model):
+        if request.dialect == "openai.chat" and _ALWAYS_SEARCHES.search(self._x.upstream_model or request.model):
             names.add(SEARCH)
         return names if usage.searches is None else names - {SEARCH}
 

@@ -104,6 +104,14 @@ def test_what_is_charged_by_the_piece_and_nobody_counts_has_no_price(dialect, mo
     assert tuple(journal.records[-1].exchange.not_priced) == not_priced
 
 
+def test_a_model_that_searches_is_known_by_the_name_that_its_target_gives_it():
+    journal, x = Paper(), exchange()
+    x.upstream_model = "gpt-4o-search-preview"
+    x.answer = Answer(model="m", usage=Usage(input=1, output=1))
+    asyncio.run(books(journal, x).end())
+    assert tuple(journal.records[-1].exchange.not_priced) == ("web_search",)
+
+
 def test_it_is_settled_while_nothing_that_was_said_waits_for_the_journal():
     journal, seen = Paper(), []
 

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -416,7 +417,7 @@ def test_what_is_not_in_every_list_or_in_none_that_can_be_read_has_no_price() ->
     assert table.cost("alibaba", "unreadable", Usage(input=1, output=1)).unpriced == ("input", "output")
 
 
-def night(**block: object) -> PriceTable:
+def night(**block: Any) -> PriceTable:
     entry = {"input_cost_per_token": 3e-07, "output_cost_per_token": 1.2e-06, "cache_read_input_token_cost": 6e-09,
              "input_cost_per_token_above_200k_tokens": 9e-07, "input_cost_per_token_flex": 2e-07, "output_cost_per_token_flex": 1e-06,
              "off_peak_pricing": {"input_cost_per_token": 1.5e-07, "output_cost_per_token": 6e-07, **block}}  # fmt: skip
@@ -452,8 +453,8 @@ def at(moment: str) -> int:
         ({"windows": [{"hours_utc": "16:00-18:00"}]}, "2026-11-20T16:00:00", True),
     ],
 )
-def test_a_model_that_costs_less_at_some_hours_is_charged_by_when_the_exchange_began(block: object, moment: str, cheaper: bool) -> None:
-    table = night(**block)  # type: ignore[arg-type]
+def test_a_model_that_costs_less_at_some_hours_is_charged_by_when_it_began(block: dict[str, Any], moment: str, cheaper: bool) -> None:
+    table = night(**block)
     usage = Usage(input=100, cache_read=10, output=7, reasoning=1)
     want = "100 * 0.00000015 + 10 * 0.000000006 + 8 * 0.0000006" if cheaper else "100 * 0.0000003 + 10 * 0.000000006 + 8 * 0.0000012"
     assert table.cost_of_either("deepseek", ("m",), usage, at(moment)).amount == by_hand(want)
@@ -471,6 +472,6 @@ def test_a_model_that_costs_less_at_some_hours_is_charged_by_when_the_exchange_b
         {"windows": [{"hours_utc": "01:00-02:00", "months": [1]}]}, {"hours_utc": "01:00-02:00", "weekday_timezone": "Mars/Phobos"},
     ],
 )  # fmt: skip
-def test_hours_that_cannot_be_read_leave_what_they_would_change_without_a_price(block: object) -> None:
-    found = night(**block).cost("deepseek", "m", Usage(input=1, cache_read=1, output=1), at("2026-11-20T01:30:00"))  # type: ignore[arg-type]
+def test_hours_that_cannot_be_read_leave_what_they_would_change_without_a_price(block: dict[str, Any]) -> None:
+    found = night(**block).cost("deepseek", "m", Usage(input=1, cache_read=1, output=1), at("2026-11-20T01:30:00"))
     assert (found.amount, found.unpriced) == (None, ("input", "output"))

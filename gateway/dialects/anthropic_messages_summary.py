@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from gateway import strict_json
-from gateway.answer import Answer, Usage
+from gateway.answer import MOST_FEES, Answer, Usage
 from gateway.dialects.openai_chat_shape import tier_of
 from gateway.dialects.proposals import clipped
 from gateway.strict_json import Json
@@ -109,7 +109,7 @@ def _fees(served: Json, iterations: list[dict[str, Json]]) -> tuple[str, ...]:
     """Work of other models, and tools charged by the piece or the hour."""
     kinds = {kind for each in iterations if isinstance(kind := each.get("type"), str)} - _OWN_ITERATIONS
     used = {name for name in served if name not in _FREE and _count(served, name)} if isinstance(served, dict) else set()
-    return tuple(sorted(clipped(name, 40).removesuffix("_requests") for name in kinds | used))
+    return tuple(sorted(clipped(name, 40).removesuffix("_requests") for name in kinds | used)[:MOST_FEES])
 
 
 TERMS = ("us", "fast")

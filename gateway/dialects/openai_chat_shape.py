@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from gateway import strict_json
-from gateway.answer import UNCOUNTED, Usage
+from gateway.answer import MOST_FEES, UNCOUNTED, Usage
 from gateway.dialects.proposals import clipped
 from gateway.strict_json import Json
 from gateway.verdict import Finding
@@ -268,7 +268,7 @@ def _fees(raw: Mapping[str, Json], beyond: int) -> tuple[str, ...]:
     services = raw.get(_SERVICES)
     if isinstance(services, dict):
         found |= {clipped(name, 40).removesuffix("_calls") for name, times in services.items() if times and name not in _FREE}
-    return tuple(sorted(found | {UNCOUNTED} if beyond else found))
+    return tuple([*((UNCOUNTED,) if beyond else ()), *sorted(found)][:MOST_FEES])
 
 
 def tier_of(said: Json) -> str:

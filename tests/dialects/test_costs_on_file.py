@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from gateway.answer import Usage
+from gateway.answer import MOST_FEES, Usage
 from gateway.cost import PriceTable
 from gateway.dialects import DIALECTS
 from gateway.dialects.events import Limits
@@ -134,6 +134,19 @@ def by_hand(case: Case) -> tuple[Decimal | None, tuple[str, ...]]:
             product *= Decimal(factor)
         total += product
     return total, ()
+
+
+@pytest.mark.parametrize(
+    ("name", "usage"),
+    [
+        ("openai_responses", {"input_tokens": 1, "output_tokens": 1, "server_side_tool_usage_details": {f"t{n}": 1 for n in range(999)}}),
+        ("anthropic_messages", {"input_tokens": 1, "output_tokens": 1, "server_tool_use": {f"t{n}": 1 for n in range(999)}}),
+    ],
+)
+def test_no_answer_has_so_many_fees_that_the_book_is_full_of_them(name: str, usage: Any) -> None:
+    found = whole_usage(name, {"usage": usage})
+    assert found is not None
+    assert len(found.fees) == MOST_FEES
 
 
 @pytest.mark.parametrize(("name", "case"), CASES, ids=[f"{name}: {case['about']}" for name, case in CASES])
