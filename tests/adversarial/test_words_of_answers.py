@@ -4,6 +4,7 @@ Through the real gateway, over sockets; each stream in one piece per event and i
 """
 
 import json
+import re
 
 import pytest
 
@@ -25,6 +26,8 @@ NO_TEXT_CALLS = "policy: 1\nid: guard\nagents: ['*']\nallow: [get]\nrules:\n- {i
 OWN_KEY = "sk-canary-provider-key-1234"
 """What the gateway calls its provider with, in `start`."""
 LOOSE = "policy: 1\nid: guard\nagents: ['*']\nallow: [get]\n"
+DECISION_ID = re.compile(rb"dec_[0-9a-f]{32}")
+"""What the gateway itself says, by chance with any four digits in it."""
 TOOL = {"type": "function", "function": {"name": "delete_file", "parameters": {"type": "object"}}}
 ASKED = {"model": "gpt-4o-mini", "messages": [{"role": "user", "content": "go"}], "tools": [TOOL], "stream": True}
 
@@ -85,7 +88,7 @@ def test_D6_every_carrier_of_words_beside_a_call_is_looked_at(carrier, ask):
     data = stream(BESIDE[carrier](f"It is {CARD} and {SECRET}."), CALL, finish="tool_calls")
     for size in (None, 7):
         left, ended = ask(data, size=size)
-        assert b"1111" not in left
+        assert b"1111" not in DECISION_ID.sub(b"", left)
         assert b"sk-ant" not in left
         assert {heard.detector for heard in ended.heard} == {"card", "secret"}
         assert [call.released for call in ended.calls] in ([], [True])
