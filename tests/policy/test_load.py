@@ -162,6 +162,24 @@ def vars_of(text, **lists):
     return dict(load(files).policies[0].layers[0].vars)
 
 
+@pytest.mark.parametrize(
+    ("text", "key", "kind"),
+    [
+        ("allow:\n# - pay\n", "allow", "a list"),
+        ("agents:\n", "agents", "a list"),
+        ("limits: [{id: spend, sum: , per: user, max: 500}]\n", "sum", "text"),
+        ("rules: [{id: r, tools: [pay], detect: }]\n", "detect", "a list"),
+        ("rules: [{id: r, when: }]\n", "when", "text"),
+        ("tests: [{name: t, call: {pay: }, expect: {effect: deny, rule: }}]\n", "rule", "text"),
+    ],
+)
+def test_a_key_whose_value_is_gone_does_not_say_what_its_absence_says(text, key, kind):
+    """With `allow` left out, other policies alone decide what is granted; a limit without `sum` counts calls."""
+    head = "policy: 1\nid: a\n" + ("" if key == "agents" else "agents: [b]\n")
+    [(_, _, _, said)] = problems(other=TOP, a=head + text)
+    assert said == f"'{key}' must be {kind}, not nothing"
+
+
 def test_vars_are_values_lists_and_files_of_names():
     names = b"# comment\n\n  requests \r\nnumpy\nnumpy\n"
     assert vars_of("vars: {n: 1, f: 1.5, s: x, b: true, l: [1, x], e: [], p: {file: names.txt}}\n", names=names) == {
