@@ -216,6 +216,9 @@ class _Builder:
             if key.kind != "scalar":
                 self._note(key, "a key must be plain text, not a list, mapping or tagged value")
                 continue
+            if key.value == "<<" and not key.style:
+                self._note(key, "merge keys ('<<') are not read, for tools read them differently; write the keys out")
+                continue
             below = (*path, key.value)
             if key.value in built:
                 line = self.source.place(self.keys[below].start).line

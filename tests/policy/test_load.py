@@ -46,8 +46,20 @@ def test_a_file_that_looks_like_a_policy_must_say_so(text):
     assert "no 'policy: 1'" in problems(x=text)[0][3]
 
 
+def test_a_policy_that_is_an_entry_of_a_list_is_not_passed_over():
+    [(file, line, column, said)] = problems(x="- policy: 1\n  id: x\n  agents: ['*']\n", other=TOP)
+    assert (file, line, column) == ("x.yaml", 1, 1)
+    assert said.startswith("a policy is the whole of its file")
+
+
 def test_a_file_that_cannot_be_read_as_yaml_is_never_passed_over():
     assert problems(x="a: [")[0][0] == "x.yaml"
+
+
+@pytest.mark.parametrize("name", ["GUARD.YAML", "guard.Yml"])
+def test_the_case_of_a_files_ending_does_not_matter(name):
+    found = load({"top.yaml": TOP.encode(), name: TOP.replace("id: top", "id: guard").encode()})
+    assert {policy.id for policy in found.policies} == {"top", "guard"}
 
 
 def test_includes_are_found_beside_the_file():
@@ -207,6 +219,21 @@ def test_vars_of_a_wrong_shape_are_told_once():
 def test_a_list_that_is_not_text_is_a_problem_of_the_file_that_names_it():
     with pytest.raises(FileProblems, match=r"a\.yaml:5:18: error: the file 'names\.txt' is not UTF-8"):
         vars_of("vars: {x: {file: names.txt}}\n", names=b"\xff")
+
+
+@pytest.mark.parametrize(
+    ("names", "said"),
+    [
+        (b"\xef\xbb\xbfeve\nbob\n", "the invisible character U+FEFF in line 1"),
+        ("ann\n\u202eeve\n".encode(), "the invisible character U+202E in line 2"),
+        ("ann\neve\u0085bob\n".encode(), "the invisible character U+0085 in line 2"),
+    ],
+)
+def test_a_list_has_no_characters_that_nobody_sees(names, said):
+    """`when: args.to in vars.blocked` would not hit for the name behind one."""
+    with pytest.raises(FileProblems, match=r"a\.yaml:5:18: error") as caught:
+        vars_of("vars: {x: {file: names.txt}}\n", names=names)
+    assert said in caught.value.problems[0].message
 
 
 def test_a_list_is_found_beside_the_file_and_nowhere_else():
