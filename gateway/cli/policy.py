@@ -29,7 +29,7 @@ from gateway.policy.schema import policy_schema
 
 EXITS = "Exit codes: 0 fine, 1 problems found or tests failed, 2 wrong usage, 3 nothing to load."
 
-EVAL_EXITS = "Exit codes: 0 the call would be released, 1 it would be withheld, 2 wrong usage, 3 nothing to load."
+EVAL_EXITS = "Exit codes: 0 the call would be released, 1 it would be withheld, 2 wrong usage, 3 policies or history cannot be used."
 
 app = typer.Typer(help="Check, test, explain and measure policies.", epilog=EXITS, no_args_is_help=True)
 app.add_typer(policy_bench.app, name="bench")

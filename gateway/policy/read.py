@@ -6,6 +6,7 @@ All of it looks at the same parsed document, so one pass reports every problem o
 from __future__ import annotations
 
 import posixpath
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -252,11 +253,23 @@ def _text_of(files: Mapping[str, bytes], path: str, written: str) -> tuple[str, 
         text = files[path].decode("utf-8")
     except UnicodeDecodeError:
         return "", f"the file '{written}' is not UTF-8 text; save it as UTF-8"
+    if unclear := _unclear(text):
+        return "", f"the file '{written}' {unclear}"
+    return text, ""
+
+
+_COMMENT_BEHIND = re.compile(r"\S[ \t]+#")
+
+
+def _unclear(text: str) -> str:
+    """What would be part of a name, and is hardly meant to be."""
     if bad := FORBIDDEN.search(text):
         line = text.count("\n", 0, bad.start()) + 1
-        said = f"has the invisible character U+{ord(bad.group()):04X} in line {line}, which would be part of the name; remove it"
-        return "", f"the file '{written}' {said}"
-    return text, ""
+        return f"has the invisible character U+{ord(bad.group()):04X} in line {line}, which would be part of the name; remove it"
+    for number, line in enumerate(text.splitlines(), 1):
+        if not line.lstrip().startswith("#") and _COMMENT_BEHIND.search(line):
+            return f"has a '#' behind a name in line {number}; a comment has a line of its own, a name with ' #' stands in 'vars' itself"
+    return ""
 
 
 def _names(text: str) -> dict[str, bool]:

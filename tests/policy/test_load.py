@@ -236,6 +236,12 @@ def test_a_list_has_no_characters_that_nobody_sees(names, said):
     assert said in caught.value.problems[0].message
 
 
+def test_a_comment_behind_a_name_is_not_taken_for_a_part_of_it():
+    with pytest.raises(FileProblems, match="a '#' behind a name in line 3; a comment has a line of its own"):
+        vars_of("vars: {x: {file: names.txt}}\n", names=b"# our own # list\nann#1\neve  # left in May\n")
+    assert vars_of("vars: {x: {file: names.txt}}\n", names=b"  # our own # list\nann#1\n #eve\n") == {"x": {"ann#1": True}}
+
+
 def test_a_list_is_found_beside_the_file_and_nowhere_else():
     files = {"p/a.yaml": TOP.encode() + b"vars: {x: {file: ../names.txt}}\n", "names.txt": b"a\n"}
     assert load(files).policies[0].layers[0].vars == {"x": {"a": True}}
