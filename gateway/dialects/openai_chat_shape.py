@@ -38,6 +38,7 @@ _JUDGED = frozenset({
 _JUDGED_AT_THE_TOP = _JUDGED | {"candidates", "content", "contentblock", "item", "items", "parts", "response"}
 """With the places where calls stand in other dialects' answers: a client that tells these apart by their shape looks there."""
 _CONTENT_PARTS = frozenset({"text", "refusal", "thinking", "reasoning", "reference", "output_text"})
+_THOUGHTS = ("reasoning", "reasoning_content", "reasoning_details")
 _TEXT = ("content", "reasoning", "reasoning_content", "refusal")
 _WHOLE_CALLS = frozenset({"tool_calls", "stop", "function_call"})
 
@@ -123,6 +124,11 @@ def signature(found: Mapping[str, Json]) -> Json:
         return None
     fits = isinstance(google.get("thought", False), bool) and isinstance(google.get("thought_signature", ""), str)
     return signed if fits else None
+
+
+def thoughts_of(message: Mapping[str, Json]) -> dict[str, Json]:
+    """What it holds of the model's thoughts, which some providers (DeepSeek, OpenRouter) want back with the calls that they led to."""
+    return {key: message[key] for key in _THOUGHTS if message.get(key)}
 
 
 def _of_others(message: Mapping[str, Json]) -> frozenset[str]:
