@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from decimal import Decimal
 from typing import Final
 
 from msgspec import Struct, field
@@ -40,6 +41,8 @@ class Usage(Struct, frozen=True):
     """What else the answer says that changes its price: where it was computed (`us`), how fast (`fast`)."""
     fees: tuple[str, ...] = ()
     """Services the provider ran that it charges for by other measures than tokens and searches: `file_search`, `code_interpreter`."""
+    charged: Decimal | None = None
+    """USD that the provider says it charged, for everything together."""
 
 
 TOKENS = (

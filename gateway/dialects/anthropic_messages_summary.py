@@ -13,6 +13,7 @@ from gateway import strict_json
 from gateway.answer import MOST_FEES, Answer, Usage
 from gateway.dialects.openai_chat_shape import tier_of
 from gateway.dialects.proposals import clipped
+from gateway.stated_cost import charged
 from gateway.strict_json import Json
 
 MAX_TEXT = 256 * 1024
@@ -108,6 +109,7 @@ def _disjoint(usage: Mapping[str, Json]) -> Usage:
         tier=tier_of(usage.get("service_tier")),
         terms=tuple(said for name in ("inference_geo", "speed") if (said := usage.get(name)) in TERMS),
         fees=_fees(served, kinds),
+        charged=charged(usage),
     )
 
 

@@ -15,6 +15,7 @@ import msgspec
 from gateway import strict_json
 from gateway.answer import MOST_FEES, UNCOUNTED, Usage
 from gateway.dialects.proposals import clipped
+from gateway.stated_cost import charged
 from gateway.strict_json import Json
 from gateway.verdict import Finding
 
@@ -233,6 +234,7 @@ def disjoint(raw: Mapping[str, Json], reading: str, writing: str, tier: Json = N
         image_output=drawn,
         tier=tier_of(tier),
         fees=_fees(raw, beyond),
+        charged=charged(raw),
     )
 
 

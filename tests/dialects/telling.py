@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-UNSAID: dict[str, Any] = {"signed": (None,), "thoughts": ([], ())}
+UNSAID: dict[str, Any] = {"signed": (None,), "thoughts": ([], ()), "charged": (None,)}
 """What most calls and answers do not have; left out where it is so."""
 
 
