@@ -186,7 +186,7 @@ class Bookkeeping:
         if not any(models) or x.answer.usage is None:
             return Priced()
         costs = [self._prices.cost_of_either(self._provider, models, each, x.started_us) for each in rounds if each is not None]
-        uncounted = set() if all(cost.model == STATED for cost in costs) else self._uncounted()
+        uncounted = set() if {cost.model for cost in costs} == {STATED} else self._uncounted()
         unpriced = tuple(sorted({name for cost in costs for name in cost.unpriced} | uncounted))
         amount = None if unpriced else sum((cost.amount or Decimal(0) for cost in costs), Decimal(0))
         each = tuple(cost.amount for cost in costs) if len(costs) == len(rounds) else ()

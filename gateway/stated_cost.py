@@ -14,14 +14,14 @@ from gateway.strict_json import Json
 
 STATED: Final = "stated"
 """Stands for the key of the price table where the provider's own word counts."""
-_PLACES: Final = ("cost", "cost_in_usd_ticks")
+_PLACES: Final = frozenset({"cost", "cost_in_usd_ticks"})
 PARTS: Final = (*_PLACES, "is_byok", "cost_details")
 """The keys of a usage block that tell of it."""
 
 
 def charged(usage: Mapping[str, Json]) -> Decimal | None:
     """USD, or None where a usage block says nothing of it, or nothing that can be."""
-    if not any(place in usage for place in _PLACES):
+    if _PLACES.isdisjoint(usage):
         return None
     ticks, cost = usage.get("cost_in_usd_ticks"), usage.get("cost")
     if ticks is not None:

@@ -39,7 +39,7 @@ _JUDGED = frozenset({
 _JUDGED_AT_THE_TOP = _JUDGED | {"candidates", "content", "contentblock", "item", "items", "parts", "response"}
 """With the places where calls stand in other dialects' answers: a client that tells these apart by their shape looks there."""
 _CONTENT_PARTS = frozenset({"text", "refusal", "thinking", "reasoning", "reference", "output_text"})
-_THOUGHTS = ("reasoning", "reasoning_content", "reasoning_details")
+_THOUGHTS = frozenset({"reasoning", "reasoning_content", "reasoning_details"})
 _TEXT = ("content", "reasoning", "reasoning_content", "refusal")
 _WHOLE_CALLS = frozenset({"tool_calls", "stop", "function_call"})
 
@@ -129,7 +129,7 @@ def signature(found: Mapping[str, Json]) -> Json:
 
 def thoughts_of(message: Mapping[str, Json]) -> dict[str, Json]:
     """What it holds of the model's thoughts, which some providers (DeepSeek, OpenRouter) want back with the calls that they led to."""
-    return {key: message[key] for key in _THOUGHTS if message.get(key)}
+    return {} if _THOUGHTS.isdisjoint(message) else {key: message[key] for key in sorted(_THOUGHTS) if message.get(key)}
 
 
 def _of_others(message: Mapping[str, Json]) -> frozenset[str]:

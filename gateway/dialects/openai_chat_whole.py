@@ -128,7 +128,7 @@ def _answer(body: bytes, found: Mapping[str, Json], choices: list[_Choice]) -> A
         usage=shape.read_usage(usage, found.get("service_tier")),
         usage_raw=None if usage is None else shape.usage_bytes(body),
         text="".join(shape.words(choice.message) for choice in choices)[:MOST_TEXT],
-        thoughts=tuple(thoughts for choice in choices if (thoughts := shape.thoughts_of(choice.message))),
+        thoughts=tuple([thoughts for choice in choices if (thoughts := shape.thoughts_of(choice.message))]),
     )
 
 
