@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import threading
 from typing import Any, ClassVar
 
 import pytest
 
 from gateway.trace.record import Ended
+from tests.patience import PATIENCE_S
 
 POLICY = "policy: 1\nid: bank\nagents: ['*']\nallow: [get]\non_deny: {}\nrules:\n- {{id: never, tools: [destroy], message: No.}}\n"
 TOOLS = ("destroy", "get")
@@ -500,3 +503,27 @@ def test_an_answer_is_not_kept_from_beginning_for_long(house, monkeypatch, name)
     at.answers(wire.answer(True, "", "destroy"), gap=0.03)
     assert "NOT executed" in at.ask(wire, True).text
     assert len(at.bodies()) == 1
+
+
+@pytest.mark.parametrize("name", ["chat", "messages", "responses"])
+def test_an_answer_begins_in_time_although_its_provider_falls_silent(house, monkeypatch, name):
+    """A model that thinks for minutes and says nothing of it sends its first events at once, and then none."""
+    monkeypatch.setattr("gateway.answering.streamed_answer.OPENING_S", 0.2)
+    at, wire = house(), WIRES[name]
+    first, *rest = wire.answer(True, "Done.")
+    begun = threading.Event()
+
+    async def answer(reader: Any, writer: Any, body: bytes) -> None:
+        writer.write(b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close\r\n\r\n" + first)
+        await writer.drain()
+        await asyncio.to_thread(begun.wait, PATIENCE_S)
+        writer.write(b"".join(rest))
+        await writer.drain()
+
+    at.provider.answer = answer
+    with at.gateway.client() as client, client.stream("POST", wire.streamed, json=wire.body(True), headers=wire.headers) as got:
+        pieces = got.iter_raw()
+        assert next(pieces) in first
+        begun.set()
+        assert b"Done." in b"".join(pieces)
+    assert at.ended().exchange.state == "complete"
