@@ -56,14 +56,11 @@ async def streamed(visit: Visit, request: Request, upstream: ProviderAnswer, rou
                 async for part in parts:
                     yield part
         data, tail = let.data, let.tail
-        if visit.withheld is not None and not visit.begun and (error := steering.error_of(visit)):
-            raise error
+        _unless_refused(visit)
         if visit.provider_left:
             kept = b"".join((kept, data, tail))
             break
-        if len(kept) + len(tail) > TAIL_BYTES and tail:
-            data, kept = kept + data, b""
-        kept += tail
+        data, kept = _behind(kept, data, tail)
         if reacts and not visit.begun:
             kept += await _reaction(visit, request, hold, chunks)
             if await rounds.begin(request, stream.answer, EVENT_STREAM, visit.opening + data + kept):
@@ -85,6 +82,19 @@ async def _signs(visit: Visit, ahead: KeptBack) -> AsyncGenerator[Head | bytes, 
         async for sign in signs:
             for part in await release(visit, sign, sign=True):
                 yield part
+
+
+def _unless_refused(visit: Visit) -> None:
+    """Raises the error that the answer becomes, where a rule has ended it before it began."""
+    if visit.withheld is not None and not visit.begun and (error := steering.error_of(visit)):
+        raise error
+
+
+def _behind(kept: bytes, data: bytes, tail: bytes) -> tuple[bytes, bytes]:
+    """What leaves, and what waits for the provider's end."""
+    if tail and len(kept) + len(tail) > TAIL_BYTES:
+        return kept + data, tail
+    return data, kept + tail
 
 
 def _unbroken(visit: Visit) -> None:
