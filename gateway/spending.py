@@ -298,7 +298,7 @@ def _broke_off(visit: Visit) -> bool:
     """A stream before its finish, or a request whose client left before anything came. Of what the provider itself never answered nobody
     knows what it did: that counts as the worst case."""
     x = visit.x
-    if visit.asked is None or not visit.reached or x.cache == "hit" or visit.paid or (x.upstream_status or 0) >= 400:
+    if visit.asked is None or not visit.reached or visit.failed or x.cache == "hit" or visit.paid or (x.upstream_status or 0) >= 400:
         return False
     if x.error_code is None and x.state in ("complete", "denied"):
         return False

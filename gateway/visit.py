@@ -200,6 +200,8 @@ class Visit(msgspec.Struct, eq=False):
     """Monotonic µs when the provider was asked."""
     reached: bool = True
     """False: nothing of the request left for its provider."""
+    failed: bool = False
+    """Every attempt has failed, each is settled by itself, and what is passed on is the failure of one."""
     headers: dict[str, str] = msgspec.field(default_factory=dict)
     belongings: tuple[Belonging, ...] = ()
     """What the provider keeps for this caller and this request needs."""

@@ -74,7 +74,7 @@ def _end_state(visit: Visit, error: GatewayError) -> EndState:
         return "denied"
     if error.kind == "upstream_timeout":
         return "upstream_timeout"
-    if error.code in ("upstream_reset", "upstream_unreachable"):
+    if error.code in ("upstream_reset", "upstream_unreachable", "empty_answer"):
         return "upstream_reset"
     return "upstream_error" if error.code == "provider_error" else "incomplete"
 

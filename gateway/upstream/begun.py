@@ -1,4 +1,4 @@
-"""Answers that have been read as far as they can be before anything of them is passed on: whole, or a stream up to its first piece. Same
+"""Answers that have been read as far as they can be before anything of them is passed on: whole, or a stream up to its first event. Same
 face as `client.UpstreamAnswer`."""
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Whole:
 
 
 class Begun:
-    """A stream of which the first piece is there."""
+    """A stream whose beginning is there."""
 
     def __init__(self, raw: ProviderAnswer, first: bytes, rest: AsyncIterator[bytes], broke: Callable[[GatewayError], None]) -> None:
         self.status, self.headers, self._raw = raw.status, raw.headers, raw

@@ -159,7 +159,75 @@ def test_the_last_to_say_an_error_is_heard_and_a_target_that_only_says_errors_is
     gateway = begin([{"upstream": "a"}, {"upstream": "b", "priority": 1}], POLICY, retries={"count": 1}, breaker={"failures": 2})
     for _ in range(2):
         assert "busy" in ask(gateway, stream=True).text
+    assert [each.exchange.estimated_cost for each in gateway.ended(2)] == [None, None]
     assert {name: each["state"] for name, each in health(gateway).items()} == {"a": "open", "b": "open"}
+
+
+NOTHING = {
+    "no byte": (b"",),
+    "comments": (b": PROCESSING\n\n", b": PROCESSING\n\n"),
+    "pings": (b'event: ping\ndata: {"type": "ping"}\n\n',),
+    "its end": (b"data: [DONE]\n\n",),
+}
+
+
+@pytest.mark.parametrize("said", NOTHING)
+def test_a_stream_that_ends_before_it_said_anything_is_a_failure_and_the_next_target_is_asked(begin, providers, said):
+    providers[0].answer = providers[0].sse(*filter(None, NOTHING[said]))
+    providers[1].answer = providers[1].json(whole("from b"))
+    gateway = begin([{"upstream": "a"}, {"upstream": "b", "priority": 1}], POLICY, breaker={"failures": 2})
+    for _ in range(2):
+        assert ask(gateway, stream=True).json()["choices"][0]["message"]["content"] == "from b"
+    assert [told(each) for each in gateway.ended(2)] == [[("a", "primary", "empty_answer", 200), ("b", "fallback", None, 200)]] * 2
+    assert not any(each.unsure for ended in gateway.ended(2) for each in ended.attempts)
+    assert health(gateway)["a"]["state"] == "open"
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_when_nobody_says_anything_the_client_hears_that(begin, providers, stream):
+    for each in providers[:2]:
+        each.answer = each.sse(b": PROCESSING\n\n") if stream else each.json(b" ")
+    budget = {"id": "usd", "per": "all", "of": "money", "max": "9.00", "window": "1h"}
+    targets = [{"upstream": "a"}, {"upstream": "b", "priority": 1}]
+    gateway = begin(targets, POLICY, retries={"count": 1}, settings={"budgets": [budget]})
+    answer = ask(gateway, stream=stream)
+    assert (answer.status_code, answer.json()["error"]["code"]) == (502, "empty_answer")
+    (ended,) = gateway.ended()
+    assert told(ended) == [("a", "primary", "empty_answer", 200), ("b", "fallback", "empty_answer", 200)]
+    row = ended.exchange
+    assert (row.state, row.error_code, row.cost, row.estimated_cost) == ("upstream_reset", "empty_answer", None, None)
+    assert spent(gateway) == [0]
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_request_that_stays_behind_at_its_provider_is_not_asked_again_because_nothing_was_said(begin, providers, stream):
+    providers[0].answer = providers[0].sse() if stream else providers[0].json(b"")
+    providers[1].answer = providers[1].json(whole())
+    targets = [{"upstream": "a"}, {"upstream": "b", "priority": 1}]
+    gateway = begin(targets, dialects=("openai.responses",) * 3, retries={"sent": True})
+    with gateway.client() as client:
+        assert client.post("/v1/responses", json={"model": "m", "input": "go", "stream": stream}).status_code == 502  # kept when left out
+    (ended,) = gateway.ended()
+    assert told(ended) == [("a", "primary", "empty_answer", 200)]
+    assert ended.attempts[0].unsure
+
+
+@pytest.mark.parametrize("sent", [False, True])
+def test_a_stream_that_ends_inside_its_first_event_may_have_been_carried_out(begin, providers, sent):
+    providers[0].answer = providers[0].sse(b'data: {"id": "a", "choices": [')
+    providers[1].answer = providers[1].json(whole())
+    gateway = begin([{"upstream": "a"}, {"upstream": "b", "priority": 1}], POLICY, retries={"sent": sent})
+    assert ask(gateway, stream=True).status_code == (200 if sent else 502)
+    (ended,) = gateway.ended()
+    assert told(ended) == [("a", "primary", "upstream_reset", 200), *[("b", "fallback", None, 200)] * sent]
+    assert ended.attempts[0].unsure
+
+
+def test_signs_of_life_are_passed_on_with_the_first_words(begin, providers, wires):
+    events = wires["chat"].stream(["one", "two"])
+    providers[0].answer = providers[0].sse(b": PROCESSING\n\n", events[0][:9], events[0][9:], *events[1:], gap=0.02)
+    answer = ask(begin([{"upstream": "a"}]), stream=True, stream_options={"include_usage": True})
+    assert answer.text == ": PROCESSING\n\n" + b"".join(events).decode()
 
 
 def test_who_asked_to_be_left_alone_is_asked_later_than_others(begin, providers):
@@ -444,6 +512,13 @@ def test_a_mirror_takes_its_share_of_the_requests(begin, providers):
     assert len(providers[1].received) == 2
 
 
+def spent(gateway):
+    """Of each budget, in its units; nothing is held any more."""
+    with contextlib.closing(sqlite3.connect(gateway.settings.data_path / "state.sqlite")) as state:
+        assert state.execute("SELECT count(*) FROM limit_leases").fetchall() == [(0,)]
+        return [amount for (amount,) in state.execute("SELECT spent FROM limit_accounts ORDER BY spent")]
+
+
 def mirrored_of(gateway, count):
     until(lambda: len(gateway.of(Mirrored)) >= count)
     return gateway.of(Mirrored)
@@ -463,9 +538,7 @@ def test_each_attempt_that_may_be_charged_is_counted_in_budgets_and_others_are_n
     assert ask(gateway).status_code == 200
     (ended,) = gateway.ended()
     assert [each.fault for each in ended.attempts] == ["upstream_timeout", "status_503", None]
-    with contextlib.closing(sqlite3.connect(gateway.settings.data_path / "state.sqlite")) as state:
-        (requests,), (money,) = state.execute("SELECT spent FROM limit_accounts ORDER BY spent").fetchall()
-        assert state.execute("SELECT count(*) FROM limit_leases").fetchall() == [(0,)]
+    requests, money = spent(gateway)
     assert requests == 3
     worst = 100 * 10_000  # 100 tokens of answer at ten dollars a million; some 200 bytes of request come on top
     assert 200_000 + worst < money < 200_000 + worst + 500_000
