@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Collection
 from contextlib import AbstractAsyncContextManager
+from functools import partial
 from math import ceil
 from typing import Final
 
@@ -33,9 +34,9 @@ from gateway.routes.retrying import lasting, may_repeat, wait_s
 from gateway.spending import COSTLY, reserve, settle_attempt
 from gateway.upstream.begun import Begun, Whole
 from gateway.upstream.client import ProviderAnswer, Sending
-from gateway.upstream.opening import HELD_S, Opening
+from gateway.upstream.opening import HELD_S, Opening, status_of
 from gateway.upstream.routing import Target, Way
-from gateway.upstream.said_error import status_in
+from gateway.upstream.said_error import UNKNOWN, status_in
 from gateway.visit import Visit
 
 SAID: Final = "provider_error"
@@ -139,6 +140,7 @@ class _Attempts:
         while True:
             outcome = await self._attempt(step)
             if outcome.failure is None and outcome.answer is not None:
+                self._visit.spoilt = partial(self._spoilt, outcome)
                 return outcome.answer
             self._failed(outcome)
             await settle_attempt(self._visit, charged=outcome.attempt.unsure)
@@ -320,7 +322,7 @@ class _Attempts:
             return Whole(raw, opening.read)
         if opening.cut:
             raise _empty() if opening.event is None else _broken_off()
-        return Begun(raw, opening.read, pieces, lambda error: self._broke(outcome, error))
+        return Begun(raw, opening.read, pieces)
 
     def _says_error(self, outcome: _Outcome, status: int | None) -> bool:
         """An error under a good status counts as one."""
@@ -351,12 +353,15 @@ class _Attempts:
         if failure.sick or failure.where == "nowhere" or self._told is None:
             self._told = outcome
 
-    def _broke(self, outcome: _Outcome, error: GatewayError) -> None:
-        """A stream that had begun."""
-        made, at = outcome.attempt, outcome.step.at
-        made.fault, made.unsure = error.code, True
-        failure = outcomes.of_fault(error.code, sent=True)
-        self._health.failed(at, outcome.step.given, failure, None, self._moment)
+    def _spoilt(self, outcome: _Outcome, code: str, said: bytes) -> None:
+        """An answer that had been taken."""
+        made, step = outcome.attempt, outcome.step
+        if made.fault:
+            return
+        made.fault, made.unsure = code, True
+        failure = outcomes.of_status(status_of(said) or UNKNOWN, {}) if code == SAID else outcomes.of_break(code)
+        if failure is not None:
+            self._health.spoilt(step.at, step.given, failure, self._moment)
 
     def _stand(self, outcome: _Outcome) -> None:
         """The exchange says which target this is."""

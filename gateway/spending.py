@@ -303,7 +303,8 @@ def _broke_off(visit: Visit) -> bool:
     if x.error_code is None and x.state in ("complete", "denied"):
         return False
     if visit.stream is not None and x.first_byte_us is not None:
-        return visit.undecodable in ("", "truncated") and (not visit.finishing or x.answer.usage is None)
+        unread = visit.undecodable is not None and visit.undecodable.code not in ("truncated", "provider_error")
+        return not unread and (not visit.finishing or x.answer.usage is None)
     return x.answer.usage is None and x.state in ("client_gone", "interrupted")
 
 

@@ -45,3 +45,10 @@ class Opening:
     def error(self) -> int | None:
         """The status that fits, where it begins with an error."""
         return None if self.event is None else status_in(self.event)
+
+
+def status_of(error: bytes) -> int | None:
+    """The status that fits an error as it stands in an answer: an event, or JSON."""
+    opening = Opening()
+    opening.more(error)
+    return opening.error or status_in(error)

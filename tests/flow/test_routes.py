@@ -14,6 +14,7 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import replace
 from decimal import Decimal
 
+import httpx
 import pytest
 
 from gateway.routes.health import Moment
@@ -221,6 +222,58 @@ def test_a_stream_that_ends_inside_its_first_event_may_have_been_carried_out(beg
     (ended,) = gateway.ended()
     assert told(ended) == [("a", "primary", "upstream_reset", 200), *[("b", "fallback", None, 200)] * sent]
     assert ended.attempts[0].unsure
+
+
+BUSY = b"data: " + json.dumps(SAID["openai.chat"]).encode() + b"\n\n"
+WRONG = b'data: {"error": {"message": "too long", "type": "invalid_request_error", "code": null}}\n\n'
+SPOILT = {
+    "ends too early": (b"", True, "upstream_reset", "upstream_reset", "open"),
+    "breaks": (b"", False, "upstream_reset", "upstream_reset", "open"),
+    "says an error": (BUSY, True, "provider_error", "upstream_error", "open"),
+    "says what is wrong with the request": (WRONG, True, "provider_error", "upstream_error", "closed"),
+}
+"""What comes behind the first words, whether the body then ends as it should; fault, state of the exchange and of the breaker."""
+
+
+@pytest.mark.parametrize("policy", [None, POLICY], ids=["observing", "enforcing"])
+@pytest.mark.parametrize("how", SPOILT)
+def test_a_stream_that_comes_to_nothing_is_its_targets_failure_whoever_notices(begin, providers, wires, how, policy):
+    said, whole_body, fault, state, breaker = SPOILT[how]
+    events = wires["chat"].stream(["one", "two"])[:2]
+    providers[0].answer = providers[0].sse(*events, *filter(None, [said]), end=whole_body, gap=0.02)
+    gateway = begin([{"upstream": "a"}], policy, breaker={"failures": 2})
+    for _ in range(2):
+        with contextlib.suppress(httpx.RemoteProtocolError), gateway.client() as client:
+            client.post("/v1/chat/completions", json={"model": "m", "stream": True, "messages": [{"role": "user", "content": "go"}]})
+    for ended in gateway.ended(2):
+        assert told(ended) == [("a", "primary", fault, 200)]
+        assert (ended.attempts[0].unsure, ended.attempts[0].answered, ended.attempts[0].cost) == (True, True, None)
+        row = ended.exchange
+        assert (row.state, row.error_code, row.cost, row.estimated_cost is None) == (state, fault, None, False)
+    assert health(gateway)["a"]["state"] == breaker
+
+
+def test_an_answer_that_only_the_gateway_cannot_read_is_on_record_and_opens_no_breaker(begin, providers):
+    providers[0].answer = providers[0].json({"id": "a", "choices": "none"})
+    gateway = begin([{"upstream": "a"}], POLICY, breaker={"failures": 1})
+    assert [ask(gateway).status_code for _ in range(2)] == [502, 502]
+    assert [told(ended) for ended in gateway.ended(2)] == [[("a", "primary", "protocol", 200)]] * 2
+    assert health(gateway)["a"]["state"] == "closed"
+
+
+def test_an_answer_asked_for_again_that_comes_to_nothing_is_a_failure_of_its_own(begin, providers, wires):
+    first = wires["chat"].stream(["one"], call=True)
+    answers = [providers[0].sse(b"".join(first)), providers[0].sse(first[0])]
+
+    async def next_answer(*given):
+        await answers.pop(0)(*given)
+
+    providers[0].answer = next_answer
+    gateway = begin([{"upstream": "a"}], {"p.yaml": POLICY["p.yaml"].replace("[get]", "[look]") + "on_deny: steer\n"})
+    assert "blocked by policy" in ask(gateway, stream=True, tools=TOOLS).text
+    (ended,) = gateway.ended()
+    assert told(ended) == [("a", "primary", None, 200), ("a", "primary", "upstream_reset", 200)]
+    assert ended.exchange.state == "denied"
 
 
 def test_signs_of_life_are_passed_on_with_the_first_words(begin, providers, wires):
