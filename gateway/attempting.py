@@ -254,6 +254,7 @@ class _Attempts:
             waited_us=step.waited_us,
         )
         visit.x.attempts.append(made)
+        visit.failed = False
         outcome, began = _Outcome(step, made), self._now
         try:
             await self._ask(outcome, target, began)
@@ -344,6 +345,7 @@ class _Attempts:
         failure, made, at = outcome.failure, outcome.attempt, outcome.step.at
         if failure is None:
             return
+        self._visit.failed = True
         made.fault, made.unsure, made.answered = made.fault if made.status and made.status >= 400 else failure.code, failure.unsure, False
         if outcome.asked_for_s is not None:
             made.retry_after_ms = int(outcome.asked_for_s * 1000)
@@ -380,7 +382,6 @@ class _Attempts:
             raise self._nobody()
         self._visit.book.served_by(provider_of(self._visit, self._managed.targets[told.step.at]))
         self._stand(told)
-        self._visit.failed = True
         if told.answer is not None:
             return told.answer
         raise told.error or self._nobody()

@@ -201,7 +201,7 @@ class Visit(msgspec.Struct, eq=False):
     reached: bool = True
     """False: nothing of the request left for its provider."""
     failed: bool = False
-    """Every attempt has failed, each is settled by itself, and what is passed on is the failure of one."""
+    """Every attempt so far has failed, each is settled by itself, and none is under way."""
     headers: dict[str, str] = msgspec.field(default_factory=dict)
     belongings: tuple[Belonging, ...] = ()
     """What the provider keeps for this caller and this request needs."""

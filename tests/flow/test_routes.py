@@ -474,6 +474,22 @@ def test_a_target_in_whose_dialect_it_cannot_be_said_is_passed_over_and_the_clie
     assert (ended.exchange.upstream, ended.exchange.upstream_status, ended.exchange.upstream_dialect) == ("a", 503, None)
 
 
+@pytest.mark.parametrize("how", ["says an error", "cannot be reached", "breaks"])
+def test_a_client_that_leaves_in_the_pause_before_a_retry_costs_no_more_than_the_attempts_did(begin, providers, how):
+    providers[0].answer = providers[0].sse(BUSY) if how == "says an error" else providers[0].cut(b"HTTP/1.1 200 OK", 5, "reset")
+    if how == "cannot be reached":
+        providers[0].stop()
+    budget = {"id": "usd", "per": "all", "of": "money", "max": "9.00", "window": "1h"}
+    gateway = begin([{"upstream": "a"}], retries={"wait": 20, "sent": True}, settings={"budgets": [budget]})
+    body = {"model": "m", "messages": [{"role": "user", "content": "go"}], "max_tokens": 100, "stream": True}
+    gateway.left("/v1/chat/completions", body, when=lambda: health(gateway)["a"]["failures"])
+    (ended,) = gateway.ended()
+    assert [(each.kind, each.unsure) for each in ended.attempts] == [("primary", how == "breaks")]
+    row = ended.exchange
+    assert (row.state, row.cost, row.estimated_cost, row.estimate) == ("client_gone", None, None, None)
+    assert [amount > 0 for amount in spent(gateway)] == [how == "breaks"]
+
+
 def test_a_session_stays_with_its_target(begin, providers):
     for each in providers:
         each.answer = each.json(whole())
