@@ -283,6 +283,23 @@ def test_signs_of_life_are_passed_on_with_the_first_words(begin, providers, wire
     assert answer.text == ": PROCESSING\n\n" + b"".join(events).decode()
 
 
+UNREADABLE = ("content-encoding: gzip", "content-encoding: br", "content-encoding: gzip\r\ncontent-encoding: gzip", "content-type: text/html")
+
+
+@pytest.mark.parametrize("header", UNREADABLE)
+def test_an_error_that_cannot_be_read_is_what_its_status_says(begin, providers, header):
+    providers[0].answer = providers[0].json(b"\x1f\x8b no JSON", "503 Busy", f"{header}\r\nretry-after: 9\r\n")
+    providers[1].answer = providers[1].json(b'{"error": {"message": "read me"}}', "422 No", f"{header}\r\n")
+    answer = ask(begin([{"upstream": "a"}, {"upstream": "b", "priority": 1}], POLICY))
+    assert (answer.status_code, answer.json()["error"]["message"]) == (422, "The provider answered 422 without a readable error.")
+    gateway = begin([{"upstream": "a"}], POLICY, retries={"count": 0})
+    answer = ask(gateway)
+    assert (answer.status_code, answer.headers["retry-after"]) == (503, "9")
+    (ended,) = gateway.ended()
+    assert (told(ended), ended.attempts[0].unsure) == ([("a", "primary", "status_503", 503)], False)
+    assert health(gateway)["a"]["rests_s"] > 0
+
+
 def test_who_asked_to_be_left_alone_is_asked_later_than_others(begin, providers):
     providers[0].answer = providers[0].json({"error": {"message": "slow down"}}, "429 Too Many", "retry-after: 60\r\n")
     providers[1].answer = providers[1].json(whole())
