@@ -17,6 +17,8 @@ HELD_S: Final = 15.0
 """How long signs of life are kept back; clients give up on an answer that never begins."""
 _NOTHING: Final = re.compile(rb'\s*(?:\[DONE\]\s*)?|\{\s*"type"\s*:\s*"(?:ping|keepalive)"[^{}]*\}\s*')
 _END: Final = b"\n\n"
+_FIELDS: Final = (b":", b"data", b"event", b"id", b"retry")
+"""How lines of an event stream begin."""
 
 
 class Opening:
@@ -25,7 +27,7 @@ class Opening:
     def __init__(self) -> None:
         self.read = b""
         self.event: bytes | None = None
-        """The data of the first event that says something."""
+        """The data of the first event that says something; all that came where that is no event stream."""
         self.cut = False
         """The stream has ended inside that event."""
         self._parser = SseParser(LONGEST, LONGEST)
@@ -39,7 +41,12 @@ class Opening:
             self.event = next((each.data for each in events if each.data is not None and not _NOTHING.fullmatch(each.data)), None)
         except Oversize:
             self.event = b""
+        if self.cut and self.event is None and not self._is_stream():
+            self.event = self.read
         return bool(piece) and self.event is None and len(self.read) <= LONGEST
+
+    def _is_stream(self) -> bool:
+        return all(not line or line.startswith(_FIELDS) for line in self.read.removeprefix(b"\xef\xbb\xbf").splitlines())
 
     @property
     def error(self) -> int | None:

@@ -283,7 +283,7 @@ def test_signs_of_life_are_passed_on_with_the_first_words(begin, providers, wire
     assert answer.text == ": PROCESSING\n\n" + b"".join(events).decode()
 
 
-UNREADABLE = ("content-encoding: gzip", "content-encoding: br", "content-encoding: gzip\r\ncontent-encoding: gzip", "content-type: text/html")
+UNREADABLE = ("content-encoding: gzip", "content-encoding: br\r\ncontent-encoding: gzip", "content-type: text/html")
 
 
 @pytest.mark.parametrize("header", UNREADABLE)

@@ -47,6 +47,13 @@ def test_what_says_something_is_waited_for_until_its_event_is_whole(data):
     assert read(b"data: " + data, 5).cut
 
 
+@pytest.mark.parametrize("size", [1, 10_000])
+@pytest.mark.parametrize(("wire", "error"), [(b"<html>\n\n", None), (b'{"choices": []}', None), (b" \x1f\x8b", None), (ERROR, 503)])
+def test_what_is_no_event_stream_has_said_something(wire, error, size):
+    opening = read(wire, size)
+    assert (opening.event, opening.error, opening.cut) == (wire, error, True)
+
+
 def test_no_more_is_kept_back_than_the_longest_error_has():
     for wire in (b"data: " + b"x" * 3 * LONGEST, b": x\n\n" * LONGEST):
         opening = read(wire, 1000)
