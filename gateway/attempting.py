@@ -134,6 +134,7 @@ class _Attempts:
         self._sending: Sending | None = None
 
     async def __aenter__(self) -> ProviderAnswer:
+        self._visit.spoilt = None  # what was asked before has been heard
         self._health.budget.request(self._now)
         step = self._begin()
         await self._reserved(step)
@@ -382,15 +383,20 @@ class _Attempts:
             raise self._nobody()
         self._visit.book.served_by(provider_of(self._visit, self._managed.targets[told.step.at]))
         self._stand(told)
-        if told.answer is not None:
+        if told.answer is not None and (self._first or told.answer.status >= 400):
             return told.answer
-        raise told.error or self._nobody()
+        raise told.error or _failed_again()
 
 
 def _able(request: Request, way: Way) -> tuple[int, ...]:
     """Only conversations are translated."""
     speaking = tuple(at for at in way.serving if request.dialect in way.managed.targets[at].dialects)
     return way.serving if request.operation == "chat" or not speaking else speaking
+
+
+def _failed_again() -> GatewayError:
+    """No answer for who asks a model again: an error in the words of a provider is for the client alone."""
+    return GatewayError("upstream", SAID, "The provider reported an error.")
 
 
 def _empty() -> GatewayError:

@@ -276,6 +276,26 @@ def test_an_answer_asked_for_again_that_comes_to_nothing_is_a_failure_of_its_own
     assert ended.exchange.state == "denied"
 
 
+@pytest.mark.parametrize("how", ["status", "said", "empty"])
+def test_a_model_that_cannot_be_asked_again_leaves_what_the_first_answer_cost(begin, providers, how):
+    again = {"status": providers[0].json(SAID["openai.chat"], "503 Busy"), "said": providers[0].json(SAID["openai.chat"])}
+    answers = [providers[0].json(whole("", call="drop"))]
+
+    async def next_answer(*given):
+        await (answers.pop() if answers else again.get(how, providers[0].json(b"")))(*given)
+
+    providers[0].answer = next_answer
+    budget = {"id": "usd", "per": "all", "of": "money", "max": "9.00", "window": "1h"}
+    policy = {"p.yaml": POLICY["p.yaml"] + "on_deny: steer\n"}
+    gateway = begin([{"upstream": "a"}], policy, retries={"count": 0}, settings={"budgets": [budget]})
+    assert "blocked by policy" in ask(gateway, tools=TOOLS).text
+    (ended,) = gateway.ended()
+    fault = {"status": ("status_503", 503), "said": ("provider_error", 200), "empty": ("empty_answer", 200)}[how]
+    assert told(ended) == [("a", "primary", None, 200), ("a", "primary", *fault)]
+    assert Decimal(ended.exchange.cost) == Decimal(ended.attempts[0].cost) == Decimal("0.0002")
+    assert spent(gateway) == [200_000]
+
+
 def test_signs_of_life_are_passed_on_with_the_first_words(begin, providers, wires):
     events = wires["chat"].stream(["one", "two"])
     providers[0].answer = providers[0].sse(b": PROCESSING\n\n", events[0][:9], events[0][9:], *events[1:], gap=0.02)
