@@ -410,6 +410,22 @@ def test_a_target_can_have_a_key_of_its_own_that_nobody_sees(begin, providers, m
     assert not any(b"sk-of-this-target" in path.read_bytes() for path in segments)
 
 
+def test_no_target_sees_the_clients_key_and_no_other_provider_its_account(start, providers):
+    for each in providers[:2]:
+        each.answer = each.json({"error": {"message": "busy"}}, "503 Busy")
+    providers[2].answer = providers[2].json(whole())
+    speaking = zip("abc", providers, (None, "deepseek", "openai"), strict=True)
+    upstreams = {name: {"dialect": "openai.chat", "base_url": each.base_url, "provider": who} for name, each, who in speaking}
+    targets = [{"upstream": name, "priority": at} for at, name in enumerate("abc")]
+    gateway = start(upstreams=upstreams, routes=[{"models": ["*"], "targets": targets}])
+    account = {"openai-organization": "org-of-the-client", "openai-project": "project-of-the-client"}
+    ask(gateway, {"authorization": "Bearer key-of-the-client", "cookie": "login=of-the-client", "openai-beta": "x=v1", **account})
+    heads = [each.received[0][0] for each in providers]
+    assert [head.count(b"of-the-client") for head in heads] == [2, 0, 2]
+    assert [b"openai-beta: x=v1" in head for head in heads] == [True] * 3
+    assert not any(b"key-of-the-client" in head or b"cookie" in head for head in heads)
+
+
 def test_a_target_without_its_key_is_never_asked_and_the_status_says_so(begin, providers):
     providers[1].answer = providers[1].json(whole())
     gateway = begin([{"upstream": "a", "key": {"env": "NOT_SET_ANYWHERE"}}, {"upstream": "b", "priority": 1}])
