@@ -1,6 +1,6 @@
 """Asks the provider, and where a route has targets asks again or asks another one, as `gateway/routes` says.
 
-1. Only before anything of an answer has been passed on: an answer in one piece is read whole, of a stream the first piece, and what follows
+1. Only before anything of an answer has been passed on: an answer in one piece is read whole, a stream to its first event, and what follows
    is never asked for again.
 2. Each attempt has its row in the exchange, its own place in budgets, and says to its target's breaker how it went; one whose client left
    says nothing.
@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Collection
 from contextlib import AbstractAsyncContextManager
+from functools import partial
 from math import ceil
 from typing import Final
 
@@ -29,16 +30,19 @@ from gateway.routes import outcomes, retry_after
 from gateway.routes.breaker import Pass
 from gateway.routes.health import Moment
 from gateway.routes.outcomes import Failure
-from gateway.routes.retrying import may_repeat, wait_s
-from gateway.spending import reserve, settle_attempt
+from gateway.routes.retrying import lasting, may_repeat, wait_s
+from gateway.spending import COSTLY, reserve, settle_attempt
 from gateway.upstream.begun import Begun, Whole
 from gateway.upstream.client import ProviderAnswer, Sending
+from gateway.upstream.opening import HELD_S, Opening, status_of
 from gateway.upstream.routing import Target, Way
-from gateway.upstream.said_error import status_in
+from gateway.upstream.said_error import UNKNOWN, status_in
 from gateway.visit import Visit
 
 SAID: Final = "provider_error"
 """The fault of an attempt that was answered with an error under a good status."""
+EMPTY: Final = "empty_answer"
+"""That of one whose answer ended, as it should, and said nothing."""
 
 
 def ask(visit: Visit, request: Request, way: Target | Way, *, again: bool = False) -> AbstractAsyncContextManager[ProviderAnswer]:
@@ -130,12 +134,14 @@ class _Attempts:
         self._sending: Sending | None = None
 
     async def __aenter__(self) -> ProviderAnswer:
+        self._visit.spoilt = None  # what was asked before has been heard
         self._health.budget.request(self._now)
         step = self._begin()
         await self._reserved(step)
         while True:
             outcome = await self._attempt(step)
             if outcome.failure is None and outcome.answer is not None:
+                self._visit.spoilt = partial(self._spoilt, outcome)
                 return outcome.answer
             self._failed(outcome)
             await settle_attempt(self._visit, charged=outcome.attempt.unsure)
@@ -249,11 +255,12 @@ class _Attempts:
             waited_us=step.waited_us,
         )
         visit.x.attempts.append(made)
+        visit.failed = False
         outcome, began = _Outcome(step, made), self._now
         try:
             await self._ask(outcome, target, began)
         except GatewayError as error:
-            sent = self._sending is not None and self._sending.sent
+            sent = self._sending is not None and self._sending.sent and (error.code != EMPTY or lasting(self._request))
             outcome.error, outcome.failure = error, outcomes.of_fault(error.code, sent=sent)
             await self._let_go()
         except BaseException:
@@ -292,12 +299,7 @@ class _Attempts:
     async def _held(self, raw: ProviderAnswer, outcome: _Outcome) -> ProviderAnswer:
         """As much of the answer as can be had before anything of it is passed on."""
         if raw.status < 400 and self._request.stream and raw.media_type == "text/event-stream":
-            pieces = aiter(raw.chunks())
-            first = await anext(pieces, b"")
-            if not self._says_error(outcome, first, stream=True):
-                return Begun(raw, first, pieces, lambda error: self._broke(outcome, error))
-            await self._let_go()
-            return Whole(raw, first)
+            return await self._opened(raw, outcome)
         limit = self._visit.gateway.settings.limits.answer_bytes
         try:
             body = await raw.read(limit)
@@ -305,14 +307,27 @@ class _Attempts:
             if raw.status < 400:
                 raise
             body = b""  # the status says it all
+        if raw.status < 400 and not body.strip() and self._request.operation in COSTLY:
+            raise _empty()
         await self._let_go()
         if raw.status < 400:
-            self._says_error(outcome, body, stream=False)
+            self._says_error(outcome, status_in(body))
         return Whole(raw, body)
 
-    def _says_error(self, outcome: _Outcome, first: bytes, *, stream: bool) -> bool:
-        """Whether it is an error under a good status; then it counts as one."""
-        status = status_in(first, stream=stream)
+    async def _opened(self, raw: ProviderAnswer, outcome: _Outcome) -> ProviderAnswer:
+        """A stream whose first event is there."""
+        pieces, opening, latest = aiter(raw.chunks()), Opening(), self._now + int(HELD_S * 1_000_000)
+        while opening.more(await anext(pieces, b"")) and self._now < latest:
+            continue
+        if self._says_error(outcome, opening.error):
+            await self._let_go()
+            return Whole(raw, opening.read)
+        if opening.cut:
+            raise _empty() if opening.event is None else _broken_off()
+        return Begun(raw, opening.read, pieces)
+
+    def _says_error(self, outcome: _Outcome, status: int | None) -> bool:
+        """An error under a good status counts as one."""
         if status is None:
             return False
         outcome.attempt.fault = SAID
@@ -331,6 +346,7 @@ class _Attempts:
         failure, made, at = outcome.failure, outcome.attempt, outcome.step.at
         if failure is None:
             return
+        self._visit.failed = True
         made.fault, made.unsure, made.answered = made.fault if made.status and made.status >= 400 else failure.code, failure.unsure, False
         if outcome.asked_for_s is not None:
             made.retry_after_ms = int(outcome.asked_for_s * 1000)
@@ -340,12 +356,15 @@ class _Attempts:
         if failure.sick or failure.where == "nowhere" or self._told is None:
             self._told = outcome
 
-    def _broke(self, outcome: _Outcome, error: GatewayError) -> None:
-        """A stream that had begun."""
-        made, at = outcome.attempt, outcome.step.at
-        made.fault, made.unsure = error.code, True
-        failure = outcomes.of_fault(error.code, sent=True)
-        self._health.failed(at, outcome.step.given, failure, None, self._moment)
+    def _spoilt(self, outcome: _Outcome, code: str, said: bytes) -> None:
+        """An answer that had been taken."""
+        made, step = outcome.attempt, outcome.step
+        if made.fault:
+            return
+        made.fault, made.unsure = code, True
+        failure = outcomes.of_status(status_of(said) or UNKNOWN, {}) if code == SAID else outcomes.of_break(code)
+        if failure is not None:
+            self._health.spoilt(step.at, step.given, failure, self._moment)
 
     def _stand(self, outcome: _Outcome) -> None:
         """The exchange says which target this is."""
@@ -364,12 +383,25 @@ class _Attempts:
             raise self._nobody()
         self._visit.book.served_by(provider_of(self._visit, self._managed.targets[told.step.at]))
         self._stand(told)
-        if told.answer is not None:
+        if told.answer is not None and (self._first or told.answer.status >= 400):
             return told.answer
-        raise told.error or self._nobody()
+        raise told.error or _failed_again()
 
 
 def _able(request: Request, way: Way) -> tuple[int, ...]:
     """Only conversations are translated."""
     speaking = tuple(at for at in way.serving if request.dialect in way.managed.targets[at].dialects)
     return way.serving if request.operation == "chat" or not speaking else speaking
+
+
+def _failed_again() -> GatewayError:
+    """No answer for who asks a model again: an error in the words of a provider is for the client alone."""
+    return GatewayError("upstream", SAID, "The provider reported an error.")
+
+
+def _empty() -> GatewayError:
+    return GatewayError("upstream", EMPTY, "The provider's answer ended before it said anything.")
+
+
+def _broken_off() -> GatewayError:
+    return GatewayError("upstream", "upstream_reset", "The provider's answer ended inside its first event.")

@@ -12,7 +12,7 @@ from gateway.request import Endpoint, Owed, Request
 from gateway.trace.propagation import onward
 from gateway.upstream import translate
 from gateway.upstream.client import ProviderAnswer, Sending
-from gateway.upstream.headers import all_but_keys, matching, parameters
+from gateway.upstream.headers import ACCOUNTS, all_but_keys, matching, parameters
 from gateway.upstream.platforms import Platform
 from gateway.upstream.post import Asked
 from gateway.upstream.routing import Target
@@ -124,6 +124,8 @@ def _query(visit: Visit, request: Request) -> str:
 def _headers(visit: Visit, target: Target, request: Request) -> dict[str, str]:
     dialect, named = visit.incoming.dialect, visit.incoming.named
     headers = matching(named, tuple(dialect.FORWARD_HEADERS))
+    if target.provider not in (None, dialect.PROVIDER):
+        headers = {name: value for name, value in headers.items() if name not in ACCOUNTS}
     headers |= {"content-type": "application/json", "accept-encoding": "identity"}
     headers["accept"] = "text/event-stream" if request.stream else "application/json"
     if request.operation == "pass_through":

@@ -104,7 +104,7 @@ async def relay(gateway: Gateway, incoming: Incoming) -> AsyncGenerator[Head | b
             logs.about.set(None)
             hand_over(visit)  # what a model shall be asked about the answer, now that it has left
             await caching.keep(visit)
-            visit.again = visit.screening = None  # they refer back: the exchange would stay until garbage is looked for
+            visit.again = visit.spoilt = visit.screening = None  # they refer back: the exchange would stay until garbage is looked for
 
 
 def _begin(gateway: Gateway, incoming: Incoming) -> Visit:

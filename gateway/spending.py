@@ -298,12 +298,13 @@ def _broke_off(visit: Visit) -> bool:
     """A stream before its finish, or a request whose client left before anything came. Of what the provider itself never answered nobody
     knows what it did: that counts as the worst case."""
     x = visit.x
-    if visit.asked is None or not visit.reached or x.cache == "hit" or visit.paid or (x.upstream_status or 0) >= 400:
+    if visit.asked is None or not visit.reached or visit.failed or x.cache == "hit" or visit.paid or (x.upstream_status or 0) >= 400:
         return False
     if x.error_code is None and x.state in ("complete", "denied"):
         return False
     if visit.stream is not None and x.first_byte_us is not None:
-        return visit.undecodable in ("", "truncated") and (not visit.finishing or x.answer.usage is None)
+        unread = visit.undecodable is not None and visit.undecodable.code not in ("truncated", "provider_error")
+        return not unread and (not visit.finishing or x.answer.usage is None)
     return x.answer.usage is None and x.state in ("client_gone", "interrupted")
 
 

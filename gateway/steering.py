@@ -25,12 +25,16 @@ MOST_ROUNDS = 2
 
 def refused(visit: Visit) -> list[tuple[Call, str]]:
     """The withheld calls of the running round, each with what is said of it; nothing when a call was released."""
-    return [] if any(not text for _, _, text in visit.round) else [(call, text) for call, _, text in visit.round]
+    return [] if _granted(visit) else [(call, text) for call, _, text in visit.round]
+
+
+def _granted(visit: Visit) -> bool:
+    return any(not text for _, _, text in visit.round)
 
 
 def error_of(visit: Visit) -> GatewayError | None:
     """The error that a denial of this round asks for; none beside a granted call, which is on record as delivered."""
-    if repairs(visit):
+    if repairs(visit) or _granted(visit):
         return None
     if visit.withheld is not None and visit.withheld.verdict.on_deny == "error":
         return GatewayError("refused", "policy_denied", visit.withheld.text)

@@ -200,6 +200,8 @@ class Visit(msgspec.Struct, eq=False):
     """Monotonic µs when the provider was asked."""
     reached: bool = True
     """False: nothing of the request left for its provider."""
+    failed: bool = False
+    """Every attempt so far has failed, each is settled by itself, and none is under way."""
     headers: dict[str, str] = msgspec.field(default_factory=dict)
     belongings: tuple[Belonging, ...] = ()
     """What the provider keeps for this caller and this request needs."""
@@ -211,6 +213,9 @@ class Visit(msgspec.Struct, eq=False):
     """Whose the answer is has been written down."""
     round: list[tuple[Call, Verdict, str]] = msgspec.field(default_factory=list)
     """The calls of the running answer, each with its verdict and, when it was withheld, the text in its place."""
+    spoilt: Callable[[str, bytes], None] | None = None
+    """Tells the target whose answer is running that this came to nothing, by the error's code and, where it is one of the provider's, its
+    frame. None where no route has a target."""
     issued: list[bytes] = msgspec.field(default_factory=list)
     """Digests of released calls that are not written down yet."""
     forged: frozenset[Told] = frozenset()
@@ -242,8 +247,8 @@ class Visit(msgspec.Struct, eq=False):
     """Why the answer was withheld from some place on; no call behind that place is delivered."""
     finishing: bool = False
     broken: Broken | None = None
-    undecodable: str = ""
-    """Observing only: why the stream could not be decoded."""
+    undecodable: Broken | None = None
+    """Observing only: why the answer could not be decoded."""
     provider_left: bool = False
     """The provider's connection ended."""
     answering: bool = False

@@ -81,11 +81,22 @@ async def recorded(visit: Visit, made: Decision | Question) -> Settled:
 
 def delivered(visit: Visit) -> EndState:
     """How an exchange ended whose answer went out to its end."""
-    if visit.undecodable == "truncated" and visit.provider_left:
-        return "upstream_reset"
+    if (state := _observed_break(visit)) is not None:
+        return state
     if visit.withheld is not None:
         return "denied"
     return "complete" if all(verdict.released for _, verdict in visit.x.calls) else "denied"
+
+
+def _observed_break(visit: Visit) -> EndState | None:
+    """How it ended where its provider did not bring it to an end, and nobody kept that from the client."""
+    broken = visit.undecodable
+    if broken is None or not (broken.code == "provider_error" or (broken.code == "truncated" and visit.provider_left)):
+        return None
+    code = visit.x.error_code = "provider_error" if broken.code == "provider_error" else "upstream_reset"
+    if visit.spoilt is not None:
+        visit.spoilt(code, broken.raw)
+    return "upstream_error" if code == "provider_error" else "upstream_reset"
 
 
 def begun(visit: Visit, request: Request) -> Stream:

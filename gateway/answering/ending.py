@@ -19,6 +19,7 @@ log = logging.getLogger("gateway.answering")
 async def fail(visit: Visit, error: GatewayError, state: EndState | None = None) -> Sequence[Head | bytes]:
     """Ends the exchange with an error in the caller's dialect: as an answer, or as the last frame of a stream that has begun."""
     x = visit.x
+    spoilt(visit, error)
     await give_back(visit)
     visit.issued.clear()
     x.state, x.error_code, x.error_message = state or _end_state(visit, error), error.code, error.message
@@ -32,6 +33,12 @@ async def fail(visit: Visit, error: GatewayError, state: EndState | None = None)
         return await final(visit, wire.status, wire.headers, wire.body if frame is None else frame)
     except JournalUnavailable as unavailable:
         return _unrecorded(visit, audit_unavailable(unavailable))
+
+
+def spoilt(visit: Visit, error: GatewayError) -> None:
+    """Tells the target whose answer this is where the fault is the provider's."""
+    if visit.spoilt is not None and error.kind in ("upstream", "upstream_timeout"):
+        visit.spoilt(error.code, visit.broken.raw if visit.broken is not None else b"")
 
 
 def _unrecorded(visit: Visit, error: GatewayError) -> Sequence[Head | bytes]:
@@ -74,7 +81,7 @@ def _end_state(visit: Visit, error: GatewayError) -> EndState:
         return "denied"
     if error.kind == "upstream_timeout":
         return "upstream_timeout"
-    if error.code in ("upstream_reset", "upstream_unreachable"):
+    if error.code in ("upstream_reset", "upstream_unreachable", "empty_answer"):
         return "upstream_reset"
     return "upstream_error" if error.code == "provider_error" else "incomplete"
 

@@ -15,6 +15,7 @@ import msgspec
 from gateway import steering
 from gateway.answer import Answer
 from gateway.answering.decisions import delivered
+from gateway.answering.ending import spoilt
 from gateway.answering.leaving import final, give_back
 from gateway.continuity import keep
 from gateway.errors import GatewayError
@@ -82,6 +83,7 @@ class Rounds:
             error.kind in ("upstream", "upstream_timeout") and self._explained is not None and not self.visit.begun
         )
         if self._given_up:
+            spoilt(self.visit, error)
             self._not_steered(f"the model was asked again, but its answer failed: {error.code}")
         return self._given_up
 

@@ -253,7 +253,7 @@ async def _step(visit: Visit, hold: Hold, steps: Iterator[Step]) -> tuple[bytes,
             case Finishing():  # what waits stays: the event that finishes may say words, and whoever looks at them knows where they end
                 visit.finishing = True
             case Undecodable(broken=broken):
-                visit.undecodable = broken.code
+                visit.undecodable = broken
                 visit.x.unevaluated.append(f"answer:{broken.code}")
             case Break(broken=broken):
                 visit.broken = broken

@@ -77,6 +77,7 @@ def _only_seen(finding: Finding) -> Finding:
 
 async def _observed(visit: Visit, whole: WholeAnswer) -> bytes:
     if whole.broken is not None:
+        visit.undecodable = whole.broken
         visit.x.unevaluated.append(f"answer:{whole.broken.code}")
     for call in whole.calls:
         await recorded(visit, await decide(visit, call))

@@ -264,10 +264,10 @@ _COMMENT_BEHIND = re.compile(r"\S[ \t]+#")
 def _unclear(text: str) -> str:
     """What would be part of a name, and is hardly meant to be."""
     if bad := FORBIDDEN.search(text):
-        number = text.count("\n", 0, bad.start()) + 1
-        return f"has the invisible character U+{ord(bad.group()):04X} in line {number}, which would be part of the name; remove it"
-    for number, line in enumerate(text.splitlines(), start=1):
-        if not line.lstrip().startswith("#") and _COMMENT_BEHIND.search(line):
+        line = text.count("\n", 0, bad.start()) + 1
+        return f"has the invisible character U+{ord(bad.group()):04X} in line {line}, which would be part of the name; remove it"
+    for number, name in enumerate(text.splitlines(), 1):
+        if not name.lstrip().startswith("#") and _COMMENT_BEHIND.search(name):
             return f"has a '#' behind a name in line {number}; a comment has a line of its own, a name with ' #' stands in 'vars' itself"
     return ""
 

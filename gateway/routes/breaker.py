@@ -3,7 +3,8 @@
 1. Closed, every request passes. So many failures one after the other, or a share of failures in a window, open it.
 2. Open, none passes, for the time that is set. Then it is half open: exactly one request passes, the probe.
 3. The probe closes it or opens it anew. A probe that comes to nothing (its client left) makes room for another one.
-4. What began under an earlier state says nothing about this one: a pass belongs to the state that gave it.
+4. An answer that has begun is a success; where it then comes to nothing, it is a failure that follows those before it.
+5. What began under an earlier state says nothing about this one: a pass belongs to the state that gave it.
 """
 
 from __future__ import annotations
@@ -32,7 +33,8 @@ class Breaker:
         self._settings = settings
         self._window = Window(settings.window)
         self._open_us = int(settings.open * 1_000_000)
-        self._era = self._failures = 0
+        self._era = self._failures = self._failures_before = 0
+        self._latest: Pass | None = None
         self._opened_us: int | None = None
         self._probing = False
 
@@ -60,7 +62,7 @@ class Breaker:
             return
         if given.probe:
             self._turn(None)
-        self._failures = 0
+        self._latest, self._failures_before, self._failures = given, self._failures, 0
         self._window.add(now_us, first=1)
 
     def failed(self, given: Pass, now_us: int) -> None:
@@ -69,6 +71,15 @@ class Breaker:
         self._failures += 1
         self._window.add(now_us, first=1, second=1)
         if given.probe or self._too_many(now_us):
+            self._turn(now_us)
+
+    def spoilt(self, given: Pass, now_us: int) -> None:
+        """What had succeeded came to nothing."""
+        if given.era != self._era:
+            return
+        self._failures = max(self._failures, self._failures_before if self._latest is given else 0) + 1
+        self._window.add(now_us, second=1)
+        if self._too_many(now_us):
             self._turn(now_us)
 
     def abandoned(self, given: Pass) -> None:

@@ -17,6 +17,13 @@ SMOOTHED = 0.2
 """How much the last answer counts in the time to first byte that is shown."""
 
 
+class Moment(Struct, frozen=True):
+    """The two clocks: `mono_us` for spans, `wall_us` for people."""
+
+    mono_us: int
+    wall_us: int
+
+
 class Seen(Struct):
     """Of one target, since the worker's start."""
 
@@ -27,6 +34,10 @@ class Seen(Struct):
     """Wall clock."""
     first_byte_us: float = 0.0
     """Smoothed."""
+
+    def failed(self, failure: Failure, now: Moment) -> None:
+        self.failures += 1
+        self.last_fault, self.last_fault_us = failure.code, now.wall_us
 
 
 class TargetHealth:
@@ -42,13 +53,6 @@ class TargetHealth:
     def name(self) -> str:
         target = self.target
         return "/".join(part for part in (target.upstream, target.model or "", target.region) if part)
-
-
-class Moment(Struct, frozen=True):
-    """The two clocks: `mono_us` for spans, `wall_us` for people."""
-
-    mono_us: int
-    wall_us: int
 
 
 class RouteHealth:
@@ -97,10 +101,16 @@ class RouteHealth:
             target.breaker.abandoned(given)
             return
         target.breaker.failed(given, now.mono_us)
-        target.seen.failures += 1
-        target.seen.last_fault, target.seen.last_fault_us = failure.code, now.wall_us
+        target.seen.failed(failure, now)
         if asked_for_s is not None:
             target.resting_until_us = max(target.resting_until_us, now.mono_us + int(asked_for_s * 1_000_000))
+
+    def spoilt(self, at: int, given: Pass, failure: Failure, now: Moment) -> None:
+        """What had been answered came to nothing."""
+        target = self.targets[at]
+        if failure.sick:
+            target.breaker.spoilt(given, now.mono_us)
+            target.seen.failed(failure, now)
 
     def abandoned(self, at: int, given: Pass) -> None:
         self.targets[at].breaker.abandoned(given)

@@ -29,6 +29,7 @@ BUSY: Final = frozenset({429, 500, 503, 529})
 """Not carried out, and nothing is charged."""
 UNSURE: Final = frozenset({408, 502, 504})
 """Said by something between the gateway and the model, which may go on."""
+_BREAKS: Final = frozenset({"upstream_reset", "upstream_timeout"})
 _NOT_SENT: Final = frozenset(
     {"upstream_auth", "upstream_unreachable", "upstream_request", "upstream_address", "untranslatable", "no_upstream"}
 )
@@ -53,3 +54,9 @@ def of_fault(code: str, *, sent: bool) -> Failure:
     """`code` is that of the error; `sent`: the request was on its way."""
     where: Where = "nowhere" if code in _NOWHERE else "elsewhere" if code in _ELSEWHERE else "anywhere"
     return Failure(code, where, unsure=sent and code not in _NOT_SENT, sick=code not in _NOT_ITS_FAULT)
+
+
+def of_break(code: str) -> Failure | None:
+    """Of an answer that had begun. None for what only this gateway cannot read: whoever can make a model say such a thing could otherwise
+    have its target left alone."""
+    return of_fault(code, sent=True) if code in _BREAKS else None

@@ -1,9 +1,9 @@
-"""Answers that have been read as far as they can be before anything of them is passed on: whole, or a stream up to its first piece. Same
+"""Answers that have been read as far as they can be before anything of them is passed on: whole, or a stream up to its first event. Same
 face as `client.UpstreamAnswer`."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from typing import Self
 
 from gateway.errors import GatewayError
@@ -34,11 +34,11 @@ class Whole:
 
 
 class Begun:
-    """A stream of which the first piece is there."""
+    """A stream whose beginning is there."""
 
-    def __init__(self, raw: ProviderAnswer, first: bytes, rest: AsyncIterator[bytes], broke: Callable[[GatewayError], None]) -> None:
+    def __init__(self, raw: ProviderAnswer, first: bytes, rest: AsyncIterator[bytes]) -> None:
         self.status, self.headers, self._raw = raw.status, raw.headers, raw
-        self._first, self._rest, self._broke = first, rest, broke
+        self._first, self._rest = first, rest
 
     @property
     def media_type(self) -> str:
@@ -58,11 +58,7 @@ class Begun:
         if self._first:
             first, self._first = self._first, b""
             return first
-        try:
-            return await anext(self._rest)
-        except GatewayError as error:
-            self._broke(error)
-            raise
+        return await anext(self._rest)
 
     async def read(self, limit: int) -> bytes:
         pieces, length = [], 0

@@ -40,14 +40,17 @@ class ProviderAnswer(Protocol):
 
 
 class UpstreamAnswer:
-    """The provider's answer: status and headers are here, the body comes on demand."""
+    """The provider's answer: status and headers are here, the body comes on demand. An error's body whose bytes are not what they seem is
+    as good as none: the status says it all."""
 
-    def __init__(self, connection: Connection, idle: float, ends: float | None = None) -> None:
+    def __init__(self, connection: Connection, idle: float, ends: float | None = None, *, readable: bool = True) -> None:
         """`ends`: when it must have come whole, in the event loop's time."""
         self._connection = connection
-        self._idle, self._ends = idle, ends
+        self._idle, self._ends, self._readable = idle, ends, readable
         self.status = connection.status
         self.headers = dict(connection.headers)
+        if not readable:
+            self.headers.pop("content-type", None)
 
     @property
     def media_type(self) -> str:
@@ -65,6 +68,8 @@ class UpstreamAnswer:
 
     async def piece(self) -> bytes:
         """What came since the last one; empty at the end."""
+        if not self._readable:
+            return b""
         if self._ends is None:
             return await self._connection.piece(self._idle)
         left = self._ends - asyncio.get_running_loop().time()
@@ -152,12 +157,12 @@ class Sending:
         try:
             left = bounds.first_byte if ends is None else min(bounds.first_byte, ends - asyncio.get_running_loop().time())
             await connection.ask(self._head, self._body, max(left, 0.0))
-            _refuse_unclear(connection)
+            readable = _readable(connection)
         except BaseException:
             connection.close()
             raise
         self.lent = True
-        return UpstreamAnswer(connection, bounds.idle, ends)
+        return UpstreamAnswer(connection, bounds.idle, ends, readable=readable)
 
     async def __aexit__(self, *error: object) -> None:
         self._pool.take_back(self._origin, self._connection)
@@ -205,22 +210,26 @@ def _charset(content_type: str) -> str | None:
     return ", ".join(named).lower() or None
 
 
-def _refuse_unclear(answer: Connection) -> None:
-    """Raises GatewayError for an answer whose bytes are not what they seem, or that no client could be given: a status without a body
-    (204 with one would stand before the client's next answer), in parts, or outside HTTP's numbers."""
+def _readable(answer: Connection) -> bool:
+    """Whether the body is what it seems. Raises GatewayError where that is no error's, and for an answer that no client could be given: a
+    status without a body (204 with one would stand before the client's next answer), in parts, or outside HTTP's numbers."""
     if 300 <= answer.status < 400:
         raise GatewayError("upstream", "upstream_redirect", "The provider answered with a redirect, which is never followed.")
+    if not (200 <= answer.status <= 204 or 400 <= answer.status <= 599):
+        raise GatewayError(
+            "upstream", "upstream_status", f"The provider answered with the status {answer.status}, which ends no request."
+        )
     encodings, codings, types = (_values(answer, name) for name in ("content-encoding", "transfer-encoding", "content-type"))
-    if encodings not in ([], ["identity"]) or codings not in ([], ["chunked"]):
+    encoded = encodings not in ([], ["identity"]) or codings not in ([], ["chunked"])
+    if answer.status >= 400:
+        return not encoded and len(types) <= 1
+    if encoded:
         raise GatewayError(
             "upstream", "upstream_encoding", "The provider compressed its answer although identity was asked for."
         )
     if len(types) > 1:
         raise GatewayError("upstream", "upstream_media_type", "The provider gave its answer two media types.")
-    if not (200 <= answer.status <= 204 or 400 <= answer.status <= 599):
-        raise GatewayError(
-            "upstream", "upstream_status", f"The provider answered with the status {answer.status}, which ends no request."
-        )
+    return True
 
 
 def _values(answer: Connection, name: str) -> list[str]:

@@ -18,6 +18,9 @@ RESPONSE_HEADERS = (
 )
 """The provider's headers a client gets; a trailing * is a prefix."""
 
+ACCOUNTS = frozenset({"openai-organization", "openai-project"})
+"""Request headers that name an account at the dialect's own provider: nobody else's business, who may speak that dialect too."""
+
 FORWARDED_PARAMETERS = frozenset({
     "beta", "api-version", "limit", "after_id", "before_id",
     "alt", "pageSize", "pageToken", "stream", "include", "include[]", "include_obfuscation",

@@ -1,7 +1,8 @@
-"""Errors that a provider says with a good status, before anything else: a body that is an error, or a stream that begins with one.
+"""Errors that a provider says with a good status, before anything else: a body that is an error, or a stream that begins with one
+(`opening`).
 
-Of a stream its first piece is looked at, and what a route may still do about it is done before any of it is passed on. This is no
-judgement: what is not recognised goes the way of every answer, where an error is found as well.
+What a route may still do about it is done before any of it is passed on. This is no judgement: what is not recognised goes the way of every
+answer, where an error is found as well.
 """
 
 from __future__ import annotations
@@ -14,10 +15,7 @@ import msgspec
 
 from gateway.strict_json import Json
 
-_BODY: Final = re.compile(rb'\s*\[?\s*(\{\s*"(?:error"|type"\s*:\s*"error").*)', re.DOTALL)
-_EVENT: Final = re.compile(
-    rb'(?:\xef\xbb\xbf)?(?:event:[^\r\n]*\r?\n)?data:[ ]?(\{\s*"(?:error"|type"\s*:\s*"(?:error|response\.failed)")[^\r\n]*)'
-)
+_ERROR: Final = re.compile(rb'\s*\[?\s*(\{\s*"(?:error"|type"\s*:\s*"(?:error|response\.failed)").*)', re.DOTALL)
 LONGEST: Final = 64 * 1024
 """Bytes; no error is longer."""
 
@@ -33,9 +31,9 @@ UNKNOWN: Final = 502
 """An error in other words: nobody knows what became of the request."""
 
 
-def status_in(first: bytes, *, stream: bool) -> int | None:
-    """The status that fits the error which an answer begins with; None where it begins with something else."""
-    found = (_EVENT.match if stream else _BODY.match)(first[:LONGEST])
+def status_in(said: bytes) -> int | None:
+    """The status that fits the error which a body, or an event's data, is; None where it is something else."""
+    found = _ERROR.match(said) if len(said) <= LONGEST else None
     if found is None:
         return None
     try:

@@ -7,6 +7,8 @@ import openai
 import pytest
 from google import genai
 
+from gateway.trace.record import Decided
+
 CARD = "4111 1111 1111 1111"
 KEY = "sk-proj-" + "Ab3dEf6hIj9kLm2nOp5qRs8t"
 POLICY = """
@@ -51,6 +53,20 @@ def test_a_sdk_reads_the_masked_answer(name, stream, house, wires, answer):
     assert CARD not in str(at.records())
     assert ended.exchange.state == "complete"
     assert ended.exchange.output_preview == MASKED
+
+
+@pytest.mark.parametrize("gap", [0.0, 0.01], ids=["at once", "bit by bit"])
+def test_a_call_on_record_as_released_leaves_though_the_words_behind_it_would_make_the_answer_an_error(house, wires, provider, gap):
+    begun, *said, call, called, finish, end = wires["messages"].stream(["Mail ", "me@example.org ", "now"], call=True)
+    call, called = (event.replace(b'"index": 1', b'"index": 0') for event in (call, called))
+    events = [begun, call, called, *(event.replace(b'"index": 0', b'"index": 1') for event in said), finish, end]
+    provider.answer = provider.sse(*(events if gap else [b"".join(events)]), gap=gap)
+    at = house(POLICY.replace("explain", "error").replace("[secret]", "[email]"))
+    text, calls, stop, _ = wires["messages"].ask(at.url, stream=True)
+    assert ("withheld" in text, "example.org" in text, calls, stop) == (True, False, ["get"], "tool_use")
+    (decided,) = [record.call for record in at.records() if isinstance(record, Decided)]
+    assert (decided.name, decided.released) == ("get", True)
+    assert at.ended()[0].exchange.state == "denied"
 
 
 def ending_in_words(wire, name, pieces):

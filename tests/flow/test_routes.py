@@ -14,6 +14,7 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import replace
 from decimal import Decimal
 
+import httpx
 import pytest
 
 from gateway.routes.health import Moment
@@ -159,7 +160,164 @@ def test_the_last_to_say_an_error_is_heard_and_a_target_that_only_says_errors_is
     gateway = begin([{"upstream": "a"}, {"upstream": "b", "priority": 1}], POLICY, retries={"count": 1}, breaker={"failures": 2})
     for _ in range(2):
         assert "busy" in ask(gateway, stream=True).text
+    assert [each.exchange.estimated_cost for each in gateway.ended(2)] == [None, None]
     assert {name: each["state"] for name, each in health(gateway).items()} == {"a": "open", "b": "open"}
+
+
+NOTHING = {
+    "no byte": (b"",),
+    "comments": (b": PROCESSING\n\n", b": PROCESSING\n\n"),
+    "pings": (b'event: ping\ndata: {"type": "ping"}\n\n',),
+    "its end": (b"data: [DONE]\n\n",),
+}
+
+
+@pytest.mark.parametrize("said", NOTHING)
+def test_a_stream_that_ends_before_it_said_anything_is_a_failure_and_the_next_target_is_asked(begin, providers, said):
+    providers[0].answer = providers[0].sse(*filter(None, NOTHING[said]))
+    providers[1].answer = providers[1].json(whole("from b"))
+    gateway = begin([{"upstream": "a"}, {"upstream": "b", "priority": 1}], POLICY, breaker={"failures": 2})
+    for _ in range(2):
+        assert ask(gateway, stream=True).json()["choices"][0]["message"]["content"] == "from b"
+    assert [told(each) for each in gateway.ended(2)] == [[("a", "primary", "empty_answer", 200), ("b", "fallback", None, 200)]] * 2
+    assert not any(each.unsure for ended in gateway.ended(2) for each in ended.attempts)
+    assert health(gateway)["a"]["state"] == "open"
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_when_nobody_says_anything_the_client_hears_that(begin, providers, stream):
+    for each in providers[:2]:
+        each.answer = each.sse(b": PROCESSING\n\n") if stream else each.json(b" ")
+    budget = {"id": "usd", "per": "all", "of": "money", "max": "9.00", "window": "1h"}
+    targets = [{"upstream": "a"}, {"upstream": "b", "priority": 1}]
+    gateway = begin(targets, POLICY, retries={"count": 1}, settings={"budgets": [budget]})
+    answer = ask(gateway, stream=stream)
+    assert (answer.status_code, answer.json()["error"]["code"]) == (502, "empty_answer")
+    (ended,) = gateway.ended()
+    assert told(ended) == [("a", "primary", "empty_answer", 200), ("b", "fallback", "empty_answer", 200)]
+    row = ended.exchange
+    assert (row.state, row.error_code, row.cost, row.estimated_cost) == ("upstream_reset", "empty_answer", None, None)
+    assert spent(gateway) == [0]
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_request_that_stays_behind_at_its_provider_is_not_asked_again_because_nothing_was_said(begin, providers, stream):
+    providers[0].answer = providers[0].sse() if stream else providers[0].json(b"")
+    providers[1].answer = providers[1].json(whole())
+    targets = [{"upstream": "a"}, {"upstream": "b", "priority": 1}]
+    gateway = begin(targets, dialects=("openai.responses",) * 3, retries={"sent": True})
+    with gateway.client() as client:
+        assert client.post("/v1/responses", json={"model": "m", "input": "go", "stream": stream}).status_code == 502  # kept when left out
+    (ended,) = gateway.ended()
+    assert told(ended) == [("a", "primary", "empty_answer", 200)]
+    assert ended.attempts[0].unsure
+
+
+@pytest.mark.parametrize("sent", [False, True])
+def test_a_stream_that_ends_inside_its_first_event_may_have_been_carried_out(begin, providers, sent):
+    providers[0].answer = providers[0].sse(b'data: {"id": "a", "choices": [')
+    providers[1].answer = providers[1].json(whole())
+    gateway = begin([{"upstream": "a"}, {"upstream": "b", "priority": 1}], POLICY, retries={"sent": sent})
+    assert ask(gateway, stream=True).status_code == (200 if sent else 502)
+    (ended,) = gateway.ended()
+    assert told(ended) == [("a", "primary", "upstream_reset", 200), *[("b", "fallback", None, 200)] * sent]
+    assert ended.attempts[0].unsure
+
+
+BUSY = b"data: " + json.dumps(SAID["openai.chat"]).encode() + b"\n\n"
+WRONG = b'data: {"error": {"message": "too long", "type": "invalid_request_error", "code": null}}\n\n'
+SPOILT = {
+    "ends too early": (b"", True, "upstream_reset", "upstream_reset", "open"),
+    "breaks": (b"", False, "upstream_reset", "upstream_reset", "open"),
+    "says an error": (BUSY, True, "provider_error", "upstream_error", "open"),
+    "says what is wrong with the request": (WRONG, True, "provider_error", "upstream_error", "closed"),
+}
+"""What comes behind the first words, whether the body then ends as it should; fault, state of the exchange and of the breaker."""
+
+
+@pytest.mark.parametrize("policy", [None, POLICY], ids=["observing", "enforcing"])
+@pytest.mark.parametrize("how", SPOILT)
+def test_a_stream_that_comes_to_nothing_is_its_targets_failure_whoever_notices(begin, providers, wires, how, policy):
+    said, whole_body, fault, state, breaker = SPOILT[how]
+    events = wires["chat"].stream(["one", "two"])[:2]
+    providers[0].answer = providers[0].sse(*events, *filter(None, [said]), end=whole_body, gap=0.02)
+    gateway = begin([{"upstream": "a"}], policy, breaker={"failures": 2})
+    for _ in range(2):
+        with contextlib.suppress(httpx.RemoteProtocolError), gateway.client() as client:
+            client.post("/v1/chat/completions", json={"model": "m", "stream": True, "messages": [{"role": "user", "content": "go"}]})
+    for ended in gateway.ended(2):
+        assert told(ended) == [("a", "primary", fault, 200)]
+        assert (ended.attempts[0].unsure, ended.attempts[0].answered, ended.attempts[0].cost) == (True, True, None)
+        row = ended.exchange
+        assert (row.state, row.error_code, row.cost, row.estimated_cost is None) == (state, fault, None, False)
+    assert health(gateway)["a"]["state"] == breaker
+
+
+def test_an_answer_that_only_the_gateway_cannot_read_is_on_record_and_opens_no_breaker(begin, providers):
+    providers[0].answer = providers[0].json({"id": "a", "choices": "none"})
+    gateway = begin([{"upstream": "a"}], POLICY, breaker={"failures": 1})
+    assert [ask(gateway).status_code for _ in range(2)] == [502, 502]
+    assert [told(ended) for ended in gateway.ended(2)] == [[("a", "primary", "protocol", 200)]] * 2
+    assert health(gateway)["a"]["state"] == "closed"
+
+
+def test_an_answer_asked_for_again_that_comes_to_nothing_is_a_failure_of_its_own(begin, providers, wires):
+    first = wires["chat"].stream(["one"], call=True)
+    answers = [providers[0].sse(b"".join(first)), providers[0].sse(first[0])]
+
+    async def next_answer(*given):
+        await answers.pop(0)(*given)
+
+    providers[0].answer = next_answer
+    gateway = begin([{"upstream": "a"}], {"p.yaml": POLICY["p.yaml"].replace("[get]", "[look]") + "on_deny: steer\n"})
+    assert "blocked by policy" in ask(gateway, stream=True, tools=TOOLS).text
+    (ended,) = gateway.ended()
+    assert told(ended) == [("a", "primary", None, 200), ("a", "primary", "upstream_reset", 200)]
+    assert ended.exchange.state == "denied"
+
+
+@pytest.mark.parametrize("how", ["status", "said", "empty"])
+def test_a_model_that_cannot_be_asked_again_leaves_what_the_first_answer_cost(begin, providers, how):
+    again = {"status": providers[0].json(SAID["openai.chat"], "503 Busy"), "said": providers[0].json(SAID["openai.chat"])}
+    answers = [providers[0].json(whole("", call="drop"))]
+
+    async def next_answer(*given):
+        await (answers.pop() if answers else again.get(how, providers[0].json(b"")))(*given)
+
+    providers[0].answer = next_answer
+    budget = {"id": "usd", "per": "all", "of": "money", "max": "9.00", "window": "1h"}
+    policy = {"p.yaml": POLICY["p.yaml"] + "on_deny: steer\n"}
+    gateway = begin([{"upstream": "a"}], policy, retries={"count": 0}, settings={"budgets": [budget]})
+    assert "blocked by policy" in ask(gateway, tools=TOOLS).text
+    (ended,) = gateway.ended()
+    fault = {"status": ("status_503", 503), "said": ("provider_error", 200), "empty": ("empty_answer", 200)}[how]
+    assert told(ended) == [("a", "primary", None, 200), ("a", "primary", *fault)]
+    assert Decimal(ended.exchange.cost) == Decimal(ended.attempts[0].cost) == Decimal("0.0002")
+    assert spent(gateway) == [200_000]
+
+
+def test_signs_of_life_are_passed_on_with_the_first_words(begin, providers, wires):
+    events = wires["chat"].stream(["one", "two"])
+    providers[0].answer = providers[0].sse(b": PROCESSING\n\n", events[0][:9], events[0][9:], *events[1:], gap=0.02)
+    answer = ask(begin([{"upstream": "a"}]), stream=True, stream_options={"include_usage": True})
+    assert answer.text == ": PROCESSING\n\n" + b"".join(events).decode()
+
+
+UNREADABLE = ("content-encoding: gzip", "content-encoding: br\r\ncontent-encoding: gzip", "content-type: text/html")
+
+
+@pytest.mark.parametrize("header", UNREADABLE)
+def test_an_error_that_cannot_be_read_is_what_its_status_says(begin, providers, header):
+    providers[0].answer = providers[0].json(b"\x1f\x8b no JSON", "503 Busy", f"{header}\r\nretry-after: 9\r\n")
+    providers[1].answer = providers[1].json(b'{"error": {"message": "read me"}}', "422 No", f"{header}\r\n")
+    answer = ask(begin([{"upstream": "a"}, {"upstream": "b", "priority": 1}], POLICY))
+    assert (answer.status_code, answer.json()["error"]["message"]) == (422, "The provider answered 422 without a readable error.")
+    gateway = begin([{"upstream": "a"}], POLICY, retries={"count": 0})
+    answer = ask(gateway)
+    assert (answer.status_code, answer.headers["retry-after"]) == (503, "9")
+    (ended,) = gateway.ended()
+    assert (told(ended), ended.attempts[0].unsure) == ([("a", "primary", "status_503", 503)], False)
+    assert health(gateway)["a"]["rests_s"] > 0
 
 
 def test_who_asked_to_be_left_alone_is_asked_later_than_others(begin, providers):
@@ -250,6 +408,22 @@ def test_a_target_can_have_a_key_of_its_own_that_nobody_sees(begin, providers, m
     gateway.ended()
     segments = (gateway.settings.data_path / "journal").glob("*.log")
     assert not any(b"sk-of-this-target" in path.read_bytes() for path in segments)
+
+
+def test_no_target_sees_the_clients_key_and_no_other_provider_its_account(start, providers):
+    for each in providers[:2]:
+        each.answer = each.json({"error": {"message": "busy"}}, "503 Busy")
+    providers[2].answer = providers[2].json(whole())
+    speaking = zip("abc", providers, (None, "deepseek", "openai"), strict=True)
+    upstreams = {name: {"dialect": "openai.chat", "base_url": each.base_url, "provider": who} for name, each, who in speaking}
+    targets = [{"upstream": name, "priority": at} for at, name in enumerate("abc")]
+    gateway = start(upstreams=upstreams, routes=[{"models": ["*"], "targets": targets}])
+    account = {"openai-organization": "org-of-the-client", "openai-project": "project-of-the-client"}
+    ask(gateway, {"authorization": "Bearer key-of-the-client", "cookie": "login=of-the-client", "openai-beta": "x=v1", **account})
+    heads = [each.received[0][0] for each in providers]
+    assert [head.count(b"of-the-client") for head in heads] == [2, 0, 2]
+    assert [b"openai-beta: x=v1" in head for head in heads] == [True] * 3
+    assert not any(b"key-of-the-client" in head or b"cookie" in head for head in heads)
 
 
 def test_a_target_without_its_key_is_never_asked_and_the_status_says_so(begin, providers):
@@ -353,6 +527,22 @@ def test_a_target_in_whose_dialect_it_cannot_be_said_is_passed_over_and_the_clie
     assert (ended.exchange.upstream, ended.exchange.upstream_status, ended.exchange.upstream_dialect) == ("a", 503, None)
 
 
+@pytest.mark.parametrize("how", ["says an error", "cannot be reached", "breaks"])
+def test_a_client_that_leaves_in_the_pause_before_a_retry_costs_no_more_than_the_attempts_did(begin, providers, how):
+    providers[0].answer = providers[0].sse(BUSY) if how == "says an error" else providers[0].cut(b"HTTP/1.1 200 OK", 5, "reset")
+    if how == "cannot be reached":
+        providers[0].stop()
+    budget = {"id": "usd", "per": "all", "of": "money", "max": "9.00", "window": "1h"}
+    gateway = begin([{"upstream": "a"}], retries={"wait": 20, "sent": True}, settings={"budgets": [budget]})
+    body = {"model": "m", "messages": [{"role": "user", "content": "go"}], "max_tokens": 100, "stream": True}
+    gateway.left("/v1/chat/completions", body, when=lambda: health(gateway)["a"]["failures"])
+    (ended,) = gateway.ended()
+    assert [(each.kind, each.unsure) for each in ended.attempts] == [("primary", how == "breaks")]
+    row = ended.exchange
+    assert (row.state, row.cost, row.estimated_cost, row.estimate) == ("client_gone", None, None, None)
+    assert [amount > 0 for amount in spent(gateway)] == [how == "breaks"]
+
+
 def test_a_session_stays_with_its_target(begin, providers):
     for each in providers:
         each.answer = each.json(whole())
@@ -444,6 +634,13 @@ def test_a_mirror_takes_its_share_of_the_requests(begin, providers):
     assert len(providers[1].received) == 2
 
 
+def spent(gateway):
+    """Of each budget, in its units; nothing is held any more."""
+    with contextlib.closing(sqlite3.connect(gateway.settings.data_path / "state.sqlite")) as state:
+        assert state.execute("SELECT count(*) FROM limit_leases").fetchall() == [(0,)]
+        return [amount for (amount,) in state.execute("SELECT spent FROM limit_accounts ORDER BY spent")]
+
+
 def mirrored_of(gateway, count):
     until(lambda: len(gateway.of(Mirrored)) >= count)
     return gateway.of(Mirrored)
@@ -463,9 +660,7 @@ def test_each_attempt_that_may_be_charged_is_counted_in_budgets_and_others_are_n
     assert ask(gateway).status_code == 200
     (ended,) = gateway.ended()
     assert [each.fault for each in ended.attempts] == ["upstream_timeout", "status_503", None]
-    with contextlib.closing(sqlite3.connect(gateway.settings.data_path / "state.sqlite")) as state:
-        (requests,), (money,) = state.execute("SELECT spent FROM limit_accounts ORDER BY spent").fetchall()
-        assert state.execute("SELECT count(*) FROM limit_leases").fetchall() == [(0,)]
+    requests, money = spent(gateway)
     assert requests == 3
     worst = 100 * 10_000  # 100 tokens of answer at ten dollars a million; some 200 bytes of request come on top
     assert 200_000 + worst < money < 200_000 + worst + 500_000

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -95,7 +96,51 @@ def test_what_began_before_it_opened_neither_closes_it_nor_frees_its_probe():
     assert breaker.state(10 * S) == "closed"
 
 
-events = st.tuples(st.sampled_from(["take", "succeed", "fail", "abandon"]), st.integers(0, 4 * S), st.integers(0, 30))
+def spoiling(breaker: Breaker, times: int, together: bool = False) -> None:
+    """So many answers that begin and then come to nothing, one after the other or side by side."""
+    for group in [range(times)] if together else [[each] for each in range(times)]:
+        given = [breaker.take(0) for _ in group]
+        for each in given:
+            breaker.succeeded(each, 0)
+        for each in given:
+            breaker.spoilt(each, 0)
+
+
+@pytest.mark.parametrize("together", [False, True])
+def test_answers_that_begin_and_come_to_nothing_are_failures_one_after_the_other(together):
+    breaker = Breaker(SETTINGS)
+    spoiling(breaker, 2, together)
+    assert breaker.state(0) == "closed"
+    spoiling(breaker, 1)
+    assert breaker.state(0) == "open"
+
+
+def test_a_long_answer_that_breaks_off_does_not_bring_back_failures_from_before_others_succeeded():
+    breaker = Breaker(SETTINGS)
+    failing(breaker, 2)
+    long = breaker.take(0)
+    breaker.succeeded(long, 0)
+    breaker.succeeded(breaker.take(0), 0)
+    breaker.spoilt(long, 0)
+    failing(breaker, 1)
+    assert breaker.state(0) == "closed"
+    failing(breaker, 1)
+    assert breaker.state(0) == "open"
+
+
+def test_an_answer_that_comes_to_nothing_counts_once_in_the_share():
+    breaker = Breaker(SETTINGS)
+    for _ in range(4):
+        spoiling(breaker, 1)
+        breaker.succeeded(breaker.take(0), 0)
+    spoiling(breaker, 1)
+    assert breaker.state(0) == "closed"  # five of nine, too few to tell
+    breaker.succeeded(breaker.take(0), 0)
+    spoiling(breaker, 1)
+    assert breaker.state(0) == "open"
+
+
+events = st.tuples(st.sampled_from(["take", "succeed", "fail", "abandon", "spoil"]), st.integers(0, 4 * S), st.integers(0, 30))
 
 
 @given(st.lists(events, max_size=120))
@@ -116,6 +161,9 @@ def test_however_requests_come_and_end_it_is_open_for_its_time_and_then_has_one_
             passed = under_way.pop(which % len(under_way))
             if what == "abandon":
                 breaker.abandoned(passed)
+            elif what == "spoil":
+                breaker.succeeded(passed, now)
+                breaker.spoilt(passed, now)
             else:
                 {"succeed": breaker.succeeded, "fail": breaker.failed}[what](passed, now)
         if breaker.state(now) == "half_open":

@@ -55,3 +55,19 @@ def test_the_saved_query_sums_up_each_target_and_kind(tmp_path: Path, make: Any)
     told = [(row["upstream"], row["kind"], row["attempts"], row["failed"], row["usual_fault"], row["unsure"]) for row in rows]
     assert told == [("openai", "primary", 3, 2, "status_503", 1), ("openai", "retry", 1, 0, None, 0)]
     ledger.close()
+
+
+def test_each_asking_of_a_provider_is_a_request_of_its_budgets_and_what_is_about_known_is_told(tmp_path: Path, make: Any) -> None:
+    segment, ledger = make.segment(), Ledger(tmp_path / "ledger.duckdb")
+    counted = {"started_us": now_us(), "budgets": ("day=red",)}
+    refused = {"state": "rejected", "error_code": "budget_exceeded", "cost": None, "rounds": 0}
+    rows = [
+        {"cost": "0.25"}, {"cost": "0.5", "rounds": 2}, {"cost": "0.25", "attempts": 3, "rounds": 2}, refused,
+        {"attempts": 2, "state": "upstream_reset", "cost": None, "estimated_cost": "0.125"},
+    ]  # fmt: skip
+    records = [Ended(msgspec.structs.replace(make.exchange(at, state="complete"), **counted | more)) for at, more in enumerate(rows)]
+    ledger.apply([make.batch(segment, [make.booted(segment), *records])])
+    found = ledger.query(read_all()["budget_use"].sql, 100, {"days": "2"})
+    (row,) = [dict(zip(found.columns, row, strict=True)) for row in found.rows]
+    assert (row["requests"], row["refused"], float(row["cost"]), float(row["estimated_cost"])) == (8, 1, 1.0, 0.125)
+    ledger.close()

@@ -1,6 +1,6 @@
 -- title: What budgets have counted, and how often they refused
 -- param: days = 30
-SELECT budget, subject, sum(requests)::BIGINT AS requests, sum(refused)::BIGINT AS refused, sum(cost) AS cost, sum(tokens)::BIGINT AS tokens,
+SELECT budget, subject, sum(requests)::BIGINT AS requests, sum(refused)::BIGINT AS refused, sum(cost) AS cost, sum(estimated_cost) AS estimated_cost, sum(tokens)::BIGINT AS tokens,
        sum(calls)::BIGINT AS calls, max(latest) AS latest
 FROM budget_use
 WHERE day > today() - $days::INTEGER
