@@ -3,6 +3,7 @@ no address in it leads anywhere else, and nothing that steers a reader is passed
 
 from __future__ import annotations
 
+import functools
 import json
 from urllib.parse import quote
 
@@ -183,6 +184,7 @@ def pages(lived_in, worker_lived_in):
     return house.browse(go), found
 
 
+@functools.cache
 def shape(text, below=None):
     """Every element (of the one with an id, where one is named) with the names of its attributes, in order, and every address."""
     tree = html5lib.parse(text, namespaceHTMLElements=False)
