@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from decimal import Decimal
 from typing import Final
 
 from msgspec import Struct, field
+
+from gateway.strict_json import Json
 
 
 class Usage(Struct, frozen=True):
@@ -37,6 +41,8 @@ class Usage(Struct, frozen=True):
     """What else the answer says that changes its price: where it was computed (`us`), how fast (`fast`)."""
     fees: tuple[str, ...] = ()
     """Services the provider ran that it charges for by other measures than tokens and searches: `file_search`, `code_interpreter`."""
+    charged: Decimal | None = None
+    """USD that the provider says it charged, for everything together."""
 
 
 TOKENS = (
@@ -78,6 +84,9 @@ class Answer(Struct, frozen=True):
     """The usage block as it came."""
     text: str = ""
     """What the model wrote, thinking left out; of more than `MOST_TEXT` characters so many, the first."""
+    thoughts: tuple[Mapping[str, Json], ...] | None = ()
+    """What it thought before it said anything, as the provider wants it back when the model is asked again (Messages: blocks; Chat
+    Completions: keys of the message). None where that cannot be told, for thoughts and words took turns."""
     items: dict[str, str] = field(default_factory=dict)
     """What a provider keeps of this answer one by one: ids, each with the gateway's own text where the provider does not know the item."""
 

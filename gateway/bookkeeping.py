@@ -19,6 +19,7 @@ from gateway.journal import Journal
 from gateway.policy.running import worst
 from gateway.price_entry import SEARCH
 from gateway.prompt.fingerprint import Fingerprint
+from gateway.stated_cost import STATED
 from gateway.trace.exchange_rows import CallRow, ExchangeRow, MessageRow
 from gateway.trace.prompt_rows import PromptRow
 from gateway.trace.record import Decided, Ended, Opened
@@ -185,7 +186,8 @@ class Bookkeeping:
         if not any(models) or x.answer.usage is None:
             return Priced()
         costs = [self._prices.cost_of_either(self._provider, models, each, x.started_us) for each in rounds if each is not None]
-        unpriced = tuple(sorted({name for cost in costs for name in cost.unpriced} | self._uncounted()))
+        uncounted = set() if {cost.model for cost in costs} == {STATED} else self._uncounted()
+        unpriced = tuple(sorted({name for cost in costs for name in cost.unpriced} | uncounted))
         amount = None if unpriced else sum((cost.amount or Decimal(0) for cost in costs), Decimal(0))
         each = tuple(cost.amount for cost in costs) if len(costs) == len(rounds) else ()
         return Priced(amount, self._prices.version, costs[0].model, unpriced, len(rounds), each)

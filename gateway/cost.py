@@ -20,6 +20,7 @@ from msgspec import Raw, Struct
 
 from gateway.answer import TOKENS, Usage
 from gateway.price_entry import SEARCH, Prices, override, read
+from gateway.stated_cost import STATED
 
 _READ = ("input", "cache_read", "cache_write", "cache_write_1h", "audio_input", "audio_cache_read", "image_input")
 """Classes of the prompt, whose length chooses the price."""
@@ -30,6 +31,8 @@ _VENDORS = {
 """OpenTelemetry's names of providers where the table has others before its slash."""
 _OF_DIALECTS = frozenset({"openai", "anthropic", "gcp.gemini", "aws.bedrock", "gcp.vertex_ai"})
 """Providers that nobody had to name: anything may stand behind their dialects, so that any model is looked up for them."""
+_STATING = frozenset({"openrouter", "perplexity", "xai"})
+"""Providers that say with an answer what they charged for it, in USD."""
 CLOUDS = ("aws.bedrock", "gcp.vertex_ai")
 """Who rents out other makers' models, at prices of their own."""
 _TUNED = re.compile(r"(ft:[^:]+):.*")
@@ -45,7 +48,7 @@ class Cost(Struct, frozen=True):
     amount: Decimal | None
     """USD; None as soon as one part of it has no known price."""
     model: str | None
-    """The price table's own key that was used; None when it knows no such model."""
+    """The price table's own key that was used, or `stated` for the provider's own word; None when the table knows no such model."""
     unpriced: tuple[str, ...] = ()
     """What has no known price: `model`, `usage`, a class of tokens (`cache_read`, `cache_read@flex`), `web_search`, a term, a fee."""
 
@@ -81,6 +84,8 @@ class PriceTable:
     def cost(self, provider: str, model: str, usage: Usage, at_us: int | None = None) -> Cost:
         """What one answer cost, by the prices of a moment (microseconds since 1970 in UTC). Its amount is None when the model, a price that
         is needed, or the usage is not known."""
+        if usage.charged is not None and self._is_believed(provider, model):
+            return Cost(usage.charged, STATED)
         found = self._find(provider, model)
         if found is None:
             return Cost(None, None, ("model",))
@@ -89,6 +94,11 @@ class PriceTable:
             return Cost(None, key, ("usage",))
         amount, unpriced = _total(prices if usage.tier else prices.at(at_us), usage)
         return Cost(None if unpriced else amount, key, unpriced)
+
+    def _is_believed(self, provider: str, model: str) -> bool:
+        """Whether the provider's own word of what it charged counts: where no own price was set for the model."""
+        vendor = _VENDORS.get(provider, provider)
+        return vendor in _STATING and not any(name in self._own or f"{vendor}/{name}" in self._own for name in _names(model))
 
     def cost_of_either(self, provider: str, models: Sequence[str | None], usage: Usage, at_us: int) -> Cost:
         """By the first of these names that the table knows: the model that answered, then the one that was asked for; at a cloud, whose

@@ -16,11 +16,11 @@ import re
 import types
 import typing
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, ClassVar, Final, TypeAlias, TypeVar, Union
+from typing import Annotated, Any, ClassVar, Final, TypeAlias, TypeVar, Union
 
 import msgspec
-from pydantic import BaseModel, ConfigDict, ValidationError
-from pydantic_core import PydanticCustomError
+from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler, ValidationError
+from pydantic_core import CoreSchema, PydanticCustomError
 
 from gateway.errors import FileProblems, Problem
 from gateway.yaml_nodes import MAX_DEPTH, Node, Place, Refused, Source, offset_within, read
@@ -34,6 +34,7 @@ MAX_CHARACTERS: Final = 4 * 1024 * 1024
 Path: TypeAlias = tuple[str | int, ...]
 """Keys and indices from the top of a document to a value."""
 T = TypeVar("T", bound=BaseModel)
+V = TypeVar("V")
 
 
 class Section(BaseModel):
@@ -42,6 +43,19 @@ class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, defer_build=True, hide_input_in_errors=True)  # may be a secret
     other_words: ClassVar[Mapping[str, str]] = {}
     """What people used to other products call a key → the key."""
+
+
+class _NotNothing:
+    """Takes the nothing out of what may be something or nothing."""
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        either: Any = handler(source)
+        return typing.cast(CoreSchema, either["schema"])
+
+
+Maybe = Annotated[V | None, _NotNothing()]
+"""Of a key that may be left out, and whose value is not nothing where it is written: `allow:` above entries that became comments
+would else say what no `allow` at all says, so that fewer words grant more."""
 
 
 class Document:
@@ -201,6 +215,9 @@ class _Builder:
         for key, value in zip(node.value[::2], node.value[1::2], strict=True):
             if key.kind != "scalar":
                 self._note(key, "a key must be plain text, not a list, mapping or tagged value")
+                continue
+            if key.value == "<<" and not key.style:
+                self._note(key, "merge keys ('<<') are not read, for tools read them differently; write the keys out")
                 continue
             below = (*path, key.value)
             if key.value in built:

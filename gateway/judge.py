@@ -31,7 +31,16 @@ PROBLEMS = {
     "malformed": "its arguments are not valid JSON",
     "type": "its arguments are not a JSON object",
     "bad_name": "its tool name has characters that readers understand differently",
+    "bad_id": "its id is missing, too long or holds characters that readers understand differently",
     "duplicate_id": "its id is used by another call of the same answer",
+    "bad_index": "its place among the calls of the answer is not the next one",
+    "ambiguous_index": "its pieces cannot be told from those of another call",
+    "ambiguous": "its arguments stand in two places",
+    "name_split": "its tool name or id came in pieces that readers put together differently",
+    "mixed_forms": "the answer proposes calls in two forms, of which readers run one or the other",
+    "copies_differ": "the answer says it twice, and not in the same words",
+    "call_limit": "the answer proposes more calls than one may (limits.calls in the settings of the gateway)",
+    "hold_limit": "it is longer than a call may be (limits.call_bytes and limits.hold_bytes in the settings of the gateway)",
     "unknown_type": "its type is not known to this gateway",
     "executed_upstream": "the provider ran it although the request did not ask for it",
     "undeclared_tool": "the request declared no such tool",
@@ -40,7 +49,7 @@ PROBLEMS = {
     "not_editable": "arguments of its type cannot be changed",
     "schema": "its arguments do not fit the tool's declared schema",
 }
-"""Plain words for the reason codes people meet most; others are shown as they are."""
+"""Plain words for the reason codes; one that is not among them is shown as it is."""
 
 
 EDITABLE = frozenset({"function", "function_call"})

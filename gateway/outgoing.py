@@ -16,6 +16,7 @@ from gateway.upstream.headers import ACCOUNTS, all_but_keys, matching, parameter
 from gateway.upstream.platforms import Platform
 from gateway.upstream.post import Asked
 from gateway.upstream.routing import Target
+from gateway.upstream.signed_ids import without_signatures
 from gateway.upstream.translatable import spoken
 from gateway.visit import Visit
 
@@ -80,7 +81,7 @@ async def letter(visit: Visit, found: Endpoint, request: Request, target: Target
         url = target.base_url + found.upstream_path + _query(visit, request)
         headers = _headers(visit, target, request) | _trace(visit)
         asked = request if target.asked_for_counts else msgspec.structs.replace(request, wants_usage=True)  # as if it had been asked for
-        return Letter(target, found.method, url, headers, visit.incoming.dialect.upstream_body(asked, waited))
+        return Letter(target, found.method, url, headers, _body(visit, asked, target, waited))
     prepared = await translate.prepare(request, target)
     return Letter(target, "POST", target.base_url + prepared.path, prepared.headers | _trace(visit), prepared.body, prepared)
 
@@ -92,7 +93,7 @@ async def _through(
     keyless, prepared = msgspec.structs.replace(target, key=None), None
     if request.dialect in target.dialects:
         path, headers = found.upstream_path + _query(visit, request), _headers(visit, keyless, request)
-        body = visit.incoming.dialect.upstream_body(request, waited)
+        body = _body(visit, request, target, waited)
         asked = Asked(request.dialect, found.method, path, request.model, request.stream, headers, body)
     else:
         prepared = await translate.prepare(request, keyless)
@@ -107,6 +108,12 @@ def _trace(visit: Visit) -> dict[str, str]:
     """Headers by which the provider can join the trace."""
     told = visit.gateway.settings.telemetry
     return onward(visit.x.id, visit.x.trace, recording=told.records_spans, share=told.share) if told.propagate else {}
+
+
+def _body(visit: Visit, request: Request, target: Target, waited: Sequence[Owed]) -> bytes:
+    """What a target is sent that speaks the client's dialect."""
+    body = visit.incoming.dialect.upstream_body(request, waited)
+    return without_signatures(body, request.model) if target.unsigned and request.operation == "chat" else body
 
 
 def _query(visit: Visit, request: Request) -> str:

@@ -95,9 +95,9 @@ class _TooLargeError(Exception):
 
 def _limit(name: str) -> int:
     """Bytes: names are many, and nobody reviews them line by line."""
-    if name.endswith(".bloom"):
+    if name.lower().endswith(".bloom"):
         return name_list.MAX_BYTES
-    return MAX_LIST_BYTES if name.endswith(".txt") or lock_files.is_one(name) else MAX_BYTES
+    return MAX_LIST_BYTES if name.lower().endswith(".txt") or lock_files.is_one(name) else MAX_BYTES
 
 
 def _bytes(path: Path, limit: int) -> bytes:
@@ -152,10 +152,25 @@ def _walk(folder: Path, root: Path, problems: list[Problem]) -> Iterator[Path]:
     for entry in entries:
         if entry.name.startswith("."):
             continue
-        if entry.name.endswith(_SUFFIXES) or lock_files.is_one(entry.name):
+        if entry.name.lower().endswith(_SUFFIXES) or lock_files.is_one(entry.name):
             yield entry
-        elif entry.is_dir() and not entry.is_symlink():
+        elif _leads_further(entry, root, problems):
             yield from _walk(entry, root, problems)
+
+
+def _leads_further(entry: Path, root: Path, problems: list[Problem]) -> bool:
+    """Whether it is a folder to look into. What a link leads to is read where it lies, so only links to what would else be passed over
+    are followed: that is how Kubernetes puts folders into a volume (`team` → `..data/team`)."""
+    if not entry.is_symlink():
+        return entry.is_dir()
+    if leaves(entry, root):
+        if entry.is_dir() or not entry.exists():
+            said = "a link that leaves the policies folder; copy what it leads to into it"
+            problems.append(_whole(entry.relative_to(root).as_posix(), said))
+        return False
+    target = entry.resolve()
+    hidden = any(part.startswith(".") for part in target.relative_to(root).parts)
+    return hidden and target.is_dir() and target not in (parent.resolve() for parent in entry.parents)
 
 
 def _whole(file: str, message: str) -> Problem:

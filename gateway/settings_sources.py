@@ -7,7 +7,7 @@ was written into one of them by mistake.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from difflib import get_close_matches
 from pathlib import Path
@@ -17,8 +17,7 @@ from urllib.parse import urlsplit
 from pydantic import ValidationError
 
 from gateway.config import Settings
-from gateway.documents import complaints
-from gateway.documents import load as load_document
+from gateway.documents import Document, check, complaints, parse
 from gateway.errors import FileProblems, Problem, StartError
 from gateway.storage_settings import StateStore
 from gateway.upstream_settings import PROVIDERS, Upstream
@@ -78,10 +77,23 @@ def _loaded(file: Path) -> Settings:
     """Raises FileProblems; neither they nor the lines that they quote show a secret."""
     written = _bytes(file)
     try:
-        return load_document(written, str(file), Settings)
+        document = parse(written, str(file))
+        document.problems += tuple(_emptied(document))
+        return check(document, Settings)
     except FileProblems as found:
         lines = written.decode("utf-8", "replace").splitlines()
         raise FileProblems([_without_secrets(each, lines[: each.line - 1]) for each in found.problems]) from None
+
+
+_GUARDS: Final = {"policies": "calls would only be recorded", "encryption": "what is kept of content would lie in clear text"}
+"""Keys whose absence takes a protection away: what is left of one where its value became a comment is not meant so."""
+
+
+def _emptied(document: Document) -> Iterator[Problem]:
+    top = document.value if isinstance(document.value, dict) else {}
+    for key, without in _GUARDS.items():
+        if key in top and top[key] in (None, ""):
+            yield document.problem((key,), f"'{key}' has no value, and {without}; write one, or remove the key", key=True)
 
 
 def _bytes(file: Path) -> bytes:

@@ -10,6 +10,7 @@ of asking again ends in the explanation, which is ready by then.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from decimal import Decimal
 
 import msgspec
 
@@ -133,7 +134,9 @@ def total(last: Usage | None, earlier: list[Usage | None]) -> Usage | None:
         return None if earlier else last
     rounds = [last, *(usage for usage in earlier if usage is not None)]
     counts = {name: _sum([getattr(usage, name) for usage in rounds]) for name in (*TOKENS, "searches")}
-    return msgspec.structs.replace(last, **counts, fees=tuple(sorted({fee for usage in rounds for fee in usage.fees})))
+    charges = [usage.charged for usage in rounds]
+    charged = None if None in charges else sum((charge for charge in charges if charge is not None), Decimal(0))
+    return msgspec.structs.replace(last, **counts, fees=tuple(sorted({fee for usage in rounds for fee in usage.fees})), charged=charged)
 
 
 def _sum(counts: list[int | None]) -> int | None:

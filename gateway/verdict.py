@@ -39,6 +39,8 @@ class Call(Struct, frozen=True):
     """What exactly was wrong, for people. Never holds the arguments' values."""
     choice: int = 0
     """The answer's alternative it belongs to (`n` > 1)."""
+    signed: Json = None
+    """What the provider wants back with it, unread: the signature of the thoughts that led there. It goes or stays with the call."""
 
 
 class RuleHit(Struct, frozen=True):

@@ -158,16 +158,35 @@ def _node_of(event: Any, anchors: dict[str, Node]) -> Node | None:
     return node
 
 
+_CONFLICT = re.compile(r"^(?:<{7}|>{7}) ", re.MULTILINE)
+_QUOTED: Final = "while scanning a quoted scalar"
+_FLOWING: Final = ("did not find expected ',' or '}'", "did not find expected ',' or ']'")
+_ASTRAY: Final = ("did not find expected key", "did not find expected '-' indicator")
+
+
 def _yaml_problem(source: Source, error: yaml.YAMLError) -> Problem:
     if isinstance(error, Refused):
         return source.problem(error.offset, error.message)
-    lone_star = getattr(error, "context", None) == "while scanning an alias"
+    if conflict := _CONFLICT.search(source.text):
+        return source.problem(conflict.start(), "a conflict that git could not merge; keep what is meant and remove git's marks")
+    context = getattr(error, "context", None)
+    lone_star = context == "while scanning an alias"
     lone_key = "could not find expected ':'" in str(getattr(error, "problem", None))
-    mark = getattr(error, "context_mark" if lone_star or lone_key else "problem_mark", None)
+    if open_bracket := _open_bracket(error):
+        return source.problem(*open_bracket)
+    mark = getattr(error, "context_mark" if lone_star or lone_key or context == _QUOTED else "problem_mark", None)
     offset = min(mark.index, len(source.text)) if mark is not None else 0
     said = "lone star" if lone_star else str(getattr(error, "problem", None) or error)
     before = _BREAK.split(source.text[:offset])[-1]
     return source.problem(offset, _plainly(said, source.text[offset : offset + 1], before, error))
+
+
+def _open_bracket(error: Any) -> tuple[int, str] | None:
+    """Where a bracket opens that is not closed on its line, and what is missing."""
+    if getattr(error, "problem", None) not in _FLOWING or error.problem_mark.line == error.context_mark.line:
+        return None
+    said = f"between the bracket that opens here and line {error.problem_mark.line + 1} a ',' or the closing bracket is missing"
+    return error.context_mark.index, said
 
 
 def _plainly(said: str, at: str, before: str, error: yaml.YAMLError) -> str:
@@ -184,7 +203,11 @@ def _plainly(said: str, at: str, before: str, error: yaml.YAMLError) -> str:
         return "a key without its ':', or without the space behind it"
     if "unknown escape character" in said:
         return "in double quotes a backslash is doubled; or use single quotes"
-    if "did not find expected key" in said and not before.strip():
+    if "unexpected end of stream" in said and getattr(error, "context", None) == _QUOTED:
+        return "a quote opens here and is closed nowhere"
+    if said in _FLOWING:
+        return "between brackets a value ends at a ',' or a bracket; put the whole value in double quotes, or close the bracket before it"
+    if said in _ASTRAY and not before.strip():
         return "this line is indented like none it could belong to; put keys of one thing in one column"
     if "did not find expected key" in said and before.rstrip().endswith(("'", '"', "]", "}")):
         return "a value that begins with a quote or bracket ends where that is closed; put the whole value in double quotes"

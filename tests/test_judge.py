@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import msgspec
 import pytest
 
@@ -47,6 +50,13 @@ def test_a_call_that_policy_grants_is_released():
 def test_a_rule_speaks_over_the_arguments():
     judged = judge(court(), call(args={"amount": 11}), 0)
     assert (judged.verdict.effect, judged.verdict.released, judged.verdict.rule) == ("deny", False, "big")
+
+
+def test_every_problem_of_a_call_is_said_in_plain_words():
+    files = [each for each in (Path(__file__).parent / "golden").glob("*/*.json") if each.name.endswith((".answer.json", ".events.json"))]
+    codes = {code for each in files for code in re.findall(r'"problem": "([a-z_]+)"', each.read_text())}
+    assert {"bad_id", "mixed_forms", "copies_differ"} <= codes
+    assert codes <= PROBLEMS.keys()
 
 
 @pytest.mark.parametrize("problem", [*PROBLEMS, "some_new_code"])

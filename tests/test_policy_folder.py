@@ -102,10 +102,43 @@ def test_links_inside_the_folder_are_followed(folder):
     assert set(read(folder)) == {"current.yaml", "data/v1/policy.yaml"}
 
 
-def test_a_linked_folder_inside_is_not_walked(folder, tmp_path):
-    written(tmp_path / "elsewhere", a_yaml=GOOD)
+@pytest.mark.parametrize("there", [True, False])
+def test_a_link_to_a_folder_outside_is_a_problem(folder, tmp_path, there):
+    """A guard that lies there would be missed in silence, also when what it leads to is gone."""
+    if there:
+        written(tmp_path / "elsewhere", a_yaml=GOOD)
     (folder / "link").symlink_to(tmp_path / "elsewhere")
-    assert read(folder) == {}
+    assert problems(folder) == [("link", "a link that leaves the policies folder; copy what it leads to into it")]
+
+
+def test_a_link_to_what_is_read_anyway_or_is_no_policy_is_passed_over(folder, tmp_path):
+    written(folder, sub__a_yaml=GOOD)
+    (tmp_path / "NOTES").write_text("x")
+    (folder / "again").symlink_to(folder / "sub")
+    (folder / "up").symlink_to(folder)
+    (folder / "NOTES").symlink_to(tmp_path / "NOTES")
+    assert set(read(folder)) == {"sub/a.yaml"}
+
+
+def test_folders_of_a_kubernetes_volume_are_read(folder):
+    """They are links to a hidden folder, which itself is a link that is moved when the volume changes."""
+    written(folder / "..2026_01_01", team__a_yaml=GOOD)
+    (folder / "..data").symlink_to("..2026_01_01")
+    (folder / "team").symlink_to("..data/team")
+    (folder / "..2026_01_01" / "team" / "loop").symlink_to(folder / "..data" / "team")
+    watcher = Watcher(folder, load_folder(folder))
+    assert set(read(folder)) == {"team/a.yaml"}
+    assert settled(watcher) is None
+    written(folder / "..2026_01_02", team__a_yaml=BETTER)
+    (folder / "..data").unlink()
+    (folder / "..data").symlink_to("..2026_01_02")
+    assert settled(watcher).policies.hash == load_folder(folder).hash
+
+
+def test_the_case_of_an_ending_does_not_matter(folder):
+    written(folder, sub__A_YAML=GOOD)
+    (folder / "sub" / "B.Yml").write_bytes(GOOD)
+    assert set(read(folder)) == {"sub/A.YAML", "sub/B.Yml"}
 
 
 def test_a_folder_may_itself_be_a_link(folder, tmp_path):

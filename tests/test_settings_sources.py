@@ -78,6 +78,22 @@ def test_a_variable_or_flag_that_cannot_be_used_stops_the_start_and_is_named(env
     assert "pydantic" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("policies:\n# policies\n", "'policies' has no value, and calls would only be recorded"),
+        ("policies: ''\n", "'policies' has no value"),
+        ("encryption:\n#  keys: keys\n", "'encryption' has no value, and what is kept of content would lie in clear text"),
+    ],
+)
+def test_a_guard_whose_value_is_gone_is_not_switched_off(written, text, said):
+    with pytest.raises(FileProblems) as caught:
+        read(written(text), {})
+    [problem] = caught.value.problems
+    assert (problem.line, problem.column) == (1, 1)
+    assert problem.message.startswith(said)
+
+
 def test_a_missing_file_says_how_to_make_one(tmp_path):
     with pytest.raises(StartError, match="tollhouse init"):
         read(tmp_path / "tollhouse.yaml", {})

@@ -82,7 +82,7 @@ class KeptBack:
         while True:
             next_one = asyncio.ensure_future(anext(self.chunks, None))
             try:
-                while not await _done(next_one, END_GRACE_S if self._finishing else every):
+                while not await done(next_one, END_GRACE_S if self._finishing else every):
                     if self._finishing:
                         return
                     yield b""
@@ -95,7 +95,8 @@ class KeptBack:
                 yield chunk
 
 
-async def _done(task: asyncio.Future[bytes | None], seconds: float) -> bool:
+async def done(task: asyncio.Future[bytes | None], seconds: float) -> bool:
+    """Whether it is, after so long at the most. It goes on."""
     return bool((await asyncio.wait({task}, timeout=seconds))[0])
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
 from contextlib import aclosing
 
 from gateway import steering
 from gateway.answering.decisions import Decision, begun, decide, delivered, recorded
 from gateway.answering.ending import broken_error
-from gateway.answering.kept_back import END_GRACE_S, KeptBack
+from gateway.answering.kept_back import END_GRACE_S, KeptBack, done
 from gateway.answering.leaving import EVENT_STREAM, final, first_byte, release
 from gateway.answering.rounds import Rounds
 from gateway.answering.screens import OutputRules, output_rules
@@ -41,21 +42,25 @@ async def streamed(visit: Visit, request: Request, upstream: ProviderAnswer, rou
     reacts = x.enforcing and not request.background and (gateway.policies.reacts(x.caller.agent) or steering.repairs(visit))
     kept, chunks = b"", ahead.chunks
     while not _over(visit):
-        chunk = await _next(visit, chunks)
+        if visit.opening:
+            late = _Opening(visit, chunks)
+            async with aclosing(late.signs()) as parts:
+                async for part in parts:
+                    yield part
+            chunk = late.chunk
+        else:
+            chunk = await _next(visit, chunks)
         let = await _fed(visit, hold, chunk)
         if let.question is not None:
             async with aclosing(_asked(visit, hold, let)) as parts:
                 async for part in parts:
                     yield part
         data, tail = let.data, let.tail
-        if visit.withheld is not None and not visit.begun and (error := steering.error_of(visit)):
-            raise error
+        _unless_refused(visit)
         if visit.provider_left:
             kept = b"".join((kept, data, tail))
             break
-        if len(kept) + len(tail) > TAIL_BYTES and tail:
-            data, kept = kept + data, b""
-        kept += tail
+        data, kept = _behind(kept, data, tail)
         if reacts and not visit.begun:
             kept += await _reaction(visit, request, hold, chunks)
             if await rounds.begin(request, stream.answer, EVENT_STREAM, visit.opening + data + kept):
@@ -77,6 +82,19 @@ async def _signs(visit: Visit, ahead: KeptBack) -> AsyncGenerator[Head | bytes, 
         async for sign in signs:
             for part in await release(visit, sign, sign=True):
                 yield part
+
+
+def _unless_refused(visit: Visit) -> None:
+    """Raises the error that the answer becomes, where a rule has ended it before it began."""
+    if visit.withheld is not None and not visit.begun and (error := steering.error_of(visit)):
+        raise error
+
+
+def _behind(kept: bytes, data: bytes, tail: bytes) -> tuple[bytes, bytes]:
+    """What leaves, and what waits for the provider's end."""
+    if tail and len(kept) + len(tail) > TAIL_BYTES:
+        return kept + data, tail
+    return data, kept + tail
 
 
 def _unbroken(visit: Visit) -> None:
@@ -108,6 +126,26 @@ async def _next(visit: Visit, chunks: AsyncIterator[bytes]) -> bytes | None:
         return await within(END_GRACE_S, anext(chunks, None))
     except TimeoutError:
         return None
+
+
+class _Opening:
+    """What follows an answer's opening that is kept back: the opening leaves when its time is over, whether or not anything has come."""
+
+    def __init__(self, visit: Visit, chunks: AsyncIterator[bytes]) -> None:
+        self.chunk: bytes | None = None
+        self._visit, self._chunks = visit, chunks
+
+    async def signs(self) -> AsyncGenerator[Head | bytes, None]:
+        visit = self._visit
+        coming = asyncio.ensure_future(_next(visit, self._chunks))
+        try:
+            if not await done(coming, max(0.0, OPENING_S - _waited_us(visit) / 1e6)):
+                said, visit.opening = visit.opening, b""
+                for part in await release(visit, said):
+                    yield part
+            self.chunk = await coming
+        finally:
+            coming.cancel()
 
 
 class _Fed:
@@ -162,11 +200,15 @@ async def _reaction(visit: Visit, request: Request, hold: Hold, chunks: AsyncIte
 
 def _kept_back(visit: Visit, data: bytes) -> bytes:
     """An answer that has said nothing yet does not begin: until then a denial can still do something else than explain."""
-    said, waited_us = visit.opening + data, visit.gateway.clock.mono_us() - (visit.asked or 0)
+    said = visit.opening + data
     silent = visit.stream is not None and not visit.stream.spoken and not visit.round
-    silent = silent and len(said) <= TAIL_BYTES and waited_us < OPENING_S * 1e6
+    silent = silent and len(said) <= TAIL_BYTES and _waited_us(visit) < OPENING_S * 1e6
     visit.opening = said if silent else b""
     return b"" if silent else said
+
+
+def _waited_us(visit: Visit) -> int:
+    return visit.gateway.clock.mono_us() - (visit.asked or 0)
 
 
 async def _held(visit: Visit, hold: Hold, question: Question, data: bytes) -> AsyncGenerator[Head | bytes, None]:

@@ -29,7 +29,7 @@ from gateway.policy.schema import policy_schema
 
 EXITS = "Exit codes: 0 fine, 1 problems found or tests failed, 2 wrong usage, 3 nothing to load."
 
-EVAL_EXITS = "Exit codes: 0 the call would be released, 1 it would be withheld, 2 wrong usage, 3 nothing to load."
+EVAL_EXITS = "Exit codes: 0 the call would be released, 1 it would be withheld, 2 wrong usage, 3 policies or history cannot be used."
 
 app = typer.Typer(help="Check, test, explain and measure policies.", epilog=EXITS, no_args_is_help=True)
 app.add_typer(policy_bench.app, name="bench")
@@ -56,14 +56,7 @@ def check(
         _explain(explain)
         return
     shown = Format.json if json else format
-    try:
-        files = files_at(path)
-    except FileProblems as error:
-        _fail(error.problems, path, shown, NOTHING)
-    try:
-        policies = loaded(files, path)
-    except FileProblems as error:
-        _fail(error.problems, path, shown, NOTHING if error.problems == (nothing(path),) else FOUND)
+    policies = _loaded(path, shown)
     findings = lint(policies, run_cases(policies), dt.datetime.now(dt.UTC).date().isoformat())
     _show_findings(policies, findings, path, shown)
     if strict and any(one.severity == "warning" for one in findings):
@@ -83,10 +76,7 @@ def run_tests(
     Example: tollhouse policy test --junit results.xml policies
     """
     shown = Format.json if json else Format.text
-    try:
-        policies = loaded(files_at(path), path)
-    except FileProblems as error:
-        _fail(error.problems, path, shown, NOTHING)
+    policies = _loaded(path, shown)
     report = run_cases(policies)
     if junit_file is not None:
         junit_file.write_bytes(junit(report, strict=strict))
@@ -108,6 +98,15 @@ def schema() -> None:
 
 app.command("eval", epilog=EVAL_EXITS)(eval_call)
 app.command("explain")(explain_decision)
+
+
+def _loaded(path: Path, shown: Format) -> PolicySet:
+    """What `check` and `test` look at; where it cannot be used, the command ends."""
+    try:
+        return loaded(files_at(path), path)
+    except FileProblems as error:
+        empty = error.problems == (nothing(path),) or not folder_of(path).is_dir()
+        _fail(error.problems, path, shown, NOTHING if empty else FOUND)
 
 
 # -- showing ----------------------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from gateway.documents import parse
 from gateway.errors import FileProblems, Problem
-from gateway.policy import PolicySet, load
+from gateway.policy import PolicySet, load, may_be_policy
 from gateway.policy_folder import git_version, read
 
 
@@ -25,7 +25,7 @@ def files_at(path: Path) -> dict[str, bytes]:
     if path.is_dir():
         return files
     wanted = _closure(path.name, files)
-    return {name: text for name, text in files.items() if name in wanted or not name.endswith((".yaml", ".yml"))}
+    return {name: text for name, text in files.items() if name in wanted or not may_be_policy(name)}
 
 
 def loaded(files: Mapping[str, bytes], path: Path) -> PolicySet:

@@ -133,7 +133,7 @@ class Draft:
                 "the tool name is not 1 to 128 of the letters, digits and signs that names may have",
             )
         elif id_problem(self.id):
-            self.fault("bad_id", "the call's id is not 1 to 256 printable characters")
+            self.fault("bad_id", f"the call's id is not 1 to {MAX_ID} printable characters")
         if self.problem is not None:
             return None
         args, problem, detail = read_arguments(text, self._limits)

@@ -18,14 +18,17 @@ _messages = msgspec.json.Decoder(list[msgspec.Raw]).decode
 
 
 def steered(request: Request, answer: Answer, refused: Sequence[tuple[Call, str]]) -> bytes | None:
-    """None where the request forces a call, for the model could only repeat it; and where the model thinks, for its turn would have to
-    begin with thoughts that nobody kept."""
+    """None where the request forces a call, for the model could only repeat it; and where the model's turn would have to begin with
+    thoughts that nobody has. Who lets the model choose whether it thinks (`adaptive`) need not give back what it did not think."""
     fields = _fields(request.body)
-    thinks = _kind(fields, "thinking") not in (None, "disabled") or bool(answer.usage and answer.usage.reasoning)
+    must = _kind(fields, "thinking") not in (None, "disabled", "adaptive")
+    thought = must or bool(answer.usage and answer.usage.reasoning)
+    unknown = answer.thoughts is None or (thought and not answer.thoughts)
     forced = _kind(fields, "tool_choice") in ("any", "tool")
-    if thinks or forced or any(call.args is None or call.type != "function" for call, _ in refused):
+    if unknown or forced or any(call.args is None or call.type != "function" for call, _ in refused):
         return None
-    said: list[Json] = [{"type": "text", "text": answer.text}] if answer.text.strip() else []
+    said: list[Json] = [*(answer.thoughts or ())]
+    said += [{"type": "text", "text": answer.text}] if answer.text.strip() else []
     said += [{"type": "tool_use", "id": call.id, "name": call.name, "input": call.args} for call, _ in refused]
     told = [{"type": "tool_result", "tool_use_id": call.id, "is_error": True, "content": text} for call, text in refused]
     added = [msgspec.Raw(strict_json.encode(turn)) for turn in ({"role": "assistant", "content": said}, {"role": "user", "content": told})]

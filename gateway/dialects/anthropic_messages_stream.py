@@ -40,7 +40,7 @@ from gateway.dialects.anthropic_messages_frames import (
     read_loosely,
     with_more,
 )
-from gateway.dialects.anthropic_messages_summary import Summary
+from gateway.dialects.anthropic_messages_summary import THOUGHTS, Summary
 from gateway.dialects.events import UNTOLD, Broken, Ended, Event, Forward, Held, Hidden, Limits, Proposed, Said
 from gateway.dialects.proposals import clipped
 from gateway.errors import GatewayError
@@ -67,7 +67,7 @@ class MessagesStream:
         self._given: list[tuple[int, Draft]] = []  # by Call.index: where it is delivered, and from what
         self._last: Part | None = None
         self._starts = self._slots = self._kept = 0
-        self._begun = self._overfull = self._done = False
+        self._begun = self._overfull = self._done = self._spoken = False
         self._broken = False
         self._final: Frame | None = None
 
@@ -81,7 +81,7 @@ class MessagesStream:
 
     @property
     def spoken(self) -> bool:
-        return self._slots > 0
+        return self._spoken
 
     def feed(self, chunk: bytes) -> Iterator[Event]:
         if self._broken:
@@ -171,6 +171,7 @@ class MessagesStream:
         block = tree.get("content_block")
         if self._final is not None or not isinstance(block, dict):
             raise Untrusted("a content block starts after the stop reason, or without a block")
+        self._summary.block(block)
         lane, draft = self._intake.sort(block)
         part = self._last = Part(self._starts, clipped(block.get("type")), lane, draft)
         self._starts += 1
@@ -193,6 +194,7 @@ class MessagesStream:
             self._summary.text(block["text"])
         if not self._queue:
             part.slot = self._next_slot()
+            self._spoken = self._spoken or part.kind not in THOUGHTS or bool(block.get("thinking"))
         return self._pass(part, self._frame(source, tree, "content_block", clean))
 
     def _place(self, part: Part, index: Json) -> None:
@@ -231,6 +233,10 @@ class MessagesStream:
         clean = self._findings.known_part(delta, known.DELTA_KEYS[kind], f"content[{part.number}].delta")
         if kind == "text_delta":
             self._summary.text(delta["text"])
+        elif part.kind == "thinking":
+            key = known.TEXT_KEYS[kind]
+            self._summary.thought(key, delta[key])
+            self._spoken = self._spoken or bool(key == "thinking" and delta[key])
         return self._pass(part, self._frame(source, tree, "delta", clean))
 
     def _collect(self, part: Part, kind: Json, delta: Tree) -> int:
@@ -340,6 +346,7 @@ class MessagesStream:
     def _flush(self) -> list[Event]:
         """Everything that waits, in order."""
         events: list[Event] = []
+        self._spoken = self._spoken or bool(self._queue)
         for part in self._queue:
             part.slot = self._next_slot()
             if part.draft is not None:

@@ -13,12 +13,15 @@ from gateway import strict_json
 from gateway.answer import MOST_FEES, Answer, Usage
 from gateway.dialects.openai_chat_shape import tier_of
 from gateway.dialects.proposals import clipped
+from gateway.stated_cost import charged
 from gateway.strict_json import Json
 
 MAX_TEXT = 256 * 1024
 """Characters of the model's text kept for the record."""
 MAX_USAGE_KEYS = 64
 """Kinds of counts in one answer; a provider that sends more is not counting."""
+THOUGHTS = ("thinking", "redacted_thinking")
+"""The types of blocks that a model is given back unaltered, before the calls that they led to."""
 
 
 class Summary:
@@ -31,6 +34,30 @@ class Summary:
         self._usage: dict[str, Json] = {}
         self._texts: list[str] = []
         self._room = MAX_TEXT
+        self._thoughts: list[dict[str, list[str]]] | None = []
+        self._thoughts_room = MAX_TEXT
+        self._said = False
+
+    def block(self, block: Mapping[str, Json]) -> None:
+        """Notes that a block begins, or is there whole."""
+        if block.get("type") not in THOUGHTS:
+            self._said = True
+        elif self._said:
+            self._thoughts = None
+        elif self._thoughts is not None:
+            self._thoughts.append({})
+            for key, value in block.items():
+                self.thought(key, value)
+
+    def thought(self, key: str, piece: Json) -> None:
+        """A piece of the thoughts that were begun last, or of their signature."""
+        if not self._thoughts:
+            return
+        if not isinstance(piece, str) or len(piece) > self._thoughts_room:
+            self._thoughts = None
+            return
+        self._thoughts_room -= len(piece)
+        self._thoughts[-1].setdefault(key, []).append(piece)
 
     def text(self, text: Json) -> None:
         if self._room and isinstance(text, str) and text:
@@ -54,7 +81,13 @@ class Summary:
             usage=_disjoint(self._usage) if self._usage else None,
             usage_raw=strict_json.encode(self._usage) if self._usage else None,
             text="".join(self._texts),
+            thoughts=self._whole_thoughts(),
         )
+
+    def _whole_thoughts(self) -> tuple[dict[str, Json], ...] | None:
+        if self._thoughts is None:
+            return None
+        return tuple({key: "".join(pieces) for key, pieces in thought.items()} for thought in self._thoughts)
 
 
 def _word(value: Json) -> str | None:
@@ -76,6 +109,7 @@ def _disjoint(usage: Mapping[str, Json]) -> Usage:
         tier=tier_of(usage.get("service_tier")),
         terms=tuple(said for name in ("inference_geo", "speed") if (said := usage.get(name)) in TERMS),
         fees=_fees(served, kinds),
+        charged=charged(usage),
     )
 
 

@@ -172,6 +172,7 @@ def _sort(
     """What may be delivered, in order: blocks that pass and drafts of calls."""
     sorted_blocks: list[dict[str, Json] | Draft] = []
     for i, block in enumerate(blocks):
+        summary.block(block)
         lane, draft = intake.sort(block)
         keys = known.BLOCK_KEYS.get(clipped(block.get("type")), frozenset(block))
         clean = findings.known_part(block, keys, f"content[{i}]")

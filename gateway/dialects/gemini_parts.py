@@ -15,6 +15,7 @@ from gateway.dialects import gemini_shape as shape
 from gateway.dialects.events import Limits
 from gateway.dialects.openai_chat_shape import Sieve
 from gateway.dialects.proposals import (
+    MAX_ID,
     NO_ARGUMENTS,
     clipped,
     failed,
@@ -91,7 +92,8 @@ class Reader:
         values, code, detail = read_arguments(text, self._limits)
         problem = problem or self._bounds(text) or ((code, detail) if code else None)
         self.sieve.note(found, shape.PAYLOADS["functionCall"], "part.functionCall")
-        return Piece(part, self._call(found, name if isinstance(name, str) else UNKNOWN, text, values, problem, candidate))
+        call = self._call(found, name if isinstance(name, str) else UNKNOWN, text, values, problem, candidate, part.get("thoughtSignature"))
+        return Piece(part, call)
 
     def _form(self, found: Mapping[str, Json]) -> tuple[str, str] | None:
         call_id = found.get("id")
@@ -117,6 +119,7 @@ class Reader:
         args: Mapping[str, Json] | None,
         problem: tuple[str, str] | None,
         candidate: int,
+        signed: Json = None,
     ) -> Call:
         index, self.calls = self.calls, self.calls + 1
         if index >= self._limits.calls:
@@ -124,7 +127,7 @@ class Reader:
         call_id = found.get("id")
         code, detail = problem or (None, "")
         return Call(
-            id=clipped(call_id, 256) if isinstance(call_id, str) else "",
+            id=clipped(call_id, MAX_ID) if isinstance(call_id, str) else "",
             name=clipped(name, 128),
             arguments=text,
             args=None if code else args,
@@ -132,6 +135,7 @@ class Reader:
             problem=code,
             detail=detail,
             choice=candidate,
+            signed=signed,
         )
 
 

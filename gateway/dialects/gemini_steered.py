@@ -18,15 +18,15 @@ _fields = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 
 
 def steered(request: Request, answer: Answer, refused: Sequence[tuple[Call, str]]) -> bytes | None:
-    """None for several candidates, where the request forces a call, and for thinking models: they want the signature back that stood beside
-    each call."""
+    """None for several candidates, where the request forces a call, and for a model that thought without signing it: it would want back
+    what nobody has."""
     fields = _fields(request.body)
     tree = shape.spelled(msgspec.json.decode(request.body), "")
-    thought = answer.usage is not None and bool(answer.usage.reasoning)
-    if thought or _forces(tree) or any(call.choice or call.args is None or call.type != "function" for call, _ in refused):
+    unsigned = answer.usage is not None and bool(answer.usage.reasoning) and refused[0][0].signed is None
+    if unsigned or _forces(tree) or any(call.choice or call.args is None or call.type != "function" for call, _ in refused):
         return None
     said: list[Json] = [{"text": answer.text}] if answer.text else []
-    said += [{"functionCall": _called(call) | {"args": call.args}} for call, _ in refused]
+    said += [{"functionCall": _called(call) | {"args": call.args}} | _signed(call) for call, _ in refused]
     told = [{"functionResponse": _called(call) | {"response": {"error": text}}} for call, text in refused]
     given = tree.get("contents")
     before = given if isinstance(given, list) else [given]
@@ -52,6 +52,10 @@ def _forces(tree: dict[str, Json]) -> bool:
     calling = shape.spelled(config.get("functionCallingConfig") or {}, "toolConfig.functionCallingConfig")
     several = shape.spelled(tree.get("generationConfig") or {}, "generationConfig").get("candidateCount") not in (None, 1)
     return several or calling.get("mode") not in (None, "AUTO", "NONE", "MODE_UNSPECIFIED")
+
+
+def _signed(call: Call) -> dict[str, Json]:
+    return {} if call.signed is None else {"thoughtSignature": call.signed}
 
 
 def _called(call: Call) -> dict[str, Json]:

@@ -138,6 +138,7 @@ class CallParts:
             problem=self.problem,
             detail=self.detail,
             choice=choice,
+            signed=self.signed,
         )
 
     def _check_words(self) -> None:
@@ -160,8 +161,6 @@ class ChoiceCalls:
         self._calls: list[CallParts] = []
         self._by_id: dict[str, CallParts] = {}
         self._legacy: CallParts | None = None
-        self.signed: dict[int, dict[str, Json]] = {}
-        """What is delivered beside each whole call that has it, by its index."""
         self._spoiled: tuple[str, str] | None = None
         self._overfull = False
 
@@ -229,7 +228,6 @@ class ChoiceCalls:
                 parts.fail(*self._spoiled)
         if self._overfull:
             gathered.append(unreadable("call_limit", f"more than {limits.calls} calls in one answer"))
-        self.signed = {first + at: {SIGNED: parts.signed} for at, parts in enumerate(gathered) if parts.signed is not None}
         return [parts.call(first + at, choice, limits) for at, parts in enumerate(gathered)]
 
     def _gathered(self) -> list[CallParts]:

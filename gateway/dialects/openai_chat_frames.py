@@ -71,7 +71,7 @@ def released(envelope: Envelope, state: Choice, call: Call) -> bytes:
     if call.type == LEGACY:
         delta["function_call"] = written(call)[LEGACY]
     else:
-        delta["tool_calls"] = [{"index": state.delivered, **written(call), **state.calls.signed.get(call.index, {})}]
+        delta["tool_calls"] = [{"index": state.delivered, **written(call)}]
     state.delivered += 1
     return envelope.frame(call.choice, delta)
 
@@ -109,10 +109,11 @@ def rewritten(chunk: Mapping[str, Json], choice: Mapping[str, Json]) -> bytes:
 
 
 def written(call: Call) -> dict[str, Json]:
-    """The call as it stands in a message, made from nothing but what was judged."""
+    """The call as it stands in a message, made from nothing but what was judged and the signature that belongs to it."""
     function = {"name": call.name, "arguments": call.arguments}
     if call.type == LEGACY:
         return {LEGACY: function}
+    signed = {} if call.signed is None else {shape.SIGNED: call.signed}
     if call.type == "custom":
-        return {"id": call.id, "type": "custom", "custom": {"name": call.name, "input": call.arguments}}
-    return {"id": call.id, "type": "function", "function": function}
+        return {"id": call.id, "type": "custom", "custom": {"name": call.name, "input": call.arguments}, **signed}
+    return {"id": call.id, "type": "function", "function": function, **signed}

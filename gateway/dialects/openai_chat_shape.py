@@ -15,6 +15,7 @@ import msgspec
 from gateway import strict_json
 from gateway.answer import MOST_FEES, UNCOUNTED, Usage
 from gateway.dialects.proposals import clipped
+from gateway.stated_cost import charged
 from gateway.strict_json import Json
 from gateway.verdict import Finding
 
@@ -38,6 +39,7 @@ _JUDGED = frozenset({
 _JUDGED_AT_THE_TOP = _JUDGED | {"candidates", "content", "contentblock", "item", "items", "parts", "response"}
 """With the places where calls stand in other dialects' answers: a client that tells these apart by their shape looks there."""
 _CONTENT_PARTS = frozenset({"text", "refusal", "thinking", "reasoning", "reference", "output_text"})
+_THOUGHTS = frozenset({"reasoning", "reasoning_content", "reasoning_details"})
 _TEXT = ("content", "reasoning", "reasoning_content", "refusal")
 _WHOLE_CALLS = frozenset({"tool_calls", "stop", "function_call"})
 
@@ -123,6 +125,11 @@ def signature(found: Mapping[str, Json]) -> Json:
         return None
     fits = isinstance(google.get("thought", False), bool) and isinstance(google.get("thought_signature", ""), str)
     return signed if fits else None
+
+
+def thoughts_of(message: Mapping[str, Json]) -> dict[str, Json]:
+    """What it holds of the model's thoughts, which some providers (DeepSeek, OpenRouter) want back with the calls that they led to."""
+    return {} if _THOUGHTS.isdisjoint(message) else {key: message[key] for key in sorted(_THOUGHTS) if message.get(key)}
 
 
 def _of_others(message: Mapping[str, Json]) -> frozenset[str]:
@@ -227,6 +234,7 @@ def disjoint(raw: Mapping[str, Json], reading: str, writing: str, tier: Json = N
         image_output=drawn,
         tier=tier_of(tier),
         fees=_fees(raw, beyond),
+        charged=charged(raw),
     )
 
 

@@ -9,8 +9,8 @@ import msgspec
 
 from gateway import strict_json
 from gateway.answer import Answer
+from gateway.dialects.openai_chat_frames import written
 from gateway.request import Request
-from gateway.strict_json import Json
 from gateway.verdict import Call
 
 _fields = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
@@ -22,7 +22,8 @@ def steered(request: Request, answer: Answer, refused: Sequence[tuple[Call, str]
     fields = _fields(request.body)
     if _forces(fields) or any(call.choice or not call.id or call.type not in ("function", "custom") for call, _ in refused):
         return None
-    turn = {"role": "assistant", "content": answer.text or None, "tool_calls": [_proposed(call) for call, _ in refused]}
+    turn = {"role": "assistant", "content": answer.text or None, "tool_calls": [written(call) for call, _ in refused]}
+    turn |= {key: value for thoughts in answer.thoughts or () for key, value in thoughts.items()}
     results = [{"role": "tool", "tool_call_id": call.id, "content": text} for call, text in refused]
     added = [msgspec.Raw(strict_json.encode(message)) for message in (turn, *results)]
     return msgspec.json.encode({**fields, "messages": [*_messages(fields["messages"]), *added]})
@@ -42,9 +43,3 @@ def _forces(fields: dict[str, msgspec.Raw]) -> bool:
     choice = msgspec.json.decode(fields["tool_choice"]) if "tool_choice" in fields else None
     several = "n" in fields and msgspec.json.decode(fields["n"]) not in (None, 1)
     return several or choice not in (None, "auto", "none") or "functions" in fields
-
-
-def _proposed(call: Call) -> dict[str, Json]:
-    if call.type == "custom":
-        return {"id": call.id, "type": "custom", "custom": {"name": call.name, "input": call.arguments}}
-    return {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": call.arguments}}

@@ -22,8 +22,6 @@ class _Choice(Struct, frozen=True):
     rest: Mapping[str, Json]
     message: Mapping[str, Json]
     calls: tuple[Call, ...]
-    signed: Mapping[int, Mapping[str, Json]] = {}
-    """What stands beside them, by `Call.index`."""
 
 
 class _Tree(Struct, frozen=True):
@@ -98,10 +96,9 @@ def _choice(found: dict[str, Json], at: int, first: int, sieve: shape.Sieve, lim
     known = sieve.message(message, f"{path}.message")
     note_unknown_keys(sieve, known, f"{path}.message")
     odd = shape.unknown_words(known)
-    gathered = _gathered(known, odd, limits.calls - first, limits)
-    calls = gathered.whole(first, at, limits)
+    calls = _gathered(known, odd, limits.calls - first, limits).whole(first, at, limits)
     dropped = {*odd} | {key for key in shape.CALL_KEYS if calls and known.get(key) is not None}
-    return _Choice(rest, {k: v for k, v in known.items() if k not in dropped}, tuple(calls), gathered.signed)
+    return _Choice(rest, {k: v for k, v in known.items() if k not in dropped}, tuple(calls))
 
 
 def _gathered(message: Mapping[str, Json], odd: tuple[str, ...], room: int, limits: Limits) -> ChoiceCalls:
@@ -131,6 +128,7 @@ def _answer(body: bytes, found: Mapping[str, Json], choices: list[_Choice]) -> A
         usage=shape.read_usage(usage, found.get("service_tier")),
         usage_raw=None if usage is None else shape.usage_bytes(body),
         text="".join(shape.words(choice.message) for choice in choices)[:MOST_TEXT],
+        thoughts=tuple([thoughts for choice in choices if (thoughts := shape.thoughts_of(choice.message))]),
     )
 
 
@@ -143,8 +141,7 @@ def _rebuilt(choice: _Choice, withheld: Mapping[int, str], edited: Mapping[int, 
         elif call.type == LEGACY:
             message.update(frames.written(edited.get(call.index, call)))
         else:
-            signed = choice.signed.get(call.index, {})
-            message.setdefault("tool_calls", []).append({**frames.written(edited.get(call.index, call)), **signed})
+            message.setdefault("tool_calls", []).append(frames.written(edited.get(call.index, call)))
     reason = shape.outgoing_reason(
         choice.rest.get("finish_reason"),
         released=len(released),

@@ -25,7 +25,8 @@ NO_ARGUMENTS = "{}"
 FREE_TEXT = frozenset({"custom", "custom_tool_call"})
 """Types of calls whose arguments are one text, and no JSON."""
 
-MAX_ID = 256
+MAX_ID = 64 * 1024
+"""Characters. LiteLLM puts the signature of Gemini's thoughts into a call's id, which makes ids of several thousand."""
 _NAME = re.compile(r"[A-Za-z0-9_.:/-]{1,128}")
 _ID = re.compile(rf"[!-~]{{1,{MAX_ID}}}")
 
@@ -39,7 +40,7 @@ def name_problem(name: Json) -> str | None:
 
 
 def id_problem(call_id: Json) -> str | None:
-    """`bad_id` unless 1 to 256 printable ASCII characters without spaces."""
+    """`bad_id` unless 1 to `MAX_ID` printable ASCII characters without spaces."""
     if isinstance(call_id, str) and _ID.fullmatch(call_id):
         return None
     return "bad_id"

@@ -22,7 +22,7 @@ from typing import Any
 from gateway.errors import FileProblems, GatewayError, Problem
 from gateway.face import conversations, decisions, policy_texts
 from gateway.face.page import Asked, House, unavailable, whole
-from gateway.policy import PolicySet, load
+from gateway.policy import PolicySet, load, may_be_policy
 from gateway.policy_folder import read
 from gateway.stores import Refused
 from gateway.trace.people_rows import ReadRow
@@ -51,7 +51,7 @@ async def policies(house: House, sent: Mapping[str, str]) -> PolicySet:
 def _with(text: str, place: str, folder: str | None) -> PolicySet:
     there = read(Path(folder)) if folder is not None else {}
     if place == ALONE:
-        there = {name: body for name, body in there.items() if not name.endswith((".yaml", ".yml"))}
+        there = {name: body for name, body in there.items() if not may_be_policy(name)}
     elif place != BESIDE and place not in there:
         raise GatewayError("bad_request", "unknown_file", "'place' is 'alone', 'beside' or a file of the folder; load the page again.")
     name = PASTED if place in (ALONE, BESIDE) else place

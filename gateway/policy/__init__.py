@@ -14,7 +14,7 @@ from gateway.policy.cases import run as run_cases
 from gateway.policy.evaluate import Facts, evaluate
 from gateway.policy.explain import denial_text
 from gateway.policy.limits import Meter, NoMeter
-from gateway.policy.load import load
+from gateway.policy.load import load, may_be_policy
 from gateway.policy.policy_set import EMPTY, Policy, PolicySet
 from gateway.policy.provenance import Conversation, Reading, Told
 from gateway.policy.redaction import NotRedactable, decide
@@ -40,6 +40,7 @@ __all__ = [
     "denial_text",
     "evaluate",
     "load",
+    "may_be_policy",
     "run_cases",
     "screen",
 ]

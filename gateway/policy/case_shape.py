@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints, model_validator
 
-from gateway.documents import Section
+from gateway.documents import Maybe, Section
 from gateway.policy.notation import Amount, Instant, Name
 from gateway.strict_json import Json
 
@@ -40,12 +40,12 @@ class Expectation(Section):
     """What a test expects."""
 
     effect: Literal["allow", "warn", "redact", "repair", "ask", "deny"]
-    rule: str | None = Field(
+    rule: Maybe[str] = Field(
         None,
         description="A rule that must have hit; `default`: nothing granted the call, `allow`: granted.",
     )
-    text: str | None = Field(None, description="The text as it is passed on.")
-    args: dict[str, Json] | None = Field(None, description="The arguments of the call as they are delivered.")
+    text: Maybe[str] = Field(None, description="The text as it is passed on.")
+    args: Maybe[dict[str, Json]] = Field(None, description="The arguments of the call as they are delivered.")
 
 
 class Before(Section):
@@ -79,19 +79,19 @@ class Ending(Section):
 
     finish: str = Field("stop", description="Why it ended, in the provider's word.")
     calls: int = Field(0, ge=0, description="Calls that it proposes.")
-    asked_schema: dict[str, Json] | None = Field(None, description="The JSON Schema that the request asked the answer to have.")
+    asked_schema: Maybe[dict[str, Json]] = Field(None, description="The JSON Schema that the request asked the answer to have.")
 
 
 class Case(Before):
     """One test of the file: a call or a text, and the verdict it must get."""
 
     name: Annotated[str, StringConstraints(min_length=1, max_length=200)]
-    call: CallOf | None = Field(None, description="The call to judge: `{tool: {argument: value}}`.")
-    output: str | None = Field(None, description="What the model says, for rules at `output`.")
+    call: Maybe[CallOf] = Field(None, description="The call to judge: `{tool: {argument: value}}`.")
+    output: Maybe[str] = Field(None, description="What the model says, for rules at `output`.")
     ending: Ending = Field(Ending.model_validate({}), description="Beside `output`: how the answer ended, for validators.")
-    request: AskedFor | None = Field(None, description="What is asked of the provider, for rules at `request`: `{text: …}`.")
-    result: ResultOf | None = Field(None, description="What a tool answered, for rules at `tool_result`: `{tool: result}`.")
-    agent: str | None = Field(None, description="The agent; one that the file applies to when left out.")
+    request: Maybe[AskedFor] = Field(None, description="What is asked of the provider, for rules at `request`: `{text: …}`.")
+    result: Maybe[ResultOf] = Field(None, description="What a tool answered, for rules at `tool_result`: `{tool: result}`.")
+    agent: Maybe[str] = Field(None, description="The agent; one that the file applies to when left out.")
     expect: Expectation
 
     @model_validator(mode="after")

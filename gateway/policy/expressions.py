@@ -23,7 +23,7 @@ from gateway.policy.hooks import SEES, VARIABLES, fields
 from gateway.policy.patterns import found
 from gateway.policy.provenance import give_back, room_left
 from gateway.policy.tokens import MACROS, Token, labels_named, names_read, tokenized
-from gateway.policy.zones import literal_zones, of_the_machine
+from gateway.policy.zones import beyond_the_earth, literal_zones, of_the_machine
 from gateway.verdict import Hook
 
 
@@ -256,7 +256,7 @@ def compile_condition(source: str, variables: Sequence[str], hook: Hook = "tool_
         known = {d.offset for d in defects}
         defects += [d for d in translated(str(error), source, tokens, variables, hook) if d.offset not in known]
         return sorted(defects)
-    defects += (*_bad_patterns(tokens), *_bad_zones(tokens))
+    defects += (*_bad_patterns(tokens), *_bad_zones(tokens), *_bad_times(tokens))
     kind = expression.return_type().name()
     if kind not in ("BOOL", "DYN"):
         said = f"the condition gives {kind.lower()}, not true or false; compare it with something"
@@ -287,8 +287,24 @@ def _bad_zones(tokens: Sequence[Token]) -> Iterator[Defect]:
     """Literal names of time zones that there are none of: found now, not at every call."""
     for zone in literal_zones(tokens):
         outcome = _ENVS["tool_call"].compile(f"now.getHours({zone.text})").eval(activation({"now": timestamp(0)}))
-        if outcome.type().name() == "ERROR" or of_the_machine(zone.text.strip("rR'\"")):
+        name = zone.text.strip("rR'\"")
+        if outcome.type().name() == "ERROR" or of_the_machine(name) or beyond_the_earth(name):
             yield Defect(zone.start, f"no time zone {zone.text}; take a name such as 'Europe/Zurich' or 'UTC', or an offset: '+02:00'")
+
+
+_TIMES: Final = {
+    "timestamp": "no time {}; write it with its zone, such as '2026-12-31T18:00:00Z'",
+    "duration": "no length of time {}; write hours, minutes or seconds: '36h', '90m', '1.5s'",
+}
+
+
+def _bad_times(tokens: Sequence[Token]) -> Iterator[Defect]:
+    """Literal times that there are none of: found now, not at every call."""
+    for name, _, written, end in zip(tokens, tokens[1:], tokens[2:], tokens[3:], strict=False):
+        if name.calls and not name.member and name.text in _TIMES and written.kind == "string" and end.text == ")":
+            outcome = _ENVS["tool_call"].compile(f"{name.text}({written.text})").eval(activation({}))
+            if outcome.type().name() == "ERROR":
+                yield Defect(written.start, _TIMES[name.text].format(written.text))
 
 
 def _literal_patterns(tokens: Sequence[Token]) -> Iterator[tuple[Token, Token]]:

@@ -140,6 +140,12 @@ def _ignored_errors(file: File) -> Iterator[Problem]:
             yield file.finding("TH004", ("rules", i, "on_error"), said, key=True)
 
 
+def _idle_default(file: File) -> Iterator[Problem]:
+    said = file.layer.default
+    if said is not None and not any(layer.grants is not None for policy in file.users for layer in policy.layers):
+        yield file.finding("TH010", ("default",), f"'default: {said}' does nothing beside a policy that has 'allow:'", key=True)
+
+
 # -- shadow mode ------------------------------------------------------------------------------------------
 
 
@@ -187,6 +193,6 @@ def _never_hit(file: File) -> Iterator[Problem]:
 
 
 _CHECKS: Final[tuple[Callable[[File], Iterator[Problem]], ...]] = (
-    *(_unreachable, _always_denied, _wide_grants, _ignored_errors),
+    *(_unreachable, _always_denied, _wide_grants, _idle_default, _ignored_errors),
     *(_shadows, _unknown_arguments, _never_hit),
 )

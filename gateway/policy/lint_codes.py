@@ -74,6 +74,12 @@ CODES: Final[Mapping[str, Code]] = {
         "a grant that begins with a wildcard",
         "A pattern such as '*_file' grants every verb: read_file, and delete_file as well. Write the verbs in front.",
     ),
+    "TH010": Code(
+        "warning",
+        "a default of a file that grants nothing",
+        "Without 'allow:' a file has no say in what is granted while another policy of the agent grants: its 'default:' speaks only where "
+        "none has 'allow:'. To deny or ask for all that others grant, write 'allow: []' beside it; to only guard, remove 'default:'.",
+    ),
     "TH101": Code("error", "not YAML with exactly one meaning", "Correct the place shown. Duplicate keys, tags and tabs are refused."),
     "TH102": Code(
         "error",

@@ -32,10 +32,15 @@ def load(files: Mapping[str, bytes], *, git: str | None = None) -> PolicySet:
     return _policy_set(documents, files, git)
 
 
+def may_be_policy(path: str) -> bool:
+    """Whether a file of this name is looked into: others of the folder are lists that policies name."""
+    return path.lower().endswith((".yaml", ".yml")) and not lock_files.is_one(path)
+
+
 def _read_all(files: Mapping[str, bytes], problems: list[Problem]) -> dict[str, PolicyDocument]:
     documents: dict[str, PolicyDocument] = {}
     for path in sorted(files):
-        if not path.endswith((".yaml", ".yml")) or lock_files.is_one(path):
+        if not may_be_policy(path):
             continue
         try:
             document = parse(files[path], path)

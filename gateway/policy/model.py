@@ -12,7 +12,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
-from gateway.documents import Section
+from gateway.documents import Maybe, Section
 from gateway.policy.case_shape import Case
 from gateway.policy.notation import Amount, ArgumentPath, Day, Glob, Name, Share, VarName, Window
 from gateway.policy.sought import Detect, Validate
@@ -54,7 +54,7 @@ class Rule(Section):
     }
 
     id: Name = Field(description="Unique in the file and what it includes; named in records, denials and tests.")
-    description: str | None = Field(None, description="Why the rule exists; for reviewers.")
+    description: Maybe[str] = Field(None, description="Why the rule exists; for reviewers.")
     at: Hook = Field(
         "tool_call",
         description="What the rule judges: a proposed call, what a tool answered, what is asked of the model, or what it says.",
@@ -62,37 +62,37 @@ class Rule(Section):
     tools: list[Glob] = Field(
         ["*"], min_length=1, description="Tool names the rule is about; `*` any text, `?` one character."
     )
-    detect: list[Detect] | None = Field(
+    detect: Maybe[list[Detect]] = Field(
         None, min_length=1, description="The rule hits where one of these finds something (and its condition, if it has one, holds)."
     )
-    checks: list[Validate] | None = Field(
+    checks: Maybe[list[Validate]] = Field(
         None,
         alias="validate",
         min_length=1,
         description="The rule hits where one of these validators sees something, or cannot tell. At `output`, `tool_result`, `tool_call`.",
     )
-    sample: Share | None = Field(
+    sample: Maybe[Share] = Field(
         None, description="With `validate` and `effect: warn`: the share of exchanges that are looked at, like `10%`."
     )
-    rounds: Annotated[int, Field(ge=1, le=3)] | None = Field(
+    rounds: Maybe[Annotated[int, Field(ge=1, le=3)]] = Field(
         None, description="With `effect: repair`: how often the model is asked to write its answer anew; 1 when left out."
     )
-    when: str | None = Field(None, description="CEL condition: the rule hits when it is true.")
-    require: str | None = Field(None, description="CEL condition: the rule hits when it is false.")
+    when: Maybe[str] = Field(None, description="CEL condition: the rule hits when it is true.")
+    require: Maybe[str] = Field(None, description="CEL condition: the rule hits when it is false.")
     effect: GuardEffect = Field("deny", description="What a hit asks for; the most restrictive hit decides.")
-    message: str | None = Field(
+    message: Maybe[str] = Field(
         None, description="Told to the agent and to people; `{args.x}` puts a value in, cut and cleaned."
     )
     mode: Mode = Field("enforce", description="`shadow` records what the rule would have decided, nothing more.")
     four_eyes: bool = Field(
         False, description="With `effect: ask`: who approves must be another person than the user of the agent's key."
     )
-    until: Day | None = Field(None, description="Last day of a rule in shadow mode; `policy check` reports it after that.")
+    until: Maybe[Day] = Field(None, description="Last day of a rule in shadow mode; `policy check` reports it after that.")
     on_error: Literal["hit", "ignore"] = Field(
         "hit", description="What a condition that cannot be evaluated means; `ignore` lets the call pass."
     )
-    on_deny: OnDeny | None = Field(None, description="What the agent gets in place of a denied call; the file's when left out.")
-    stream: Literal["buffer"] | None = Field(
+    on_deny: Maybe[OnDeny] = Field(None, description="What the agent gets in place of a denied call; the file's when left out.")
+    stream: Maybe[Literal["buffer"]] = Field(
         None,
         description="With `at: output`: streamed answers are kept back until they are whole, for conditions that read `text` and for "
         "validators that must see a whole answer.",
@@ -153,9 +153,9 @@ class Limit(Section):
     id: Name = Field(
         description="Unique among the rules and limits of the file and what it includes; named like a rule's."
     )
-    description: str | None = Field(None, description="Why the limit exists; for reviewers.")
+    description: Maybe[str] = Field(None, description="Why the limit exists; for reviewers.")
     tools: list[Glob] = Field(["*"], min_length=1, description="Tools whose calls count, together.")
-    sum: ArgumentPath | None = Field(
+    sum: Maybe[ArgumentPath] = Field(
         None, description="The argument whose values are added up; calls are counted without it."
     )
     per: Per = Field(
@@ -166,15 +166,15 @@ class Limit(Section):
     )
     max: Amount = Field(description="How many calls, or which sum, may pass.")
     effect: Literal["deny", "ask"] = Field("deny", description="What is asked for when a call does not fit any more.")
-    message: str | None = Field(
+    message: Maybe[str] = Field(
         None, description="Told to the agent and to people; `{args.x}` puts a value in, cut and cleaned."
     )
     mode: Mode = Field("enforce", description="`shadow` counts apart and records what the limit would have decided.")
     four_eyes: bool = Field(
         False, description="With `effect: ask`: who approves must be another person than the user of the agent's key."
     )
-    on_deny: OnDeny | None = Field(None, description="What the agent gets in place of a denied call; the file's when left out.")
-    until: Day | None = Field(None, description="Last day of a limit in shadow mode; `policy check` reports it after that.")
+    on_deny: Maybe[OnDeny] = Field(None, description="What the agent gets in place of a denied call; the file's when left out.")
+    until: Maybe[Day] = Field(None, description="Last day of a limit in shadow mode; `policy check` reports it after that.")
 
     @model_validator(mode="after")
     def _until_of_shadow(self) -> Limit:
@@ -220,16 +220,16 @@ class PolicyFile(Section):
 
     policy: Literal[1] = Field(description="Version of the policy language.")
     id: Name = Field(description="Unique among all policies; written on every record.")
-    description: str | None = Field(None, description="What the policy is for.")
-    owner: str | None = Field(None, description="Who answers for it.")
-    agents: list[Glob] | None = Field(
+    description: Maybe[str] = Field(None, description="What the policy is for.")
+    owner: Maybe[str] = Field(None, description="Who answers for it.")
+    agents: Maybe[list[Glob]] = Field(
         None,
         min_length=1,
         description="Agents it applies to. Left out: a library, which applies where included.",
     )
     mode: Mode = Field("enforce", description="`shadow` records verdicts and withholds nothing.")
-    until: Day | None = Field(None, description="Last day of a file in shadow mode; `policy check` reports it after that.")
-    default: Default | None = Field(None, description="For calls that no grant covers; `deny` when left out.")
+    until: Maybe[Day] = Field(None, description="Last day of a file in shadow mode; `policy check` reports it after that.")
+    default: Maybe[Default] = Field(None, description="For calls that no grant covers; `deny` when left out.")
     include: list[str] = Field(default_factory=list, description="Files whose grants and guards apply as well.")
     vars: dict[VarName, Any] = Field(
         default_factory=dict,
@@ -238,14 +238,14 @@ class PolicyFile(Section):
     tools: dict[Glob, ToolNotes] = Field(
         default_factory=dict, description="Labels of tools, by patterns of their names."
     )
-    allow: list[Glob] | None = Field(None, description="Tools granted; every policy that grants must grant a call.")
-    on_deny: OnDeny | None = Field(
+    allow: Maybe[list[Glob]] = Field(None, description="Tools granted; every policy that grants must grant a call.")
+    on_deny: Maybe[OnDeny] = Field(
         None,
         description="What the agent gets in place of a denied call: `steer` another answer of the model, which is told of the denial, "
         "`explain` a text, `error` an error instead of the answer, `stop` a text and the end of the session. When left out `steer`; "
         "`explain` for limits and for what people denied.",
     )
-    denials: Denials | None = Field(None, description="What several denials come to.")
+    denials: Maybe[Denials] = Field(None, description="What several denials come to.")
     verify_history: bool = Field(
         False,
         description="Whether earlier calls and results that a request tells of must be ones that this gateway delivered to the caller.",

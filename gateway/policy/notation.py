@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import datetime as dt
 import re
-from typing import Annotated
+from typing import Annotated, Final
 
 from pydantic import AfterValidator, WithJsonSchema
 
@@ -78,6 +78,23 @@ Share = Annotated[
     str,
     *_form(r"(100|[1-9]?[0-9](\.[0-9]{1,4})?)%", "must be a share of the exchanges, like 10% or 0.5%"),
 ]
+
+
+_INSTANT: Final = r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z"
+
+
+def _real_instant(text: str) -> str:
+    """The form alone would take the thirtieth of February."""
+    try:
+        dt.datetime.fromisoformat(text)
+    except ValueError as error:
+        raise ValueError(f"must be a time that there is ({error}), such as 2026-01-01T12:00:00Z") from None
+    return text
+
+
 Instant = Annotated[
-    str, *_form(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", "must be a time such as 2026-01-01T12:00:00Z")
+    str,
+    *_form(_INSTANT, "must be a time such as 2026-01-01T12:00:00Z"),
+    AfterValidator(_real_instant),
+    WithJsonSchema({"type": "string", "pattern": f"^{_INSTANT}$", "format": "date-time"}),
 ]

@@ -6,6 +6,7 @@ All of it looks at the same parsed document, so one pass reports every problem o
 from __future__ import annotations
 
 import posixpath
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -24,6 +25,7 @@ from gateway.policy.wording import unknown_placeholders
 from gateway.validators.detectors import DETECTORS, Detector, national_ids, urls
 from gateway.validators.use import Use
 from gateway.verdict import Hook
+from gateway.yaml_nodes import FORBIDDEN
 
 
 @dataclass(frozen=True)
@@ -91,6 +93,9 @@ def _with_yaml_code(problems: Iterable[Problem], document: Document) -> list[Pro
 def is_policy(document: Document) -> bool:
     """A file is a policy when it says so; one that looks like a policy but does not say so is a problem."""
     top = document.value
+    if isinstance(top, list) and any(isinstance(one, dict) and "policy" in one for one in top):
+        said = "a policy is the whole of its file, not an entry of a list; remove the '- ', and give each policy a file of its own"
+        raise FileProblems(coded("TH102", [document.problem((), said)]))
     if not isinstance(top, dict):
         return False
     if "policy" in top:
@@ -245,9 +250,26 @@ def _text_of(files: Mapping[str, bytes], path: str, written: str) -> tuple[str, 
     if path not in files:
         return "", f"no file '{written}' in the policies folder{nearest(path, files)}"
     try:
-        return files[path].decode("utf-8"), ""
+        text = files[path].decode("utf-8")
     except UnicodeDecodeError:
         return "", f"the file '{written}' is not UTF-8 text; save it as UTF-8"
+    if unclear := _unclear(text):
+        return "", f"the file '{written}' {unclear}"
+    return text, ""
+
+
+_COMMENT_BEHIND = re.compile(r"\S[ \t]+#")
+
+
+def _unclear(text: str) -> str:
+    """What would be part of a name, and is hardly meant to be."""
+    if bad := FORBIDDEN.search(text):
+        line = text.count("\n", 0, bad.start()) + 1
+        return f"has the invisible character U+{ord(bad.group()):04X} in line {line}, which would be part of the name; remove it"
+    for number, name in enumerate(text.splitlines(), 1):
+        if not name.lstrip().startswith("#") and _COMMENT_BEHIND.search(name):
+            return f"has a '#' behind a name in line {number}; a comment has a line of its own, a name with ' #' stands in 'vars' itself"
+    return ""
 
 
 def _names(text: str) -> dict[str, bool]:

@@ -16,6 +16,7 @@ import msgspec
 from gateway import strict_json
 from gateway.dialects import sse
 from gateway.errors import GatewayError
+from gateway.stated_cost import PARTS
 from gateway.strict_json import Json
 
 HELD_BYTES = 4 * 1024 * 1024
@@ -234,12 +235,14 @@ def _count(block: Json, *path: str) -> int | None:
 
 
 def _usage(counts: Mapping[str, Json] | None) -> dict[str, Json]:
-    """Chat counts cached tokens among the prompt's, messages beside them. What the provider did not say is null, never zero."""
+    """Chat counts cached tokens among the prompt's, messages beside them. What the provider did not say is null, never zero. What it says
+    that it charged goes along."""
     read = _count(counts, "prompt_tokens_details", "cached_tokens") or 0
     written = _count(counts, "prompt_tokens_details", "cache_write_tokens") or 0
     prompt, completion = _count(counts, "prompt_tokens"), _count(counts, "completion_tokens")
     usage: dict[str, Json] = {"input_tokens": None if prompt is None else max(prompt - read - written, 0)}
     usage |= {"cache_read_input_tokens": read, "cache_creation_input_tokens": written, "output_tokens": completion}
+    usage |= {part: counts[part] for part in PARTS if counts and part in counts}
     thought = _count(counts, "completion_tokens_details", "reasoning_tokens")
     return usage | ({"output_tokens_details": {"thinking_tokens": thought}} if thought else {})
 

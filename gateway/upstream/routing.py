@@ -18,6 +18,8 @@ from gateway.upstream import translation
 from gateway.upstream.platforms import Platform, made
 from gateway.upstream.translatable import spoken
 
+_GEMINI = "google.gemini"
+
 
 class Target(Struct, frozen=True):
     """An upstream with its key at hand. Never printed: `repr` leaves the key out."""
@@ -37,6 +39,8 @@ class Target(Struct, frozen=True):
     """Who it is, where that is not the provider of its dialect."""
     asked_for_counts: bool = True
     """Streams in OpenAI's dialect are asked for their token counts."""
+    unsigned: bool = False
+    """Gets no ids of calls with signatures of Gemini's thoughts: another upstream of this gateway made them."""
 
     def __repr__(self) -> str:
         return f"Target({self.name}, {self.base_url}, key {'set' if self.key else 'none'})"
@@ -88,10 +92,11 @@ class Routes:
     def __init__(self, settings: Settings, keys: Mapping[str, str]) -> None:
         self._settings = settings
         self._translating = translation.possible()
+        signing = any(_GEMINI in up.spoken for up in settings.upstreams.values())
         self._targets = {
             name: Target(
                 name, up.base_url, keys.get(name), up.spoken, platform=self._platform(name, keys.get(name)), provider=up.provider,
-                asked_for_counts=up.asked_for_counts,
+                asked_for_counts=up.asked_for_counts, unsigned=self._translating and _GEMINI not in up.spoken and signing,
             )
             for name, up in settings.upstreams.items()
         }

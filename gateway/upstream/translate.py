@@ -27,6 +27,7 @@ from gateway.strict_json import Json
 from gateway.upstream.answer_forms import FORMS, StreamForm
 from gateway.upstream.client import ProviderAnswer
 from gateway.upstream.routing import Target
+from gateway.upstream.signed_ids import without_signatures
 from gateway.upstream.translatable import PAIRS, spoken, translatable
 
 ADAPTER = "gateway.upstream.litellm_adapter"
@@ -67,7 +68,8 @@ async def prepare(request: Request, target: Target) -> Prepared:
     """`target` does not speak the request's dialect. Raises GatewayError for what cannot be translated."""
     upstream, key = _checked(request, target), target.key
     adapter = await load()
-    found = translatable(request.dialect, upstream, strict_json.parse(request.body, exact_numbers=False))
+    body = without_signatures(request.body, request.model) if target.unsigned else request.body
+    found = translatable(request.dialect, upstream, strict_json.parse(body, exact_numbers=False))
     call = _said(adapter, request, upstream, found.tree)
     if not target.asked_for_counts:
         call.body.pop("stream_options", None)

@@ -15,6 +15,7 @@ from decimal import Decimal
 from fnmatch import fnmatchcase
 from typing import Any
 
+import msgspec
 from msgspec import Struct
 from starlette.requests import Request
 from starlette.responses import Response
@@ -24,6 +25,7 @@ from gateway.bookkeeping import UNCOUNTED
 from gateway.cost import Cost, PriceTable
 from gateway.errors import GatewayError, JournalUnavailable, StartError
 from gateway.price_entry import SEARCH, TERMS
+from gateway.stated_cost import charged
 from gateway.stores import Refused
 from gateway.trace.people_rows import RevisedRow
 from gateway.trace.record import CostsRevised
@@ -34,7 +36,7 @@ PAGE = 5_000
 _TOKENS = ", ".join(f"o.{name}_tokens" for name in TOKENS)
 _PAGE = f"""
 SELECT o.id, epoch_us(o.started_at) AS started_us, o.agent, o.team, o.provider, o.response_model, o.request_model, o.prompt_hash, {_TOKENS},
-       o.web_searches, o.service_tier, o.price_terms, coalesce(o.rounds, 1) AS rounds, o.not_priced AS recorded_not_priced,
+       o.usage_raw, o.web_searches, o.service_tier, o.price_terms, coalesce(o.rounds, 1) AS rounds, o.not_priced AS recorded_not_priced,
        o.cost AS recorded_cost, e.cost, e.price_model, e.not_priced
 FROM exchanges_ended AS o JOIN exchanges AS e ON e.id = o.id
 WHERE o.started_at >= $since::TIMESTAMP AND o.id > $after AND o.usage_raw IS NOT NULL AND o.cache IS DISTINCT FROM 'hit'
@@ -142,7 +144,17 @@ def _usage(row: Mapping[str, Any]) -> Usage:
         tier=row["service_tier"] or "",
         terms=tuple(each for each in beside if each in TERMS),
         fees=(*(each for each in beside if each not in TERMS), *sorted(uncounted)),
+        charged=_charged(row["usage_raw"]),
     )
+
+
+def _charged(said: str) -> Decimal | None:
+    """As the answer said it, where the book holds that as it was."""
+    try:
+        block = msgspec.json.decode(said)
+    except msgspec.DecodeError:
+        return None
+    return charged(block) if isinstance(block, dict) else None
 
 
 def _differs(row: Mapping[str, Any], cost: Cost) -> bool:

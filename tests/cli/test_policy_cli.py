@@ -196,8 +196,24 @@ def test_tests_of_a_file_that_cannot_be_loaded_do_not_run(policies):
     assert run("test", policies / "p.yaml")[0] == 3
     (policies / "p.yaml").write_text("policy: 2\n")
     code, out = run("test", policies)
-    assert code == 3
+    assert code == 1
     assert "'policy' must be 1" in out
+
+
+@pytest.mark.parametrize("command", ["check", "test"])
+def test_files_that_cannot_be_read_are_problems_found(policies, command):
+    """A pipeline that takes 3 for "nothing here to check" goes on."""
+    (policies / "q.yaml").symlink_to("/dev/null")
+    code, out = run(command, policies)
+    assert code == 1
+    assert "q.yaml:1:1: error: a link that leaves the policies folder" in out
+
+
+def test_one_file_is_checked_with_the_lock_files_that_it_names(policies):
+    (policies / "pnpm-lock.yaml").write_text("lockfileVersion: '9.0'\npackages:\n  left-pad@1.3.0: {resolution: {integrity: sha512-x}}\n")
+    rule = "rules: [{id: known, tools: [get_*], validate: [{packages: {known: [pnpm-lock.yaml]}}]}]\n"
+    (policies / "p.yaml").write_text("policy: 1\nid: p\nagents: [a]\nallow: [get_x]\n" + rule)
+    assert run("check", policies / "p.yaml")[0] == 0
 
 
 @pytest.mark.parametrize("command", ["check", "test"])

@@ -7,12 +7,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import pytest
 
 from gateway.dialects.events import Broken, Ended, Event, Forward, Proposed
 from gateway.errors import GatewayError
 from gateway.verdict import Call
+from tests.dialects.telling import told
 
 GOLDEN = Path(__file__).parent.parent / "golden"
 
@@ -81,7 +81,7 @@ class Drive:
 def describe(event: Event) -> dict[str, Any]:
     fields = {name: getattr(event, name) for name in event.__struct_fields__}
     shown = {k: v.decode("utf-8", "backslashreplace") if isinstance(v, bytes) else v for k, v in fields.items()}
-    return {"event": type(event).__name__, **msgspec.to_builtins(shown)}
+    return {"event": type(event).__name__, **told(shown)}
 
 
 @pytest.fixture

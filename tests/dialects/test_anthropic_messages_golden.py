@@ -14,7 +14,6 @@ import json
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-import msgspec
 import pytest
 
 from gateway.dialects import anthropic_messages as dialect
@@ -23,6 +22,7 @@ from gateway.errors import GatewayError
 from gateway.request import Request
 from gateway.verdict import Call
 from tests import cuts
+from tests.dialects.telling import told
 
 FOLDER = Path(__file__).parent.parent / "golden" / "anthropic_messages"
 STREAMS = sorted(p.stem for p in FOLDER.glob("*.sse") if not p.stem.endswith((".allowed", ".denied", ".first_denied")))
@@ -77,7 +77,7 @@ class Delivery:
             self._say("held" if isinstance(event, Held) else "hidden")
 
     def _judge(self, event: Proposed) -> None:
-        self._say({"proposed": msgspec.to_builtins(event.call), "more": event.more})
+        self._say({"proposed": told(event.call), "more": event.more})
         if event.call.problem is None and self.judge(event.call):
             self.released += 1
             self.out += self.stream.release(event.call)
@@ -100,8 +100,8 @@ def test_a_stream_is_read_as_recorded(name: str, expect: Expect) -> None:
     done = Delivery(request_for(name), JUDGES["allowed"]).run([(FOLDER / f"{name}.sse").read_bytes()])
     said = {
         "events": done.said,
-        "answer": msgspec.to_builtins(done.stream.answer),
-        "findings": msgspec.to_builtins(list(done.stream.findings)),
+        "answer": told(done.stream.answer),
+        "findings": told(list(done.stream.findings)),
     }
     said["answer"]["usage_raw"] = (done.stream.answer.usage_raw or b"").decode()
     expect(FOLDER / f"{name}.events.json", as_json(said))
@@ -146,8 +146,8 @@ def test_no_byte_of_a_denied_call_reaches_the_client(name: str) -> None:
 def read(whole: WholeAnswer) -> bytes:
     return as_json(
         {
-            "calls": msgspec.to_builtins(whole.calls),
-            "findings": msgspec.to_builtins(whole.findings),
+            "calls": told(whole.calls),
+            "findings": told(whole.findings),
             "broken": [whole.broken.code, whole.broken.detail] if whole.broken else None,
             "text": whole.answer.text,
             "finish": whole.answer.finish,

@@ -130,6 +130,25 @@ def test_a_tool_stop_without_a_call_becomes_an_ordinary_end() -> None:
     assert delivered(decode(body(TEXT)), {})["stop_reason"] == "end_turn"
 
 
+THOUGHT = '{"type":"thinking","thinking":"Hm.","signature":"c2ln"}'
+HIDDEN = '{"type":"redacted_thinking","data":"x"}'
+
+
+@pytest.mark.parametrize(
+    ("blocks", "thoughts"),
+    [
+        ((TEXT, CALL), ()),
+        ((THOUGHT, HIDDEN, TEXT, CALL), (json.loads(THOUGHT), json.loads(HIDDEN))),
+        ((THOUGHT, CALL, HIDDEN), None),
+        ((TEXT, THOUGHT, THOUGHT, CALL), None),
+        ((THOUGHT.replace('"c2ln"', "7"), CALL), None),
+        ((THOUGHT.replace("Hm.", "Hm." * 100_000), CALL), None),
+    ],
+)
+def test_thoughts_before_words_and_calls_are_kept_to_be_given_back(blocks: tuple[str, ...], thoughts: Any) -> None:
+    assert decode(body(*blocks)).answer.thoughts == thoughts
+
+
 def test_a_call_that_a_limit_may_have_cut_breaks_the_answer_but_its_cost_is_known() -> None:
     wire = body(CALL, reason='"max_tokens","usage":{"input_tokens":3,"output_tokens":4}')
     whole = decode(wire)

@@ -21,6 +21,7 @@ from gateway.dialects.events import Limits
 from gateway.request import Request
 from gateway.verdict import Call
 from tests import cuts
+from tests.dialects.telling import spare, told
 
 FOLDER = Path(__file__).parent.parent / "golden" / "gemini"
 STREAMS = sorted(p.stem for p in FOLDER.glob("*.sse") if p.stem.count(".") == 0)
@@ -57,8 +58,8 @@ def test_a_stream_gives_the_events_on_file(name: str, drive: Any, expect: Any) -
     run = drive(stream, [wire_of(name)])
     said = {
         "events": run.described,
-        "answer": msgspec.structs.asdict(stream.answer),
-        "findings": msgspec.to_builtins(stream.findings),
+        "answer": spare(msgspec.structs.asdict(stream.answer)),
+        "findings": told(stream.findings),
     }
     expect(FOLDER / f"{name}.events.json", pretty(said))
 
@@ -160,9 +161,9 @@ def test_a_whole_answer_is_read_and_given_as_on_file(name: str, judge: str, judg
     body = (FOLDER / f"{name}.json").read_bytes()
     whole = dialect.decode_answer(body, request_of(name), Limits())
     said = {
-        "calls": msgspec.to_builtins(whole.calls),
-        "answer": msgspec.structs.asdict(whole.answer),
-        "findings": msgspec.to_builtins(whole.findings),
+        "calls": told(whole.calls),
+        "answer": spare(msgspec.structs.asdict(whole.answer)),
+        "findings": told(whole.findings),
         "broken": whole.broken and [whole.broken.code, whole.broken.detail],
     }
     expect(FOLDER / f"{name}.answer.json", pretty(said))

@@ -20,6 +20,7 @@ from gateway.dialects.events import Limits
 from gateway.request import Request
 from gateway.verdict import Call
 from tests import cuts
+from tests.dialects.telling import spare, told
 
 FOLDER = Path(__file__).parent.parent / "golden" / "openai_chat"
 STREAMS = sorted(p.stem for p in FOLDER.glob("*.sse") if p.stem.count(".") == 0)
@@ -48,7 +49,7 @@ def pretty(value: Any) -> bytes:
 def test_a_stream_gives_the_events_on_file(name: str, drive: Any, expect: Any) -> None:
     stream = openai_chat.stream(request_of(name), Limits(), enforcing=True)
     run = drive(stream, [(FOLDER / f"{name}.sse").read_bytes()])
-    said = {"events": run.described, "answer": msgspec.to_builtins(stream.answer), "findings": msgspec.to_builtins(stream.findings)}
+    said = {"events": run.described, "answer": told(stream.answer), "findings": told(stream.findings)}
     said["answer"]["usage_raw"] = None if stream.answer.usage_raw is None else stream.answer.usage_raw.decode()
     expect(FOLDER / f"{name}.events.json", pretty(said))
 
@@ -85,9 +86,9 @@ def test_an_observing_gateway_loses_no_byte(name: str, drive: Any) -> None:
 def test_a_whole_answer_is_read_as_on_file(name: str, expect: Any) -> None:
     whole = openai_chat.decode_answer((FOLDER / f"{name}.json").read_bytes(), request_of(name), Limits())
     said = {
-        "calls": msgspec.to_builtins(whole.calls),
-        "answer": {k: str(v) for k, v in msgspec.structs.asdict(whole.answer).items()},
-        "findings": msgspec.to_builtins(whole.findings),
+        "calls": told(whole.calls),
+        "answer": {k: str(v) for k, v in spare(msgspec.structs.asdict(whole.answer)).items()},
+        "findings": told(whole.findings),
         "broken": str(whole.broken),
     }
     expect(FOLDER / f"{name}.answer.json", pretty(said))

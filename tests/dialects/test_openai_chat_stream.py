@@ -12,6 +12,7 @@ from gateway.answer import Usage
 from gateway.dialects import openai_chat
 from gateway.dialects.events import Broken, Ended, Forward, Held, Hidden, Limits, Proposed
 from gateway.dialects.openai_chat_stream import ChatStream
+from gateway.dialects.proposals import MAX_ID
 from gateway.errors import GatewayError
 from gateway.verdict import Call
 
@@ -190,7 +191,7 @@ def test_a_name_that_a_client_might_read_otherwise_is_a_problem(name: Any, drive
     assert len(run.calls[0].name) <= 6 * 128
 
 
-@pytest.mark.parametrize("call_id", ["", None, 7, "a b", "é", "x" * 300])
+@pytest.mark.parametrize("call_id", ["", None, 7, "a b", "é", "x" * (MAX_ID + 1)])
 def test_an_id_that_cannot_be_answered_is_a_problem(call_id: Any, drive: Any) -> None:
     assert problems(calling(piece(call_id=call_id), drive=drive)) == ["bad_id"]
 

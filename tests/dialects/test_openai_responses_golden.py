@@ -20,6 +20,7 @@ from gateway.dialects import sse
 from gateway.dialects.events import Limits
 from gateway.request import Request
 from tests import cuts
+from tests.dialects.telling import spare, told
 
 FOLDER = Path(__file__).parent.parent / "golden" / "openai_responses"
 STREAMS = sorted(p.stem for p in FOLDER.glob("*.sse") if p.stem.count(".") == 0)
@@ -58,7 +59,7 @@ def test_a_client_gets_the_bytes_on_file(name: str, judge: str, drive: Any, expe
     run = drive(stream, [wire_of(name)], judge)
     expect(FOLDER / f"{name}.{judge}.sse", run.sent)
     if judge == "allowed":
-        said = {"calls": msgspec.to_builtins(run.calls), "answer": msgspec.structs.asdict(stream.answer), "findings": stream.findings}
+        said = {"calls": told(run.calls), "answer": spare(msgspec.structs.asdict(stream.answer)), "findings": stream.findings}
         expect(FOLDER / f"{name}.answer.json", pretty(said))
 
 
@@ -167,7 +168,7 @@ def test_a_broken_answer_is_an_error_to_the_sdk_and_never_a_call(name: str, driv
 def test_a_whole_answer_is_read_and_given_as_on_file(name: str, judge: str, judges: Any, expect: Any) -> None:
     body = (FOLDER / f"{name}.json").read_bytes()
     whole = dialect.decode_answer(body, request_of(name), Limits())
-    said = {"calls": msgspec.to_builtins(whole.calls), "findings": whole.findings, "broken": whole.broken and whole.broken.code}
+    said = {"calls": told(whole.calls), "findings": whole.findings, "broken": whole.broken and whole.broken.code}
     expect(FOLDER / f"{name}.answer.json", pretty(said))
     if whole.broken is None:
         withheld = {call.index: why for call in whole.calls if (why := judges[judge](call)) is not None}

@@ -58,7 +58,7 @@ def test_the_model_s_words_stand_before_its_calls(dialect: str) -> None:
         ("openai.chat", {"functions": [{"name": "f"}]}),
         ("openai.chat", {"n": 2}),
         ("anthropic.messages", {"tool_choice": {"type": "tool", "name": "f"}}),
-        ("anthropic.messages", {"thinking": {"type": "adaptive"}}),
+        ("anthropic.messages", {"thinking": {"type": "enabled", "budget_tokens": 1024}}),
         ("openai.responses", {"tool_choice": {"type": "function", "name": "f"}}),
         ("google.gemini", {"tool_config": {"function_calling_config": {"mode": "ANY"}}}),
         ("google.gemini", {"generationConfig": {"candidateCount": 2}}),
@@ -141,8 +141,8 @@ def test_a_stream_has_spoken_with_its_first_words_and_not_before(dialect: str, f
 
 
 @pytest.mark.parametrize("dialect", ["anthropic.messages", "google.gemini"])
-def test_a_model_that_thought_wants_its_own_thoughts_back_and_is_not_asked_again(dialect: str) -> None:
-    """Their signatures stand beside the calls, and nobody kept them; the count of tokens tells where the request does not."""
+def test_a_model_that_thought_and_gave_nothing_of_it_is_not_asked_again(dialect: str) -> None:
+    """It wants its thoughts back, signed; the count of tokens tells of them where the request does not."""
     more = {"contents": [{"parts": [{"text": "go"}]}]} if dialect == "google.gemini" else {"messages": [{"role": "user", "content": "go"}]}
     asked = Request(dialect, "m", stream=False, messages=(), tools=(), body=json.dumps(more).encode())
     refused = [(call(dialect), "refused")]
@@ -150,9 +150,51 @@ def test_a_model_that_thought_wants_its_own_thoughts_back_and_is_not_asked_again
     assert DIALECTS[dialect].steered(asked, Answer(usage=Usage(output=5, reasoning=0)), refused) is not None
 
 
-def test_thinking_that_is_switched_off_is_no_thinking() -> None:
+THOUGHT = {"type": "thinking", "thinking": "I could destroy it.", "signature": "c2ln"}
+
+
+def told_with(dialect: str, answer: Answer, refused: Call, **more: Any) -> Any:
+    asked = Request(dialect, "m", stream=False, messages=(), tools=(), body=json.dumps(BODIES[dialect] | more).encode())
+    found = DIALECTS[dialect].steered(asked, answer, [(refused, "refused")])
+    return None if found is None else json.loads(found)
+
+
+@pytest.mark.parametrize("kind", [None, "enabled", "adaptive"])
+def test_thoughts_of_messages_stand_unaltered_before_words_and_calls(kind: str | None) -> None:
+    hidden = {"type": "redacted_thinking", "data": "x"}
+    answer = Answer(text="I do it.", usage=Usage(output=5, reasoning=9), thoughts=(THOUGHT, hidden))
+    again = told_with(
+        "anthropic.messages", answer, call("anthropic.messages"), **({"thinking": {"type": kind}} if kind else {})
+    )
+    assert again["messages"][1]["content"][:2] == [THOUGHT, hidden]
+    assert [block["type"] for block in again["messages"][1]["content"][2:]] == ["text", "tool_use"]
+
+
+def test_thoughts_between_words_have_no_place_that_could_be_told() -> None:
+    assert told_with("anthropic.messages", Answer(thoughts=None), call("anthropic.messages")) is None
+
+
+def test_a_model_that_may_choose_not_to_think_is_asked_again_where_it_did_not() -> None:
     assert steered("anthropic.messages", call("anthropic.messages"), thinking={"type": "disabled"}) is not None
-    assert steered("anthropic.messages", call("anthropic.messages"), thinking={"type": "adaptive"}) is None
+    assert steered("anthropic.messages", call("anthropic.messages"), thinking={"type": "adaptive"}) is not None
+
+
+def test_the_signature_beside_a_call_of_gemini_goes_back_with_it() -> None:
+    answer = Answer(usage=Usage(output=5, reasoning=9))
+    again = told_with("google.gemini", answer, call("google.gemini", signed="c2ln"))
+    assert again["contents"][1]["parts"] == [
+        {"functionCall": {"name": "f", "id": "c0", "args": {}}, "thoughtSignature": "c2ln"}
+    ]
+
+
+@pytest.mark.parametrize("kind", ["function", "custom"])
+def test_what_a_chat_model_thought_and_signed_goes_back_with_its_calls(kind: str) -> None:
+    signed = {"google": {"thought_signature": "c2ln"}}
+    thoughts = {"reasoning_content": "Hm.", "reasoning_details": [{"type": "reasoning.encrypted", "data": "x"}]}
+    again = told_with("openai.chat", Answer(thoughts=(thoughts,)), call("openai.chat", signed=signed, type=kind))
+    turn = again["messages"][1]
+    assert {key: turn[key] for key in thoughts} == thoughts
+    assert turn["tool_calls"][0]["extra_content"] == signed
 
 
 # -- an answer that must be written anew ------------------------------------------------------------------

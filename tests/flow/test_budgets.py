@@ -144,6 +144,18 @@ def test_the_prices_of_whoever_speaks_the_dialect_count(start, provider, named, 
     assert spent(gateway) == ([int(Decimal(cost) * 10**9)], 0)
 
 
+@pytest.mark.parametrize("stream", [False, True])
+def test_what_a_provider_says_it_charged_is_what_was_spent(start, provider, stream):
+    upstream = {"dialect": "openai.chat", "base_url": provider.base_url, "key": {"env": "CANARY_KEY"}, "provider": "openrouter"}
+    gateway = start(prices={"x/other": {"input": "1", "output": "1"}}, upstreams={"up": upstream})
+    counts = USED | {"cost": 0.0125, "is_byok": False, "num_search_queries": 3}
+    provider.answer = provider.sse(*streamed(counts)) if stream else provider.json(whole(counts))
+    assert ask(gateway, stream=stream).status_code == 200
+    (ended,) = gateway.ended(1)
+    assert Decimal(ended.exchange.cost) == Decimal("0.0125")
+    assert (ended.exchange.price_model, ended.exchange.not_priced) == ("stated", ())
+
+
 def test_an_answer_whose_total_has_more_than_its_counts_takes_the_worst_case(start, provider):
     gateway = start(prices=PRICES, budgets=[budget(of="tokens", max=1000), budget(id="m", max="1.00")])
     provider.answer = provider.json(whole(USED | {"total_tokens": 111}))

@@ -730,3 +730,19 @@ def test_what_a_target_answered_is_given_again_without_an_attempt(begin, provide
     assert (len(first.attempts), len(second.attempts)) == (2, 0)
     assert (second.exchange.cache, second.exchange.cached_from) == ("hit", first.exchange.id)
     assert len(providers[1].received) == 1
+
+
+@pytest.mark.parametrize("spoken", ["openai.chat", "anthropic.messages"])
+def test_a_conversation_that_gemini_began_goes_on_with_another_provider(begin, providers, translating, spoken):
+    """What Gemini wants back with its calls is a part of their ids; nobody else takes an id of that length, or with such signs."""
+    busy = {"error": {"code": 503, "message": "overloaded", "status": "UNAVAILABLE"}}
+    providers[0].answer = providers[0].json(busy, "503 Unavailable")
+    providers[1].answer = providers[1].json({"error": {"message": "no"}}, "400 Bad Request")
+    gateway = begin([{"upstream": "a"}, {"upstream": "b", "priority": 1}], dialects=("google.gemini", spoken, "openai.chat"))
+    signed = "call_1__thought__" + "Q0FG+Rs/" * 500
+    call = {"id": signed, "type": "function", "function": {"name": "get", "arguments": "{}"}}
+    turns = [{"role": "user", "content": "go"}, {"role": "assistant", "content": None, "tool_calls": [call]}]
+    ask(gateway, messages=[*turns, {"role": "tool", "tool_call_id": signed, "content": "1"}], tools=TOOLS)
+    sent = [each.received[0][1] for each in providers[:2]]
+    assert [b"Q0FG+Rs/" in body for body in sent] == [True, False]
+    assert sent[1].count(b'"call_1"') == 2

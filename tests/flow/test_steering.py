@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import threading
 from typing import Any, ClassVar
 
 import pytest
 
 from gateway.trace.record import Ended
+from tests.patience import PATIENCE_S
 
 POLICY = "policy: 1\nid: bank\nagents: ['*']\nallow: [get]\non_deny: {}\nrules:\n- {{id: never, tools: [destroy], message: No.}}\n"
 TOOLS = ("destroy", "get")
@@ -329,10 +332,61 @@ def test_a_response_that_the_provider_keeps_is_built_upon(house):
     assert [item["type"] for item in again["input"]] == ["function_call_output"]
 
 
-def test_a_model_that_thinks_is_not_asked_again(house):
+def test_a_model_that_must_think_and_shows_no_thoughts_is_not_asked_again(house):
     at, wire = house(), WIRES["messages"]
     at.answers(wire.answer(False, "", "destroy"))
     got = at.ask(wire, False, thinking={"type": "enabled", "budget_tokens": 1024}, max_tokens=2048)
+    assert "NOT executed" in got.text
+    assert len(at.bodies()) == 1
+
+
+THOUGHT = {"type": "thinking", "thinking": "", "signature": "c2lnbmVk"}
+"""Thoughts that newer models keep to themselves: nothing but a signature."""
+
+
+def thinking_first(wire: Any, stream: bool) -> Any:
+    """An answer that proposes to destroy, with what the provider wants back with it."""
+    answer = wire.answer(stream, "", "destroy")
+    if wire.path == Messages.path and not stream:
+        return answer | {"content": [THOUGHT, *answer["content"]]}
+    if wire.path == Messages.path:
+        events = [
+            {"type": "content_block_start", "index": 0, "content_block": THOUGHT | {"signature": ""}},
+            {"type": "content_block_delta", "index": 0, "delta": {"type": "signature_delta", "signature": "c2ln"}},
+            {"type": "content_block_delta", "index": 0, "delta": {"type": "signature_delta", "signature": "bmVk"}},
+            {"type": "content_block_stop", "index": 0},
+        ]
+        thought = [f"event: {e['type']}\ndata: {json.dumps(e)}\n\n".encode() for e in events]
+        behind = [piece.replace(b'"index": 0', b'"index": 1') for piece in answer[2:]]
+        return [*answer[:2], *thought, *behind]
+    beside = {
+        Chat.path: (b'"id": "c0", ', b'"extra_content": {"google": {"thought_signature": "c2lnbmVk"}}, "id": "c0", '),
+        Gemini.path: (b'{"functionCall"', b'{"thoughtSignature": "c2lnbmVk", "functionCall"'),
+    }
+    signed = [piece.replace(*beside[wire.path]) for piece in (answer if stream else [json.dumps(answer).encode()])]
+    return signed if stream else json.loads(signed[0])
+
+
+@pytest.mark.parametrize(
+    "wire", [WIRES["chat"], WIRES["messages"], WIRES["gemini"]], ids=["chat", "messages", "gemini"]
+)
+def test_a_model_that_thought_gets_its_signature_back_and_carries_on(house, wire, stream):
+    at = house()
+    at.answers(thinking_first(wire, stream), wire.answer(stream, "Then I leave it."))
+    got = at.ask(wire, stream)
+    assert "Then I leave it." in got.text
+    assert "c2ln" not in got.text
+    again = json.dumps(at.bodies()[1])
+    assert again.count("c2lnbmVk") == 1
+    assert again.index("c2lnbmVk") < again.index("NOT executed")
+
+
+def test_a_stream_that_shows_thoughts_has_spoken(house):
+    at, wire = house(), WIRES["messages"]
+    shown = [piece.replace(b'"thinking": ""', b'"thinking": "Hm."') for piece in thinking_first(wire, True)]
+    at.answers(shown, gap=0.03)
+    got = at.ask(wire, True)
+    assert "Hm." in got.text
     assert "NOT executed" in got.text
     assert len(at.bodies()) == 1
 
@@ -449,3 +503,27 @@ def test_an_answer_is_not_kept_from_beginning_for_long(house, monkeypatch, name)
     at.answers(wire.answer(True, "", "destroy"), gap=0.03)
     assert "NOT executed" in at.ask(wire, True).text
     assert len(at.bodies()) == 1
+
+
+@pytest.mark.parametrize("name", ["chat", "messages", "responses"])
+def test_an_answer_begins_in_time_although_its_provider_falls_silent(house, monkeypatch, name):
+    """A model that thinks for minutes and says nothing of it sends its first events at once, and then none."""
+    monkeypatch.setattr("gateway.answering.streamed_answer.OPENING_S", 0.2)
+    at, wire = house(), WIRES[name]
+    first, *rest = wire.answer(True, "Done.")
+    begun = threading.Event()
+
+    async def answer(reader: Any, writer: Any, body: bytes) -> None:
+        writer.write(b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close\r\n\r\n" + first)
+        await writer.drain()
+        await asyncio.to_thread(begun.wait, PATIENCE_S)
+        writer.write(b"".join(rest))
+        await writer.drain()
+
+    at.provider.answer = answer
+    with at.gateway.client() as client, client.stream("POST", wire.streamed, json=wire.body(True), headers=wire.headers) as got:
+        pieces = got.iter_raw()
+        assert next(pieces) in first
+        begun.set()
+        assert b"Done." in b"".join(pieces)
+    assert at.ended().exchange.state == "complete"

@@ -11,6 +11,7 @@ import openai
 import pytest
 
 from gateway.rehearsal import RunningRehearsal
+from gateway.trace.record import Decided
 from tests.patience import until
 
 POLICY = """
@@ -288,6 +289,48 @@ def test_what_cannot_be_said_is_named_to_the_client_and_in_the_record(translatin
     assert set(answer.headers["x-gateway-dropped-fields"].split(", ")) == names
     assert set(gateway.ended()[0].exchange.dropped_fields) == names
     assert not names & rehearsal.requests()[0].body.keys()
+
+
+SIGNATURE = "Q0FGRSsv" * 1000
+"""Of thoughts, as long as Gemini's are; litellm makes it a part of the call's id."""
+
+
+def gemini_proposes(provider, stream):
+    parts = [{"functionCall": {"name": "get_weather", "args": {"city": "Paris"}}, "thoughtSignature": SIGNATURE}]
+    candidate = {"content": {"role": "model", "parts": parts}, "finishReason": "STOP", "index": 0}
+    counts = {"promptTokenCount": 10, "candidatesTokenCount": 5, "totalTokenCount": 15}
+    answer = {"candidates": [candidate], "modelVersion": "gemini-3-pro", "responseId": "r", "usageMetadata": counts}
+    return provider.sse(b"data: " + json.dumps(answer).encode() + b"\n\n") if stream else provider.json(answer)
+
+
+def next_turn(client, call_id):
+    """What the client asks next, with the call and what its tool said."""
+    if client == "openai.chat":
+        function = {"name": "get_weather", "arguments": '{"city": "Paris"}'}
+        turn = {
+            "role": "assistant",
+            "content": None,
+            "tool_calls": [{"id": call_id, "type": "function", "function": function}],
+        }
+        return [*HELLO, turn, {"role": "tool", "tool_call_id": call_id, "content": "sunny"}]
+    used = {"type": "tool_use", "id": call_id, "name": "get_weather", "input": {"city": "Paris"}}
+    told = {"type": "tool_result", "tool_use_id": call_id, "content": "sunny"}
+    return [*HELLO, {"role": "assistant", "content": [used]}, {"role": "user", "content": [told]}]
+
+
+@CLIENTS
+@FORMS
+def test_the_signature_of_gemini_s_thoughts_comes_to_the_client_and_goes_back(translating, provider, client, stream):
+    gateway = translating("google.gemini", provider.base_url.removesuffix("/v1"))
+    provider.answer = gemini_proposes(provider, stream)
+    assert ASK[client](gateway, stream=stream)[1:3] == ([PARIS], FINISH[client][1])
+    [ended] = gateway.ended()
+    [call] = ended.calls or [each.call for each in gateway.records() if isinstance(each, Decided)]
+    assert call.call_id.endswith(SIGNATURE)
+    ASK[client](gateway, stream=stream, messages=next_turn(client, call.call_id))
+    [_, proposed, answered] = json.loads(provider.received[1][1])["contents"]
+    assert proposed["parts"][0]["thoughtSignature"] == SIGNATURE
+    assert "sunny" in json.dumps(answered)
 
 
 @CLIENTS

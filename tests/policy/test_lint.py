@@ -79,6 +79,22 @@ def test_a_policy_that_only_guards_leans_on_the_grants_of_others():
     assert unreachable(rules) == [], "checked alone, its grants may stand in a file that is not looked at"
 
 
+# -- TH010 ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("default", ["deny", "ask", "allow"])
+def test_a_default_of_a_file_without_grants_does_nothing_beside_one_with_them(default):
+    [(_, line, said)] = findings(f"default: {default}\nrules: [{{id: r}}]\n", "TH010")
+    assert (line, said) == (4, f"'default: {default}' does nothing beside a policy that has 'allow:'")
+    other = "policy: 1\nid: o\nagents: ['*']\nallow: [pay]\n"
+    both = load({"p.yaml": (HEAD + f"default: {default}\n").encode(), "o.yaml": other.encode()})
+    assert [(hit.policy, hit.effect) for hit in both.plan("a", "pay").hits] == [("o", "allow")]
+    assert findings(f"default: {default}\nallow: []\n", "TH010") == []
+    granting = "policy: 1\nid: lib\nallow: [pay]\n"
+    assert findings(f"default: {default}\ninclude: [lib.yaml]\n", "TH010", lib=granting) == []
+    assert findings("rules: [{id: r}]\n", "TH010") == []
+
+
 # -- TH002, TH003, TH004, TH009 ---------------------------------------------------------------------------
 
 

@@ -46,8 +46,20 @@ def test_a_file_that_looks_like_a_policy_must_say_so(text):
     assert "no 'policy: 1'" in problems(x=text)[0][3]
 
 
+def test_a_policy_that_is_an_entry_of_a_list_is_not_passed_over():
+    [(file, line, column, said)] = problems(x="- policy: 1\n  id: x\n  agents: ['*']\n", other=TOP)
+    assert (file, line, column) == ("x.yaml", 1, 1)
+    assert said.startswith("a policy is the whole of its file")
+
+
 def test_a_file_that_cannot_be_read_as_yaml_is_never_passed_over():
     assert problems(x="a: [")[0][0] == "x.yaml"
+
+
+@pytest.mark.parametrize("name", ["GUARD.YAML", "guard.Yml"])
+def test_the_case_of_a_files_ending_does_not_matter(name):
+    found = load({"top.yaml": TOP.encode(), name: TOP.replace("id: top", "id: guard").encode()})
+    assert {policy.id for policy in found.policies} == {"top", "guard"}
 
 
 def test_includes_are_found_beside_the_file():
@@ -162,6 +174,24 @@ def vars_of(text, **lists):
     return dict(load(files).policies[0].layers[0].vars)
 
 
+@pytest.mark.parametrize(
+    ("text", "key", "kind"),
+    [
+        ("allow:\n# - pay\n", "allow", "a list"),
+        ("agents:\n", "agents", "a list"),
+        ("limits: [{id: spend, sum: , per: user, max: 500}]\n", "sum", "text"),
+        ("rules: [{id: r, tools: [pay], detect: }]\n", "detect", "a list"),
+        ("rules: [{id: r, when: }]\n", "when", "text"),
+        ("tests: [{name: t, call: {pay: }, expect: {effect: deny, rule: }}]\n", "rule", "text"),
+    ],
+)
+def test_a_key_whose_value_is_gone_does_not_say_what_its_absence_says(text, key, kind):
+    """With `allow` left out, other policies alone decide what is granted; a limit without `sum` counts calls."""
+    head = "policy: 1\nid: a\n" + ("" if key == "agents" else "agents: [b]\n")
+    [(_, _, _, said)] = problems(other=TOP, a=head + text)
+    assert said == f"'{key}' must be {kind}, not nothing"
+
+
 def test_vars_are_values_lists_and_files_of_names():
     names = b"# comment\n\n  requests \r\nnumpy\nnumpy\n"
     assert vars_of("vars: {n: 1, f: 1.5, s: x, b: true, l: [1, x], e: [], p: {file: names.txt}}\n", names=names) == {
@@ -189,6 +219,27 @@ def test_vars_of_a_wrong_shape_are_told_once():
 def test_a_list_that_is_not_text_is_a_problem_of_the_file_that_names_it():
     with pytest.raises(FileProblems, match=r"a\.yaml:5:18: error: the file 'names\.txt' is not UTF-8"):
         vars_of("vars: {x: {file: names.txt}}\n", names=b"\xff")
+
+
+@pytest.mark.parametrize(
+    ("names", "said"),
+    [
+        (b"\xef\xbb\xbfeve\nbob\n", "the invisible character U+FEFF in line 1"),
+        ("ann\n\u202eeve\n".encode(), "the invisible character U+202E in line 2"),
+        ("ann\neve\u0085bob\n".encode(), "the invisible character U+0085 in line 2"),
+    ],
+)
+def test_a_list_has_no_characters_that_nobody_sees(names, said):
+    """`when: args.to in vars.blocked` would not hit for the name behind one."""
+    with pytest.raises(FileProblems, match=r"a\.yaml:5:18: error") as caught:
+        vars_of("vars: {x: {file: names.txt}}\n", names=names)
+    assert said in caught.value.problems[0].message
+
+
+def test_a_comment_behind_a_name_is_not_taken_for_a_part_of_it():
+    with pytest.raises(FileProblems, match="a '#' behind a name in line 3; a comment has a line of its own"):
+        vars_of("vars: {x: {file: names.txt}}\n", names=b"# our own # list\nann#1\neve  # left in May\n")
+    assert vars_of("vars: {x: {file: names.txt}}\n", names=b"  # our own # list\nann#1\n #eve\n") == {"x": {"ann#1": True}}
 
 
 def test_a_list_is_found_beside_the_file_and_nowhere_else():

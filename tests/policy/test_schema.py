@@ -72,7 +72,7 @@ def test_options_of_validators_are_shown_where_they_are_used(monkeypatch):
 
     monkeypatch.setitem(VALIDATORS, "nested", Validator("nested", "1", Outer, lambda options: lambda subject: []))
     made = policy_schema()["$defs"]["Rule"]["properties"]["validate"]
-    (options,) = [one for one in made["anyOf"][0]["items"]["oneOf"] if one["type"] == "object"]
+    (options,) = [one for one in made["items"]["oneOf"] if one["type"] == "object"]
     nested = options["properties"]["nested"]["properties"]
     assert nested["parts"]["items"]["properties"]["size"]["description"] == "How large."
     assert nested["argument"]["type"] == "string"

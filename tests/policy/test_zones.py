@@ -54,9 +54,13 @@ def test_conditions_see_what_clocks_there_show(zone, at_s, name):
 
 def test_an_offset_is_a_zone_too():
     assert holds("now.getHours('+05:30') == 5 && now.getMinutes('+05:30') == 30 && now.getDate('-00:01') == 31", 0)
+    assert holds("now.getHours('+14:00') == 14 && now.getHours('-12:00') == 12", 0)
 
 
-@pytest.mark.parametrize("zone", ["PST", "Europe/Zürich", "GMT+2", "europe/zurich", "Nowhere", "localtime", "/etc/localtime", ":UTC", ""])
+NONE = ["PST", "Europe/Zürich", "GMT+2", "europe/zurich", "Nowhere", "localtime", "/etc/localtime", ":UTC", "", "+14:01", "-25:00", "05:60"]
+
+
+@pytest.mark.parametrize("zone", NONE)
 def test_a_zone_that_there_is_none_of_is_told_at_load(zone):
     (defect,) = compile_condition(f"has(args.x) && now.getHours('{zone}') < 8", ())
     assert f"no time zone '{zone}'" in defect.message

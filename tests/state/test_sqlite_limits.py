@@ -93,7 +93,7 @@ def test_a_writer_that_does_not_let_go_is_not_waited_for_long(tmp_path, monkeypa
     begun = time.monotonic()
     with pytest.raises(Exception, match="what the limits have counted"):
         store.take([charge(1, 1, window_us=0)], NOW)
-    assert time.monotonic() - begun < 2
+    assert time.monotonic() - begun < 4  # of its own accord SQLite waits for five seconds
     assert store.look([charge(1, 1, window_us=0)], NOW) == (0,)
     other._db.execute("ROLLBACK")
     assert store.take([charge(1, 1, window_us=0)], NOW).taken

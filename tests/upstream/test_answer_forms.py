@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from decimal import Decimal
 
 import pytest
 from hypothesis import given
@@ -177,3 +178,9 @@ def test_reasoning_stays_counted_apart():
     counts = USAGE | {"completion_tokens_details": {"reasoning_tokens": 30}}
     found = whole(completion(content="x") | {"usage": counts}).answer.usage
     assert (found.output, found.reasoning) == (70, 30)
+
+
+def test_what_a_provider_says_it_charged_goes_along():
+    counts = USAGE | {"cost": 0.5, "is_byok": True, "cost_details": {"upstream_inference_cost": 1}}
+    _, answer = read(streamed(chunk(content="x"), chunk("stop") | {"usage": counts}))
+    assert answer.usage.charged == whole(completion(content="x") | {"usage": counts}).answer.usage.charged == Decimal("1.5")

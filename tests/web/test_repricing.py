@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import msgspec
 import pytest
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -103,6 +104,22 @@ def books(tmp_path: Path) -> Any:
     yield make
     for each in made:
         each.ledger.close()
+
+
+def test_what_the_provider_said_it_charged_stays_unless_there_is_a_price_of_one_s_own(books):
+    said = {"cost": "0.5", "price_model": "stated", "usage_raw": '{"cost": 0.5}'}
+    house = books(*(msgspec.structs.replace(row(n, model, **said), provider="openrouter") for n, model in ((1, "other"), (2, "m"))))
+    done = house.send().json()
+    assert (done["looked_at"], done["revised"]) == (2, 1)
+    found = house.ask("SELECT request_model, cost, price_model FROM exchanges ORDER BY id")
+    assert found == [("other", Decimal("0.5"), "stated"), ("m", Decimal("0.00302"), "m")]
+
+
+@pytest.mark.parametrize("kept", ["[redacted]", "[]", '{"cost": "?"}'])
+def test_a_charge_that_the_book_does_not_hold_as_it_was_is_none(books, kept):
+    house = books(msgspec.structs.replace(row(1, "other", usage_raw=kept, cost=None, price_model=None), provider="openrouter"))
+    house.send()
+    assert house.ask("SELECT cost, price_model FROM exchanges") == [(None, None)]
 
 
 DAILY = "SELECT model, exchanges, cost, unpriced FROM cost_daily ORDER BY model"
