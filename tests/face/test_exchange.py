@@ -230,7 +230,7 @@ def test_arguments_of_any_shape_are_shown_and_asked_again(told, arguments) -> No
 
 def test_a_call_that_did_not_leave_any_more_shows_that_the_agent_got_nothing(told) -> None:
     house, _, _ = told
-    made = house.exchange(700, calls=[{"effect": "allow", "released": False, "code": "not_delivered"}])
+    made = house.exchange(690, calls=[{"effect": "allow", "released": False, "code": "not_delivered"}])
     answer = seen(house, f"/ui/exchange/{made}")
     assert ("The agent got nothing of it" in answer.text, "was blocked" in answer.text) == (True, False)
 
