@@ -632,7 +632,7 @@ def test_a_mirror_whose_answer_comes_to_nothing_has_failed(begin, providers, wir
     gateway = begin([{"upstream": "a"}], mirror={"upstream": "b"})
     assert ask(gateway, stream=stream).status_code == 200
     (row,) = mirrored_of(gateway, 1)
-    fault = {"says an error": "provider_error", "ends too early": "upstream_reset" if stream else "protocol", "has no form": "protocol"}[how]
+    fault = "provider_error" if how == "says an error" else "upstream_reset" if stream and how == "ends too early" else "protocol"
     assert (row.attempt.fault, row.attempt.status, row.attempt.unsure, row.attempt.cost) == (fault, 200, True, None)
 
 
