@@ -313,7 +313,8 @@ def _complaint(kind: str, error: Any) -> str:
         given = error["input"]
         return said + (nearest(given, re.findall(r"'([^']*)'", said)) if isinstance(given, str) else "")
     if kind in _KINDS:
-        return f"{_KINDS[kind]}, not {_kind_of(error['input'])}"
+        quoted = "; put it in quotes" if kind == "string_type" and isinstance(error["input"], (int, float)) else ""
+        return f"{_KINDS[kind]}, not {_kind_of(error['input'])}{quoted}"
     if kind in _COUNTS:
         return _COUNTS[kind].format(**error["ctx"])
     said = str(error["msg"]).removeprefix("Value error, ")

@@ -18,6 +18,7 @@ from pydantic import ValidationError
 
 from gateway.config import Settings
 from gateway.documents import Document, check, complaints, parse
+from gateway.documents import Path as Place
 from gateway.errors import FileProblems, Problem, StartError
 from gateway.storage_settings import StateStore
 from gateway.upstream_settings import PROVIDERS, Upstream
@@ -94,6 +95,19 @@ def _emptied(document: Document) -> Iterator[Problem]:
     for key, without in _GUARDS.items():
         if key in top and top[key] in (None, ""):
             yield document.problem((key,), f"'{key}' has no value, and {without}; write one, or remove the key", key=True)
+    for path in _nothing_at(top.get("issuers"), ("issuers",)):
+        said = f"'{path[-1]}' has no value, and what it asks of tokens would not be asked; write one, or remove the key"
+        yield document.problem(path, said, key=True)
+
+
+def _nothing_at(value: Any, path: Place) -> Iterator[Place]:
+    """Keys below without a value."""
+    below = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, one in below:
+        if one is None:
+            yield (*path, key)
+        else:
+            yield from _nothing_at(one, (*path, key))
 
 
 def _bytes(file: Path) -> bytes:

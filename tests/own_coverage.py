@@ -17,7 +17,7 @@ from gateway.recent import Recent
 OWN_TESTS = (
     "dialects", "policy", "prompt", "screening", "shell", "trace", "validators",
     "test_cost.py", "test_errors.py", "test_holdback.py", "test_identify.py", "test_judge.py", "test_reckoning.py",
-    "test_strict_json.py",
+    "test_stated_cost.py", "test_strict_json.py",
 )  # fmt: skip
 """Those of the pure modules, which alone have to reach every branch of them."""
 

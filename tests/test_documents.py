@@ -67,7 +67,7 @@ def test_every_problem_of_a_file_is_reported_in_order():
     assert problems(text) == [
         (1, 10, "'version' must be 1"),
         (2, 8, "'exact' must be false"),
-        (4, 7, "'id' must be text, not a number"),
+        (4, 7, "'id' must be text, not a number; put it in quotes"),
         (5, 3, "unknown key 'efect'; did you mean 'effect'?"),
         (6, 3, "missing key 'id'; add it"),
         (6, 11, "'effect' must be 'deny' or 'ask'; did you mean 'deny'?"),

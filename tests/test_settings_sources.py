@@ -94,6 +94,23 @@ def test_a_guard_whose_value_is_gone_is_not_switched_off(written, text, said):
     assert problem.message.startswith(said)
 
 
+@pytest.mark.parametrize(
+    ("section", "key"),
+    [
+        ("agents: {agent: azp, names: }", "names"),
+        ("agents: {agent: azp, team: }", "team"),
+        ("people: {groups: groups, roles: {ops: [admin]}, teams: }", "teams"),
+    ],
+)
+def test_what_is_asked_of_tokens_is_not_dropped_with_its_value(written, section, key):
+    """Without `names` a token names its agent itself; without `teams` people see everybody's."""
+    issuer = "name: sso, issuer: https://sso.example, audience: tollhouse, keys: https://sso.example/keys"
+    text = f"issuers:\n- {{{issuer}, {section}}}\n"
+    with pytest.raises(FileProblems) as caught:
+        read(written(text), {})
+    assert [(one.line, one.message.split(",")[0]) for one in caught.value.problems] == [(2, f"'{key}' has no value")]
+
+
 def test_a_missing_file_says_how_to_make_one(tmp_path):
     with pytest.raises(StartError, match="tollhouse init"):
         read(tmp_path / "tollhouse.yaml", {})

@@ -156,6 +156,9 @@ def _in_words(offset: int, said: str, tokens: Sequence[Token]) -> Defect:
             return Defect(token.start, "write !(x in list) for 'not in'")
         if token.text in _WORDS and not token.member:
             return Defect(token.start, _WORDS[token.text])
+    odd = re.search(r"token recognition error at: '([^\x00-\x7f])", said)
+    if odd and odd[1].isspace():
+        return Defect(offset, f"the space U+{ord(odd[1]):04X} stands here, which is no ordinary one; type it anew")
     for pattern, words in _SIGNS:
         if pattern.search(said):
             return Defect(offset, words)

@@ -12,7 +12,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
-from gateway.documents import Maybe, Section
+from gateway.documents import Maybe, Section, placed
 from gateway.policy.case_shape import Case
 from gateway.policy.notation import Amount, ArgumentPath, Day, Glob, Name, Share, VarName, Window
 from gateway.policy.sought import Detect, Validate
@@ -24,7 +24,7 @@ Mode = Literal["enforce", "shadow"]
 def _refuse_until(until: str | None, mode: Mode) -> None:
     """A day on what is in force would look as if it ended then; verdicts never depend on it."""
     if until is not None and mode != "shadow":
-        raise ValueError("'until' belongs to 'mode: shadow'; nothing that is enforced ends by itself")
+        raise placed("'until' belongs to 'mode: shadow'; nothing that is enforced ends by itself", "until")
 
 
 Default = Literal["deny", "ask", "allow"]

@@ -38,7 +38,10 @@ Glob = Annotated[
 ]
 VarName = Annotated[
     str,
-    *_form(r"[A-Za-z_][A-Za-z0-9_]{0,63}", "must be a name that conditions can write: letters, digits and '_'"),
+    *_form(
+        r"(?!(true|false|null|in)$)[A-Za-z_][A-Za-z0-9_]{0,63}",
+        "must be a name that conditions can write: letters, digits and '_', and none of true, false, null and in",
+    ),
 ]
 
 

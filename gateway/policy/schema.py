@@ -15,8 +15,18 @@ FILE_NAME = "policy.schema.json"
 
 
 def policy_schema() -> dict[str, Any]:
-    made: dict[str, Any] = _without_titles(PolicyFile.model_json_schema())
+    made: dict[str, Any] = _closed(_without_titles(PolicyFile.model_json_schema()))
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "Tollhouse policy", **made}
+
+
+def _closed(part: Any) -> Any:
+    """Where keys have a form, others are mistakes: a schema alone takes them for keys that it does not know."""
+    if isinstance(part, list):
+        return [_closed(one) for one in part]
+    if not isinstance(part, dict):
+        return part
+    closed = {key: _closed(value) for key, value in part.items()}
+    return {**closed, "additionalProperties": False} if "patternProperties" in closed else closed
 
 
 def _without_titles(part: Any) -> Any:

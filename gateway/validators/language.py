@@ -20,7 +20,7 @@ from typing import Final, Literal, NamedTuple
 
 from pydantic import Field, field_validator
 
-from gateway.documents import Section, nearest
+from gateway.documents import Maybe, Section, nearest
 from gateway.validators.bounds import at_most
 from gateway.validators.language_words import WORDS
 from gateway.validators.validator import Check, Seen, Subject, Unjudged, Validator
@@ -72,7 +72,7 @@ class Language(Section):
     unsure: Literal["unjudged", "pass"] = Field(
         "unjudged", description="What becomes of a text whose language cannot be told: `unjudged` holds it, `pass` lets it through."
     )
-    other_letters: int | None = Field(
+    other_letters: Maybe[int] = Field(
         None, ge=0, description="Letters of scripts that none of these languages is written in, at most. Default: as many as there are."
     )
 

@@ -6,17 +6,17 @@ from collections.abc import Iterator
 
 from pydantic import Field, model_validator
 
-from gateway.documents import Section
+from gateway.documents import Maybe, Section
 from gateway.validators.validator import Check, Seen, Subject, Validator
 
 
 class Length(Section):
     """At least one bound."""
 
-    min: int | None = Field(None, ge=1, description="Characters, at least.")
-    max: int | None = Field(None, ge=0, description="Characters, at most.")
-    min_words: int | None = Field(None, ge=1, description="Words, at least.")
-    max_words: int | None = Field(None, ge=0, description="Words, at most.")
+    min: Maybe[int] = Field(None, ge=1, description="Characters, at least.")
+    max: Maybe[int] = Field(None, ge=0, description="Characters, at most.")
+    min_words: Maybe[int] = Field(None, ge=1, description="Words, at least.")
+    max_words: Maybe[int] = Field(None, ge=0, description="Words, at most.")
 
     @model_validator(mode="after")
     def _bounds_something(self) -> Length:

@@ -16,7 +16,7 @@ from typing import Final, NamedTuple
 
 from pydantic import Field
 
-from gateway.documents import Section
+from gateway.documents import Maybe, Section
 from gateway.validators.bounds import at_most
 from gateway.validators.fences import fenced
 from gateway.validators.validator import Check, Seen, Subject, Validator
@@ -35,7 +35,7 @@ class Repetition(Section):
 
     times: int = Field(5, ge=2, le=1000, description="How often a unit stands there, one after the other, for it to be a loop.")
     characters: int = Field(200, ge=1, le=10_000, description="Over how many characters a loop goes at least.")
-    same_line: int | None = Field(None, ge=1, description="How often one line may stand in the text, wherever. Default: any.")
+    same_line: Maybe[int] = Field(None, ge=1, description="How often one line may stand in the text, wherever. Default: any.")
     code: bool = Field(False, description="Look into fenced blocks as well.")
 
 

@@ -19,7 +19,7 @@ from typing import Any, Final, Literal, NamedTuple
 
 from pydantic import Field
 
-from gateway.documents import Section, nearest
+from gateway.documents import Maybe, Section, nearest
 from gateway.validators.bounds import at_most
 from gateway.validators.fences import fenced
 from gateway.validators.validator import Check, Seen, Subject, Unjudged, Validator
@@ -44,7 +44,7 @@ class Sql(Section):
     dialect: str = Field(description="As sqlglot names it: postgres, mysql, sqlite, duckdb, bigquery, snowflake, tsql, …")
     where: Literal["text", "fenced"] = Field("text", description="`text`: all of the text is SQL. `fenced`: fenced blocks that say so.")
     read_only: bool = Field(True, description="Queries only, that lock and store nothing.")
-    tables: tuple[str, ...] | None = Field(None, description="Tables that may be named: `orders`, `sales.*`. Default: all.")
+    tables: Maybe[tuple[str, ...]] = Field(None, description="Tables that may be named: `orders`, `sales.*`. Default: all.")
     functions: tuple[str, ...] = Field((), description="Functions that may be called beside those that every SQL has.")
     statements: int = Field(1, ge=1, description="How many, at most.")
     comments: bool = Field(False, description="Comments may stand there.")

@@ -17,7 +17,7 @@ import msgspec
 from pydantic import ConfigDict, Field, model_validator
 
 from gateway import strict_json
-from gateway.documents import Section
+from gateway.documents import Maybe, Section
 from gateway.strict_json import Json
 from gateway.validators import json_schema
 from gateway.validators.bounds import at_most
@@ -36,7 +36,7 @@ class StructuredOutput(Section):
 
     model_config = ConfigDict(populate_by_name=True)
 
-    wanted: dict[str, Json] | bool | None = Field(
+    wanted: Maybe[dict[str, Json] | bool] = Field(
         None, alias="schema", description="The JSON Schema that the answer has to fit. Default: the one that the request asked for, if any."
     )
     fenced: bool = Field(False, description="The JSON may stand alone in one fenced block (```json).")

@@ -118,9 +118,12 @@ class House:
 
     def exchange(self, n: int, **told: Any) -> str:
         """An exchange that ended, with its calls; its id."""
-        record = self.ended(n, **told)
-        self.book.apply(record)
-        return record.exchange.id
+        return self.exchanges(self.ended(n, **told))[0]
+
+    def exchanges(self, *ended: Ended) -> list[str]:
+        """Many that are taken at once, which takes little longer than one."""
+        self.book.apply(*ended)
+        return [each.exchange.id for each in ended]
 
     def ended(self, n: int, *, ago_s: float = 600, calls: Sequence[Mapping[str, Any]] = (), **more: Any) -> Ended:
         at = self.clock[0] - int(ago_s * 1e6)

@@ -110,7 +110,7 @@ def test_a_session_that_is_not_there_is_said_to_be_not_there(house, path) -> Non
 
 
 def test_the_steps_of_a_long_session_follow_each_other_over_pages(house) -> None:
-    ids = [house.exchange(1000 + n, ago_s=4000 - n // 3, session="endless") for n in range(120)]
+    ids = house.exchanges(*(house.ended(1000 + n, ago_s=4000 - n // 3, session="endless") for n in range(120)))
 
     async def go(browser):
         await browser.sign_in()

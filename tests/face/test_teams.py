@@ -78,9 +78,11 @@ def live(house: House, word: str) -> None:
         findings=(Finding("guard", f"{word}finding", "warn", "tools", f"{word}detail"),),
         budgets=(f"by-team={subject}", f"by-agent={agent}"),
     )  # fmt: skip
-    for at in range(n * 7):  # others of it, so that sums differ between teams
-        shared, read = {**whose, "agent": "shared", "session": "shared"}, {"name": f"{word}read", "agent": "shared"}
-        house.exchange(n * 1000 + at, ago_s=1200 + at, **shared, request_model=f"{word}model", calls=[read])
+    shared, read = {**whose, "agent": "shared", "session": "shared"}, {"name": f"{word}read", "agent": "shared"}
+    others = (  # so that sums differ between teams
+        house.ended(n * 1000 + at, ago_s=1200 + at, **shared, request_model=f"{word}model", calls=[read]) for at in range(n * 7)
+    )
+    house.exchanges(*others)
     about, now = exchange_of(n), house.clock[0]
     note = {"exchange_id": about, "comment": f"{word}note"}
     asked = {"agent": agent, "session": session, "team": team, "user": f"{word}user", "tool": f"{word}tool", "policy": f"{word}policy"}

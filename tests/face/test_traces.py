@@ -220,7 +220,8 @@ def test_a_live_tail_of_a_wrong_filter_is_refused(book) -> None:
 
 @pytest.mark.parametrize("page", ["traces", "sessions"])
 def test_pages_follow_each_other_without_a_gap_or_a_row_twice(lived_in, book, page) -> None:
-    ids = [lived_in.exchange(1000 + n, ago_s=1000 + n // 3, agent="many", session=f"s{n:03}") for n in range(120)]
+    many = (lived_in.ended(1000 + n, ago_s=1000 + n // 3, agent="many", session=f"s{n:03}") for n in range(120))
+    ids = lived_in.exchanges(*many)
 
     async def go(browser):
         await browser.sign_in()

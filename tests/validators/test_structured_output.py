@@ -30,7 +30,8 @@ ORDER = {
 
 
 def seen(text, schema=None, asked=None, calls=0, **options):
-    made = STRUCTURED_OUTPUT.make(StructuredOutput(schema=schema, **options))
+    wanted = {} if schema is None else {"schema": schema}
+    made = STRUCTURED_OUTPUT.make(StructuredOutput(**wanted, **options))
     return list(made(Subject(text, answer_schema=asked, calls=calls)))
 
 

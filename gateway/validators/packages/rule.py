@@ -19,7 +19,7 @@ from typing import Final, Literal, NamedTuple
 import msgspec
 from pydantic import Field, field_validator, model_validator
 
-from gateway.documents import Section
+from gateway.documents import Maybe, Section
 from gateway.validators.packages import known
 from gateway.validators.packages.answers import answer
 from gateway.validators.packages.calls import At, in_call, told
@@ -49,8 +49,8 @@ class Packages(Section):
     indexes: tuple[str, ...] = Field((), description="Addresses of other indexes that may be installed from.")
     files: tuple[str, ...] = Field((), description="Requirement files that may be installed from unseen, as patterns: requirements*.txt.")
     local: bool = Field(False, description="Relative paths that stay below the working folder may be installed from (pip install -e .).")
-    max_age: str | None = Field(None, pattern=r"^[1-9]\d{0,4}d$", description="How old a dated list may be: 90d.")
-    ecosystems: tuple[Ecosystem, ...] | None = Field(None, description="Those that are judged; all when left out.")
+    max_age: Maybe[str] = Field(None, pattern=r"^[1-9]\d{0,4}d$", description="How old a dated list may be: 90d.")
+    ecosystems: Maybe[tuple[Ecosystem, ...]] = Field(None, description="Those that are judged; all when left out.")
     form: Form = Field("auto", description="What the text is: command, python, answer; pip (or another ecosystem) for names as such.")
 
     @field_validator("allow")
