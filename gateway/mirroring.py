@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from decimal import Decimal
 
 from msgspec import Struct
 
 from gateway.answer import Usage
-from gateway.dialects.events import Limits
+from gateway.dialects.events import Broken, Limits
 from gateway.errors import GatewayError, JournalUnavailable
 from gateway.exchange import Attempt
 from gateway.leases import Holding
@@ -101,15 +101,24 @@ async def _read(visit: Visit, request: Request, answer: ProviderAnswer, told: _T
     elif request.stream and answer.media_type == "text/event-stream":
         stream = dialect.stream(request, Limits(), enforcing=False)
         async for piece in _bounded(answer, most):
-            for _ in stream.feed(piece):
-                continue
+            _unbroken(stream.feed(piece))
+        _unbroken(stream.close())
         told.usage, told.model = stream.answer.usage, stream.answer.model
     elif request.operation == "embeddings":
         found = dialect.decode_plain(await answer.read(most), request)
         told.usage, told.model = found.usage, found.model
     else:
         whole = dialect.decode_answer(await answer.read(most), request, Limits())
+        _unbroken(() if whole.broken is None else (whole.broken,))
         told.usage, told.model = whole.answer.usage, whole.answer.model
+
+
+def _unbroken(events: Iterable[object]) -> None:
+    """Raises GatewayError for an answer that came to nothing: what it took is not known."""
+    for event in events:
+        if isinstance(event, Broken):
+            code = "upstream_reset" if event.code == "truncated" else event.code
+            raise GatewayError("upstream", code, f"The mirror's answer came to nothing: {event.detail}")
 
 
 async def _bounded(answer: ProviderAnswer, most: int) -> AsyncIterator[bytes]:

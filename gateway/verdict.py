@@ -86,6 +86,10 @@ class Ran(Struct, frozen=True, omit_defaults=True):
     """Id of the exchange in which a model was asked, where that is how it looked."""
 
 
+NOT_DELIVERED = "not_delivered"
+"""Code of a call that might have been delivered, whose answer ended before it could leave."""
+
+
 class Verdict(Struct, frozen=True):
     """The judgement over one call."""
 

@@ -17,7 +17,7 @@ from gateway.judge import Judged, judge
 from gateway.metering import metered
 from gateway.policy.explain import denial_text
 from gateway.request import Request
-from gateway.verdict import Call, Verdict
+from gateway.verdict import NOT_DELIVERED, Call, Verdict
 from gateway.visit import Visit
 
 
@@ -77,6 +77,16 @@ async def recorded(visit: Visit, made: Decision | Question) -> Settled:
     visit.round.append((call, verdict, text))
     withheld(visit, call, text)
     return Settled(False, text)
+
+
+def undelivered(made: Decision | Question) -> Decision | Question:
+    """The same where nothing of its answer leaves any more."""
+    verdict = made.judged.verdict
+    if not verdict.released:
+        return made
+    reason = f"{verdict.reason} It was not delivered: the answer ended while a person was waited for."
+    verdict = msgspec.structs.replace(verdict, released=False, code=NOT_DELIVERED, reason=reason)
+    return Decision(made.call, msgspec.structs.replace(made.judged, verdict=verdict), made.judged_us, made.decision)
 
 
 def delivered(visit: Visit) -> EndState:

@@ -9,7 +9,7 @@ from contextlib import aclosing
 import msgspec
 
 from gateway import steering
-from gateway.answering.decisions import decide, delivered, limits, recorded
+from gateway.answering.decisions import decide, delivered, limits, recorded, undelivered
 from gateway.answering.ending import broken_error
 from gateway.answering.leaving import final, first_byte
 from gateway.answering.rounds import Rounds
@@ -63,8 +63,11 @@ async def _judged(visit: Visit, whole: WholeAnswer) -> bytes:
             async with aclosing(question.waiting()) as signs:
                 async for _ in signs:
                     log.debug("exchange %s waits for a person", visit.x.id)
-    finally:
-        settled = [await recorded(visit, each) for each in decisions]
+    except BaseException:
+        for each in decisions:
+            await recorded(visit, undelivered(each))
+        raise
+    settled = [await recorded(visit, each) for each in decisions]
     texts = {made.call.index: each.text for made, each in zip(decisions, settled, strict=True) if not each.released}
     edited = {call.index: made.call for made, call in zip(decisions, whole.calls, strict=True) if made.call is not call}
     return visit.incoming.dialect.encode_answer(whole, texts, edited)

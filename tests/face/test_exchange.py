@@ -228,6 +228,13 @@ def test_arguments_of_any_shape_are_shown_and_asked_again(told, arguments) -> No
     assert "Under the other policies" in answer.text
 
 
+def test_a_call_that_did_not_leave_any_more_shows_that_the_agent_got_nothing(told) -> None:
+    house, _, _ = told
+    made = house.exchange(690, calls=[{"effect": "allow", "released": False, "code": "not_delivered"}])
+    answer = seen(house, f"/ui/exchange/{made}")
+    assert ("The agent got nothing of it" in answer.text, "was blocked" in answer.text) == (True, False)
+
+
 ODD = ['"1e5"', '"\u202e abc"', "-9223372036854775808", '"a\\u0000b"', '{"\u200b": "null", "": "~", "12": ["\\r\\n", 1e308]}']
 
 

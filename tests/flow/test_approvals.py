@@ -261,6 +261,19 @@ def test_the_providers_own_sdk_reads_a_stream_that_was_held(scene, wire):
     assert call.code == "approved"
 
 
+def test_a_call_beside_one_that_waits_is_not_on_record_as_delivered_when_the_client_leaves(scene):
+    bank = scene()
+    path, body, answer = chat('{"amount": 50}', stream=False)
+    calls = answer["choices"][0]["message"]["tool_calls"]
+    calls.insert(0, calls[0] | {"id": "c0", "function": {"name": "pay", "arguments": '{"amount": 5}'}})
+    bank.provider.answer = bank.provider.json(answer)
+    bank.gateway.left(path, body, when=bank.pending)
+    bank.gateway.ended()
+    assert [(call.effect, call.code, call.released) for call in bank.calls()] == [
+        ("allow", "not_delivered", False), ("ask", "approval_pending", False),
+    ]  # fmt: skip
+
+
 @every_wire
 @both_ways
 def test_changed_arguments_are_delivered_instead_and_recorded(scene, wire, stream):

@@ -621,6 +621,21 @@ def test_a_mirror_that_hangs_or_fails_delays_nobody(begin, providers):
     assert (row.attempt.fault, row.attempt.unsure) == ("upstream_timeout", True)
 
 
+@pytest.mark.parametrize("how", ["says an error", "ends too early", "has no form"])
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_mirror_whose_answer_comes_to_nothing_has_failed(begin, providers, wires, stream, how):
+    events = wires["chat"].stream(["one"])
+    providers[0].answer = providers[0].sse(*events) if stream else providers[0].json(whole())
+    streamed = {"says an error": [events[0], BUSY], "ends too early": events[:2], "has no form": [b"data: [1]\n\n"]}[how]
+    at_once = {"says an error": SAID["openai.chat"], "ends too early": b'{"id": "a", "cho', "has no form": [1]}[how]
+    providers[1].answer = providers[1].sse(*streamed) if stream else providers[1].json(at_once)
+    gateway = begin([{"upstream": "a"}], mirror={"upstream": "b"})
+    assert ask(gateway, stream=stream).status_code == 200
+    (row,) = mirrored_of(gateway, 1)
+    fault = "provider_error" if how == "says an error" else "upstream_reset" if stream and how == "ends too early" else "protocol"
+    assert (row.attempt.fault, row.attempt.status, row.attempt.unsure, row.attempt.cost) == (fault, 200, True, None)
+
+
 def test_a_mirror_takes_its_share_of_the_requests(begin, providers):
     for each in providers[:2]:
         each.answer = each.json(whole())

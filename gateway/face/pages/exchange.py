@@ -23,7 +23,7 @@ from gateway.policy import PolicySet, denial_text
 from gateway.stores import Refused
 from gateway.trace.people_rows import ReadRow
 from gateway.trace.record import ContentRead
-from gateway.verdict import Call, Verdict
+from gateway.verdict import NOT_DELIVERED, Call, Verdict
 
 _WRITTEN = frozenset({
     "input_preview", "output_preview", "error_message", "arguments", "reason", "message", "comment", "edited", "detail", "body", "system",
@@ -131,6 +131,8 @@ def _got(row: Mapping[str, Any], approvals: Rows) -> dict[str, Any]:
     if row["released"]:
         changed = differences.of_json(row["arguments"] or "", edited) if edited else []
         return {"what": "edited" if edited else "released", "text": edited or row["arguments"], "changed": changed}
+    if row["code"] == NOT_DELIVERED:
+        return {"what": "nothing", "text": "", "changed": []}
     named = {name: row[name] or "" for name in ("code", "reason", "policy", "rule", "approval", "decided_by")}
     verdict = msgspec.convert({"effect": row["effect"], "released": False, **named}, Verdict)
     call = Call(row["call_id"], row["name"], row["arguments"] or "", None, row["index"])
