@@ -149,17 +149,17 @@ def read_shape(con: duckdb.DuckDBPyConnection) -> Shape:
 
 def _in_order(views: Mapping[str, str]) -> list[str]:
     """Each after those it names."""
-    waiting, ordered = dict(views), list[str]()
+    waiting, ordered = {name: {*_NAMED.findall(sql.lower())} - {name} for name, sql in views.items()}, list[str]()
     while waiting:
-        ready = [name for name, sql in waiting.items() if not any(_names(sql, other) for other in waiting if other != name)]
+        ready = [name for name, named in waiting.items() if named.isdisjoint(waiting)]
         for name in ready or list(waiting):
-            ordered.append(waiting.pop(name))
+            ordered.append(name)
+            del waiting[name]
     return ordered
 
 
-def _names(sql: str, view: str) -> bool:
-    """As a table: a column may have the name of a view."""
-    return re.search(rf"\b(?:FROM|JOIN)\s+\(*(?:ledger\.)?(?:main\.)?\"?{view}\"?(?![\w.])", sql, re.IGNORECASE) is not None
+_NAMED = re.compile(r"\b(?:from|join)\s+\(*(?:ledger\.)?(?:main\.)?\"?(\w+)\"?(?![\w.])")
+"""A table or view in a query; a column may have the same name."""
 
 
 def _select(need: Need, kinds: Mapping[str, str] | None, place: str) -> tuple[str, dict[str, Any]]:
