@@ -153,7 +153,7 @@ def _in_order(views: Mapping[str, str]) -> list[str]:
     while waiting:
         ready = [name for name, named in waiting.items() if named.isdisjoint(waiting)]
         for name in ready or list(waiting):
-            ordered.append(name)
+            ordered.append(views[name])
             del waiting[name]
     return ordered
 
