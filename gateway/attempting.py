@@ -11,7 +11,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection
+from collections.abc import AsyncIterator, Collection
 from contextlib import AbstractAsyncContextManager
 from functools import partial
 from math import ceil
@@ -21,6 +21,7 @@ import msgspec
 from msgspec import Struct
 
 from gateway.continuity import owed
+from gateway.deadlines import InTime
 from gateway.errors import GatewayError
 from gateway.exchange import Attempt, AttemptKind
 from gateway.mirroring import mirror
@@ -316,9 +317,12 @@ class _Attempts:
 
     async def _opened(self, raw: ProviderAnswer, outcome: _Outcome) -> ProviderAnswer:
         """A stream whose first event is there."""
-        pieces, opening, latest = aiter(raw.chunks()), Opening(), self._now + int(HELD_S * 1_000_000)
-        while opening.more(await anext(pieces, b"")) and self._now < latest:
-            continue
+        opening, latest = Opening(), self._now + int(HELD_S * 1_000_000)
+        pieces: AsyncIterator[bytes] = aiter(raw.chunks())
+        if opening.more(await anext(pieces, b"")):
+            pieces = late = InTime(pieces)
+            while (piece := await late.within((latest - self._now) / 1e6)) is not None and opening.more(piece):
+                continue
         if self._says_error(outcome, opening.error):
             await self._let_go()
             return Whole(raw, opening.read)

@@ -8,8 +8,8 @@ its first step first, and only if it then has to wait, it waits under a timer. N
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Generator
-from typing import Any, Generic, TypeVar
+from collections.abc import AsyncIterator, Awaitable, Callable, Generator
+from typing import Any, Generic, Self, TypeVar
 
 Result = TypeVar("Result")
 
@@ -47,6 +47,48 @@ class _Rest(Generic[Result]):
         except StopIteration as done:
             result: Result = done.value
             return result
+
+
+class InTime:
+    """Pieces of a stream, of which the next one can be waited for so long and no longer: who stops waiting loses nothing."""
+
+    def __init__(self, pieces: AsyncIterator[bytes]) -> None:
+        self._pieces = pieces
+        self._coming: asyncio.Future[bytes] | None = None
+
+    async def within(self, seconds: float) -> bytes | None:
+        """The next piece, empty at the end; None where it has not come, and is still on its way."""
+        coming = self._coming = self._coming or self._begin()
+        try:
+            if not (await asyncio.wait({coming}, timeout=max(0.0, seconds)))[0]:
+                return None
+        except BaseException:
+            coming.cancel()
+            raise
+        self._coming = None
+        return coming.result()
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> bytes:
+        if self._coming is None:
+            return await anext(self._pieces)
+        coming, self._coming = self._coming, None
+        if piece := await coming:
+            return piece
+        raise StopAsyncIteration
+
+    def _begin(self) -> asyncio.Future[bytes]:
+        coming = asyncio.ensure_future(anext(self._pieces, b""))
+        coming.add_done_callback(_heard)
+        return coming
+
+
+def _heard(work: asyncio.Future[bytes]) -> None:
+    """An error of work that nobody waits for any longer is no news."""
+    if not work.cancelled():
+        work.exception()
 
 
 class Alarm:

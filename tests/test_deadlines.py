@@ -1,10 +1,11 @@
 """Work under a deadline: done at once it is as if there were none, waiting it is as under asyncio.timeout."""
 
 import asyncio
+import gc
 
 import pytest
 
-from gateway.deadlines import Alarm, within
+from gateway.deadlines import Alarm, InTime, within
 
 
 def run(work):
@@ -178,3 +179,80 @@ def test_an_alarm_can_be_set_again_after_it_was_off_or_rang():
         return heard
 
     assert run(listen()) == [1, 1]
+
+
+class Pieces:
+    """Comes piece by piece, as told."""
+
+    def __init__(self):
+        self.told = asyncio.Queue()
+
+    async def __aiter__(self):
+        while piece := await self.told.get():
+            if isinstance(piece, Exception):
+                raise piece
+            yield piece
+
+
+def test_a_piece_that_is_not_waited_for_any_longer_comes_all_the_same():
+    async def go():
+        pieces = Pieces()
+        late = InTime(aiter(pieces))
+        assert await late.within(0.01) is None
+        assert await late.within(0) is None
+        for piece in (b"one", b"two", b"three", b""):
+            pieces.told.put_nowait(piece)
+        assert await late.within(10) == b"one"
+        assert [piece async for piece in late] == [b"two", b"three"]
+
+    run(go())
+
+
+@pytest.mark.parametrize("then", [b"", b"one"])
+def test_whoever_goes_on_reads_what_was_on_its_way(then):
+    async def go():
+        pieces = Pieces()
+        late = InTime(aiter(pieces))
+        assert await late.within(0) is None
+        pieces.told.put_nowait(then)
+        pieces.told.put_nowait(b"")
+        assert [piece async for piece in late] == [piece for piece in (then,) if piece]
+        assert await late.within(10) == b""
+
+    run(go())
+
+
+def test_an_error_on_its_way_is_for_who_waits_and_for_nobody_else():
+    async def go():
+        unheard = []
+        asyncio.get_running_loop().set_exception_handler(lambda _, told: unheard.append(told))
+        for waits in (True, False):
+            pieces = Pieces()
+            late = InTime(aiter(pieces))
+            assert await late.within(0) is None
+            pieces.told.put_nowait(KeyError("gone"))
+            if waits:
+                with pytest.raises(KeyError):
+                    await late.within(10)
+            else:
+                await asyncio.sleep(0.01)
+                del late
+                gc.collect()
+        assert unheard == []
+
+    run(go())
+
+
+def test_whoever_is_cancelled_while_waiting_ends_the_wait():
+    async def go():
+        pieces = Pieces()
+        late = InTime(aiter(pieces))
+        waiting = asyncio.ensure_future(late.within(10))
+        await asyncio.sleep(0.01)
+        waiting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await waiting
+        await asyncio.sleep(0)
+        assert len(asyncio.all_tasks()) == 1
+
+    run(go())

@@ -761,3 +761,47 @@ def test_a_conversation_that_gemini_began_goes_on_with_another_provider(begin, p
     sent = [each.received[0][1] for each in providers[:2]]
     assert [b"Q0FG+Rs/" in body for body in sent] == [True, False]
     assert sent[1].count(b'"call_1"') == 2
+
+
+def silent_after(first, rest, go_on):
+    """A provider that gives a sign of life and then nothing until it is let."""
+
+    async def answer(reader, writer, body):
+        writer.write(b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close\r\n\r\n" + first)
+        await writer.drain()
+        await asyncio.to_thread(go_on.wait, PATIENCE_S)
+        writer.write(rest)
+        await writer.drain()
+
+    return answer
+
+
+STREAMED = {"model": "m", "messages": [{"role": "user", "content": "go"}], "stream": True, "stream_options": {"include_usage": True}}
+
+
+def test_a_sign_of_life_is_not_kept_for_long_although_nothing_follows_it(begin, providers, wires, monkeypatch):
+    monkeypatch.setattr("gateway.attempting.HELD_S", 0.2)
+    words, go_on = b"".join(wires["chat"].stream(["one", "two"])), threading.Event()
+    providers[0].answer = silent_after(b": PROCESSING\n\n", words, go_on)
+    gateway = begin([{"upstream": "a"}])
+    with gateway.client() as client, client.stream("POST", "/v1/chat/completions", json=STREAMED) as got:
+        pieces = got.iter_raw()
+        assert next(pieces) == b": PROCESSING\n\n"
+        go_on.set()
+        assert b"".join(pieces) == words
+    (ended,) = gateway.ended()
+    assert (ended.exchange.state, told(ended)) == ("complete", [("a", "primary", None, 200)])
+
+
+@pytest.mark.parametrize("held_s", [0.1, 15])
+def test_a_client_that_leaves_behind_a_sign_of_life_ends_the_attempt(begin, providers, monkeypatch, held_s):
+    monkeypatch.setattr("gateway.attempting.HELD_S", held_s)
+    go_on = threading.Event()
+    providers[0].answer = silent_after(b": PROCESSING\n\n", b"data: [DONE]\n\n", go_on)
+    gateway = begin([{"upstream": "a"}])
+    patience = httpx.Timeout(PATIENCE_S, read=1)
+    with gateway.client() as client, pytest.raises(httpx.ReadTimeout):
+        client.post("/v1/chat/completions", json=STREAMED, timeout=patience)
+    (ended,) = gateway.ended()
+    go_on.set()
+    assert ended.exchange.state == "client_gone"
