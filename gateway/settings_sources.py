@@ -60,7 +60,7 @@ def advice(settings: Settings, environment: Mapping[str, str]) -> list[str]:
 _HOSTS: Final = {
     "api.x.ai": "xai", "api.deepseek.com": "deepseek", "api.groq.com": "groq", "api.mistral.ai": "mistral",
     "api.perplexity.ai": "perplexity", "api.together.xyz": "together_ai", "api.fireworks.ai": "fireworks_ai", "api.moonshot.ai": "moonshot",
-    "api.cerebras.ai": "cerebras", "openai.azure.com": "azure", "dashscope-intl.aliyuncs.com": "dashscope",
+    "api.cerebras.ai": "cerebras", "openai.azure.com": "azure", "dashscope-intl.aliyuncs.com": "dashscope", "openrouter.ai": "openrouter",
 }  # fmt: skip
 """Ends of addresses of providers that speak another one's dialect, and their names in the price table."""
 

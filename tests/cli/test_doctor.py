@@ -82,7 +82,8 @@ def test_a_variable_that_nothing_reads_is_a_warning(examined, monkeypatch):
 @pytest.mark.parametrize(
     ("url", "named", "vendor"),
     [
-        ("https://api.x.ai/v1", "", "xai"), ("https://mine.openai.azure.com/openai/v1", "", "azure"),
+        ("https://api.x.ai/v1", "", "xai"), ("https://openrouter.ai/api/v1", "", "openrouter"),
+        ("https://mine.openai.azure.com/openai/v1", "", "azure"),
         ("https://api.x.ai/v1", ", provider: xai", None), ("https://api.openai.com/v1", "", None), ("https://notapi.x.ai/v1", "", None),
     ],
 )  # fmt: skip
