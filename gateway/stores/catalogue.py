@@ -34,7 +34,16 @@ def read_catalogue(con: duckdb.DuckDBPyConnection, functions: frozenset[str] | N
 
 
 def computing_functions(con: duckdb.DuckDBPyConnection) -> frozenset[str]:
-    """In lower case."""
+    """In lower case. The same for every database: they are asked for once."""
+    if not _COMPUTING:
+        _COMPUTING.append(_computing(con))
+    return _COMPUTING[0]
+
+
+_COMPUTING: list[frozenset[str]] = []
+
+
+def _computing(con: duckdb.DuckDBPyConnection) -> frozenset[str]:
     pure = con.execute(
         "SELECT DISTINCT lower(function_name) FROM duckdb_functions() WHERE function_type IN ('scalar', 'aggregate', 'macro')"
         " AND NOT coalesce(has_side_effects, false)"

@@ -311,7 +311,8 @@ def unite(con: duckdb.DuckDBPyConnection, catalogues: Iterable[str]) -> None:
 
 def reachable(folder: Path) -> list[str]:
     """Every path that the files of any month can have: what stays open when the process locks itself in."""
-    return [str(folder / f"content-{month}.duckdb{part}") for month in months() for part in _PARTS]
+    begin = folder / "content-"
+    return [f"{begin}{month}.duckdb{part}" for month in months() for part in _PARTS]
 
 
 def lay_out(con: duckdb.DuckDBPyConnection, catalogue: str) -> None:

@@ -74,8 +74,10 @@ def _slice(con: duckdb.DuckDBPyConnection, catalogue: str, change: str, table: s
 
 def worn(con: duckdb.DuckDBPyConnection, catalogue: str) -> bool:
     """Whether the file should be written anew."""
+    if con.execute(f"FROM {catalogue}.wear LIMIT 1").fetchone() is None:
+        return False
     tables = CONTENT if catalogue != "ledger" else TIMES
     rows = " + ".join(f"(SELECT count(*) FROM {catalogue}.{table})" for table in tables)
     much = f"sum(dead) > greatest({DEAD_LEAST}, {DEAD_SHARE} * ({rows}))"
-    due = f"count(*) > 0 AND (min(since) < now()::TIMESTAMP - to_days({DEAD_DAYS}) OR {much})"
+    due = f"(min(since) < now()::TIMESTAMP - to_days({DEAD_DAYS}) OR {much})"
     return bool(con.execute(f"SELECT {due} FROM {catalogue}.wear").fetchall()[0][0])
