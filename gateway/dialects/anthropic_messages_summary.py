@@ -42,9 +42,10 @@ class Summary:
         """Notes that a block begins, or is there whole."""
         if block.get("type") not in THOUGHTS:
             self._said = True
-        elif self._said:
+            return
+        if self._said:
             self._thoughts = None
-        elif self._thoughts is not None:
+        if self._thoughts is not None:
             self._thoughts.append({})
             for key, value in block.items():
                 self.thought(key, value)
