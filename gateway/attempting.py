@@ -35,7 +35,7 @@ from gateway.routes.retrying import lasting, may_repeat, wait_s
 from gateway.spending import COSTLY, reserve, settle_attempt
 from gateway.upstream.begun import Begun, Whole
 from gateway.upstream.client import ProviderAnswer, Sending
-from gateway.upstream.opening import HELD_S, Opening, status_of
+from gateway.upstream.opening import HELD_S, Opening, is_cut, is_stream, status_of
 from gateway.upstream.routing import Target, Way
 from gateway.upstream.said_error import UNKNOWN, status_in
 from gateway.visit import Visit
@@ -299,7 +299,7 @@ class _Attempts:
 
     async def _held(self, raw: ProviderAnswer, outcome: _Outcome) -> ProviderAnswer:
         """As much of the answer as can be had before anything of it is passed on."""
-        if raw.status < 400 and self._request.stream and raw.media_type == "text/event-stream":
+        if raw.status < 400 and is_stream(raw, wanted=self._request.stream):
             return await self._opened(raw, outcome)
         limit = self._visit.gateway.settings.limits.answer_bytes
         try:
@@ -310,9 +310,9 @@ class _Attempts:
             body = b""  # the status says it all
         if raw.status < 400 and not body.strip() and self._request.operation in COSTLY:
             raise _empty()
+        if raw.status < 400 and not self._says_error(outcome, status_in(body)) and is_cut(body):
+            raise _broken_off()
         await self._let_go()
-        if raw.status < 400:
-            self._says_error(outcome, status_in(body))
         return Whole(raw, body)
 
     async def _opened(self, raw: ProviderAnswer, outcome: _Outcome) -> ProviderAnswer:
@@ -408,4 +408,4 @@ def _empty() -> GatewayError:
 
 
 def _broken_off() -> GatewayError:
-    return GatewayError("upstream", "upstream_reset", "The provider's answer ended inside its first event.")
+    return GatewayError("upstream", "upstream_reset", "The provider's answer ended before it was whole.")

@@ -11,7 +11,6 @@ from collections.abc import AsyncGenerator, Coroutine, Sequence
 from contextlib import aclosing
 from typing import Self
 
-from gateway import identify
 from gateway.answering.ending import audit_unavailable, close, fail
 from gateway.answering.rounds import Rounds
 from gateway.answering.streamed_answer import streamed
@@ -22,6 +21,7 @@ from gateway.errors import GatewayError
 from gateway.request import JUDGED, Request
 from gateway.upstream.client import ProviderAnswer
 from gateway.upstream.headers import RESPONSE_HEADERS, matching
+from gateway.upstream.opening import is_stream
 from gateway.visit import Head, Visit
 
 __all__ = ["answer", "audit_unavailable", "close", "fail", "hand_over"]
@@ -92,12 +92,6 @@ def _form(
         return passed(visit, upstream)
     if upstream.status >= 400:
         return provider_error(visit, upstream)
-    if upstream.charset not in (None, "utf-8", "utf8", "us-ascii"):
-        message = f"The provider answered in the character set {upstream.charset}; only UTF-8 is read."
-        raise GatewayError("upstream", "upstream_charset", message)
-    if request.stream and upstream.media_type == "text/event-stream":
+    if is_stream(upstream, wanted=request.stream):
         return streamed(visit, request, upstream, rounds)
-    if upstream.media_type == "application/json":
-        return whole(visit, request, upstream, rounds) if request.operation in JUDGED else plain(visit, request, upstream)
-    said = identify.label(upstream.media_type)
-    raise GatewayError("upstream", "upstream_media_type", f"The provider answered with '{said}', which cannot be judged.")
+    return whole(visit, request, upstream, rounds) if request.operation in JUDGED else plain(visit, request, upstream)

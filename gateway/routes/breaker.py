@@ -3,7 +3,8 @@
 1. Closed, every request passes. So many failures one after the other, or a share of failures in a window, open it.
 2. Open, none passes, for the time that is set. Then it is half open: exactly one request passes, the probe.
 3. The probe closes it or opens it anew. A probe that comes to nothing (its client left) makes room for another one.
-4. An answer that has begun is a success; where it then comes to nothing, it is a failure that follows those before it.
+4. An answer that has begun is a success; where it then comes to nothing, it is a failure that follows those before it. That of a probe opens
+   the breaker anew, unless another answer has begun in the meantime.
 5. What began under an earlier state says nothing about this one: a pass belongs to the state that gave it.
 """
 
@@ -75,6 +76,8 @@ class Breaker:
 
     def spoilt(self, given: Pass, now_us: int) -> None:
         """What had succeeded came to nothing."""
+        if given.probe and given is self._latest:
+            self._turn(now_us)
         if given.era != self._era:
             return
         self._failures = max(self._failures, self._failures_before if self._latest is given else 0) + 1
@@ -94,5 +97,5 @@ class Breaker:
 
     def _turn(self, opened_us: int | None) -> None:
         self._era += 1
-        self._opened_us, self._probing, self._failures = opened_us, False, 0
+        self._opened_us, self._probing, self._failures, self._latest = opened_us, False, 0, None
         self._window.clear()

@@ -1,5 +1,5 @@
-"""How a stream begins, as far as a route has to know before anything of it is passed on: whether it says something, and whether that is an
-error.
+"""How an answer begins, as far as a route has to know before anything of it is passed on: its form, and of a stream whether it says
+something, and whether that is an error.
 
 Providers send comments and pings while a model gets ready, which say nothing. An answer that ends behind them is none, though its status is
 good. No judgement: what says something goes the way of every answer.
@@ -10,7 +10,10 @@ from __future__ import annotations
 import re
 from typing import Final
 
+from gateway import identify
 from gateway.dialects.sse import Oversize, SseParser
+from gateway.errors import GatewayError
+from gateway.upstream.client import ProviderAnswer
 from gateway.upstream.said_error import LONGEST, status_in
 
 HELD_S: Final = 15.0
@@ -52,6 +55,25 @@ class Opening:
     def error(self) -> int | None:
         """The status that fits, where it begins with an error."""
         return None if self.event is None else status_in(self.event)
+
+
+def is_stream(answer: ProviderAnswer, *, wanted: bool) -> bool:
+    """Of an answer with a good status: whether it is an event stream, which was `wanted`; else it is JSON. Raises GatewayError for any other
+    form: only these two are judged."""
+    if answer.charset not in (None, "utf-8", "utf8", "us-ascii"):
+        message = f"The provider answered in the character set {answer.charset}; only UTF-8 is read."
+        raise GatewayError("upstream", "upstream_charset", message)
+    if wanted and answer.media_type == "text/event-stream":
+        return True
+    if answer.media_type == "application/json":
+        return False
+    said = identify.label(answer.media_type)
+    raise GatewayError("upstream", "upstream_media_type", f"The provider answered with '{said}', which cannot be judged.")
+
+
+def is_cut(body: bytes) -> bool:
+    """Whether this JSON, which is not empty, ends before its last bracket."""
+    return not body.rstrip().endswith((b"}", b"]"))
 
 
 def status_of(error: bytes) -> int | None:

@@ -224,6 +224,32 @@ def test_a_stream_that_ends_inside_its_first_event_may_have_been_carried_out(beg
     assert ended.attempts[0].unsure
 
 
+PAGE = b"<!doctype html><title>Sign in</title>"
+NO_ANSWERS = {
+    "a page": (PAGE, "text/html", "upstream_media_type"),
+    "a page that says it is JSON": (PAGE, "application/json", "upstream_reset"),
+    "half an answer": (b'{"id": "a", "choices": [{"index": 0, "mess', "application/json", "upstream_reset"),
+    "another character set": (json.dumps(whole()).encode("utf-16"), "application/json; charset=utf-16", "upstream_charset"),
+}
+"""Under a good status; the attempt's fault."""
+
+
+@pytest.mark.parametrize("sent", [False, True])
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("form", NO_ANSWERS)
+def test_what_is_no_answer_by_its_form_is_its_targets_failure_and_may_have_been_carried_out(begin, providers, form, stream, sent):
+    body, media, fault = NO_ANSWERS[form]
+    providers[0].answer = providers[0].raw(body, media=media)
+    providers[1].answer = providers[1].json(whole("from b"))
+    gateway = begin([{"upstream": "a"}, {"upstream": "b", "priority": 1}], POLICY, retries={"sent": sent}, breaker={"failures": 1})
+    answer = ask(gateway, stream=stream)
+    assert (answer.status_code, "from b" in answer.text) == (200 if sent else 502, sent)
+    (ended,) = gateway.ended()
+    assert told(ended) == [("a", "primary", fault, 200), *[("b", "fallback", None, 200)] * sent]
+    assert (ended.attempts[0].unsure, ended.attempts[0].answered) == (True, False)
+    assert health(gateway)["a"]["state"] == "open"
+
+
 BUSY = b"data: " + json.dumps(SAID["openai.chat"]).encode() + b"\n\n"
 WRONG = b'data: {"error": {"message": "too long", "type": "invalid_request_error", "code": null}}\n\n'
 SPOILT = {

@@ -75,6 +75,19 @@ def test_a_probe_that_fails_opens_it_anew():
     assert breaker.state(20 * S) == "half_open"
 
 
+def test_a_probe_that_comes_to_nothing_behind_its_first_words_opens_it_anew_unless_another_answer_has_begun():
+    for meanwhile, found in ((0, "open"), (1, "closed")):
+        breaker = Breaker(SETTINGS)
+        failing(breaker, 3)
+        probe = breaker.take(10 * S)
+        breaker.succeeded(probe, 10 * S)
+        for _ in range(meanwhile):
+            breaker.succeeded(breaker.take(11 * S), 11 * S)
+        breaker.spoilt(probe, 12 * S)
+        assert breaker.state(21 * S) == found
+        assert breaker.opens_in_us(12 * S) == (10 * S if found == "open" else 0)
+
+
 def test_a_probe_whose_client_left_makes_room_for_another():
     breaker = Breaker(SETTINGS)
     failing(breaker, 3)
