@@ -22,8 +22,9 @@ class Usage(Struct, frozen=True):
     """Tokens read at the full price."""
     cache_read: int | None = None
     cache_write: int | None = None
-    """Written to a cache that lives five minutes (the provider's default)."""
+    """Written to a cache that lives as long as it does by default: five minutes (Anthropic), thirty (OpenAI)."""
     cache_write_1h: int | None = None
+    """Written to the one that lives longer: an hour (Anthropic), twelve (OpenAI)."""
     output: int | None = None
     """Tokens written, reasoning left out."""
     reasoning: int | None = None

@@ -31,7 +31,8 @@ _FIELDS = {
     "image_output": "output_cost_per_image_token",
 }
 """Our classes of tokens and the table's names for their prices. Overrides use the left side."""
-_KINDS = {name: kind for kind, name in _FIELDS.items()}
+_KINDS = {name: kind for kind, name in _FIELDS.items()} | {"cache_creation_input_token_cost_above_12hr": "cache_write_1h"}
+"""The longer of a provider's two caches lives an hour or twelve."""
 _LIKE = {"reasoning": "output", "image_input": "input"}
 """Classes that cost what another one costs where they have no price of their own: providers say so of these two. Sound never does."""
 _TIERS = {"batches": "batch", "priority": "priority", "flex": "flex", "ultrafast": "ultrafast"}

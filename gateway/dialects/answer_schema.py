@@ -29,12 +29,21 @@ def of_chat(request: Request) -> Json:
 
 
 def of_responses(request: Request) -> Json:
-    match _fields(request).get("text"):
+    """Its own, or the last that its input says for the conversation; one that the provider keeps nobody sees."""
+    fields = _fields(request)
+    given = fields.get("input")
+    updated = [item["text"] for item in given if _updates(item)] if isinstance(given, list) else []
+    own = fields.get("text")
+    match own if not updated or (isinstance(own, dict) and own.get("format") is not None) else updated[-1]:
         case {"format": {"type": "json_schema", "schema": dict() as schema}}:
             return schema
         case {"format": {"type": "json_object"}}:
             return _OBJECT
     return None
+
+
+def _updates(item: Any) -> bool:
+    return isinstance(item, dict) and item.get("type") == "configuration_update" and item.get("text") is not None
 
 
 def of_messages(request: Request) -> Json:

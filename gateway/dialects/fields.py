@@ -54,15 +54,16 @@ OPENAI_RESPONSES = FieldTable(
         "user",
     }),
     inert=frozenset({
-        "client_metadata", "context_management", "include", "moderation", "prompt_cache_key", "prompt_cache_options",
-        "prompt_cache_retention", "reasoning", "service_tier", "stream_options", "text", "top_logprobs", "top_p", "truncation",
+        "background_options", "client_metadata", "context_management", "image", "include", "moderation", "prompt_cache_key",
+        "prompt_cache_options", "prompt_cache_retention", "reasoning", "service_tier", "stream_options", "text", "top_logprobs", "top_p",
+        "truncation",
     }),
-    powerful=frozenset({"prompt"}),
+    powerful=frozenset({"access_programs", "prompt"}),
 )  # fmt: skip
 
 OPENAI_COMPACT = FieldTable(
     judged=frozenset({"input", "instructions", "model", "previous_response_id"}),
-    inert=frozenset({"prompt_cache_key", "prompt_cache_options", "prompt_cache_retention", "service_tier"}),
+    inert=frozenset({"image", "prompt_cache_key", "prompt_cache_options", "prompt_cache_retention", "service_tier"}),
     powerful=frozenset(),
 )
 

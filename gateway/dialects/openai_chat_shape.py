@@ -209,22 +209,21 @@ def disjoint(raw: Mapping[str, Json], reading: str, writing: str, tier: Json = N
     the total says that they are beside it (xAI); what a total has beyond that has no price (Google's endpoint for OpenAI's SDKs)."""
     given, written = count_of(raw, f"{reading}_tokens"), count_of(raw, f"{writing}_tokens")
     read, wrote = raw.get(f"{reading}_tokens_details"), raw.get(f"{writing}_tokens_details")
-    cached, stored = _cached(raw, read), count_of(read, "cache_write_tokens")
-    if stored is None and isinstance(read, dict):
-        stored = count_of(read, "cache_creation_input_tokens")
+    cached, (stored, long) = _cached(raw, read), _stored(read)
     sound, image = count_of(read, "audio_tokens"), count_of(read, "image_tokens")
     kept = read.get("cached_tokens_details") if isinstance(read, dict) else None
     kept_sound = count_of(kept, "audio_tokens")
     reasoning, spoken, drawn = count_of(wrote, "reasoning_tokens"), count_of(wrote, "audio_tokens"), count_of(wrote, "image_tokens")
     fresh_sound = rest_of(sound, kept_sound)
-    known = not (sound and cached) or isinstance(kept, dict)
+    known = (not (sound and cached) or isinstance(kept, dict)) and not (long and rest_of(stored, long) is None)
     beyond = beyond_of(raw.get("total_tokens"), given, written)
     if beyond and beyond == reasoning and written is not None:
         written, beyond = written + beyond, 0
     return Usage(
         input=rest_of(given, cached, stored, fresh_sound, image) if known else None,
         cache_read=rest_of(cached, kept_sound),
-        cache_write=stored,
+        cache_write=rest_of(stored, long),
+        cache_write_1h=long,
         output=rest_of(written, reasoning, spoken, drawn),
         reasoning=reasoning,
         audio_input=fresh_sound,
@@ -236,6 +235,15 @@ def disjoint(raw: Mapping[str, Json], reading: str, writing: str, tier: Json = N
         fees=_fees(raw, beyond),
         charged=charged(raw),
     )
+
+
+def _stored(read: Json) -> tuple[int | None, int | None]:
+    """(tokens written to a cache, those of them for twelve hours)."""
+    if not isinstance(read, dict):
+        return None, None
+    stored = count_of(read, "cache_write_tokens")
+    long = count_of(read.get("cache_write_tokens_details"), "ttl_12h_tokens")
+    return count_of(read, "cache_creation_input_tokens") if stored is None else stored, long
 
 
 def _cached(raw: Mapping[str, Json], read: Json) -> int | None:

@@ -71,6 +71,8 @@ class Item:
         self.dropped: set[tuple[str, int]] = set()
         """Places of parts that are left out."""
         self._deltas: list[str] = []
+        self._commands: dict[Json, list[str]] = {}
+        """Those of a shell by their places, in pieces."""
         self._size = 0
         self._copies: list[Json] = []
         self._problem: tuple[str, str] | None = None
@@ -78,8 +80,10 @@ class Item:
     def hear(self, piece: Piece, limits: Limits) -> None:
         """An event of a call: a piece of its text, or a copy of all of it."""
         key = _TEXTS[self.kind][0] if self.kind in _TEXTS else "arguments"
-        if piece.kind.endswith(".delta"):
-            self._add(piece.tree.get("delta"), limits)
+        if self.kind == "shell_call":
+            self._hear_command(piece, limits)
+        elif piece.kind.endswith(".delta"):
+            self._add(piece.tree.get("delta"), limits, self._deltas)
         elif key in piece.tree:
             self._copies.append(piece.tree[key])
             if piece.tree.get("name") is not None:
@@ -94,16 +98,28 @@ class Item:
             self._problem = ("copies_differ", "the stream tells the call in two ways")
         return item, self._problem
 
-    def _add(self, delta: Json, limits: Limits) -> None:
+    def _hear_command(self, piece: Piece, limits: Limits) -> None:
+        """A command begins (with what there is of it), goes on, or is told once more."""
+        place, done = piece.tree.get("command_index"), piece.kind.endswith(".done")
+        if type(place) is not int:
+            self._problem = self._problem or ("type", "a command's place is no whole number")
+            return
+        said = self._commands.setdefault(place, [])
+        if not (done and said):
+            self._add(piece.tree.get("delta" if piece.kind.endswith(".delta") else "command"), limits, said)
+        elif piece.tree.get("command") != "".join(said):
+            self._problem = self._problem or ("copies_differ", "the stream tells a command in two ways")
+
+    def _add(self, delta: Json, limits: Limits, said: list[str]) -> None:
         if not isinstance(delta, str):
             self._problem = self._problem or ("type", "a piece of the arguments is not a string")
             return
         self._size += len(delta.encode("utf-8", "surrogatepass"))
         if self._size > limits.call_bytes:
             self._problem = self._problem or ("hold_limit", f"the arguments are longer than {limits.call_bytes} bytes")
-            self._deltas.clear()
+            said.clear()
         else:
-            self._deltas.append(delta)
+            said.append(delta)
 
     def _copy_of_name(self, name: Json) -> None:
         if name != self.added.get("name"):
@@ -116,8 +132,7 @@ class Item:
             return False
         key = _TEXTS[self.kind][0] if self.kind in _TEXTS else None
         if key is None:
-            told = {k: v for k, v in items.told(self.added).items() if v not in ({}, [])}
-            return not self._deltas and all(item.get(name) == value for name, value in told.items())
+            return not self._deltas and items.begins(items.told(self.added), item) and self._commands_agree(item.get("action"))
         text = item.get(key)
         told = {k: v for k, v in items.told(self.added).items() if k != key or v != ""}
         said = "".join(self._deltas)
@@ -126,6 +141,12 @@ class Item:
             and (not said or said == text)
             and all(copy == text for copy in self._copies)
         )
+
+
+    def _commands_agree(self, action: Json) -> bool:
+        commands = action.get("commands") if isinstance(action, dict) else None
+        told = [(place, "".join(said)) for place, said in sorted(self._commands.items())]
+        return not told or (isinstance(commands, list) and told == list(enumerate(commands)))
 
 
 class Entry(Struct):

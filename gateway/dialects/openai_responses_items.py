@@ -212,6 +212,15 @@ def told(item: Mapping[str, Json]) -> dict[str, Json]:
     return {key: value for key, value in item.items() if key not in (*own, "status", "created_by") and value is not None}
 
 
+def begins(begun: Json, whole: Json) -> bool:
+    """Whether a value says nothing else than another one, as far as it has been told."""
+    if begun in (None, "", {}, []):
+        return True
+    if isinstance(begun, dict) and isinstance(whole, dict):
+        return all(begins(value, whole.get(key)) for key, value in begun.items())
+    return bool(begun == whole)
+
+
 def explanation(item_id: str, text: str) -> dict[str, Json]:
     """The message in the place of a withheld call."""
     part = {"type": "output_text", "text": text, "annotations": [], "logprobs": []}

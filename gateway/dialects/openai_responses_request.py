@@ -33,7 +33,7 @@ TABLES: Mapping[Operation, fields.FieldTable] = {
 }
 _ROLES = frozenset({"user", "assistant", "system", "developer"})
 _TEXTS = frozenset({"input_text", "output_text", "refusal", "reasoning_text", "summary_text", "text"})
-_ASKED = frozenset({"compaction", "compaction_trigger", "reasoning", *shape.SERVICE_ITEMS})
+_ASKED = frozenset({"compaction", "compaction_trigger", "configuration_update", "reasoning", *shape.SERVICE_ITEMS})
 """Items of a history that hold neither words nor calls of the client's."""
 
 
@@ -114,6 +114,8 @@ def _continue(tree: Mapping[str, Json], reading: Reading) -> None:
     previous = typed(tree, "previous_response_id", str, None)
     if previous is not None:
         reading.continues.append(Stored("response", previous, "previous_response_id"))
+    if typed(tree, "prompt_cache_options", dict, {}).get("comparison_response_id") is not None:  # whosever it is
+        reading.powerful.append("prompt_cache_options.comparison_response_id")
     conversation = tree.get("conversation")
     if isinstance(conversation, dict):
         conversation = conversation.get("id")

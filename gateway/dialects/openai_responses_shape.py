@@ -1,13 +1,14 @@
 """The closed shape of the Responses API: which items, parts and events an answer may have, and the keys of each.
 
 An item or event of a kind that stands in no table may be a call in a form nobody here can read, so that it is never passed on. Unknown
-keys of known kinds are left out, each a `Finding`. A test reflects over the installed `openai` package and fails when it knows a kind or
-key that these tables lack.
+keys of known kinds are left out, each a `Finding`. A test reflects over the current `openai` package and fails when it knows a kind or
+key that these tables lack (`tests/clients/test_openai_types.py`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import msgspec
 
@@ -20,14 +21,15 @@ RESPONSE_KEYS = frozenset({
     "max_tool_calls", "metadata", "model", "moderation", "object", "output", "parallel_tool_calls", "previous_response_id", "prompt",
     "prompt_cache_key", "prompt_cache_options", "prompt_cache_retention", "reasoning", "safety_identifier", "service_tier", "status",
     "store", "temperature", "text", "tool_choice", "tools", "top_logprobs", "top_p", "truncation", "usage", "user", "billing",
-    "content_filters", "context_management", "frequency_penalty", "presence_penalty",
+    "content_filters", "context_management", "frequency_penalty", "presence_penalty", "access_programs", "image", "input_transformations",
+    "prompt_cache_diagnostics", "tool_usage",
 })  # fmt: skip
 
 _CALLED = frozenset({"type", "id", "call_id", "status"})
 _ANSWERED = _CALLED | {"output", "created_by", "caller"}
 CALL_ITEMS: Mapping[str, frozenset[str]] = {
-    "function_call": _CALLED | {"name", "namespace", "arguments", "caller"},
-    "custom_tool_call": _CALLED | {"name", "namespace", "input", "caller"},
+    "function_call": _CALLED | {"name", "namespace", "arguments", "caller", "async"},
+    "custom_tool_call": _CALLED | {"name", "namespace", "input", "caller", "async"},
     "local_shell_call": _CALLED | {"action"},
     "shell_call": _CALLED | {"action", "environment", "caller", "created_by"},
     "apply_patch_call": _CALLED | {"operation", "caller", "created_by"},
@@ -42,7 +44,8 @@ SERVICE_ITEMS: Mapping[str, tuple[str, frozenset[str]]] = {
     "file_search_call": ("file_search", frozenset({"type", "id", "status", "queries", "results"})),
     "code_interpreter_call": ("code_interpreter", frozenset({"type", "id", "status", "code", "container_id", "outputs"})),
     "image_generation_call": ("image_generation", frozenset({
-        "type", "id", "status", "result", "revised_prompt", "background", "output_format", "quality", "size", "action",
+        "type", "id", "status", "result", "revised_prompt", "background", "output_format", "quality", "size", "action", "error",
+        "svg_usage",
     })),
     "mcp_call": ("mcp", frozenset({
         "type", "id", "status", "approval_request_id", "arguments", "error", "name", "output", "server_label",
@@ -66,6 +69,7 @@ PLAIN_ITEMS: Mapping[str, frozenset[str]] = {
     "local_shell_call_output": _ANSWERED,
     "apply_patch_call_output": _ANSWERED,
     "mcp_approval_response": frozenset({"type", "id", "approval_request_id", "approve", "reason"}),
+    "configuration_update": frozenset({"type", "id", "reasoning", "text"}),
 }
 """Items that nobody acts on. Results of calls are among them because a compacted conversation repeats them."""
 
@@ -103,6 +107,12 @@ def _runs(kind: str, *ends: str) -> dict[str, tuple[frozenset[str], frozenset[st
 
 _MESSAGE, _REASONING = frozenset({"message"}), frozenset({"reasoning"})
 _SUMMARY = _OF_ITEM | {"summary_index"}
+PLACES = ("content_index", "summary_index", "command_index")
+"""Where in its item an event belongs: which part, summary or command."""
+_COMMAND = _EVENT | {"output_index", "command_index"}
+SHELL_OUTPUT = "response.shell_call_output_content.delta"
+"""Its delta is no text but an object of two: what a command writes."""
+STREAMS = ("stdout", "stderr")
 ITEM_EVENTS: Mapping[str, tuple[frozenset[str], frozenset[str]]] = {
     "response.content_part.added": (_MESSAGE | _REASONING, _OF_PART | {"part"}),
     "response.content_part.done": (_MESSAGE | _REASONING, _OF_PART | {"part"}),
@@ -129,6 +139,12 @@ ITEM_EVENTS: Mapping[str, tuple[frozenset[str], frozenset[str]]] = {
         frozenset({"image_generation_call"}),
         _OF_ITEM | {"partial_image_b64", "partial_image_index", "size", "quality", "background", "output_format"},
     ),
+    "response.shell_call_command.added": (frozenset({"shell_call"}), _COMMAND | {"command"}),
+    "response.shell_call_command.delta": (frozenset({"shell_call"}), _COMMAND | _DELTA),
+    "response.shell_call_command.done": (frozenset({"shell_call"}), _COMMAND | {"command"}),
+    SHELL_OUTPUT: (frozenset({"shell_call_output"}), _OF_ITEM | {"command_index", "delta"}),
+    "response.shell_call_output_content.done": (frozenset({"shell_call_output"}), _OF_ITEM | {"command_index", "output"}),
+    **_runs("compaction", "compacting"),
     **_runs("web_search_call", "in_progress", "searching", "completed"),
     **_runs("file_search_call", "in_progress", "searching", "completed"),
     **_runs("code_interpreter_call", "in_progress", "interpreting", "completed"),
@@ -137,7 +153,7 @@ ITEM_EVENTS: Mapping[str, tuple[frozenset[str], frozenset[str]]] = {
     **_runs("mcp_list_tools", "in_progress", "completed", "failed"),
 }
 """Event → (items it may be about, its keys)."""
-TEXT_KEYS = frozenset({"delta", "text", "refusal", "code", "arguments", "partial_image_b64"})
+TEXT_KEYS = frozenset({"delta", "text", "refusal", "code", "arguments", "command", "partial_image_b64"})
 """Keys of events and parts whose values are text and nothing else: an object there could be a call to somebody."""
 ADDED, DONE = "response.output_item.added", "response.output_item.done"
 FRAME_KEYS: Mapping[str, frozenset[str]] = {
@@ -149,9 +165,19 @@ FRAME_KEYS: Mapping[str, frozenset[str]] = {
 
 def only_texts(found: Mapping[str, Json]) -> bool:
     """Whether what should be text is, and a piece of it there."""
+    if found.get("type") == SHELL_OUTPUT:
+        return _are_streams(found.get("delta"))
     if str(found.get("type")).endswith(".delta") and "delta" not in found:
         return False
     return all(isinstance(found[key], str) for key in TEXT_KEYS & found.keys())
+
+
+def _are_streams(delta: Json) -> bool:
+    return isinstance(delta, dict) and delta.keys() <= {*STREAMS} and all(isinstance(text, str | None) for text in delta.values())
+
+
+def place_of(event: Mapping[str, Json]) -> Any:
+    return next((event[key] for key in PLACES if key in event), 0)
 
 
 def item_keys(kind: Json) -> frozenset[str] | None:

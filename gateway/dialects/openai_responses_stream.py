@@ -208,7 +208,7 @@ class ResponsesStream:
         if not shape.only_texts(piece.tree):
             yield self._break("protocol", f"`{clipped(piece.kind)}` with something else than text")
             return
-        key = next((key for key in ("content_index", "summary_index") if key in piece.tree), None)
+        key = next((key for key in shape.PLACES if key in piece.tree), None)
         yield from self._pass(piece, item) if key is None else self._of_part(piece, item, key)
 
     def _addressed(self, piece: frames.Piece) -> frames.Item | None:
@@ -385,8 +385,9 @@ def _said(piece: frames.Piece) -> Said | None:
     delta = piece.tree.get("delta")
     if delta is None:
         return None
-    place: int = piece.tree["summary_index"] if "summary_index" in piece.tree else piece.tree.get("content_index", 0)
-    return piece.tree.get("output_index", -1), {(piece.kind.removesuffix(".delta"), place): delta}
+    stem, place = piece.kind.removesuffix(".delta"), shape.place_of(piece.tree)
+    told = {(f"{stem}.{name}", place): text for name, text in delta.items()} if isinstance(delta, dict) else {(stem, place): delta}
+    return piece.tree.get("output_index", -1), told
 
 
 def _spoiled(entry: frames.Entry, problem: str, detail: str) -> frames.Entry:

@@ -26,6 +26,7 @@ _EVENT = frozenset({
 })  # fmt: skip
 _CALLS = frozenset({"response.function_call_arguments", "response.custom_tool_call_input"})
 _SOUND = "response.audio.delta"
+_COMMAND = "response.shell_call_command"
 _SAID = frozenset({"response.output_text", "response.refusal"})
 _REPORTED = ("incomplete_details", "error", "moderation", "content_filters")
 """What a response says of itself, beside what it repeats of its request."""
@@ -165,6 +166,14 @@ def _of_event(kind: str, tree: dict[str, Json], lane: int | None) -> Iterator[Sl
     stem = kind.removesuffix(".delta").removesuffix(".done")
     if stem in _CALLS or kind == _SOUND:
         return
+    if kind == shape.SHELL_OUTPUT:
+        written = tree["delta"]
+        yield from (Slot(written, name, _channel(f"{stem}.{name}", tree, lane)) for name in shape.STREAMS if written.get(name))
+        return
+    if stem.startswith(_COMMAND):  # of a shell that the provider runs: as in its item
+        told = [Slot(tree, "delta", _channel(stem, tree, lane))] if "delta" in tree else fields(tree, _EVENT, _SILENT)
+        yield from (slot._replace(signed=True) for slot in told)
+        return
     if kind.endswith(".delta"):
         yield Slot(tree, "delta", _channel(stem, tree, lane), stem in _SAID)
         yield from tokens(tree.get("logprobs"), (*_channel(stem, tree, lane), "logprobs"))
@@ -180,8 +189,7 @@ def _of_event(kind: str, tree: dict[str, Json], lane: int | None) -> Iterator[Sl
 
 
 def _channel(stem: str, tree: dict[str, Json], lane: int | None) -> Channel:
-    part: int = tree["summary_index"] if "summary_index" in tree else tree.get("content_index", 0)
-    return (_LOOSE if lane is None else lane, stem, part)
+    return (_LOOSE if lane is None else lane, stem, shape.place_of(tree))
 
 
 def _of_item(item: Json) -> Iterator[Slot]:

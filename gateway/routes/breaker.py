@@ -3,8 +3,8 @@
 1. Closed, every request passes. So many failures one after the other, or a share of failures in a window, open it.
 2. Open, none passes, for the time that is set. Then it is half open: exactly one request passes, the probe.
 3. The probe closes it or opens it anew. A probe that comes to nothing (its client left) makes room for another one.
-4. An answer that has begun is a success; where it then comes to nothing, it is a failure that follows those before it. That of a probe opens
-   the breaker anew, unless another answer has begun in the meantime.
+4. An answer that has begun is a success; where it then comes to nothing, it is a failure that follows those before it. That of a probe
+   opens the breaker anew, unless another answer has begun in the meantime.
 5. What began under an earlier state says nothing about this one: a pass belongs to the state that gave it.
 """
 

@@ -58,8 +58,8 @@ class Opening:
 
 
 def is_stream(answer: ProviderAnswer, *, wanted: bool) -> bool:
-    """Of an answer with a good status: whether it is an event stream, which was `wanted`; else it is JSON. Raises GatewayError for any other
-    form: only these two are judged."""
+    """Of an answer with a good status: whether it is an event stream, which was `wanted`; else it is JSON. Raises GatewayError for any
+    other form: only these two are judged."""
     if answer.charset not in (None, "utf-8", "utf8", "us-ascii"):
         message = f"The provider answered in the character set {answer.charset}; only UTF-8 is read."
         raise GatewayError("upstream", "upstream_charset", message)

@@ -17,7 +17,7 @@ from gateway.rehearsal.tap import Tap
 
 HERE = Path(__file__).parent
 LIVE = HERE.parent / "live"
-WANTED = ("openai>=3.52,<4", "anthropic>=2.11,<3", "google-genai>=3.4,<4")
+WANTED = ("openai>=3.54,<4", "anthropic>=2.11,<3", "google-genai>=3.4,<4")
 FRAMEWORKS = (
     "openai-agents>=0.24,<0.25",
     "langchain>=1.4,<2",

@@ -29,6 +29,7 @@ PLAIN = {
     },
 }  # fmt: skip
 JSON_ONLY = {"type": "object"}
+UPDATE = {"type": "configuration_update", "text": {"format": {"type": "json_schema", "name": "x", "schema": SCHEMA}}}
 ASKED = [
     ("openai.chat", {}, None),
     ("openai.chat", {"response_format": {"type": "text"}}, None),
@@ -40,6 +41,10 @@ ASKED = [
     ("openai.responses", {"text": {"format": {"type": "text"}}}, None),
     ("openai.responses", {"text": {"format": {"type": "json_object"}}}, JSON_ONLY),
     ("openai.responses", {"text": {"format": {"type": "json_schema", "name": "x", "schema": SCHEMA}}}, SCHEMA),
+    ("openai.responses", {"input": [UPDATE, {"type": "configuration_update", "reasoning": {"effort": "low"}}, "?"]}, SCHEMA),
+    ("openai.responses", {"input": [UPDATE], "text": {"verbosity": "low"}}, SCHEMA),
+    ("openai.responses", {"input": [UPDATE], "text": {"format": {"type": "json_object"}}}, JSON_ONLY),
+    ("openai.responses", {"input": [UPDATE, {"type": "configuration_update", "text": {"format": {"type": "text"}}}]}, None),
     ("anthropic.messages", {}, None),
     ("anthropic.messages", {"output_format": {"type": "json_schema", "schema": SCHEMA}}, SCHEMA),
     ("anthropic.messages", {"output_config": {"effort": "low", "format": {"type": "json_schema", "schema": SCHEMA}}}, SCHEMA),

@@ -8,7 +8,6 @@ import httpx
 import pytest
 from anthropic.types import message_create_params as anthropic_params
 from anthropic.types.beta import message_create_params as anthropic_beta_params
-from openai.types.chat import completion_create_params as openai_params
 
 from gateway.dialects import fields
 from gateway.dialects.fields import FieldTable
@@ -21,7 +20,6 @@ def declared(*types: Any) -> set[str]:
     return {name for t in types for name in t.__required_keys__ | t.__optional_keys__}
 
 
-OPENAI = declared(openai_params.CompletionCreateParamsBase, openai_params.CompletionCreateParamsStreaming)
 ANTHROPIC = declared(
     anthropic_params.MessageCreateParamsBase,
     anthropic_params.MessageCreateParamsStreaming,
@@ -35,18 +33,9 @@ def listed(table: FieldTable) -> frozenset[str]:
     return table.judged | table.inert | table.powerful
 
 
-def test_every_field_of_the_openai_sdk_is_in_a_list() -> None:
-    assert len(OPENAI) > 30
-    assert fields.OPENAI_CHAT.unjudged(sorted(OPENAI), frozenset()) == ()
-
-
 def test_every_field_of_the_anthropic_sdk_is_in_a_list() -> None:
     assert len(ANTHROPIC) > 20
     assert fields.ANTHROPIC_MESSAGES.unjudged(sorted(ANTHROPIC - HEADERS_NOT_BODY), frozenset()) == ()
-
-
-def test_the_openai_table_invents_no_field() -> None:
-    assert listed(fields.OPENAI_CHAT) <= OPENAI
 
 
 def test_the_anthropic_table_holds_nothing_but_fields_of_this_or_an_older_sdk() -> None:

@@ -263,6 +263,98 @@ def test_a_shell_in_a_container_is_the_provider_s_when_it_was_granted(play: Any)
     assert [c.name for c in play(begun(), added(item), done(item), last(item)).calls] == ["openai.shell"]
 
 
+SHELL = {"type": "shell_call", "id": "s", "call_id": "c", "environment": {"type": "local"}}
+WHOLE_SHELL = SHELL | {"status": "completed", "action": {"commands": ["ls -l", "pwd"], "timeout_ms": 9}}
+BEGUN_SHELL = SHELL | {"status": "in_progress", "action": {"commands": [], "timeout_ms": None}}
+
+
+def command(end: str, place: Any, text: Any, at: int = 0) -> Any:
+    key = "delta" if end == "delta" else "command"
+    return f"response.shell_call_command.{end}", {"output_index": at, "command_index": place, key: text}
+
+
+STREAMED = (
+    command("added", 0, "ls"), command("delta", 0, " -"), command("delta", 0, "l"), command("done", 0, "ls -l"), command("done", 1, "pwd"),
+)  # fmt: skip
+
+
+def test_a_shell_call_whose_commands_are_streamed_is_judged_as_a_whole_and_written_from_what_was_judged(play: Any) -> None:
+    run = play(begun(), added(BEGUN_SHELL), *STREAMED, done(WHOLE_SHELL), last(WHOLE_SHELL))
+    (call,) = run.calls
+    assert (call.name, call.problem) == ("openai.shell", None)
+    assert json.loads(call.arguments)["action"]["commands"] == ["ls -l", "pwd"]
+    assert b"shell_call_command" not in run.sent
+    assert run.sent.count(b'"commands":["ls -l","pwd"]') == 3  # begun, done, and in the whole response
+    denied = play(begun(), added(BEGUN_SHELL), *STREAMED, done(WHOLE_SHELL), last(WHOLE_SHELL), judge="denied")
+    assert b"pwd" not in denied.sent
+
+
+@pytest.mark.parametrize(
+    ("events", "problem"),
+    [
+        ([command("added", 0, "ls -l"), command("done", 0, "rm")], "copies_differ"),
+        ([command("delta", 0, "rm"), command("delta", 1, "pwd")], "copies_differ"),
+        ([command("added", 0, "ls -l")], "copies_differ"),
+        ([*STREAMED, command("done", 2, "rm")], "copies_differ"),
+        ([command("added", "0", "ls -l")], "type"),
+        ([command("added", 0, None)], "type"),
+        ([command("delta", 0, {"a": "ls -l"})], "type"),
+        ([command("delta", 0, "x" * 100)], "hold_limit"),
+    ],
+)
+def test_a_shell_call_that_is_streamed_in_another_way_than_it_ends_is_none(events: Any, problem: str, play: Any) -> None:
+    run = play(begun(), added(BEGUN_SHELL), *events, done(WHOLE_SHELL), last(WHOLE_SHELL), limits=Limits(call_bytes=90))
+    assert [found.problem for found in run.calls] == [problem]
+
+
+@pytest.mark.parametrize("action", [{"commands": ["pwd"]}, {"commands": [], "timeout_ms": 10}, "ls", None])
+def test_a_shell_call_may_only_begin_with_what_it_ends_with(action: Any, play: Any) -> None:
+    begins = BEGUN_SHELL | {"action": action}
+    run = play(begun(), added(begins), *STREAMED, done(WHOLE_SHELL), last(WHOLE_SHELL))
+    assert [found.problem for found in run.calls] == [None if action is None else "copies_differ"]
+
+
+RAN = SHELL | {"environment": {"type": "container_reference"}, "status": "completed", "action": {"commands": ["ls"]}}
+WROTE = {"type": "shell_call_output", "id": "o", "call_id": "c", "output": [{"stdout": "a.txt", "stderr": "", "outcome": {"type": "exit"}}]}
+
+
+def wrote(end: str, **more: Any) -> Any:
+    return f"response.shell_call_output_content.{end}", {"item_id": "o", "output_index": 1, "command_index": 0, **more}
+
+
+def test_what_a_shell_at_the_provider_does_is_passed_on_as_it_is_streamed(play: Any) -> None:
+    events = (
+        begun(), added(RAN | {"action": {"commands": []}}),
+        command("added", 0, ""), command("delta", 0, "ls"), command("done", 0, "ls"), done(RAN),
+        added(WROTE | {"output": []}, 1), wrote("delta", delta={"stdout": "a.", "stderr": None}), wrote("delta", delta={"stdout": "txt"}),
+        wrote("done", output=WROTE["output"]), done(WROTE, 1), last(RAN, WROTE),
+    )  # fmt: skip
+    request = asked(tools=[{"type": "shell", "environment": {"type": "container_auto"}}])
+    run = play(*events, request=request)
+    assert (run.calls, run.sent) == ([], wire(*events))
+
+
+@pytest.mark.parametrize("delta", ["a.txt", {"stdout": {"type": "function_call"}}, {"call": "x"}, ["a"], None])
+def test_what_a_command_wrote_is_text(delta: Any, play: Any) -> None:
+    request = asked(tools=[{"type": "shell", "environment": {"type": "container_auto"}}])
+    events = (begun(), added(RAN), done(RAN), added(WROTE | {"output": []}, 1), wrote("delta", delta=delta))
+    found = broken(play(*events, request=request))
+    assert found == ("protocol", "`response.shell_call_output_content.delta` with something else than text")
+
+
+def test_a_conversation_that_is_being_compacted_says_so(play: Any) -> None:
+    item = {"type": "compaction", "id": "k", "encrypted_content": "x"}
+    events = (begun(), added(item), ("response.compaction.compacting", {"item_id": "k", "output_index": 0}), done(item), last(item))
+    assert play(*events).sent == wire(*events)
+
+
+def test_a_call_that_is_answered_later_says_so_when_it_is_released(play: Any) -> None:
+    made = call(**{"async": True})
+    run = play(begun(), added(made), done(made), last(made))
+    assert run.sent.count(b'"async":true') == 3
+    assert run.stream.findings == []
+
+
 def test_a_search_for_tools_at_the_provider_is_its_own_when_it_was_granted(play: Any) -> None:
     item = {"type": "tool_search_call", "id": "t", "execution": "server", "status": "completed", "arguments": {"q": 1}}
     assert play(begun(), added(item), done(item), last(item), request=asked(tools=[{"type": "tool_search"}])).calls == []

@@ -59,6 +59,22 @@ def responses(pieces, kind="message"):
     return [sse({**event, "sequence_number": n}, event["type"]) for n, event in enumerate(events)]
 
 
+def shell_output(pieces):
+    """What a command in the provider's container wrote."""
+    done = {"type": "shell_call_output", "id": "i", "call_id": "c", "output": [{"stdout": "".join(pieces), "stderr": ""}]}
+    about = {"item_id": "i", "output_index": 0, "command_index": 0}
+    response = {"id": "r", "object": "response", "model": "m", "output": []}
+    events = [
+        {"type": "response.created", "response": response | {"status": "in_progress"}},
+        {"type": "response.output_item.added", "output_index": 0, "item": done | {"output": []}},
+        *({"type": "response.shell_call_output_content.delta", **about, "delta": {"stdout": p}} for p in pieces),
+        {"type": "response.shell_call_output_content.done", **about, "output": done["output"]},
+        {"type": "response.output_item.done", "output_index": 0, "item": done},
+        {"type": "response.completed", "response": response | {"status": "completed", "output": [done]}},
+    ]
+    return [sse({**event, "sequence_number": n}, event["type"]) for n, event in enumerate(events)]
+
+
 def gemini(pieces, **part):
     def chunk(text, **more):
         content = {"parts": [{"text": text, **part}], "role": "model"}
@@ -74,13 +90,16 @@ WIRES = {
     "messages thinking": ("anthropic.messages", "/v1/messages", lambda pieces: messages(pieces, "thinking")),
     "responses": ("openai.responses", "/v1/responses", responses),
     "responses reasoning": ("openai.responses", "/v1/responses", lambda pieces: responses(pieces, "reasoning")),
+    "responses shell": ("openai.responses", "/v1/responses", shell_output),
     "gemini": ("google.gemini", "/v1beta/models/m:streamGenerateContent", gemini),
     "gemini thought": ("google.gemini", "/v1beta/models/m:streamGenerateContent", lambda pieces: gemini(pieces, thought=True)),
 }
 ASKED = {
     "openai.chat": {"model": "m", "stream": True, "messages": [{"role": "user", "content": "x"}]},
     "anthropic.messages": {"model": "m", "stream": True, "max_tokens": 9, "messages": [{"role": "user", "content": "x"}]},
-    "openai.responses": {"model": "m", "stream": True, "input": "x"},
+    "openai.responses": {
+        "model": "m", "stream": True, "input": "x", "tools": [{"type": "shell", "environment": {"type": "container_auto"}}],
+    },
     "google.gemini": {"contents": [{"role": "user", "parts": [{"text": "x"}]}]},
 }
 

@@ -290,6 +290,14 @@ CARRIERS = {
         "openai.responses",
         halves(lambda p: part_event("response.code_interpreter_call_code.delta", {"delta": p})),
     ),
+    "responses what a command wrote": (
+        "openai.responses",
+        halves(lambda p: part_event("response.shell_call_output_content.delta", {"delta": {"stdout": p, "stderr": None}}, command_index=1)),
+    ),
+    "responses what a command wrote, once more": (
+        "openai.responses",
+        part_event("response.shell_call_output_content.done", {"output": [{"stdout": f"It is {CARD}.", "stderr": ""}]}, command_index=0),
+    ),
     "gemini thought": ("google.gemini", halves(lambda p: candidate(content={"parts": [{"text": p, "thought": True}]}))),
     "gemini source": ("google.gemini", candidate(groundingMetadata={"groundingChunks": [{"web": {"uri": f"https://e.com/{CARD}"}}]})),
     "gemini page for a search": (
@@ -333,6 +341,21 @@ def test_who_only_watches_hears_the_same_words_and_changes_no_byte(carrier, card
     assert left == data
     assert set(notes) == {CARD}
     assert (watching.denied, watching.changed, watching.lost) == ((), False, False)
+
+
+COMMANDS = {
+    "streamed": halves(lambda p: part_event("response.shell_call_command.delta", {"delta": p}, command_index=0)),
+    "begun with it": part_event("response.shell_call_command.added", {"command": f"cat {CARD}"}, command_index=0),
+    "told once more": part_event("response.shell_call_command.done", {"command": f"cat {CARD}"}, command_index=0),
+}
+
+
+@pytest.mark.parametrize("how", COMMANDS)
+def test_a_command_that_the_provider_runs_is_not_changed_and_may_end_the_answer(how, screened, cards):
+    """As what its item says of it: only as it is written does it stand in the provider's history."""
+    left, stage, _ = screened("openai.responses", COMMANDS[how])
+    assert b"1111" not in left
+    assert stage.denied
 
 
 def test_who_only_watches_lets_signed_thinking_pass_in_its_time(cards):

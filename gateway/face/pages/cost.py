@@ -33,7 +33,7 @@ BY: Mapping[str, str] = {
 """What cost is told by, and by which column."""
 TOKENS: Mapping[str, str] = {
     "input_tokens": "read", "cache_read_tokens": "read from the provider's cache", "cache_write_tokens": "written to its cache",
-    "cache_write_1h_tokens": "written to its cache for an hour", "output_tokens": "written", "reasoning_tokens": "thought",
+    "cache_write_1h_tokens": "written to its longer cache", "output_tokens": "written", "reasoning_tokens": "thought",
     "audio_input_tokens": "heard", "audio_cache_read_tokens": "heard from cache", "image_input_tokens": "seen",
     "audio_output_tokens": "spoken", "image_output_tokens": "drawn",
 }  # fmt: skip
