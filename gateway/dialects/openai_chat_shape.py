@@ -21,7 +21,7 @@ from gateway.verdict import Finding
 
 TOP_KEYS = frozenset({
     "id", "object", "created", "model", "choices", "usage", "system_fingerprint", "service_tier", "moderation",
-    "citations", "obfuscation", "prompt_filter_results", "provider", "x_groq",
+    "citations", "metadata", "obfuscation", "prompt_filter_results", "provider", "x_groq",
 })  # fmt: skip
 CHOICE_KEYS = frozenset({"index", "finish_reason", "logprobs", "content_filter_results", "native_finish_reason", "stop_reason"})
 WORD_KEYS = frozenset({

@@ -4,8 +4,14 @@ import json
 import typing
 
 import openai
-from openai.types import responses
-from openai.types.chat import completion_create_params
+from openai.types import chat, responses
+from openai.types.chat import (
+    chat_completion,
+    chat_completion_chunk,
+    chat_completion_content_part_param,
+    chat_completion_tool_union_param,
+    completion_create_params,
+)
 from openai.types.conversations import conversation_create_params
 from openai.types.responses import (
     input_token_count_params,
@@ -48,18 +54,27 @@ def literals(hint):
     return [one for inner in typing.get_args(hint) for one in literals(inner)]
 
 
+def keys(model):
+    return sorted(info.alias or name for name, info in model.model_fields.items())
+
+
 def told():
-    chat, created = completion_create_params, response_create_params
+    asked, created = completion_create_params, response_create_params
     return {
         "version": openai.__version__,
         "fields": {
-            "chat": fields(chat.CompletionCreateParamsBase, chat.CompletionCreateParamsStreaming),
+            "chat": fields(asked.CompletionCreateParamsBase, asked.CompletionCreateParamsStreaming),
             "create": fields(created.ResponseCreateParamsBase, created.ResponseCreateParamsStreaming),
             "compact": fields(response_compact_params.ResponseCompactParams),
             "count": fields(input_token_count_params.InputTokenCountParams),
             "conversation": fields(conversation_create_params.ConversationCreateParams),
         },
-        "response": sorted(info.alias or name for name, info in responses.Response.model_fields.items()),
+        "answer": sorted({*keys(chat.ChatCompletion), *keys(chat.ChatCompletionChunk)}),
+        "choice": sorted({*keys(chat_completion.Choice), *keys(chat_completion_chunk.Choice)} - {"message", "delta"}),
+        "message": sorted({*keys(chat.ChatCompletionMessage), *keys(chat_completion_chunk.ChoiceDelta)}),
+        "parts": kinds(chat_completion_content_part_param.ChatCompletionContentPartParam),
+        "functions": kinds(chat_completion_tool_union_param.ChatCompletionToolUnionParam),
+        "response": keys(responses.Response),
         "items": kinds(responses.ResponseOutputItem),
         "input": kinds(response_input_item_param.ResponseInputItemParam),
         "events": kinds(responses.ResponseStreamEvent),

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.dialects import fields, openai_responses
+from gateway.dialects import fields, openai_chat, openai_chat_shape, openai_responses
 from gateway.dialects import openai_responses_shape as shape
 
 TABLES = {
@@ -36,10 +36,31 @@ def decode(**body):
     return openai_responses.decode_request(json.dumps(given).encode(), {}, frozenset(), endpoint)
 
 
+def chat(**body):
+    (endpoint,) = openai_chat.endpoints("/v1/chat/completions")
+    given = {"model": "gpt-5", "messages": [{"role": "user", "content": "Hi"}]} | body
+    return openai_chat.decode_request(json.dumps(given).encode(), {}, frozenset(), endpoint)
+
+
 @pytest.mark.parametrize("name", TABLES)
 def test_the_tables_hold_every_field_of_the_sdk_and_invent_none(sdk, name):
     table, more = TABLES[name]
     assert table.judged | table.inert | table.powerful == set(sdk["fields"][name]) | more
+
+
+def test_every_key_of_a_chat_completion_is_in_a_table(sdk):
+    assert set(sdk["answer"]) <= openai_chat_shape.TOP_KEYS
+    assert set(sdk["choice"]) <= openai_chat_shape.CHOICE_KEYS
+    assert set(sdk["message"]) <= openai_chat_shape.MESSAGE_KEYS
+
+
+def test_every_kind_of_part_and_of_tool_of_a_chat_request_is_known(sdk):
+    held = {"text": "x", "image_url": {"url": "https://x"}, "input_audio": {"data": "", "format": "wav"}}
+    for kind in sdk["parts"]:
+        part = {"type": kind, kind: held.get(kind, {})}
+        assert chat(messages=[{"role": "user", "content": [part]}]).unjudged == (), kind
+    for kind in sdk["functions"]:
+        assert chat(tools=[{"type": kind, kind: {"name": "x"}}]).unjudged == (), kind
 
 
 def test_every_item_of_an_answer_is_in_a_table_with_all_its_keys(sdk):
