@@ -291,8 +291,11 @@ def _served(method: str, path: str, headers: Mapping[str, str], query: bytes) ->
         methods = ", ".join(sorted({endpoint.method for _, endpoint in here}))
         dialect = next((d for d, _ in here if d is guessed), here[0][0])
         return _Found(dialect, refusal=GatewayError("method", "method_not_allowed", f"Use {methods} on {path}."))
-    served = ", ".join(form for dialect in DIALECTS.values() for form in dialect.SERVES)
-    message = f"This gateway does not serve this path. It serves {served}. Check the base URL of your SDK."
+    served = ", ".join(dict.fromkeys(form for dialect in DIALECTS.values() for form in dialect.SERVES))
+    message = (
+        f"This gateway does not serve this path. It serves {served}. Check the base URL of your SDK; what need not be judged can be opened "
+        "by name, under `pass_through` in the gateway's settings."
+    )
     return _Found(guessed, refusal=GatewayError("not_found", "unknown_path", message))
 
 

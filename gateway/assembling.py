@@ -60,7 +60,7 @@ def assemble(
         settings=settings,
         policies=policies,
         routes=Routes(settings, provided),
-        prices=prices.load(settings.prices),
+        prices=prices.load(settings.prices, settings.price_table),
         journal=journal,
         upstream=upstream,
         keys=open_keys(settings),

@@ -104,6 +104,14 @@ class Settings(Section):
             "none = media must be sent inline while a policy enforces"
         ),
     ] = Field(default_factory=list)
+    price_table: Annotated[
+        str | None,
+        Field(
+            min_length=1,
+            description="a price table of your own, a newer one for one: the path of litellm's model_prices_and_context_window.json; "
+            "none = the installed litellm's",
+        ),
+    ] = None
     prices: Annotated[
         dict[str, dict[str, str]],
         Field(

@@ -71,9 +71,14 @@ class PriceTable:
         try:
             entries = _index(data)
         except msgspec.DecodeError as error:
-            raise ValueError(f"the price table is not one JSON object per model: {error}; reinstall litellm") from error
+            raise ValueError(f"it is not one JSON object per model: {error}") from error
         digest = f"sha256:{hashlib.sha256(data).hexdigest()[:12]}"
         return cls(entries, {}, f"{release} {digest}".lstrip()).with_own(overrides or {})
+
+    @property
+    def models(self) -> int:
+        """How many have an entry."""
+        return len(self._entries.keys() | self._own.keys())
 
     def with_own(self, overrides: Mapping[str, Mapping[str, str]]) -> PriceTable:
         """The same table with these on top. Raises ValueError that says which one is wrong."""

@@ -298,6 +298,15 @@ def extensions(found: Settings) -> Iterator[Finding]:
         yield Finding("ledger", "ok", f"DuckDB's extensions are installed: {', '.join(wanted)}")
 
 
+def priced(found: Settings) -> Iterator[Finding]:
+    try:
+        table = prices.load(found.prices, found.price_table)
+    except StartError as error:
+        yield Finding("prices", "error", str(error), "the gateway does not start with these prices")
+    else:
+        yield Finding("prices", "ok", f"{table.models} models in {table.version}")
+
+
 def collector(found: Settings) -> Iterator[Finding]:
     endpoint = found.telemetry.endpoint or os.environ.get("OTEL_EXPORTER_OTLP_ENDPOINT", "")
     if not (found.telemetry.traces or found.telemetry.metrics) or not endpoint:
@@ -315,7 +324,7 @@ def collector(found: Settings) -> Iterator[Finding]:
 
 
 LOOKS: tuple[Callable[[Settings], Iterator[Finding]], ...] = (
-    policies, keys, machine, routes, disk, places, state, extensions, collector, providers
+    policies, keys, machine, routes, disk, places, state, extensions, priced, collector, providers
 )  # fmt: skip
 
 

@@ -101,6 +101,7 @@ def prepare(settings: Settings, say: Say) -> PolicySet:
     settings.telemetry.secrets(os.environ)
     warnings = [*advice(settings, os.environ), *look_at_routes(settings), *look_at_state(settings), *look_at_provider_keys(settings)]
     _refuse_open_door(settings)
+    prices.load(settings.prices, settings.price_table)
     load_prompts(settings)
     policies = load_policies(settings)
     for warning in warnings:

@@ -1,6 +1,6 @@
-"""Where the price table lies on this machine: the JSON file inside the installed litellm, found without importing litellm
-(its import costs seconds and 200 MB), or, where litellm is left out of an image, what was kept of it. The arithmetic is in
-`gateway/cost.py`."""
+"""Where the price table lies on this machine: the file that the settings name, a newer one for one; else the JSON file inside the installed
+litellm, found without importing litellm (its import costs seconds and 200 MB), or, where litellm is left out of an image, what was kept of
+it. The arithmetic is in `gateway/cost.py`."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from gateway.cost import PriceTable
 from gateway.errors import StartError
 
 _FILE = "model_prices_and_context_window_backup.json"
+_A_PRICE = b'"input_cost_per_token"'
 
 
 def price_file() -> Path | None:
@@ -26,12 +27,19 @@ def price_file() -> Path | None:
     return path if path.is_file() else None
 
 
-def load(overrides: Mapping[str, Mapping[str, str]] | None = None) -> PriceTable:
-    """The installed table with the overrides on top; only the overrides when there is no table. Raises StartError."""
-    path = price_file()
+def load(overrides: Mapping[str, Mapping[str, str]] | None = None, own: str | None = None) -> PriceTable:
+    """The table with the overrides on top; only the overrides when there is none. `own`: the path of a table that the settings name. Raises
+    StartError."""
+    path = Path(own) if own else price_file()
     try:
-        return _installed(path, _stamp(path)).with_own(overrides or {})
+        table = _read(path, _stamp(path), own=bool(own))
     except (OSError, ValueError) as error:
+        said = error.strerror if isinstance(error, OSError) else error
+        do = "name a file in the form of litellm's model_prices_and_context_window.json under 'price_table'" if own else "reinstall litellm"
+        raise StartError(f"the price table {path} cannot be used: {said}; {do}") from error
+    try:
+        return table.with_own(overrides or {})
+    except ValueError as error:
         raise StartError(str(error)) from error
 
 
@@ -44,11 +52,15 @@ def _stamp(path: Path | None) -> tuple[int, int]:
 
 
 @lru_cache(maxsize=1)
-def _installed(path: Path | None, stamp: tuple[int, int]) -> PriceTable:
+def _read(path: Path | None, stamp: tuple[int, int], *, own: bool) -> PriceTable:
     """Read once: one and a half megabytes take some 10 ms."""
     if path is None:
         return PriceTable.from_json(b"{}", release="no price table")
-    return PriceTable.from_json(path.read_bytes(), release=f"litellm {_release(path)}")
+    data = path.read_bytes()
+    table = PriceTable.from_json(data, release=path.name if own else f"litellm {_release(path)}")
+    if own and _A_PRICE not in data:
+        raise ValueError("it holds no prices")
+    return table
 
 
 def _release(path: Path) -> str:

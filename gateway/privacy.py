@@ -51,7 +51,7 @@ def rooms(settings: Settings, data: Path, book: Ledger, approvals: Approvals, la
     erasure = ErasureDesk(vault.keys if vault else None, approvals, book.write, at, new)
     export = ExportDesk(book.arrow, reader, book.write, at, new)
     budgets = BudgetsDesk(settings.budgets, open_limits(settings), book.fetch, book.write, at, new)
-    repricing = RepricingDesk(book.fetch, book.write, lambda: prices.load(settings.prices), at, new)
+    repricing = RepricingDesk(book.fetch, book.write, lambda: prices.load(settings.prices, settings.price_table), at, new)
     feedback = FeedbackDesk(book.fetch, book.write, scribe, reader, at, new)
     prompts = PromptsDesk(labels)
     experiments = ExperimentsDesk(labels, rulings)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -162,7 +163,7 @@ def test_a_bad_override_says_what_to_write(override: dict[str, str]) -> None:
 
 
 def test_a_bad_table_is_refused() -> None:
-    with pytest.raises(ValueError, match="reinstall litellm"):
+    with pytest.raises(ValueError, match="not one JSON object per model"):
         PriceTable.from_json(b"[1]")
 
 
@@ -224,8 +225,36 @@ def test_an_unreadable_table_stops_the_start(monkeypatch: pytest.MonkeyPatch, tm
     bad = tmp_path / "prices.json"
     bad.write_text("{")
     monkeypatch.setattr(prices, "price_file", lambda: bad)
-    with pytest.raises(StartError, match="price table"):
+    with pytest.raises(StartError, match=r"prices\.json cannot be used: it is not one JSON object per model.*; reinstall litellm"):
         prices.load()
+
+
+def test_a_table_that_the_settings_name_takes_the_place_of_the_installed_one(tmp_path: Path) -> None:
+    newer = tmp_path / "newer.json"
+    newer.write_text('{"gpt-9": {"input_cost_per_token": 1e-06, "output_cost_per_token": 2e-06, "litellm_provider": "openai"}}')
+    table = prices.load({"mine": {"input": "1", "output": "1"}}, str(newer))
+    assert table.cost("openai", "gpt-9", Usage(input=1, output=1)).amount == Decimal("0.000003")
+    assert table.cost("openai", "mine", Usage(input=1, output=1)).amount == Decimal("0.000002")
+    assert table.cost("openai", "gpt-4o", Usage(input=1, output=1)).unpriced == ("model",)
+    assert table.version.startswith("newer.json sha256:")
+    assert table.models == 2
+    newer.write_text(newer.read_text().replace("2e-06", "3e-06"))
+    os.utime(newer, (1, 1))
+    assert prices.load(None, str(newer)).cost("openai", "gpt-9", Usage(input=1, output=1)).amount == Decimal("0.000004")
+
+
+@pytest.mark.parametrize("held", [None, b"", b"<html>", b"[]", b'{"error": {"message": "Not Found"}}', b"{}"])
+def test_a_table_of_the_settings_that_is_none_stops_the_start_and_says_what_to_name(tmp_path: Path, held: bytes | None) -> None:
+    named = tmp_path / "newer.json"
+    if held is not None:
+        named.write_bytes(held)
+    with pytest.raises(StartError, match=r"newer\.json cannot be used: .*; name a file in the form of litellm's .* 'price_table'"):
+        prices.load(None, str(named))
+
+
+def test_a_folder_is_no_table(tmp_path: Path) -> None:
+    with pytest.raises(StartError, match="Is a directory"):
+        prices.load(None, str(tmp_path))
 
 
 CLASSES = b"""{

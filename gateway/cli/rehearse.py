@@ -14,7 +14,7 @@ def rehearse(
     port: Annotated[int, typer.Option(help="Port; 0 takes a free one.", min=0, max=65535)] = 8490,
     watch_stdin: Annotated[bool, typer.Option("--watch-stdin", help="Stop when standard input ends.")] = False,
 ) -> None:
-    """Run a provider that plays a script: OpenAI Chat Completions and Anthropic Messages without a model.
+    """Run a provider that plays a script, in all four dialects, without a model.
 
     Example: tollhouse rehearse script.yaml --port 8490
     """

@@ -1,4 +1,4 @@
-"""A provider that plays a script: OpenAI Chat Completions and Anthropic Messages without a model, a key or a network.
+"""A provider that plays a script in all four dialects, without a model, a key or a network.
 
 For tests of the gateway, for the demo and for the tests of people who use the gateway. `script` is the file's model, `openai_wire` and
 `anthropic_wire` the two formats, `server` plays, `running` starts it in a test, `process` in the foreground. Nothing here imports

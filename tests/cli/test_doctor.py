@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -179,6 +180,16 @@ def test_litellm_may_be_left_out_where_its_prices_were_kept(monkeypatch, tmp_pat
     assert [each.said for each in examining.versions(["litellm"]) if each.level == "error"] == ["not installed: litellm"]
     monkeypatch.setattr(examining.prices, "price_file", lambda: tmp_path / "litellm-1.0.json")
     assert [each.level for each in examining.versions(["litellm"])] == ["ok"]
+
+
+def test_it_says_which_prices_count_and_whether_they_can_be_read(tmp_path):
+    (told,) = examining.priced(Settings())
+    assert told.level == "ok"
+    assert re.fullmatch(r"\d{4} models in litellm [\d.]+ sha256:\w{12}", told.said)
+    (told,) = examining.priced(Settings(price_table=str(tmp_path / "gone.json")))
+    assert (told.level, "No such file" in told.said) == ("error", True)
+    (told,) = examining.priced(Settings(prices={"m": {"imput": "1"}}))
+    assert (told.level, "write one of input" in told.said) == ("error", True)
 
 
 def test_a_ledger_of_a_fleet_wants_its_extensions(monkeypatch):
