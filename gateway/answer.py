@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Final
 
-from msgspec import Struct, field
+from msgspec import Struct, field, structs
 
 from gateway.strict_json import Json
 
@@ -39,11 +39,16 @@ class Usage(Struct, frozen=True):
     tier: str = ""
     """Service tier as the answer states it (`batch`, `flex`, `priority`, …); empty = the provider's standard one, or it does not say."""
     terms: tuple[str, ...] = ()
-    """What else the answer says that changes its price: where it was computed (`us`), how fast (`fast`)."""
+    """What else changes its price: where it was computed (`us`) and how fast (`fast`), as the answer says; at which of the provider's
+    addresses it was asked for (`regional_endpoint`)."""
     fees: tuple[str, ...] = ()
     """Services the provider ran that it charges for by other measures than tokens and searches: `file_search`, `code_interpreter`."""
     charged: Decimal | None = None
     """USD that the provider says it charged, for everything together."""
+
+    def at(self, place: str) -> Usage:
+        """The same, asked for at this address of the provider; empty = at one where nothing costs more."""
+        return structs.replace(self, terms=(*self.terms, place)) if place else self
 
 
 TOKENS = (

@@ -35,6 +35,8 @@ class Entry(Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
     dropped: tuple[str, ...] = ()
     headers: dict[str, str] = {}
     """What the gateway told the client of the translation."""
+    place: str = ""
+    """As in `Bookkeeping.served_by`."""
 
 
 _entry = msgspec.json.Decoder(Entry).decode

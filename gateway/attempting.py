@@ -78,7 +78,7 @@ class _Once:
 
     async def __aenter__(self) -> ProviderAnswer:
         visit, request = self._visit, self._request
-        visit.book.served_by(provider_of(visit, self._target))
+        visit.book.served_by(provider_of(visit, self._target), self._target.place)
         visit.asked_for_counts = self._target.asked_for_counts
         await reserve(visit, request)
         visit.x.upstream = self._target.name
@@ -234,7 +234,7 @@ class _Attempts:
 
     async def _reserved(self, step: _Step) -> None:
         target = self._managed.targets[step.at]
-        self._visit.book.served_by(provider_of(self._visit, target))
+        self._visit.book.served_by(provider_of(self._visit, target), target.place)
         try:
             await reserve(self._visit, named_for(self._visit, self._request, target)[1])
         except BaseException:
@@ -385,7 +385,8 @@ class _Attempts:
         told = self._told
         if told is None:
             raise self._nobody()
-        self._visit.book.served_by(provider_of(self._visit, self._managed.targets[told.step.at]))
+        target = self._managed.targets[told.step.at]
+        self._visit.book.served_by(provider_of(self._visit, target), target.place)
         self._stand(told)
         if told.answer is not None and (self._first or told.answer.status >= 400):
             return told.answer

@@ -38,7 +38,7 @@ class Bookkeeping:
         self._scribe = scribe
         self._prices = prices
         self._clock = clock
-        self._provider = provider
+        self._provider, self.place = provider, ""
         self._opening: asyncio.Task[None] | None = None
         self._line: list[Decided] = []
         self._calls: list[CallRow] = []
@@ -72,9 +72,10 @@ class Bookkeeping:
         """Its opening was written, or is being written."""
         return self._opening is not None
 
-    def served_by(self, provider: str) -> None:
-        """Who answers, where that is not the provider of the client's dialect: its prices count."""
-        self._provider = provider
+    def served_by(self, provider: str, place: str = "") -> None:
+        """Who answers, where that is not the provider of the client's dialect: its prices count. `place`: at which of its addresses, where
+        that changes them (`price_entry.PLACES`)."""
+        self._provider, self.place = provider, place
 
     def open(self) -> None:
         """Starts writing the opening record of a stream; `settle` waits for it."""
@@ -171,18 +172,18 @@ class Bookkeeping:
     def _row(self, priced: Priced, links: Links) -> ExchangeRow:
         durability = self._journal.durability
         return self._scribe.exchange(
-            self._x, provider=self._provider, durability=durability, priced=priced, links=links
+            self._x, provider=self._provider, place=self.place, durability=durability, priced=priced, links=links
         )
 
     def _price(self) -> Priced:
         """What all rounds of the exchange cost, each at its own price."""
         x = self._x
         asked_for = x.upstream_model or (x.request.model if x.request else None)
-        models, rounds = (x.answer.model, asked_for), x.rounds or (x.answer.usage,)
+        models, rounds = (x.answer.model, asked_for), [self._placed(each) for each in x.rounds or (x.answer.usage,)]
         if x.cache == "hit":
             return self._saved(models)
         if x.guess is not None:
-            return self._guessed(models, [*rounds[:-1], x.guess.usage])
+            return self._guessed(models, [*rounds[:-1], self._placed(x.guess.usage)])
         if not any(models) or x.answer.usage is None:
             return Priced()
         costs = [self._prices.cost_of_either(self._provider, models, each, x.started_us) for each in rounds if each is not None]
@@ -201,8 +202,11 @@ class Bookkeeping:
 
     def _saved(self, models: tuple[str | None, ...]) -> Priced:
         """Nobody was paid for an answer that was given again."""
-        found = self._prices.cost_of_either(self._provider, models, self._x.spared or Usage(), self._x.started_us)
+        found = self._prices.cost_of_either(self._provider, models, self._placed(self._x.spared) or Usage(), self._x.started_us)
         return Priced(Decimal(0), self._prices.version, found.model, saved=found.amount)
+
+    def _placed(self, usage: Usage | None) -> Usage | None:
+        return usage if usage is None else usage.at(self.place)
 
     def _uncounted(self) -> set[str]:
         """What is charged by the piece, where no answer says how many there were."""

@@ -135,7 +135,7 @@ class given:  # noqa: N801 - reads as a statement: async with given(...)
         visit, entry = self._visit, self._entry
         visit.x.translated, visit.x.dropped, visit.x.cached_from = entry.translated, list(entry.dropped), entry.exchange
         visit.headers |= entry.headers
-        visit.book.served_by(entry.provider)
+        visit.book.served_by(entry.provider, entry.place)
         if self._request.stream:
             visit.book.open()
         visit.asked = visit.gateway.clock.mono_us()
@@ -174,7 +174,7 @@ def _entry(visit: Visit, settings: Cache) -> Entry | None:
     if body is None or visit.noted is None or not _went_out_unchanged(visit, body) or not all(_clean(v, settings) for _, v in x.calls):
         return None
     told = {name: value for name, value in visit.headers.items() if name == DROPPED}
-    return Entry(x.id, visit.book.provider, visit.noted.media_type, body, x.translated, tuple(x.dropped), told)
+    return Entry(x.id, visit.book.provider, visit.noted.media_type, body, x.translated, tuple(x.dropped), told, visit.book.place)
 
 
 def _went_out_unchanged(visit: Visit, body: bytes) -> bool:

@@ -19,7 +19,7 @@ import msgspec
 from msgspec import Raw, Struct
 
 from gateway.answer import TOKENS, Usage
-from gateway.price_entry import SEARCH, Prices, override, read
+from gateway.price_entry import PLACES, SEARCH, Prices, override, read
 from gateway.stated_cost import STATED
 
 _READ = ("input", "cache_read", "cache_write", "cache_write_1h", "audio_input", "audio_cache_read", "image_input")
@@ -126,7 +126,7 @@ class PriceTable:
         if True not in dearest or (False not in dearest and written):
             return None
         amount = read * dearest[True] + written * dearest.get(False, Decimal(0))
-        for factor in prices.terms.values():
+        for factor in (*prices.terms.values(), max(prices.places.values(), default=Decimal(1))):
             amount *= max(factor, Decimal(1))
         return amount + prices.request
 
@@ -175,9 +175,9 @@ def _total(prices: Prices, usage: Usage) -> tuple[Decimal, tuple[str, ...]]:
             unpriced.append(f"{kind}@{usage.tier}" if usage.tier else kind)
         amount += tokens * (price or 0)
     for term in usage.terms:
-        if term not in prices.terms:
+        if term not in prices.terms and term not in PLACES:
             unpriced.append(term)
-        amount *= prices.terms.get(term, 1)
+        amount *= prices.terms.get(term, prices.places.get(term, Decimal(1)))
     return prices.request + amount + _searched(prices, usage.searches or 0, unpriced), tuple(unpriced)
 
 

@@ -145,4 +145,5 @@ def _cost(visit: Visit, request: Request, target: Target, told: _Told) -> Decima
     if told.usage is None:
         return None
     models = (told.model, target.model or request.model)
-    return visit.gateway.prices.cost_of_either(provider_of(visit, target), models, told.usage, visit.x.started_us).amount
+    usage = told.usage.at(target.place)
+    return visit.gateway.prices.cost_of_either(provider_of(visit, target), models, usage, visit.x.started_us).amount

@@ -40,6 +40,13 @@ _TIERS = {"batches": "batch", "priority": "priority", "flex": "flex", "ultrafast
 SEARCH = "web_search"
 TERMS = ("us", "fast")
 """What answers say beside their counts that has a price in the table (`provider_specific_entry`): where they were computed, how fast."""
+PLACES = {
+    "processed_in_eu": "regional_processing_uplift_multiplier_eu",
+    "processed_in_us": "regional_processing_uplift_multiplier_us",
+    "regional_endpoint": "regional_endpoint_uplift_multiplier",
+}
+"""Addresses at which some models cost more (OpenAI's for data residency; Vertex AI's but the global one), and the table's names for by how
+much. A model without such a price costs the same there."""
 _NAME = re.compile(rf"(.+?)(?:_above_(\d+)k_tokens)?(?:_({'|'.join(_TIERS)}))?")
 _OVERRIDE = re.compile(r"([a-z_0-9]+?)(?:_above_(\d+)k)?(?:@([a-z0-9_-]+))?")
 _GOOGLE = ("gemini", "vertex_ai")
@@ -73,6 +80,8 @@ class Prices(Struct, frozen=True):
     """Most tokens of a prompt, and of an answer."""
     terms: Mapping[str, Decimal] = {}
     """By what all tokens are multiplied: `us`, `fast`."""
+    places: Mapping[str, Decimal] = {}
+    """The same by where it is asked: of `PLACES`."""
     vendor: str = "?"
     """Who sells it at these prices, in the table's words; ? where it does not say."""
 
@@ -108,6 +117,7 @@ def read(raw: Raw) -> Prices:
         reads=_count(fields.get("max_input_tokens")),
         writes=_count(fields.get("max_output_tokens")),
         terms={name: terms[name] for name in TERMS if name in terms},
+        places=_places(fields),
         vendor=vendor or "?",
     )
 
@@ -158,6 +168,11 @@ def _search_price(fields: Mapping[str, Raw]) -> Decimal | None:
     """One for all sizes of the search's context: which of them was asked for, no answer says."""
     sizes = set(_numbers(fields.get("search_context_cost_per_query")).values())
     return sizes.pop() if len(sizes) == 1 else None
+
+
+def _places(fields: Mapping[str, Raw]) -> dict[str, Decimal]:
+    found = {place: _number(bytes(fields[name]).decode()) for place, name in PLACES.items() if name in fields}
+    return {place: factor for place, factor in found.items() if factor is not None}
 
 
 def _numbers(raw: Raw | None) -> dict[str, Decimal]:

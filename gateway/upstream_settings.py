@@ -24,6 +24,9 @@ PROVIDERS: dict[str, tuple[tuple[DialectName, ...], str, str]] = {
 }
 """Upstreams that need no configuration: name -> (dialects, base URL, variable with the key)."""
 
+_PLACES = {"eu.api.openai.com": "processed_in_eu", "us.api.openai.com": "processed_in_us"}
+"""OpenAI's hosts for projects whose data stays in a region."""
+
 
 class Upstream(Section):
     """A provider, or anything that speaks a provider's dialect."""
@@ -77,6 +80,14 @@ class Upstream(Section):
     def spoken(self) -> tuple[str, ...]:
         """In which it is really asked: a platform may have a dialect of its own for one of `dialects`."""
         return self.dialects if self.platform is None else self.platform.spoken(self.dialects)
+
+    @property
+    def place(self) -> str:
+        """At which of its provider's addresses this is, where some models cost more there (`price_entry.PLACES`)."""
+        vertex = self.platform.vertex if self.platform is not None else None
+        if vertex is not None:
+            return "" if vertex.location == "global" else "regional_endpoint"
+        return _PLACES.get(urlsplit(self.base_url).hostname or "", "")
 
     @field_validator("base_url")
     @classmethod

@@ -13,6 +13,14 @@ from typing import Any
 from litellm.litellm_core_utils.llm_cost_calc.utils import generic_cost_per_token
 from litellm.types.utils import CompletionTokensDetailsWrapper, PromptTokensDetailsWrapper, Usage
 
+PLACES: dict[str, dict[str, Any]] = {
+    "": {"vertex_location": "global"},
+    "processed_in_eu": {"data_residency": "eu"},
+    "processed_in_us": {"data_residency": "us"},
+    "regional_endpoint": {"vertex_location": "us-east5"},
+}
+"""Where an answer was asked for, in our words and in litellm's."""
+
 
 def usage_of(counts: dict[str, int]) -> Usage:
     read = sum(counts.get(name, 0) for name in ("input", "cache_read", "cache_write", "cache_write_1h"))
@@ -35,7 +43,7 @@ def usage_of(counts: dict[str, int]) -> Usage:
 def cost_of(model: str, provider: str, case: dict[str, Any]) -> float:
     parts = generic_cost_per_token(
         model=model, usage=usage_of(case["counts"]), custom_llm_provider=provider, service_tier=case["tier"] or None,
-        current_time=datetime.fromisoformat(case["at"]),
+        current_time=datetime.fromisoformat(case["at"]), **PLACES[case["place"]],
     )  # fmt: skip
     return sum(parts)
 

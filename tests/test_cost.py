@@ -264,7 +264,9 @@ CLASSES = b"""{
     "input_cost_per_token_above_200k_tokens": 3e-06, "input_cost_per_token_priority": 6e-06, "output_cost_per_token_priority": 8e-06,
     "input_cost_per_token_above_200k_tokens_priority": 1.1e-05, "input_cost_per_token_batches": 2.5e-07, "output_cost_per_token_batches": 0,
     "search_context_cost_per_query": {"search_context_size_low": 0.01, "search_context_size_high": 0.01},
-    "provider_specific_entry": {"us": 1.1, "fast": 2.0, "bedrock_invocation_schema": "x"}},
+    "provider_specific_entry": {"us": 1.1, "fast": 2.0, "bedrock_invocation_schema": "x"},
+    "regional_processing_uplift_multiplier_eu": 1.2, "regional_processing_uplift_multiplier_us": "x",
+    "regional_endpoint_uplift_multiplier": 1.3},
   "asked": {"input_cost_per_token": 1, "output_cost_per_token": 1, "litellm_provider": "gemini",
     "search_context_cost_per_query": {"search_context_size_low": 0.035}},
   "queried": {"input_cost_per_token": 1, "output_cost_per_token": 1, "litellm_provider": "gemini", "web_search_billing_unit": "per_query",
@@ -295,6 +297,10 @@ def priced(model: str, usage: Usage) -> tuple[Decimal | None, tuple[str, ...]]:
         (Usage(input=3, output=5, searches=2), "3 * 0.000001 + 5 * 0.000002 + 2 * 0.01"),
         (Usage(input=10, output=0, terms=("us",)), "10 * 0.000001 * 1.1"),
         (Usage(input=10, output=0, terms=("us", "fast"), searches=1), "10 * 0.000001 * 1.1 * 2 + 0.01"),
+        (Usage(input=10, output=0, searches=1).at("processed_in_eu"), "10 * 0.000001 * 1.2 + 0.01"),
+        (Usage(input=10, output=0, terms=("fast",)).at("regional_endpoint"), "10 * 0.000001 * 2 * 1.3"),
+        (Usage(input=10, output=0).at("processed_in_us"), "10 * 0.000001"),
+        (Usage(input=10, output=0).at(""), "10 * 0.000001"),
     ],
 )
 def test_what_providers_charge_for_is_charged(usage: Usage, sums: str) -> None:
@@ -329,6 +335,10 @@ def _product(term: str) -> Decimal:
 )
 def test_what_has_no_price_is_named_and_nothing_is_guessed(model: str, usage: Usage, names: tuple[str, ...]) -> None:
     assert priced(model, usage) == (None, names)
+
+
+def test_at_the_most_it_costs_what_it_costs_at_the_dearest_place() -> None:
+    assert PriceTable.from_json(CLASSES).worst("openai", "all", 10, 0) == by_hand("10 * 0.000011 * 1.1 * 2 * 1.3")
 
 
 def test_an_image_costs_what_text_costs_where_it_has_no_price_of_its_own() -> None:

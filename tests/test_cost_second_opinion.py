@@ -12,6 +12,7 @@ from typing import Any
 from gateway import prices
 from gateway.answer import Usage
 from gateway.cost import PriceTable
+from gateway.price_entry import PLACES
 
 MODES = ("chat", "responses", "completion", "embedding")
 WORKING, NIGHT = "2026-11-20T07:00:00+00:00", "2026-11-20T23:30:00+00:00"
@@ -26,7 +27,8 @@ COUNTS: tuple[tuple[dict[str, int], str, str], ...] = (
     ({"input": 1_000, "output": 100}, "flex", NIGHT),
     ({"input": 300_000, "output": 100}, "priority", WORKING),
 )
-CASES = [{"counts": counts, "tier": tier, "at": at} for counts, tier, at in COUNTS]
+CASES = [{"counts": counts, "tier": tier, "at": at, "place": ""} for counts, tier, at in COUNTS]
+CASES += [{"counts": {"input": 1_000, "cache_read": 10, "output": 100}, "tier": "", "at": WORKING, "place": place} for place in PLACES]
 ELSEWHERE = {"gemini-exp-1206"}
 """litellm takes the prices of its namesake `gemini/gemini-exp-1206`, which is free."""
 
@@ -55,7 +57,7 @@ def by_litellm(listed: list[tuple[str, str]]) -> list[list[float]]:
 
 def ours(table: PriceTable, model: str, case: dict[str, Any]) -> float | None:
     at_us = int(datetime.fromisoformat(case["at"]).timestamp() * 1e6)
-    amount = table.cost("openai", model, Usage(**case["counts"], tier=case["tier"]), at_us).amount
+    amount = table.cost("openai", model, Usage(**case["counts"], tier=case["tier"]).at(case["place"]), at_us).amount
     return None if amount is None else float(amount)
 
 

@@ -39,3 +39,20 @@ def test_a_route_that_is_passed_through_is_method_and_path(route):
 def test_another_route_is_refused(route):
     with pytest.raises(ValueError, match=r"must be a method and a path, for example 'GET /files/\*/content'"):
         PassThrough(upstream="a", routes=[route])
+
+
+@pytest.mark.parametrize(
+    ("url", "place"),
+    [
+        ("https://api.openai.com/v1", ""), ("https://eu.api.openai.com/v1", "processed_in_eu"), ("https://US.api.openai.com", "processed_in_us"),
+        ("https://eu.api.openai.com.example/v1", ""), ("https://eu.api.example.com/v1", ""),
+    ],
+)  # fmt: skip
+def test_hosts_of_openai_for_data_that_stays_in_a_region_are_places_of_their_own(url: str, place: str) -> None:
+    assert Upstream(dialect="openai.chat", base_url=url).place == place
+
+
+@pytest.mark.parametrize(("location", "place"), [("global", ""), ("us-east5", "regional_endpoint"), ("eu", "regional_endpoint")])
+def test_every_location_of_vertex_but_the_global_one_is_regional(location: str, place: str) -> None:
+    vertex = {"vertex": {"project": "p-1", "location": location, "credentials": "machine"}}
+    assert Upstream(dialect="anthropic.messages", base_url="https://x.example", platform=vertex).place == place

@@ -138,7 +138,7 @@ class Scribe:
         derived = x.caller.session_source in ("", "derived")
         return x.caller.session if derived else self.hands.pens[x.storing].label(x.caller.session)
 
-    def exchange(self, x: Exchange, *, provider: str, durability: str, priced: Priced, links: Links) -> ExchangeRow:
+    def exchange(self, x: Exchange, *, provider: str, durability: str, priced: Priced, links: Links, place: str = "") -> ExchangeRow:
         request, answer, usage, caller = x.request, x.answer, x.answer.usage, x.caller
         hand = self.hands.of(x.storing, caller)
         pen = hand.pen
@@ -211,7 +211,7 @@ class Scribe:
             image_output_tokens=usage.image_output if usage else None,
             web_searches=usage.searches if usage else None,
             service_tier=_or_none(pen.name, usage.tier or None if usage else None),
-            price_terms=(*usage.terms, *usage.fees) if usage else (),
+            price_terms=(*usage.at(place).terms, *usage.fees) if usage else (),
             not_priced=tuple(map(pen.name, priced.unpriced)),
             rounds=priced.rounds,
             experiment=(x.rendered.experiment or None) if x.rendered else None,

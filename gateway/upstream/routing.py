@@ -39,6 +39,8 @@ class Target(Struct, frozen=True):
     """Who it is, where that is not the provider of its dialect."""
     asked_for_counts: bool = True
     """Streams in OpenAI's dialect are asked for their token counts."""
+    place: str = ""
+    """At which of the provider's addresses it is, where that has a price (`price_entry.PLACES`)."""
     unsigned: bool = False
     """Gets no ids of calls with signatures of Gemini's thoughts: another upstream of this gateway made them."""
 
@@ -96,6 +98,7 @@ class Routes:
         self._targets = {
             name: Target(
                 name, up.base_url, keys.get(name), up.spoken, platform=self._platform(name, keys.get(name)), provider=up.provider,
+                place=up.place,
                 asked_for_counts=up.asked_for_counts, unsigned=self._translating and _GEMINI not in up.spoken and signing,
             )
             for name, up in settings.upstreams.items()

@@ -24,7 +24,7 @@ from gateway.answer import TOKENS, Usage
 from gateway.bookkeeping import UNCOUNTED
 from gateway.cost import Cost, PriceTable
 from gateway.errors import GatewayError, JournalUnavailable, StartError
-from gateway.price_entry import SEARCH, TERMS
+from gateway.price_entry import PLACES, SEARCH, TERMS
 from gateway.stated_cost import charged
 from gateway.stores import Refused
 from gateway.trace.people_rows import RevisedRow
@@ -134,6 +134,9 @@ def _revisions(page: Sequence[Mapping[str, Any]], glob: str, prices: PriceTable,
             yield revised
 
 
+_TERMS = {*TERMS, *PLACES}
+
+
 def _usage(row: Mapping[str, Any]) -> Usage:
     """As it was read from the answer. What nobody could count stays so."""
     beside = tuple(row["price_terms"] or ())
@@ -142,8 +145,8 @@ def _usage(row: Mapping[str, Any]) -> Usage:
         **{name: row[f"{name}_tokens"] for name in TOKENS},
         searches=row["web_searches"],
         tier=row["service_tier"] or "",
-        terms=tuple(each for each in beside if each in TERMS),
-        fees=(*(each for each in beside if each not in TERMS), *sorted(uncounted)),
+        terms=tuple(each for each in beside if each in _TERMS),
+        fees=(*(each for each in beside if each not in _TERMS), *sorted(uncounted)),
         charged=_charged(row["usage_raw"]),
     )
 

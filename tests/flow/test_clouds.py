@@ -172,16 +172,16 @@ def google(provider, signing, wires):
 
 @pytest.fixture
 def vertex(start, provider, signing, monkeypatch):
-    def made(model, **more):
+    def made(model, location="us-east5", prices=PRICES, **more):
         private = signing.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
         address = provider.base_url.removesuffix("/v1")
         account = {"type": "service_account", "client_email": "gate@p.example", "token_uri": f"{address}/token"}
         account["private_key"] = private.decode()
         monkeypatch.setenv("VERTEX_KEY", json.dumps(account | more))
         place = {"base_url": address, "key": {"env": "VERTEX_KEY"}, "dialect": ["anthropic.messages", "google.gemini"]}
-        upstreams = {"vertex": place | {"platform": {"vertex": {"project": "p-1", "location": "us-east5"}}}}
+        upstreams = {"vertex": place | {"platform": {"vertex": {"project": "p-1", "location": location}}}}
         routes = [{"models": ["*"], "targets": [{"upstream": "vertex", "model": model}]}]
-        return start(POLICY, upstreams=upstreams, routes=routes, prices=PRICES)
+        return start(POLICY, upstreams=upstreams, routes=routes, prices=prices)
 
     return made
 
@@ -214,6 +214,21 @@ def test_vertex_gets_a_token_for_its_service_account_and_the_client_its_own_dial
     row = gateway.ended(2)[0].exchange
     assert (row.state, row.provider) == ("complete", "gcp.vertex_ai")
     assert row.cost is not None
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_location_of_vertex_costs_more_than_the_global_one_where_the_price_table_says_so(vertex, google, wires, stream):
+    """A tenth more for this model, by litellm's table."""
+    google("messages", stream)
+    rows = {}
+    for location in ("us-east5", "global"):
+        gateway = vertex("claude-sonnet-4-5@20250929", location, prices={})
+        wires["messages"].ask(gateway.url, stream)
+        (ended,) = gateway.ended()
+        rows[location] = ended.exchange
+        assert [Decimal(each.cost) for each in ended.attempts] == [Decimal(ended.exchange.cost)]
+    assert Decimal(rows["us-east5"].cost) == Decimal(rows["global"].cost) * Decimal("1.1") > 0
+    assert (rows["us-east5"].price_terms, rows["global"].price_terms) == (("regional_endpoint",), ())
 
 
 def test_a_token_of_vertex_is_fetched_again_when_it_ends(vertex, google, wires):

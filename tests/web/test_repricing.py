@@ -197,6 +197,16 @@ def test_tiers_searches_and_what_nobody_counted_stay_what_they_were(books: Any) 
     ]  # fmt: skip
 
 
+def test_what_is_added_at_some_of_a_providers_addresses_is_added_again(books: Any) -> None:
+    house = books(row(1), row(2, price_terms=("processed_in_eu",)), row(3, price_terms=("regional_endpoint",)))
+    house.table = b"""{"m": {"input_cost_per_token": 4e-06, "output_cost_per_token": 0, "regional_processing_uplift_multiplier_eu": 1.1}}"""
+    house.own = {}
+    house.send()
+    assert house.ask("SELECT cost, not_priced FROM exchanges ORDER BY id") == [
+        (Decimal("0.004"), []), (Decimal("0.0044"), []), (Decimal("0.004"), []),
+    ]  # fmt: skip
+
+
 def test_the_hour_in_which_an_exchange_began_and_what_nobody_counted_are_still_known(books: Any) -> None:
     """NOW_US is 13:06 in UTC on a Monday; the first began an hour before, the second six hours."""
     house = books(row(1), row(2, hours=6), row(3, not_priced=("retrieval",), cost=None), row(4, price_terms=("total_tokens",)))
