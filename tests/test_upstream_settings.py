@@ -44,7 +44,8 @@ def test_another_route_is_refused(route):
 @pytest.mark.parametrize(
     ("url", "place"),
     [
-        ("https://api.openai.com/v1", ""), ("https://eu.api.openai.com/v1", "processed_in_eu"), ("https://US.api.openai.com", "processed_in_us"),
+        ("https://api.openai.com/v1", ""),
+        ("https://eu.api.openai.com/v1", "processed_in_eu"), ("https://US.api.openai.com", "processed_in_us"),
         ("https://eu.api.openai.com.example/v1", ""), ("https://eu.api.example.com/v1", ""),
     ],
 )  # fmt: skip
