@@ -61,6 +61,14 @@ def _set_out(visit: Visit, request: Request, *, first: bool) -> None:
     visit.reserved.settle()  # what the provider runs by itself it may run from here on
 
 
+def _unheard(visit: Visit, *, first: bool, sent: bool) -> None:
+    """A question that was given up before it was answered."""
+    if first or visit.latest is None:
+        visit.reached = sent
+    else:
+        visit.latest.sent = sent
+
+
 def _translated(visit: Visit, sent: Letter) -> None:
     """On the exchange: by whom it is served, and what could not be said there."""
     visit.headers.pop("x-gateway-dropped-fields", None)
@@ -89,8 +97,10 @@ class _Once:
         self._sending = sent.sending(visit)
         try:
             upstream = await self._sending.__aenter__()
-        except BaseException:
-            visit.reached = self._sending.sent
+        except BaseException as error:
+            _unheard(visit, first=self._first, sent=self._sending.sent)
+            if isinstance(error, GatewayError) and not self._first:
+                await settle_attempt(visit, charged=self._sending.sent)
             raise
         visit.x.upstream_status = upstream.status
         return sent.read(sent.opened(upstream))
@@ -266,7 +276,8 @@ class _Attempts:
             await self._let_go()
         except BaseException:
             made.fault = visit.incoming.gone
-            made.unsure = visit.reached = self._sending is not None and self._sending.sent
+            made.unsure = self._sending is not None and self._sending.sent
+            _unheard(visit, first=self._first, sent=made.unsure)
             self._health.abandoned(step.at, step.given)
             await self._let_go()
             raise
