@@ -90,7 +90,7 @@ class _Once:
         visit.asked_for_counts = self._target.asked_for_counts
         await reserve(visit, request)
         visit.x.upstream = self._target.name
-        sent = await letter(visit, endpoint(visit), request, self._target, owed(visit, request) if self._first else ())
+        sent = await letter(visit, endpoint(visit), request, self._target, owed(visit, request) if self._first else (), beside=not self._first)
         if sent.translation is not None:
             _translated(visit, sent)
         _set_out(visit, request, first=self._first)
@@ -141,6 +141,7 @@ class _Attempts:
         self._asked: dict[int, _Outcome] = {}
         self._repeats: dict[int, int] = {}
         self._tries = 0
+        self._led = -1
         self._told: _Outcome | None = None
         self._sending: Sending | None = None
 
@@ -148,6 +149,7 @@ class _Attempts:
         self._visit.spoilt = None  # what was asked before has been heard
         self._health.budget.request(self._now)
         step = self._begin()
+        self._led = step.at
         await self._reserved(step)
         while True:
             outcome = await self._attempt(step)
@@ -291,7 +293,8 @@ class _Attempts:
         """Fills the outcome with the answer."""
         visit, made = self._visit, outcome.attempt
         found, request = named_for(visit, self._request, target)
-        outcome.sent = sent = await letter(visit, found, request, target, owed(visit, request) if self._first else ())
+        beside = not self._first or outcome.step.at != self._led
+        outcome.sent = sent = await letter(visit, found, request, target, owed(visit, request) if self._first else (), beside=beside)
         self._stand(outcome)
         self._tries += 1
         if self._tries == 1:
