@@ -90,7 +90,8 @@ class _Once:
         visit.asked_for_counts = self._target.asked_for_counts
         await reserve(visit, request)
         visit.x.upstream = self._target.name
-        sent = await letter(visit, endpoint(visit), request, self._target, owed(visit, request) if self._first else (), beside=not self._first)
+        waited = owed(visit, request) if self._first else ()
+        sent = await letter(visit, endpoint(visit), request, self._target, waited, beside=not self._first)
         if sent.translation is not None:
             _translated(visit, sent)
         _set_out(visit, request, first=self._first)

@@ -1,5 +1,5 @@
-"""A client's `idempotency-key`: a provider that honours it answers as it did before, so it goes with nothing but the client's own request, to
-whom that goes first."""
+"""A client's `idempotency-key`: a provider that honours it answers as it did before, so it goes with nothing but the client's own request,
+to whom that goes first."""
 
 from __future__ import annotations
 
