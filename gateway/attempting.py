@@ -61,6 +61,14 @@ def _set_out(visit: Visit, request: Request, *, first: bool) -> None:
     visit.reserved.settle()  # what the provider runs by itself it may run from here on
 
 
+def _unheard(visit: Visit, *, first: bool, sent: bool) -> None:
+    """A question that was given up before it was answered."""
+    if first or visit.latest is None:
+        visit.reached = sent
+    else:
+        visit.latest.sent = sent
+
+
 def _translated(visit: Visit, sent: Letter) -> None:
     """On the exchange: by whom it is served, and what could not be said there."""
     visit.headers.pop("x-gateway-dropped-fields", None)
@@ -82,15 +90,18 @@ class _Once:
         visit.asked_for_counts = self._target.asked_for_counts
         await reserve(visit, request)
         visit.x.upstream = self._target.name
-        sent = await letter(visit, endpoint(visit), request, self._target, owed(visit, request) if self._first else ())
+        waited = owed(visit, request) if self._first else ()
+        sent = await letter(visit, endpoint(visit), request, self._target, waited, beside=not self._first)
         if sent.translation is not None:
             _translated(visit, sent)
         _set_out(visit, request, first=self._first)
         self._sending = sent.sending(visit)
         try:
             upstream = await self._sending.__aenter__()
-        except BaseException:
-            visit.reached = self._sending.sent
+        except BaseException as error:
+            _unheard(visit, first=self._first, sent=self._sending.sent)
+            if isinstance(error, GatewayError) and not self._first:
+                await settle_attempt(visit, charged=self._sending.sent)
             raise
         visit.x.upstream_status = upstream.status
         return sent.read(sent.opened(upstream))
@@ -131,6 +142,7 @@ class _Attempts:
         self._asked: dict[int, _Outcome] = {}
         self._repeats: dict[int, int] = {}
         self._tries = 0
+        self._led = -1
         self._told: _Outcome | None = None
         self._sending: Sending | None = None
 
@@ -138,6 +150,7 @@ class _Attempts:
         self._visit.spoilt = None  # what was asked before has been heard
         self._health.budget.request(self._now)
         step = self._begin()
+        self._led = step.at
         await self._reserved(step)
         while True:
             outcome = await self._attempt(step)
@@ -266,7 +279,8 @@ class _Attempts:
             await self._let_go()
         except BaseException:
             made.fault = visit.incoming.gone
-            made.unsure = visit.reached = self._sending is not None and self._sending.sent
+            made.unsure = self._sending is not None and self._sending.sent
+            _unheard(visit, first=self._first, sent=made.unsure)
             self._health.abandoned(step.at, step.given)
             await self._let_go()
             raise
@@ -280,7 +294,8 @@ class _Attempts:
         """Fills the outcome with the answer."""
         visit, made = self._visit, outcome.attempt
         found, request = named_for(visit, self._request, target)
-        outcome.sent = sent = await letter(visit, found, request, target, owed(visit, request) if self._first else ())
+        beside = not self._first or outcome.step.at != self._led
+        outcome.sent = sent = await letter(visit, found, request, target, owed(visit, request) if self._first else (), beside=beside)
         self._stand(outcome)
         self._tries += 1
         if self._tries == 1:

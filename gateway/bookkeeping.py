@@ -12,7 +12,7 @@ from decimal import Decimal
 
 from gateway.answer import Usage
 from gateway.clock import Clock
-from gateway.cost import PriceTable
+from gateway.cost import Cost, PriceTable
 from gateway.errors import JournalUnavailable
 from gateway.exchange import Exchange
 from gateway.journal import Journal
@@ -179,44 +179,46 @@ class Bookkeeping:
         """What all rounds of the exchange cost, each at its own price."""
         x = self._x
         asked_for = x.upstream_model or (x.request.model if x.request else None)
-        models, rounds = (x.answer.model, asked_for), [self._placed(each) for each in x.rounds or (x.answer.usage,)]
+        models, rounds = (x.answer.model, asked_for), x.rounds or (x.answer.usage,)
         if x.cache == "hit":
             return self._saved(models)
+        heard = rounds if x.guess is None else rounds[:-1]
+        if not any(models) or (x.guess is None and not any(heard)):
+            return Priced(rounds=len(rounds))
+        costs = [None if each is None else self._cost(models, each) for each in heard]
         if x.guess is not None:
-            return self._guessed(models, [*rounds[:-1], self._placed(x.guess.usage)])
-        if not any(models) or x.answer.usage is None:
-            return Priced()
-        costs = [self._prices.cost_of_either(self._provider, models, each, x.started_us) for each in rounds if each is not None]
-        uncounted = set() if {cost.model for cost in costs} == {STATED} else self._uncounted()
-        unpriced = tuple(sorted({name for cost in costs for name in cost.unpriced} | uncounted))
-        amount = None if unpriced else sum((cost.amount or Decimal(0) for cost in costs), Decimal(0))
-        each = tuple(cost.amount for cost in costs) if len(costs) == len(rounds) else ()
-        return Priced(amount, self._prices.version, costs[0].model, unpriced, len(rounds), each)
+            return self._guessed(costs, self._cost(models, x.guess.usage))
+        known = [cost for cost in costs if cost is not None]
+        uncounted = set() if {cost.model for cost in known} == {STATED} else self._uncounted(heard)
+        unpriced = tuple(sorted({name for cost in known for name in cost.unpriced} | uncounted))
+        amount = None if unpriced or None in costs else sum((cost.amount or Decimal(0) for cost in known), Decimal(0))
+        each = tuple(None if cost is None or uncounted else cost.amount for cost in costs)
+        return Priced(amount, self._prices.version, known[0].model, unpriced, len(rounds), each)
 
-    def _guessed(self, models: tuple[str | None, ...], rounds: list[Usage | None]) -> Priced:
+    def _cost(self, models: tuple[str | None, ...], usage: Usage) -> Cost:
+        return self._prices.cost_of_either(self._provider, models, usage.at(self.place), self._x.started_us)
+
+    def _guessed(self, costs: list[Cost | None], last: Cost) -> Priced:
         """What is known exactly of an answer that nobody heard to its end is not its cost."""
-        costs = [self._prices.cost_of_either(self._provider, models, each or Usage(), self._x.started_us) for each in rounds]
-        known = all(cost.amount is not None for cost in costs)
-        amount = sum((cost.amount or Decimal(0) for cost in costs), Decimal(0)) if known else None
-        return Priced(None, self._prices.version, costs[-1].model, rounds=len(rounds), estimated=amount)
+        amounts = [None if cost is None else cost.amount for cost in (*costs, last)]
+        amount = None if None in amounts else sum((amount or Decimal(0) for amount in amounts), Decimal(0))
+        each = (*amounts[:-1], None)
+        return Priced(None, self._prices.version, last.model, (), len(amounts), each, estimated=amount, guessed=last.amount)
 
     def _saved(self, models: tuple[str | None, ...]) -> Priced:
         """Nobody was paid for an answer that was given again."""
-        found = self._prices.cost_of_either(self._provider, models, self._placed(self._x.spared) or Usage(), self._x.started_us)
+        found = self._cost(models, self._x.spared or Usage())
         return Priced(Decimal(0), self._prices.version, found.model, saved=found.amount)
 
-    def _placed(self, usage: Usage | None) -> Usage | None:
-        return usage if usage is None else usage.at(self.place)
-
-    def _uncounted(self) -> set[str]:
+    def _uncounted(self, heard: tuple[Usage | None, ...]) -> set[str]:
         """What is charged by the piece, where no answer says how many there were."""
-        request, usage = self._x.request, self._x.answer.usage
-        if request is None or usage is None:
+        request, told = self._x.request, any(usage is not None and usage.searches is not None for usage in heard)
+        if request is None:
             return set()
         names = {UNCOUNTED.get((request.dialect, tool.name), "") for tool in request.server_tools} - {""}
         if request.dialect == "openai.chat" and _ALWAYS_SEARCHES.search(self._x.upstream_model or request.model):
             names.add(SEARCH)
-        return names if usage.searches is None else names - {SEARCH}
+        return names - {SEARCH} if told else names
 
 
 UNCOUNTED = {

@@ -160,6 +160,8 @@ class Exchange(Struct):
     answer: Answer = field(default_factory=Answer)
     earlier: list[Usage | None] = field(default_factory=list)
     """What answers cost that the client never saw: the model was asked again."""
+    fruitless: list[Usage | None] = field(default_factory=list)
+    """What the last answer took, where it came to nothing and the one before it stands: one or none."""
     rounds: tuple[Usage | None, ...] = ()
     """What each answer took, once all are known: each has its own price, because long prompts cost more."""
     calls: list[tuple[Call, Verdict]] = field(default_factory=list)
@@ -182,7 +184,7 @@ class Exchange(Struct):
     spared: Usage | None = None
     """What that took then."""
     guess: Guess | None = None
-    """What the last of its answers took, where nobody heard its end."""
+    """What the last of its rounds took, where nobody heard its end."""
     bytes_out: int = 0
     first_byte_us: int | None = None
     upstream_us: int = 0

@@ -31,6 +31,8 @@ class Holding(Struct):
     taken: list[tuple[Charge, Taken]]
     kinds: list[str]
     """What each of them counts: money, tokens, requests, calls."""
+    round: int = 0
+    """The question for which it is held: 0 is the first, and others ask the model again."""
 
 
 class Leases:

@@ -75,7 +75,7 @@ async def _mirrored(visit: Visit, request: Request, mirrored: Mirror) -> None:
 async def _asked(visit: Visit, request: Request, target: Target, made: Attempt, told: _Told) -> None:
     clock = visit.gateway.clock
     found, named = named_for(visit, request, target)
-    sent = await letter(visit, found, named, target)
+    sent = await letter(visit, found, named, target, beside=True)
     sending, began = sent.sending(visit), clock.mono_us()
     try:
         async with sending as raw:

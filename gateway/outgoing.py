@@ -12,7 +12,7 @@ from gateway.request import Endpoint, Owed, Request
 from gateway.trace.propagation import onward
 from gateway.upstream import translate
 from gateway.upstream.client import ProviderAnswer, Sending
-from gateway.upstream.headers import ACCOUNTS, all_but_keys, matching, parameters
+from gateway.upstream.headers import ACCOUNTS, FOR_ONE_REQUEST, all_but_keys, matching, parameters
 from gateway.upstream.platforms import Platform
 from gateway.upstream.post import Asked
 from gateway.upstream.routing import Target
@@ -73,13 +73,16 @@ def provider_of(visit: Visit, target: Target) -> str:
     return dialect.PROVIDER if said is None else translate.PROVIDERS[said]
 
 
-async def letter(visit: Visit, found: Endpoint, request: Request, target: Target, waited: Sequence[Owed] = ()) -> Letter:
-    """Raises GatewayError for what cannot be said in the target's dialect. `waited`: withheld calls for which the provider waits."""
+async def letter(
+    visit: Visit, found: Endpoint, request: Request, target: Target, waited: Sequence[Owed] = (), *, beside: bool = False
+) -> Letter:
+    """Raises GatewayError for what cannot be said in the target's dialect. `waited`: withheld calls for which the provider waits. `beside`:
+    not the client's own request to whom it goes first, but another target's, a mirror's, or one that asks the model again."""
     if target.platform is not None:
-        return await _through(target.platform, visit, found, request, target, waited)
+        return await _through(target.platform, visit, found, request, target, waited, beside=beside)
     if request.operation == "pass_through" or request.dialect in target.dialects:
         url = target.base_url + found.upstream_path + _query(visit, request)
-        headers = _headers(visit, target, request) | _trace(visit)
+        headers = _headers(visit, target, request, beside=beside) | _trace(visit)
         asked = request if target.asked_for_counts else msgspec.structs.replace(request, wants_usage=True)  # as if it had been asked for
         return Letter(target, found.method, url, headers, _body(visit, asked, target, waited))
     prepared = await translate.prepare(request, target)
@@ -87,12 +90,12 @@ async def letter(visit: Visit, found: Endpoint, request: Request, target: Target
 
 
 async def _through(
-    platform: Platform, visit: Visit, found: Endpoint, request: Request, target: Target, waited: Sequence[Owed]
+    platform: Platform, visit: Visit, found: Endpoint, request: Request, target: Target, waited: Sequence[Owed], *, beside: bool
 ) -> Letter:
     """To a cloud's address, with its proof in the place of a key."""
     keyless, prepared = msgspec.structs.replace(target, key=None), None
     if request.dialect in target.dialects:
-        path, headers = found.upstream_path + _query(visit, request), _headers(visit, keyless, request)
+        path, headers = found.upstream_path + _query(visit, request), _headers(visit, keyless, request, beside=beside)
         body = _body(visit, request, target, waited)
         asked = Asked(request.dialect, found.method, path, request.model, request.stream, headers, body)
     else:
@@ -121,11 +124,13 @@ def _query(visit: Visit, request: Request) -> str:
     return all_but_keys(query) if request.operation == "pass_through" else parameters(query)
 
 
-def _headers(visit: Visit, target: Target, request: Request) -> dict[str, str]:
+def _headers(visit: Visit, target: Target, request: Request, *, beside: bool) -> dict[str, str]:
     dialect, named = visit.incoming.dialect, visit.incoming.named
     headers = matching(named, tuple(dialect.FORWARD_HEADERS))
     if target.provider not in (None, dialect.PROVIDER):
         headers = {name: value for name, value in headers.items() if name not in ACCOUNTS}
+    if beside:
+        headers = {name: value for name, value in headers.items() if name not in FOR_ONE_REQUEST}
     headers |= {"content-type": "application/json", "accept-encoding": "identity"}
     headers["accept"] = "text/event-stream" if request.stream else "application/json"
     if request.operation == "pass_through":

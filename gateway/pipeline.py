@@ -38,7 +38,7 @@ from gateway.undeployed import notice
 from gateway.upstream.client import ProviderAnswer
 from gateway.upstream.routing import Target, Way
 from gateway.verdict import Finding
-from gateway.visit import Gateway, Head, Incoming, Visit
+from gateway.visit import Again, Gateway, Head, Incoming, Visit
 
 log = logging.getLogger("gateway.pipeline")
 
@@ -288,5 +288,6 @@ def _again(visit: Visit, way: Target | Way) -> Callable[[bytes], AbstractAsyncCo
 @asynccontextmanager
 async def _asked_again(visit: Visit, way: Target | Way, body: bytes) -> AsyncIterator[tuple[Request, ProviderAnswer]]:
     request = _reader(visit)(body)
+    visit.latest = Again(request, visit.gateway.clock.mono_us())
     async with ask(visit, request, way, again=True) as upstream:
         yield request, upstream

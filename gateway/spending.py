@@ -9,7 +9,7 @@
 4. An attempt that failed and is followed by another is settled by itself, before the other one reserves.
 5. What is not known afterwards (the provider gave no usage, the model has no price) counts as the worst case, but for an answer that
    nobody heard to its end: it counts as what it took about (`gateway/reckoning.py`). What never reached a provider, or was refused by it,
-   costs nothing.
+   costs nothing. Where a model is asked again, each question by itself.
 6. A soft budget that is used up is a finding on each exchange over it; the first in a window is `soft_limit_reached`: people are told of
    that one.
 """
@@ -20,7 +20,7 @@ import asyncio
 import datetime as dt
 import logging
 import secrets
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from decimal import Decimal
 from math import ceil
 
@@ -28,7 +28,7 @@ import msgspec
 from msgspec import Struct
 
 from gateway import identify
-from gateway.answer import TOKENS, TOKENS_BESIDE, Usage
+from gateway.answer import TOKENS, TOKENS_BESIDE, Answer, Guess, Usage
 from gateway.budget_settings import LARGEST, Budget, Of, nano
 from gateway.errors import GatewayError, Kind
 from gateway.exchange import Caller
@@ -218,7 +218,7 @@ def _held(visit: Visit, claims: Sequence[Claim], found: Outcome, lease: int) -> 
     held = list(zip(found.charges, found.taking.taken, strict=True))
     kinds = [str(claim.budget.of) for claim in claims]
     visit.gateway.leases.add(lease, visit.gateway.limits, visit.gateway.ask)
-    return Holding(lease, held, kinds)
+    return Holding(lease, held, kinds, 0 if visit.latest is None else len(visit.x.earlier) + 1)
 
 
 def _refusal(visit: Visit, claims: Sequence[Claim], found: Outcome) -> GatewayError:
@@ -285,13 +285,36 @@ def unheard(visit: Visit) -> None:
     request = x.request
     if request is None or request.background or request.operation not in COSTLY or not _broke_off(visit):
         return
+    x.guess = _about(visit, x.answer)
+    if told is not None:
+        x.answer = msgspec.structs.replace(x.answer, usage=_so_far(told))
+
+
+def fruitless(visit: Visit) -> None:
+    """What the running answer took, which is given up for the one before it: what its provider told of it where that is all, or about."""
+    x = visit.x
+    answer = x.answer if visit.stream is None else visit.stream.answer
+    whole = answer.usage is not None and (visit.stream is None or visit.finishing)
+    if not whole:
+        x.guess = _about(visit, answer)
+    x.fruitless.append(answer.usage if whole or answer.usage is None else _so_far(answer.usage))
+
+
+def _so_far(told: Usage) -> Usage:
+    return msgspec.structs.replace(told, output=None, reasoning=None)
+
+
+def _about(visit: Visit, answer: Answer) -> Guess:
+    """What an answer took that nobody heard to its end."""
+    x, latest = visit.x, visit.latest
+    request = latest.request if latest is not None and x.earlier else x.request
+    asked_us = latest.asked_us if latest is not None and x.earlier else visit.asked or 0
+    if request is None:
+        raise RuntimeError("an answer came before there was a request")
     reads, writes = visit.gateway.prices.bounds(visit.book.provider, x.upstream_model or request.model)
     calls = sum(len(call.name) + len(call.arguments) for call, _, _ in visit.round)
-    seconds = (visit.gateway.clock.mono_us() - (visit.asked or 0)) / 1_000_000
-    heard = Heard(told, len(x.answer.text.encode("utf-8", "surrogatepass")) + calls, seconds)
-    x.guess = guess(request, heard, reads, writes)
-    if told is not None:
-        x.answer = msgspec.structs.replace(x.answer, usage=msgspec.structs.replace(told, output=None, reasoning=None))
+    seconds = (visit.gateway.clock.mono_us() - asked_us) / 1_000_000
+    return guess(request, Heard(answer.usage, len(answer.text.encode("utf-8", "surrogatepass")) + calls, seconds), reads, writes)
 
 
 def _broke_off(visit: Visit) -> bool:
@@ -338,8 +361,8 @@ async def settle_beside(visit: Visit, held: Holding, usage: Usage | None, cost: 
 
 
 async def _settle(visit: Visit, held: Sequence[Holding]) -> None:
-    for at, each in enumerate(held):
-        used = [_used(visit, kind, taken.amount, first=at == 0) for kind, (_, taken) in zip(each.kinds, each.taken, strict=True)]
+    for each in held:
+        used = [_used(visit, kind, taken.amount, each.round) for kind, (_, taken) in zip(each.kinds, each.taken, strict=True)]
         await _settle_one(visit, each, used)
 
 
@@ -357,32 +380,37 @@ def _settled(limits: Limits, held: Holding, used: Sequence[int]) -> None:
     limits.settle(held.lease, held.taken, used, limits.steady_us())
 
 
-def _used(visit: Visit, kind: str, held: int, *, first: bool) -> int:
-    """The sum over all rounds counts once, with the first of them; requests count each."""
+def _used(visit: Visit, kind: str, held: int, at: int) -> int:
+    """Of the question number `at`."""
     x = visit.x
     if visit.asked is None:
         return 0
     if kind == "requests":
         return 1
     if kind == "calls":
-        return len(x.calls) if first else 0
-    known = _known(visit, kind)
-    return held if known is None else known if first else 0
+        return len(x.calls) if at == 0 else 0
+    known = _known(visit, kind, at)
+    return held if known is None else known
 
 
-def _known(visit: Visit, kind: str) -> int | None:
+def _known(visit: Visit, kind: str, at: int) -> int | None:
     x, priced = visit.x, visit.book.priced
-    if not visit.reached or (x.answer.usage is None and (x.error_code == "upstream_unreachable" or (x.upstream_status or 0) >= 400)):
+    rounds = x.rounds or (x.answer.usage,)
+    if at >= len(rounds) or (at == 0 and _cost_nothing(visit)):
         return 0
+    guessed = x.guess if at == len(rounds) - 1 else None
     if kind == "tokens":
-        return _tokens(x.answer.usage) if x.guess is None else _sum(_tokens(each) for each in (*x.rounds[:-1], x.guess.usage))
-    amount: Decimal | None = priced.amount if x.guess is None else priced.estimated
+        return _tokens(rounds[at] if guessed is None else guessed.usage)
+    amount = priced.guessed if guessed is not None else priced.each[at] if priced.each else None
     return None if amount is None else min(nano(amount), LARGEST)
 
 
-def _sum(counts: Iterable[int | None]) -> int | None:
-    known = list(counts)
-    return None if None in known else sum(count or 0 for count in known)
+def _cost_nothing(visit: Visit) -> bool:
+    """The first question, where it never reached its provider or was refused by it."""
+    x = visit.x
+    if x.earlier:
+        return False
+    return not visit.reached or (x.answer.usage is None and (x.error_code == "upstream_unreachable" or (x.upstream_status or 0) >= 400))
 
 
 def _tokens(usage: Usage | None) -> int | None:

@@ -91,7 +91,7 @@ def begin_round(visit: Visit, answer: Answer) -> None:
     if visit.stream is not None:
         x.findings.extend(visit.stream.findings)
     x.findings.append(_repairing(visit, visit.withheld) if visit.withheld is not None else _steering(visit))
-    x.answer, visit.stream = Answer(), None
+    x.answer, visit.stream = Answer(model=answer.model), None
     visit.round.clear()
     visit.screening = visit.keys = visit.output = None
     visit.owed.clear()
@@ -115,9 +115,8 @@ def _repairing(visit: Visit, withheld: Withheld) -> Finding:
 
 
 def return_to(visit: Visit, answer: Answer, owed: Sequence[Owed], withheld: Withheld | None) -> None:
-    """Takes up the answer before the running one, which came to nothing: nobody knows what that cost."""
+    """Takes up the answer before the running one, which came to nothing."""
     x = visit.x
-    x.earlier[-1] = None
     if visit.stream is not None:
         x.findings.extend(visit.stream.findings)
     x.answer, visit.stream = answer, None
@@ -128,15 +127,18 @@ def return_to(visit: Visit, answer: Answer, owed: Sequence[Owed], withheld: With
     visit.broken, visit.provider_left, visit.opening = None, False, b""
 
 
-def total(last: Usage | None, earlier: list[Usage | None]) -> Usage | None:
-    """What all rounds cost; unknown as soon as one of them is."""
-    if not earlier or last is None or None in earlier:
-        return None if earlier else last
-    rounds = [last, *(usage for usage in earlier if usage is not None)]
+def total(each: Sequence[Usage | None]) -> Usage | None:
+    """What all rounds took, at least one; unknown as soon as one of them is."""
+    rounds = [usage for usage in each if usage is not None]
+    if len(rounds) < len(each):
+        return None
+    if len(rounds) == 1:
+        return rounds[0]
     counts = {name: _sum([getattr(usage, name) for usage in rounds]) for name in (*TOKENS, "searches")}
     charges = [usage.charged for usage in rounds]
     charged = None if None in charges else sum((charge for charge in charges if charge is not None), Decimal(0))
-    return msgspec.structs.replace(last, **counts, fees=tuple(sorted({fee for usage in rounds for fee in usage.fees})), charged=charged)
+    fees = tuple(sorted({fee for usage in rounds for fee in usage.fees}))
+    return msgspec.structs.replace(rounds[-1], **counts, fees=fees, charged=charged)
 
 
 def _sum(counts: list[int | None]) -> int | None:

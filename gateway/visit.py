@@ -172,6 +172,16 @@ class Head(msgspec.Struct, frozen=True):
     headers: Mapping[str, str]
 
 
+class Again(msgspec.Struct):
+    """A question after the first: the model is asked again."""
+
+    request: Request
+    asked_us: int
+    """Monotonic."""
+    sent: bool = False
+    """It was given up while it was asked, and some of it may have reached the provider."""
+
+
 class Visit(msgspec.Struct, eq=False):
     """The state of one request on its way; only `pipeline` and `answering` touch it."""
 
@@ -199,7 +209,7 @@ class Visit(msgspec.Struct, eq=False):
     asked: int | None = None
     """Monotonic µs when the provider was asked."""
     reached: bool = True
-    """False: nothing of the request left for its provider."""
+    """False: nothing of the first question left for its provider."""
     failed: bool = False
     """Every attempt so far has failed, each is settled by itself, and none is under way."""
     headers: dict[str, str] = msgspec.field(default_factory=dict)
@@ -222,6 +232,8 @@ class Visit(msgspec.Struct, eq=False):
     """What the request tells of earlier calls and never happened, where this gateway has seen the conversation from its beginning."""
     again: Callable[[bytes], AbstractAsyncContextManager[tuple[Request, ProviderAnswer]]] | None = None
     """Asks the provider once more."""
+    latest: Again | None = None
+    """The last question, where the model was asked again."""
     opening: bytes = b""
     """What an answer begins with and says nothing, kept back while a denial could still do something else than explain."""
     held_until: int | None = None

@@ -7,6 +7,7 @@ import logging
 from collections.abc import Sequence
 
 from gateway import spending
+from gateway.answering.decisions import begun
 from gateway.answering.leaving import final, give_back, head, lasted
 from gateway.dialects.events import Broken
 from gateway.errors import GatewayError, JournalUnavailable
@@ -28,11 +29,19 @@ async def fail(visit: Visit, error: GatewayError, state: EndState | None = None)
     if not visit.answering:  # what waits to leave belongs to an answer that will not come
         visit.flow = visit.gateway.redactor.flow()
     wire = visit.incoming.dialect.error_answer(error)
-    frame = visit.stream.error(error) if visit.answering and visit.stream is not None else None
+    frame = _frame(visit, error) if visit.answering else None
     try:
         return await final(visit, wire.status, wire.headers, wire.body if frame is None else frame)
     except JournalUnavailable as unavailable:
         return _unrecorded(visit, audit_unavailable(unavailable))
+
+
+def _frame(visit: Visit, error: GatewayError) -> bytes | None:
+    """The last frame of a stream that has begun, also where only signs of life have left and the model is being asked again."""
+    stream = visit.stream
+    if stream is None and visit.x.request is not None:
+        stream = begun(visit, visit.x.request)
+    return None if stream is None else stream.error(error)
 
 
 def spoilt(visit: Visit, error: GatewayError) -> None:

@@ -89,6 +89,16 @@ def _forget_paid(visit: Visit) -> None:
         x.answer = msgspec.structs.replace(x.answer, usage=None)
 
 
+def _add_up(visit: Visit) -> None:
+    """What all rounds took. An exchange that ends in another way than it was about to has done so before."""
+    x = visit.x
+    x.rounds = x.rounds or (*x.earlier, *(x.fruitless or [x.answer.usage]))
+    usage = steering.total(x.rounds)
+    if x.guess is not None and usage is not None:  # what is known of the last does not stand as if it were all
+        usage = msgspec.structs.replace(usage, output=None, reasoning=None)
+    x.answer = msgspec.structs.replace(x.answer, usage=usage)
+
+
 def lasted(visit: Visit) -> None:
     """Everything that is known only at the end."""
     if visit.stream is not None:
@@ -98,9 +108,7 @@ def lasted(visit: Visit) -> None:
             visit.x.answer = msgspec.structs.replace(visit.x.answer, text=visit.screening.text)
     _forget_paid(visit)
     spending.unheard(visit)
-    last = visit.x.answer.usage
-    visit.x.rounds = (*visit.x.earlier, last)
-    visit.x.answer = msgspec.structs.replace(visit.x.answer, usage=steering.total(last, visit.x.earlier))
+    _add_up(visit)
     if visit.output is not None:
         visit.output.finish(complete=visit.x.state in ("complete", "denied") and visit.x.error_code is None)
         visit.output = None

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from gateway import steering
+from gateway import spending, steering
 from gateway.answer import Answer
 from gateway.answering.decisions import delivered
 from gateway.answering.ending import spoilt
@@ -63,6 +63,10 @@ class Rounds:
             problem = f"the provider answered {upstream.status} when it was asked again" if upstream.status >= 400 else ""
         except GatewayError as error:
             problem = f"the model could not be asked again: {error.code}"
+        except BaseException:
+            if visit.latest is not None and visit.latest.sent:  # what the answer to it takes belongs to a round of its own
+                steering.begin_round(visit, said)
+            raise
         if problem:
             self._not_steered(problem)
             visit.x.upstream_status = first_status
@@ -95,6 +99,7 @@ class Rounds:
         await give_back(visit)
         visit.issued.clear()
         visit.flow = visit.gateway.redactor.flow()
+        spending.fruitless(visit)
         steering.return_to(visit, explained.answer, explained.owed, explained.withheld)
         visit.output = explained.output
         await keep(visit)

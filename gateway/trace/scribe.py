@@ -35,11 +35,13 @@ class Priced(Struct, frozen=True):
     rounds: int = 1
     """Answers of the provider behind it."""
     each: tuple[Decimal | None, ...] = ()
-    """What each of them cost; empty where that is not known of all."""
+    """What each of them cost, None where that is not known; empty where it is known of none."""
     saved: Decimal | None = None
     """What an answer that was given again would have cost."""
     estimated: Decimal | None = None
-    """What was taken, about, where nobody heard the answer to its end."""
+    """What was taken, about, where nobody heard the answer to its end: of those before it what they cost."""
+    guessed: Decimal | None = None
+    """The last answer's part in that."""
 
 
 class Links(Struct, frozen=True):

@@ -21,6 +21,10 @@ RESPONSE_HEADERS = (
 ACCOUNTS = frozenset({"openai-organization", "openai-project"})
 """Request headers that name an account at the dialect's own provider: nobody else's business, who may speak that dialect too."""
 
+FOR_ONE_REQUEST = frozenset({"idempotency-key"})
+"""Request headers by which a provider takes two requests for one, and answers as it did before: only what the client itself asks has them,
+where it is asked first."""
+
 FORWARDED_PARAMETERS = frozenset({
     "beta", "api-version", "limit", "after_id", "before_id",
     "alt", "pageSize", "pageToken", "stream", "include", "include[]", "include_obfuscation",
