@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from gateway.answer import Usage
-from gateway.dialects.openai_chat_shape import disjoint
+from gateway.dialects.openai_chat_shape import count_of, disjoint
 from gateway.strict_json import Json
 
 RESPONSE_KEYS = frozenset({
@@ -189,7 +189,8 @@ def item_keys(kind: Json) -> frozenset[str] | None:
 
 
 def read_usage(response: Mapping[str, Json]) -> Usage | None:
-    """OpenAI's counts contain each other; ours do not. A count that cannot be is None. Services are counted by the items they leave."""
+    """OpenAI's counts contain each other; ours do not. A count that cannot be is None. Services are counted by the items they leave, searches
+    as the response says how many it charges for, where it does."""
     raw = response.get("usage")
     if not isinstance(raw, dict):
         return None
@@ -197,7 +198,9 @@ def read_usage(response: Mapping[str, Json]) -> Usage | None:
     output = response.get("output")
     kinds = [_service(item) for item in output] if isinstance(output, list) else []
     fees = tuple(sorted({*used.fees, *(FEES[kind] for kind in kinds if kind in FEES)}))
-    return msgspec.structs.replace(used, searches=kinds.count("web_search_call") or None, fees=fees)
+    told = response.get("tool_usage")
+    billed = count_of(told.get("web_search"), "num_requests") if isinstance(told, dict) else None
+    return msgspec.structs.replace(used, searches=(kinds.count("web_search_call") or None) if billed is None else billed, fees=fees)
 
 
 FEES = {"file_search_call": "file_search", "code_interpreter_call": "code_interpreter", "image_generation_call": "image_generation"}
