@@ -189,8 +189,8 @@ def item_keys(kind: Json) -> frozenset[str] | None:
 
 
 def read_usage(response: Mapping[str, Json]) -> Usage | None:
-    """OpenAI's counts contain each other; ours do not. A count that cannot be is None. Services are counted by the items they leave, searches
-    as the response says how many it charges for, where it does."""
+    """OpenAI's counts contain each other; ours do not. A count that cannot be is None. Services are counted by the items they leave, but
+    searches as the response says how many it charges for, where it does."""
     raw = response.get("usage")
     if not isinstance(raw, dict):
         return None
