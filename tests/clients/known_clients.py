@@ -125,7 +125,7 @@ def gemini_key_login(url: str, key: str, home: Path) -> None:
     (home / ".gemini" / "settings.json").write_text(json.dumps(settings))
 
 
-OPENAI, ANTHROPIC, GOOGLE = ("openai==3.52.0",), ("anthropic==2.11.0",), ("google-genai==3.4.0",)
+OPENAI, ANTHROPIC, GOOGLE = ("openai==3.54.0",), ("anthropic==2.12.0",), ("google-genai==3.4.0",)
 LANGCHAIN = ("langchain==1.4.7", "langchain-openai==1.7.3", "langchain-anthropic==1.7.7", "langchain-google-genai==4.4.2")
 AGENTS_NPM = ("@openai/agents@0.20.0", "zod@4")
 VERCEL = ("ai@7.0.173", "@ai-sdk/openai@4", "@ai-sdk/anthropic@4", "@ai-sdk/google@4", "zod@4")
