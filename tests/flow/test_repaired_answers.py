@@ -2,8 +2,11 @@
 
 import asyncio
 import json
+import threading
 
 import pytest
+
+from tests.patience import PATIENCE_S
 
 NAMES = ("chat", "messages", "responses", "gemini")
 RULES = "- {id: brief, at: output, effect: repair, ROUNDS validate: [{length: {max: 20}}]}\n"
@@ -202,3 +205,30 @@ def test_a_shadow_rule_asks_nobody_again(stream, wires, house, says, provider):
     assert wire.ask(at.url, stream)[0] == "".join(LONG)
     assert len(provider.received) == 1
     assert [(row.outcome, row.effect, row.mode) for row in at.ended()[0].ran if row.rule == "brief"] == [("hit", "repair", "shadow")]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_worker_that_stops_while_the_model_is_asked_again_ends_the_stream_that_has_begun(name, wires, start, all_upstreams, provider):
+    """Only signs of life have left: what follows is an event all the same, not an answer of its own."""
+    wire = wires[name]
+    at = start({"p.yaml": policy()}, upstreams=all_upstreams, approvals={"keep_alive": 0.05})
+    first, asked_again = provider.sse(*wire.stream(LONG), gap=0.1), threading.Event()
+
+    async def answer(reader, writer, body):
+        if len(provider.received) == 1:
+            await first(reader, writer, body)
+        else:
+            asked_again.set()
+            await reader.read()
+
+    provider.answer = answer
+    path, body = wire.asked(True)
+    with at.client() as client, client.stream("POST", path, json=body) as got:
+        assert asked_again.wait(PATIENCE_S)
+        at.loop.call_soon_threadsafe(lambda: (at.plane.drain(), at.plane.interrupt()))
+        lines = [line for line in got.iter_lines() if line.strip() and not line.startswith((":", "event:"))]
+    assert lines
+    assert all(line.startswith("data: ") for line in lines)
+    assert "stopped" in lines[-1]
+    row = at.ended()[0].exchange
+    assert (row.state, row.rounds) == ("interrupted", 2)
