@@ -94,4 +94,6 @@ def _form(
         return provider_error(visit, upstream)
     if is_stream(upstream, wanted=request.stream):
         return streamed(visit, request, upstream, rounds)
+    if visit.answering:  # signs of life have left before the model was asked again: the client has a stream
+        raise GatewayError("upstream", "upstream_media_type", "The provider answered in one piece when it was asked again for a stream.")
     return whole(visit, request, upstream, rounds) if request.operation in JUDGED else plain(visit, request, upstream)

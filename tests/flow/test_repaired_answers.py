@@ -208,6 +208,28 @@ def test_a_shadow_rule_asks_nobody_again(stream, wires, house, says, provider):
 
 
 @pytest.mark.parametrize("name", NAMES)
+def test_an_answer_in_one_piece_does_not_follow_signs_of_life_of_a_stream(name, wires, start, all_upstreams, provider):
+    """The provider streams its first answer and not its second: the client has a stream already, and the denial is said in it."""
+    wire = wires[name]
+    at = start({"p.yaml": policy()}, upstreams=all_upstreams, approvals={"keep_alive": 0.05})
+    answers = [provider.sse(*wire.stream(LONG), gap=0.1), provider.json(wire.whole("Shorter."))]
+
+    async def answer(reader, writer, body):
+        await answers.pop(0)(reader, writer, body)
+
+    provider.answer = answer
+    path, body = wire.asked(True)
+    with at.client() as client:
+        got = client.post(path, json=body)
+    assert got.headers["content-type"].startswith("text/event-stream")
+    lines = [line for line in got.text.splitlines() if line.strip()]
+    assert all(line.startswith((":", "event:", "data: ")) for line in lines)
+    assert "brief" in got.text
+    row = at.ended()[0].exchange
+    assert (row.state, row.rounds) == ("denied", 2)
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_a_worker_that_stops_while_the_model_is_asked_again_ends_the_stream_that_has_begun(name, wires, start, all_upstreams, provider):
     """Only signs of life have left: what follows is an event all the same, not an answer of its own."""
     wire = wires[name]
