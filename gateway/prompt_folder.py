@@ -157,7 +157,16 @@ def look(folder: Path) -> Found:
     except FileProblems as error:
         problems += error.problems
     experiments, others = _experiments(folder)
-    return Found(heads, (*problems, *others), approved, experiments)
+    return Found(heads, (*problems, *others, *_misnamed(folder)), approved, experiments)
+
+
+def _misnamed(folder: Path) -> Iterator[Problem]:
+    """Files that look like prompts or experiments and would be passed over for how their names end."""
+    for below, suffix, alike in (("", SUFFIX, {SUFFIX}), (EXPERIMENTS, experiment.SUFFIX, {experiment.SUFFIX, ".yml"})):
+        with contextlib.suppress(OSError):
+            for path in sorted((folder / below).iterdir()):
+                if path.suffix.lower() in alike and path.suffix != suffix and not path.name.lower().startswith((".", "readme.")):
+                    yield _whole(str(path.relative_to(folder)), f"not read, because its name does not end in '{suffix}'; rename it")
 
 
 def _experiments(folder: Path) -> tuple[dict[str, Experiment], list[Problem]]:

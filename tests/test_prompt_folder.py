@@ -67,6 +67,23 @@ def test_every_markdown_file_is_a_prompt_but_the_readme_and_hidden_ones(folder, 
     assert sorted(load_folder(folder, data).heads) == ["one", "two"]
 
 
+@pytest.mark.parametrize(
+    ("file", "problem"),
+    [
+        ("Greeting.MD", "Greeting.MD:1:1: error: not read, because its name does not end in '.md'; rename it"),
+        ("experiments/tone.yml", "experiments/tone.yml:1:1: error: not read, because its name does not end in '.yaml'; rename it"),
+        ("experiments/tone.YAML", "experiments/tone.YAML:1:1: error: not read, because its name does not end in '.yaml'; rename it"),
+        ("README.MD", ""), (".hidden.MD", ""), ("notes.txt", ""), ("experiments/notes.md", ""),
+    ],
+)  # fmt: skip
+def test_a_file_that_is_passed_over_only_for_how_its_name_ends_is_said(folder, file, problem):
+    put(folder, "Hello.")
+    (folder / file).parent.mkdir(exist_ok=True)
+    (folder / file).write_text("x")
+    assert [str(each).split("\n")[0] for each in look(folder).problems] == [problem] * bool(problem)
+
+
+
 def test_every_problem_of_every_file_is_told_at_once(folder, data):
     put(folder, "{{ a }}", "one")
     (folder / "two.md").write_text("Hi")

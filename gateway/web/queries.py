@@ -41,9 +41,9 @@ class Query(Struct, frozen=True):
 
 def read_all(own: Path | None = None) -> dict[str, Query]:
     """By name, in order of name; `own` is the installation's folder, which need not be there."""
-    found = {path.stem: _read(path, own=False) for path in _files(shipped.folder("traces") / "queries")}
+    found = {path.stem: _read(path, own=False) for path in (shipped.folder("traces") / "queries").glob("*.sql")}
     if own is not None:
-        found |= {path.stem: _read(path, own=True) for path in _files(own)}
+        found |= {query.name: query for query in map(_own, _files(own))}
     return dict(sorted(found.items()))
 
 
@@ -53,15 +53,24 @@ def right_for(query: Query) -> Right:
 
 
 def _files(folder: Path) -> list[Path]:
-    return [path for path in folder.glob("*.sql") if _NAME.fullmatch(path.stem)]
+    return [path for path in folder.glob("*") if path.suffix.lower() == ".sql" and not path.name.startswith(".")]
+
+
+def _own(path: Path) -> Query:
+    """One that cannot be asked by its name is listed nevertheless, and says so."""
+    if path.suffix == ".sql" and _NAME.fullmatch(path.stem):
+        return _read(path, own=True)
+    return Query(path.name, "cannot be asked: name the file in small letters, digits and _, with .sql behind them", {}, "", own=True)
 
 
 def _read(path: Path, *, own: bool) -> Query:
     """One that cannot be read is listed nevertheless, and says so."""
     try:
-        sql = path.read_text(encoding="utf-8")
+        sql = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         return Query(path.stem, f"{path} cannot be read: {error}", {}, "", own)
+    if not sql.strip():
+        return Query(path.stem, f"{path} is empty", {}, "", own)
     title = _TITLE.search(sql)
     params = {name: value.strip() for name, value in _PARAM.findall(sql)}
     return Query(path.stem, title[1].strip() if title else path.stem, params, sql, own, _CONTENT.search(sql) is not None)

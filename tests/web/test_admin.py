@@ -291,11 +291,30 @@ def test_a_slow_question_does_not_keep_others_from_health(desk: Desk, monkeypatc
 def test_queries_are_read_with_title_and_parameters(tmp_path: Path) -> None:
     (tmp_path / "plain.sql").write_text("SELECT 1")
     (tmp_path / "full.sql").write_text("-- title: Full\n-- param: days = 7\n-- param: agent = %\nSELECT 1")
-    (tmp_path / "Not-A-Name.sql").write_text("SELECT 1")
+    (tmp_path / "marked.sql").write_bytes(b"\xef\xbb\xbf-- title: Marked\nSELECT 1")
+    (tmp_path / "notes.md").write_text("Of these queries.")
     found = {name: query for name, query in admin.queries.read_all(tmp_path).items() if query.own}
-    assert list(found) == ["full", "plain"]
+    assert list(found) == ["full", "marked", "plain"]
+    assert (found["marked"].title, found["marked"].sql) == ("Marked", "-- title: Marked\nSELECT 1")
     assert (found["full"].title, found["full"].params) == ("Full", {"days": "7", "agent": "%"})
     assert (found["plain"].title, found["plain"].params) == ("plain", {})
+
+
+@pytest.mark.parametrize(
+    ("file", "data", "said"),
+    [
+        ("cost-by-team.sql", b"SELECT 1", "name the file in small letters, digits and _"),
+        ("Cost.sql", b"SELECT 1", "name the file in small letters, digits and _"),
+        ("cost.SQL", b"SELECT 1", "with .sql behind them"),
+        ("cost.sql", b" \n", "cost.sql is empty"),
+        ("cost.sql", b"\xff", "cost.sql cannot be read: "),
+    ],
+)
+def test_a_query_of_ones_own_that_cannot_be_asked_is_listed_and_says_why(tmp_path: Path, file: str, data: bytes, said: str) -> None:
+    (tmp_path / file).write_bytes(data)
+    (found,) = [query for query in admin.queries.read_all(tmp_path).values() if query.own]
+    assert found.name in (file, file.removesuffix(".sql"))
+    assert (said in found.title, found.sql) == (True, "")
 
 
 @pytest.mark.parametrize(
