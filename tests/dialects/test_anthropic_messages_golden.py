@@ -114,6 +114,7 @@ def test_the_client_gets_what_was_recorded(name: str, judge: str, expect: Expect
     expect(FOLDER / f"{name}.{judge}.sse", bytes(done.out))
 
 
+@pytest.mark.unmeasured
 @pytest.mark.parametrize("judge", JUDGES)
 @pytest.mark.parametrize("name", STREAMS)
 def test_a_cut_at_any_byte_changes_neither_events_nor_client_bytes(name: str, judge: str) -> None:

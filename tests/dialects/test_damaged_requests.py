@@ -133,6 +133,7 @@ def places(tree: Any) -> list[tuple[Any, Any]]:
     return found
 
 
+@pytest.mark.unmeasured
 @pytest.mark.parametrize("path", list(BODIES))
 @settings(max_examples=int(os.environ.get("TOLLHOUSE_EXAMPLES", "300")), deadline=None)
 @given(data=st.data())

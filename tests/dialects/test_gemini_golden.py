@@ -70,6 +70,7 @@ def test_a_client_gets_the_bytes_on_file(name: str, judge: str, drive: Any, expe
     expect(FOLDER / f"{name}.{judge}.sse", drive(judged(name), [wire_of(name)], judge).sent)
 
 
+@pytest.mark.unmeasured
 @pytest.mark.parametrize("name", STREAMS)
 def test_every_cut_gives_the_same_events_and_bytes(name: str, drive: Any) -> None:
     wire = wire_of(name)

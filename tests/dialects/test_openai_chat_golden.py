@@ -62,6 +62,7 @@ def test_a_client_gets_the_bytes_on_file(name: str, judge: str, drive: Any, expe
     expect(FOLDER / f"{name}.{judge}.sse", run.sent)
 
 
+@pytest.mark.unmeasured
 @pytest.mark.parametrize("name", STREAMS)
 def test_every_cut_gives_the_same_events_and_bytes(name: str, drive: Any) -> None:
     request, wire = request_of(name), (FOLDER / f"{name}.sse").read_bytes()

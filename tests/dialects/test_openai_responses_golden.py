@@ -63,6 +63,7 @@ def test_a_client_gets_the_bytes_on_file(name: str, judge: str, drive: Any, expe
         expect(FOLDER / f"{name}.answer.json", pretty(said))
 
 
+@pytest.mark.unmeasured
 @pytest.mark.parametrize("judge", ["allowed", "denied"])
 @pytest.mark.parametrize("name", STREAMS)
 def test_every_cut_gives_the_same_events_and_bytes(name: str, judge: str, drive: Any) -> None:

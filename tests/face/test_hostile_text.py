@@ -184,10 +184,13 @@ def pages(lived_in, worker_lived_in):
     return house.browse(go), found
 
 
+parsed = functools.cache(functools.partial(html5lib.parse, namespaceHTMLElements=False))
+
+
 @functools.cache
 def shape(text, below=None):
     """Every element (of the one with an id, where one is named) with the names of its attributes, in order, and every address."""
-    tree = html5lib.parse(text, namespaceHTMLElements=False)
+    tree = parsed(text)
     if below is not None:
         tree = next(each for each in tree.iter() if each.get("id") == below)
     found = [each for each in tree.iter() if isinstance(each.tag, str)]

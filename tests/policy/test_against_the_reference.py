@@ -22,6 +22,8 @@ EXAMPLES = int(os.environ.get("TOLLHOUSE_EXAMPLES", "10000"))
 SEED = int(os.environ.get("TOLLHOUSE_SEED", "1"))
 CALLS_PER_SET = 40
 
+pytestmark = pytest.mark.unmeasured
+
 AGENTS = ["bank-1", "bank-2", "bank-1", "dev", "other"]
 AGENT_GLOBS = ["*", "bank-*", "bank-?", "dev", "d*v", "nobody"]
 TOOLS = ["pay", "get_x", "get_y", "read_file", "openai.web_search", "google.x", "odd name", ""]

@@ -155,6 +155,7 @@ def test_a_key_cut_at_every_point_never_leaves(wire, secret, hold):
         assert "words behind it." in said
 
 
+@pytest.mark.unmeasured
 @pytest.mark.parametrize("wire", WIRES)
 @given(places=st.lists(st.integers(0, 200), max_size=40), always=st.booleans())
 def test_whatever_the_deltas_no_more_than_three_characters_of_a_key_leave(wire, places, always):

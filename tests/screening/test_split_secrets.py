@@ -19,6 +19,8 @@ from tests.bench import planted
 from tests.cuts import EVERYWHERE
 from tests.screening.wires import WIRES, said
 
+pytestmark = pytest.mark.unmeasured
+
 POLICY = "policy: 1\nid: p\nagents: [a]\nallow: ['*']\nrules: [{{id: r, at: output, detect: [{}], effect: redact}}]\n"
 BEFORE = "Long words that lead to it. " * 12
 """More than a window holds back, so that there is something to leave before the key is whole."""
