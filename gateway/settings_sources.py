@@ -86,13 +86,18 @@ def _loaded(file: Path) -> Settings:
         raise FileProblems([_without_secrets(each, lines[: each.line - 1]) for each in found.problems]) from None
 
 
-_GUARDS: Final = {"policies": "calls would only be recorded", "encryption": "what is kept of content would lie in clear text"}
-"""Keys whose absence takes a protection away: what is left of one where its value became a comment is not meant so."""
+_WITHOUT: Final = {
+    "policies": "calls would only be recorded", "encryption": "what is kept of content would lie in clear text",
+    "prompts": "no request could name a prompt", "queries": "no question of your own would be there",
+    "price_table": "the installed table's prices would count", "cache": "no answer would be given again",
+    "looked_at": "answers would be looked through for what is the default",
+}  # fmt: skip
+"""Keys that may be left out, and what is so then: what is left of one where its value became a comment is not meant so."""
 
 
 def _emptied(document: Document) -> Iterator[Problem]:
     top = document.value if isinstance(document.value, dict) else {}
-    for key, without in _GUARDS.items():
+    for key, without in _WITHOUT.items():
         if key in top and top[key] in (None, ""):
             yield document.problem((key,), f"'{key}' has no value, and {without}; write one, or remove the key", key=True)
     for path in _nothing_at(top.get("issuers"), ("issuers",)):
@@ -179,7 +184,9 @@ def _resolved(settings: Settings, folder: Path) -> Settings:
     policies = absolute(settings.policies) if settings.policies else None
     prompts = absolute(settings.prompts) if settings.prompts else None
     queries = absolute(settings.queries) if settings.queries else None
-    paths: dict[str, Any] = {"data": absolute(settings.data), "policies": policies, "prompts": prompts, "queries": queries}
+    table = absolute(settings.price_table) if settings.price_table else None
+    paths: dict[str, Any] = {"policies": policies, "prompts": prompts, "queries": queries, "price_table": table}
+    paths["data"] = absolute(settings.data)
     if isinstance(settings.state, StateStore) and settings.state.ca:
         paths["state"] = settings.state.model_copy(update={"ca": absolute(settings.state.ca)})
     return settings.model_copy(update=paths)

@@ -50,6 +50,13 @@ def test_paths_in_the_file_are_relative_to_the_file_and_flags_to_the_working_dir
     assert read(file, {}, {"data": "x"}).data == str(elsewhere / "x")
 
 
+@pytest.mark.parametrize("key", ["policies", "prompts", "queries", "price_table", "data"])
+def test_every_folder_and_file_that_is_named_is_looked_for_beside_the_settings(written, tmp_path, monkeypatch, key):
+    monkeypatch.chdir("/")
+    assert getattr(read(written(f"{key}: ./here\n"), {}), key) == str(tmp_path / "here")
+
+
+
 def test_a_flag_beats_a_variable_and_a_variable_the_file(written):
     file = written(LOCAL + "listen: 127.0.0.1:1\nworkers: 1\n")
     environment = {"TOLLHOUSE_LISTEN": "127.0.0.1:2", "TOLLHOUSE_WORKERS": "3"}
@@ -84,9 +91,14 @@ def test_a_variable_or_flag_that_cannot_be_used_stops_the_start_and_is_named(env
         ("policies:\n# policies\n", "'policies' has no value, and calls would only be recorded"),
         ("policies: ''\n", "'policies' has no value"),
         ("encryption:\n#  keys: keys\n", "'encryption' has no value, and what is kept of content would lie in clear text"),
+        ("cache:\n#  ttl: 1h\n", "'cache' has no value, and no answer would be given again"),
+        ("prompts:\n", "'prompts' has no value, and no request could name a prompt"),
+        ("queries:\n", "'queries' has no value, and no question of your own would be there"),
+        ("price_table:\n", "'price_table' has no value, and the installed table's prices would count"),
+        ("looked_at:\n# - card\n", "'looked_at' has no value, and answers would be looked through for what is the default"),
     ],
 )
-def test_a_guard_whose_value_is_gone_is_not_switched_off(written, text, said):
+def test_a_key_whose_value_is_gone_is_not_left_out_in_silence(written, text, said):
     with pytest.raises(FileProblems) as caught:
         read(written(text), {})
     [problem] = caught.value.problems
