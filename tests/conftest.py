@@ -31,12 +31,13 @@ certifi.where = lambda: AUTHORITY
 os.environ["SSL_CERT_FILE"] = AUTHORITY
 
 LONG_FILES = (
-    "clients/test_frameworks.py", "clients/test_current_sdks.py", "faults/test_power_loss.py",
-    "adversarial/test_no_call_slips_through.py", "bench/test_harness.py", "stores/test_lake_writers.py",
-    "faults/test_the_gateway_survives_kill.py", "faults/test_every_write_may_fail.py", "policy/test_against_the_reference.py",
-    "processes/test_limits_over_workers.py", "processes/test_prompts.py", "processes/test_budgets.py", "stores/test_duckdb.py",
-    "stores/test_ducklake.py", "stores/test_lake_upkeep.py", "faults/test_journal_and_book_survive_kill.py", "processes/test_export.py",
-    "processes/test_starting.py",
+    "web/test_tenants.py", "processes/test_prompt_labels.py", "clients/test_frameworks.py",
+    "clients/test_current_sdks.py", "faults/test_power_loss.py", "adversarial/test_no_call_slips_through.py",
+    "bench/test_harness.py", "stores/test_lake_writers.py", "faults/test_the_gateway_survives_kill.py",
+    "faults/test_every_write_may_fail.py", "policy/test_against_the_reference.py",
+    "processes/test_limits_over_workers.py", "processes/test_prompts.py", "processes/test_budgets.py",
+    "stores/test_duckdb.py", "stores/test_ducklake.py", "stores/test_lake_upkeep.py",
+    "faults/test_journal_and_book_survive_kill.py", "processes/test_export.py", "processes/test_starting.py",
 )  # fmt: skip
 """Files of few tests that take long: they are begun first, lest one of them keep a core busy when all else is done."""
 
