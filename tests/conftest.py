@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import certifi
@@ -31,22 +31,39 @@ certifi.where = lambda: AUTHORITY
 os.environ["SSL_CERT_FILE"] = AUTHORITY
 
 LONG_FILES = (
-    "clients/test_frameworks.py", "clients/test_current_sdks.py", "faults/test_power_loss.py",
-    "adversarial/test_no_call_slips_through.py", "bench/test_harness.py", "stores/test_lake_writers.py",
-    "faults/test_the_gateway_survives_kill.py", "faults/test_every_write_may_fail.py", "policy/test_against_the_reference.py",
-    "processes/test_limits_over_workers.py", "processes/test_prompts.py", "processes/test_budgets.py", "stores/test_duckdb.py",
-    "stores/test_ducklake.py", "stores/test_lake_upkeep.py", "faults/test_journal_and_book_survive_kill.py", "processes/test_export.py",
-    "processes/test_starting.py",
+    "web/test_tenants.py", "processes/test_prompt_labels.py", "clients/test_frameworks.py",
+    "clients/test_current_sdks.py", "faults/test_power_loss.py", "adversarial/test_no_call_slips_through.py",
+    "bench/test_harness.py", "stores/test_lake_writers.py", "faults/test_the_gateway_survives_kill.py",
+    "faults/test_every_write_may_fail.py", "policy/test_against_the_reference.py",
+    "processes/test_limits_over_workers.py", "processes/test_prompts.py", "processes/test_budgets.py",
+    "stores/test_duckdb.py", "stores/test_ducklake.py", "stores/test_lake_upkeep.py",
+    "faults/test_journal_and_book_survive_kill.py", "processes/test_export.py", "processes/test_starting.py",
 )  # fmt: skip
 """Files of few tests that take long: they are begun first, lest one of them keep a core busy when all else is done."""
 
 
+class Shared(pytest.Dir):
+    """The folder of all tests, for one of several processes that look through it at the same time: each begins elsewhere, and finds
+    compiled what the others went through before. Else each compiles everything."""
+
+    def collect(self) -> Iterable[pytest.Item | pytest.Collector]:
+        found = list(super().collect())
+        begin = len(found) * int(os.environ["PYTEST_XDIST_WORKER"][2:]) // int(os.environ["PYTEST_XDIST_WORKER_COUNT"])
+        return found[begin:] + found[:begin]
+
+
+def pytest_collect_directory(path: Path, parent: pytest.Collector) -> pytest.Collector | None:
+    here = path == Path(__file__).parent
+    return Shared.from_parent(parent, path=path) if here and "PYTEST_XDIST_WORKER" in os.environ else None
+
+
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The rest stays as it is, file by file."""
+    """The long ones, and the rest by name."""
     places = {name: at for at, name in enumerate(LONG_FILES)}
     here = Path(__file__).parent
-    items.sort(key=lambda item: places.get(item.path.relative_to(here).as_posix(), len(places)))
+    names = {path: path.relative_to(here).as_posix() for path in {item.path for item in items}}
+    items.sort(key=lambda item: (places.get(names[item.path], len(places)), names[item.path]))
 
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
@@ -58,8 +75,9 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
 
 
 @pytest.hookimpl(tryfirst=True)
-def pytest_runtestloop(session: pytest.Session) -> None:
-    """`COVERAGE_PROCESS_START` in the environment (`.ci/run` puts it there) has this process measured, not those that tests start."""
+def pytest_collection(session: pytest.Session) -> None:
+    """`COVERAGE_PROCESS_START` in the environment (`.ci/run` puts it there) has this process measured, not those that tests start. By now
+    the processes that share the tests have begun, each measured like this one."""
     if os.environ.pop("COVERAGE_PROCESS_START", None):
         session.config.pluginmanager.register(OwnCoverage(sys.modules["coverage"].Coverage.current()))
 

@@ -30,11 +30,12 @@ class OwnCoverage:
     costs nothing. Those that are marked `unmeasured` count for nothing either: measured, they take two to three times as long."""
 
     def __init__(self, measuring: Any) -> None:
-        self._measuring, self._on = measuring, True
+        self._measuring, self._on = measuring, False
         for name in measuring.get_option("run:source_pkgs"):  # here, lest another test be the first to import it
             module = importlib.import_module(name)
             for found in pkgutil.walk_packages(getattr(module, "__path__", ()), f"{name}."):
                 importlib.import_module(found.name)
+        measuring.stop()  # tests that are collected are not run
 
     def pytest_sessionfinish(self) -> None:
         """Here, and not when the interpreter ends: a thread that a test left behind may keep it from that."""

@@ -46,13 +46,11 @@ def every_name(span: otel.Span) -> set[str]:
     return set(span.attributes) | {name for event in span.events for name in event.attributes} | {event.name for event in span.events}
 
 
-FULL = otel.exchange(
-    ROW,
-    [Ran("secret", "1", outcome="hit", score=0.5)],
-    [HeardRow(ID, 1_795_262_401_000_000, "output", "answer", "p", "r", "warn", "enforce", message="quotes")],
-    [Finding("json", "odd", "warn", "x", "quotes")],
-    otel.Said('[{"role":"user"}]', "[]"),
-)
+def full():
+    """A span of an exchange of which all is said."""
+    ran = [Ran("secret", "1", outcome="hit", score=0.5)]
+    heard = [HeardRow(ID, 1_795_262_401_000_000, "output", "answer", "p", "r", "warn", "enforce", message="quotes")]
+    return otel.exchange(ROW, ran, heard, [Finding("json", "odd", "warn", "x", "quotes")], otel.Said('[{"role":"user"}]', "[]"))
 
 
 def test_an_exchange_is_a_client_span_in_a_trace_of_its_own():
@@ -85,20 +83,22 @@ def test_a_call_is_inside_the_span_of_its_exchange_for_as_long_as_it_was_judged(
 def test_content_is_told_only_where_it_is_given():
     assert "Ada" not in repr(otel.call(CALL, None))
     assert otel.call(CALL, None, content=True).attributes["gen_ai.tool.call.arguments"] == '{"to":"Ada"}'
-    assert "secret words" not in repr(FULL)
-    assert "quotes" not in repr(FULL)
-    assert FULL.attributes["gen_ai.input.messages"] == '[{"role":"user"}]'
+    span = full()
+    assert "secret words" not in repr(span)
+    assert "quotes" not in repr(span)
+    assert span.attributes["gen_ai.input.messages"] == '[{"role":"user"}]'
 
 
 def test_every_name_is_the_conventions_or_begins_with_ours():
-    names = every_name(FULL) | every_name(otel.call(CALL, None, content=True)) | every_name(otel.exchange(changed(ROW, state="rejected")))
+    names = every_name(full()) | every_name(otel.call(CALL, None, content=True)) | every_name(otel.exchange(changed(ROW, state="rejected")))
     assert {name for name in names if not name.startswith("tollhouse.")} <= KNOWN | {"gen_ai.evaluation.result"}
 
 
 def test_validators_rules_and_findings_are_events():
-    assert [event.name for event in FULL.events] == ["gen_ai.evaluation.result", "tollhouse.rule", "tollhouse.finding"]
-    assert FULL.events[0].attributes["gen_ai.evaluation.score.label"] == "hit"
-    assert FULL.events[0].at_ns == FULL.end_ns
+    span = full()
+    assert [event.name for event in span.events] == ["gen_ai.evaluation.result", "tollhouse.rule", "tollhouse.finding"]
+    assert span.events[0].attributes["gen_ai.evaluation.score.label"] == "hit"
+    assert span.events[0].at_ns == span.end_ns
 
 
 @pytest.mark.parametrize(
