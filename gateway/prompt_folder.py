@@ -32,9 +32,14 @@ from gateway.prompt_commits import head_log, of_folder
 from gateway.yaml_nodes import MAX_BYTES
 
 MAX_FILES: Final = 1000
+MAX_LOOKED_AT: Final = 2 * MAX_FILES
+"""Files and folders among which those are sought that lie in the wrong place."""
 SHELF: Final = "prompts"
 EXPERIMENTS: Final = "experiments"
 _PASSED_OVER: Final = frozenset({"README.md"})
+_YAML: Final = (experiment.SUFFIX, ".yml")
+_ENDS: Final = ", because its name does not end in '{}'; rename it"
+_BELOW: Final = ", because it lies in a folder below; put it directly into {}"
 
 Stamp = tuple[tuple[str, int, int, int], ...]
 
@@ -157,16 +162,39 @@ def look(folder: Path) -> Found:
     except FileProblems as error:
         problems += error.problems
     experiments, others = _experiments(folder)
-    return Found(heads, (*problems, *others, *_misnamed(folder)), approved, experiments)
+    return Found(heads, (*problems, *others, *_misplaced(folder)), approved, experiments)
 
 
-def _misnamed(folder: Path) -> Iterator[Problem]:
-    """Files that look like prompts or experiments and would be passed over for how their names end."""
-    for below, suffix, alike in (("", SUFFIX, {SUFFIX}), (EXPERIMENTS, experiment.SUFFIX, {experiment.SUFFIX, ".yml"})):
-        with contextlib.suppress(OSError):
-            for path in sorted((folder / below).iterdir()):
-                if path.suffix.lower() in alike and path.suffix != suffix and not path.name.lower().startswith((".", "readme.")):
-                    yield _whole(str(path.relative_to(folder)), f"not read, because its name does not end in '{suffix}'; rename it")
+def _misplaced(folder: Path) -> Iterator[Problem]:
+    """Files that look like prompts, experiments or pins and would be passed over for their name or place."""
+    for name, why in _passed_over(folder):
+        yield _whole(name, f"not read{why}")
+
+
+def _passed_over(folder: Path) -> Iterator[tuple[str, str]]:
+    """(name, why) of each."""
+    for path in _below(folder):
+        kind, direct = path.suffix.lower(), len(path.parts) == 1
+        if path.name.lower().startswith("readme."):
+            continue
+        if path.parts[0] == EXPERIMENTS and not direct:
+            if kind in _YAML and (len(path.parts) > 2 or path.suffix != experiment.SUFFIX):
+                yield str(path), _BELOW.format(f"'{EXPERIMENTS}/'") if len(path.parts) > 2 else _ENDS.format(experiment.SUFFIX)
+        elif kind == SUFFIX and not (direct and path.suffix == SUFFIX):
+            yield str(path), _ENDS.format(SUFFIX) if direct else _BELOW.format("the prompts folder")
+        elif direct and kind in _YAML and path.name != pins.FILE:
+            yield str(path), f": of YAML only '{pins.FILE}' is here, and experiments in '{EXPERIMENTS}/'; rename or move it"
+
+
+def _below(folder: Path) -> Iterator[Path]:
+    """Files in the folder and in those below it, named from there. Hidden ones are left out, links to folders not followed."""
+    found = 0
+    for at, folders, files in os.walk(folder):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        found += len(folders) + len(files)
+        if found > MAX_LOOKED_AT:
+            return
+        yield from (Path(at, name).relative_to(folder) for name in sorted(files) if not name.startswith("."))
 
 
 def _experiments(folder: Path) -> tuple[dict[str, Experiment], list[Problem]]:
@@ -337,7 +365,8 @@ def _stamp(folder: Path) -> Stamp:
         paths = sorted(_files(folder))
     except OSError as error:
         return ((str(folder), 0, -1, error.errno or 0),)
-    return tuple(_one_stamp(path) for path in (*paths, *_experiment_files(folder), folder / pins.FILE))
+    others = (folder / name for name, _ in _passed_over(folder))
+    return tuple(_one_stamp(path) for path in (*paths, *_experiment_files(folder), folder / pins.FILE, *others))
 
 
 def _one_stamp(path: Path) -> tuple[str, int, int, int]:

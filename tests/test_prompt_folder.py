@@ -67,21 +67,49 @@ def test_every_markdown_file_is_a_prompt_but_the_readme_and_hidden_ones(folder, 
     assert sorted(load_folder(folder, data).heads) == ["one", "two"]
 
 
+ENDS = ", because its name does not end in '{}'; rename it"
+YAML = ": of YAML only 'pins.yaml' is here, and experiments in 'experiments/'; rename or move it"
+BELOW = ", because it lies in a folder below; put it directly into {}"
+
+
 @pytest.mark.parametrize(
-    ("file", "problem"),
+    ("file", "why"),
     [
-        ("Greeting.MD", "Greeting.MD:1:1: error: not read, because its name does not end in '.md'; rename it"),
-        ("experiments/tone.yml", "experiments/tone.yml:1:1: error: not read, because its name does not end in '.yaml'; rename it"),
-        ("experiments/tone.YAML", "experiments/tone.YAML:1:1: error: not read, because its name does not end in '.yaml'; rename it"),
-        ("README.MD", ""), (".hidden.MD", ""), ("notes.txt", ""), ("experiments/notes.md", ""),
+        ("Greeting.MD", ENDS.format(".md")),
+        ("experiments/tone.yml", ENDS.format(".yaml")), ("experiments/tone.YAML", ENDS.format(".yaml")),
+        ("pins.yml", YAML), ("Pins.yaml", YAML), ("tone.yaml", YAML),
+        ("sales/offer.md", BELOW.format("the prompts folder")), ("a/b/Offer.MD", BELOW.format("the prompts folder")),
+        ("experiments/old/tone.yaml", BELOW.format("'experiments/'")),
+        *((file, "") for file in ("README.MD", ".hidden.MD", "notes.txt", ".ci.yaml", "experiments/notes.md", "sales/README.md")),
+        *((file, "") for file in (".git/x.md", "sales/notes.txt", "sales/ci.yml")),
     ],
 )  # fmt: skip
-def test_a_file_that_is_passed_over_only_for_how_its_name_ends_is_said(folder, file, problem):
+def test_a_file_that_is_passed_over_only_for_its_name_or_place_is_said(folder, file, why):
     put(folder, "Hello.")
-    (folder / file).parent.mkdir(exist_ok=True)
+    (folder / file).parent.mkdir(parents=True, exist_ok=True)
     (folder / file).write_text("x")
-    assert [str(each).split("\n")[0] for each in look(folder).problems] == [problem] * bool(problem)
+    assert [str(each).split("\n")[0] for each in look(folder).problems] == ([f"{file}:1:1: error: not read{why}"] if why else [])
 
+
+@pytest.mark.parametrize("file", ["Greeting.MD", "pins.yml", "sales/offer.md", "experiments/tone.yml", "experiments/old/tone.yaml"])
+def test_such_a_file_is_said_when_it_comes_and_no_more_when_it_is_gone(folder, data, file):
+    put(folder, "Hello.")
+    watcher = watching(folder, data)
+    (folder / file).parent.mkdir(parents=True, exist_ok=True)
+    (folder / file).write_text("x")
+    assert [problem.file for problem in settled(watcher).problems] == [file]
+    (folder / file).unlink()
+    assert settled(watcher).problems == ()
+
+
+def test_folders_below_are_not_searched_without_end(folder, monkeypatch):
+    put(folder, "Hello.")
+    monkeypatch.setattr(prompt_folder, "MAX_LOOKED_AT", 20)
+    for number in range(40):
+        (folder / "below" / str(number)).mkdir(parents=True)
+        (folder / "below" / str(number) / "x.md").write_text("x")
+    (folder / "below" / "0" / "loop").symlink_to(folder)
+    assert len(look(folder).problems) < 20
 
 
 def test_every_problem_of_every_file_is_told_at_once(folder, data):
