@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from gateway import examining
-from gateway.cli.beside import settings_here
+from gateway.cli.beside import named_folder, settings_here
 from gateway.examining import Finding
 
 _MARKS = {"ok": "ok     ", "warning": "WARNING", "error": "ERROR  "}
@@ -17,7 +17,7 @@ _MARKS = {"ok": "ok     ", "warning": "WARNING", "error": "ERROR  "}
 
 def doctor(
     file: Annotated[Path | None, typer.Option("--config", help="Settings file. Default: tollhouse.yaml, if there is one.")] = None,
-    data: Annotated[Path | None, typer.Option(help="Data folder, over the file's.")] = None,
+    data: Annotated[Path | None, typer.Option(parser=named_folder, metavar="<path>", help="Data folder, over the file's.")] = None,
     offline: Annotated[
         bool, typer.Option("--offline", help="Ask no provider whether it is there, and nobody for credentials of the machine.")
     ] = False,

@@ -152,7 +152,7 @@ def roles(name: Name, role: Roles, team: Teams = None, by: By = None, data: Data
     """
     with wrong_options(), refused():
         told = change_person(_store(data), name, role, team, clock.now_us(), by or user_name())
-    words = f"{visible(name)} has {', '.join(told['roles'])}; teams: {visible(_told(told['teams']))}."
+    words = f"{visible(told['person'])} has {', '.join(told['roles'])}; teams: {visible(_told(told['teams']))}."
     typer.echo(json.dumps(told) if as_json else words)
 
 
@@ -163,8 +163,8 @@ def remove(name: Name, why: Why = "", by: By = None, data: Data = None, as_json:
     Example: tollhouse people remove ada --why left
     """
     with refused():
-        remove_person(_store(data), name, clock.now_us(), by or user_name(), why)
-    typer.echo(json.dumps({"person": name, "state": "removed"}) if as_json else f"{visible(name)} is removed.")
+        told = remove_person(_store(data), name, clock.now_us(), by or user_name(), why)
+    typer.echo(json.dumps(told) if as_json else f"{visible(told['person'])} is removed.")
 
 
 def _pages(settings: Settings) -> str:

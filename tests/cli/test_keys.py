@@ -78,8 +78,12 @@ def test_an_unknown_key_cannot_be_revoked_and_says_where_to_look(keys):
 
 @pytest.mark.parametrize(
     "arguments",
-    [["create"], ["create", "--agent", ""], ["create", "--agent", "bad name"], ["create", "--agent", "a", "--label", "novalue"]],
-)
+    [
+        ["create"], ["create", "--agent", ""], ["create", "--agent", "bad name"], ["create", "--agent", "a", "--label", "novalue"],
+        ["create", "--agent", "a", "--label", "env=test", "--label", "env=live"], ["create", "--agent", "a", "--label", " env=test"],
+        ["create", "--agent", "a", "--team", "pay*"],
+    ],
+)  # fmt: skip
 def test_what_cannot_be_a_key_is_a_usage_error(keys, arguments):
     assert keys(*arguments).exit_code == 2
     assert json.loads(keys("list", "--json").stdout) == []
@@ -140,6 +144,23 @@ def test_what_is_no_key_is_not_shown(keys):
     for what in ("show", "revoke", "rotate"):
         done = keys(what, "nobody")
         assert (done.exit_code, "keys list" in done.output) == (1, True)
+
+
+def test_a_key_for_an_upstream_that_there_is_not_is_made_and_says_so(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("TOLLHOUSE_DATA", raising=False)
+    (tmp_path / "tollhouse.yaml").write_text("upstreams: {local: {dialect: openai.chat, base_url: 'http://127.0.0.1:9/v1'}}\n")
+    made = CliRunner().invoke(app, ["create", "--agent", "a", "--upstream", "locl", "--upstream", "local"])
+    assert (made.exit_code, len(made.stdout.splitlines())) == (0, 1)
+    assert "no upstream 'locl' in the settings; did you mean 'local'?" in made.stderr
+    assert "no upstream" not in CliRunner().invoke(app, ["create", "--agent", "a", "--upstream", "local"]).stderr
+
+
+@pytest.mark.parametrize("arguments", [["create", "--agent", "a"], ["list"], ["teams"]])
+def test_a_folder_without_a_name_is_not_the_one_somebody_stands_in(arguments, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    done = CliRunner().invoke(app, [*arguments, "--data", ""])
+    assert (done.exit_code, "--data" in done.output, list(tmp_path.iterdir())) == (2, True, [])
 
 
 @pytest.mark.parametrize("arguments", [["list"], ["show", "a"], ["rotate", "a"], ["revoke", "a"], ["teams"]])
