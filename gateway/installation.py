@@ -202,6 +202,16 @@ def look_at_state(settings: Settings) -> list[str]:
     return warnings
 
 
+def with_our_state(settings: Settings) -> Settings:
+    """The same, for a command that works on the state. Raises StartError where a server keeps that of an installation with another secret,
+    GatewayError where it cannot be asked."""
+    if settings.state_place is not None:
+        from gateway.state.remote import refuse_another_secret
+
+        refuse_another_secret(_line(settings), settings.data_path)
+    return settings
+
+
 def master_keys(settings: Settings) -> Master | None:
     """What wraps the keys of content. Raises StartError for what cannot be used."""
     return None if settings.encryption is None else Master.of(settings.encryption, os.environ)

@@ -22,7 +22,7 @@ from gateway.config import Settings
 from gateway.documents import nearest
 from gateway.errors import GatewayError
 from gateway.exchange import Storing
-from gateway.installation import open_keys, open_people
+from gateway.installation import open_keys, open_people, with_our_state
 from gateway.issuing import KeyWish, WrongField, create_key, find_key, moment_of, revoke_key, shown_key
 from gateway.issuing import teams as every_team
 from gateway.people import bound
@@ -76,7 +76,7 @@ def create(
     kept = None if store is None else _KEPT[store]
     wish = KeyWish(agent, team, user, org, labels, model, dialect, upstream, expires_days, kept)
     with wrong_options():
-        settings = settings_beside(data)
+        settings = with_our_state(settings_beside(data))
         key = create_key(open_keys(settings), wish, clock.now_us(), by or user_name())
     _say_unknown(upstream or (), settings, data)
     _show_once(key, as_json=as_json, agent=agent)
@@ -159,7 +159,7 @@ def teams(data: Data = None, as_json: Json = False) -> None:
 
     Example: tollhouse keys teams --json
     """
-    settings = settings_there(data)
+    settings = with_our_state(settings_there(data))
     found = every_team(open_keys(settings), open_people(settings), clock.now_us())
     if as_json:
         typer.echo(json.dumps(found))
@@ -181,7 +181,7 @@ def _show_once(key: str, *, as_json: bool, **more: str | None) -> None:
 
 
 def _store(data: Path | None) -> Keys:
-    return open_keys(settings_there(data))
+    return open_keys(with_our_state(settings_there(data)))
 
 
 def _id_of(text: str) -> str:

@@ -17,7 +17,7 @@ from gateway.cli.beside import Data, settings_beside, settings_there, user_name
 from gateway.cli.keys import By, Json, Why, refused, wrong_options
 from gateway.cli.visible import visible
 from gateway.config import Settings
-from gateway.installation import open_people
+from gateway.installation import open_people, with_our_state
 from gateway.issuing import (
     DAY_US,
     PersonWish,
@@ -62,9 +62,9 @@ def add(
     """
     with wrong_options(), refused():
         wish = PersonWish(name, role, team, expires_days)
-        new, token = add_person(open_people(settings_beside(data)), wish, clock.now_us(), by or user_name())
+        new, token = add_person(open_people(with_our_state(settings_beside(data))), wish, clock.now_us(), by or user_name())
     if as_json:
-        typer.echo(json.dumps({"token": token, "person": name, "roles": list(new.roles), "teams": new.teams}))
+        typer.echo(json.dumps({"token": token, "person": new.id, "roles": list(new.roles), "teams": new.teams}))
         return
     typer.echo(token)
     typer.echo("Give it to them: it is not shown again. It is sent as 'Authorization: Bearer' to the admin plane.", err=True)
@@ -83,7 +83,7 @@ def invite(
 
     Example: tollhouse people invite bob --role viewer-content
     """
-    settings, now = settings_beside(data), clock.now_us()
+    settings, now = with_our_state(settings_beside(data)), clock.now_us()
     with wrong_options():
         wanted, held, bound = named_person(name) if name else "", held_roles(role) if role else (), bound_teams(team)
     people = open_people(settings)
@@ -178,7 +178,7 @@ def _pages(settings: Settings) -> str:
 
 
 def _store(data: Path | None) -> People:
-    return open_people(settings_there(data))
+    return open_people(with_our_state(settings_there(data)))
 
 
 def _told(teams: Sequence[str] | None) -> str:

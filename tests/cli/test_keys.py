@@ -9,8 +9,11 @@ import pytest
 from typer.testing import CliRunner
 
 from gateway.cli.keys import app
+from gateway.cli.main import app as every_verb
+from gateway.errors import GatewayError
 from gateway.installation import open_keys
 from gateway.scope import KeyScope
+from tests.ports import free_port
 
 
 @pytest.fixture
@@ -168,3 +171,24 @@ def test_a_folder_that_was_mistyped_is_said_and_not_made(arguments, tmp_path):
     done = CliRunner().invoke(app, [*arguments, "--data", str(tmp_path / "mistyped")])
     assert "no data folder" in str(done.exception)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("program", ["keys", "people", "sessions"])
+def test_nothing_is_made_or_looked_up_with_another_secret_than_that_of_the_machines(program, tmp_path, monkeypatch, redis_server):
+    monkeypatch.setenv("TOLLHOUSE_STATE", redis_server.url())
+    first, second = str(tmp_path / "first"), str(tmp_path / "second")
+    assert CliRunner().invoke(app, ["create", "--agent", "a", "--data", first]).exit_code == 0
+    (tmp_path / "second").mkdir()
+    people = ["people", "add", "ada", "--role", "admin"]
+    command = {"keys": ["keys", "create", "--agent", "b"], "people": people, "sessions": ["sessions", "list"]}
+    done = CliRunner().invoke(every_verb, [*command[program], "--data", second])
+    assert "copy the file 'secret'" in str(done.exception)
+    assert list((tmp_path / "second").iterdir()) == []
+    assert [each["agent"] for each in json.loads(CliRunner().invoke(app, ["list", "--json", "--data", first]).stdout)] == ["a"]
+
+
+def test_a_server_that_is_away_is_said_in_one_line(tmp_path, monkeypatch):
+    monkeypatch.setenv("TOLLHOUSE_STATE", f"redis://127.0.0.1:{free_port()}/0")
+    done = CliRunner().invoke(app, ["create", "--agent", "a", "--data", str(tmp_path)])
+    assert isinstance(done.exception, GatewayError)
+    assert done.exception.code == "state_unavailable"

@@ -106,7 +106,7 @@ def test_what_has_no_one_meaning_is_a_usage_error(people, wrong):
 
 
 def test_somebody_is_told_by_their_name_however_it_was_typed(people):
-    people("add", "Ada", "--role", "admin")
+    assert json.loads(people("add", "Ada", "--role", "admin", "--json").stdout)["person"] == "ada"
     assert json.loads(people("roles", " ADA ", "--role", "approver", "--json").stdout)["person"] == "ada"
     assert people("remove", "ADA", "--json").stdout == '{"person": "ada", "state": "removed"}\n'
 
