@@ -210,6 +210,16 @@ def test_a_ledger_of_a_fleet_wants_its_extensions(monkeypatch):
     assert "httpfs" in told.said
 
 
+def test_a_catalogue_that_cannot_be_reached_is_told_and_keeps_nobody_from_serving():
+    pytest.importorskip("duckdb_extension_postgres")
+    where = f"dbname=fleet host=127.0.0.1 port={free_port()}"
+    (told,) = doctor.catalogue(Settings(ledger=f"ducklake:postgres:{where};data=/srv/lake"))
+    assert (told.about, told.level) == ("ledger", "warning")
+    assert "Connection refused" in told.said
+    assert "records stay in the journal" in told.do
+    assert list(doctor.catalogue(Settings())) == []
+
+
 @pytest.mark.parametrize(
     ("asked", "level", "said"),
     [
