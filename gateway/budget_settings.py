@@ -9,7 +9,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from gateway.documents import Section
+from gateway.documents import Globs, Section
 from gateway.exchange import Caller
 from gateway.retention import span_us
 
@@ -17,8 +17,10 @@ Of = Literal["money", "tokens", "requests", "calls"]
 NANO = 1_000_000_000
 """Money is counted in billionths of a dollar, rounded up."""
 LARGEST = 2**62
+_WHO = ("all", "key", "agent", "team", "org", "user", "session")
+_TAG = re.compile(r"tag:[A-Za-z0-9_-]{1,40}")
 _PERIODS = ("day", "month", "session", "total")
-_GLOBS: list[str] = Field(default_factory=list)
+_GLOBS: Globs = Field(default_factory=list)
 
 
 class Budget(Section):
@@ -28,7 +30,6 @@ class Budget(Section):
     per: Annotated[
         str,
         Field(
-            pattern=r"^(all|key|agent|team|org|user|session|tag:[A-Za-z0-9_-]{1,40})$",
             description="who has one of their own: all (one for everybody), key, agent, team (of its organisation), org, user, session, or "
             "tag:name (a label of the key, or else the header x-tollhouse-tag-name)",
         ),
@@ -47,13 +48,21 @@ class Budget(Section):
         Literal["hard", "soft"],
         Field(description="hard = what does not fit is refused · soft = it is noted, and people are told once per window"),
     ] = "hard"
-    agents: Annotated[list[str], Field(description="only these agents (globs); none = all")] = _GLOBS
-    teams: Annotated[list[str], Field(description="only these teams (globs)")] = _GLOBS
-    orgs: Annotated[list[str], Field(description="only these organisations (globs)")] = _GLOBS
-    users: Annotated[list[str], Field(description="only these users (globs)")] = _GLOBS
-    keys: Annotated[list[str], Field(description="only these keys, by id (globs)")] = _GLOBS
-    models: Annotated[list[str], Field(description="only requests for these models (globs)")] = _GLOBS
-    routes: Annotated[list[str], Field(description="only these paths (globs): /v1/chat/completions")] = _GLOBS
+    agents: Annotated[Globs, Field(description="only these agents (globs); none = all")] = _GLOBS
+    teams: Annotated[Globs, Field(description="only these teams (globs): payments of any organisation, acme/payments, acme/*")] = _GLOBS
+    orgs: Annotated[Globs, Field(description="only these organisations (globs)")] = _GLOBS
+    users: Annotated[Globs, Field(description="only these users (globs)")] = _GLOBS
+    keys: Annotated[Globs, Field(description="only these keys, by id (globs)")] = _GLOBS
+    models: Annotated[Globs, Field(description="only requests for these models (globs)")] = _GLOBS
+    routes: Annotated[Globs, Field(description="only these paths (globs): /v1/chat/completions")] = _GLOBS
+
+    @field_validator("per")
+    @classmethod
+    def somebody(cls, value: str) -> str:
+        if value not in _WHO and not _TAG.fullmatch(value):
+            told = f"'{value}' is nobody who can have a budget; write {', '.join(_WHO)}, or tag: and a name of letters, digits and _ -"
+            raise ValueError(told)
+        return value
 
     @field_validator("window")
     @classmethod
@@ -93,9 +102,16 @@ class Budget(Section):
         return f"{self.of} per {self.per.removeprefix('tag:')}, {_TERMS.get(self.window) or 'in ' + self.window}"
 
     def concerns(self, caller: Caller, model: str, route: str) -> bool:
-        who = ((self.agents, caller.agent), (self.teams, caller.team), (self.orgs, caller.org), (self.users, caller.user))
-        asked = (*who, (self.keys, caller.key_id), (self.models, model), (self.routes, route))
-        return all(not globs or (value is not None and any(fnmatchcase(value, glob) for glob in globs)) for globs, value in asked)
+        who = ((self.agents, caller.agent), (self.orgs, caller.org), (self.users, caller.user), (self.keys, caller.key_id))
+        asked = (*who, (self.models, model), (self.routes, route))
+        fits = all(not globs or (value is not None and any(fnmatchcase(value, glob) for glob in globs)) for globs, value in asked)
+        return fits and (not self.teams or self._names_team(caller))
+
+    def _names_team(self, caller: Caller) -> bool:
+        """By its name alone, or as people are bound to it (`people/bound.py`)."""
+        whole = f"{caller.org or ''}/{caller.team or ''}"
+        by_team = caller.team is not None and any(fnmatchcase(caller.team, glob) for glob in self.teams)
+        return by_team or any("/" in glob and fnmatchcase(whole, glob) for glob in self.teams)
 
     def shown(self, amount: int) -> str:
         return f"${self.plain(amount)}" if self.of == "money" else f"{amount} {self.of}"

@@ -7,11 +7,11 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
 
-from gateway.documents import Section
+from gateway.documents import Globs, Section
 from gateway.retention import DAY_US, span_us
 
 LONGEST_DAYS = 30
-_GLOBS: list[str] = Field(default_factory=list)
+_GLOBS: Globs = Field(default_factory=list)
 
 
 class Cache(Section):
@@ -29,9 +29,9 @@ class Cache(Section):
             "team), or all = everybody, over all teams"
         ),
     ] = "key"
-    agents: Annotated[list[str], Field(description="only these agents (globs); none = all")] = _GLOBS
-    models: Annotated[list[str], Field(description="only requests for these models (globs)")] = _GLOBS
-    routes: Annotated[list[str], Field(description="only these paths (globs): /v1/chat/completions")] = _GLOBS
+    agents: Annotated[Globs, Field(description="only these agents (globs); none = all")] = _GLOBS
+    models: Annotated[Globs, Field(description="only requests for these models (globs)")] = _GLOBS
+    routes: Annotated[Globs, Field(description="only these paths (globs): /v1/chat/completions")] = _GLOBS
     sampled: Annotated[bool, Field(description="also requests whose temperature is not 0, or not given")] = False
     tool_results: Annotated[bool, Field(description="also requests that tell what tools have answered")] = False
     held_calls: Annotated[bool, Field(description="also answers with a call that a person approved; people are asked again")] = False

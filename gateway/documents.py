@@ -19,7 +19,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Annotated, Any, ClassVar, Final, TypeAlias, TypeVar, Union
 
 import msgspec
-from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, GetCoreSchemaHandler, ValidationError
 from pydantic_core import CoreSchema, PydanticCustomError
 
 from gateway.errors import FileProblems, Problem
@@ -147,6 +147,16 @@ def positions(text: bytes, file: str = "") -> dict[Path, Place]:
 def reads_as_text(text: str) -> bool:
     """Whether it is read as this text where nothing quotes it; not about characters that mean something to YAML."""
     return text not in _WORDS and not _NUMBER.fullmatch(text)
+
+
+def _no_empty_name(names: list[str]) -> list[str]:
+    if not all(name.strip() for name in names):
+        raise ValueError("has an empty name, which fits nothing; write one, or take it out")
+    return names
+
+
+Globs: TypeAlias = Annotated[list[str], AfterValidator(_no_empty_name)]
+"""Names with `*` and `?`. Where a list may be left empty, that is all of them."""
 
 
 def placed(said: str, *at: str | int) -> PydanticCustomError:

@@ -5,6 +5,7 @@ Nothing is changed: what is written for a trial is taken away again, and provide
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import json
 import os
@@ -27,7 +28,7 @@ from packaging.requirements import Requirement
 from gateway import __version__, installation, prices
 from gateway.addresses import Address
 from gateway.config import Settings
-from gateway.errors import FileProblems, StartError
+from gateway.errors import FileProblems, GatewayError, StartError
 from gateway.ledger_place import EMBEDDED, lake_place
 from gateway.settings_sources import advice
 from gateway.upstream import platforms
@@ -128,6 +129,7 @@ def keys(found: Settings) -> Iterator[Finding]:
             yield Finding("keys", "ok", f"{name}: the {where} holds a key")
         else:
             yield Finding("keys", "error", f"{name}: the {where} holds no key", "set it; agents' requests to this provider fail without")
+    yield from _of_agents(found)
     yield from _secrets(found)
 
 
@@ -147,6 +149,11 @@ def machine(found: Settings) -> Iterator[Finding]:
             yield Finding("keys", "error", f"{name}: this machine has no credentials ({type(error).__name__})", none)
         else:
             yield Finding("keys", "ok", f"{name}: this machine has credentials")
+
+
+def _of_agents(found: Settings) -> Iterator[Finding]:
+    with contextlib.suppress(StartError, GatewayError):  # a file or a store that cannot be used is told where it is looked at
+        yield from (Finding("keys", "error", *said.split("; ", 1)) for said in installation.keys_of_agents(found))
 
 
 def _secrets(found: Settings) -> Iterator[Finding]:

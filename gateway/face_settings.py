@@ -21,7 +21,16 @@ class Face(Section):
     @field_validator("url")
     @classmethod
     def an_origin(cls, value: str | None) -> str | None:
-        parts = urlsplit(value or "https://nobody")
-        if parts.scheme not in ("http", "https") or not parts.hostname or parts.path not in ("", "/") or parts.query or parts.username:
+        if value is not None and not _is_origin(value):
             raise ValueError("must be scheme and host only, like https://tollhouse.example.com")
         return value.rstrip("/") if value else None
+
+
+def _is_origin(text: str) -> bool:
+    try:
+        parts = urlsplit(text)
+        host, _ = parts.hostname, parts.port
+    except ValueError:
+        return False
+    plain = not any(c.isspace() or c in "@?#" for c in text)
+    return parts.scheme in ("http", "https") and bool(host) and parts.path in ("", "/") and plain

@@ -6,8 +6,9 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
+from urllib.parse import urlsplit
 
-from gateway import prompt_folder, secret
+from gateway import clock, identify, prompt_folder, secret
 from gateway.addresses import is_loopback
 from gateway.answer_cache import AnswerCache
 from gateway.cache_settings import Cache
@@ -34,6 +35,7 @@ from gateway.state.sessions import Sessions
 from gateway.state.sign_ins import SignIns
 from gateway.upstream import translation
 from gateway.upstream.routing import Routes, key_name
+from gateway.upstream_settings import PROVIDERS
 from gateway.validators.looks import USUAL, Looks, looks
 from gateway.vault import Master, TenantVault
 
@@ -54,6 +56,31 @@ def look_at_provider_keys(settings: Settings) -> list[str]:
     sources = {source.place: source for source in _key_sources(settings).values()}
     empty = [place for place, source in sources.items() if source.read(os.environ) is None]
     return [f"the {place} holds no key: requests to the providers that want it fail; set it and start again" for place in empty]
+
+
+def keys_of_agents(settings: Settings) -> list[str]:
+    """What is said where the key that a provider would be sent opens a gateway: this one, or any where the provider is known not to be one.
+    Raises StartError for a key file that cannot be used, GatewayError where the keys cannot be read."""
+    sources = _key_sources(settings)
+    given = {name: key for name, key in provider_keys(settings).items() if identify.split_key(key)}
+    if not given:
+        return []
+    own = open_keys(settings) if (settings.data_path / secret.NAME).exists() else None
+    try:
+        wrong = [name for name, key in given.items() if _is_vendor(settings, name) or (own and own.find(key, clock.now_us()))]
+    finally:
+        if own:
+            own.close()
+    return [
+        f"upstream '{name}': the {sources[name].place} holds a key that 'tollhouse keys' made for an agent, not the provider's; "
+        "put the provider's own key there, or take it out of the environment"
+        for name in wrong
+    ]
+
+
+def _is_vendor(settings: Settings, name: str) -> bool:
+    upstream = settings.upstreams.get(name)
+    return upstream is not None and urlsplit(upstream.base_url).hostname in {urlsplit(url).hostname for _, url, _ in PROVIDERS.values()}
 
 
 def _key_sources(settings: Settings) -> dict[str, KeySource]:
@@ -173,6 +200,16 @@ def look_at_state(settings: Settings) -> list[str]:
     if encrypting and left.exists():
         warnings.append(f"{left} is not asked while the state is on a server: what was encrypted under its keys cannot be read meanwhile")
     return warnings
+
+
+def with_our_state(settings: Settings) -> Settings:
+    """The same, for a command that works on the state. Raises StartError where a server keeps that of an installation with another secret,
+    GatewayError where it cannot be asked."""
+    if settings.state_place is not None:
+        from gateway.state.remote import refuse_another_secret
+
+        refuse_another_secret(_line(settings), settings.data_path)
+    return settings
 
 
 def master_keys(settings: Settings) -> Master | None:

@@ -65,12 +65,12 @@ def create_key(keys: Keys, wish: KeyWish, now_us: int, by: str) -> str:
     _agent(wish.agent)
     for name in ("team", "user", "org"):
         _word(name, getattr(wish, name))
-    if wish.team == bound.WHOLE:
-        raise WrongField("team", "a team is not called *: people who are bound to organisation/* see all of it")
+    if bound.WHOLE in (wish.team or ""):
+        raise WrongField("team", "leave out *, which is for whole organisations: people are bound to organisation/*")
     if any(each in (wish.org or "") for each in ("/", bound.WHOLE)):
         raise WrongField("org", "leave out / and *: people are bound to organisation/team or organisation/*")
-    if any(not name for name in wish.labels):
-        raise WrongField("labels", "a label needs a name")
+    for label in wish.labels:
+        _word("labels", label)
     return keys.create(
         agent=wish.agent,
         now_us=now_us,
@@ -115,16 +115,18 @@ def add_person(people: People, wish: PersonWish, now_us: int, by: str) -> tuple[
 
 def change_person(people: People, name: str, roles: Sequence[str], teams: Sequence[str] | None, now_us: int, by: str) -> dict[str, Any]:
     """Raises WrongField, GatewayError('not_found')."""
-    held, theirs = held_roles(roles), bound_teams(teams)
-    if not people.change(known_person(people, name), held, theirs, now_us, by):
+    held, theirs, known = held_roles(roles), bound_teams(teams), known_person(people, name)
+    if not people.change(known, held, theirs, now_us, by):
         raise unknown_person(name)
-    return {"person": name, "roles": list(held), "teams": theirs}
+    return {"person": known, "roles": list(held), "teams": theirs}
 
 
-def remove_person(people: People, name: str, now_us: int, by: str, why: str) -> None:
+def remove_person(people: People, name: str, now_us: int, by: str, why: str) -> dict[str, Any]:
     """Raises GatewayError('not_found')."""
-    if not people.remove(known_person(people, name), now_us, by=by, why=why):
+    known = known_person(people, name)
+    if not people.remove(known, now_us, by=by, why=why):
         raise unknown_person(name)
+    return {"person": known, "state": "removed"}
 
 
 def named_person(name: str) -> str:

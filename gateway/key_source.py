@@ -27,7 +27,7 @@ class KeySource(Section):
 
     @model_validator(mode="after")
     def one_source(self) -> Self:
-        if (self.env is None) == (self.file is None):
+        if len([name for name in (self.env, self.file) if name and name.strip()]) != 1 or None not in (self.env, self.file):
             raise ValueError("give exactly one of 'env' and 'file'")
         return self
 

@@ -13,6 +13,7 @@ EMBEDDED = "duckdb"
 _LAKE = re.compile(r"ducklake:postgres:([^;]*);data=([^;]*)")
 _OPTION = re.compile(r"([a-z_]+)=([A-Za-z0-9_.,:/@%+-]+)")
 _OPTIONS = ("dbname", "host", "hostaddr", "port", "user", "service", "passfile", "sslmode", "sslrootcert", "sslcert", "sslkey")
+_SSL = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
 _DATA = re.compile(r"/[^'\x00-\x1f]*|s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](?:/[A-Za-z0-9_.=/-]*)?")
 
 
@@ -51,4 +52,8 @@ def _option(text: str) -> tuple[str, str]:
         raise ValueError("a password does not belong into the settings; put it into PGPASSWORD, or into a file that PGPASSFILE names")
     if found[1] not in _OPTIONS:
         raise ValueError(f"'{found[1]}' is not an option of the catalogue here; there are {', '.join(_OPTIONS)}")
+    if found[1] == "port" and not (found[2].isdigit() and 0 < int(found[2]) < 65536):
+        raise ValueError(f"'{text}' is no port; write a number from 1 to 65535")
+    if found[1] == "sslmode" and found[2] not in _SSL:
+        raise ValueError(f"'{text}' is none; there are {', '.join(_SSL)}")
     return found[1], found[2]

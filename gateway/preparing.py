@@ -22,6 +22,7 @@ from gateway.face import first_login
 from gateway.installation import (
     check_platforms,
     durability,
+    keys_of_agents,
     load_policies,
     load_prompts,
     look_at_provider_keys,
@@ -96,6 +97,8 @@ def announce(settings: Settings, policies: PolicySet, say: Say) -> None:
 def prepare(settings: Settings, say: Say) -> PolicySet:
     """What would judge. Raises StartError or FileProblems for what is against a start; says what to know of it."""
     check_platforms(settings)
+    if wrong := keys_of_agents(settings):
+        raise StartError("\n".join(wrong))
     provider_secrets(settings)
     master_keys(settings)
     settings.telemetry.secrets(os.environ)

@@ -212,6 +212,10 @@ def override(model: str, prices: Mapping[str, str]) -> Prices:
     """Prices of the settings: USD per million tokens. Raises ValueError that says what to write."""
     steps: _Steps = {}
     search = None
+    if not model.strip() or "*" in model or "?" in model:
+        raise ValueError(f"price override for '{model}': prices have no patterns; name one model, as requests write it")
+    if not prices:
+        raise ValueError(f"price override for '{model}' prices nothing; write input: \"2.50\" and the like, or take the model out")
     for name, text in prices.items():
         found, price = _OVERRIDE.fullmatch(name), _number(text)
         if price is None or not (found and (found[1] in _FIELDS or name == SEARCH)):

@@ -38,7 +38,7 @@ def parse(text: str) -> Place:
         host, port = parts.hostname, parts.port
     except ValueError as error:
         raise _wrong(text) from error
-    if parts.scheme not in ("redis", "rediss") or not host or parts.fragment:
+    if parts.scheme not in ("redis", "rediss") or not host or port == 0 or parts.fragment:
         raise _wrong(text)
     if parts.password is not None:
         raise ValueError("must not hold a password; name the variable or file that does: {url: redis://…, password: {env: NAME}}")

@@ -28,6 +28,7 @@ VARIABLES: Final = ("listen", "admin", "data", "ledger", "policies", "prompts", 
 """Settings that a variable TOLLHOUSE_… can say as they stand, and `workers`, which is a number."""
 _OTHERS: Final = ("workers", "token", "admin_url", "key")
 """What a variable TOLLHOUSE_… may say besides; TOLLHOUSE_KEY is where agents often have theirs."""
+_FOLDERS: Final = ("data", "policies", "prompts")
 _NAMED: Final = re.compile(r"""(?:key|keys|secret|password|token|authorization)["']?\s*[:=]""", re.IGNORECASE)
 """Behind it a secret may stand, whatever there ought to be; on the next line where nothing is behind it on its own."""
 _MIXED: Final = re.compile(r"""(?=[^\s,'"]*[a-z])(?=[^\s,'"]*[A-Z])(?=[^\s,'"]*[0-9])[^\s,'"{}\[\]]{16,}|(?<=/)[^/\s'"]*:[^/\s'"]*(?=@)""")
@@ -157,7 +158,9 @@ def _overrides(environment: Mapping[str, str], flags: Mapping[str, Any]) -> dict
     if workers:
         found["workers"] = int(workers) if workers.isdigit() else workers
     found |= {k: v for k, v in flags.items() if v is not None}
-    return found | {k: str(Path(found[k]).expanduser().absolute()) for k in ("data", "policies", "prompts") if k in found}
+    if empty := [k for k in _FOLDERS if found.get(k) == ""]:
+        raise StartError(f"--{empty[0]} is empty; name a folder, or leave it out")
+    return found | {k: str(Path(found[k]).expanduser().absolute()) for k in _FOLDERS if k in found}
 
 
 def _merge(settings: Settings, changes: Mapping[str, Any], flags: Mapping[str, Any]) -> Settings:

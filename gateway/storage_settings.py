@@ -11,7 +11,7 @@ from pydantic import Field, field_validator, model_validator
 
 from gateway import redis_place
 from gateway.addresses import encrypted_url
-from gateway.documents import Section
+from gateway.documents import Section, placed
 from gateway.key_source import KeySource
 
 
@@ -21,7 +21,8 @@ class StateStore(Section):
     url: Annotated[str, Field(description="redis://[user@]host:6379/0?prefix=th; rediss:// for TLS")]
     password: Annotated[KeySource | None, Field(description="where the password is; none = the server wants none")] = None
     ca: Annotated[
-        str | None, Field(description="file with the certificate of the authority behind rediss://; none = those this machine trusts")
+        str | None,
+        Field(min_length=1, description="file with the certificate of the authority behind rediss://; none = those this machine trusts"),
     ] = None
 
     @field_validator("url")
@@ -29,6 +30,12 @@ class StateStore(Section):
     def a_server(cls, value: str) -> str:
         redis_place.parse(value)
         return value
+
+    @model_validator(mode="after")
+    def an_authority_is_asked_by_tls(self) -> Self:
+        if self.ca is not None and not redis_place.parse(self.url).tls:
+            raise placed("'ca' is for rediss://, and redis:// is no TLS; write rediss://, or take 'ca' out", "ca")
+        return self
 
 
 class Snapshots(Section):

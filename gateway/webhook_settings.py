@@ -7,7 +7,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from gateway.addresses import encrypted_url
-from gateway.documents import Section
+from gateway.documents import Section, placed
 from gateway.key_source import KeySource
 
 
@@ -38,4 +38,6 @@ class Webhook(Section):
     def signed_unless_slack(self) -> Self:
         if self.format == "json" and self.secret is None:
             raise ValueError("format json needs a 'secret', so that the receiver can tell who sent it")
+        if self.format == "slack" and self.secret is not None:
+            raise placed("Slack is sent no signature; take 'secret' out, or write format: json", "secret")
         return self

@@ -45,8 +45,11 @@ def test_an_amount_and_a_window_are_what_is_counted(more: dict[str, Any], most: 
         ({"of": "requests", "max": -5}, "cannot be counted"),
         ({"window": "fortnight"}, "is no window"),
         ({"window": "0m"}, "is no window"),
-        ({"per": "tag:"}, "per"),
-        ({"per": "planet"}, "per"),
+        ({"per": "tag:"}, "'tag:' is nobody .*; write all, key, agent, team, org, user, session, or tag:"),
+        ({"per": "tag"}, "'tag' is nobody"),
+        ({"per": "planet"}, "'planet' is nobody"),
+        ({"models": ["gpt-*", ""]}, "an empty name"),
+        ({"keys": [" "]}, "an empty name"),
         ({"id": "a b"}, "id"),
         ({"surprise": 1}, "surprise"),
     ],
@@ -77,6 +80,19 @@ def test_a_budget_concerns_whoever_every_glob_matches() -> None:
     assert not budget(orgs=["acme*"]).concerns(Caller("a"), "m", "/")
     assert budget(users=["*"]).concerns(Caller("a", team=None, user="ada"), "m", "/")
     assert not budget(users=["*"]).concerns(Caller("a", team=None, user=None), "m", "/")
+
+
+@pytest.mark.parametrize(
+    ("glob", "org", "team", "concerned"),
+    [
+        ("acme/payments", "acme", "payments", True), ("acme/payments", "acme", "red", False), ("acme/payments", "other", "payments", False),
+        ("acme/payments", None, "payments", False), ("acme/*", "acme", "red", True), ("acme/*", "acme", None, True),
+        ("acme/*", "other", "red", False), ("payments", "acme", "payments", True), ("a/b", None, "a/b", True), ("/a/b", None, "a/b", True),
+        ("p*", "payments", "red", False), ("*", "acme", None, False),
+    ],
+)  # fmt: skip
+def test_a_team_may_be_named_as_people_are_bound_to_it(glob: str, org: str | None, team: str | None, concerned: bool) -> None:
+    assert budget(teams=[glob]).concerns(Caller("a", team=team, org=org), "m", "/") is concerned
 
 
 @pytest.mark.parametrize(

@@ -30,8 +30,12 @@ def test_a_time_that_is_none_is_refused(ttl: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"per": "tenant"}, {"store": "disk"}, {"max_bytes": 1}, {"answer_bytes": 0}, {"new": 1}, {"sampled": "yes"}]
-)
+    "wrong",
+    [
+        {"per": "tenant"}, {"store": "disk"}, {"max_bytes": 1}, {"answer_bytes": 0}, {"new": 1}, {"sampled": "yes"},
+        {"models": [""]}, {"agents": ["a", " "]}, {"routes": [""]},
+    ],
+)  # fmt: skip
 def test_what_is_not_understood_is_refused(wrong: dict[str, object]) -> None:
     with pytest.raises(ValidationError):
         Cache.model_validate(wrong)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -160,6 +161,14 @@ def test_an_override_wins_and_is_per_million_tokens() -> None:
 def test_a_bad_override_says_what_to_write(override: dict[str, str]) -> None:
     with pytest.raises(ValueError, match=r"override for 'm'.*write one of input"):
         PriceTable.from_json(b"{}", {"m": override})
+
+
+@pytest.mark.parametrize(
+    ("model", "override"), [("m", {}), ("gpt-*", {"input": "1"}), ("gpt-?", {"input": "1"}), ("", {"input": "1"}), (" ", {})]
+)
+def test_an_override_that_prices_nothing_is_refused(model: str, override: dict[str, str]) -> None:
+    with pytest.raises(ValueError, match=f"price override for '{re.escape(model)}'.*(prices nothing|name one model)"):
+        PriceTable.from_json(b"{}", {model: override})
 
 
 def test_a_bad_table_is_refused() -> None:

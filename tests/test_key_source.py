@@ -25,6 +25,12 @@ def test_a_key_file_must_be_private(tmp_path):
         source.read({})
 
 
+@pytest.mark.parametrize("given", [{}, {"env": ""}, {"file": ""}, {"env": "A", "file": "b"}, {"env": "", "file": "b"}, {"env": " "}])
+def test_a_source_names_one_place(given):
+    with pytest.raises(ValueError, match="give exactly one of 'env' and 'file'"):
+        KeySource(**given)
+
+
 def test_a_key_variable_that_is_unset_or_empty_is_no_key():
     source = KeySource(env="OPENAI_API_KEY")
     assert source.read({"OPENAI_API_KEY": "sk"}) == "sk"

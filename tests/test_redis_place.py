@@ -25,7 +25,7 @@ def test_a_line_says_host_port_database_prefix_tls_and_user(text, place):
 @pytest.mark.parametrize(
     "text",
     [
-        "", "SQLite", "redis", "redis:", "redis://", "http://cache", "redis://cache:port", "redis://cache:99999", "redis://cache/zero",
+        "", "SQLite", "redis", "redis:", "redis://", "http://cache", "redis://cache:port", "redis://cache:99999", "redis://cache:0", "redis://cache/zero",
         "redis://cache/0/1", "redis://cache/-1", "redis://cache#x", "redis://[::1", "unix:///run/redis.sock",
     ],
 )  # fmt: skip

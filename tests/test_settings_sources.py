@@ -72,6 +72,8 @@ def test_a_flag_beats_a_variable_and_a_variable_the_file(written):
     [
         ({"TOLLHOUSE_LISTEN": "nowhere"}, {}, "TOLLHOUSE_LISTEN: 'nowhere' is no address; write host:port, for example 127.0.0.1:8484"),
         ({"TOLLHOUSE_LISTEN": "[::1]:1"}, {"listen": "nowhere"}, "--listen: 'nowhere' is no address; write host:port"),
+        ({}, {"data": ""}, "--data is empty; name a folder, or leave it out"),
+        ({"TOLLHOUSE_POLICIES": "p"}, {"policies": ""}, "--policies is empty; name a folder, or leave it out"),
         ({"TOLLHOUSE_WORKERS": "0"}, {}, "TOLLHOUSE_WORKERS: must be from 1 to 256, or auto"),
         ({"TOLLHOUSE_WORKERS": "many"}, {}, "TOLLHOUSE_WORKERS: must be a whole number, not text\nTOLLHOUSE_WORKERS: must be 'auto'"),
         ({"TOLLHOUSE_KEYS": "maybe"}, {}, "TOLLHOUSE_KEYS: must be 'auto', 'required' or 'optional'"),

@@ -40,6 +40,14 @@ def test_a_state_store_s_password_is_named_and_never_in_its_url():
         StateStore(url="redis://user:hunter2@host:6379/0")
 
 
+def test_an_authority_is_for_a_server_that_is_asked_by_tls():
+    assert StateStore(url="rediss://host", ca="ca.pem").ca == "ca.pem"
+    with pytest.raises(ValueError, match="'ca' is for rediss://"):
+        StateStore(url="redis://host", ca="ca.pem")
+    with pytest.raises(ValueError, match="1 character"):
+        StateStore(url="rediss://host", ca="")
+
+
 def test_a_journal_that_is_capped_has_room_for_a_mebibyte():
     assert JournalSettings(max_bytes=1024 * 1024).max_bytes == 1024 * 1024
     with pytest.raises(ValueError, match="greater than or equal to 1048576"):

@@ -19,6 +19,11 @@ def test_who_is_told_in_json_can_tell_who_sent_it():
     assert Webhook(url="https://hooks.example/x", format="slack").secret is None
 
 
+def test_what_signs_nothing_is_not_taken_for_what_does():
+    with pytest.raises(ValueError, match="Slack is sent no signature; take 'secret' out"):
+        Webhook(url="https://hooks.example/x", secret=SECRET, format="slack")
+
+
 def test_a_url_that_is_written_out_is_encrypted_and_one_that_is_secret_is_only_named():
     with pytest.raises(ValueError, match="must be an https:// URL"):
         Webhook(url="http://hooks.example/x", secret=SECRET)

@@ -6,6 +6,7 @@ Over the running gateway's admin plane, as every other face does it. What models
 from __future__ import annotations
 
 import json
+from enum import StrEnum
 from typing import Annotated, Any
 
 import msgspec
@@ -24,16 +25,35 @@ AsJson = Annotated[bool, typer.Option("--json", help="Machine-readable output.")
 Name = Annotated[str, typer.Argument(metavar="ID", help="apr_…, as 'list' shows it.")]
 By = Annotated[str | None, typer.Option(help="Who decides. Default: your user name on this machine.")]
 Reason = Annotated[str, typer.Option(help="Why; the agent is told it with a denial.")]
-ScopeOf = Annotated[
-    str, typer.Option("--for", help="once | session | agent: this call, or the same tool and values again there, without asking.")
-]
+
+
+class Scope(StrEnum):
+    """Where an approval holds (`state.approvals.Scope`)."""
+
+    once = "once"
+    session = "session"
+    agent = "agent"
+
+
+class State(StrEnum):
+    """Which are shown."""
+
+    pending = "pending"
+    approved = "approved"
+    denied = "denied"
+    expired = "expired"
+    used = "used"
+    all = "all"
+
+
+ScopeOf = Annotated[Scope, typer.Option("--for", help="This call, or the same tool and values again there, without asking.")]
 
 _COLUMNS = ("id", "state", "created_at", "agent", "user", "tool", "arguments", "rule")
 
 
 @app.command("list")
 def list_approvals(
-    state: Annotated[str, typer.Option(help="pending | approved | denied | expired | used | all")] = "pending",
+    state: Annotated[State, typer.Option(help="What became of them.")] = State.pending,
     data: Data = None,
     as_json: AsJson = False,
 ) -> None:
@@ -41,12 +61,12 @@ def list_approvals(
 
     Example: tollhouse approvals list
     """
-    found = call(data_folder(data), "GET", "/approvals", params={} if state == "all" else {"state": state})["approvals"]
+    found = call(data_folder(data), "GET", "/approvals", params={} if state is State.all else {"state": state.value})["approvals"]
     if as_json:
         typer.echo(json.dumps(found))
         return
     if not found:
-        typer.echo("Nothing waits for a decision." if state == "pending" else "There is none.")
+        typer.echo("Nothing waits for a decision." if state is State.pending else "There is none.")
         return
     table = Table(*(name.removesuffix("_at") for name in _COLUMNS))
     for each in found:
@@ -64,7 +84,9 @@ def show(name: Name, data: Data = None, as_json: AsJson = False) -> None:
 
 
 @app.command()
-def approve(name: Name, by: By = None, reason: Reason = "", scope: ScopeOf = "once", data: Data = None, as_json: AsJson = False) -> None:
+def approve(
+    name: Name, by: By = None, reason: Reason = "", scope: ScopeOf = Scope.once, data: Data = None, as_json: AsJson = False
+) -> None:
     """Let the call pass.
 
     Example: tollhouse approvals approve apr_… --reason "known payee" --for session
@@ -86,16 +108,16 @@ def deny(name: Name, by: By = None, reason: Reason = "", data: Data = None, as_j
 @app.command()
 def edit(
     name: Name,
-    arguments: Annotated[str, typer.Argument(help="The arguments to deliver instead, as a JSON object. They are judged like any others.")],
+    arguments: Annotated[str, typer.Argument(help="All arguments to deliver instead, as a JSON object. They are judged like any others.")],
     by: By = None,
     reason: Reason = "",
-    scope: ScopeOf = "once",
+    scope: ScopeOf = Scope.once,
     data: Data = None,
     as_json: AsJson = False,
 ) -> None:
-    """Approve the call with other arguments.
+    """Approve the call with other arguments, in the place of all that it has.
 
-    Example: tollhouse approvals edit apr_… '{"amount": 20}'
+    Example: tollhouse approvals edit apr_… '{"recipient": "X1", "amount": 20}'
     """
     try:
         given = msgspec.Raw(arguments.encode())

@@ -29,6 +29,7 @@ if TYPE_CHECKING:  # half a second that only asking the file itself needs
 
 _SLOWEST_S = 40.0
 _SNAPSHOT_S = 1900.0
+_WHERE = "TOLLHOUSE_ADMIN_URL must be where the admin plane is reached: https://tollhouse.example.com"
 _LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 _Found = TypeVar("_Found")
 
@@ -47,8 +48,11 @@ def data_folder(given: Path | None) -> Path:
 
 
 def own_token() -> str:
-    """The person's who runs this; empty: whoever may read the data folder does."""
-    return os.environ.get("TOLLHOUSE_TOKEN", "").strip()
+    """The person's who runs this; empty: whoever may read the data folder does. Raises StartError for what can be none."""
+    token = os.environ.get("TOLLHOUSE_TOKEN", "").strip()
+    if not token.isascii() or not token.isprintable() or " " in token:
+        raise StartError("TOLLHOUSE_TOKEN is no token; set it to what 'tollhouse people add' printed, or unset it")
+    return token
 
 
 def acting(by: str | None) -> str:
@@ -80,9 +84,13 @@ def _client(url: str, token: str) -> httpx.Client:
 
 def _careful(url: str, token: str) -> str:
     """Where a token may be sent. Raises StartError."""
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname or parts.username or parts.query or parts.fragment:
-        raise StartError("TOLLHOUSE_ADMIN_URL must be where the admin plane is reached: https://tollhouse.example.com")
+    try:
+        parts = urlsplit(url)
+        beyond = (parts.port or 1, parts.username, parts.path.strip("/"), parts.query, parts.fragment)[1:]
+    except ValueError as error:
+        raise StartError(_WHERE) from error
+    if parts.scheme not in ("http", "https") or not parts.hostname or any(beyond):
+        raise StartError(_WHERE)
     if parts.scheme == "http" and parts.hostname not in _LOOPBACK:
         raise StartError("TOLLHOUSE_ADMIN_URL must begin with https://: your token would cross the network for everybody to read")
     if not token:
@@ -240,7 +248,10 @@ def _answer(response: httpx.Response) -> Fetched:
 
 
 def refusal(response: httpx.Response) -> GatewayError:
-    """The admin plane's error, as it said it."""
+    """The admin plane's error, as it said it; whom it does not know is told where that was said."""
+    if response.status_code == httpx.codes.UNAUTHORIZED and own_token():
+        message = "TOLLHOUSE_TOKEN proves nobody there: it was ended, or is another gateway's; 'tollhouse people token NAME' makes a new one"
+        return GatewayError("bad_request", "unauthorized", message)
     try:
         told: Mapping[str, Any] = response.json()["error"]
         return GatewayError("bad_request", str(told["code"]), _harmless(str(told["message"])))

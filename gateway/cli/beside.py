@@ -14,7 +14,20 @@ from gateway.errors import StartError
 from gateway.settings_sources import DEFAULT_FILE, read
 from gateway.supervisor import load_dotenv, settings_file
 
-Data = Annotated[Path | None, typer.Option("--data", help="Data folder. Default: TOLLHOUSE_DATA, the settings file's, or .tollhouse.")]
+
+def named_folder(text: str) -> Path:
+    """What is not there (`--data "$UNSET"`) is not the folder somebody stands in."""
+    if not text.strip():
+        raise typer.BadParameter("it is empty; name a folder, or leave the option out")
+    return Path(text)
+
+
+Data = Annotated[
+    Path | None,
+    typer.Option(
+        "--data", parser=named_folder, metavar="<path>", help="Data folder. Default: TOLLHOUSE_DATA, the settings file's, or .tollhouse."
+    ),
+]
 """What every command that works on one takes."""
 
 

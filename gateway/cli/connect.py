@@ -18,6 +18,7 @@ from gateway.cli.beside import settings_here
 from gateway.cli.connect_clients import CLIENTS
 from gateway.cli.connect_files import Blocks, Values, put, take_back
 from gateway.documents import nearest
+from gateway.settings_sources import DEFAULT_FILE
 
 NO_KEY = "no-key-needed"
 """For SDKs that refuse to start without a key; a gateway that requires keys refuses it."""
@@ -51,6 +52,7 @@ def connect(
         return
     root = _root(url) if url is not None else listening()
     if write:
+        _refuse_own(file)
         written = put(file, content(client, root, _usable(key)))
         done = "wrote" if written else "nothing to change in"
         typer.echo(f"{done} {file}; 'tollhouse connect {client} --undo' takes it out again", err=True)
@@ -78,6 +80,13 @@ def _file(client: str, project: Path) -> Path:
     if not project.is_dir():
         raise typer.BadParameter(f"there is no folder {project}", param_hint="--project")
     return project / named
+
+
+def _refuse_own(file: Path) -> None:
+    """The gateway reads the `.env` beside its settings, and would send an agent's key to the provider."""
+    if file.name == ".env" and ((file.parent / DEFAULT_FILE).is_file() or (file.parent / ".tollhouse").is_dir()):
+        said = f"a gateway reads {file} itself, for its providers' keys; name the agent's folder, or leave --write out to see the lines"
+        raise typer.BadParameter(said, param_hint="--project")
 
 
 def _undo(client: str, file: Path) -> None:

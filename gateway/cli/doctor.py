@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from gateway import examining
-from gateway.cli.beside import settings_here
+from gateway.cli.beside import named_folder, settings_here
+from gateway.config import Settings
+from gateway.errors import StartError
 from gateway.examining import Finding
+from gateway.ledger_place import lake_place
 
 _MARKS = {"ok": "ok     ", "warning": "WARNING", "error": "ERROR  "}
 
 
 def doctor(
     file: Annotated[Path | None, typer.Option("--config", help="Settings file. Default: tollhouse.yaml, if there is one.")] = None,
-    data: Annotated[Path | None, typer.Option(help="Data folder, over the file's.")] = None,
+    data: Annotated[Path | None, typer.Option(parser=named_folder, metavar="<path>", help="Data folder, over the file's.")] = None,
     offline: Annotated[
         bool, typer.Option("--offline", help="Ask no provider whether it is there, and nobody for credentials of the machine.")
     ] = False,
@@ -41,7 +46,25 @@ def examine(file: Path | None, data: Path | None, *, offline: bool) -> list[Find
     settings, found = examining.settings(lambda: settings_here(file, data))
     found = [*examining.versions(), *examining.startup_files(), *found]
     looks = [look for look in examining.LOOKS if not (offline and look in (examining.providers, examining.machine))]
-    return found + [finding for look in looks for finding in look(settings)] if settings is not None else found
+    if settings is None:
+        return found
+    return [*found, *(finding for look in looks for finding in look(settings)), *([] if offline else catalogue(settings))]
+
+
+def catalogue(found: Settings) -> Iterator[Finding]:
+    """Whether that of a fleet's ledger is reached from here. While it is not, agents are served."""
+    place = lake_place(found.ledger)
+    if place is None or importlib.util.find_spec("duckdb_extension_postgres") is None:  # what is missing is told where it is looked for
+        return
+    from gateway.stores.lake_connecting import CatalogueAway, reach  # DuckDB
+
+    try:
+        reach(place)
+    except (CatalogueAway, StartError) as error:
+        do = "see that the server runs and is reached from here, with this database and user; records stay in the journal meanwhile"
+        yield Finding("ledger", "warning", f"the catalogue cannot be used: {error}", do)
+    else:
+        yield Finding("ledger", "ok", "the catalogue answers")
 
 
 def _show(found: list[Finding]) -> None:

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from gateway.cli.beside import settings_here
+from gateway.cli.beside import named_folder, settings_here
 from gateway.errors import StartError
 from gateway.installation import open_vault
 from gateway.sealing import KEY, CannotOpen
@@ -30,7 +30,9 @@ def key() -> None:
 @app.command()
 def rewrap(
     config: Annotated[Path | None, typer.Option(help=f"Settings file. Default: {DEFAULT_FILE} in this folder.")] = None,
-    data: Annotated[Path | None, typer.Option(help="Data folder. Default: the settings file's.")] = None,
+    data: Annotated[
+        Path | None, typer.Option(parser=named_folder, metavar="<path>", help="Data folder. Default: the settings file's.")
+    ] = None,
 ) -> None:
     """Wrap every data key by the first master key. After that the others can be deleted; backups they protected are unreadable then.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -18,12 +18,15 @@ from gateway import clock
 from gateway.cli.beside import Data, settings_beside, settings_there, user_name
 from gateway.cli.since import span
 from gateway.cli.visible import visible
+from gateway.config import Settings
+from gateway.documents import nearest
 from gateway.errors import GatewayError
 from gateway.exchange import Storing
-from gateway.installation import open_keys, open_people
+from gateway.installation import open_keys, open_people, with_our_state
 from gateway.issuing import KeyWish, WrongField, create_key, find_key, moment_of, revoke_key, shown_key
 from gateway.issuing import teams as every_team
 from gateway.people import bound
+from gateway.settings_sources import DEFAULT_FILE
 from gateway.state.keys import Keys
 
 app = typer.Typer(help="Make, list, rotate and revoke the keys agents use.", no_args_is_help=True)
@@ -69,11 +72,13 @@ def create(
 
     Example: tollhouse keys create --agent bank-bot --team payments --expires-days 90
     """
-    labels = dict(_pair(text) for text in label or ())
+    labels = _labels(label or ())
     kept = None if store is None else _KEPT[store]
     wish = KeyWish(agent, team, user, org, labels, model, dialect, upstream, expires_days, kept)
     with wrong_options():
-        key = create_key(open_keys(settings_beside(data)), wish, clock.now_us(), by or user_name())
+        settings = with_our_state(settings_beside(data))
+        key = create_key(open_keys(settings), wish, clock.now_us(), by or user_name())
+    _say_unknown(upstream or (), settings, data)
     _show_once(key, as_json=as_json, agent=agent)
 
 
@@ -154,7 +159,7 @@ def teams(data: Data = None, as_json: Json = False) -> None:
 
     Example: tollhouse keys teams --json
     """
-    settings = settings_there(data)
+    settings = with_our_state(settings_there(data))
     found = every_team(open_keys(settings), open_people(settings), clock.now_us())
     if as_json:
         typer.echo(json.dumps(found))
@@ -176,7 +181,7 @@ def _show_once(key: str, *, as_json: bool, **more: str | None) -> None:
 
 
 def _store(data: Path | None) -> Keys:
-    return open_keys(settings_there(data))
+    return open_keys(with_our_state(settings_there(data)))
 
 
 def _id_of(text: str) -> str:
@@ -215,6 +220,23 @@ def _length(text: str) -> int:
         return int(span(text).total_seconds() * 1_000_000)
     except ValueError as error:
         raise typer.BadParameter(f"{error}; or 0", param_hint="--keep-old") from error
+
+
+def _say_unknown(upstreams: Sequence[str], settings: Settings, data: Path | None) -> None:
+    """Where the settings file lies here; an upstream may be written into it later."""
+    if data is None and Path(DEFAULT_FILE).is_file():
+        for name in upstreams:
+            if name not in settings.upstreams:
+                there = nearest(name, settings.upstreams) or f"; there are {', '.join(settings.upstreams) or 'none'}"
+                typer.echo(visible(f"warning: there is no upstream '{name}' in the settings{there}"), err=True)
+
+
+def _labels(given: Sequence[str]) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for name, value in map(_pair, given):
+        if found.setdefault(name, value) != value:
+            raise typer.BadParameter(f"'{name}' is given twice, with two values", param_hint="--label")
+    return found
 
 
 def _pair(text: str) -> tuple[str, str]:

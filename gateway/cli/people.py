@@ -17,7 +17,7 @@ from gateway.cli.beside import Data, settings_beside, settings_there, user_name
 from gateway.cli.keys import By, Json, Why, refused, wrong_options
 from gateway.cli.visible import visible
 from gateway.config import Settings
-from gateway.installation import open_people
+from gateway.installation import open_people, with_our_state
 from gateway.issuing import (
     DAY_US,
     PersonWish,
@@ -62,9 +62,9 @@ def add(
     """
     with wrong_options(), refused():
         wish = PersonWish(name, role, team, expires_days)
-        new, token = add_person(open_people(settings_beside(data)), wish, clock.now_us(), by or user_name())
+        new, token = add_person(open_people(with_our_state(settings_beside(data))), wish, clock.now_us(), by or user_name())
     if as_json:
-        typer.echo(json.dumps({"token": token, "person": name, "roles": list(new.roles), "teams": new.teams}))
+        typer.echo(json.dumps({"token": token, "person": new.id, "roles": list(new.roles), "teams": new.teams}))
         return
     typer.echo(token)
     typer.echo("Give it to them: it is not shown again. It is sent as 'Authorization: Bearer' to the admin plane.", err=True)
@@ -83,7 +83,7 @@ def invite(
 
     Example: tollhouse people invite bob --role viewer-content
     """
-    settings, now = settings_beside(data), clock.now_us()
+    settings, now = with_our_state(settings_beside(data)), clock.now_us()
     with wrong_options():
         wanted, held, bound = named_person(name) if name else "", held_roles(role) if role else (), bound_teams(team)
     people = open_people(settings)
@@ -152,7 +152,7 @@ def roles(name: Name, role: Roles, team: Teams = None, by: By = None, data: Data
     """
     with wrong_options(), refused():
         told = change_person(_store(data), name, role, team, clock.now_us(), by or user_name())
-    words = f"{visible(name)} has {', '.join(told['roles'])}; teams: {visible(_told(told['teams']))}."
+    words = f"{visible(told['person'])} has {', '.join(told['roles'])}; teams: {visible(_told(told['teams']))}."
     typer.echo(json.dumps(told) if as_json else words)
 
 
@@ -163,8 +163,8 @@ def remove(name: Name, why: Why = "", by: By = None, data: Data = None, as_json:
     Example: tollhouse people remove ada --why left
     """
     with refused():
-        remove_person(_store(data), name, clock.now_us(), by or user_name(), why)
-    typer.echo(json.dumps({"person": name, "state": "removed"}) if as_json else f"{visible(name)} is removed.")
+        told = remove_person(_store(data), name, clock.now_us(), by or user_name(), why)
+    typer.echo(json.dumps(told) if as_json else f"{visible(told['person'])} is removed.")
 
 
 def _pages(settings: Settings) -> str:
@@ -178,7 +178,7 @@ def _pages(settings: Settings) -> str:
 
 
 def _store(data: Path | None) -> People:
-    return open_people(settings_there(data))
+    return open_people(with_our_state(settings_there(data)))
 
 
 def _told(teams: Sequence[str] | None) -> str:

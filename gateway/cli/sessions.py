@@ -16,7 +16,7 @@ from rich.text import Text
 from gateway import clock
 from gateway.cli.beside import Data, settings_beside, settings_there, user_name
 from gateway.cli.visible import visible
-from gateway.installation import open_sessions
+from gateway.installation import open_sessions, with_our_state
 from gateway.people import bound
 from gateway.state.sessions import EVERY_SESSION, Session, Sessions
 
@@ -57,7 +57,7 @@ def pause(
 
     Example: tollhouse sessions pause bank-bot --why "it loops"
     """
-    if not open_sessions(settings_beside(data)).pause(agent, by=by or user_name(), why=why, at_us=clock.now_us()):
+    if not open_sessions(with_our_state(settings_beside(data))).pause(agent, by=by or user_name(), why=why, at_us=clock.now_us()):
         typer.echo(f"'{visible(agent)}' is paused already. 'tollhouse sessions list' shows by whom.", err=True)
         raise typer.Exit(1)
     typer.echo(f"Agent {visible(agent)} is paused.")
@@ -109,7 +109,7 @@ def _owner(of: Session) -> str:
 
 
 def _store(data: Path | None) -> Sessions:
-    return open_sessions(settings_there(data))
+    return open_sessions(with_our_state(settings_there(data)))
 
 
 def _plain(of: Session) -> dict[str, Any]:

@@ -55,12 +55,8 @@ def _show_cache(counters: dict[str, int]) -> None:
 
 def _show(where: dict[str, Any], report: dict[str, Any]) -> None:
     worker, book = report["worker"], report["book"]
-    typer.echo(
-        f"data plane   {where['listen']}  {'ready' if worker.get('ready') else 'NOT READY ' + str(worker.get('error', ''))}"
-    )
-    typer.echo(
-        f"admin plane  {where['admin']}  {'ready' if book.get('ready') else 'NOT READY ' + str(book.get('error', ''))}"
-    )
+    typer.echo(f"data plane   {where['listen']}  {_readiness(worker)}")
+    typer.echo(f"admin plane  {where['admin']}  {_readiness(book)}")
     policy = worker.get("policy") or {}
     if worker.get("observing"):
         typer.echo("policies     none: observing only")
@@ -78,6 +74,8 @@ def _show(where: dict[str, Any], report: dict[str, Any]) -> None:
             typer.echo(f"NOTE: {number} {words}", err=True)
     for warning in book.get("warnings") or ():
         typer.echo(f"NOTE: {warning}", err=True)
+    if book.get("problem"):
+        typer.echo(f"LEDGER: {book['problem']}", err=True)
     state = worker.get("state") or {}
     if state and not state.get("healthy"):
         typer.echo(f"STATE: {state.get('problem')}; requests are answered 503 until it can be asked again", err=True)
@@ -86,6 +84,13 @@ def _show(where: dict[str, Any], report: dict[str, Any]) -> None:
         typer.echo(
             f"JOURNAL: {journal.get('problem')}; requests are answered 503 until it can be written again", err=True
         )
+
+
+def _readiness(plane: dict[str, Any]) -> str:
+    if plane.get("ready"):
+        return "ready"
+    why = plane.get("error") or ("it is stopping" if plane.get("draining") else "")
+    return f"NOT READY: {why}" if why else "NOT READY"
 
 
 def _show_route(route: dict[str, Any]) -> None:

@@ -45,7 +45,8 @@ def checked(bound: str) -> str:
     org, team = parts(bound)
     if not bound.strip() or bound != bound.strip() or not bound.isprintable():
         raise ValueError("a team is written as on its keys (tollhouse keys list), without blanks around")
-    if not team or org != org.strip() or team != team.strip() or (team == WHOLE and not org) or WHOLE in org:
+    starred = WHOLE in org or (WHOLE in team and (team != WHOLE or not org))
+    if not team or org != org.strip() or team != team.strip() or starred:
         raise ValueError(
             "write team (of keys without an organisation), organisation/team, or organisation/* for all of one"
         )

@@ -125,6 +125,11 @@ def split_person_token(token: str) -> tuple[str, str] | None:
     return split_token(PERSON, token)
 
 
+def may_change(person: PersonRecord, what: str, now_us: int) -> bool:
+    """Whether they are there for this change."""
+    return person.removed_us is None if what == "removed" else person.active(now_us)
+
+
 def there_already(name: str) -> GatewayError:
     message = f"'{name}' is there already; 'tollhouse people roles' changes what they may do, 'tollhouse people remove' ends their token."
     return _bad("person_exists", message)

@@ -46,8 +46,8 @@ class Invitation(Struct, frozen=True):
 
 
 class People(Protocol):
-    """Who may use the admin plane, by token and by password. A change is effective with the next request. `last_stays` refuses what would
-    leave no administrator with a password. Raises GatewayError('unavailable')."""
+    """Who may use the admin plane, by token and by password. A change is effective with the next request. Whose time is over is there no
+    more, but can be removed. `last_stays` refuses what would leave no administrator with a password. Raises GatewayError('unavailable')."""
 
     def find(self, token: str, now_us: int) -> PersonRecord | None:
         """The person this token proves, or None: unknown, ended and removed look the same."""
@@ -63,7 +63,7 @@ class People(Protocol):
 
     def add(self, new: PersonRecord, by: str = "") -> str:
         """Their token, the only time it is seen (`last4` of `new` is not read). Raises GatewayError('bad_request') for one who is there;
-        one who was removed is there no more."""
+        one who was removed, or whose time is over, is there no more."""
 
     def renew_token(self, name: str, now_us: int, by: str = "") -> str | None:
         """A token in the place of theirs; None when there is no such person."""

@@ -20,6 +20,7 @@ from gateway.people.roles import Role
 from gateway.state.access import (
     NO_TOKEN,
     joined,
+    may_change,
     of_person,
     person_token,
     random_token,
@@ -138,7 +139,7 @@ class RedisPeople:
 
         def step(together: Pipeline) -> str:
             before = self._read(together, new.id)
-            if before is not None and before.record.removed_us is None:
+            if before is not None and before.record.active(new.created_us):
                 raise there_already(new.id)
             together.multi()
             self._keep(together, before, kept)
@@ -231,7 +232,7 @@ class RedisPeople:
 
         def step(together: Pipeline) -> bool:
             before = self._read(together, name)
-            if before is None or before.record.removed_us is not None:
+            if before is None or not may_change(before.record, what, now_us):
                 together.multi()
                 return False
             after = msgspec.structs.replace(before.record, **values)

@@ -106,16 +106,25 @@ def _refuse_unfit(place: Place, facts: dict[str, Any], *, encrypting: bool) -> N
         )
 
 
+def refuse_another_secret(at: Line, data: Path) -> None:
+    """For commands, which would make keys that no machine takes. Raises StartError, and GatewayError where the server cannot be asked."""
+    with at.asking("The key store cannot be used."):
+        _refuse_another_secret(at, data)
+
+
 def _refuse_another_secret(at: Line, data: Path) -> None:
     """Machines with different secrets would take each other's keys for forged ones."""
-    mine = hmac.digest(secret.derive(secret.read_or_create(data), "state store"), b"whose", hashlib.sha256).hex()
     name = at.key("installation")
-    at.redis.setnx(name, mine)
-    if at.redis.get(name) != mine.encode():
-        raise StartError(
-            f"{at.place} holds the state of another installation (prefix '{at.place.prefix}'). If this machine belongs to it, copy the "
-            f"file 'secret' of its data folder to {data}; otherwise choose another prefix: ?prefix=name"
-        )
+    whose = at.redis.get(name)
+    if whose is None or (data / secret.NAME).exists():
+        mine = hmac.digest(secret.derive(secret.read_or_create(data), "state store"), b"whose", hashlib.sha256).hex()
+        at.redis.setnx(name, mine)
+        if at.redis.get(name) == mine.encode():
+            return
+    raise StartError(
+        f"{at.place} holds the state of another installation (prefix '{at.place.prefix}'). If this machine belongs to it, copy the "
+        f"file 'secret' of its data folder to {data}; otherwise choose another prefix: ?prefix=name"
+    )
 
 
 def _warnings(place: Place, facts: dict[str, Any], *, loopback: bool) -> list[str]:

@@ -21,6 +21,7 @@ from gateway.people.roles import Role
 from gateway.state.access import (
     NO_TOKEN,
     joined,
+    may_change,
     of_person,
     person_token,
     random_token,
@@ -134,7 +135,7 @@ class SqlitePeople:
         new = msgspec.structs.replace(new, last4=made.last4)
         with self._file.changing() as do:
             before = self._read(do, new.id)
-            if before is not None and before.removed_us is None:
+            if before is not None and before.active(new.created_us):
                 raise there_already(new.id)
             _keep(do, new, made, None)
             note(do, of_person("created", new, new.created_us, by))
@@ -157,7 +158,7 @@ class SqlitePeople:
     def set_password(self, name: str, kept: str, now_us: int, by: str = "") -> PersonRecord | None:
         with self._file.changing() as do:
             before = self._read(do, name)
-            if before is None or before.removed_us is not None:
+            if before is None or not before.active(now_us):
                 return None
             after = sealed_anew(before)
             self._put(do, name, "password", now_us, by, seal=after.seal)
@@ -223,7 +224,7 @@ class SqlitePeople:
         self, do: Do, name: str, what: str, now_us: int, by: str, why: str = "", *, last_stays: bool = False, **values: Any
     ) -> bool:
         before = self._read(do, name)
-        if before is None or before.removed_us is not None:
+        if before is None or not may_change(before, what, now_us):
             return False
         after = msgspec.structs.replace(before, **values)
         if last_stays:

@@ -88,6 +88,17 @@ def attach(con: duckdb.DuckDBPyConnection, place: LakePlace, node: str, found: P
         raise CatalogueAway(f"the lake cannot be opened: {in_a_line(error)}") from error
 
 
+def reach(place: LakePlace) -> None:
+    """Looks whether the catalogue's database is there, and changes nothing. Raises CatalogueAway, StartError."""
+    with duckdb.connect(":memory:", config=PLAIN) as con:
+        load_extensions(con, place._replace(data="/"))
+        try:
+            _attach_sessions(con, place, "doctor")
+            ask_postgres(con, "SELECT 1 AS here")
+        except duckdb.Error as error:
+            raise CatalogueAway(in_a_line(error)) from error
+
+
 def lock_down(con: duckdb.DuckDBPyConnection, place: LakePlace) -> None:
     con.execute("SET allowed_directories = from_json(?, '[\"VARCHAR\"]')", [as_list([place.data])])
     con.execute("SET enable_external_access = false")

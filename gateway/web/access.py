@@ -126,8 +126,7 @@ class AccessDesk:
         name = request.path_params["name"]
 
         def end(wish: Ending, by: str) -> dict[str, Any]:
-            issuing.remove_person(self._people, name, self._now_us(), by, _why(wish.why))
-            return {"person": name, "state": "removed"}
+            return issuing.remove_person(self._people, name, self._now_us(), by, _why(wish.why))
 
         return await _asked(request, Ending, end)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import re
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol, TypeVar
 
@@ -98,6 +98,9 @@ class Wanted(Struct, forbid_unknown_fields=True):
     parquet: bool = False
 
 
+_Answering = Callable[..., Awaitable[Response]]
+
+
 class _No(NamedTuple):
     """A refusal as it is sent."""
 
@@ -116,9 +119,10 @@ def create(
     """`hosts` are the names, without port, under which this listener may be addressed; `own_queries` a folder of saved questions; `face`
     has the pages for browsers, which have a door of their own. Raises ValueError for a room that no door can be made for."""
     routes = [*doors.routes([*own_rooms(desk, people, own_queries), *rooms]), *face]
-    app = Starlette(routes=routes, exception_handlers={404: _not_found, 405: _wrong_method})
+    not_found = _not_found(routes)
+    app = Starlette(routes=routes, exception_handlers={404: not_found, 405: _wrong_method(routes)})
     app.router.redirect_slashes = False
-    return _OnlyHosts(app, hosts)
+    return _OnlyHosts(app, hosts, not_found)
 
 
 def own_rooms(desk: Desk, people: ApprovalsDesk, own_queries: Path | None) -> list[Room]:
@@ -280,8 +284,8 @@ def _key(line: bytes) -> str:
 class _OnlyHosts:
     """Refuses requests that were addressed to another name (DNS rebinding)."""
 
-    def __init__(self, app: ASGIApp, hosts: Sequence[str]) -> None:
-        self._app = app
+    def __init__(self, app: ASGIApp, hosts: Sequence[str], not_found: _Answering) -> None:
+        self._app, self._not_found = app, not_found
         self._hosts = frozenset(host.lower() for host in hosts)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -289,7 +293,7 @@ class _OnlyHosts:
             answer = error_answer(421, "wrong_host", f"this listener answers to {', '.join(sorted(self._hosts))} only")
             await answer(scope, receive, send)
         elif scope["type"] == "http" and scope["raw_path"] != scope["path"].encode():  # spelled otherwise than it is listed
-            await (await _not_found())(scope, receive, send)
+            await (await self._not_found())(scope, receive, send)
         else:
             await self._app(scope, receive, send)
 
@@ -319,13 +323,18 @@ def _described(query: queries.Query, *, sql: bool) -> dict[str, Any]:
     return {**told, "sql": query.sql} if sql else told
 
 
-async def _not_found(*_: object) -> Response:
-    pages, health = "/ui (pages)", "/livez /readyz /metrics"
-    there_are = f"{pages}, {health} /sql /snapshots /views /tail /queries /approvals /exchanges /feedback /prompts /experiments /erase"
-    return error_answer(404, "not_found", f"there are {there_are} here")
+def _not_found(routes: Sequence[Route]) -> _Answering:
+    there_are = " ".join(sorted({"/" + route.path.split("/")[1] for route in routes} - {"/"}))
+
+    async def answer(*_: object) -> Response:
+        return error_answer(404, "not_found", f"there are {there_are} here (pages for people: /ui/)")
+
+    return answer
 
 
-async def _wrong_method(request: Request, error: Exception) -> Response:
-    decided = "/experiments/{name}/halt or promote, /approvals/{id}/approve or deny"
-    posted = f"/sql, /snapshots, /feedback, /prompts/{{name}}/labels, /erase, {decided}"
-    return error_answer(405, "method", f"POST for {posted}; GET for everything else")
+def _wrong_method(routes: Sequence[Route]) -> _Answering:
+    async def answer(request: Request, *_: object) -> Response:
+        taken = {method for route in routes if route.path_regex.match(request.url.path) for method in route.methods or ()}
+        return error_answer(405, "method", f"this takes {' and '.join(sorted(taken - {'HEAD'}))}")
+
+    return answer

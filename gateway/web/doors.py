@@ -118,6 +118,8 @@ def person(request: Request) -> Person:
 def said_by(request: Request, said: str) -> str:
     """Who is to be written down: the person; with a shared credential, what they say of themselves. Raises ValueError."""
     who = person(request)
+    if who.shared and not said.strip():
+        raise ValueError("'by' must be who you are: more than one may have this token")
     if who.shared:
         return said
     if said.strip() not in ("", who.id, who.name):

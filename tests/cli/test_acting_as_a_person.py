@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 from gateway.approval_settings import Approvals
 from gateway.cli import approvals, sql
 from gateway.cli.asking import admin_client
+from gateway.cli.main import app as every_verb
 from gateway.config import Settings
 from gateway.errors import GatewayError, StartError
 from gateway.installation import open_approvals, open_people
@@ -71,7 +72,8 @@ def test_somebody_without_the_right_is_refused_though_the_folders_token_lies_bes
     done = run("approve", asked(1), "--data", str(data))
     assert "decide-approvals" in str(done.exception)
     monkeypatch.setenv("TOLLHOUSE_TOKEN", "thp_made_up")
-    assert run("list", "--data", str(data)).exception is not None
+    for told in (run("list", "--data", str(data)), CliRunner().invoke(every_verb, ["sql", "SELECT 1", "--data", str(data)])):
+        assert "TOLLHOUSE_TOKEN proves nobody there" in str(told.exception)
     assert store.find("apr_1").state == "pending"
 
 
@@ -91,6 +93,11 @@ def test_a_gateway_elsewhere_is_asked_without_a_data_folder(at, tmp_path, monkey
         ("https://u:p@tollhouse.example.com", "thp_x", "must be where the admin plane is reached"),
         ("tollhouse.example.com", "thp_x", "must be where the admin plane is reached"),
         ("file:///etc/passwd", "thp_x", "must be where the admin plane is reached"),
+        ("https://tollhouse.example.com/ui/", "thp_x", "must be where the admin plane is reached"),
+        ("https://tollhouse.example.com:99999", "thp_x", "must be where the admin plane is reached"),
+        ("https://[::1", "thp_x", "must be where the admin plane is reached"),
+        ("https://tollhouse.example.com", "thp_\u00e4", "TOLLHOUSE_TOKEN is no token"),
+        ("https://tollhouse.example.com", "thp_x\nthp_y", "TOLLHOUSE_TOKEN is no token"),
     ],
 )
 def test_no_token_is_sent_where_it_should_not_go(at, monkeypatch, url, token, said):

@@ -96,5 +96,15 @@ def test_the_settings_of_sdks_go_into_the_projects_env_file(tmp_path):
     assert (tmp_path / ".env").read_text() == "A=1"
 
 
+@pytest.mark.parametrize("its_own", ["tollhouse.yaml", ".tollhouse"])
+def test_nothing_is_written_where_a_gateway_would_read_it_as_the_provider_s_key(tmp_path, its_own):
+    (tmp_path / its_own).mkdir() if its_own == ".tollhouse" else (tmp_path / its_own).write_text("tollhouse: 1\n")
+    (tmp_path / ".env").write_text("OPENAI_API_KEY=sk-its-own\n")
+    done = CliRunner().invoke(app, ["connect", "openai", "--url", ROOT, "--write", "--project", str(tmp_path)])
+    assert (done.exit_code, "--project" in done.output) == (2, True)
+    assert (tmp_path / ".env").read_text() == "OPENAI_API_KEY=sk-its-own\n"
+    assert CliRunner().invoke(app, ["connect", "opencode", "--url", ROOT, "--write", "--project", str(tmp_path)]).exit_code == 0
+
+
 def test_writing_and_undoing_at_once_is_a_usage_error():
     assert CliRunner().invoke(app, ["connect", "openai", "--write", "--undo"]).exit_code == 2

@@ -18,6 +18,7 @@ import yaml
 from gateway import examining
 from gateway.cli import doctor
 from gateway.config import Settings
+from gateway.installation import open_keys
 from gateway.rehearsal import RunningRehearsal
 from gateway.settings_sources import advice, read
 from tests.ports import free_port
@@ -105,6 +106,16 @@ def test_a_policy_with_a_mistake_is_an_error_at_its_place(examined, tmp_path):
 def test_a_key_that_is_not_there_is_an_error(examined, monkeypatch):
     monkeypatch.delenv("DOCTORS_KEY")
     assert "variable DOCTORS_KEY holds no key" in worst(examined()["keys"]).said
+
+
+def test_a_key_of_an_agent_where_a_provider_s_belongs_is_an_error(examined, monkeypatch, tmp_path):
+    monkeypatch.setenv("DOCTORS_KEY", f"th_aaaaaaaa_{43 * 'b'}")
+    assert worst(examined()["keys"]).level == "ok"  # another gateway may stand there
+    assert not (tmp_path / "data").exists()
+    own = open_keys(Settings(data=str(tmp_path / "data")))
+    monkeypatch.setenv("DOCTORS_KEY", own.create(agent="bot", now_us=time.time_ns() // 1000))
+    found = worst(examined()["keys"])
+    assert (found.level, "made for an agent" in found.said, "th_" in found.said) == ("error", True, False)
 
 
 def test_a_key_file_that_others_can_read_is_an_error(examined, tmp_path):
@@ -197,6 +208,16 @@ def test_a_ledger_of_a_fleet_wants_its_extensions(monkeypatch):
     (told,) = examining.extensions(Settings(ledger="ducklake:postgres:dbname=x host=h;data=s3://bucket/x"))
     assert (told.level, told.do) == ("error", "run: pip install 'tollhouse[fleet]'")
     assert "httpfs" in told.said
+
+
+def test_a_catalogue_that_cannot_be_reached_is_told_and_keeps_nobody_from_serving():
+    pytest.importorskip("duckdb_extension_postgres")
+    where = f"dbname=fleet host=127.0.0.1 port={free_port()}"
+    (told,) = doctor.catalogue(Settings(ledger=f"ducklake:postgres:{where};data=/srv/lake"))
+    assert (told.about, told.level) == ("ledger", "warning")
+    assert "Connection refused" in told.said
+    assert "records stay in the journal" in told.do
+    assert list(doctor.catalogue(Settings())) == []
 
 
 @pytest.mark.parametrize(

@@ -9,8 +9,11 @@ import pytest
 from typer.testing import CliRunner
 
 from gateway.cli.keys import app
+from gateway.cli.main import app as every_verb
+from gateway.errors import GatewayError
 from gateway.installation import open_keys
 from gateway.scope import KeyScope
+from tests.ports import free_port
 
 
 @pytest.fixture
@@ -78,8 +81,12 @@ def test_an_unknown_key_cannot_be_revoked_and_says_where_to_look(keys):
 
 @pytest.mark.parametrize(
     "arguments",
-    [["create"], ["create", "--agent", ""], ["create", "--agent", "bad name"], ["create", "--agent", "a", "--label", "novalue"]],
-)
+    [
+        ["create"], ["create", "--agent", ""], ["create", "--agent", "bad name"], ["create", "--agent", "a", "--label", "novalue"],
+        ["create", "--agent", "a", "--label", "env=test", "--label", "env=live"], ["create", "--agent", "a", "--label", " env=test"],
+        ["create", "--agent", "a", "--team", "pay*"],
+    ],
+)  # fmt: skip
 def test_what_cannot_be_a_key_is_a_usage_error(keys, arguments):
     assert keys(*arguments).exit_code == 2
     assert json.loads(keys("list", "--json").stdout) == []
@@ -142,8 +149,46 @@ def test_what_is_no_key_is_not_shown(keys):
         assert (done.exit_code, "keys list" in done.output) == (1, True)
 
 
+def test_a_key_for_an_upstream_that_there_is_not_is_made_and_says_so(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("TOLLHOUSE_DATA", raising=False)
+    (tmp_path / "tollhouse.yaml").write_text("upstreams: {local: {dialect: openai.chat, base_url: 'http://127.0.0.1:9/v1'}}\n")
+    made = CliRunner().invoke(app, ["create", "--agent", "a", "--upstream", "locl", "--upstream", "local"])
+    assert (made.exit_code, len(made.stdout.splitlines())) == (0, 1)
+    assert "no upstream 'locl' in the settings; did you mean 'local'?" in made.stderr
+    assert "no upstream" not in CliRunner().invoke(app, ["create", "--agent", "a", "--upstream", "local"]).stderr
+
+
+@pytest.mark.parametrize("arguments", [["create", "--agent", "a"], ["list"], ["teams"]])
+def test_a_folder_without_a_name_is_not_the_one_somebody_stands_in(arguments, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    done = CliRunner().invoke(app, [*arguments, "--data", ""])
+    assert (done.exit_code, "--data" in done.output, list(tmp_path.iterdir())) == (2, True, [])
+
+
 @pytest.mark.parametrize("arguments", [["list"], ["show", "a"], ["rotate", "a"], ["revoke", "a"], ["teams"]])
 def test_a_folder_that_was_mistyped_is_said_and_not_made(arguments, tmp_path):
     done = CliRunner().invoke(app, [*arguments, "--data", str(tmp_path / "mistyped")])
     assert "no data folder" in str(done.exception)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("program", ["keys", "people", "sessions"])
+def test_nothing_is_made_or_looked_up_with_another_secret_than_that_of_the_machines(program, tmp_path, monkeypatch, redis_server):
+    monkeypatch.setenv("TOLLHOUSE_STATE", redis_server.url())
+    first, second = str(tmp_path / "first"), str(tmp_path / "second")
+    assert CliRunner().invoke(app, ["create", "--agent", "a", "--data", first]).exit_code == 0
+    (tmp_path / "second").mkdir()
+    people = ["people", "add", "ada", "--role", "admin"]
+    command = {"keys": ["keys", "create", "--agent", "b"], "people": people, "sessions": ["sessions", "list"]}
+    done = CliRunner().invoke(every_verb, [*command[program], "--data", second])
+    assert "copy the file 'secret'" in str(done.exception)
+    assert list((tmp_path / "second").iterdir()) == []
+    assert [each["agent"] for each in json.loads(CliRunner().invoke(app, ["list", "--json", "--data", first]).stdout)] == ["a"]
+
+
+def test_a_server_that_is_away_is_said_in_one_line(tmp_path, monkeypatch):
+    monkeypatch.setenv("TOLLHOUSE_STATE", f"redis://127.0.0.1:{free_port()}/0")
+    done = CliRunner().invoke(app, ["create", "--agent", "a", "--data", str(tmp_path)])
+    assert isinstance(done.exception, GatewayError)
+    assert done.exception.code == "state_unavailable"

@@ -95,12 +95,29 @@ def test_a_token_is_renewed_and_ended(people):
         ["add", "a da", "--role", "admin"],
         ["add", "ada", "--role", "admin", "--team", " red"],
         ["add", "ada", "--role", "admin", "--team", ""],
+        ["add", "ada", "--role", "admin", "--team", "pay*"],
+        ["add", "ada", "--role", "admin", "--team", "acme/pay*"],
         ["roles", "ada"],
     ],
 )
 def test_what_has_no_one_meaning_is_a_usage_error(people, wrong):
     assert people(*wrong).exit_code == 2
     assert json.loads(people("list", "--json").stdout) == []
+
+
+def test_somebody_is_told_by_their_name_however_it_was_typed(people):
+    assert json.loads(people("add", "Ada", "--role", "admin", "--json").stdout)["person"] == "ada"
+    assert json.loads(people("roles", " ADA ", "--role", "approver", "--json").stdout)["person"] == "ada"
+    assert people("remove", "ADA", "--json").stdout == '{"person": "ada", "state": "removed"}\n'
+
+
+def test_whose_time_is_over_is_here_no_longer_and_can_be_added_again(people):
+    people("add", "ada", "--role", "admin", "--expires-days", "0")
+    for arguments in (["token", "ada"], ["token", "ada", "--end"], ["roles", "ada", "--role", "approver"]):
+        done = people(*arguments)
+        assert (done.exit_code, "people list" in done.output) == (1, True), arguments
+    again = people("add", "ada", "--role", "approver").stdout.strip()
+    assert (found(people, again).id, found(people, again).roles) == ("ada", ("approver",))
 
 
 def test_nobody_unknown_is_changed_and_it_says_where_to_look(people):

@@ -38,11 +38,11 @@ def plane(tmp_path: Path) -> Iterator[Any]:
     url = f"http://127.0.0.1:{server.server_address[1]}"
     (tmp_path / "run.json").write_text(json.dumps({"listen": url, "admin": url}))
 
-    def shown(book: dict[str, Any]) -> str:
+    def shown(book: dict[str, Any], code: int = 0) -> str:
         said.clear()
         said.update(READY | book)
         done = CliRunner().invoke(app, ["status", "--data", str(tmp_path)])
-        assert done.exit_code == 0, done.output
+        assert done.exit_code == code, done.output
         return done.output
 
     yield shown
@@ -53,3 +53,13 @@ def test_how_often_answers_were_given_again_is_shown_where_anybody_looked(plane:
     assert "cache" not in plane({"counters": {"exchanges": 4}})
     assert "3 answers given again: 75% of 4 looked for" in plane({"counters": {"cache_hit": 3, "cache_miss": 1}})
     assert "0 answers given again: 0% of 2 looked for" in plane({"counters": {"cache_miss": 2}})
+
+
+def test_what_a_book_is_not_ready_for_is_said(plane: Any) -> None:
+    away = "the lake cannot be opened: Connection refused; rows stay in the journal until it can"
+    assert f"LEDGER: {away}" in plane({"ready": False, "problem": away}, code=1)
+    assert "LEDGER" not in plane({"problem": None})
+
+
+def test_a_gateway_that_stops_is_told_from_one_that_is_not_well(plane: Any) -> None:
+    assert "NOT READY: it is stopping" in plane({"ready": False, "draining": True}, code=1)

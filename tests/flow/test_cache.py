@@ -369,6 +369,21 @@ def test_a_server_that_is_away_costs_an_answer_nothing(start, provider, wires, a
     assert len(provider.received) == 3
 
 
+@pytest.mark.parametrize("policies", [None, {"p.yaml": ALLOWING}])
+@pytest.mark.parametrize("keys", ["auto", "optional"])
+def test_with_a_server_that_is_away_what_its_state_is_wanted_for_is_refused(
+    start, provider, wires, answer, own_redis_server, policies, keys
+):
+    gateway, wire = start(policies, state=own_redis_server.url(), keys=keys, cache={"store": "redis"}), wires["chat"]
+    held, new = keyed(gateway), keyed(gateway)
+    answer(wire, ["Hi"], stream=False)
+    assert twice(gateway, wire, headers=held) == ["miss", "hit"]
+    own_redis_server.kill()
+    refused = ask(gateway, wire, headers=new)
+    assert (refused.status_code, refused.json()["error"]["code"]) == (503, "state_unavailable")
+    assert len(provider.received) == 1
+
+
 @pytest.mark.parametrize("where", ["memory", "redis"])
 def test_what_is_erased_is_not_given_again(start, provider, wires, answer, redis_server, tmp_path, where):
     master = tmp_path / "master"

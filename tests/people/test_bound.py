@@ -51,7 +51,10 @@ def test_these_can_be_meant(text: str) -> None:
     assert bound.checked(text) == text
 
 
-WRONG = ["", " ", " red", "red ", "re\nd", "*", "/*", "*/red", "*/*", "ac*/red", "acme/", "/", "acme / red", "acme/ *"]
+WRONG = [
+    "", " ", " red", "red ", "re\nd", "*", "/*", "*/red", "*/*", "ac*/red",
+    "pay*", "acme/pay*", "/pay*", "acme/", "/", "acme / red", "acme/ *",
+]  # fmt: skip
 
 
 @pytest.mark.parametrize("text", WRONG)

@@ -136,6 +136,23 @@ def test_a_provider_s_key_that_is_not_there_is_said_at_the_start(folder, provide
     assert told.count("holds no key") == 1
 
 
+def test_a_key_of_an_agent_is_sent_to_no_provider(folder, provider):
+    settings = settings_for(provider.base_url)
+    settings["upstreams"]["rehearsed-chat"]["key"] = {"env": "OPENAI_API_KEY"}
+    with RunningGateway(folder, settings) as gateway:
+        key = gateway.create_key("bot")
+    said = refusal(folder, settings, OPENAI_API_KEY=key)
+    assert "upstream 'rehearsed-chat': the variable OPENAI_API_KEY holds a key that 'tollhouse keys' made for an agent" in said
+    assert key not in said
+    other = f"th_aaaaaaaa_{43 * 'b'}"
+    gateway = RunningGateway(folder, settings)
+    gateway.environment |= {"OPENAI_API_KEY": other}
+    with gateway:  # another gateway may stand behind this one
+        assert ask(gateway, headers={"authorization": f"Bearer {key}"}).status_code == 200
+    settings["upstreams"]["rehearsed-chat"]["base_url"] = "https://api.openai.com/v1"
+    assert "holds a key that 'tollhouse keys' made for an agent" in refusal(folder, settings, OPENAI_API_KEY=other)
+
+
 def test_a_variable_that_nothing_reads_and_a_cache_that_keeps_nothing_are_said_at_the_start(folder, provider):
     settings = settings_for(provider.base_url, storing="metadata", cache={})
     gateway = RunningGateway(folder, settings)

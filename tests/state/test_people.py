@@ -66,6 +66,24 @@ def test_who_was_removed_stays_out_and_can_be_added_anew_with_another_token(peop
     assert [each.id for each in people.every()] == ["ada"]
 
 
+def test_whose_time_is_over_is_there_no_more(people):
+    first = people.add(ada(expires_us=NOW + 10))
+    assert not people.change("ada", ("admin",), None, NOW + 10)
+    assert people.renew_token("ada", NOW + 10) is None
+    assert not people.end_token("ada", NOW + 10)
+    assert people.set_password("ada", "scrypt:00:11", NOW + 10) is None
+    second = people.add(ada(created_us=NOW + 10, roles=("admin",)))
+    assert people.find(first, NOW + 10) is None
+    assert people.find(second, NOW + 10).roles == ("admin",)
+    with pytest.raises(GatewayError, match="'ada' is there already"):
+        people.add(ada(created_us=NOW + 11))
+
+
+def test_whose_time_is_over_can_be_removed(people):
+    people.add(ada(expires_us=NOW + 10))
+    assert people.remove("ada", NOW + 11)
+
+
 def test_nobody_is_added_twice_and_nobody_unknown_is_changed(people):
     people.add(ada())
     with pytest.raises(GatewayError, match="'ada' is there already") as refusal:

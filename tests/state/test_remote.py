@@ -232,6 +232,7 @@ def test_machines_with_different_secrets_do_not_share_a_server_and_those_with_on
     look_at_state(settings(first, url))
     with pytest.raises(StartError, match=r"state of another installation.*copy the file 'secret'.*prefix=name"):
         look_at_state(settings(second, url))
+    assert not (second / "secret").exists()  # so that copying it there takes nobody's place
     third.mkdir()
     shutil.copy2(first / "secret", third / "secret")
     look_at_state(settings(third, url))

@@ -15,6 +15,7 @@ from gateway.errors import StartError
 from gateway.ledger_place import LakePlace
 from gateway.stores import Refused, StoreTrouble
 from gateway.stores.ducklake import Lake
+from gateway.stores.lake_connecting import CatalogueAway, reach
 from gateway.stores.lending import Need
 from tests.patience import until
 
@@ -145,3 +146,12 @@ def test_a_wrong_password_is_told_without_it(
         lake.tend()
     assert "made-up-and-wrong" not in str(told.value) + caplog.text
     lake.close()
+
+
+def test_whether_a_catalogue_is_there_is_found_without_changing_it(postgres: Any) -> None:
+    place = LakePlace(postgres.fresh(), "/nowhere/lake/")
+    reach(place)
+    database = place.catalogue.split()[0].partition("=")[2]
+    assert postgres.ask("SELECT count(*) FROM pg_namespace WHERE nspname = 'tollhouse'", database) == "0"
+    with pytest.raises(CatalogueAway, match='database "not-there" does not exist'):
+        reach(place._replace(catalogue=" ".join(["dbname=not-there", *place.catalogue.split()[1:]])))

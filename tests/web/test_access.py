@@ -125,7 +125,7 @@ WRONG = [
     ("/keys", {"agent": "a", "team": " red"}, "'team'"),
     ("/keys", {"agent": "a", "org": "x\u202ey"}, "'org'"),
     ("/keys", {"agent": "a", "org": "acme/payments"}, "'org': leave out / and *"),
-    ("/keys", {"agent": "a", "team": "*"}, "'team': a team is not called *"),
+    ("/keys", {"agent": "a", "team": "*"}, "'team': leave out *"),
     ("/people", {"person": "ann", "roles": ["admin"], "teams": ["*"]}, "organisation/* for all of one"),
     ("/keys", {"agent": "a", "dialects": ["smtp"]}, "'dialect'"),
     ("/keys", {"agent": "a", "models": [""]}, "'models'"),

@@ -12,6 +12,8 @@ from typing import Any
 import httpx
 import msgspec
 import pytest
+from starlette.requests import Request
+from starlette.responses import Response
 
 from gateway.approval_settings import Approvals
 from gateway.errors import JournalUnavailable
@@ -26,7 +28,7 @@ from gateway.trace.record import Asked, Record
 from gateway.web import admin
 from gateway.web.admin import Status
 from gateway.web.approvals import ApprovalsDesk
-from gateway.web.doors import Doors, admin_token
+from gateway.web.doors import Doors, Room, admin_token
 from gateway.web.tail import Tail
 from tests.patience import PATIENCE_S
 
@@ -92,13 +94,20 @@ def desk(ledger: Ledger) -> Desk:
     return Desk(ledger)
 
 
+async def _brewed(_request: Request) -> Response:
+    return Response()
+
+
+ROOMS = [Room(*each, _brewed, "see-metadata") for each in (("GET", "/tea"), ("POST", "/tea"), ("POST", "/tea/{id}/brew"))]
+
+
 def send(
     desk: Desk, method: str, path: str, *, host: str = "127.0.0.1:8485", headers: Mapping[str, str] = HEADERS, **more: Any
 ) -> httpx.Response:
     people = ApprovalsDesk(desk.approvals, Approvals(), lambda: 5_000_000)
 
     async def go() -> httpx.Response:
-        transport = httpx.ASGITransport(admin.create(desk, DOORS, ["127.0.0.1", "localhost", "::1"], people))
+        transport = httpx.ASGITransport(admin.create(desk, DOORS, ["127.0.0.1", "localhost", "::1"], people, ROOMS))
         async with httpx.AsyncClient(transport=transport, base_url=f"http://{host}") as client:
             return await client.request(method, path, headers=headers, **more)
 
@@ -202,6 +211,13 @@ def test_every_answer_forbids_caching_and_sniffing(desk: Desk) -> None:
 def test_unknown_paths_and_methods_are_said_in_json(desk: Desk) -> None:
     assert send(desk, "GET", "/nowhere").json()["error"]["code"] == "not_found"
     assert send(desk, "GET", "/sql").json()["error"]["code"] == "method"
+
+
+def test_what_there_is_is_told_of_every_room(desk: Desk) -> None:
+    told = send(desk, "GET", "/nowhere").json()["error"]["message"]
+    assert {"/sql", "/approvals", "/queries", "/tea"} <= set(told.split())
+    taken = {path: send(desk, "PUT", path).json()["error"]["message"] for path in ("/tea", "/tea/1/brew", "/sql")}
+    assert taken == {"/tea": "this takes GET and POST", "/tea/1/brew": "this takes POST", "/sql": "this takes POST"}
 
 
 def test_every_shipped_query_is_listed_shown_and_runs(desk: Desk) -> None:

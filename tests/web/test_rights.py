@@ -299,6 +299,8 @@ def test_who_acts_is_the_person_and_with_a_shared_credential_what_they_say() -> 
     assert says("approver", "") == says("approver", "approver") == says("approver", " of approver ") == "of approver"
     with pytest.raises(ValueError, match="'by' must be you"):
         says("approver", "Ada")
+    with pytest.raises(ValueError, match="'by' must be who you are"):
+        says(ADMIN_TOKEN, " ")
 
 
 class Signed:
