@@ -250,7 +250,7 @@ def _answer(response: httpx.Response) -> Fetched:
 def refusal(response: httpx.Response) -> GatewayError:
     """The admin plane's error, as it said it; whom it does not know is told where that was said."""
     if response.status_code == httpx.codes.UNAUTHORIZED and own_token():
-        message = "TOLLHOUSE_TOKEN proves nobody there: it was ended, or is another gateway's; 'tollhouse people token NAME' makes a new one"
+        message = "TOLLHOUSE_TOKEN proves nobody there: ended, or another gateway's; 'tollhouse people token NAME' makes a new one"
         return GatewayError("bad_request", "unauthorized", message)
     try:
         told: Mapping[str, Any] = response.json()["error"]
