@@ -37,6 +37,8 @@ class Entry(Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
     """What the gateway told the client of the translation."""
     place: str = ""
     """As in `Bookkeeping.served_by`."""
+    model: str | None = None
+    """What the target that gave it calls the model, where that is not what the request calls it."""
 
 
 _entry = msgspec.json.Decoder(Entry).decode

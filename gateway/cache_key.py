@@ -19,7 +19,7 @@ from msgspec import Struct
 
 from gateway import strict_json
 
-FORM = 1
+FORM = 2
 """Counts up when what is kept, or how it is named, changes."""
 _LABELS = frozenset({
     "accept", "http-referer", "idempotency-key", "originator", "user-agent", "x-app", "x-goog-api-client", "x-server-timeout", "x-title",

@@ -54,8 +54,9 @@ async def look(visit: Visit, request: Request, way: Target | Way) -> Entry | Non
     except GatewayError as error:
         log.warning("exchange %s goes to the provider: %s", x.id, error.message)
         return None
-    visit.cached_as, x.cache = name, "hit" if found is not None else "miss"
-    visit.headers[HEADER] = x.cache
+    visit.cached_as = name
+    if found is None:
+        x.cache = visit.headers[HEADER] = "miss"
     return found
 
 
@@ -126,14 +127,18 @@ def whose(caller: Caller, settings: Cache) -> tuple[str, ...]:
 
 
 class given:  # noqa: N801 - reads as a statement: async with given(...)
-    """Stands where a provider would be asked. A streamed answer's opening record is made durable in the meantime."""
+    """Stands where a provider would be asked. A streamed answer's opening record is made durable in the meantime. Only from here on it is a
+    hit: one that a budget refuses is none."""
 
     def __init__(self, visit: Visit, request: Request, entry: Entry) -> None:
         self._visit, self._request, self._entry = visit, request, entry
 
     async def __aenter__(self) -> ProviderAnswer:
         visit, entry = self._visit, self._entry
-        visit.x.translated, visit.x.dropped, visit.x.cached_from = entry.translated, list(entry.dropped), entry.exchange
+        x = visit.x
+        x.cache = visit.headers[HEADER] = "hit"
+        x.cached_from, x.upstream_model = entry.exchange, entry.model
+        x.translated, x.dropped = entry.translated, list(entry.dropped)
         visit.headers |= entry.headers
         visit.book.served_by(entry.provider, entry.place)
         if self._request.stream:
@@ -174,7 +179,8 @@ def _entry(visit: Visit, settings: Cache) -> Entry | None:
     if body is None or visit.noted is None or not _went_out_unchanged(visit, body) or not all(_clean(v, settings) for _, v in x.calls):
         return None
     told = {name: value for name, value in visit.headers.items() if name == DROPPED}
-    return Entry(x.id, visit.book.provider, visit.noted.media_type, body, x.translated, tuple(x.dropped), told, visit.book.place)
+    by, place = visit.book.provider, visit.book.place
+    return Entry(x.id, by, visit.noted.media_type, body, x.translated, tuple(x.dropped), told, place, x.upstream_model)
 
 
 def _went_out_unchanged(visit: Visit, body: bytes) -> bool:

@@ -52,7 +52,10 @@ def test_what_was_sealed_under_a_key_that_is_gone_is_gone_and_what_others_have_s
     assert (cache.find("hers"), cache.find("his")) == (None, ENTRY)
 
 
-@pytest.mark.parametrize("data", [b"", b"\xff", b"{}", b'["ex","p","m"]', b'["ex","p","m","AA==","",[],{},"","more"]', b"enc:1:dk0:AA=="])
+NO_ENTRIES = [b"", b"\xff", b"{}", b'["ex","p","m"]', b'["ex","p","m","AA==","",[],{},"",null,"more"]', b"enc:1:dk0:AA=="]
+
+
+@pytest.mark.parametrize("data", NO_ENTRIES)
 def test_what_another_version_has_kept_is_not_found(data: bytes) -> None:
     store = MemoryAnswers(100_000)
     store.keep("name", data, 10**9)

@@ -202,6 +202,23 @@ def test_what_costs_nothing_takes_no_money_and_is_a_step_all_the_same(start, pro
     assert ask(gateway, wire, max_tokens=10, said="something else").status_code == 429
 
 
+def test_an_answer_that_a_budget_does_not_let_be_given_is_no_hit_and_stays_where_it_is(start, provider, all_upstreams, wires, answer):
+    for name, stream in FORMS:
+        steps = {"id": "steps", "per": "all", "of": "requests", "max": 2, "window": "total"}
+        gateway, wire = start(upstreams=all_upstreams, cache={}, budgets=[steps]), wires[name]
+        before = gateway.plane.gateway
+        answer(wire, ["Hi"], stream=stream)
+        found = [*twice(gateway, wire, stream=stream), *twice(gateway, wire, stream=stream)]
+        assert (name, stream, found) == (name, stream, ["miss", "hit", "off", "off"])
+        refused = gateway.ended(4)[3].exchange
+        assert (refused.state, refused.error_code) == ("rejected", "budget_exceeded")
+        assert (refused.cache, refused.cached_from, refused.cost, refused.saved_cost) == (None, None, None, None)
+        without = before.settings.model_copy(update={"budgets": []})
+        gateway.plane.gateway = replace(before, settings=without)
+        assert ask(gateway, wire, stream=stream).headers["x-tollhouse-cache"] == "hit"
+    assert len(provider.received) == len(FORMS)
+
+
 def finished(wire, reason):
     tree = wire.whole("Hi")
     tree["choices"][0]["finish_reason"] = reason

@@ -773,6 +773,17 @@ def test_what_a_target_answered_is_given_again_without_an_attempt(begin, provide
     assert len(providers[1].received) == 1
 
 
+def test_what_is_given_again_saves_what_the_model_of_its_target_costs(begin, providers):
+    """The answer names a model that no table knows, and the target has another name for it than the request."""
+    providers[0].answer = providers[0].json(whole(model="deployment-7"))
+    gateway = begin([{"upstream": "a", "model": "big"}], settings={"cache": {"per": "agent"}})
+    for _ in range(2):
+        ask(gateway, temperature=0)
+    made, given = (each.exchange for each in gateway.ended(2))
+    assert (made.cost, given.cache, given.cost, given.saved_cost) == ("0.000400", "hit", "0", made.cost)
+    assert (given.price_model, given.upstream_model) == (made.price_model, made.upstream_model) == ("big", "big")
+
+
 @pytest.mark.parametrize("spoken", ["openai.chat", "anthropic.messages"])
 def test_a_conversation_that_gemini_began_goes_on_with_another_provider(begin, providers, translating, spoken):
     """What Gemini wants back with its calls is a part of their ids; nobody else takes an id of that length, or with such signs."""
