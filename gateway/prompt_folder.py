@@ -32,14 +32,11 @@ from gateway.prompt_commits import head_log, of_folder
 from gateway.yaml_nodes import MAX_BYTES
 
 MAX_FILES: Final = 1000
-MAX_LOOKED_AT: Final = 2 * MAX_FILES
-"""Files and folders among which those are sought that lie in the wrong place."""
+MAX_SEEN: Final = 3 * MAX_FILES
+"""Files and folders, also below, among which what is misplaced is sought every second."""
 SHELF: Final = "prompts"
 EXPERIMENTS: Final = "experiments"
 _PASSED_OVER: Final = frozenset({"README.md"})
-_YAML: Final = (experiment.SUFFIX, ".yml")
-_ENDS: Final = ", because its name does not end in '{}'; rename it"
-_BELOW: Final = ", because it lies in a folder below; put it directly into {}"
 
 Stamp = tuple[tuple[str, int, int, int], ...]
 
@@ -141,7 +138,8 @@ def remember(prompts: Library, data: Path) -> None:
 
 
 def look(folder: Path) -> Found:
-    """Reads every prompt and the pins; hidden files, other suffixes and README.md are passed over."""
+    """Reads every prompt, the pins and the experiments. Hidden files, others and README.md are passed over; what only seems to be read
+    is a problem."""
     heads: dict[str, Kept] = {}
     problems: list[Problem] = []
     approved = NO_PINS
@@ -162,39 +160,54 @@ def look(folder: Path) -> Found:
     except FileProblems as error:
         problems += error.problems
     experiments, others = _experiments(folder)
-    return Found(heads, (*problems, *others, *_misplaced(folder)), approved, experiments)
+    return Found(heads, (*problems, *others, *_not_read(folder)), approved, experiments)
 
 
-def _misplaced(folder: Path) -> Iterator[Problem]:
-    """Files that look like prompts, experiments or pins and would be passed over for their name or place."""
-    for name, why in _passed_over(folder):
-        yield _whole(name, f"not read{why}")
+def _not_read(folder: Path) -> Iterator[Problem]:
+    """Files that look like prompts, experiments or pins and would be passed over for their names or places."""
+    for path, said in _lookalikes(folder):
+        if said or _begins_like_a_prompt(path):
+            told = said or "it lies in a folder below; move it up into the folder of prompts"
+            yield _whole(str(path.relative_to(folder)), f"not read, because {told}")
 
 
-def _passed_over(folder: Path) -> Iterator[tuple[str, str]]:
-    """(name, why) of each."""
-    for path in _below(folder):
-        kind, direct = path.suffix.lower(), len(path.parts) == 1
-        if path.name.lower().startswith("readme."):
-            continue
-        if path.parts[0] == EXPERIMENTS and not direct:
-            if kind in _YAML and (len(path.parts) > 2 or path.suffix != experiment.SUFFIX):
-                yield str(path), _BELOW.format(f"'{EXPERIMENTS}/'") if len(path.parts) > 2 else _ENDS.format(experiment.SUFFIX)
-        elif kind == SUFFIX and not (direct and path.suffix == SUFFIX):
-            yield str(path), _ENDS.format(SUFFIX) if direct else _BELOW.format("the prompts folder")
-        elif direct and kind in _YAML and path.name != pins.FILE:
-            yield str(path), f": of YAML only '{pins.FILE}' is here, and experiments in '{EXPERIMENTS}/'; rename or move it"
-
-
-def _below(folder: Path) -> Iterator[Path]:
-    """Files in the folder and in those below it, named from there. Hidden ones are left out, links to folders not followed."""
-    found = 0
-    for at, folders, files in os.walk(folder):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        found += len(folders) + len(files)
-        if found > MAX_LOOKED_AT:
+def _lookalikes(folder: Path) -> Iterator[tuple[Path, str]]:
+    """With what is wrong by the name; "" where that depends on what the file holds: notes in folders below are nobody's business."""
+    seen = 0
+    for where, below, names in os.walk(folder):
+        below[:] = sorted(each for each in below if not each.startswith("."))
+        seen += len(below) + len(names)
+        if seen > MAX_SEEN:
             return
-        yield from (Path(at, name).relative_to(folder) for name in sorted(files) if not name.startswith("."))
+        place = Path(where).relative_to(folder).parts
+        for name in sorted(names):
+            said = None if name.lower().startswith((".", "readme.")) else _said_of(place, Path(name))
+            if said is not None:
+                yield Path(where, name), said
+
+
+def _said_of(place: tuple[str, ...], name: Path) -> str | None:
+    """What is wrong with a file by this name in this folder below, as in `_lookalikes`; None: nothing."""
+    alike = name.suffix.lower()
+    if alike == SUFFIX:
+        return "" if place else _ending(name, SUFFIX)
+    if alike not in {experiment.SUFFIX, ".yml"}:
+        return None
+    if not place and _is_of_pins(name):
+        return None if name.name == pins.FILE else f"its name is not '{pins.FILE}'; rename it"
+    if place[:1] != (EXPERIMENTS,):
+        return None
+    return f"it lies in a folder below; move it up into the folder '{EXPERIMENTS}'" if place[1:] else _ending(name, experiment.SUFFIX)
+
+
+def _ending(name: Path, suffix: str) -> str | None:
+    return None if name.suffix == suffix else f"its name does not end in '{suffix}'; rename it"
+
+
+def _begins_like_a_prompt(path: Path) -> bool:
+    with contextlib.suppress(OSError), path.open("rb") as file:
+        return file.readline(8).removeprefix(b"\xef\xbb\xbf").startswith(b"---")
+    return False
 
 
 def _experiments(folder: Path) -> tuple[dict[str, Experiment], list[Problem]]:
@@ -312,7 +325,7 @@ class Watcher:
         if not settled or now == self._taken:
             return None
         self._taken = now
-        found = self._usable(look(self._folder))
+        found = usable(self._folder, look(self._folder), self._good)
         try:
             fresh = library(self._folder, self._data, found, self._shared, self._good)
             remember(fresh, self._data)
@@ -329,31 +342,36 @@ class Watcher:
             self._said = self._shared.moves(), self._shared.stops()
         return self._said
 
-    def _usable(self, found: Found) -> Found:
-        """With the last good version of what cannot be used now."""
-        if not found.heads and self._good.heads and not found.problems:
-            said = "no prompt is left in the folder, the last ones stay; put one back, or restart without the folder"
-            problems, stay = (_whole(str(self._folder), said),), frozenset(self._good.heads)
-            return replace(found, heads=self._good.heads, problems=problems, last_good=stay)
-        broken = {problem.file.removesuffix(SUFFIX) for problem in found.problems}
-        if str(self._folder) in broken:
-            return Found(self._good.heads, found.problems, self._good.pins, self._good.experiments, frozenset(self._good.heads))
-        last_good = _of(self._good.heads, broken - found.heads.keys())
-        experiments = {**self._last_good_experiments(found), **found.experiments}
-        approved = self._good.pins if pins.FILE in broken else found.pins
-        return Found({**last_good, **found.heads}, found.problems, approved, experiments, frozenset(last_good))
-
-    def _last_good_experiments(self, found: Found) -> dict[str, Experiment]:
-        """Of files that cannot be used now."""
-        broken = {problem.file for problem in found.problems}
-        return {each.name: each for each in self._good.experiments.values() if each.file in broken}
-
     def _told(self, change: Change) -> Change | None:
         """Nothing where neither prompts nor problems are other ones."""
         if change.prompts is None and change.problems == self._problems:
             return None
         self._problems = change.problems
         return change
+
+
+def usable(folder: Path, found: Found, good: Library) -> Found:
+    """What is in force of a folder as it was found: with the last good version, of `good`, of what cannot be used now."""
+    broken = [Path(problem.file) for problem in found.problems]
+    if folder in broken:
+        return Found(good.heads, found.problems, good.pins, good.experiments, frozenset(good.heads))
+    last_good = _of(good.heads, {path.stem for path in broken if path.suffix.lower() == SUFFIX} - found.heads.keys())
+    experiments = {**_last_good_experiments(broken, good), **found.experiments}
+    approved = good.pins if found.pins is NO_PINS and any(_is_of_pins(path) for path in broken) else found.pins
+    heads, problems = {**last_good, **found.heads}, found.problems
+    if good.heads and not heads:
+        said = "no prompt is left in the folder, the last ones stay; put one back, or restart without the folder"
+        heads, problems, last_good = {**good.heads}, (_whole(str(folder), said), *problems), {**good.heads}
+    return Found(heads, problems, approved, experiments, frozenset(last_good))
+
+
+def _last_good_experiments(broken: Iterable[Path], good: Library) -> dict[str, Experiment]:
+    stems = {path.stem for path in broken if path.parts[:1] == (EXPERIMENTS,)}
+    return {each.name: each for each in good.experiments.values() if each.name in stems}
+
+
+def _is_of_pins(path: Path) -> bool:
+    return len(path.parts) == 1 and path.stem.lower() == Path(pins.FILE).stem and path.suffix.lower() != SUFFIX
 
 
 def _of(heads: Mapping[str, Kept], names: Iterable[str]) -> dict[str, Kept]:
@@ -365,7 +383,7 @@ def _stamp(folder: Path) -> Stamp:
         paths = sorted(_files(folder))
     except OSError as error:
         return ((str(folder), 0, -1, error.errno or 0),)
-    others = (folder / name for name, _ in _passed_over(folder))
+    others = (path for path, _ in _lookalikes(folder))
     return tuple(_one_stamp(path) for path in (*paths, *_experiment_files(folder), folder / pins.FILE, *others))
 
 

@@ -67,48 +67,53 @@ def test_every_markdown_file_is_a_prompt_but_the_readme_and_hidden_ones(folder, 
     assert sorted(load_folder(folder, data).heads) == ["one", "two"]
 
 
-ENDS = ", because its name does not end in '{}'; rename it"
-YAML = ": of YAML only 'pins.yaml' is here, and experiments in 'experiments/'; rename or move it"
-BELOW = ", because it lies in a folder below; put it directly into {}"
-
-
 @pytest.mark.parametrize(
-    ("file", "why"),
+    ("file", "problem"),
     [
-        ("Greeting.MD", ENDS.format(".md")),
-        ("experiments/tone.yml", ENDS.format(".yaml")), ("experiments/tone.YAML", ENDS.format(".yaml")),
-        ("pins.yml", YAML), ("Pins.yaml", YAML), ("tone.yaml", YAML),
-        ("sales/offer.md", BELOW.format("the prompts folder")), ("a/b/Offer.MD", BELOW.format("the prompts folder")),
-        ("experiments/old/tone.yaml", BELOW.format("'experiments/'")),
-        *((file, "") for file in ("README.MD", ".hidden.MD", "notes.txt", ".ci.yaml", "experiments/notes.md", "sales/README.md")),
-        *((file, "") for file in (".git/x.md", "sales/notes.txt", "sales/ci.yml")),
+        ("Greeting.MD", "Greeting.MD:1:1: error: not read, because its name does not end in '.md'; rename it"),
+        ("experiments/tone.yml", "experiments/tone.yml:1:1: error: not read, because its name does not end in '.yaml'; rename it"),
+        ("experiments/tone.YAML", "experiments/tone.YAML:1:1: error: not read, because its name does not end in '.yaml'; rename it"),
+        ("pins.yml", "pins.yml:1:1: error: not read, because its name is not 'pins.yaml'; rename it"),
+        ("Pins.YAML", "Pins.YAML:1:1: error: not read, because its name is not 'pins.yaml'; rename it"),
+        ("shop/hello.md", "shop/hello.md:1:1: error: not read, because it lies in a folder below; move it up into the folder of prompts"),
+        ("shop/a/hello.MD", "shop/a/hello.MD:1:1: error: not read, because it lies in a folder below; move it up into the folder of prompts"),
+        ("experiments/hello.md", "experiments/hello.md:1:1: error: not read, because it lies in a folder below; "
+         "move it up into the folder of prompts"),
+        ("experiments/shop/tone.yml", "experiments/shop/tone.yml:1:1: error: not read, because it lies in a folder below; "
+         "move it up into the folder 'experiments'"),
+        ("README.MD", ""), (".hidden.MD", ""), ("notes.txt", ""), ("shop/README.md", ""), ("shop/.hidden.md", ""),
+        (".git/hello.md", ""), ("shop/values.yaml", ""), ("values.yaml", ""),
     ],
 )  # fmt: skip
-def test_a_file_that_is_passed_over_only_for_its_name_or_place_is_said(folder, file, why):
+def test_a_file_that_is_passed_over_only_for_its_name_or_its_place_is_said(folder, file, problem):
     put(folder, "Hello.")
     (folder / file).parent.mkdir(parents=True, exist_ok=True)
-    (folder / file).write_text("x")
-    assert [str(each).split("\n")[0] for each in look(folder).problems] == ([f"{file}:1:1: error: not read{why}"] if why else [])
+    (folder / file).write_text(TEXT)
+    assert [str(each).split("\n")[0] for each in look(folder).problems] == [problem] * bool(problem)
 
 
-@pytest.mark.parametrize("file", ["Greeting.MD", "pins.yml", "sales/offer.md", "experiments/tone.yml", "experiments/old/tone.yaml"])
-def test_such_a_file_is_said_when_it_comes_and_no_more_when_it_is_gone(folder, data, file):
+@pytest.mark.parametrize("file", ["shop/notes.md", "experiments/notes.md", "shop/folder.md/notes.txt"])
+def test_what_lies_below_and_is_no_prompt_by_its_first_line_is_nobodys_business(folder, file):
     put(folder, "Hello.")
-    watcher = watching(folder, data)
-    (folder / file).parent.mkdir(parents=True, exist_ok=True)
-    (folder / file).write_text("x")
-    assert [problem.file for problem in settled(watcher).problems] == [file]
-    (folder / file).unlink()
-    assert settled(watcher).problems == ()
+    (folder / file).parent.mkdir(parents=True)
+    (folder / file).write_text("Remember the milk.\n---\n")
+    assert look(folder).problems == ()
+
+
+def test_what_lies_below_and_cannot_be_read_is_nobodys_business(folder):
+    put(folder, "Hello.")
+    (folder / "shop").mkdir()
+    (folder / "shop" / "gone.md").symlink_to(folder / "nowhere")
+    assert look(folder).problems == ()
 
 
 def test_folders_below_are_not_searched_without_end(folder, monkeypatch):
     put(folder, "Hello.")
-    monkeypatch.setattr(prompt_folder, "MAX_LOOKED_AT", 20)
+    monkeypatch.setattr(prompt_folder, "MAX_SEEN", 20)
     for number in range(40):
         (folder / "below" / str(number)).mkdir(parents=True)
-        (folder / "below" / str(number) / "x.md").write_text("x")
-    (folder / "below" / "0" / "loop").symlink_to(folder)
+        (folder / "below" / str(number) / "x.md").write_text(TEXT)
+    (folder / "loop").symlink_to(folder)
     assert len(look(folder).problems) < 20
 
 
@@ -272,6 +277,52 @@ def test_a_deleted_prompt_is_gone_but_an_emptied_folder_changes_nothing(folder, 
     folder.mkdir()
     put(folder, "Old.")
     assert settled(watcher).problems == ()
+
+
+def test_a_file_that_comes_and_is_passed_over_is_told_while_the_gateway_runs(folder, data):
+    put(folder, "Old.")
+    watcher = watching(folder, data)
+    (folder / "shop").mkdir()
+    (folder / "shop" / "hello.md").write_text(TEXT)
+    assert [problem.file for problem in settled(watcher).problems] == ["shop/hello.md"]
+    (folder / "shop" / "hello.md").unlink()
+    assert settled(watcher).problems == ()
+
+
+@pytest.mark.parametrize("moved", ["shop/support.md", "support.MD"])
+def test_a_prompt_that_went_where_it_is_passed_over_stays_and_is_told(folder, data, moved):
+    put(folder, "Old.")
+    watcher = watching(folder, data)
+    (folder / moved).parent.mkdir(exist_ok=True)
+    (folder / "support.md").rename(folder / moved)
+    change = settled(watcher)
+    assert ([problem.file for problem in change.problems], change.prompts) == ([moved], None)
+    put(folder, "New.", "other")
+    assert sorted(settled(watcher).prompts.heads) == ["other", "support"]
+    (folder / moved).unlink()
+    assert sorted(settled(watcher).prompts.heads) == ["other"]
+
+
+def test_an_emptied_folder_changes_nothing_whatever_else_is_wrong_in_it(folder, data):
+    put(folder, "Old.")
+    watcher = watching(folder, data)
+    (folder / "support.md").unlink()
+    plan(folder, "not a plan")
+    change = settled(watcher)
+    assert change.prompts is None
+    assert [problem.file for problem in change.problems] == [str(folder), "experiments/tone.yaml"]
+
+
+@pytest.mark.parametrize("renamed", ["pins.yml", "Pins.YAML"])
+def test_pins_and_experiments_under_a_name_that_is_not_read_stay_in_force(folder, data, renamed):
+    put(folder, "One.", "one")
+    (folder / "pins.yaml").write_text("agents: {coder: {on_change: deny, tools: {}}}")
+    plan(folder)
+    watcher = watching(folder, data)
+    (folder / "pins.yaml").rename(folder / renamed)
+    (folder / "experiments" / "tone.yaml").rename(folder / "experiments" / "tone.yml")
+    change = settled(watcher)
+    assert ([problem.file for problem in change.problems], change.prompts) == ([renamed, "experiments/tone.yml"], None)
 
 
 def test_moved_labels_are_noticed_and_the_last_ones_stay_while_the_store_cannot_be_asked(folder, data, shared, monkeypatch):
