@@ -78,6 +78,23 @@ def test_a_client_sees_the_answer_that_was_written_anew(name, stream, wires, hou
     assert [(row.outcome, row.before) for row in ended.ran if row.rule == "brief"] == [("passed", True)]
 
 
+def test_words_that_come_in_no_piece_are_looked_at_too(wires, house, provider):
+    """As servers send them that know a message only when it is whole."""
+    wire, at = wires["responses"], house(policy())
+    streams = [[event for event in wire.stream(["".join(pieces)]) if b".delta" not in event] for pieces in (LONG, SHORT)]
+
+    async def answer(reader, writer, body):
+        await provider.sse(*streams[len(provider.received) - 1])(reader, writer, body)
+
+    provider.answer = answer
+    path, body = wire.asked(True)
+    with at.client() as client:
+        got = client.post(path, json=body).text
+    assert ("Brief." in got, "more words" in got) == (True, False)
+    (ended,) = at.ended()
+    assert (ended.exchange.output_preview, ended.exchange.rounds) == ("Brief.", 2)
+
+
 @pytest.mark.parametrize("rounds", [1, 3])
 def test_what_does_not_pass_after_so_many_rounds_is_denied(rounds, stream, wires, house, says, provider):
     wire, at = wires["chat"], house(policy(f"rounds: {rounds},"))
