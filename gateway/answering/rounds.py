@@ -104,6 +104,8 @@ class Rounds:
         spending.fruitless(visit)
         steering.return_to(visit, explained.answer, explained.owed, explained.withheld)
         visit.output = explained.output
+        if error := steering.error_of(visit, last=True):
+            raise error
         await keep(visit)
         visit.x.state = delivered(visit)
         return await final(visit, 200, explained.headers, explained.data)

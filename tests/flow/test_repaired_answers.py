@@ -168,6 +168,31 @@ def test_a_round_whose_answer_breaks_leaves_the_denial(stream, wires, house, say
     assert [row.outcome for row in ended.ran if row.rule == "brief"] == ["hit"]
 
 
+@pytest.mark.parametrize("how", ["refused", "broken", "paused"])
+def test_an_error_that_a_rule_wants_stands_where_the_answer_cannot_be_had_anew(how, name, stream, wires, house, provider):
+    wire, at = wires[name], house(policy().replace("explain", "error"))
+    first = provider.sse(*wire.stream(LONG)) if stream else provider.json(wire.whole("".join(LONG)))
+    broken = provider.sse(b": begun\n\n", end=False) if stream else provider.raw(b"{")
+    second = broken if how == "broken" else provider.raw(b"{}", "500 Internal Server Error")
+
+    async def answer(reader, writer, body):
+        if how == "paused":
+            at.plane.gateway.sessions.pause("anonymous", by="ann", why="", at_us=at.clock.now_us())
+        await (first if len(provider.received) == 1 else second)(reader, writer, body)
+
+    provider.answer = answer
+    path, body = wire.asked(stream)
+    with at.client() as client:
+        got = client.post(path, json=body)
+    assert (got.status_code in (400, 451), "at most 20 are allowed" in got.text, LONG[0] in got.text) == (True, True, False)
+    (ended,) = at.ended()
+    row = ended.exchange
+    assert (row.state, row.error_code, len(provider.received)) == ("denied", "policy_denied", 1 if how == "paused" else 2)
+    assert [one.code for one in ended.findings if one.code in ("repaired", "not_steered", "withheld")][-1] == (
+        "withheld" if how == "broken" else "not_steered"
+    )
+
+
 def test_several_choices_are_not_written_anew(wires, house, says, provider):
     wire, at = wires["chat"], house(policy())
     says(wire, [LONG], False)
