@@ -32,9 +32,10 @@ def _granted(visit: Visit) -> bool:
     return any(not text for _, _, text in visit.round)
 
 
-def error_of(visit: Visit) -> GatewayError | None:
-    """The error that a denial of this round asks for; none beside a granted call, which is on record as delivered."""
-    if repairs(visit) or _granted(visit):
+def error_of(visit: Visit, *, last: bool = False) -> GatewayError | None:
+    """The error that a denial of this round asks for; none beside a granted call, which is on record as delivered. `last`: the answer will
+    not be had anew."""
+    if (repairs(visit) and not last) or _granted(visit):
         return None
     if visit.withheld is not None and visit.withheld.verdict.on_deny == "error":
         return GatewayError("refused", "policy_denied", visit.withheld.text)

@@ -2,9 +2,9 @@
 person has paused.
 
 The denied call itself is explained. From then on every request of that caller in that session is refused, by every worker, until an
-operator resumes it (`tollhouse sessions resume`). A session is a label that the client may choose: this ends loops and makes people look,
-it does not hold an agent that begins another session; a revoked key does, and so does a pause, which is of everything that comes under the
-agent's name, judged or only observed.
+operator resumes it (`tollhouse sessions resume`); one that has begun is answered, and no model is asked again for it. A session is a label
+that the client may choose: this ends loops and makes people look, it does not hold an agent that begins another session; a revoked key
+does, and so does a pause, which is of everything that comes under the agent's name, judged or only observed.
 """
 
 from __future__ import annotations

@@ -20,6 +20,7 @@ from gateway.answering.leaving import final, give_back
 from gateway.continuity import keep
 from gateway.errors import GatewayError
 from gateway.request import Owed, Request
+from gateway.stopping import refuse_stopped
 from gateway.upstream.client import ProviderAnswer
 from gateway.verdict import Finding
 from gateway.visit import Head, Looking, Visit, Withheld
@@ -59,6 +60,7 @@ class Rounds:
         first_status = visit.x.upstream_status
         self._open_answers = self._open_answers or AsyncExitStack()
         try:
+            await refuse_stopped(visit)  # by another request, or by a person, since this one began
             asked, upstream = await self._open_answers.enter_async_context(visit.again(body))
             problem = f"the provider answered {upstream.status} when it was asked again" if upstream.status >= 400 else ""
         except GatewayError as error:
@@ -102,6 +104,8 @@ class Rounds:
         spending.fruitless(visit)
         steering.return_to(visit, explained.answer, explained.owed, explained.withheld)
         visit.output = explained.output
+        if error := steering.error_of(visit, last=True):
+            raise error
         await keep(visit)
         visit.x.state = delivered(visit)
         return await final(visit, 200, explained.headers, explained.data)

@@ -70,6 +70,7 @@ async def streamed(visit: Visit, request: Request, upstream: ProviderAnswer, rou
         for part in await release(visit, data):
             yield part
     _unbroken(visit)
+    _unless_refused(visit, last=True)
     await keep(visit)
     x.state = delivered(visit)
     for part in await final(visit, upstream.status, EVENT_STREAM, visit.opening + kept):
@@ -84,9 +85,9 @@ async def _signs(visit: Visit, ahead: KeptBack) -> AsyncGenerator[Head | bytes, 
                 yield part
 
 
-def _unless_refused(visit: Visit) -> None:
-    """Raises the error that the answer becomes, where a rule has ended it before it began."""
-    if visit.withheld is not None and not visit.begun and (error := steering.error_of(visit)):
+def _unless_refused(visit: Visit, *, last: bool = False) -> None:
+    """Raises the error that the answer becomes, where a rule has ended it before it began. `last`: it will not be had anew."""
+    if visit.withheld is not None and not visit.begun and (error := steering.error_of(visit, last=last)):
         raise error
 
 
@@ -204,6 +205,8 @@ def _kept_back(visit: Visit, data: bytes) -> bytes:
     silent = visit.stream is not None and not visit.stream.spoken and not visit.round
     silent = silent and len(said) <= TAIL_BYTES and _waited_us(visit) < OPENING_S * 1e6
     visit.opening = said if silent else b""
+    if said and not silent:
+        _unless_refused(visit, last=True)
     return b"" if silent else said
 
 

@@ -46,6 +46,8 @@ async def whole(visit: Visit, request: Request, upstream: ProviderAnswer, rounds
         headers["x-gateway-decision"] = f"deny; id={visit.denied}" if visit.denied else "allow"
     if await rounds.begin(request, found.answer, headers, data):
         return ()
+    if error := steering.error_of(visit, last=True):
+        raise error
     await keep(visit)
     x.state = delivered(visit)
     return await final(visit, upstream.status, headers, data)

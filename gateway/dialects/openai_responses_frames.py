@@ -14,7 +14,7 @@ import msgspec
 from msgspec import Struct, field
 
 from gateway import strict_json
-from gateway.answer import Answer
+from gateway.answer import MOST_TEXT, Answer
 from gateway.dialects import openai_responses_items as items
 from gateway.dialects import openai_responses_shape as shape
 from gateway.dialects import sse
@@ -30,6 +30,60 @@ EMPTY_COMMENT = b":\n\n"
 plain_comment = re.compile(rb"\n|:[ -~]*\n\n").fullmatch
 _TEXTS = {"function_call": ("arguments", "function_call_arguments"), "custom_tool_call": ("input", "custom_tool_call_input")}
 """Calls whose text is streamed: its key, and the stem of its events."""
+
+
+_SAID = frozenset({"response.output_text.delta", "response.refusal.delta"})
+
+
+class Words:
+    """What the messages of a stream say: in pieces, and in the copies of these (text done, part done, item done). Some client reads a copy:
+    where one says what no piece has said, that counts too."""
+
+    def __init__(self) -> None:
+        self._said: list[str] = []
+        self._room = MOST_TEXT
+
+    @property
+    def text(self) -> str:
+        return "".join(self._said)
+
+    @property
+    def pieces(self) -> int:
+        return len(self._said)
+
+    def hear(self, piece: Piece, item: Item) -> None:
+        """An event of an item."""
+        delta = piece.tree.get("delta")
+        if delta is None:
+            part = piece.tree.get("part")
+            if item.kind == "message":
+                self._copy(_words_of(piece.tree if part is None else part), item)
+        elif piece.kind in _SAID and isinstance(delta, str) and self._room > 0:
+            self._said.append(delta[: self._room])
+            self._room -= len(self._said[-1])
+
+    def hear_whole(self, item: Item, *copies: Json) -> None:
+        """Copies of an item that nothing more is said of."""
+        for copy in copies if item.kind == "message" else ():
+            parts = copy.get("content") if isinstance(copy, dict) else None
+            self._copy("".join(map(_words_of, parts)) if isinstance(parts, list) else "", item)
+
+    def _copy(self, text: str, item: Item) -> None:
+        """Instead of the pieces of its item where it has all of them in it, as when a stream is fetched from its middle on; else beside."""
+        said = "".join(self._said[item.began :])
+        text = text[: self._room + len(said)]
+        if text in said or text in self.text:
+            return
+        if said in text:
+            del self._said[item.began :]
+            self._room += len(said)
+        self._said.append(text[: self._room])
+        self._room -= len(self._said[-1])
+
+
+def _words_of(part: Json) -> str:
+    text = part.get("refusal", part.get("text")) if isinstance(part, dict) else None
+    return text if isinstance(text, str) else ""
 
 
 class Piece(Struct, frozen=True):
@@ -60,8 +114,10 @@ class Piece(Struct, frozen=True):
 class Item:
     """One item of the answer as far as it has come."""
 
-    def __init__(self, added: Mapping[str, Json], *, called: bool) -> None:
+    def __init__(self, added: Mapping[str, Json], *, called: bool, began: int = 0) -> None:
         self.added = added
+        self.began = began
+        """How many pieces of words came before it."""
         kind = added.get("type")
         self.kind = kind if isinstance(kind, str) else ""
         self.called = called

@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from gateway import strict_json
-from gateway.answer import MOST_TEXT, Answer
+from gateway.answer import Answer
 from gateway.dialects import openai_responses_frames as frames
 from gateway.dialects import openai_responses_items as items
 from gateway.dialects import openai_responses_shape as shape
@@ -48,12 +48,11 @@ class ResponsesStream:
         self._last: frames.Piece | None = None
         self._over = self._finished = False
         self._head: Mapping[str, Json] = {}
-        self._texts: list[str] = []
-        self._text_room = MOST_TEXT
+        self._words = frames.Words()
 
     @property
     def answer(self) -> Answer:
-        return frames.answer_of(self._head, "".join(self._texts), self._writer.kept)
+        return frames.answer_of(self._head, self._words.text, self._writer.kept)
 
     @property
     def findings(self) -> list[Finding]:
@@ -177,7 +176,7 @@ class ResponsesStream:
         if not isinstance(found, dict) or type(index) is not int or index != len(self._items) or index >= _MOST_ITEMS:
             yield self._break("protocol", "an item that does not count up from 0")
             return
-        item = frames.Item(found, called=items.is_call(found, self._allowed))
+        item = frames.Item(found, called=items.is_call(found, self._allowed), began=self._words.pieces)
         self._items.append(item)
         if item.called:
             self._holding = True
@@ -191,6 +190,7 @@ class ResponsesStream:
             yield self._break("protocol", "an item ended that was not begun")
             return
         item.done = found
+        self._words.hear_whole(item, item.added, found)
         yield from self._told(piece, item, found)
 
     def _of_item(self, piece: frames.Piece) -> Iterator[Event]:
@@ -199,7 +199,7 @@ class ResponsesStream:
         if item is None or item.kind not in kinds or item.done is not None:
             yield self._break("protocol", f"`{clipped(piece.kind)}` belongs to no item that is being written")
             return
-        self._note_text(piece)
+        self._words.hear(piece, item)
         piece = piece.kept(self._sieve, keys)
         if item.called:
             item.hear(piece, self._limits)
@@ -300,12 +300,6 @@ class ResponsesStream:
     def _called(self) -> bool:
         return bool(self._items) and self._items[-1].called
 
-    def _note_text(self, piece: frames.Piece) -> None:
-        delta = piece.tree.get("delta")
-        if piece.kind in ("response.output_text.delta", "response.refusal.delta") and isinstance(delta, str) and self._text_room > 0:
-            self._texts.append(delta[: self._text_room])
-            self._text_room -= len(self._texts[-1])
-
     # The end
 
     def _end(self, piece: frames.Piece) -> Iterator[Event]:
@@ -318,6 +312,8 @@ class ResponsesStream:
             yield self._provider_error(piece, response.get("error") or {"message": "the response failed"})
             return
         self._head = {**self._head, **response}
+        for at, item in enumerate(self._items):  # while a policy enforces, the client gets no final copy of the provider's
+            self._words.hear_whole(item, item.added, *(() if self._enforcing else (output or [])[at : at + 1]))
         planned = self._planned(output or [])
         if piece.kind != "response.completed" and any(entry.call for entry in planned):
             detail = "the answer was cut while a call was being proposed"

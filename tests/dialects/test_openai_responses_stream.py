@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from gateway.answer import Answer
+from gateway.answer import MOST_TEXT, Answer
 from gateway.dialects import openai_responses as dialect
 from gateway.dialects import openai_responses_shape as shape
 from gateway.dialects.events import Broken, Limits
@@ -58,6 +58,51 @@ def call(name: str = "f", number: int = 1, **more: Any) -> dict[str, Any]:
 
 WORDS = {"id": "m1", "type": "message", "role": "assistant", "status": "completed", "content": []}
 DELTA = "response.function_call_arguments.delta"
+PART = {"type": "output_text", "text": "Hello world", "annotations": []}
+SPOKEN = WORDS | {"content": [PART]}
+AT = {"output_index": 0, "content_index": 0, "item_id": "m1"}
+
+
+def said(text: str) -> Any:
+    return "response.output_text.delta", AT | {"delta": text}
+
+
+COPIES = {
+    "begun": [added(SPOKEN), done(WORDS)],
+    "text done": [added(WORDS), ("response.output_text.done", AT | {"text": "Hello world"}), done(WORDS)],
+    "part begun": [added(WORDS), ("response.content_part.added", AT | {"part": PART}), done(WORDS)],
+    "part done": [added(WORDS), ("response.content_part.done", AT | {"part": PART}), done(WORDS)],
+    "refused": [added(WORDS), ("response.refusal.done", AT | {"refusal": "Hello world"}), done(WORDS)],
+    "item done": [added(WORDS), done(SPOKEN)],
+    "all": [added(SPOKEN), said("Hello "), said("world"), ("response.output_text.done", AT | {"text": "Hello world"}), done(SPOKEN)],
+    "from the middle on": [added(WORDS), said("lo wor"), said("ld"), done(SPOKEN)],
+}
+
+
+@pytest.mark.parametrize("enforcing", [True, False])
+@pytest.mark.parametrize("how", COPIES)
+def test_words_that_only_a_copy_says_are_what_the_answer_says(how: str, enforcing: bool) -> None:
+    stream = dialect.stream(asked(), Limits(), enforcing=enforcing)
+    list(stream.feed(wire(begun(), *COPIES[how], last(WORDS))))
+    assert stream.answer.text == "Hello world"
+
+
+@pytest.mark.parametrize(("enforcing", "text"), [(True, ""), (False, "Hello world")])
+def test_words_of_the_last_copy_count_where_it_is_passed_on_as_it_came(enforcing: bool, text: str) -> None:
+    stream = dialect.stream(asked(), Limits(), enforcing=enforcing)
+    list(stream.feed(wire(begun(), added(WORDS), done(WORDS), last(SPOKEN))))
+    assert stream.answer.text == text
+
+
+def test_copies_that_say_other_words_are_heard_beside_what_was_said_and_none_beyond_what_is_kept() -> None:
+    stream = dialect.stream(asked(), Limits(), enforcing=True)
+    other = SPOKEN | {"content": [PART | {"text": "Other words"}, {"type": "refusal", "refusal": "No."}, "odd"]}
+    list(stream.feed(wire(begun(), added(WORDS), said("Hello world"), done(other))))
+    assert stream.answer.text == "Hello worldOther wordsNo."
+    stream = dialect.stream(asked(), Limits(), enforcing=True)
+    long = SPOKEN | {"content": [PART | {"text": "x" * MOST_TEXT + "y"}]}
+    list(stream.feed(wire(begun(), added(WORDS), said("x" * 10), done(long), added(SPOKEN, 1), done(SPOKEN, 1))))
+    assert stream.answer.text == "x" * MOST_TEXT
 
 
 @pytest.fixture

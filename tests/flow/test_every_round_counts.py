@@ -9,9 +9,12 @@ from decimal import Decimal
 import httpx
 import pytest
 
+from gateway import identify
 from gateway.budget_settings import nano
+from gateway.exchange import Caller
 from gateway.installation import open_limits
 from gateway.spending import charge
+from gateway.state.sessions import Denial
 from tests.patience import until
 
 EVERY = ["openai.chat", "openai.responses", "anthropic.messages", "google.gemini"]
@@ -192,6 +195,37 @@ def test_a_client_that_leaves_while_the_model_is_asked_again_has_both_questions_
     (ended,) = at.gateway.ended()
     assert ended.exchange.state == "client_gone"
     is_first_and_a_guess(at, ended)
+
+
+def stop_session(gateway):
+    owner, now = identify.owner(Caller(agent="anonymous")), gateway.clock.now_us()
+    gateway.sessions.denied(Denial(owner, "s", "anonymous", None, None, now, "p", "never", "x", "dec_x"), most=1)
+
+
+def pause_agent(gateway):
+    gateway.sessions.pause("anonymous", by="ann", why="it loops", at_us=gateway.clock.now_us())
+
+
+@pytest.mark.parametrize(("policy", "meanwhile"), [(POLICY, stop_session), (POLICY, pause_agent), (REPAIRS, stop_session)])
+def test_a_model_is_not_asked_again_for_who_was_stopped_meanwhile(house, wire, stream, provider, policy, meanwhile):
+    """By another request of the session, or by a person."""
+    at = house(policy)
+    too_long = "" if policy == POLICY else "This answer has more words than it may have."
+    first = said(provider, wire, stream, too_long, call=policy == POLICY)
+
+    async def answer(reader, writer, body):
+        meanwhile(at.gateway.plane.gateway)
+        await first(reader, writer, body)
+
+    provider.answer = answer
+    told = at.ask(wire, stream, {"x-session-id": "s"})
+    assert (told.status_code, "policy" in told.text, "more words" in told.text) == (200, True, False)
+    (ended,) = at.gateway.ended()
+    row = ended.exchange
+    assert (len(provider.received), row.state, row.rounds, Decimal(row.cost)) == (1, "denied", 1, FIRST)
+    assert [finding.code for finding in ended.findings if finding.code in ("steered", "repaired", "not_steered")] == ["not_steered"]
+    assert at.taken() == (nano(FIRST), 1)
+    assert at.ask(wire, stream, {"x-session-id": "s"}).status_code >= 400
 
 
 @pytest.mark.parametrize(("name", "way"), [(name, tuple(WAYS)[at % 2]) for at, name in enumerate(DIALECTS)])

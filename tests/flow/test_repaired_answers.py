@@ -78,6 +78,23 @@ def test_a_client_sees_the_answer_that_was_written_anew(name, stream, wires, hou
     assert [(row.outcome, row.before) for row in ended.ran if row.rule == "brief"] == [("passed", True)]
 
 
+def test_words_that_come_in_no_piece_are_looked_at_too(wires, house, provider):
+    """As servers send them that know a message only when it is whole."""
+    wire, at = wires["responses"], house(policy())
+    streams = [[event for event in wire.stream(["".join(pieces)]) if b".delta" not in event] for pieces in (LONG, SHORT)]
+
+    async def answer(reader, writer, body):
+        await provider.sse(*streams[len(provider.received) - 1])(reader, writer, body)
+
+    provider.answer = answer
+    path, body = wire.asked(True)
+    with at.client() as client:
+        got = client.post(path, json=body).text
+    assert ("Brief." in got, "more words" in got) == (True, False)
+    (ended,) = at.ended()
+    assert (ended.exchange.output_preview, ended.exchange.rounds) == ("Brief.", 2)
+
+
 @pytest.mark.parametrize("rounds", [1, 3])
 def test_what_does_not_pass_after_so_many_rounds_is_denied(rounds, stream, wires, house, says, provider):
     wire, at = wires["chat"], house(policy(f"rounds: {rounds},"))
@@ -149,6 +166,31 @@ def test_a_round_whose_answer_breaks_leaves_the_denial(stream, wires, house, say
     assert ended.exchange.state == "denied"
     assert [one.rule for one in ended.findings if one.code == "withheld"] == ["brief"]
     assert [row.outcome for row in ended.ran if row.rule == "brief"] == ["hit"]
+
+
+@pytest.mark.parametrize("how", ["refused", "broken", "paused"])
+def test_an_error_that_a_rule_wants_stands_where_the_answer_cannot_be_had_anew(how, name, stream, wires, house, provider):
+    wire, at = wires[name], house(policy().replace("explain", "error"))
+    first = provider.sse(*wire.stream(LONG)) if stream else provider.json(wire.whole("".join(LONG)))
+    broken = provider.sse(b": begun\n\n", end=False) if stream else provider.raw(b"{")
+    second = broken if how == "broken" else provider.raw(b"{}", "500 Internal Server Error")
+
+    async def answer(reader, writer, body):
+        if how == "paused":
+            at.plane.gateway.sessions.pause("anonymous", by="ann", why="", at_us=at.clock.now_us())
+        await (first if len(provider.received) == 1 else second)(reader, writer, body)
+
+    provider.answer = answer
+    path, body = wire.asked(stream)
+    with at.client() as client:
+        got = client.post(path, json=body)
+    assert (got.status_code in (400, 451), "at most 20 are allowed" in got.text, LONG[0] in got.text) == (True, True, False)
+    (ended,) = at.ended()
+    row = ended.exchange
+    assert (row.state, row.error_code, len(provider.received)) == ("denied", "policy_denied", 1 if how == "paused" else 2)
+    assert [one.code for one in ended.findings if one.code in ("repaired", "not_steered", "withheld")][-1] == (
+        "withheld" if how == "broken" else "not_steered"
+    )
 
 
 def test_several_choices_are_not_written_anew(wires, house, says, provider):
