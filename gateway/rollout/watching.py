@@ -62,8 +62,8 @@ class Watch:
                 log.error("experiment %s could not be looked at: %s; trying again", trial.name, error)  # noqa: TRY400 - the cause is in the message
 
     def _library(self) -> Library:
-        """As the workers have it; the last good one of a folder that cannot be read."""
-        found = prompt_folder.look(self._folder)
+        """As the workers have it: what a file cannot be used for any more is given on, and guarded on."""
+        found = prompt_folder.usable(self._folder, prompt_folder.look(self._folder), self._prompts)
         if found.heads:
             self._prompts = prompt_folder.library(self._folder, self._data, found, self._shared, self._prompts)
         return self._prompts
