@@ -99,6 +99,12 @@ def test_what_lies_below_and_is_no_prompt_by_its_first_line_is_nobodys_business(
     assert look(folder).problems == ()
 
 
+def test_the_folder_may_be_the_shelf_too(folder):
+    put(folder, "Hello.")
+    load_folder(folder, folder.parent)
+    assert load_folder(folder, folder.parent).heads.keys() == {"support"}
+
+
 def test_what_lies_below_and_cannot_be_read_is_nobodys_business(folder):
     put(folder, "Hello.")
     (folder / "shop").mkdir()
