@@ -123,7 +123,7 @@ async def _serve(book: Book, data: Path, place: socket.socket, settings: Setting
     folder, shared = Path(settings.prompts) if settings.prompts else None, open_prompts(here)
     labels = Labels(folder, data, shared, book.write, clock.now_us, lambda: str(clock.uuid7()))
     rulings = Rulings(shared, labels, book.write, clock.now_us, lambda: str(clock.uuid7()))
-    watched = None if folder is None else Watch(folder, data, shared, book.fetch, rulings, clock.now_us, lambda: book.caught_up)
+    watched = None if folder is None else Watch(labels, book.fetch, rulings, clock.now_us, lambda: book.caught_up)
     observatory = _observe(book, settings, approvals)
     more = [*rooms(settings, data, book, approvals, labels, rulings), _metrics(observatory, settings)]
     folks = open_people(here)

@@ -13,7 +13,7 @@ from pathlib import Path
 from gateway import prompt_folder
 from gateway.errors import Problem
 from gateway.prompt.kept import SUFFIX, label_problem
-from gateway.prompt.library import Library, Move, Named
+from gateway.prompt.library import EMPTY, Library, Move, Named
 from gateway.state.prompts import Prompts
 from gateway.trace.prompt_rows import MovedRow
 from gateway.trace.record import PromptMoved, Record
@@ -29,6 +29,7 @@ class Labels:
     ) -> None:
         self._folder, self._data, self._shared, self._write = folder, data, shared, write
         self._now_us, self._new_id = now_us, new_id
+        self._good: Library = EMPTY
         self._one_at_a_time = asyncio.Lock()
 
     async def move(self, name: str, label: str, version: str = "", *, back: bool = False, who: str, why: str = "") -> MovedRow:
@@ -45,7 +46,8 @@ class Labels:
             return row
 
     def prompts(self) -> Library:
-        """All that can be used, as the workers have them. Raises ValueError where none are served, and StartError."""
+        """As the workers have them: what cannot be used now is as it was at the last look. Raises StartError, and ValueError where none
+        are served."""
         return self.looked()[0]
 
     def looked(self) -> tuple[Library, tuple[Problem, ...]]:
@@ -62,7 +64,9 @@ class Labels:
         return self._library(found)
 
     def _library(self, found: prompt_folder.Found) -> Library:
-        return prompt_folder.library(self._served(), self._data, found, self._shared)
+        in_force = prompt_folder.usable(self._served(), found, self._good)
+        self._good = prompt_folder.library(self._served(), self._data, in_force, self._shared, self._good)
+        return self._good
 
     def _served(self) -> Path:
         if self._folder is None:

@@ -190,7 +190,8 @@ def _said_of(place: tuple[str, ...], name: Path) -> str | None:
     """What is wrong with a file by this name in this folder below, as in `_lookalikes`; None: nothing."""
     alike = name.suffix.lower()
     if alike == SUFFIX:
-        return "" if place else _ending(name, SUFFIX)
+        shelved = len(place) == 1 and VERSION.fullmatch(name.stem)  # where the data folder is the one beside: its shelf is this folder
+        return _ending(name, SUFFIX) if not place else None if shelved else ""
     if alike not in {experiment.SUFFIX, ".yml"}:
         return None
     if not place and _is_of_pins(name):

@@ -16,6 +16,7 @@ from gateway.prompt_folder import UNMOVED, Watcher, look
 from gateway.state.sqlite_prompts import SqlitePrompts
 
 TEXT = "---\nlabels: {production: this}\n---\n"
+BELOW = ":1:1: error: not read, because it lies in a folder below; move it up into"
 
 
 @pytest.fixture
@@ -67,29 +68,27 @@ def test_every_markdown_file_is_a_prompt_but_the_readme_and_hidden_ones(folder, 
     assert sorted(load_folder(folder, data).heads) == ["one", "two"]
 
 
-NAMED = "its name does not end in '{}'; rename it"
-PINS = "its name is not 'pins.yaml'; rename it"
-BELOW = "it lies in a folder below; move it up into the folder {}"
-
-
 @pytest.mark.parametrize(
-    ("file", "why"),
+    ("file", "problem"),
     [
-        ("Greeting.MD", NAMED.format(".md")),
-        ("experiments/tone.yml", NAMED.format(".yaml")), ("experiments/tone.YAML", NAMED.format(".yaml")),
-        ("pins.yml", PINS), ("Pins.YAML", PINS),
-        ("shop/hello.md", BELOW.format("of prompts")), ("shop/a/hello.MD", BELOW.format("of prompts")),
-        ("experiments/hello.md", BELOW.format("of prompts")), ("experiments/shop/tone.yml", BELOW.format("'experiments'")),
+        ("Greeting.MD", "Greeting.MD:1:1: error: not read, because its name does not end in '.md'; rename it"),
+        ("experiments/tone.yml", "experiments/tone.yml:1:1: error: not read, because its name does not end in '.yaml'; rename it"),
+        ("experiments/tone.YAML", "experiments/tone.YAML:1:1: error: not read, because its name does not end in '.yaml'; rename it"),
+        ("pins.yml", "pins.yml:1:1: error: not read, because its name is not 'pins.yaml'; rename it"),
+        ("Pins.YAML", "Pins.YAML:1:1: error: not read, because its name is not 'pins.yaml'; rename it"),
+        ("shop/hello.md", f"shop/hello.md{BELOW} the folder of prompts"),
+        ("shop/a/hello.MD", f"shop/a/hello.MD{BELOW} the folder of prompts"),
+        ("experiments/hello.md", f"experiments/hello.md{BELOW} the folder of prompts"),
+        ("experiments/shop/tone.yml", f"experiments/shop/tone.yml{BELOW} the folder 'experiments'"),
         ("README.MD", ""), (".hidden.MD", ""), ("notes.txt", ""), ("shop/README.md", ""), ("shop/.hidden.md", ""),
         (".git/hello.md", ""), ("shop/values.yaml", ""), ("values.yaml", ""),
     ],
 )  # fmt: skip
-def test_a_file_that_is_passed_over_only_for_its_name_or_its_place_is_said(folder, file, why):
+def test_a_file_that_is_passed_over_only_for_its_name_or_its_place_is_said(folder, file, problem):
     put(folder, "Hello.")
     (folder / file).parent.mkdir(parents=True, exist_ok=True)
     (folder / file).write_text(TEXT)
-    told = [f"{file}:1:1: error: not read, because {why}"] if why else []
-    assert [str(each).split("\n")[0] for each in look(folder).problems] == told
+    assert [str(each).split("\n")[0] for each in look(folder).problems] == [problem] * bool(problem)
 
 
 @pytest.mark.parametrize("file", ["shop/notes.md", "experiments/notes.md", "shop/folder.md/notes.txt"])
@@ -98,6 +97,12 @@ def test_what_lies_below_and_is_no_prompt_by_its_first_line_is_nobodys_business(
     (folder / file).parent.mkdir(parents=True)
     (folder / file).write_text("Remember the milk.\n---\n")
     assert look(folder).problems == ()
+
+
+def test_the_folder_may_be_the_shelf_too(folder):
+    put(folder, "Hello.")
+    load_folder(folder, folder.parent)
+    assert load_folder(folder, folder.parent).heads.keys() == {"support"}
 
 
 def test_what_lies_below_and_cannot_be_read_is_nobodys_business(folder):

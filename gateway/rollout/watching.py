@@ -9,13 +9,10 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
-from pathlib import Path
 
-from gateway import prompt_folder
 from gateway.errors import GatewayError, JournalUnavailable, StartError
-from gateway.prompt.library import EMPTY, Library
+from gateway.moving_labels import Labels
 from gateway.prompt.trial import Trial
-from gateway.prompt_folder import Shared
 from gateway.rollout.deciding import is_due, take
 from gateway.rollout.measuring import Fetch, Past, counted, is_over, past
 from gateway.rollout.ruling import ROLLOUT, Rulings
@@ -30,19 +27,16 @@ class Watch:
 
     def __init__(
         self,
-        folder: Path,
-        data: Path,
-        shared: Shared,
+        labels: Labels,
         fetch: Fetch,
         rulings: Rulings,
         now_us: Callable[[], int],
         caught_up: Callable[[], bool] = lambda: True,
     ) -> None:
-        self._folder, self._data, self._shared, self._fetch = folder, data, shared, fetch
-        self._rulings, self._now_us, self._caught_up = rulings, now_us, caught_up
+        self._labels, self._fetch, self._rulings = labels, fetch, rulings
+        self._now_us, self._caught_up = now_us, caught_up
         self._began: dict[str, int] = {}
         self._shares: dict[str, tuple[float, ...]] = {}
-        self._prompts: Library = EMPTY
 
     async def run(self) -> None:
         while True:
@@ -54,19 +48,12 @@ class Watch:
             await asyncio.sleep(LOOK_EVERY_S)
 
     async def round(self) -> None:
-        for trial in (await asyncio.to_thread(self._library)).trials.values():
+        for trial in (await asyncio.to_thread(self._labels.prompts)).trials.values():
             try:
                 if trial.running and trial.begun(self._now_us()):
                     await self._one(trial)
             except (Refused, GatewayError, ValueError, StartError, JournalUnavailable) as error:
                 log.error("experiment %s could not be looked at: %s; trying again", trial.name, error)  # noqa: TRY400 - the cause is in the message
-
-    def _library(self) -> Library:
-        """As the workers have it; the last good one of a folder that cannot be read."""
-        found = prompt_folder.look(self._folder)
-        if found.heads:
-            self._prompts = prompt_folder.library(self._folder, self._data, found, self._shared, self._prompts)
-        return self._prompts
 
     async def _one(self, trial: Trial) -> None:
         told = await asyncio.to_thread(past, self._fetch, trial)

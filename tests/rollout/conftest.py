@@ -60,7 +60,7 @@ class Installation:
         """As a book that knows only what is on record."""
         self.labels = Labels(self.folder, self.data, self.shared, self.write, lambda: self.now, self.new_id)
         self.rulings = Rulings(self.shared, self.labels, self.write, lambda: self.now, self.new_id)
-        self.watch = Watch(self.folder, self.data, self.shared, self.ledger.fetch, self.rulings, lambda: self.now)
+        self.watch = Watch(self.labels, self.ledger.fetch, self.rulings, lambda: self.now)
 
     def forget(self) -> None:
         """The state store is lost."""

@@ -54,6 +54,19 @@ def test_an_arm_that_is_worse_is_halted_and_the_record_says_why(installation, ca
     assert len(installation.rows("SELECT * FROM experiment_changes")) == 3
 
 
+@pytest.mark.parametrize("broken", ["support.md", "experiments/tone.yaml"])
+def test_an_arm_that_workers_go_on_giving_because_a_file_is_broken_is_still_guarded(installation, broken):
+    (installation.folder / "other.md").write_text("---\n---\nAnother.")
+    installation.round()
+    installation.sessions("control", 60, succeed=0.9)
+    installation.sessions("canary", 60, succeed=0.4)
+    whole = (installation.folder / broken).read_text()
+    (installation.folder / broken).write_text("---\nbroken")
+    installation.round()
+    (installation.folder / broken).write_text(whole)
+    assert installation.trial().out == {"canary": "halted"}
+
+
 def test_one_that_is_dearer_by_what_matters_is_halted_too(installation):
     installation.round()
     installation.sessions("control", 60, cost="1.00")

@@ -91,6 +91,16 @@ def test_one_arm_is_halted_and_then_all_others(house):
     assert house.label == house.old
 
 
+@pytest.mark.parametrize("broken", ["support.md", "experiments/tone.yaml"])
+def test_an_arm_that_workers_go_on_giving_because_a_file_is_broken_can_be_halted(house, broken):
+    assert house.post("halt", arm="loud").status_code == 200
+    whole = (house.folder / broken).read_text()
+    (house.folder / broken).write_text("---\nbroken")
+    assert house.post("halt", arm="brief").status_code == 200
+    (house.folder / broken).write_text(whole)
+    assert house.out == {"loud": "halted", "brief": "halted"}
+
+
 def test_promoting_moves_the_label_and_ends_the_arm(house):
     assert house.post("promote", arm="brief").status_code == 200
     assert house.out == {"brief": "promoted"}
