@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Self
@@ -10,6 +11,9 @@ from pydantic import Field, model_validator
 
 from gateway.documents import Section
 from gateway.errors import StartError
+
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+"""What a variable can be called where shells are to know it; most keys cannot, and a key that was written here would be told as a place."""
 
 
 class KeySource(Section):
@@ -29,6 +33,8 @@ class KeySource(Section):
     def one_source(self) -> Self:
         if len([name for name in (self.env, self.file) if name and name.strip()]) != 1 or None not in (self.env, self.file):
             raise ValueError("give exactly one of 'env' and 'file'")
+        if self.env and not _NAME.fullmatch(self.env):
+            raise ValueError("'env' is the name of a variable, not what it holds: letters, digits and _, like OPENAI_API_KEY")
         return self
 
     @property

@@ -37,6 +37,8 @@ if TYPE_CHECKING:  # imported while the nursery imports what the children need
 READY_S = 30.0
 """How long children may take to become ready."""
 BOOK_STOP_S = 30.0
+AGAIN_S = 0.5
+"""Until children that are to end at once are told so again."""
 MAX_PAUSE_S = 5.0
 """Longest pause before a child that keeps dying is started again."""
 HEALTHY_S = 2.0
@@ -194,13 +196,11 @@ class Supervisor:
             sock.close()
 
     def _stop(self, children: Sequence[Child], seconds: float) -> None:
-        for each in children:
-            each.signal(signal.SIGTERM)
         deadline = time.monotonic() + seconds
-        hurried = False
-        while any(each.running for each in children) and time.monotonic() < deadline:
-            if self.stopping > 1 and not hurried:
-                hurried = True
+        told, when = 0, 0.0
+        while any(each.running for each in children) and (now := time.monotonic()) < deadline:
+            if told == 0 or (self.stopping > 1 and now >= when):  # two that come together are one to who gets them: it is told again
+                told, when = told + 1, now + AGAIN_S
                 for each in children:
                     each.signal(signal.SIGTERM)
             time.sleep(POLL_S)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from gateway.config import Settings
 from gateway.errors import StartError
 from gateway.key_source import KeySource
 
@@ -29,6 +30,13 @@ def test_a_key_file_must_be_private(tmp_path):
 def test_a_source_names_one_place(given):
     with pytest.raises(ValueError, match="give exactly one of 'env' and 'file'"):
         KeySource(**given)
+
+
+@pytest.mark.parametrize("key", ["sk-made-up-1", "A B", "1KEY", "made/up+key=", "$OPENAI_API_KEY", "sk-ant-api03-x\n"])
+def test_what_is_no_name_of_a_variable_is_refused_and_not_repeated(key):
+    with pytest.raises(ValueError, match="'env' is the name of a variable, not what it holds") as told:
+        Settings.model_validate({"upstreams": {"u": {"dialect": "openai.chat", "base_url": "https://a.example", "key": {"env": key}}}})
+    assert key.strip() not in told.value.errors()[0]["msg"]
 
 
 def test_a_key_variable_that_is_unset_or_empty_is_no_key():

@@ -14,8 +14,10 @@ from gateway.people.roles import Role
 
 Algorithm = Literal["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"]
 """Signatures with a private key alone: a secret that the verifier shares could also make tokens, and `none` is no signature."""
-Claim = str | list[str]
+_Named = Annotated[str, Field(min_length=1)]
+Claim = _Named | Annotated[list[_Named], Field(min_length=1)]
 """A claim's name, or the way to it: [realm_access, roles]."""
+AGENT = re.compile(r"[A-Za-z0-9_.:/@-]{1,128}")
 _LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 
 
@@ -23,10 +25,20 @@ class AgentClaims(Section):
     """What proves an agent."""
 
     agent: Annotated[Claim, Field(description="claim with the agent's name, or its client id where `names` are given")]
-    names: Annotated[dict[str, str] | None, Field(description="that claim's value -> agent; what is not among them is nobody")] = None
+    names: Annotated[
+        dict[str, str] | None, Field(min_length=1, description="that claim's value -> agent; what is not among them is nobody")
+    ] = None
     team: Annotated[Claim | None, Field(description="claim with the team; a token without it is refused")] = None
     user: Annotated[Claim | None, Field(description="claim with the user on whose behalf it acts; a token without it is refused")] = None
     org: Annotated[Claim | None, Field(description="claim with the organisation; a token without it is refused")] = None
+
+    @field_validator("names")
+    @classmethod
+    def agents(cls, value: dict[str, str] | None) -> dict[str, str] | None:
+        for agent in (value or {}).values():
+            if not AGENT.fullmatch(agent):
+                raise ValueError(f"'{agent[:40]}' is no agent's name; use 1 to 128 letters, digits and - _ . : / @")
+        return value
 
 
 class PeopleClaims(Section):
@@ -34,11 +46,22 @@ class PeopleClaims(Section):
 
     name: Annotated[Claim, Field(description="claim with who it is, as it is written down: preferred_username, email, sub")] = "sub"
     groups: Annotated[Claim, Field(description="claim with groups: a list, or one")]
-    roles: Annotated[dict[str, list[Role]], Field(min_length=1, description="group -> roles; whoever is in none of them is nobody")]
+    roles: Annotated[
+        dict[str, Annotated[list[Role], Field(min_length=1)]],
+        Field(min_length=1, description="group -> roles; whoever is in none of them is nobody"),
+    ]
     teams: Annotated[
         Claim | None,
         Field(description="claim with their teams: a list, or one of payments, acme/payments, acme/*. none = they see everybody's"),
     ] = None
+
+
+    @field_validator("roles")
+    @classmethod
+    def of_groups(cls, value: dict[str, list[Role]]) -> dict[str, list[Role]]:
+        if any(not group.strip() or "*" in group for group in value):
+            raise ValueError("groups are named exactly, as the claim has them: there are no patterns, and none is empty")
+        return value
 
 
 class BrowserSignIn(Section):
@@ -73,7 +96,7 @@ class Issuer(Section):
     """One who signs."""
 
     name: Annotated[str, Field(description="what it is called here; exchanges of its agents have a key id that begins with jwt:<name>:")]
-    issuer: Annotated[str, Field(description="`iss` of its tokens, to the letter")]
+    issuer: Annotated[str, Field(min_length=1, description="`iss` of its tokens, to the letter")]
     audience: Annotated[str, Field(min_length=1, description="`aud` of tokens for this gateway")]
     keys: Annotated[str, Field(description="URL of its public keys (JWKS), https://")]
     algorithms: Annotated[list[Algorithm], Field(min_length=1, description="which signatures are believed")] = Field(

@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 import jwt
 from jwt.exceptions import PyJWTError
 
-from gateway.people.issuers import AgentClaims, Claim, Issuer, PeopleClaims
+from gateway.people.issuers import AGENT, AgentClaims, Claim, Issuer, PeopleClaims
 from gateway.people.key_sets import KeySet
 from gateway.people.known import Known, person_of
 from gateway.people.names import RESERVED
@@ -33,7 +33,6 @@ MOST_HELD = 4096
 NEEDED = ("exp", "iat", "iss", "aud", "sub")
 _FORM = re.compile(r"[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{2,}\.[A-Za-z0-9_-]{16,}")
 _TYPES = frozenset({None, "JWT", "jwt", "at+jwt", "application/at+jwt"})
-_AGENT = re.compile(r"[A-Za-z0-9_.:/@-]{1,128}")
 _PERSON = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@+:|-]{0,99}")
 
 
@@ -161,7 +160,7 @@ def _agent(name: str, of: AgentClaims, claims: Mapping[str, Any]) -> Agent | Non
     called = called if of.names is None or called is None else of.names.get(called)
     said = [None if claim is None else _text(claims, claim) for claim in (of.team, of.user, of.org)]
     missing = any(claim is not None and value is None for claim, value in zip((of.team, of.user, of.org), said, strict=True))
-    if called is None or missing or not _AGENT.fullmatch(called):
+    if called is None or missing or not AGENT.fullmatch(called):
         return None
     return Agent(_key_id(name, claims["sub"], called, *said), called, *said)
 

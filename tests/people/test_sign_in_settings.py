@@ -41,6 +41,30 @@ def test_signing_in_wants_to_know_who_people_are():
         issuer(GOOD, people=None, agents={"agent": "azp"})
 
 
+NOBODY = [
+    ({"agents": {"agent": ""}}, "at least 1 character"),
+    ({"agents": {"agent": []}}, "at least 1 item"),
+    ({"agents": {"agent": ["realm_access", ""]}}, "at least 1 character"),
+    ({"agents": {"agent": "azp", "team": ""}}, "at least 1 character"),
+    ({"agents": {"agent": "azp", "names": {}}}, "at least 1 item"),
+    ({"agents": {"agent": "azp", "names": {"client-7": "bank bot"}}}, "use 1 to 128 letters, digits and - _ . : / @"),
+    ({"agents": {"agent": "azp", "names": {"client-7": ""}}}, "use 1 to 128 letters"),
+    ({"people": PEOPLE | {"name": ""}}, "at least 1 character"),
+    ({"people": PEOPLE | {"groups": [""]}}, "at least 1 character"),
+    ({"people": PEOPLE | {"roles": {"ops": []}}}, "at least 1 item"),
+    ({"people": PEOPLE | {"roles": {"": ["admin"]}}}, "groups are named exactly"),
+    ({"people": PEOPLE | {"roles": {"*": ["admin"]}}}, "groups are named exactly"),
+    ({"people": PEOPLE | {"roles": {"ops-*": ["admin"]}}}, "groups are named exactly"),
+    ({"issuer": ""}, "at least 1 character"),
+]
+
+
+@pytest.mark.parametrize(("wrong", "said"), NOBODY)
+def test_claims_and_groups_that_no_token_has_are_refused(wrong, said):
+    with pytest.raises(ValidationError, match=said):
+        issuer(None, **wrong)
+
+
 @pytest.mark.parametrize(("authorize", "begins"), [("https://i.example/a", "https://i.example/a?"), ("https://i.example/a?p=1", "https://i.example/a?p=1&")])
 def test_an_address_that_has_a_query_keeps_it(authorize, begins):
     where, _ = CodeFlow(issuer({**GOOD, "authorize": authorize}), None, b"k" * 32).begin("/ui", "http://127.0.0.1/ui/signed-in/corp", 1)

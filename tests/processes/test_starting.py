@@ -239,6 +239,11 @@ def stopped(pid: int, number: int) -> None:
     until(lambda: not lives(pid), what=f"{pid} ends")
 
 
+def pending(pid: int) -> bool:
+    """Whether a signal waits for the process."""
+    return int(re.search(r"ShdPnd:\s*(\w+)", Path(f"/proc/{pid}/status").read_text())[1], 16) != 0
+
+
 def lives(pid: int) -> bool:
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
@@ -273,6 +278,35 @@ def test_a_stop_that_takes_too_long_ends_streams_with_an_error_and_a_record(fold
     assert b"stopped" in answers[0].content
     with RunningGateway(folder, settings) as gateway:
         assert gateway.sql("select state from exchanges") == [{"state": "interrupted"}]
+
+
+@pytest.mark.parametrize("when", ["a moment later", "while it stops"])
+def test_a_second_stop_waits_for_nobody_and_loses_no_record(folder, provider, when):
+    provider.play("rehearsal: 1\nscenes: [{turns: [{text: word after word, chunk: 1, gap_ms: 60000}]}]\n")
+    settings = settings_for(provider.base_url, policies="policies", timeouts={"drain": 600})
+    with RunningGateway(folder, settings) as gateway:
+        left = []
+
+        def read() -> None:
+            try:
+                left.append(ask(gateway, "slow", stream=True).content)
+            except httpx.HTTPError as error:
+                left.append(error)
+
+        thread = threading.Thread(target=read)
+        thread.start()
+        until(provider.requests)
+        begun = time.monotonic()
+        os.kill(run_file(gateway)["pid"], signal.SIGTERM)
+        if when == "while it stops":
+            until(lambda: "stopping" in gateway.log.read_text())
+        until(lambda: not pending(run_file(gateway)["pid"]))  # of two that come before the first was seen, the system tells one
+        stopped(run_file(gateway)["pid"], signal.SIGTERM)
+        thread.join(PATIENCE_S)
+        assert time.monotonic() - begun < 30  # of the 600 s that it would wait
+        assert len(left) == 1
+    with RunningGateway(folder, settings) as gateway:
+        assert [row["state"] for row in gateway.sql("select state from exchanges")] == ["interrupted"]
 
 
 def test_when_the_supervisor_is_killed_nothing_is_left_running(folder, provider):
