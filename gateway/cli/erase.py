@@ -11,6 +11,11 @@ from gateway.cli.asking import acting, call, data_folder
 from gateway.cli.beside import Data
 from gateway.cli.visible import visible
 
+_WARNING = "A backup of data-keys.sqlite from before brings it back while its master key exists: delete it, or change the master key."
+_NO_KEY = (
+    "Names count as they are written ('tollhouse keys list' shows teams, agents and users); what was erased before is in the view erasures."
+)
+
 
 def erase(
     tenant: Annotated[
@@ -23,7 +28,8 @@ def erase(
     data: Data = None,
     as_json: Annotated[bool, typer.Option("--json", help="Machine-readable output.")] = False,
 ) -> None:
-    """Drop the keys under which a tenant's content is encrypted. What was decided and what it cost stays on record.
+    """Drop the keys under which a tenant's content is encrypted. What was decided and what it cost stays on record. Exit code 1 when there
+    was no key to drop.
 
     Example: tollhouse erase --tenant team:red --user ada
     """
@@ -35,7 +41,9 @@ def erase(
     done = call(folder, "POST", "/erase", json=body)
     if as_json:
         typer.echo(json.dumps(done))
-        return
-    typer.echo(f"{len(done['keys'])} keys dropped; the content {whose} is unreadable. Record {done['id']}.")
-    warning = "A backup of data-keys.sqlite from before brings it back while its master key exists: delete it, or change the master key."
-    typer.echo(warning, err=True)
+    elif done["keys"]:
+        typer.echo(f"{len(done['keys'])} keys dropped; the content {whose} is unreadable. Record {done['id']}.")
+        typer.echo(_WARNING, err=True)
+    if not done["keys"]:
+        typer.echo(f"There is no key for the content {whose}, so none was dropped. {_NO_KEY} Record {done['id']}.", err=True)
+        raise typer.Exit(1)

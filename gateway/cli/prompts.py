@@ -261,11 +261,13 @@ def _folder(given: Path | None) -> Path:
 
 
 def read_library(prompts: Path | None, data: Path | None) -> Library:
-    """Raises FileProblems where a prompt cannot be used."""
+    """What can be used, and on stderr what cannot. Raises FileProblems where nothing can."""
     folder = _folder(prompts)
     found = prompt_folder.look(folder)
-    if found.problems:
+    if found.problems and not found.heads:
         raise FileProblems(found.problems)
+    for problem in found.problems:
+        typer.echo(_visible(str(problem)), err=True)
     return _known(folder, found, data)
 
 

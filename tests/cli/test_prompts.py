@@ -90,6 +90,19 @@ def test_check_tells_every_problem_with_its_place(run, tmp_path):
     assert run("check", "empty").exit_code == 1
 
 
+@pytest.mark.parametrize("asked", [
+    ("list",), ("show", "support"), ("diff", "support", "support"), ("render", "support", "--variables", '{"shop": "x"}'),
+])  # fmt: skip
+def test_a_file_that_cannot_be_used_is_told_and_keeps_no_other_prompt_from_being_looked_at(run, tmp_path, asked):
+    before = run(*asked)
+    (tmp_path / "prompts" / "other.md").write_text("---\n---\n{{ nobody }}\n")
+    done = run(*asked)
+    assert (done.exit_code, done.stdout) == (0, before.stdout)
+    assert "other.md:3:4: error: 'nobody' is not declared" in done.stderr
+    with pytest.raises(GatewayError, match="no prompt 'other'"):
+        run("show", "other")
+
+
 def test_without_a_folder_it_says_how_to_name_one(run, tmp_path):
     (tmp_path / "tollhouse.yaml").unlink()
     with pytest.raises(StartError, match=r"prompts: \./prompts"):

@@ -130,6 +130,15 @@ def test_an_erased_user_is_unreadable_also_in_a_backup_and_the_journal_still_pro
     assert ASKED in gateway.tollhouse("show", again)
 
 
+@pytest.mark.parametrize("named", ["--tenant team:rde", "--tenant team:red --user Ada", "--tenant agent:bot --json"])
+def test_erasing_what_has_no_key_is_never_told_as_done(gateway, ada, named):
+    mine = ada.ask()
+    with pytest.raises(StartError, match="so none was dropped"):
+        gateway.tollhouse("erase", *named.split(), "--yes")
+    gateway.awaited(f"SELECT 1 FROM exchanges WHERE id = '{mine}' AND state <> 'open'", 1)
+    assert ASKED in gateway.tollhouse("show", mine)
+
+
 def test_a_gateway_without_its_master_key_does_not_start(tmp_path):
     settings = settings_for("http://127.0.0.1:9/v1", encryption={"keys": {"env": "NOT_SET_ANYWHERE"}})
     with pytest.raises(StartError, match="holds no master key"), RunningGateway(tmp_path, settings):
