@@ -100,6 +100,7 @@ class RepricingDesk:
 
     async def _repriced(self, wanted: Reprice, who: str) -> Repriced:
         by, since = line("by", who, NAME_LENGTH), _moment(wanted.since)
+        line("model", wanted.model, NAME_LENGTH)
         prices = await asyncio.to_thread(self._load)
         done, at_us, after = Repriced(self._new_id(), prices.version, dry_run=wanted.dry_run), self._now_us(), ""
         while page := await asyncio.to_thread(self._fetch, _PAGE, {"since": since, "after": after}):

@@ -243,6 +243,7 @@ def test_a_revision_applied_before_its_exchange_comes_to_the_same(books: Any) ->
     [
         ({"since": "yesterday"}, 400, "write a day or a moment in UTC"),
         ({"by": ""}, 400, "'by' must be"),
+        ({"model": " "}, 400, "'model' must be"),
         ({"surprise": 1}, 400, "surprise"),
     ],
 )
