@@ -21,7 +21,7 @@ from email.utils import parsedate_to_datetime
 from importlib import metadata
 from pathlib import Path
 from typing import Literal, NamedTuple
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from packaging.requirements import Requirement
 
@@ -314,24 +314,26 @@ def priced(found: Settings) -> Iterator[Finding]:
         yield Finding("prices", "ok", f"{table.models} models in {table.version}")
 
 
-def collector(found: Settings) -> Iterator[Finding]:
-    endpoint = found.telemetry.endpoint or os.environ.get("OTEL_EXPORTER_OTLP_ENDPOINT", "")
-    if not (found.telemetry.traces or found.telemetry.metrics) or not endpoint:
+def collectors(found: Settings) -> Iterator[Finding]:
+    endpoints = found.telemetry.collectors(os.environ)
+    if not endpoints:
         yield Finding("telemetry", "ok", "nothing is sent; metrics are at /metrics of the admin plane")
-        return
-    parts = urlsplit(endpoint)
+    for endpoint in endpoints:
+        yield _connected(urlsplit(endpoint))
+
+
+def _connected(parts: SplitResult) -> Finding:
     port = parts.port or (443 if parts.scheme == "https" else 80)
     try:
         socket.create_connection((parts.hostname or "", port), PATIENCE_S).close()
     except OSError as error:
         do = "start the collector or mend telemetry.endpoint; agents and the book do not wait for it"
-        yield Finding("telemetry", "warning", f"the collector at {parts.hostname}:{port} cannot be reached: {error}", do)
-    else:
-        yield Finding("telemetry", "ok", f"the collector at {parts.hostname}:{port} takes connections")
+        return Finding("telemetry", "warning", f"the collector at {parts.hostname}:{port} cannot be reached: {error}", do)
+    return Finding("telemetry", "ok", f"the collector at {parts.hostname}:{port} takes connections")
 
 
 LOOKS: tuple[Callable[[Settings], Iterator[Finding]], ...] = (
-    policies, keys, machine, routes, disk, places, state, extensions, priced, collector, providers
+    policies, keys, machine, routes, disk, places, state, extensions, priced, collectors, providers
 )  # fmt: skip
 
 

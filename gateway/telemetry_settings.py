@@ -8,7 +8,7 @@ whether and how much is told are taken into the settings once, at the start; the
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Final, Literal, Self
 from urllib.parse import unquote, urlsplit
 
 from pydantic import Field, field_validator, model_validator
@@ -20,6 +20,7 @@ from gateway.key_source import KeySource
 
 Protocol = Literal["http/protobuf", "grpc"]
 Signal = Literal["traces", "metrics"]
+SIGNALS: Final[tuple[Signal, ...]] = ("traces", "metrics")
 _OTLP_HEADERS = frozenset(f"OTEL_EXPORTER_OTLP_{signal}HEADERS" for signal in ("", "TRACES_", "METRICS_", "LOGS_"))
 _SAMPLERS = {
     "always_on": 1.0, "parentbased_always_on": 1.0, "always_off": 0.0, "parentbased_always_off": 0.0,
@@ -122,12 +123,22 @@ class Telemetry(Section):
         """Every choice made: by these settings, else by OpenTelemetry's variables. Raises StartError."""
         if environment.get("OTEL_SDK_DISABLED", "").lower() == "true":
             return self.model_copy(update={"traces": False, "metrics": False})
-        chosen: dict[str, Any] = {signal: True for signal in ("traces", "metrics") if self._sends(signal, environment)}
-        if self.protocol is None and chosen:
-            chosen["protocol"] = _protocol(environment)
+        sent = [signal for signal in SIGNALS if self._sends(signal, environment)]
+        for signal in sent:
+            self.spoken(signal, environment)
+        chosen: dict[str, Any] = dict.fromkeys(sent, True)
         if self.sample is None and "OTEL_TRACES_SAMPLER" in environment:
             chosen["sample"] = _share(environment)
         return self.model_copy(update=chosen) if chosen else self
+
+    def spoken(self, signal: Signal, environment: Mapping[str, str]) -> Protocol:
+        """How the collector of a signal is spoken to. Raises StartError."""
+        return self.protocol or _protocol(signal, environment)
+
+    def collectors(self, environment: Mapping[str, str]) -> list[str]:
+        """URLs to which signals go, after `with_environment`; each once."""
+        named = [self.endpoint or _of(signal, "ENDPOINT", environment) for signal in SIGNALS if getattr(self, signal)]
+        return list(dict.fromkeys(each for each in named if each))
 
     def _sends(self, signal: Signal, environment: Mapping[str, str]) -> bool:
         wanted: bool | None = getattr(self, signal)
@@ -145,10 +156,10 @@ def _of(signal: Signal, what: str, environment: Mapping[str, str]) -> str | None
     return environment.get(f"OTEL_EXPORTER_OTLP_{signal.upper()}_{what}") or environment.get(f"OTEL_EXPORTER_OTLP_{what}") or None
 
 
-def _protocol(environment: Mapping[str, str]) -> Protocol:
-    named = environment.get("OTEL_EXPORTER_OTLP_PROTOCOL") or "http/protobuf"
+def _protocol(signal: Signal, environment: Mapping[str, str]) -> Protocol:
+    named = _of(signal, "PROTOCOL", environment) or "http/protobuf"
     if named not in ("http/protobuf", "grpc"):
-        raise StartError(f"OTEL_EXPORTER_OTLP_PROTOCOL is '{named}'; there are http/protobuf and grpc")
+        raise StartError(f"OTEL_EXPORTER_OTLP_PROTOCOL is '{named}' for {signal}; there are http/protobuf and grpc")
     return "grpc" if named == "grpc" else "http/protobuf"
 
 

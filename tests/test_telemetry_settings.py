@@ -25,7 +25,7 @@ def test_without_a_collector_nothing_is_sent_and_nothing_changes():
 @pytest.mark.parametrize(("given", "environment"), [({"endpoint": COLLECTOR}, {}), ({}, {ENDPOINT: COLLECTOR})])
 def test_a_collector_gets_spans_and_metrics(given, environment):
     found = resolved(environment, **given)
-    assert (found.traces, found.metrics, found.protocol, found.share) == (True, True, "http/protobuf", 1.0)
+    assert (found.traces, found.metrics, found.spoken("traces", environment), found.share) == (True, True, "http/protobuf", 1.0)
 
 
 def test_each_signal_can_be_left_out_by_settings_or_variable():
@@ -40,8 +40,21 @@ def test_each_signal_can_be_left_out_by_settings_or_variable():
 def test_the_settings_win_over_the_variables():
     environment = {ENDPOINT: "http://elsewhere:1", "OTEL_EXPORTER_OTLP_PROTOCOL": "grpc", "OTEL_TRACES_SAMPLER": "always_off"}
     found = resolved(environment, endpoint=COLLECTOR, protocol="http/protobuf", sample=0.5)
-    assert (found.endpoint, found.protocol, found.share) == (COLLECTOR, "http/protobuf", 0.5)
-    assert resolved(environment).protocol == "grpc"
+    assert (found.endpoint, found.spoken("traces", environment), found.share) == (COLLECTOR, "http/protobuf", 0.5)
+    assert resolved(environment).spoken("traces", environment) == "grpc"
+
+
+def test_a_signals_own_variable_says_how_its_collector_is_spoken_to():
+    environment = {ENDPOINT: COLLECTOR, "OTEL_EXPORTER_OTLP_METRICS_PROTOCOL": "grpc"}
+    found = resolved(environment)
+    assert (found.spoken("traces", environment), found.spoken("metrics", environment)) == ("http/protobuf", "grpc")
+
+
+def test_where_signals_go_is_told_once_each():
+    apart = {"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": "http://127.0.0.1:1/v1/traces", ENDPOINT: COLLECTOR}
+    assert resolved(apart).collectors(apart) == ["http://127.0.0.1:1/v1/traces", COLLECTOR]
+    assert resolved(apart, endpoint=COLLECTOR).collectors(apart) == [COLLECTOR]
+    assert resolved({}).collectors({}) == []
 
 
 @pytest.mark.parametrize(
@@ -61,6 +74,7 @@ def test_opentelemetrys_sampler_says_the_share(sampler, argument, share):
         ({ENDPOINT: COLLECTOR, "OTEL_TRACES_SAMPLER": "traceidratio", "OTEL_TRACES_SAMPLER_ARG": "much"}, "from 0 to 1"),
         ({ENDPOINT: COLLECTOR, "OTEL_TRACES_SAMPLER": "traceidratio", "OTEL_TRACES_SAMPLER_ARG": "nan"}, "from 0 to 1"),
         ({ENDPOINT: COLLECTOR, "OTEL_EXPORTER_OTLP_PROTOCOL": "http/json"}, "http/protobuf and grpc"),
+        ({ENDPOINT: COLLECTOR, "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL": "http/json"}, "http/protobuf and grpc"),
     ],
 )
 def test_a_variable_that_cannot_be_meant_is_refused_with_what_can(environment, said):

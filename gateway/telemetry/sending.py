@@ -95,7 +95,7 @@ def bounded(close: Callable[[], object]) -> None:
 
 def span_exporter(settings: Telemetry, given: Mapping[str, str]) -> SpanExporter:
     """What the settings do not say, the exporter takes from OpenTelemetry's variables."""
-    if settings.protocol == "grpc":
+    if settings.spoken("traces", os.environ) == "grpc":
         from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter as Grpc
 
         return Grpc(endpoint=settings.endpoint, headers=dict(given) or None)
@@ -105,7 +105,7 @@ def span_exporter(settings: Telemetry, given: Mapping[str, str]) -> SpanExporter
 
 
 def metric_exporter(settings: Telemetry, given: Mapping[str, str]) -> MetricExporter:
-    if settings.protocol == "grpc":
+    if settings.spoken("metrics", os.environ) == "grpc":
         from opentelemetry.exporter.otlp.proto.grpc.metric_exporter import OTLPMetricExporter as Grpc
 
         return Grpc(endpoint=settings.endpoint, headers=dict(given) or None)

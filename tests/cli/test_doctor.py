@@ -146,6 +146,13 @@ def test_a_collector_that_is_away_is_a_warning_and_a_secret_that_is_not_there_an
     assert [each.level for each in found["telemetry"]] == ["error", "warning"]
 
 
+@pytest.mark.parametrize("signal", ["TRACES", "METRICS"])
+def test_a_collector_that_only_a_signals_own_variable_names_is_looked_for_too(examined, monkeypatch, signal):
+    port = free_port()
+    monkeypatch.setenv(f"OTEL_EXPORTER_OTLP_{signal}_ENDPOINT", f"http://127.0.0.1:{port}/v1/{signal.lower()}")
+    assert [(each.level, f"127.0.0.1:{port}" in each.said) for each in examined()["telemetry"]] == [("warning", True)]
+
+
 def test_settings_that_cannot_be_read_are_told_and_the_rest_is_left_out(tmp_path):
     (tmp_path / "tollhouse.yaml").write_text("listne: 1\n")
     found = doctor.examine(tmp_path / "tollhouse.yaml", None, offline=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 from types import SimpleNamespace
@@ -13,6 +14,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from gateway.config import Settings
 from gateway.errors import GatewayError, StartError
 from gateway.stores import Applied, Batch
+from gateway.telemetry import sending
 from gateway.telemetry.opening import Observatory
 from gateway.telemetry_settings import Telemetry
 from gateway.trace.exchange_rows import CallRow, ExchangeRow
@@ -92,3 +94,13 @@ def test_the_documents_name_every_metric_and_no_other():
     there = set(re.findall(r"^# TYPE (tollhouse_\w+)", made.page("")[0].decode(), re.MULTILINE))
     assert {name.replace(".", "_") for name in own} == {re.sub(r"_(total|seconds|bytes)$", "", name) for name in there}
     made.close()
+
+
+def test_each_signal_is_sent_as_its_own_variable_says(monkeypatch):
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:9")
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_METRICS_PROTOCOL", "grpc")
+    settings = Telemetry().with_environment(os.environ)
+    made = sending.span_exporter(settings, {}), sending.metric_exporter(settings, {})
+    assert [".grpc." in type(each).__module__ for each in made] == [False, True]
+    for each in made:
+        each.shutdown()

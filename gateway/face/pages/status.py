@@ -19,7 +19,7 @@ from gateway.examining import Finding
 from gateway.face.page import Asked, House, Page, one_of
 
 _HERE = (examining.policies, examining.disk, examining.state, examining.extensions)
-_ELSEWHERE = (examining.collector, examining.providers)
+_ELSEWHERE = (examining.collectors, examining.providers)
 _ORDER = ("error", "warning", "ok")
 
 
