@@ -90,7 +90,7 @@ class ReadRow(Struct, frozen=True, omit_defaults=True):
     """Id of the exchange, or the question that chose what was exported."""
     why: str = ""
     count: int = 1
-    """Exchanges whose content was handed out."""
+    """Exchanges whose content was handed out; 0: rows of a view or a saved query, which nobody counts."""
 
 
 class ErasureRow(Struct, frozen=True, omit_defaults=True):

@@ -6,9 +6,11 @@ tick is less than a hundredth. Linux only, because of /proc.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import select
+import signal
 import subprocess
 import sys
 import time
@@ -85,19 +87,34 @@ def python(module: str, *arguments: str) -> list[str]:
 def running(
     line: Sequence[str], *, environment: Mapping[str, str] | None = None, log: Path | None = None
 ) -> Iterator[subprocess.Popen[str]]:
-    """A process that is told to end, and killed when it does not, as the block ends. Its output goes to `log`, or can be read."""
+    """A process that is told to end, and killed when it does not, as the block ends; what it has started ends with it. Its output goes to
+    `log`, or can be read."""
     output = log.open("w") if log else subprocess.PIPE
     errors = subprocess.STDOUT if log else None
     process = subprocess.Popen(line, stdin=subprocess.PIPE, stdout=output, stderr=errors, text=True, env=environment, cwd=ROOT)
     try:
         yield process
     finally:
+        below = {pid: started(pid) for pid in tree(process.pid)[1:]}
         process.terminate()
         try:
             process.wait(10)
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+        for pid, when in below.items():
+            if when and started(pid) == when:  # not another that got its number meanwhile
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+
+
+def started(pid: int) -> str:
+    """When, in the kernel's ticks; empty for one that has ended."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
+    return "" if fields[0] == "Z" else fields[19]
 
 
 @contextmanager

@@ -14,9 +14,10 @@ from pathlib import Path
 import pytest
 
 from gateway.errors import StartError
-from tests.bench import measure, report
+from tests.bench import measure, processes, report
 from tests.bench.peers import installing
-from tests.bench.peers.subject import Subject
+from tests.bench.peers.subject import START_S, Subject
+from tests.patience import until
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -184,3 +185,11 @@ def test_a_subject_that_is_gone_fails_alone(monkeypatch):
     assert "said nothing" in measure.held_or_why(gone, 3)["failed"]
     empty = {"cold": {"gone": {"seconds": 1.0}}, "idle": {"gone": {}}, "after": {"gone": {}}, "held": {"gone": {"failed": "why"}}}
     assert "gone holds no streams: why" in report._standing(empty)
+
+
+def test_what_a_subject_has_started_ends_with_it():
+    begins = "import subprocess, sys, time; print(subprocess.Popen(['sleep', '600']).pid, flush=True); time.sleep(600)"
+    with processes.running([sys.executable, "-c", begins]) as process:
+        begun = int(processes.line_within(process, START_S))
+        assert processes.started(begun)
+    until(lambda: not processes.started(begun), what="its child has ended")
