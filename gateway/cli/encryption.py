@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 import secrets
 from pathlib import Path
 from typing import Annotated
@@ -33,6 +34,7 @@ def rewrap(
     data: Annotated[
         Path | None, typer.Option(parser=named_folder, metavar="<path>", help="Data folder. Default: the settings file's.")
     ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Machine-readable output.")] = False,
 ) -> None:
     """Wrap every data key by the first master key. After that the others can be deleted; backups they protected are unreadable then.
 
@@ -42,6 +44,8 @@ def rewrap(
     if vault is None:
         raise StartError("the settings name no 'encryption:'; add it, with the new master key as the first line of what 'keys' names")
     try:
-        typer.echo(f"{vault.rewrap()} data keys wrapped anew; the master keys after the first are needed no longer.")
+        wrapped = vault.rewrap()
     except CannotOpen as error:
         raise StartError(f"nothing opens {error}; add the master key that wrapped it as a further line") from error
+    told = f"{wrapped} data keys wrapped anew; the master keys after the first are needed no longer."
+    typer.echo(json.dumps({"wrapped": wrapped}) if as_json else told)

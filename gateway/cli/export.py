@@ -93,6 +93,7 @@ def dataset(
     why: Why = "",
     by: By = None,
     data: Data = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Machine-readable output.")] = False,
 ) -> None:
     """Write conversations in OpenAI's form, with verdicts and feedback: for evaluation and fine-tuning.
 
@@ -112,6 +113,9 @@ def dataset(
                     written += 1
                 else:
                     left_out[told["left_out"]] += 1
+    if as_json:
+        typer.echo(json.dumps({"file": str(out), "written": written, "left_out": left_out}))
+        return
     typer.echo(f"{written} examples to {out}; left out: {left_out['illegible']} illegible, {left_out['unknown']} unknown", err=True)
 
 

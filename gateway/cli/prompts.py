@@ -78,6 +78,7 @@ def diff(
     after: Annotated[str, typer.Argument(metavar="[NAME@…]", help="Default: the file of the same prompt as it stands.")] = "",
     prompts: Folder = None,
     data: Data = None,
+    as_json: AsJson = False,
 ) -> None:
     """Compare two versions, line by line. Exit code 1 when they differ.
 
@@ -88,7 +89,10 @@ def diff(
     new = _found(library, after or old.name)
     one, other = (f"{kept.name}@{kept.version[:12]}" for kept in (old, new))
     lines = list(difflib.unified_diff(old.source.splitlines(), new.source.splitlines(), one, other, lineterm=""))
-    typer.echo(_visible("\n".join(lines)) if lines else "no difference")
+    if as_json:
+        typer.echo(json.dumps({"before": _named(old), "after": _named(new), "same": not lines, "diff": lines}))
+    else:
+        typer.echo(_visible("\n".join(lines)) if lines else "no difference")
     raise typer.Exit(int(bool(lines)))
 
 
@@ -229,6 +233,7 @@ def pin(
     deny: Annotated[bool, typer.Option("--deny", help="Refuse what differs; without it a difference is a finding.")] = False,
     prompts: Folder = None,
     data: Data = None,
+    as_json: AsJson = False,
 ) -> None:
     """Write into pins.yaml what an agent came with last, as approved. Read it before you commit it.
 
@@ -236,7 +241,8 @@ def pin(
     """
     part = prompts_found.pinned(data_folder(data), agent, "deny" if deny else "finding")
     path = prompts_found.write(_folder(prompts), agent, part)
-    typer.echo(f"{path}: {visible(agent)} is pinned to {len(part['tools'])} tools and one template")
+    told = f"{path}: {visible(agent)} is pinned to {len(part['tools'])} tools and one template"
+    typer.echo(json.dumps({"file": str(path), "agent": agent, **part}) if as_json else told)
 
 
 def _move(name: str, wanted: dict[str, Any], by: str | None, data: Path | None, *, as_json: bool) -> None:
@@ -279,6 +285,10 @@ def _known(folder: Path, found: prompt_folder.Found, data: Path | None) -> Libra
 
 def _found(library: Library, which: str) -> Kept:
     return library.find(of_header(which, {}).named)
+
+
+def _named(kept: Kept) -> dict[str, str]:
+    return {"name": kept.name, "version": kept.version}
 
 
 def _listed(library: Library) -> list[dict[str, Any]]:

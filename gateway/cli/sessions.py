@@ -52,15 +52,18 @@ def pause(
     why: Annotated[str, typer.Option(help="For the book, and for whoever runs the agent.")],
     by: Annotated[str | None, typer.Option(help="Who pauses it, for the book. Default: the name you are logged in with.")] = None,
     data: Data = None,
+    as_json: Json = False,
 ) -> None:
     """Refuse everything that comes under an agent's name, from the next request on, until it is resumed.
 
     Example: tollhouse sessions pause bank-bot --why "it loops"
     """
-    if not open_sessions(with_our_state(settings_beside(data))).pause(agent, by=by or user_name(), why=why, at_us=clock.now_us()):
+    who = by or user_name()
+    if not open_sessions(with_our_state(settings_beside(data))).pause(agent, by=who, why=why, at_us=clock.now_us()):
         typer.echo(f"'{visible(agent)}' is paused already. 'tollhouse sessions list' shows by whom.", err=True)
         raise typer.Exit(1)
-    typer.echo(f"Agent {visible(agent)} is paused.")
+    told = {"agent": agent, "state": "paused", "by": who, "why": why}
+    typer.echo(json.dumps(told) if as_json else f"Agent {visible(agent)} is paused.")
 
 
 @app.command()
@@ -75,6 +78,7 @@ def resume(
     user: Annotated[str | None, typer.Option(help="The user of the agent's key, where that does.")] = None,
     by: Annotated[str | None, typer.Option(help="Who resumes it, for the book. Default: the name you are logged in with.")] = None,
     data: Data = None,
+    as_json: Json = False,
 ) -> None:
     """Let the session's requests pass again. Its denials are counted anew. In force with the next request.
 
@@ -95,6 +99,9 @@ def resume(
         which = f"No such session is stopped: '{visible(session)}'." if session else f"The agent '{visible(agent or '')}' is not paused."
         typer.echo(f"{which} 'tollhouse sessions list' shows all.", err=True)
         raise typer.Exit(1)
+    if as_json:
+        typer.echo(json.dumps({"agent": found[0].agent, "session": session or None, "state": "resumed", "by": who}))
+        return
     whose = visible(found[0].agent)
     typer.echo(f"Session {visible(session)} of {whose} goes on." if session else f"Agent {whose} goes on.")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 from typing import Annotated
@@ -19,6 +20,7 @@ def snapshot(
     since: Annotated[str | None, typer.Option("--since", help="only exchanges and calls since: 2026-11-01, or 24h, 7d ago")] = None,
     parquet: Annotated[bool, typer.Option("--parquet", help="a folder with a Parquet file for each table and view")] = False,
     data: Data = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Machine-readable output.")] = False,
 ) -> None:
     """Copy the book into a file that other tools can open.
 
@@ -29,7 +31,7 @@ def snapshot(
     made = make_snapshot(data_folder(data), moment(since) if since else None, parquet=parquet)
     if out is not None:
         made = _moved(made, out)
-    typer.echo(str(made))
+    typer.echo(json.dumps({"path": str(made)}) if as_json else str(made))
 
 
 def _look_at(out: Path, *, parquet: bool) -> None:

@@ -61,6 +61,11 @@ def test_a_version_is_shown_and_compared(run):
     assert "+New {{ shop }}." in differing.stdout
     same = run("diff", "support", f"support@{new['version']}")
     assert (same.exit_code, same.stdout) == (0, "no difference\n")
+    told = run("diff", f"support@{old['version']}", "--json")
+    found = json.loads(told.stdout)
+    assert (told.exit_code, found["same"]) == (1, False)
+    assert (found["before"]["version"], found["after"]["version"]) == (old["version"], new["version"])
+    assert found["diff"][-1] == "+New {{ shop }}."
 
 
 def test_a_prompt_is_filled_in(run):

@@ -44,7 +44,8 @@ def test_what_is_stopped_is_listed_with_the_rule_that_stopped_it(sessions):
 
 def test_a_resumed_session_is_not_listed_any_more(sessions):
     sessions.stop("ses-1")
-    assert sessions("resume", "ses-1", "--by", "ann").exit_code == 0
+    told = sessions("resume", "ses-1", "--by", "ann", "--json").stdout
+    assert json.loads(told) == {"agent": "coder", "session": "ses-1", "state": "resumed", "by": "ann"}
     assert json.loads(sessions("list", "--json").stdout) == []
 
 
@@ -79,7 +80,8 @@ def test_the_name_of_a_session_cannot_write_on_the_terminal(sessions):
 
 
 def test_an_agent_is_paused_and_goes_on(sessions):
-    assert sessions("pause", "coder", "--why", "it loops", "--by", "eve").exit_code == 0
+    told = sessions("pause", "coder", "--why", "it loops", "--by", "eve", "--json").stdout
+    assert json.loads(told) == {"agent": "coder", "state": "paused", "by": "eve", "why": "it loops"}
     again = sessions("pause", "coder", "--why", "too", "--by", "bob")
     assert (again.exit_code, "paused already" in again.output) == (1, True)
     [row] = json.loads(sessions("list", "--json").stdout)

@@ -56,6 +56,11 @@ def test_without_a_gateway_it_is_made_of_the_file(data: Path, tmp_path: Path) ->
     assert [each.name for each in tmp_path.iterdir()] == ["book.duckdb"]
 
 
+def test_where_it_lies_is_told_as_json_too(data: Path, tmp_path: Path) -> None:
+    result = CliRunner().invoke(app, ["--data", str(data), "--out", str(tmp_path / "book.duckdb"), "--json"], catch_exceptions=False)
+    assert json.loads(result.stdout) == {"path": str(tmp_path / "book.duckdb")}
+
+
 def test_parquet_goes_into_a_new_folder_only(data: Path, tmp_path: Path) -> None:
     out = run("--data", str(data), "--parquet", "--out", str(tmp_path / "book"))
     assert (out / "exchanges.parquet").is_file()

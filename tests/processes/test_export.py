@@ -199,7 +199,8 @@ def test_a_dataset_holds_conversations_with_verdicts_and_feedback_whatever_their
 
 def test_a_dataset_is_chosen_by_a_question(gateway, exchanges, tmp_path):
     out = tmp_path / "set.jsonl"
-    gateway.tollhouse("export", "dataset", "--out", str(out), "--sql", "SELECT exchange_id FROM calls WHERE NOT released")
+    told = gateway.tollhouse("export", "dataset", "--out", str(out), "--sql", "SELECT exchange_id FROM calls WHERE NOT released", "--json")
+    assert json.loads(told) == {"file": str(out), "written": 1, "left_out": {"illegible": 0, "unknown": 0}}
     assert [json.loads(line)["metadata"]["id"] for line in out.read_text().splitlines()] == [exchanges[1]]
     with pytest.raises(StartError, match="failed"):
         gateway.tollhouse("export", "dataset", "--out", str(out), "--sql", "SELECT * FROM nowhere")
