@@ -99,7 +99,7 @@ class Budget(Section):
 
     @property
     def term(self) -> str:
-        return f"{self.of} per {self.per.removeprefix('tag:')}, {_TERMS.get(self.window) or 'in ' + self.window}"
+        return f"{self.of} per {self.per.replace(':', ' ')}, {_TERMS.get(self.window) or 'in ' + self.window}"
 
     def concerns(self, caller: Caller, model: str, route: str) -> bool:
         who = ((self.agents, caller.agent), (self.orgs, caller.org), (self.users, caller.user), (self.keys, caller.key_id))
@@ -114,7 +114,11 @@ class Budget(Section):
         return by_team or any("/" in glob and fnmatchcase(whole, glob) for glob in self.teams)
 
     def shown(self, amount: int) -> str:
-        return f"${self.plain(amount)}" if self.of == "money" else f"{amount} {self.of}"
+        return self.bare(amount) if self.of == "money" else f"{amount} {self.of}"
+
+    def bare(self, amount: int) -> str:
+        """Where it was said before what is counted."""
+        return f"${self.plain(amount)}" if self.of == "money" else str(amount)
 
     def plain(self, amount: int) -> str:
         """To the last digit, without its unit."""

@@ -23,6 +23,7 @@ import secrets
 from collections.abc import Sequence
 from decimal import Decimal
 from math import ceil
+from shlex import quote
 
 import msgspec
 from msgspec import Struct
@@ -189,7 +190,7 @@ def _worst(visit: Visit, request: Request, provider: str, budget: Budget) -> int
 
 def _unbounded(budget: Budget, request: Request, what: str) -> GatewayError:
     message = (
-        f"Budget '{budget.id}' ({budget.term}) must know before it lets this request pass {what}, and nothing says so for the model "
+        f"{_named(budget)} must know before it lets this request pass {what}, and nothing says so for the model "
         f"'{identify.label(request.model)}'. Set a limit of tokens in the request, send media and history in it, or give the model a price "
         "in tollhouse.yaml under prices."
     )
@@ -234,16 +235,23 @@ def _refusal(visit: Visit, claims: Sequence[Claim], found: Outcome) -> GatewayEr
         longest = max(wait for wait in waits if wait is not None)
         until = f"There is room again at {_moment(found.now_us + longest).strftime('%Y-%m-%dT%H:%M:%SZ')}."
         kind, retry = _MANY, max(1, ceil(longest / 1_000_000))
-    message = (
-        f"Budget '{claim.budget.id}' ({claim.budget.term}) {_standing(claim, spent)}. {until} Ask for less (fewer tokens of answer, a "
-        f"shorter prompt), or have an operator raise it or reset it: tollhouse budgets reset {claim.budget.id}"
-    )
+    message = f"{_named(claim.budget)} {_standing(claim, spent)}. {until} {_advice(claim)}"
     return GatewayError(kind, "budget_exceeded", message, retry_after=retry)
+
+
+def _named(budget: Budget) -> str:
+    return f"Budget '{budget.id}' ({budget.term})"
 
 
 def _standing(claim: Claim, spent: int) -> str:
     budget = claim.budget
-    return f"allows {budget.shown(budget.most)}, {budget.shown(spent)} are taken, and this request may take {budget.shown(claim.amount)}"
+    return f"allows {budget.shown(budget.most)}, {budget.bare(spent)} are taken, and this request may take {budget.bare(claim.amount)}"
+
+
+def _advice(claim: Claim) -> str:
+    """With the line that an operator can run as it stands."""
+    less = "An" if claim.budget.of in STEPS else "Ask for less (fewer tokens of answer, a shorter prompt), or an"
+    return f"{less} operator may raise it or reset it: tollhouse budgets reset {claim.budget.id} --subject={quote(claim.subject)}"
 
 
 def _wait_us(budget: Budget, frees_us: int | None, now_us: int) -> int | None:

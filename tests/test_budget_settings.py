@@ -61,7 +61,7 @@ def test_what_cannot_be_meant_is_refused(more: dict[str, Any], words: str) -> No
 
 def test_a_budget_is_told_in_words() -> None:
     assert budget().term == "money per team, by calendar day (UTC)"
-    assert budget(of="calls", max=1, per="tag:project", window="24h").term == "calls per project, in 24h"
+    assert budget(of="calls", max=1, per="tag:project", window="24h").term == "calls per tag project, in 24h"
 
 
 def test_two_budgets_of_one_name_are_refused() -> None:

@@ -78,7 +78,7 @@ def test_a_budget_that_is_used_up_refuses_and_says_when_there_is_room(start, pro
     assert 3500 < int(refused.headers["retry-after"]) <= 3600
     error = refused.json()["error"]
     assert (error["code"], error["type"]) == ("budget_exceeded", "rate_limit_error")
-    told = ("'b'", "money per agent, in 1h", "allows $0.11", "$0.0101 are taken", "may take $0.1", "room again at", "budgets reset b")
+    told = ("'b'", "money per agent, in 1h", "allows $0.11", "$0.0101 are taken", "may take $0.1", "room again at", "Ask for less")
     for words in told:
         assert words in error["message"]
     assert gateway.ended(2)[-1].exchange.error_code == "budget_exceeded"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import signal
 import sqlite3
 from concurrent.futures import ThreadPoolExecutor
@@ -70,6 +71,23 @@ def test_a_budget_is_seen_and_reset_where_nothing_of_content_is_kept(tmp_path, p
             assert (shown["subject"], shown["taken"]) == (subject, "1")
         gateway.tollhouse("budgets", "reset", "b", "--all")
         assert ask(gateway) == 200
+
+
+@pytest.mark.parametrize("subject", ["", "red team's", "--all"])
+def test_the_line_that_a_refusal_names_resets_what_was_used_up(tmp_path, provider, subject):
+    settings = settings_for(provider.base_url, budgets=[budget(id="tag", per="tag:job", max=1)])
+    body = {"model": "m", "messages": [{"role": "user", "content": "hi"}], "max_tokens": 100}
+    with RunningGateway(tmp_path, settings) as gateway:
+        asked = [httpx.post(f"{gateway.base_url}/chat/completions", json=body, headers={"x-tollhouse-tag-job": subject}) for _ in range(2)]
+        assert [answer.status_code for answer in asked] == [200, 402]
+        refusal = asked[1].json()["error"]["message"]
+        told = "Budget 'tag' (requests per tag job, in total) allows 1 requests, 1 are taken, and this request may take 1. "
+        assert refusal.startswith(told + "Waiting frees nothing of it. An operator may ")
+        gateway.tollhouse(*shlex.split(refusal.partition("tollhouse ")[2]))
+        (shown,) = json.loads(gateway.tollhouse("budgets", "show", "tag", "--json"))["subjects"]
+        assert (shown["subject"], shown["taken"]) == (subject, "0")
+        answer = httpx.post(f"{gateway.base_url}/chat/completions", json=body, headers={"x-tollhouse-tag-job": subject})
+        assert answer.status_code == 200
 
 
 def test_money_over_two_gateways_and_one_redis_is_spent_once(tmp_path, provider, own_redis_server):
