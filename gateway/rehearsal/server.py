@@ -55,6 +55,8 @@ class Rehearsal:
         self.number = 0
         self.shelf = responses_wire.Shelf()
         self.transports: MutableMapping[tuple[str, int], asyncio.Transport] = {}
+        self.silent: set[tuple[str, int]] = set()
+        """Clients whose answer has stalled: nobody waits for them at the end."""
 
     def note(self, request: Request, raw: bytes) -> Received:
         self.number += 1
@@ -73,7 +75,7 @@ class Rehearsal:
 
     def protocol(self) -> type[HttpToolsProtocol]:
         """uvicorn's protocol, which also tells which transport belongs to a client: ASGI has no way to reset a connection."""
-        transports = self.transports
+        transports, silent = self.transports, self.silent
 
         class Cuttable(HttpToolsProtocol):
             def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -85,6 +87,11 @@ class Rehearsal:
                 if self.client is not None:
                     transports.pop(self.client, None)
                 super().connection_lost(exc)
+
+            def shutdown(self) -> None:
+                super().shutdown()
+                if self.client in silent:
+                    self.transport.abort()
 
         return Cuttable
 
@@ -225,8 +232,9 @@ class _Performance(Response):
         kind = "text/event-stream; charset=utf-8" if stream else "application/json"
         names = {name.lower() for name in turn.headers}
         headers = {} if "content-type" in names else {"content-type": kind}
-        if not stream:
-            headers["content-length"] = str(sum(map(len, pieces)))
+        self._length = None if stream else sum(map(len, pieces))
+        if self._length is not None:
+            headers["content-length"] = str(self._length)
         super().__init__(status_code=turn.status or 200)
         self.raw_headers = [(k.lower().encode(), v.encode()) for k, v in (headers | turn.headers).items()]
         self._rehearsal, self._turn, self._pieces = rehearsal, turn, pieces
@@ -235,17 +243,23 @@ class _Performance(Response):
         turn = self._turn
         await asyncio.sleep(turn.delay_ms / 1000)
         if turn.cut_after == 0:
-            return await self._cut(scope, receive)
+            await self._cut(scope, receive)
+            return
         await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+        sent = 0
         for number, piece in enumerate(self._until_break()):
             if number and turn.gap_ms:
                 await asyncio.sleep(turn.gap_ms / 1000)
             await send({"type": "http.response.body", "body": piece, "more_body": True})
+            sent += len(piece)
+        breaks = turn.cut_after is not None or turn.stall_after is not None
+        ended = not breaks or sent == self._length  # a client that has the length has all, and may ask again on its connection
+        if ended:
+            await send({"type": "http.response.body", "body": b""})
         if turn.cut_after is not None:
-            return await self._cut(scope, receive)
-        if turn.stall_after is not None:
-            return await _until_gone(receive)
-        return await send({"type": "http.response.body", "body": b""})
+            await self._cut(scope, receive)
+        elif not ended:
+            await self._until_gone(scope, receive)
 
     def _until_break(self) -> Iterator[bytes]:
         stops = [n for n in (self._turn.cut_after, self._turn.stall_after) if n is not None]
@@ -261,13 +275,18 @@ class _Performance(Response):
     async def _cut(self, scope: Scope, receive: Receive) -> None:
         """A real TCP reset: no FIN, no last chunk."""
         await asyncio.sleep(_FLUSH_SECONDS)
-        transport = self._rehearsal.transports[tuple(scope["client"])]
-        opened = transport.get_extra_info("socket")
-        opened.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        transport.abort()
-        await _until_gone(receive)
+        transport = self._rehearsal.transports.get(tuple(scope["client"]))
+        if transport is not None:  # else the client has left first
+            opened = transport.get_extra_info("socket")
+            opened.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            transport.abort()
+        await self._until_gone(scope, receive)
 
-
-async def _until_gone(receive: Receive) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        continue
+    async def _until_gone(self, scope: Scope, receive: Receive) -> None:
+        client = tuple(scope["client"])
+        self._rehearsal.silent.add(client)
+        try:
+            while (await receive())["type"] != "http.disconnect":
+                continue
+        finally:
+            self._rehearsal.silent.discard(client)

@@ -278,6 +278,37 @@ def test_a_stall_leaves_the_connection_open_and_silent(provider):
     assert (len(got), type(error)) == (100, httpx.ReadTimeout)
 
 
+QUIET = """
+rehearsal: 1
+scenes:
+- {model: late-cut, turns: [{text: "a text of some length", cut_after: 100000}]}
+- {model: cut, turns: [{text: "a text of some length", cut_after: 100}]}
+- {model: late-stall, turns: [{text: "a text of some length", stall_after: 100000}]}
+- {model: stalled, turns: [{text: "a text of some length", stall_after: 100}]}
+"""
+
+
+def asked(model: str) -> bytes:
+    body = json.dumps({"model": model, "messages": USER}).encode()
+    head = f"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\nauthorization: Bearer k\r\ncontent-length: {len(body)}\r\n\r\n"
+    return head.encode() + body
+
+
+@pytest.mark.parametrize("leaves", [True, False])
+@pytest.mark.parametrize(("model", "times"), [("late-cut", 1), ("late-cut", 2), ("cut", 1), ("late-stall", 2), ("stalled", 1)])
+def test_broken_off_answers_are_no_errors_of_the_rehearsal_whoever_leaves_first(capfd, model, times, leaves):
+    with RunningRehearsal(QUIET) as own:
+        address = own.url.removeprefix("http://").split(":")
+        with socket.create_connection(address) as client:
+            client.sendall(asked(model) * times)
+            client.recv(100)
+            if not leaves:
+                time.sleep(0.2)
+                own.__exit__(None, None, None)
+        time.sleep(0.2)
+    assert capfd.readouterr().err == ""
+
+
 def test_raw_bytes_are_sent_as_they_stand(provider):
     got, error = received_before_the_break(provider, model="raw")
     assert (got, error) == (b"data: no json\n\n", None)
