@@ -18,7 +18,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from starlette.applications import Starlette
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
@@ -146,8 +146,13 @@ def application(rehearsal: Rehearsal) -> Starlette:
             Route("/_rehearsal/reset", reset, methods=["POST"]),
             Route("/_rehearsal/script", script, methods=["POST"]),
         ],
-        exception_handlers={404: unknown},
+        exception_handlers={404: unknown, ClientDisconnect: _left},
     )
+
+
+def _left(request: Request, error: Exception) -> Response:
+    """For nobody: the client has left before it had asked."""
+    return Response(status_code=400)
 
 
 def _newer_routes(rehearsal: Rehearsal) -> list[Route]:
@@ -248,8 +253,7 @@ class _Performance(Response):
         await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
         sent = 0
         for number, piece in enumerate(self._until_break()):
-            if number and turn.gap_ms:
-                await asyncio.sleep(turn.gap_ms / 1000)
+            await asyncio.sleep(turn.gap_ms / 1000 if number else 0)  # of none, too: else nobody sees that the client has left
             await send({"type": "http.response.body", "body": piece, "more_body": True})
             sent += len(piece)
         breaks = turn.cut_after is not None or turn.stall_after is not None

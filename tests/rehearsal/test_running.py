@@ -2,6 +2,7 @@
 
 import json
 import socket
+import struct
 import subprocess
 import sys
 import threading
@@ -285,11 +286,12 @@ scenes:
 - {model: cut, turns: [{text: "a text of some length", cut_after: 100}]}
 - {model: late-stall, turns: [{text: "a text of some length", stall_after: 100000}]}
 - {model: stalled, turns: [{text: "a text of some length", stall_after: 100}]}
-"""
+- {model: long, turns: [{text: "%s", chunk: 1}]}
+""" % ("a" * 5000)
 
 
-def asked(model: str) -> bytes:
-    body = json.dumps({"model": model, "messages": USER}).encode()
+def asked(model: str, **more: object) -> bytes:
+    body = json.dumps({"model": model, "messages": USER} | more).encode()
     head = f"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\nauthorization: Bearer k\r\ncontent-length: {len(body)}\r\n\r\n"
     return head.encode() + body
 
@@ -307,6 +309,25 @@ def test_broken_off_answers_are_no_errors_of_the_rehearsal_whoever_leaves_first(
                 own.__exit__(None, None, None)
         time.sleep(0.2)
     assert capfd.readouterr().err == ""
+
+
+def test_a_client_that_leaves_while_it_asks_is_no_error_of_the_rehearsal(capfd):
+    with RunningRehearsal(QUIET) as own:
+        with socket.create_connection(own.url.removeprefix("http://").split(":")) as client:
+            client.sendall(asked("stalled")[:-5])
+            time.sleep(0.1)
+        time.sleep(0.1)
+    assert capfd.readouterr().err == ""
+
+
+def test_a_client_that_leaves_a_long_stream_ends_it_without_words(capfd, caplog):
+    with RunningRehearsal(QUIET) as own:
+        with socket.create_connection(own.url.removeprefix("http://").split(":")) as client:
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            client.sendall(asked("long", stream=True))
+            client.recv(100)
+        time.sleep(0.3)
+    assert (capfd.readouterr().err, caplog.messages) == ("", [])
 
 
 def test_raw_bytes_are_sent_as_they_stand(provider):
