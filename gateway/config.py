@@ -10,11 +10,12 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal, Self
+from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator, model_validator
 
 from gateway import redis_place
-from gateway.addresses import Address, parse_address
+from gateway.addresses import Address, is_loopback, parse_address
 from gateway.approval_settings import Approvals
 from gateway.budget_settings import Budget
 from gateway.cache_settings import Cache
@@ -168,6 +169,17 @@ class Settings(Section):
                 if name not in self.upstreams:
                     offer = nearest(name, self.upstreams) or f" ({', '.join(sorted(self.upstreams)) or 'none is configured'})"
                     raise placed(f"routes name the upstream '{name}', which is not under 'upstreams'{offer}", "routes", number, *where)
+        return self
+
+    @model_validator(mode="after")
+    def no_upstream_is_this_gateway(self) -> Self:
+        """Which would ask itself until nothing is left."""
+        here = [address for address in (parse_address(self.listen), parse_address(self.admin)) if address.port]
+        for name, upstream in self.upstreams.items():
+            parts = urlsplit(upstream.base_url)
+            host, port = parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)
+            if any(port == own.port and (host == own.host or is_loopback(host)) for own in here):
+                raise placed("this is where the gateway itself listens; it would ask itself", "upstreams", name, "base_url")
         return self
 
     @model_validator(mode="after")

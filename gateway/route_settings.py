@@ -8,12 +8,24 @@ from __future__ import annotations
 
 from typing import Annotated, Self
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
-from gateway.documents import Section
+from gateway.documents import Globs, Section
 from gateway.key_source import KeySource
 
 Seconds = Annotated[float, Field(gt=0, le=86_400)]
+
+
+def _a_name(model: str) -> str:
+    if "*" in model:
+        raise ValueError("is what this provider calls the model, and is sent as it stands: globs are for 'models'")
+    return model
+
+
+ModelThere = Annotated[
+    Annotated[str, Field(min_length=1), AfterValidator(_a_name)] | None,
+    Field(description="what the model is called there; none = as the request calls it"),
+]
 
 
 class TargetTimeouts(Section):
@@ -29,7 +41,7 @@ class MirrorTarget(Section):
     """A provider that is asked the same, and whose answer nobody gets."""
 
     upstream: Annotated[str, Field(description="name of an entry of `upstreams`")]
-    model: Annotated[str | None, Field(min_length=1, description="what the model is called there; none = as the request calls it")] = None
+    model: ModelThere = None
     region: Annotated[str, Field(max_length=60, description="a label for the book")] = ""
     key: Annotated[KeySource | None, Field(description="a key of its own; none = the upstream's")] = None
     timeouts: TargetTimeouts = Field(default_factory=TargetTimeouts)
@@ -40,7 +52,7 @@ class RouteTarget(Section):
     """One provider, or one deployment of it, that can serve a route."""
 
     upstream: Annotated[str, Field(description="name of an entry of `upstreams`")]
-    model: Annotated[str | None, Field(min_length=1, description="what the model is called there; none = as the request calls it")] = None
+    model: ModelThere = None
     weight: Annotated[int, Field(ge=1, le=10_000, description="its share of the requests among targets of the same priority")] = 1
     priority: Annotated[int, Field(ge=0, le=100, description="0 first; a higher number is asked when all lower ones cannot be")] = 0
     region: Annotated[str, Field(max_length=60, description="a label for the book")] = ""
@@ -80,7 +92,7 @@ class BreakerSettings(Section):
 class Route(Section):
     """Which models go to which upstream, or to which targets. The first route whose dialect and glob match wins."""
 
-    models: Annotated[list[str], Field(min_length=1, description="model names or globs (* and ?)")]
+    models: Annotated[Globs, Field(min_length=1, description="model names or globs (* and ?)")]
     upstream: Annotated[str | None, Field(description="name of an entry of `upstreams`; or else `targets`")] = None
     targets: Annotated[list[RouteTarget], Field(description="who can serve it")] = Field(default_factory=list)
     retries: Annotated[Retries | None, Field(description="{} = as they are when targets are given")] = None
@@ -92,6 +104,12 @@ class Route(Section):
     def leads_somewhere(self) -> Self:
         if (self.upstream is None) == (not self.targets):
             raise ValueError("give exactly one of 'upstream' and 'targets'")
+        return self
+
+    @model_validator(mode="after")
+    def one_alone_has_no_sessions_to_keep(self) -> Self:
+        if self.sticky and len(self.asked) < 2:
+            raise ValueError("'sticky' keeps a session with one of several 'targets'; here is one alone")
         return self
 
     @model_validator(mode="after")

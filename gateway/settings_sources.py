@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from difflib import get_close_matches
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -20,6 +21,7 @@ from gateway.config import Settings
 from gateway.documents import Document, check, complaints, parse
 from gateway.documents import Path as Place
 from gateway.errors import FileProblems, Problem, StartError
+from gateway.route_settings import Route
 from gateway.storage_settings import StateStore
 from gateway.upstream_settings import PROVIDERS, Upstream
 
@@ -55,7 +57,8 @@ def advice(settings: Settings, environment: Mapping[str, str]) -> list[str]:
     said = [f"nothing reads the variable TOLLHOUSE_{name}; did you mean TOLLHOUSE_{close[0]}?" for name, close in near.items() if close]
     if settings.cache is not None and settings.storing == "metadata":
         said.append("'cache' keeps answers only of keys that have their content stored ('keys create --store'): 'storing' is metadata")
-    return said + [words for name, upstream in settings.upstreams.items() if (words := _unnamed(name, upstream))]
+    said += [words for name, upstream in settings.upstreams.items() if (words := _unnamed(name, upstream))]
+    return said + _never_taken(settings) + _in_no_route(settings)
 
 
 _HOSTS: Final = {
@@ -73,6 +76,29 @@ def _unnamed(name: str, upstream: Upstream) -> str:
     if vendor is None or upstream.provider is not None or upstream.platform is not None:
         return ""
     return f"upstream '{name}' is not known as {vendor}, so that its models have no price or another provider's; add 'provider: {vendor}'"
+
+
+def _never_taken(settings: Settings) -> list[str]:
+    """The first route whose upstreams speak the dialect and whose glob matches wins."""
+    speak = [{dialect for each in route.asked for dialect in settings.upstreams[each.upstream].spoken} for route in settings.routes]
+    told = []
+    for at, route in enumerate(settings.routes):
+        before = [early for early in range(at) if speak[early] >= speak[at]]
+        takers = [next((early for early in before if _takes(settings.routes[early], glob)), None) for glob in route.models]
+        if None not in takers:
+            others = " and ".join(dict.fromkeys(f"routes[{taker}]" for taker in takers))
+            told.append(f"routes[{at}] (models {', '.join(route.models)}) is never taken: {others} before it takes all of that; move it up")
+    return told
+
+
+def _takes(route: Route, glob: str) -> bool:
+    return any(glob == each or ("?" not in each and fnmatchcase(glob, each.replace("[", "[[]"))) for each in route.models)
+
+
+def _in_no_route(settings: Settings) -> list[str]:
+    named = {name for route in settings.routes for name, _ in route.named} | {each.upstream for each in settings.pass_through}
+    unused = [name for name in settings.upstreams if settings.routes and name not in named]
+    return [f"nothing is ever sent to the upstream '{name}': it is in none of the 'routes'" for name in unused]
 
 
 def _loaded(file: Path) -> Settings:

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 from pydantic import Field, field_validator, model_validator
 
 from gateway.addresses import is_loopback
-from gateway.documents import Section
+from gateway.documents import Section, placed
 from gateway.key_source import KeySource
 from gateway.platform_settings import Platform
 
@@ -24,6 +24,9 @@ PROVIDERS: dict[str, tuple[tuple[DialectName, ...], str, str]] = {
 }
 """Upstreams that need no configuration: name -> (dialects, base URL, variable with the key)."""
 
+_REQUESTS = ("/chat/completions", "/completions", "/responses", "/messages", "/embeddings")
+"""Ends of addresses that people copy from a provider's page, to which the dialect's path would be added once more."""
+
 _PLACES = {"eu.api.openai.com": "processed_in_eu", "us.api.openai.com": "processed_in_us"}
 """OpenAI's hosts for projects whose data stays in a region."""
 
@@ -32,7 +35,8 @@ class Upstream(Section):
     """A provider, or anything that speaks a provider's dialect."""
 
     dialect: Annotated[
-        DialectName | list[DialectName], Field(description="wire format the provider speaks; a list where it speaks several")
+        DialectName | Annotated[list[DialectName], Field(min_length=1)],
+        Field(description="wire format the provider speaks; a list where it speaks several"),
     ]
     base_url: Annotated[
         str, Field(description="URL to which the dialect's path is added, e.g. https://api.openai.com/v1")
@@ -97,7 +101,19 @@ class Upstream(Section):
             raise ValueError("must be an http:// or https:// URL")
         if parts.username or parts.password or parts.query or parts.fragment:
             raise ValueError("must not hold a user name, password, query or fragment")
-        return value.rstrip("/")
+        plain = value.rstrip("/")
+        if before := next((plain.removesuffix(end) for end in _REQUESTS if plain.endswith(end)), None):
+            raise ValueError(f"is where one kind of request goes; write what stands before it: {before}")
+        return plain
+
+    @model_validator(mode="after")
+    def where_its_provider_is(self) -> Self:
+        """A version too few or too many is a 404 of each request."""
+        known = {urlsplit(url).hostname: (set(dialects), url) for dialects, url, _ in PROVIDERS.values()}
+        dialects, url = known.get(urlsplit(self.base_url).hostname, (set(), ""))
+        if dialects.intersection(self.dialects) and urlsplit(self.base_url).path != urlsplit(url).path:
+            raise placed(f"'base_url' of this provider is {url}", "base_url")
+        return self
 
     @model_validator(mode="after")
     def encrypted_unless_local(self) -> Self:

@@ -22,6 +22,34 @@ def test_a_base_url_ends_without_a_slash():
     assert Upstream(dialect="openai.chat", base_url="https://x/v1/").base_url == "https://x/v1"
 
 
+@pytest.mark.parametrize("end", ["chat/completions", "responses", "messages", "embeddings/"])
+def test_the_address_of_one_kind_of_request_is_no_base_url(end):
+    with pytest.raises(ValueError, match=r"write what stands before it: https://x/v1$|write what stands before it: https://x/v1 "):
+        Upstream(dialect="openai.chat", base_url=f"https://x/v1/{end}")
+    assert Upstream(dialect="openai.chat", base_url="https://x.services.ai.azure.com/models").base_url.endswith("/models")
+
+
+@pytest.mark.parametrize(
+    ("dialect", "url", "right"),
+    [
+        ("openai.responses", "https://api.openai.com", "https://api.openai.com/v1"),
+        ("anthropic.messages", "https://api.anthropic.com", "https://api.anthropic.com/v1"),
+        ("google.gemini", "https://generativelanguage.googleapis.com/v1beta", "https://generativelanguage.googleapis.com"),
+    ],
+)
+def test_a_known_provider_has_one_address(dialect, url, right):
+    with pytest.raises(ValueError, match=f"'base_url' of this provider is {right} "):
+        Upstream(dialect=dialect, base_url=url)
+    assert Upstream(dialect=dialect, base_url=right + "/").base_url == right
+    assert Upstream(dialect=dialect, base_url="https://eu.example.com").base_url == "https://eu.example.com"
+    assert Upstream(dialect="openai.chat", base_url="https://generativelanguage.googleapis.com/v1beta/openai")
+
+
+def test_an_upstream_of_no_dialect_is_refused():
+    with pytest.raises(ValueError, match="at least 1 item"):
+        Upstream(dialect=[], base_url="https://x/v1")
+
+
 def test_a_key_travels_in_clear_text_only_where_that_is_permitted():
     with pytest.raises(ValueError, match="sends the key in clear text; use https:// or set allow_http: true"):
         Upstream(dialect="openai.chat", base_url="http://x")

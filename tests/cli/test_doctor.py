@@ -95,6 +95,48 @@ def test_a_known_provider_that_is_not_named_is_a_warning(url, named, vendor):
     assert [f"'up' is not known as {vendor}" in each and f"'provider: {vendor}'" in each for each in told] == ([True] if vendor else [])
 
 
+UPSTREAMS = """
+upstreams:
+  a: {dialect: [openai.chat, openai.responses], base_url: 'https://a/v1'}
+  b: {dialect: openai.chat, base_url: 'https://b/v1'}
+  c: {dialect: anthropic.messages, base_url: 'https://c/v1'}
+"""
+
+
+@pytest.mark.parametrize(
+    ("routes", "never"),
+    [
+        ("{models: ['*'], upstream: a}, {models: [gpt-5], upstream: b}, {models: ['*'], upstream: c}", ["routes[1] (models gpt-5)"]),
+        ("{models: ['gpt-*'], upstream: a}, {models: ['gpt-5*', o3], upstream: b}, {models: ['*'], upstream: c}", []),
+        ("{models: ['gpt-*'], upstream: a}, {models: [o3], upstream: b}, {models: [o3, 'gpt-5*'], upstream: b}, {models: [x], upstream: c}",
+         ["routes[2] (models o3, gpt-5*)"]),
+        ("{models: ['*'], upstream: b}, {models: [gpt-5], targets: [{upstream: b}, {upstream: a}]}, {models: ['*'], upstream: c}", []),
+        ("{models: ['gpt-?'], upstream: a}, {models: ['gpt-*'], upstream: b}, {models: ['*'], upstream: c}", []),
+        ("{models: ['[5]*'], upstream: a}, {models: ['[5]-b'], upstream: b}, {models: ['*'], upstream: c}", ["routes[1] (models [5]-b)"]),
+        ("{models: [gpt-5], upstream: a}, {models: [gpt-5], upstream: b}, {models: ['*'], upstream: c}", ["routes[1] (models gpt-5)"]),
+    ],
+)  # fmt: skip
+def test_a_route_that_others_leave_nothing_to_is_a_warning(routes, never):
+    told = advice(Settings.model_validate(yaml.safe_load(f"{UPSTREAMS}routes: [{routes}]")), {})
+    assert [each.partition(" is never taken: routes[")[0] for each in told] == never
+
+
+@pytest.mark.parametrize(
+    ("more", "unused"),
+    [
+        ("routes: [{models: ['*'], upstream: a}, {models: ['*'], targets: [{upstream: c}], mirror: {upstream: b}}]", []),
+        ("routes: [{models: ['*'], upstream: a}]\npass_through: [{upstream: c, routes: [GET /files]}]", ["b"]),
+        ("routes: [{models: ['*'], upstream: a}]", ["b", "c"]),
+        ("routes: []", []),
+    ],
+)
+def test_an_upstream_that_nothing_leads_to_is_a_warning(more, unused):
+    told = advice(Settings.model_validate(yaml.safe_load(UPSTREAMS + more)), {})
+    assert [each for each in told if "nothing is ever sent" in each] == [
+        f"nothing is ever sent to the upstream '{name}': it is in none of the 'routes'" for name in unused
+    ]
+
+
 def test_a_policy_with_a_mistake_is_an_error_at_its_place(examined, tmp_path):
     (tmp_path / "policies").mkdir()
     (tmp_path / "policies" / "p.yaml").write_text("policy: 1\nid: p\nallows: [x]\n")
