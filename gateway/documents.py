@@ -43,6 +43,8 @@ class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, defer_build=True, hide_input_in_errors=True)  # may be a secret
     other_words: ClassVar[Mapping[str, str]] = {}
     """What people used to other products call a key → the key."""
+    other_values: ClassVar[Mapping[str, Mapping[str, str]]] = {}
+    """Key → what such people write there, in small letters → what is to be offered."""
 
 
 class _NotNothing:
@@ -310,18 +312,19 @@ def _model_problem(document: Document, model: type[BaseModel], path: Path, error
     if kind == "missing":
         return document.problem(path[:-1], f"missing key {last!r}; add it", key=True)
     at_key = error["loc"][-1:] == ("[key]",)
-    return document.problem(path, f"{_about(path, error)}{_complaint(kind, error)}", key=at_key)
+    meant = _other_value(model, path, error) if kind == "literal_error" else ""
+    return document.problem(path, f"{_about(path, error)}{_complaint(kind, error, meant)}", key=at_key)
 
 
 def _about(path: Path, error: Any) -> str:
     return "" if error["type"] in ("placed", "value_error") and isinstance(error["input"], dict) else _named(path[-1] if path else "")
 
 
-def _complaint(kind: str, error: Any) -> str:
+def _complaint(kind: str, error: Any, meant: str = "") -> str:
     if kind == "literal_error":
         said = f"must be {error['ctx']['expected']}".replace("False", "false").replace("True", "true")
         given = error["input"]
-        return said + (nearest(given, re.findall(r"'([^']*)'", said)) if isinstance(given, str) else "")
+        return said + (meant or nearest(given, re.findall(r"'([^']*)'", said)) if isinstance(given, str) else "")
     if kind in _KINDS:
         quoted = "; put it in quotes" if kind == "string_type" and isinstance(error["input"], (int, float)) else ""
         return f"{_KINDS[kind]}, not {_kind_of(error['input'])}{quoted}"
@@ -379,6 +382,11 @@ def _keys_of(model: Any, path: Path) -> list[str]:
 def _other_word(model: Any, path: Path, key: str) -> str:
     words = (getattr(m, "other_words", {}).get(key) for m in _models_at(model, path))
     return next((f"; did you mean '{word}'?" for word in words if word), "")
+
+
+def _other_value(model: Any, path: Path, error: Any) -> str:
+    words = (getattr(m, "other_values", {}).get(path[-1], {}).get(str(error["input"]).lower()) for m in _models_at(model, path[:-1]))
+    return next((f"; did you mean {word}?" for word in words if word), "")
 
 
 def _models_at(model: Any, path: Path) -> list[Any]:

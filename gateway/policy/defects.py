@@ -89,6 +89,14 @@ _FOREIGN_FUNCTIONS: Final = {
     "defined": "has",
 }
 """What other languages call it."""
+_FOREIGN_NAMES: Final = {
+    **dict.fromkeys(("tool", "tool_name", "toolName", "function", "action"), "call.name"),
+    **dict.fromkeys(("arguments", "params", "parameters", "input", "inputs", "kwargs", "payload"), "args"),
+    **dict.fromkeys(("output", "response", "answer", "content", "body"), "text"),
+    **dict.fromkeys(("variables", "constants", "config"), "vars"),
+    **dict.fromkeys(("time", "today", "date", "datetime"), "now"),
+}
+"""What other policy languages call it."""
 
 
 def _undeclared(offset: int, name: str, tokens: Sequence[Token], variables: Sequence[str], hook: Hook) -> Defect:
@@ -111,6 +119,9 @@ def _variable_meant(head: str, variables: Sequence[str], hook: Hook) -> str:
         return f"; write {_FOREIGN_VALUES[head]}"
     if others := elsewhere(head, hook):
         return f"; it exists at {', '.join(others)}, not at {hook}"
+    foreign = _FOREIGN_NAMES.get(head, "")
+    if foreign.split(".")[0] in SEES[hook]:
+        return f"; did you mean '{foreign}'?"
     close = nearest(head, SEES[hook])
     if close:
         return close
@@ -177,5 +188,5 @@ def _last_two(offset: int, tokens: Sequence[Token]) -> list[tuple[Token, Token]]
 def _misused(name: str, types: str) -> str:
     if name in FUNCTIONS:
         return f"'{name}' does not work on ({types}); it is called like this: {_signature(name)}"
-    sign = name if name.isidentifier() and not name.startswith("_") else name.replace("_", "")
+    sign = name if name.isidentifier() and not name.startswith("_") else name.replace("_", "").removeprefix("@")
     return f"'{sign or name}' does not work on ({types})"

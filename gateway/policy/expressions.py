@@ -12,6 +12,7 @@ from __future__ import annotations
 import datetime as dt
 import importlib.metadata
 import itertools
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
@@ -22,8 +23,9 @@ from gateway.policy.functions import CONVERSATIONAL, FUNCTIONS, MAX_PIECES, Func
 from gateway.policy.hooks import SEES, VARIABLES, fields
 from gateway.policy.patterns import found
 from gateway.policy.provenance import give_back, room_left
-from gateway.policy.tokens import MACROS, Token, labels_named, names_read, tokenized
+from gateway.policy.tokens import MACROS, Token, arguments, labels_named, literal_names, names_read, tokenized
 from gateway.policy.zones import beyond_the_earth, literal_zones, of_the_machine
+from gateway.validators.detectors import DETECTORS
 from gateway.verdict import Hook
 
 
@@ -249,14 +251,14 @@ def compile_condition(source: str, variables: Sequence[str], hook: Hook = "tool_
     if len(source) > MAX_LENGTH:
         return [Defect(0, f"the condition is longer than {MAX_LENGTH} characters; split the rule")]
     tokens = tokenized(source)
-    defects = list(_unknown_fields(tokens, {**fields(hook), "vars": tuple(variables)}))
+    defects = [*_unknown_fields(tokens, {**fields(hook), "vars": tuple(variables)}), *_bare_days(tokens)]
     try:
         expression = _ENVS[hook].compile(source)
     except Exception as error:  # noqa: BLE001 - whatever the engine raises is a defect of the text
         known = {d.offset for d in defects}
         defects += [d for d in translated(str(error), source, tokens, variables, hook) if d.offset not in known]
         return sorted(defects)
-    defects += (*_bad_patterns(tokens), *_bad_zones(tokens), *_bad_times(tokens))
+    defects += (*_bad_patterns(tokens), *_bad_zones(tokens), *_bad_times(tokens), *_bad_detectors(tokens))
     kind = expression.return_type().name()
     if kind not in ("BOOL", "DYN"):
         said = f"the condition gives {kind.lower()}, not true or false; compare it with something"
@@ -272,6 +274,27 @@ def _unknown_fields(tokens: Sequence[Token], fields: Mapping[str, Sequence[str]]
         if known is not None and name.text not in known:
             offer = nearest(name.text, known, f"{head.text}.")
             yield Defect(head.start, f"unknown variable '{head.text}.{name.text}'{offer}")
+
+
+def _bare_days(tokens: Sequence[Token]) -> Iterator[Defect]:
+    """2026-12-31 is 1983: a condition that compares with it could be evaluated at no call."""
+    for day in zip(*(tokens[n:] for n in range(5)), strict=False):
+        written = "".join(token.text for token in day)
+        adjacent = day[-1].start + len(day[-1].text) - day[0].start == len(written)
+        if adjacent and re.fullmatch(r"[12][0-9]{3}-[0-9]{1,2}-[0-9]{1,2}", written):
+            said = f"{written} is a subtraction here; write timestamp('{written}T00:00:00Z') for a time, or '{written}' for text"
+            yield Defect(day[0].start, said)
+
+
+def _bad_detectors(tokens: Sequence[Token]) -> Iterator[Defect]:
+    """Literal names of detectors that there are none of: found now, not at every call."""
+    for at, name in enumerate(tokens):
+        if name.calls and not name.member and name.text == "detect":
+            named = [each for argument in arguments(tokens, at)[1:2] for each in literal_names(argument)]
+            for offset, word in named:
+                if word not in DETECTORS:
+                    offer = nearest(word, DETECTORS) or f"; there are {', '.join(DETECTORS)}"
+                    yield Defect(offset, f"names no detector: '{word}'{offer}")
 
 
 def _bad_patterns(tokens: Sequence[Token]) -> Iterator[Defect]:

@@ -18,6 +18,7 @@ from gateway.policy.globs import overlap
 from gateway.policy.limits import Cap
 from gateway.policy.lint_codes import CODES
 from gateway.policy.policy_set import Guard, Layer, Policy, PolicySet, provider_prefix
+from gateway.policy.tokens import tokenized, tools_named
 
 
 @dataclass(frozen=True)
@@ -75,24 +76,33 @@ def _unreachable(file: File) -> Iterator[Problem]:
     for path, what, entry in file.entries():
         if isinstance(entry, Guard) and entry.at != "tool_call":
             continue
-        if not any(_reaches(entry, policy, file.everyone) for policy in file.users):
-            said = f"{what} is about {', '.join(entry.tools)}, which no grant covers{_offer(entry, file)}"
+        if not any(_reaches(entry.tools, policy, file.everyone) for policy in file.users):
+            said = f"{what} is about {', '.join(entry.tools)}, which no grant covers{_offer(entry.tools, file)}"
             yield file.finding("TH001", (*path, "tools") if file.said(path, "tools") else path, said, key=True)
 
 
-def _offer(guard: Guard | Cap, file: File) -> str:
+def _never_told(file: File) -> Iterator[Problem]:
+    """In conditions: a call that nothing grants is in no conversation."""
+    for i, guard in enumerate(file.layer.guards):
+        for offset, tool in tools_named(tokenized(guard.condition.source)) if guard.condition else ():
+            if not any(_reaches((tool,), policy, file.everyone) for policy in file.users):
+                said = f"rule {guard.id} asks about earlier calls of {tool}, which no grant covers{_offer((tool,), file)}"
+                yield file.finding_within("TH011", ("rules", i, "when" if guard.hits_when else "require"), offset, said)
+
+
+def _offer(tools: Sequence[str], file: File) -> str:
     granted = [glob for policy in file.users for layer in policy.layers for glob, _ in layer.grants or ()]
-    return next((offer for tool in guard.tools if (offer := nearest(tool, granted))), "")
+    return next((offer for tool in tools if (offer := nearest(tool, granted))), "")
 
 
-def _reaches(guard: Guard | Cap, policy: Policy, everyone: Sequence[Policy]) -> bool:
-    """Whether some tool of the rule can be granted by the policy (or, where it grants nothing itself, by another one, also by one that is
+def _reaches(tools: Sequence[str], policy: Policy, everyone: Sequence[Policy]) -> bool:
+    """Whether some of these tools can be granted by the policy (or, where it grants nothing itself, by another one, also by one that is
     not looked at: a file may be checked alone)."""
     granting = [layer for layer in policy.layers if layer.grants is not None]
     if granting:
-        return any(all(_may_grant(layer, policy, tool) for layer in granting) for tool in guard.tools)
+        return any(all(_may_grant(layer, policy, tool) for layer in granting) for tool in tools)
     others = [(layer, p) for p in everyone for layer in p.layers if layer.grants is not None]
-    return policy.default != "deny" or not others or any(_may_grant(layer, p, tool) for layer, p in others for tool in guard.tools)
+    return policy.default != "deny" or not others or any(_may_grant(layer, p, tool) for layer, p in others for tool in tools)
 
 
 def _may_grant(layer: Layer, policy: Policy, tools: str) -> bool:
@@ -193,6 +203,6 @@ def _never_hit(file: File) -> Iterator[Problem]:
 
 
 _CHECKS: Final[tuple[Callable[[File], Iterator[Problem]], ...]] = (
-    *(_unreachable, _always_denied, _wide_grants, _idle_default, _ignored_errors),
+    *(_unreachable, _never_told, _always_denied, _wide_grants, _idle_default, _ignored_errors),
     *(_shadows, _unknown_arguments, _never_hit),
 )

@@ -80,6 +80,12 @@ CODES: Final[Mapping[str, Code]] = {
         "Without 'allow:' a file has no say in what is granted while another policy of the agent grants: its 'default:' speaks only where "
         "none has 'allow:'. To deny or ask for all that others grant, write 'allow: []' beside it; to only guard, remove 'default:'.",
     ),
+    "TH011": Code(
+        "warning",
+        "a condition about earlier calls of tools that nothing grants",
+        "count, total, history, from_tool and field_has find nothing of a tool that no grant covers: 'count(…) > 3' never holds, and "
+        "'from_tool(…)' is never true. Mostly a misspelt tool. Correct the name, or grant the tool.",
+    ),
     "TH101": Code("error", "not YAML with exactly one meaning", "Correct the place shown. Duplicate keys, tags and tabs are refused."),
     "TH102": Code(
         "error",

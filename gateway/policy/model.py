@@ -53,6 +53,21 @@ class Rule(Section):
         for word in words
     }
 
+    other_values: ClassVar[Mapping[str, Mapping[str, str]]] = {
+        "effect": {
+            word: value
+            for value, words in {
+                "'deny'": ("block", "reject", "refuse", "forbid", "disallow", "stop"),
+                "'ask'": ("approve", "approval", "confirm", "review", "hold", "escalate"),
+                "'redact'": ("mask", "scrub", "edit", "transform"),
+                "'warn'": ("log", "note", "alert", "observe", "monitor", "audit"),
+                "'repair'": ("retry", "fix"),
+                "the list 'allow:' beside 'rules:'": ("allow", "permit", "grant"),
+            }.items()
+            for word in words
+        }
+    }
+
     id: Name = Field(description="Unique in the file and what it includes; named in records, denials and tests.")
     description: Maybe[str] = Field(None, description="Why the rule exists; for reviewers.")
     at: Hook = Field(

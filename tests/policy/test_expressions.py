@@ -18,6 +18,7 @@ from gateway.policy.expressions import (
     refuse_old_protobuf,
     timestamp,
 )
+from gateway.policy.tokens import arguments, tokenized
 
 SMALL = Size(100, 10)
 HINT = "; text is put in quotes, an argument is written args.x"
@@ -230,3 +231,16 @@ def test_an_old_protobuf_is_refused_with_a_way_out(version):
 @pytest.mark.parametrize("version", [None, "5.29.0", "7.35.1"])
 def test_a_new_protobuf_or_none_is_fine(version):
     refuse_old_protobuf(version)
+
+
+@pytest.mark.parametrize(
+    ("source", "split"),
+    [
+        ("f(a, [b, c], {'d': (e)})", ["a", "[b,c]", "{'d':(e)}"]),
+        ("f()", [""]),
+        ("f(')', \"(\") + g(x)", ["')'", '"("']),
+        ("f(a, (b", ["a", "(b"]),
+    ],
+)
+def test_arguments_are_cut_at_their_own_commas_as_far_as_the_text_goes(source, split):
+    assert ["".join(token.text for token in argument) for argument in arguments(tokenized(source), 0)] == split

@@ -79,6 +79,36 @@ def test_a_policy_that_only_guards_leans_on_the_grants_of_others():
     assert unreachable(rules) == [], "checked alone, its grants may stand in a file that is not looked at"
 
 
+# -- TH011 ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("condition", "asked"),
+    [
+        ("when: \"count('send_mony') > 3\"", ["send_mony"]),
+        ("when: \"total('pya', 'amount') + args.amount > 5.0\"", ["pya"]),
+        ("require: \"history('gt_*').size() > 0 && count('pay') < 2\"", ["gt_*"]),
+        ("when: \"!from_tool(args.to[{'a': 0}['a']], 'raed_me')\"", ["raed_me"]),
+        ("when: \"field_has(args.to, 'x', 'iban') || field_has(args.to, 'get_*', 'y')\"", ["x"]),
+        ("when: \"count('get_balance') + count('g*') > 1\"", []),
+        ("when: \"count(vars.tool) > 1 || count('a' + 'b') > 1 || count('\\\\x70ay') > 1\"", []),
+        ("when: \"args.count == 'x'\"", []),
+    ],
+)
+def test_a_condition_about_calls_that_no_conversation_can_hold_is_told(condition, asked):
+    text = f"vars: {{tool: x}}\nallow: [pay, 'get_*', send_money]\nrules:\n- {{id: r, {condition}}}\n"
+    found = [(line, said.split(" which ")[0]) for _, line, said in findings(text, "TH011")]
+    assert found == [(7, f"rule r asks about earlier calls of {name},") for name in asked]
+
+
+def test_the_nearest_grant_is_offered_for_calls_asked_about_and_a_default_that_grants_is_enough():
+    rules = "rules:\n- {id: r, when: \"count('send_mony') > 3\"}\n"
+    [(_, _, said)] = findings(f"allow: [send_money]\n{rules}", "TH011")
+    assert said == "rule r asks about earlier calls of send_mony, which no grant covers; did you mean 'send_money'?"
+    assert findings(f"allow: [pay]\ndefault: ask\n{rules}", "TH011") == []
+    assert findings(rules, "TH011") == [], "checked alone, its grants may stand in a file that is not looked at"
+
+
 # -- TH010 ------------------------------------------------------------------------------------------------
 
 
