@@ -4,6 +4,6 @@
 SELECT coalesce(nullif(policy, ''), '(none)') AS policy, coalesce(nullif(rule, ''), code) AS rule, effect, name AS tool,
        count(*) AS calls, count(DISTINCT agent) AS agents, max(decided_at) AS latest, arg_max(reason, decided_at) AS latest_reason
 FROM calls
-WHERE NOT released AND decided_at > now()::TIMESTAMP - to_days($days::INTEGER)
+WHERE NOT released AND decided_at > make_timestamp(epoch_us(now())) - to_days($days::INTEGER)
 GROUP BY ALL
 ORDER BY calls DESC, 1, 2, 3, 4
