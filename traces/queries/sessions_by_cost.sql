@@ -6,7 +6,7 @@ WITH spent AS (
   FROM exchanges WHERE session <> '' AND started_at > make_timestamp(epoch_us(now())) - to_days($days::INTEGER) GROUP BY ALL
 ), acted AS (
   SELECT session, agent, sum(n)::BIGINT AS calls, sum(withheld)::BIGINT AS withheld, max(n) AS same_call
-  FROM (SELECT session, agent, arguments_hash, count(*) AS n, count(*) FILTER (NOT released) AS withheld
+  FROM (SELECT session, agent, name, arguments_hash, count(*) AS n, count(*) FILTER (NOT released) AS withheld
         FROM calls WHERE decided_at > make_timestamp(epoch_us(now())) - to_days($days::INTEGER) GROUP BY ALL)
   GROUP BY ALL
 )
