@@ -3,8 +3,9 @@
     -- title: Cost by agent and day
     -- param: days = 30
     -- shows: content
-    SELECT …  WHERE started_at > now()::TIMESTAMP - to_days($days::INTEGER)
+    SELECT …  WHERE started_at > make_timestamp(epoch_us(now())) - to_days($days::INTEGER)
 
+(`now()::TIMESTAMP` and `today()` are of the reader's own time zone in a DuckDB that opens a snapshot; what the book holds is UTC.)
 `shows: content` stands where the answer holds what was said, proposed or answered: it is for people who may see that. One's own goes
 before a shipped one of the same name.
 """

@@ -29,6 +29,7 @@ rules:
 - {id: small, tools: [pay], when: args.amount > 10}
 - {id: trial, tools: [look], mode: shadow}
 - {id: quiet, tools: [burn]}
+- {id: curt, at: output, mode: shadow, stream: buffer, validate: [{length: {max: 3}}]}
 - {id: brief, at: output, stream: buffer, validate: [{length: {max: 9000}}]}
 """
 TOOLS = [{"type": "function", "function": {"name": name, "parameters": {"type": "object"}}} for name in ("look", "pay", "burn", "dig")]
@@ -144,8 +145,8 @@ def test_the_answers_are_what_happened(asking: Asking) -> None:
     denied = {(row["rule"], row["tool"]): row["calls"] for row in rows(asking.ask("denied_calls_by_rule"))}
     assert denied[("small", "pay")] == 1
     assert denied[("named", "pay")] == 2
-    (shadow,) = rows(asking.ask("shadow_decisions"))
-    assert (shadow["rule"], shadow["tool"], shadow["released"]) == ("trial", "look", 1)
+    shadow = {row["rule"]: (row["hook"], row["tool"], row["released"], row["exchanges"]) for row in rows(asking.ask("shadow_decisions"))}
+    assert shadow == {"trial": ("tool_call", "look", 1, 1), "curt": ("output", None, 0, 3)}  # said, and explained twice
     assert "dig" in {row["name"] for row in rows(asking.ask("tools_without_rule"))}
     unpriced = {row["model"]: row["why"] for row in rows(asking.ask("unpriced_models"))}
     assert unpriced == {"house-model": "no price for the model", "gpt-4o-mini": "the provider gave no usage"}

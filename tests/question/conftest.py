@@ -23,10 +23,11 @@ SEGMENT = Segment("1" * 32, 0, "2" * 32, 0)
 AGENTS = ["coder", "it's", "a\nb", "input_tokens=5", 'quo"te', "", "ä€🦀", "x' AND state='open"]
 
 
-def records(count: int) -> Iterator[Record]:
-    yield Booted(SEGMENT.run, 0, SEGMENT.boot, START_US, "0.1")
+def records(count: int, start_us: int = START_US) -> Iterator[Record]:
+    """One exchange an hour."""
+    yield Booted(SEGMENT.run, 0, SEGMENT.boot, start_us, "0.1")
     for n in range(count):
-        at = START_US + n * 3_600_000_000
+        at = start_us + n * 3_600_000_000
         row = ExchangeRow(
             f"{n:032x}", at, "openai.chat", "openai", "chat", "/v1/chat/completions", AGENTS[n % len(AGENTS)],
             team=None if n % 3 else "blue", request_model=f"gpt-{n % 4}", state="complete" if n % 5 else "denied", input_tokens=n % 7,

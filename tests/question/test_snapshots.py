@@ -12,12 +12,18 @@ from pathlib import Path
 import duckdb
 import pytest
 
+from gateway.clock import now_us
 from gateway.question.snapshots import LATEST, Snapshots
-from gateway.stores import Refused
+from gateway.stores import Batch, Refused
 from gateway.stores.duckdb import Ledger
 from gateway.stores.lending import Loan
+from gateway.trace.people_rows import ApprovalRow
+from gateway.trace.record import ApprovalChanged
 from gateway.web import queries
 from tests.patience import PATIENCE_S
+from tests.question.conftest import SEGMENT, records
+
+HOUR_US = 3_600_000_000
 
 
 @pytest.fixture
@@ -50,6 +56,37 @@ def test_saved_queries_work_on_a_snapshot(ledger: Ledger, tmp_path_factory: pyte
     con = duckdb.connect(str(file), read_only=True)
     assert con.execute(query.sql, dict(query.params)).description
     con.close()
+
+
+@pytest.fixture(scope="module")
+def this_week(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A snapshot of a book whose exchanges are of these days, one an hour, the last of them to come; a call waits, another one no more."""
+    folder, now = tmp_path_factory.mktemp("week"), now_us()
+    ledger = Ledger(folder / "ledger.duckdb")
+    waits = [ApprovalRow(f"a{ends}", 0, "pending", now - 5 * HOUR_US, now + ends * HOUR_US, "coder") for ends in (-3, 3)]
+    told = [*records(130, now - 100 * HOUR_US - HOUR_US // 2), *map(ApprovalChanged, waits)]
+    ledger.apply([Batch(SEGMENT, list(enumerate(told)), 999_999, bytes(32))])
+    made = Snapshots(folder).make(ledger, ledger.views())
+    ledger.close()
+    return made.path
+
+
+@pytest.mark.parametrize("zone", ["Pacific/Kiritimati", "Pacific/Pago_Pago"])
+@pytest.mark.parametrize("name", sorted(queries.read_all()))
+def test_a_saved_query_says_the_same_wherever_the_one_who_opens_a_snapshot_lives(this_week: Path, name: str, zone: str) -> None:
+    query = queries.read_all()[name]
+    given = {key: {"days": "1", "baseline": "2", "least": "1"}.get(key, default) for key, default in query.params.items()}
+
+    def told(where: str) -> list[tuple[object, ...]]:
+        con = duckdb.connect(str(this_week), read_only=True, config={"threads": 1})
+        con.execute(f"SET TimeZone = '{where}'")
+        answer = con.execute(query.sql, given)
+        columns, found = [each[0] for each in answer.description], answer.fetchall()
+        con.close()
+        waits = columns.index("waits_s") if "waits_s" in columns else None
+        return [tuple(round(each / 60) if n == waits else each for n, each in enumerate(row)) for row in found]
+
+    assert told(zone) == told("UTC")
 
 
 def test_since_leaves_out_what_was_before_and_is_not_the_latest(ledger: Ledger, folder: Path) -> None:

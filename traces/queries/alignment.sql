@@ -3,5 +3,5 @@
 -- param: agent = %
 SELECT day, agent, validator, version, policy, rule, prompt_hash, measured, mean, p10, p50, p90
 FROM alignment
-WHERE day > (now()::TIMESTAMP - to_days($days::INTEGER))::DATE AND agent LIKE $agent
+WHERE day > (make_timestamp(epoch_us(now())) - to_days($days::INTEGER))::DATE AND agent LIKE $agent
 ORDER BY day DESC, agent, validator, version, rule, prompt_hash

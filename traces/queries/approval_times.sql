@@ -6,6 +6,6 @@ SELECT policy, rule, tool, count(*) AS asked, count(*) FILTER (state IN ('approv
        round(approx_quantile(epoch_us(decided_at) - epoch_us(created_at), 0.95) / 1e6, 1) AS p95_s,
        count(DISTINCT decided_by) AS people
 FROM approvals
-WHERE created_at > now()::TIMESTAMP - to_days($days::INTEGER)
+WHERE created_at > make_timestamp(epoch_us(now())) - to_days($days::INTEGER)
 GROUP BY ALL
 ORDER BY asked DESC, 1, 2, 3

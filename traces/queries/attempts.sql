@@ -5,6 +5,6 @@ SELECT upstream, model, region, kind, count(*) AS attempts, count(*) FILTER (fau
        count(*) FILTER (unsure) AS unsure, round(quantile_cont(first_byte_us, 0.5) / 1000, 1) AS first_byte_p50_ms,
        round(quantile_cont(first_byte_us, 0.95) / 1000, 1) AS first_byte_p95_ms, sum(cost) AS cost, max(started_at) AS latest
 FROM attempts
-WHERE started_at > now()::TIMESTAMP - to_days($days::INTEGER)
+WHERE started_at > make_timestamp(epoch_us(now())) - to_days($days::INTEGER)
 GROUP BY ALL
 ORDER BY upstream, model, region, kind

@@ -5,6 +5,6 @@ SELECT provider, coalesce(response_model, request_model) AS model, state, error_
        count(DISTINCT agent) AS agents, max(started_at) AS latest, arg_max(id, started_at) AS latest_exchange,
        arg_max(error_message, started_at) AS latest_message
 FROM exchanges
-WHERE state NOT IN ('complete', 'denied', 'open') AND started_at > now()::TIMESTAMP - to_days($days::INTEGER)
+WHERE state NOT IN ('complete', 'denied', 'open') AND started_at > make_timestamp(epoch_us(now())) - to_days($days::INTEGER)
 GROUP BY ALL
 ORDER BY exchanges DESC, latest DESC, 1, 2, 3, 4, 5

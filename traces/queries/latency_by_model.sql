@@ -7,6 +7,7 @@ SELECT provider, coalesce(response_model, request_model) AS model, count(*) AS e
        round(approx_quantile(overhead_us, 0.5) / 1000, 3) AS gateway_p50_ms,
        round(approx_quantile(overhead_us, 0.95) / 1000, 3) AS gateway_p95_ms
 FROM exchanges
-WHERE state IN ('complete', 'denied') AND started_at > now()::TIMESTAMP - to_days($days::INTEGER)
+WHERE state IN ('complete', 'denied')
+  AND cache IS DISTINCT FROM 'hit' AND started_at > make_timestamp(epoch_us(now())) - to_days($days::INTEGER)
 GROUP BY ALL
 ORDER BY exchanges DESC, 1, 2

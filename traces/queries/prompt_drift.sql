@@ -4,8 +4,8 @@
 -- param: least = 50
 -- param: prompt = %
 WITH seen AS (
-  SELECT *, started_at > now()::TIMESTAMP - to_days($days::INTEGER) AS late FROM prompt_outcomes
-  WHERE started_at > now()::TIMESTAMP - to_days($days::INTEGER + $baseline::INTEGER) AND prompt LIKE $prompt
+  SELECT *, started_at > make_timestamp(epoch_us(now())) - to_days($days::INTEGER) AS late FROM prompt_outcomes
+  WHERE started_at > make_timestamp(epoch_us(now())) - to_days($days::INTEGER + $baseline::INTEGER) AND prompt LIKE $prompt
 ), told AS (
   SELECT prompt, version, kept, late, count(*) AS n, count(*) FILTER (refused) / n AS refused, count(*) FILTER (withheld > 0) / n AS withheld,
          count(*) FILTER (findings > 0) / n AS findings, sum(calls) / n AS calls, quantile_cont(output_tokens, [0.5, 0.95]) AS tokens,

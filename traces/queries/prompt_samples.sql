@@ -4,8 +4,8 @@
 -- param: prompt = %
 -- Which answers are drawn is found out of few columns; what came of them is asked for these alone.
 WITH seen AS (
-  SELECT prompt, version, kept, started_at > now()::TIMESTAMP - to_days($days::INTEGER) AS late, exchange_id FROM prompt_answers
-  WHERE started_at > now()::TIMESTAMP - to_days($days::INTEGER + $baseline::INTEGER) AND prompt LIKE $prompt
+  SELECT prompt, version, kept, started_at > make_timestamp(epoch_us(now())) - to_days($days::INTEGER) AS late, exchange_id FROM prompt_answers
+  WHERE started_at > make_timestamp(epoch_us(now())) - to_days($days::INTEGER + $baseline::INTEGER) AND prompt LIKE $prompt
 ), windows AS (
   SELECT prompt, version, kept, late, count(*) AS answers, min_by(exchange_id, hash(exchange_id), 1000) AS ids FROM seen GROUP BY ALL
 ), compared AS MATERIALIZED (
@@ -16,12 +16,12 @@ WITH seen AS (
 ), drawn AS MATERIALIZED (
   SELECT c.nr, o.exchange_id, o.model, o.refused, o.withheld, o.findings, o.output_tokens, o.cost, o.duration_us
   FROM (SELECT nr, unnest(ids) AS exchange_id FROM compared) AS c JOIN prompt_outcomes AS o USING (exchange_id)
-  WHERE o.started_at > now()::TIMESTAMP - to_days($days::INTEGER + $baseline::INTEGER)
+  WHERE o.started_at > make_timestamp(epoch_us(now())) - to_days($days::INTEGER + $baseline::INTEGER)
 ), tools AS (
   SELECT nr, to_json(list({'name': name, 'n': n} ORDER BY n DESC, name)[:200]) AS tools
   FROM (SELECT d.nr, coalesce(c.name, '') AS name, count(*) AS n FROM drawn AS d
         LEFT JOIN (SELECT exchange_id, name FROM calls
-                   WHERE decided_at > now()::TIMESTAMP - to_days($days::INTEGER + $baseline::INTEGER)) AS c USING (exchange_id)
+                   WHERE decided_at > make_timestamp(epoch_us(now())) - to_days($days::INTEGER + $baseline::INTEGER)) AS c USING (exchange_id)
         GROUP BY ALL)
   GROUP BY nr
 ), models AS (

@@ -3,5 +3,5 @@
 -- param: agent = %
 SELECT day, agent, controlled, met, unevaluated, quality
 FROM quality
-WHERE day > (now()::TIMESTAMP - to_days($days::INTEGER))::DATE AND agent LIKE $agent
+WHERE day > (make_timestamp(epoch_us(now())) - to_days($days::INTEGER))::DATE AND agent LIKE $agent
 ORDER BY day DESC, agent

@@ -6,11 +6,11 @@
 WITH acted AS (
   SELECT agent, session, sum(n)::BIGINT AS calls, max(n) AS same_call, arg_max(name, n) AS tool, max(latest) AS latest
   FROM (SELECT agent, session, name, arguments_hash, count(*) AS n, max(decided_at) AS latest
-        FROM calls WHERE decided_at > now()::TIMESTAMP - to_days($days::INTEGER) GROUP BY ALL)
+        FROM calls WHERE decided_at > make_timestamp(epoch_us(now())) - to_days($days::INTEGER) GROUP BY ALL)
   GROUP BY ALL
 ), spent AS (
   SELECT agent, session, count(*) AS exchanges, sum(cost) AS cost, max(started_at) AS latest
-  FROM exchanges WHERE started_at > now()::TIMESTAMP - to_days($days::INTEGER) GROUP BY ALL
+  FROM exchanges WHERE started_at > make_timestamp(epoch_us(now())) - to_days($days::INTEGER) GROUP BY ALL
 )
 SELECT agent, session, spent.exchanges, coalesce(acted.calls, 0) AS calls, spent.cost, coalesce(acted.same_call, 0) AS same_call, acted.tool,
        greatest(spent.latest, acted.latest) AS latest

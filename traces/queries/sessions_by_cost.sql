@@ -3,11 +3,11 @@
 WITH spent AS (
   SELECT session, agent, min(started_at) AS began, max(started_at) AS latest, count(*) AS exchanges, sum(cost) AS cost,
          count(*) FILTER (cost IS NULL) AS unpriced
-  FROM exchanges WHERE session <> '' AND started_at > now()::TIMESTAMP - to_days($days::INTEGER) GROUP BY ALL
+  FROM exchanges WHERE session <> '' AND started_at > make_timestamp(epoch_us(now())) - to_days($days::INTEGER) GROUP BY ALL
 ), acted AS (
   SELECT session, agent, sum(n)::BIGINT AS calls, sum(withheld)::BIGINT AS withheld, max(n) AS same_call
-  FROM (SELECT session, agent, arguments_hash, count(*) AS n, count(*) FILTER (NOT released) AS withheld
-        FROM calls WHERE decided_at > now()::TIMESTAMP - to_days($days::INTEGER) GROUP BY ALL)
+  FROM (SELECT session, agent, name, arguments_hash, count(*) AS n, count(*) FILTER (NOT released) AS withheld
+        FROM calls WHERE decided_at > make_timestamp(epoch_us(now())) - to_days($days::INTEGER) GROUP BY ALL)
   GROUP BY ALL
 )
 SELECT session, agent, began, latest, exchanges, cost, unpriced, calls, withheld, same_call

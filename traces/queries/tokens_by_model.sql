@@ -8,6 +8,6 @@ SELECT provider, model, sum(exchanges)::BIGINT AS exchanges, sum(input_tokens)::
              + coalesce(cache_write_tokens, 0) + coalesce(cache_write_1h_tokens, 0)), 0), 3) AS cache_share,
        sum(cost) AS cost, sum(unpriced)::BIGINT AS unpriced
 FROM cost_daily
-WHERE day > today() - $days::INTEGER
+WHERE day > make_timestamp(epoch_us(now()))::DATE - $days::INTEGER
 GROUP BY provider, model
 ORDER BY cost DESC NULLS LAST, exchanges DESC, provider, model

@@ -37,6 +37,14 @@ TOKENS: Mapping[str, str] = {
     "audio_input_tokens": "heard", "audio_cache_read_tokens": "heard from cache", "image_input_tokens": "seen",
     "audio_output_tokens": "spoken", "image_output_tokens": "drawn",
 }  # fmt: skip
+WHY_UNPRICED = """
+CASE WHEN estimate IS NOT NULL THEN 'nobody heard the answer to its end'
+     WHEN list_has_any(not_priced, ['usage', 'total_tokens']) THEN 'the provider''s counts do not fit together'
+     WHEN list_contains(not_priced, 'model') THEN 'no price for the model'
+     WHEN len(not_priced) > 0 THEN 'no price for ' || array_to_string(list_sort(not_priced), ', ')
+     WHEN input_tokens IS NULL OR output_tokens IS NULL THEN 'the provider gave no usage'
+     ELSE 'no price for the model' END"""
+"""As the saved query `unpriced_models` says it."""
 _UNPRICED = "count(*) FILTER (e.cost IS NULL AND e.state NOT IN ('open', 'rejected'))"
 _SUMS = f"count(*) AS exchanges, sum(e.cost) AS cost, {_UNPRICED} AS unpriced, sum(e.saved_cost) AS saved"
 _CLASSES = ", ".join(f"sum(e.{name})::BIGINT AS {name}" for name in TOKENS)
@@ -47,8 +55,7 @@ FROM exchanges AS e WHERE {{}}
 """
 _NO_PRICE = f"""
 SELECT e.provider, coalesce(e.response_model, e.request_model) AS model,
-       CASE WHEN e.input_tokens IS NULL OR e.output_tokens IS NULL THEN 'the provider gave no usage'
-            ELSE 'no price for the model' END AS why,
+       {WHY_UNPRICED} AS why,
        count(*) AS exchanges
 FROM exchanges AS e WHERE e.cost IS NULL AND e.state NOT IN ('open', 'rejected') AND {{}}
 GROUP BY ALL ORDER BY exchanges DESC, provider, model, why LIMIT {MOST_ROWS}
