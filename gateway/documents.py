@@ -274,6 +274,12 @@ _KINDS: Final[Mapping[str, str]] = {
     "date_from_datetime_parsing": "must be a date (2026-11-30)",
     **dict.fromkeys(("dict_type", "model_type", "model_attributes_type"), _MAPPING),
 }
+_HOW: Final[Mapping[tuple[str, type], str]] = {
+    **dict.fromkeys((("must be text", int), ("must be text", float), ("must be text", bool)), "; put it in quotes"),
+    ("must be a list", str): "; put it in brackets",
+    ("must be a list", dict): "; put '- ' before each of its entries",
+}
+"""What to do about a value of a kind that is often written where another is wanted."""
 _COUNTS: Final[Mapping[str, str]] = {
     "too_short": "must have {min_length} or more entries, not {actual_length}",
     "too_long": "must have {max_length} or fewer entries",
@@ -326,8 +332,7 @@ def _complaint(kind: str, error: Any, meant: str = "") -> str:
         given = error["input"]
         return said + (meant or nearest(given, re.findall(r"'([^']*)'", said)) if isinstance(given, str) else "")
     if kind in _KINDS:
-        quoted = "; put it in quotes" if kind == "string_type" and isinstance(error["input"], (int, float)) else ""
-        return f"{_KINDS[kind]}, not {_kind_of(error['input'])}{quoted}"
+        return f"{_KINDS[kind]}, not {_kind_of(error['input'])}{_HOW.get((_KINDS[kind], type(error['input'])), '')}"
     if kind in _COUNTS:
         return _COUNTS[kind].format(**error["ctx"])
     said = str(error["msg"]).removeprefix("Value error, ")

@@ -5,7 +5,8 @@ Beside `model`, which has the shape of everything else. Not here: how a test is 
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from collections.abc import Mapping
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, StringConstraints, model_validator
 
@@ -38,6 +39,8 @@ class CallerOfTest(Section):
 
 class Expectation(Section):
     """What a test expects."""
+
+    other_words: ClassVar[Mapping[str, str]] = dict.fromkeys(("verdict", "decision", "outcome", "action", "result"), "effect")
 
     effect: Literal["allow", "warn", "redact", "repair", "ask", "deny"]
     rule: Maybe[str] = Field(

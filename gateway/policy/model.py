@@ -8,7 +8,7 @@ The forms of single words are in `notation`, what a rule may look for in `sought
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Final, Literal
 
 from pydantic import Field, model_validator
 
@@ -30,6 +30,10 @@ def _refuse_until(until: str | None, mode: Mode) -> None:
 Default = Literal["deny", "ask", "allow"]
 GuardEffect = Literal["deny", "ask", "redact", "repair", "warn"]
 Per = Literal["session", "agent", "user", "key"]
+
+
+_SHADOWED: Final = dict.fromkeys(("observe", "dry-run", "dry_run", "dryrun", "monitor", "audit", "log", "test"), "'shadow'")
+"""What other products call it."""
 
 
 class Rule(Section):
@@ -65,7 +69,20 @@ class Rule(Section):
                 "the list 'allow:' beside 'rules:'": ("allow", "permit", "grant"),
             }.items()
             for word in words
-        }
+        },
+        "at": {
+            word: value
+            for value, words in {
+                "'tool_call'": ("tool", "call", "action"),
+                "'tool_result'": ("result", "tool_output", "tool_response"),
+                "'request'": ("input", "prompt"),
+                "'output'": ("response", "answer", "completion", "reply"),
+            }.items()
+            for word in words
+        },
+        "on_deny": dict.fromkeys(("retry", "repair", "reask"), "'steer'") | dict.fromkeys(("text", "message"), "'explain'"),
+        "on_error": dict.fromkeys(("deny", "block"), "'hit'") | dict.fromkeys(("allow", "pass", "skip"), "'ignore'"),
+        "mode": _SHADOWED,
     }
 
     id: Name = Field(description="Unique in the file and what it includes; named in records, denials and tests.")
@@ -232,6 +249,8 @@ class PolicyFile(Section):
         }.items()
         for word in words
     }
+
+    other_values: ClassVar[Mapping[str, Mapping[str, str]]] = {"mode": _SHADOWED}
 
     policy: Literal[1] = Field(description="Version of the policy language.")
     id: Name = Field(description="Unique among all policies; written on every record.")
