@@ -108,12 +108,12 @@ def host_of(url: str) -> str:
 
 
 def _matches(pattern: str, place: str) -> bool:
-    """`*.example.com` is any host below; `*` any https host; everything else is meant literally."""
+    """`*.example.com` is any host below; `*` any https host; everything else is meant literally. In small letters, as the settings are."""
     if pattern == "*":
         return "://" not in place
     if pattern.startswith("*."):
         return place.endswith(pattern[1:]) and "://" not in place
-    return place == pattern.lower()
+    return place == pattern
 
 
 def _field(name: str) -> str:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from decimal import Decimal, InvalidOperation
 from fnmatch import fnmatchcase
-from typing import Annotated, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
@@ -25,6 +26,11 @@ _GLOBS: Globs = Field(default_factory=list)
 
 class Budget(Section):
     """How much may be spent by whom in which time."""
+
+    other_values: ClassVar[Mapping[str, Mapping[str, str]]] = {
+        "of": dict.fromkeys(("usd", "cost", "dollars", "spend"), "'money'") | {"tool_calls": "'calls'"},
+        "action": dict.fromkeys(("block", "deny", "refuse"), "'hard'") | dict.fromkeys(("warn", "alert", "notify"), "'soft'"),
+    }
 
     id: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$", description="its name; another one begins at zero")]
     per: Annotated[

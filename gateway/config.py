@@ -7,9 +7,10 @@ passed to workers. Reading them is `gateway/settings_sources.py`.
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, ClassVar, Final, Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator, model_validator
@@ -33,8 +34,36 @@ from gateway.telemetry_settings import Telemetry
 from gateway.upstream_settings import DialectName, PassThrough, Upstream
 
 
+_MEDIA_HOST: Final = re.compile(r"\*|(\*\.|(?!https:)[a-z][a-z0-9+.-]*://)?([a-z0-9._-]+|[0-9a-f:.]+)")
+"""As `admission` tells where media are: the host alone is one that is asked by https."""
+
+
 class Settings(Section):
     """One installation. Paths are as written; whoever reads it from a file makes them absolute."""
+
+    other_words: ClassVar[Mapping[str, str]] = {
+        word: key
+        for key, words in {
+            "upstreams": ("providers", "backends", "model_list"),
+            "routes": ("models", "router", "router_settings"),
+            "listen": ("port", "host", "bind", "address"),
+            "policies": ("guardrails", "rules"),
+            "budgets": ("rate_limits", "quotas"),
+            "keys": ("auth", "api_keys", "virtual_keys", "master_key"),
+            "state": ("redis", "valkey"),
+            "ledger": ("database", "db"),
+            "telemetry": ("otel", "tracing", "metrics"),
+            "log": ("logging", "log_level"),
+            "approvals": ("webhooks", "alerts"),
+            "issuers": ("oidc", "jwt", "sso"),
+        }.items()
+        for word in words
+    }
+    other_values: ClassVar[Mapping[str, Mapping[str, str]]] = {
+        "storing": dict.fromkeys(("none", "off", "nothing", "hashes"), "'metadata'") | dict.fromkeys(("all", "everything"), "'full'"),
+        "durability": dict.fromkeys(("fsync", "sync", "strict"), "'commit'") | dict.fromkeys(("async", "none", "off"), "'interval'"),
+        "keys": {"true": "'required'", "false": "'optional'", "on": "'required'", "off": "'optional'"},
+    }
 
     tollhouse: Annotated[Literal[1], Field(description="version of this file's format")] = 1
     listen: Annotated[str, Field(description="data plane: where agents connect (host:port)")] = "127.0.0.1:8484"
@@ -148,6 +177,16 @@ class Settings(Section):
         if isinstance(value, str) and value != "sqlite":
             redis_place.parse(value)
         return value
+
+    @field_validator("remote_media")
+    @classmethod
+    def hosts(cls, value: list[str]) -> list[str]:
+        if odd := [each for each in value if not _MEDIA_HOST.fullmatch(each.lower())]:
+            raise ValueError(
+                f"'{odd[0]}' is no host that media come from; write images.example.com, *.example.com, * for any or, where they are not "
+                "fetched by https, the scheme before it (gs://bucket)"
+            )
+        return [each.lower() for each in value]
 
     @field_validator("ledger")
     @classmethod

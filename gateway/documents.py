@@ -330,7 +330,7 @@ def _complaint(kind: str, error: Any, meant: str = "") -> str:
     if kind == "literal_error":
         said = f"must be {error['ctx']['expected']}".replace("False", "false").replace("True", "true")
         given = error["input"]
-        return said + (meant or nearest(given, re.findall(r"'([^']*)'", said)) if isinstance(given, str) else "")
+        return said + (meant or (nearest(given, re.findall(r"'([^']*)'", said)) if isinstance(given, str) else ""))
     if kind in _KINDS:
         return f"{_KINDS[kind]}, not {_kind_of(error['input'])}{_HOW.get((_KINDS[kind], type(error['input'])), '')}"
     if kind in _COUNTS:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from gateway.config import Settings
+from gateway.errors import FileProblems
 from gateway.settings_sources import read
 
 
@@ -20,3 +21,37 @@ def test_two_issuers_that_could_be_taken_for_each_other_are_refused(same):
     assert len(Settings.model_validate({"issuers": [one, other]}).issuers) == 2
     with pytest.raises(ValueError, match=f"two issuers have the same '{same}'"):
         Settings.model_validate({"issuers": [one, {**other, same: one[same]}]})
+
+
+@pytest.mark.parametrize(
+    ("line", "offer"),
+    [
+        ("providers: {}", "upstreams"),
+        ("model_list: []", "upstreams"),
+        ("port: 8080", "listen"),
+        ("redis: redis://localhost", "state"),
+        ("otel: {}", "telemetry"),
+        ("log_level: debug", "log"),
+        ("keys: true", "required"),
+        ("storing: off", "metadata"),
+        ("durability: fsync", "commit"),
+        ("budgets: [{id: a, per: team, of: usd, max: 5, window: day}]", "money"),
+        ("budgets: [{id: a, per: team, of: money, max: 5, window: day, action: block}]", "hard"),
+    ],
+)
+def test_what_other_products_call_a_setting_is_met_with_our_word(tmp_path, line, offer):
+    file = tmp_path / "tollhouse.yaml"
+    file.write_text(f"tollhouse: 1\n{line}\n")
+    with pytest.raises(FileProblems, match=rf"tollhouse\.yaml:2:.*did you mean '{offer}'\?"):
+        read(file, {})
+
+
+@pytest.mark.parametrize("host", ["images.example.com", "*.Example.com", "*", "gs://Bucket", "s3://my-bucket", "http://old.example.com", "::1"])
+def test_hosts_of_media_are_read_without_regard_to_capitals(host):
+    assert Settings.model_validate({"remote_media": [host]}).remote_media == [host.lower()]
+
+
+@pytest.mark.parametrize("odd", ["https://x.com", "https://x.com/", "x.com/images", "x.com:8080", "*x.com", "x.*", "data:", "", "x.com ", "[::1]"])
+def test_what_could_never_be_the_host_of_a_medium_is_refused(odd):
+    with pytest.raises(ValueError, match="is no host that media come from; write images.example.com"):
+        Settings.model_validate({"remote_media": [odd]})

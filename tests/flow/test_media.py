@@ -83,7 +83,7 @@ def test_what_the_provider_would_fetch_is_refused_before_it_is_asked(start, prov
 
 
 @WIRES
-@pytest.mark.parametrize("allowed", ["images.example.com", "*.example.com", "*"])
+@pytest.mark.parametrize("allowed", ["images.example.com", "*.Example.com", "Images.Example.COM", "*"])
 def test_a_host_that_the_settings_name_may_be_fetched_from(start, provider, wire, allowed):
     gateway = start(POLICY, remote_media=[allowed])
     provider.answer = provider.json(wire.answer)
