@@ -153,3 +153,25 @@ def test_a_day_of_one_unknown_cost_and_refused_requests_has_none(ledger: Ledger,
     changed = CostsRevised("r1", now_us(), "ann", (revised,))
     ledger.apply([make.batch(make.segment(), [ended(1), ended(2, state="rejected", cost=None), changed])])
     assert ledger.query("SELECT exchanges, unpriced, cost FROM cost_daily", 9).rows == [[2, 1, None]]
+
+
+LONG_AGO = now_us() - 20 * 86_400_000_000
+
+
+def test_coverage_of_some_days_counts_no_others(ledger: Ledger, ended: Any, make: Any, call: Any) -> None:
+    """A gap that was closed weeks ago is none of this week."""
+    route = "/v1beta/models/gemini-{}:generateContent"
+    old = ended(1, started_us=LONG_AGO, route=route.format(1), unevaluated=("no_policy",), calls=1)
+    new = [ended(key, route=route.format(key), unevaluated=("answer:protocol",)) for key in (2, 3)]
+    ledger.apply([make.batch(make.segment(), [old, *new, ended(4, route=route.format(1), calls=2, denied=1)])])
+
+    def told(name: str, days: int, *columns: str) -> list[list[Any]]:
+        return ledger.query(f"SELECT {', '.join(columns)} FROM ({read_all()[name].sql}) ORDER BY ALL", 9, {"days": str(days)}).rows
+
+    counts = ("hook", "exchanges", "judged", "unevaluated", "calls", "denied")
+    assert told("coverage", 7, *counts) == [["request", 3, 3, 0, 0, 0], ["tool_call", 3, 1, 2, 2, 1]]
+    assert told("coverage", 30, *counts) == [["request", 4, 3, 1, 0, 0], ["tool_call", 4, 1, 3, 3, 1]]
+    reasons = ("route", "reason", "exchanges")
+    form = route.format("").replace("gemini-", "{model}")
+    assert told("coverage_reasons", 7, *reasons) == [[form, "answer:protocol", 2]]
+    assert told("coverage_reasons", 30, *reasons) == [[form, "answer:protocol", 2], [form, "no_policy", 1]]
