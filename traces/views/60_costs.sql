@@ -53,14 +53,14 @@ CREATE VIEW cache_daily AS
          count(*) FILTER (cache = 'hit' AND saved_cost IS NULL) AS unpriced
   FROM exchanges_ended WHERE cache IS NOT NULL GROUP BY ALL;
 
--- One day of one target: how it was asked, and what came of it.
+-- One day of one target: how it was asked, and what came of it. Mirrors, which reach nobody, are in `mirrored` and `cost` alone.
 CREATE VIEW targets AS
   SELECT started_at::DATE AS day, upstream, model, region, count(*) FILTER (kind <> 'mirror') AS attempts,
          count(*) FILTER (kind = 'mirror') AS mirrored, count(*) FILTER (kind = 'retry') AS retries,
-         count(*) FILTER (kind = 'fallback') AS fallbacks, count(*) FILTER (fault IS NULL) AS answered,
-         count(*) FILTER (fault IS NOT NULL) AS failed, count(*) FILTER (unsure) AS unsure,
-         max(fault) FILTER (fault IS NOT NULL) AS a_fault,
-         quantile_cont(first_byte_us, 0.5) FILTER (fault IS NULL) / 1000 AS first_byte_p50_ms,
-         quantile_cont(first_byte_us, 0.95) FILTER (fault IS NULL) / 1000 AS first_byte_p95_ms, sum(cost) AS cost,
+         count(*) FILTER (kind = 'fallback') AS fallbacks, count(*) FILTER (fault IS NULL AND kind <> 'mirror') AS answered,
+         count(*) FILTER (fault IS NOT NULL AND kind <> 'mirror') AS failed, count(*) FILTER (unsure AND kind <> 'mirror') AS unsure,
+         max(fault) FILTER (kind <> 'mirror') AS a_fault,
+         quantile_cont(first_byte_us, 0.5) FILTER (fault IS NULL AND kind <> 'mirror') / 1000 AS first_byte_p50_ms,
+         quantile_cont(first_byte_us, 0.95) FILTER (fault IS NULL AND kind <> 'mirror') / 1000 AS first_byte_p95_ms, sum(cost) AS cost,
          max(started_at) AS latest
   FROM attempts GROUP BY ALL;
