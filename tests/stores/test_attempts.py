@@ -48,7 +48,8 @@ def test_attempts_have_a_row_each_and_days_of_targets_sum_them_up(tmp_path: Path
 
 def test_of_what_a_target_was_asked_it_answered_and_failed_no_more_than_that(tmp_path: Path, make: Any) -> None:
     """A mirror reaches nobody: it is told apart, and only its cost is of the sum."""
-    mirrors = [make.attempt(1, kind="mirror", fault="upstream_timeout", unsure=True), make.attempt(1, kind="mirror", answered=True, cost="1")]
+    failed = make.attempt(1, kind="mirror", fault="upstream_timeout", unsure=True)
+    mirrors = [failed, make.attempt(1, kind="mirror", answered=True, cost="1")]
     asked = Ended(make.exchange(1, state="complete"), attempts=(make.attempt(1, answered=True, first_byte_us=4000),))
     ledger = Ledger(tmp_path / "ledger.duckdb")
     ledger.apply([make.batch(make.segment(), [asked, *map(Mirrored, mirrors)])])
