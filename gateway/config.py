@@ -33,7 +33,6 @@ from gateway.storage_settings import Encryption, Heads, JournalSettings, Snapsho
 from gateway.telemetry_settings import Telemetry
 from gateway.upstream_settings import DialectName, PassThrough, Upstream
 
-
 _MEDIA_HOST: Final = re.compile(r"\*|(\*\.|(?!https:)[a-z][a-z0-9+.-]*://)?([a-z0-9._-]+|[0-9a-f:.]+)")
 """As `admission` tells where media are: the host alone is one that is asked by https."""
 

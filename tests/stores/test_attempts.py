@@ -38,11 +38,23 @@ def test_attempts_have_a_row_each_and_days_of_targets_sum_them_up(tmp_path: Path
     ]
     days = "SELECT upstream, attempts, mirrored, retries, fallbacks, answered, failed, unsure, cost::DOUBLE FROM targets ORDER BY upstream"
     assert [tuple(row) for row in ledger.query(days, 100).rows] == [
-        ("azure", 1, 1, 0, 1, 2, 0, 0, 0.75),
+        ("azure", 1, 1, 0, 1, 1, 0, 0, 0.75),
         ("openai", 2, 0, 1, 0, 0, 2, 1, None),
     ]
     said = ledger.query("SELECT upstream, region, attempts FROM exchanges", 100).rows
     assert [tuple(row) for row in said] == [("azure", "eu", 3)]
+    ledger.close()
+
+
+def test_of_what_a_target_was_asked_it_answered_and_failed_no_more_than_that(tmp_path: Path, make: Any) -> None:
+    """A mirror reaches nobody: it is told apart, and only its cost is of the sum."""
+    failed = make.attempt(1, kind="mirror", fault="upstream_timeout", unsure=True)
+    mirrors = [failed, make.attempt(1, kind="mirror", answered=True, cost="1")]
+    asked = Ended(make.exchange(1, state="complete"), attempts=(make.attempt(1, answered=True, first_byte_us=4000),))
+    ledger = Ledger(tmp_path / "ledger.duckdb")
+    ledger.apply([make.batch(make.segment(), [asked, *map(Mirrored, mirrors)])])
+    columns = "attempts, answered, failed, unsure, a_fault, mirrored, cost::DOUBLE"
+    assert ledger.query(f"SELECT {columns} FROM targets", 9).rows == [[1, 1, 0, 0, None, 2, 1.0]]
     ledger.close()
 
 

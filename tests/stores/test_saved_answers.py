@@ -13,7 +13,8 @@ from gateway.clock import now_us
 from gateway.face.pages.cost import WHY_UNPRICED
 from gateway.stores.duckdb import Ledger
 from gateway.trace.exchange_rows import CallRow, HeardRow
-from gateway.trace.record import Ended, Record
+from gateway.trace.people_rows import RevisedRow
+from gateway.trace.record import CostsRevised, Ended, Record
 from gateway.verdict import RuleHit
 from gateway.web.queries import read_all
 
@@ -130,3 +131,47 @@ def test_a_call_that_no_rule_could_read_is_told_of_a_policy_that_only_observes(t
     let = call(1, 1, effect="allow", released=True, code="shadow", policy="", rule="", would="deny", hits=())
     (row,) = told("shadow_decisions", [ended(1, let)])
     assert [row[name] for name in SHADOW] == ["(none)", "unreadable", "deny", "tool_call", "send_money", "coder", 1, 1, 1]
+
+
+COSTS = "cost_by_agent_and_day", "tokens_by_model", "sessions_by_cost", "org_daily"
+
+
+@pytest.mark.parametrize("name", COSTS)
+def test_no_price_is_missing_of_a_request_that_was_refused_before_a_provider_was_asked(
+    ledger: Ledger, ended: Any, make: Any, name: str
+) -> None:
+    refused = [ended(key, state="rejected", cost=None, error_code="budget_exceeded") for key in (2, 3)]
+    ledger.apply([make.batch(make.segment(), [ended(1), *refused, ended(4, state="upstream_error", cost=None)])])
+    saved = read_all().get(name)
+    found = ledger.query(saved.sql, 10, dict(saved.params)) if saved else ledger.query(f"FROM {name}", 10)
+    (row,) = [dict(zip(found.columns, each, strict=True)) for each in found.rows]
+    assert (row["exchanges"], row["unpriced"], float(row["cost"])) == (4, 1, 1.0)
+
+
+def test_a_day_of_one_unknown_cost_and_refused_requests_has_none(ledger: Ledger, ended: Any, make: Any) -> None:
+    revised = RevisedRow(f"{1:032x}", now_us(), "coder", provider="openai", model="m", recorded_cost="1")
+    changed = CostsRevised("r1", now_us(), "ann", (revised,))
+    ledger.apply([make.batch(make.segment(), [ended(1), ended(2, state="rejected", cost=None), changed])])
+    assert ledger.query("SELECT exchanges, unpriced, cost FROM cost_daily", 9).rows == [[2, 1, None]]
+
+
+LONG_AGO = now_us() - 20 * 86_400_000_000
+
+
+def test_coverage_of_some_days_counts_no_others(ledger: Ledger, ended: Any, make: Any, call: Any) -> None:
+    """A gap that was closed weeks ago is none of this week."""
+    route = "/v1beta/models/gemini-{}:generateContent"
+    old = ended(1, started_us=LONG_AGO, route=route.format(1), unevaluated=("no_policy",), calls=1)
+    new = [ended(key, route=route.format(key), unevaluated=("answer:protocol",)) for key in (2, 3)]
+    ledger.apply([make.batch(make.segment(), [old, *new, ended(4, route=route.format(1), calls=2, denied=1)])])
+
+    def told(name: str, days: int, *columns: str) -> list[list[Any]]:
+        return ledger.query(f"SELECT {', '.join(columns)} FROM ({read_all()[name].sql}) ORDER BY ALL", 9, {"days": str(days)}).rows
+
+    counts = ("hook", "exchanges", "judged", "unevaluated", "calls", "denied")
+    assert told("coverage", 7, *counts) == [["request", 3, 3, 0, 0, 0], ["tool_call", 3, 1, 2, 2, 1]]
+    assert told("coverage", 30, *counts) == [["request", 4, 3, 1, 0, 0], ["tool_call", 4, 1, 3, 3, 1]]
+    reasons = ("route", "reason", "exchanges")
+    form = route.format("").replace("gemini-", "{model}")
+    assert told("coverage_reasons", 7, *reasons) == [[form, "answer:protocol", 2]]
+    assert told("coverage_reasons", 30, *reasons) == [[form, "answer:protocol", 2], [form, "no_policy", 1]]

@@ -1,6 +1,7 @@
 -- title: Why something was not judged
 -- param: days = 30
-SELECT route, stream, reason, exchanges, last_seen, latest
-FROM coverage_reasons
-WHERE last_seen > make_timestamp(epoch_us(now())) - to_days($days::INTEGER)
-ORDER BY exchanges DESC, route
+SELECT route, stream, reason, sum(exchanges)::BIGINT AS exchanges, max(last_seen) AS last_seen, arg_max(latest, last_seen) AS latest
+FROM coverage_reasons_daily
+WHERE day > make_timestamp(epoch_us(now()))::DATE - $days::INTEGER
+GROUP BY ALL
+ORDER BY exchanges DESC, route, stream, reason

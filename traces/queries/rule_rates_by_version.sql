@@ -1,4 +1,4 @@
--- title: How often each rule withholds, under each version of the policy: did a new version change anything
+-- title: How often each rule about calls withholds one, under each version of the policy: did a new version change anything
 -- param: days = 30
 -- Of the rules that spoke about a withheld call those that only warn, or are in shadow, withheld nothing.
 -- A hit has the time of its call: times are compared first, which leaves few ids to compare.

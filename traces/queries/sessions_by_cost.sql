@@ -2,7 +2,7 @@
 -- param: days = 7
 WITH spent AS (
   SELECT session, agent, min(started_at) AS began, max(started_at) AS latest, count(*) AS exchanges, sum(cost) AS cost,
-         count(*) FILTER (cost IS NULL) AS unpriced
+         count(*) FILTER (cost IS NULL AND state <> 'rejected') AS unpriced
   FROM exchanges WHERE session <> '' AND started_at > make_timestamp(epoch_us(now())) - to_days($days::INTEGER) GROUP BY ALL
 ), acted AS (
   SELECT session, agent, sum(n)::BIGINT AS calls, sum(withheld)::BIGINT AS withheld, max(n) AS same_call

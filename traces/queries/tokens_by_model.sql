@@ -1,4 +1,4 @@
--- title: Tokens by model and class, and what share of what was read came from a cache
+-- title: Tokens by model and class, and what share of the text that was read came from a cache
 -- param: days = 30
 SELECT provider, model, sum(exchanges)::BIGINT AS exchanges, sum(input_tokens)::BIGINT AS input_tokens,
        sum(cache_read_tokens)::BIGINT AS cache_read_tokens, sum(cache_write_tokens)::BIGINT AS cache_write_tokens,

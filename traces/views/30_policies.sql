@@ -22,28 +22,46 @@ CREATE VIEW rules_in_force AS
   FROM policy_rules AS r JOIN latest USING (hash)
   LEFT JOIN fired AS f ON f.policy = r.policy AND f.rule = r.rule AND (r.kind = 'guard' OR f.line = r.line);
 
--- What was judged, route by route.
-CREATE VIEW coverage AS
-  SELECT route, dialect, stream, 'request' AS hook, sum(exchanges)::BIGINT AS exchanges,
+-- What was judged, day by day and route by route.
+CREATE VIEW coverage_daily AS
+  SELECT day, route, dialect, stream, 'request' AS hook, sum(exchanges)::BIGINT AS exchanges,
          coalesce(sum(exchanges) FILTER (request_judged), 0)::BIGINT AS judged,
          coalesce(sum(exchanges) FILTER (NOT request_judged), 0)::BIGINT AS unevaluated,
-         coalesce(sum(exchanges) FILTER (state = 'rejected'), 0)::BIGINT AS refused, 0 AS with_calls, 0 AS calls, 0 AS denied,
-         coalesce(sum(exchanges) FILTER (enforcing), 0)::BIGINT AS enforcing, min(first_seen) AS first_seen, max(last_seen) AS last_seen
+         coalesce(sum(exchanges) FILTER (state = 'rejected'), 0)::BIGINT AS refused, 0::BIGINT AS with_calls, 0::BIGINT AS calls,
+         0::BIGINT AS denied, coalesce(sum(exchanges) FILTER (enforcing), 0)::BIGINT AS enforcing, min(first_seen) AS first_seen,
+         max(last_seen) AS last_seen
   FROM exchange_sums GROUP BY ALL HAVING sum(exchanges) <> 0
   UNION ALL
-  SELECT route, dialect, stream, 'tool_call', sum(exchanges)::BIGINT,
+  SELECT day, route, dialect, stream, 'tool_call', sum(exchanges)::BIGINT,
          coalesce(sum(exchanges) FILTER (answer_judged AND state IN ('complete', 'denied')), 0)::BIGINT,
          coalesce(sum(exchanges) FILTER (NOT answer_judged), 0)::BIGINT,
          coalesce(sum(exchanges) FILTER (state NOT IN ('complete', 'denied')), 0)::BIGINT, sum(with_calls)::BIGINT,
          sum(calls)::BIGINT, sum(denied)::BIGINT, coalesce(sum(exchanges) FILTER (enforcing), 0)::BIGINT, min(first_seen), max(last_seen)
   FROM exchange_sums WHERE operation IN ('chat', 'compact', 'retrieve', 'pass_through') GROUP BY ALL HAVING sum(exchanges) <> 0;
 
-CREATE VIEW coverage_reasons AS
+CREATE VIEW coverage AS
+  SELECT route, dialect, stream, hook, sum(exchanges)::BIGINT AS exchanges, sum(judged)::BIGINT AS judged,
+         sum(unevaluated)::BIGINT AS unevaluated, sum(refused)::BIGINT AS refused, sum(with_calls)::BIGINT AS with_calls,
+         sum(calls)::BIGINT AS calls, sum(denied)::BIGINT AS denied, sum(enforcing)::BIGINT AS enforcing,
+         min(first_seen) AS first_seen, max(last_seen) AS last_seen
+  FROM coverage_daily GROUP BY ALL;
+
+-- Routes with an id or a model in them are one route each, as in the sums (gateway/stores/sums.py).
+CREATE VIEW coverage_reasons_daily AS
   WITH told AS (
-    SELECT route, dialect, stream, id, started_at, unnest(unevaluated) AS reason FROM exchanges_ended WHERE len(unevaluated) > 0
+    SELECT started_at, dialect, stream, id, unnest(unevaluated) AS reason,
+           regexp_replace(regexp_replace(route, '/models/[^/:]+', '/models/{model}'),
+             '/(responses|conversations)/(?:resp|conv|msg|[^/]*[0-9_-])[^/]*', '/\1/{id}') AS route
+    FROM exchanges_ended WHERE len(unevaluated) > 0
   )
-  SELECT route, dialect, stream, reason, count(*) AS exchanges, max(started_at) AS last_seen, arg_max(id, started_at) AS latest
+  SELECT started_at::DATE AS day, route, dialect, stream, reason, count(*) AS exchanges, max(started_at) AS last_seen,
+         arg_max(id, started_at) AS latest
   FROM told GROUP BY ALL;
+
+CREATE VIEW coverage_reasons AS
+  SELECT route, dialect, stream, reason, sum(exchanges)::BIGINT AS exchanges, max(last_seen) AS last_seen,
+         arg_max(latest, last_seen) AS latest
+  FROM coverage_reasons_daily GROUP BY ALL;
 
 CREATE VIEW tools_seen AS
   WITH told AS (

@@ -1,18 +1,22 @@
 -- What a day cost, by whom; how targets did.
 
+-- What was refused before a provider was asked costs nothing: no price of it is missing.
+
 -- One day of one agent, team and model.
 CREATE VIEW cost_daily AS
   WITH parts AS (
-    SELECT day, agent, team, provider, model, exchanges, cost, unpriced, input_tokens, cache_read_tokens, cache_write_tokens,
+    SELECT day, agent, team, provider, model, exchanges, CASE WHEN state <> 'rejected' THEN exchanges ELSE 0 END AS asked, cost,
+           CASE WHEN state <> 'rejected' THEN unpriced ELSE 0 END AS unpriced, input_tokens, cache_read_tokens, cache_write_tokens,
            cache_write_1h_tokens, output_tokens, reasoning_tokens, calls, denied
     FROM exchange_sums
     UNION ALL BY NAME
-    SELECT started_at::DATE AS day, agent, team, provider, request_model AS model, 1 AS exchanges, 1 AS unpriced FROM exchanges_open
+    SELECT started_at::DATE AS day, agent, team, provider, request_model AS model, 1 AS exchanges, 1 AS asked, 1 AS unpriced
+    FROM exchanges_open
     UNION ALL BY NAME
-    SELECT day, agent, team, provider, model, cost, unpriced, 0 AS exchanges FROM cost_changes
+    SELECT day, agent, team, provider, model, cost, unpriced, 0 AS exchanges, 0 AS asked FROM cost_changes
   )
   SELECT day, agent, team, provider, model, sum(exchanges)::BIGINT AS exchanges,
-         CASE WHEN sum(unpriced) < sum(exchanges) THEN sum(cost) END AS cost, sum(unpriced)::BIGINT AS unpriced,
+         CASE WHEN sum(unpriced) < sum(asked) THEN sum(cost) END AS cost, sum(unpriced)::BIGINT AS unpriced,
          sum(input_tokens)::BIGINT AS input_tokens, sum(cache_read_tokens)::BIGINT AS cache_read_tokens,
          sum(cache_write_tokens)::BIGINT AS cache_write_tokens, sum(cache_write_1h_tokens)::BIGINT AS cache_write_1h_tokens,
          sum(output_tokens)::BIGINT AS output_tokens, sum(reasoning_tokens)::BIGINT AS reasoning_tokens,
@@ -22,7 +26,7 @@ CREATE VIEW cost_daily AS
 -- One day of one organisation and team: what was asked, what it cost, and about what that which has no exact cost.
 CREATE VIEW org_daily AS
   SELECT started_at::DATE AS day, org, team, count(*) AS exchanges, sum(cost) AS cost,
-         count(*) FILTER (cost IS NULL) AS unpriced, sum(estimated_cost) AS estimated_cost
+         count(*) FILTER (cost IS NULL AND state <> 'rejected') AS unpriced, sum(estimated_cost) AS estimated_cost
   FROM exchanges GROUP BY ALL;
 
 -- One day of one budget and subject, as the book has it; what is left of a budget is known by the state store (tollhouse budgets show).
@@ -49,14 +53,14 @@ CREATE VIEW cache_daily AS
          count(*) FILTER (cache = 'hit' AND saved_cost IS NULL) AS unpriced
   FROM exchanges_ended WHERE cache IS NOT NULL GROUP BY ALL;
 
--- One day of one target: how it was asked, and what came of it.
+-- One day of one target: how it was asked, and what came of it. Mirrors, which reach nobody, are in `mirrored` and `cost` alone.
 CREATE VIEW targets AS
   SELECT started_at::DATE AS day, upstream, model, region, count(*) FILTER (kind <> 'mirror') AS attempts,
          count(*) FILTER (kind = 'mirror') AS mirrored, count(*) FILTER (kind = 'retry') AS retries,
-         count(*) FILTER (kind = 'fallback') AS fallbacks, count(*) FILTER (fault IS NULL) AS answered,
-         count(*) FILTER (fault IS NOT NULL) AS failed, count(*) FILTER (unsure) AS unsure,
-         max(fault) FILTER (fault IS NOT NULL) AS a_fault,
-         quantile_cont(first_byte_us, 0.5) FILTER (fault IS NULL) / 1000 AS first_byte_p50_ms,
-         quantile_cont(first_byte_us, 0.95) FILTER (fault IS NULL) / 1000 AS first_byte_p95_ms, sum(cost) AS cost,
+         count(*) FILTER (kind = 'fallback') AS fallbacks, count(*) FILTER (fault IS NULL AND kind <> 'mirror') AS answered,
+         count(*) FILTER (fault IS NOT NULL AND kind <> 'mirror') AS failed, count(*) FILTER (unsure AND kind <> 'mirror') AS unsure,
+         max(fault) FILTER (kind <> 'mirror') AS a_fault,
+         quantile_cont(first_byte_us, 0.5) FILTER (fault IS NULL AND kind <> 'mirror') / 1000 AS first_byte_p50_ms,
+         quantile_cont(first_byte_us, 0.95) FILTER (fault IS NULL AND kind <> 'mirror') / 1000 AS first_byte_p95_ms, sum(cost) AS cost,
          max(started_at) AS latest
   FROM attempts GROUP BY ALL;

@@ -13,7 +13,7 @@ MOST_HOURS = 31 * 24
 _TOTALS = f"""
 SELECT count(*) AS exchanges, count(DISTINCT session) FILTER (session <> '') AS sessions, count(DISTINCT agent) AS agents,
        count(*) FILTER (state IN {BAD_ENDS}) AS errors, count(*) FILTER (state = 'open') AS open,
-       sum(cost) AS cost, count(*) FILTER (cost IS NULL AND state <> 'open') AS unpriced,
+       sum(cost) AS cost, count(*) FILTER (cost IS NULL AND state NOT IN ('open', 'rejected')) AS unpriced,
        approx_quantile(duration_us, 0.95) FILTER (state <> 'open') AS p95_us,
        approx_quantile(overhead_us, 0.95) FILTER (state <> 'open') AS overhead_p95_us,
        count(*) FILTER (NOT enforcing) AS observed
