@@ -51,7 +51,7 @@ def test_hosts_of_media_are_read_without_regard_to_capitals(host):
     assert Settings.model_validate({"remote_media": [host]}).remote_media == [host.lower()]
 
 
-@pytest.mark.parametrize("odd", ["https://x.com", "https://x.com/", "x.com/a", "x.com:8080", "*x.com", "x.*", "data:", "", "x.com ", "[::1]"])
+@pytest.mark.parametrize("odd", ["https://x.com/", "x.com/a", "x.com:8080", "*x.com", "x.*", "data:", "", "x.com ", "[::1]"])
 def test_what_could_never_be_the_host_of_a_medium_is_refused(odd):
     with pytest.raises(ValueError, match="is no host that media come from; write images"):
         Settings.model_validate({"remote_media": [odd]})
