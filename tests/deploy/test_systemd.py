@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+import shlex
 import shutil
 import subprocess
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -15,6 +17,7 @@ from gateway.supervisor import BOOK_STOP_S
 
 UNIT = Path(__file__).parents[2] / "deploy" / "systemd" / "tollhouse.service"
 TEXT = UNIT.read_text()
+GUIDE = (UNIT.parents[1] / "README.md").read_text()
 MOST_EXPOSED = 20
 """Tenths; 100 is a service with every right."""
 
@@ -52,3 +55,14 @@ def test_a_gateway_that_refuses_to_start_is_not_started_over_and_over():
 
 def test_streams_may_end_before_it_is_killed():
     assert float(said("TimeoutStopSec")[0]) > Timeouts().drain + BOOK_STOP_S
+
+
+def test_commands_of_the_guide_run_with_the_rights_of_the_service_and_on_its_data():
+    [command] = re.findall(r"^tollhouse\(\) \{\n(.*?)^\}", GUIDE, re.MULTILINE | re.DOTALL)
+    given = shlex.split(command.replace("\\\n", ""))
+    properties = [value for option, value in pairwise(given) if option == "-p"]
+    assert properties[0] == f"User={UNIT.stem}"  # what a unit of this name has with DynamicUser=yes, if it says nothing
+    for name, value in (each.split("=", 1) for each in properties[1:]):
+        assert said(name) == [value]
+    assert given[given.index("-E") + 1] in said("Environment")[0].split()
+    assert given[-2:] == [said("ExecStart")[0].split()[0], "$@"]

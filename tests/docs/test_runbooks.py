@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import subprocess
 import sys
 import time
@@ -35,6 +36,9 @@ class Installation:
         self.folder = folder
         self.gateway = RunningGateway(folder, settings_for(provider.base_url, policies="policies"))
         self.printed: dict[tuple[str, str], str] = {}
+        self.kept = folder / "private" / "tollhouse"
+        self.kept.mkdir(parents=True, mode=0o700)
+        self.gateway.data.symlink_to(self.kept)  # as systemd does for a service with DynamicUser=yes
         (folder / "bin").mkdir()
         program = folder / "bin" / "tollhouse"
         program.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m gateway.cli.main "$@"\n')
@@ -64,6 +68,11 @@ class Installation:
         [ledger] = self.gateway.data.glob("ledger*.duckdb")
         ledger.write_bytes(b"\xff" * 8192 + ledger.read_bytes()[8192:])
 
+    def lose(self) -> None:
+        """What no start makes good."""
+        shutil.rmtree(self.kept / "journal")
+        (self.kept / "state.sqlite").write_bytes(b"lost")
+
 
 @pytest.fixture(scope="module")
 def lived(tmp_path_factory):
@@ -84,6 +93,8 @@ def lived(tmp_path_factory):
                         there.run(title, line)
                         if title.startswith("A ledger") and line == "systemctl stop tollhouse":
                             there.spoil()
+                        if title == "Restore" and line == "systemctl stop tollhouse":
+                            there.lose()
             there.old_key, there.exchanges = made["key"], there.gateway.awaited("SELECT 1 FROM exchanges", 1)
             time.sleep(1.1)  # a revoked key is refused within a second
             there.refused = there.ask(made["key"])
@@ -102,3 +113,9 @@ def test_the_ledger_that_was_spoilt_is_built_again_from_the_journal(lived):
 def test_the_restored_installation_has_the_exchanges_and_still_refuses_the_key_that_leaked(lived):
     assert len(lived.exchanges) == 1
     assert lived.refused == 401
+
+
+def test_the_folder_of_the_data_stays_where_it_is_and_what_was_in_it_is_set_aside(lived):
+    assert lived.gateway.data.readlink() == lived.kept
+    assert (lived.kept / "journal").is_dir()
+    assert (lived.folder / "broken" / "state.sqlite").read_bytes() == b"lost"
