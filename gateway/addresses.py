@@ -27,6 +27,20 @@ def host_name(authority: str) -> str:
     return authority.partition(":")[0].lower()
 
 
+def is_same_address(one: str, other: str) -> bool:
+    """Whether both are the same IP address, however it is written (`::ffff:10.0.0.1` is 10.0.0.1); a name is none."""
+    first, second = _ip(one), _ip(other)
+    return first is not None and first == second
+
+
+def _ip(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    try:
+        found = ipaddress.ip_address(text)
+    except ValueError:
+        return None
+    return getattr(found, "ipv4_mapped", None) or found
+
+
 class Address(Section):
     """Where a listener binds."""
 

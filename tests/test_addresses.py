@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gateway.addresses import encrypted_url, host_name, is_loopback, parse_address
+from gateway.addresses import encrypted_url, host_name, is_loopback, is_same_address, parse_address
 
 
 def test_a_port_alone_is_one_of_this_machine():
@@ -44,3 +44,15 @@ def test_a_url_is_encrypted_unless_it_is_of_this_machine():
     for url in ("http://example.com/x", "ftp://127.0.0.1/x", "https:///x", "example.com", ""):
         with pytest.raises(ValueError, match="must be an https:// URL"):
             encrypted_url(url)
+
+
+@pytest.mark.parametrize("other", ["10.1.2.3", "::ffff:10.1.2.3", "::FFFF:a01:203"])
+def test_an_address_is_the_same_however_it_is_written(other):
+    assert is_same_address("10.1.2.3", other)
+    assert is_same_address(other, "10.1.2.3")
+
+
+@pytest.mark.parametrize("other", ["10.1.2.4", "::1", "localhost", "", "10.1.2.3.example", "010.1.2.3", "167838211"])
+def test_another_address_or_a_name_is_not_the_same(other):
+    assert not is_same_address("10.1.2.3", other)
+    assert not is_same_address(other, other) or other in ("10.1.2.4", "::1")

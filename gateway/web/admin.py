@@ -21,6 +21,7 @@ from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from gateway.addresses import host_name, is_same_address
 from gateway.errors import JournalUnavailable
 from gateway.people.roles import Person
 from gateway.question.snapshots import Snapshot
@@ -282,7 +283,7 @@ def _key(line: bytes) -> str:
 
 
 class _OnlyHosts:
-    """Refuses requests that were addressed to another name (DNS rebinding)."""
+    """Refuses requests that were addressed to another name (DNS rebinding). The IP address that was connected to is no name."""
 
     def __init__(self, app: ASGIApp, hosts: Sequence[str], not_found: _Answering) -> None:
         self._app, self._not_found = app, not_found
@@ -299,13 +300,10 @@ class _OnlyHosts:
 
     def _is_ours(self, scope: Scope) -> bool:
         named = [value for name, value in scope["headers"] if name == b"host"]
-        return len(named) == 1 and _without_port(named[0].decode("latin-1").lower()) in self._hosts
-
-
-def _without_port(host: str) -> str:
-    if host.startswith("["):
-        return host[1:].partition("]")[0]
-    return host.partition(":")[0]
+        if len(named) != 1:
+            return False
+        host, reached = host_name(named[0].decode("latin-1")), scope.get("server")
+        return host in self._hosts or (reached is not None and is_same_address(host, str(reached[0])))
 
 
 def _refusal(refused: Refused) -> _No:

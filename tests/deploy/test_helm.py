@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -74,7 +75,9 @@ def test_the_settings_and_policies_that_are_mounted_are_taken(renderer, tmp_path
     (tmp_path / "tollhouse.yaml").write_text(settings)
     for name, text in policies.items():
         (tmp_path / "policies" / name).write_text(text)
-    found = read(tmp_path / "tollhouse.yaml", {"TOLLHOUSE_LISTEN": "0.0.0.0:8484", "TOLLHOUSE_ADMIN": "10.1.2.3:8485"}, {})
+    [pod] = [each["spec"]["template"]["spec"] for each in renderer(SEVERAL)[0] if each["kind"] == "StatefulSet"]
+    found = read(tmp_path / "tollhouse.yaml", {each["name"]: each["value"] for each in pod["containers"][0]["env"]}, {})
+    assert (found.listen, found.admin) == ("0.0.0.0:8484", "0.0.0.0:8485")
     assert (found.keys, found.state_place.host) == ("required", "valkey")
     assert not load_folder(Path(str(found.policies))).observing
 
@@ -90,7 +93,8 @@ def test_a_pod_has_no_rights_writes_its_data_alone_and_has_time_to_end(renderer)
         assert "@sha256:" in each["image"]
         assert not [one for one in each.get("env", ()) if "KEY" in one["name"]]
     assert {each["mountPath"] for each in pod["containers"][0]["volumeMounts"] if not each.get("readOnly")} == {"/data", "/tmp"}
-    assert pod["terminationGracePeriodSeconds"] > Timeouts().drain + BOOK_STOP_S
+    [waits] = re.findall(r"sleep\((\d+)\)", pod["containers"][0]["lifecycle"]["preStop"]["exec"]["command"][-1])
+    assert pod["terminationGracePeriodSeconds"] > int(waits) + Timeouts().drain + BOOK_STOP_S
 
 
 def test_the_network_lets_agents_in_and_the_gateway_out_to_what_is_listed(renderer):

@@ -1,10 +1,13 @@
-"""A gateway behind nginx, by the file that is shipped: events arrive as they are made, and a client that leaves is noticed."""
+"""A gateway behind nginx and Caddy, by the files that are shipped: events arrive as they are made, and a client that leaves is noticed."""
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import json
+import os
 import shutil
+import socket
 import ssl
 import subprocess
 import time
@@ -18,10 +21,11 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from gateway.limit_settings import Limits
 from tests.patience import PATIENCE_S, until
 from tests.ports import free_port
 
-SHIPPED = (Path(__file__).parents[2] / "deploy" / "proxy" / "nginx.conf").read_text()
+SHIPPED = Path(__file__).parents[2] / "deploy" / "proxy"
 GAP_S = 0.3
 BODY = {"model": "gpt-4o-mini", "stream": True, "messages": [{"role": "user", "content": "hi"}]}
 
@@ -47,28 +51,49 @@ def certificate(folder: Path) -> Path:
     return folder / "tollhouse.crt"
 
 
-def placed(folder: Path, port: int, gateway: str) -> str:
+def placed(shipped: str, *changes: tuple[str, str]) -> str:
     """The shipped file, with the addresses and paths of this test; each must be in it once."""
-    changed = SHIPPED
-    for shipped, here in (
+    changed = (SHIPPED / shipped).read_text()
+    for there, here in changes:
+        assert changed.count(there) == 1, there
+        changed = changed.replace(there, here)
+    return changed
+
+
+def nginx(folder: Path, port: int, gateway: str) -> list[str]:
+    changed = placed(
+        "nginx.conf",
         ("server 127.0.0.1:8484;", f"server {gateway};"), ("listen 443 ssl;", f"listen 127.0.0.1:{port} ssl;"),
         ("/etc/nginx/tollhouse.crt", str(folder / "tollhouse.crt")), ("/etc/nginx/tollhouse.key", str(folder / "tollhouse.key")),
         ("/var/log/nginx/tollhouse.log", str(folder / "access.log")), ("tollhouse.example.com", "localhost"),
-    ):  # fmt: skip
-        assert changed.count(shipped) == 1, shipped
-        changed = changed.replace(shipped, here)
+    )  # fmt: skip
     paths = " ".join(f"{each}_temp_path {folder / each};" for each in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"))
-    return f"daemon off; pid {folder}/pid; error_log {folder}/error.log; events {{}} http {{ {paths}\n{changed}\n}}\n"
+    (folder / "nginx.conf").write_text(
+        f"daemon off; pid {folder}/pid; error_log {folder}/error.log; events {{}} http {{ {paths}\n{changed}\n}}\n"
+    )
+    return ["nginx", "-c", str(folder / "nginx.conf"), "-p", str(folder)]
 
 
-@pytest.fixture
-def proxied(start, tmp_path):
-    if shutil.which("nginx") is None:
-        pytest.skip("no nginx on this machine: apt install nginx-light")
+def caddy(folder: Path, port: int, gateway: str) -> list[str]:
+    site = f"https://localhost:{port} {{\n\tbind 127.0.0.1\n\ttls {folder}/tollhouse.crt {folder}/tollhouse.key"
+    changed = placed(
+        "Caddyfile",
+        ("tollhouse.example.com {", site), ("127.0.0.1:8484", gateway), ("/var/log/caddy/tollhouse.log", str(folder / "access.log")),
+    )  # fmt: skip
+    (folder / "Caddyfile").write_text(f"{{\n\tadmin off\n\tauto_https disable_redirects\n}}\n{changed}")
+    return ["caddy", "run", "--adapter", "caddyfile", "--config", str(folder / "Caddyfile")]
+
+
+@pytest.fixture(params=[nginx, caddy], ids=lambda proxy: proxy.__name__)
+def proxied(request, start, tmp_path):
+    name = request.param.__name__
+    if shutil.which(name) is None:
+        pytest.skip(f"no {name} on this machine: apt install {'nginx-light' if name == 'nginx' else name}")
     port, authority, running = free_port(), certificate(tmp_path), start()
-    (tmp_path / "nginx.conf").write_text(placed(tmp_path, port, running.url.removeprefix("http://")))
-    process = subprocess.Popen(["nginx", "-c", str(tmp_path / "nginx.conf"), "-p", str(tmp_path)], stderr=subprocess.DEVNULL)
-    until(lambda: (tmp_path / "pid").exists() or process.poll() is not None, what="nginx starts")
+    command = request.param(tmp_path, port, running.url.removeprefix("http://"))
+    with (tmp_path / "error.log").open("ab") as log:
+        process = subprocess.Popen(command, stderr=log, env=os.environ | {"HOME": str(tmp_path), "XDG_DATA_HOME": str(tmp_path)})
+    until(lambda: listens(port) or process.poll() is not None, what=f"{name} starts")
     assert process.poll() is None, (tmp_path / "error.log").read_text()
     context = ssl.create_default_context(cafile=str(authority))
     with httpx.Client(base_url=f"https://localhost:{port}/v1", verify=context, trust_env=False, timeout=20) as client:
@@ -77,7 +102,12 @@ def proxied(start, tmp_path):
     process.wait(PATIENCE_S)
 
 
-def test_a_stream_through_nginx_arrives_event_by_event(proxied, provider):
+def listens(port: int) -> bool:
+    with socket.socket() as asked:
+        return asked.connect_ex(("127.0.0.1", port)) == 0
+
+
+def test_a_stream_through_a_proxy_arrives_event_by_event(proxied, provider):
     client, running, folder = proxied
     words = [f"word{number}" for number in range(5)]
     provider.answer = provider.sse(*(event({"content": word}) for word in words), END, gap=GAP_S)
@@ -87,15 +117,34 @@ def test_a_stream_through_nginx_arrives_event_by_event(proxied, provider):
     assert len(arrived) == len(words)
     assert [later - earlier > GAP_S / 2 for earlier, later in pairwise(arrived)] == [True] * (len(words) - 1)
     running.ended()
-    # nginx writes its line when the request has ended for it, which may be after its client has read the last byte
-    written = until((folder / "access.log").read_text)
-    assert f"exchange={answer.headers['x-gateway-trace-id']}" in written
+    # a proxy writes its line when the request has ended for it, which may be after its client has read the last byte
+    written = until(lambda: (folder / "access.log").read_text())
+    assert answer.headers["x-gateway-trace-id"] in written
 
 
-def test_a_client_that_leaves_nginx_is_noticed_by_the_gateway(proxied, provider):
+def test_a_proxy_s_log_has_no_key_wherever_it_was_sent(proxied, provider):
+    client, _, folder = proxied
+    provider.answer = provider.sse(event({"content": "word"}), END)
+    keys = {"authorization": "Bearer in-authorization", "x-api-key": "in-x-api-key", "x-goog-api-key": "in-x-goog-api-key"}
+    answer = client.post("/chat/completions?key=in-the-address", json=BODY, headers=keys)
+    written = until(lambda: (folder / "access.log").read_text())
+    assert "/v1/chat/completions" in written
+    assert answer.headers["x-gateway-trace-id"] in written
+    assert [key for key in [*keys.values(), "in-the-address"] if key.removeprefix("Bearer ") in written] == []
+
+
+def test_a_body_that_the_gateway_takes_passes_the_proxy(proxied, provider):
+    client, *_ = proxied
+    provider.answer = provider.sse(event({"content": "word"}), END)
+    large = BODY | {"messages": [{"role": "user", "content": "x" * (Limits().body_bytes - 1_000)}]}
+    assert client.post("/chat/completions", json=large).status_code == 200
+
+
+@pytest.mark.parametrize("words", [1, 0], ids=["behind a word", "before anything"])
+def test_a_client_that_leaves_a_proxy_is_noticed_by_the_gateway(proxied, provider, words):
     client, running, _ = proxied
-    provider.answer = provider.sse(event({"content": "word"}), hang=True)
-    with client.stream("POST", "/chat/completions", json=BODY) as answer:
+    provider.answer = provider.sse(event({"content": "word"}), hang=True) if words else provider.silent()
+    with contextlib.suppress(httpx.ReadTimeout), client.stream("POST", "/chat/completions", json=BODY, timeout=2) as answer:
         next(answer.iter_lines())
     [ended] = running.ended()
     assert ended.exchange.state == "client_gone"

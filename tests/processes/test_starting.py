@@ -92,6 +92,15 @@ def test_binding_to_the_network_with_a_key_wants_that_key_of_everyone(folder, pr
         assert ask(gateway, headers={"authorization": f"Bearer {key}"}).status_code == 200
 
 
+def test_an_admin_plane_that_is_bound_everywhere_answers_to_the_address_it_is_reached_at_and_to_no_name(folder, provider):
+    with RunningGateway(folder, settings_for(provider.base_url, admin="0.0.0.0:0")) as gateway:
+        port = gateway.admin.rpartition(":")[2]
+        hosts = {None: 200, "localhost": 200, "127.0.0.3": 421, "evil.example": 421}
+        for host, status in hosts.items():
+            headers = {"host": f"{host}:{port}"} if host else {}
+            assert httpx.get(f"http://127.0.0.2:{port}/livez", headers=headers, trust_env=False).status_code == status, host
+
+
 def test_a_bad_policy_is_refused_with_its_place(folder, provider):
     (folder / "policies" / "bad.yaml").write_text("policy: 1\nid: q\nagents: ['*']\nallw: [x]\n")
     said = refusal(folder, settings_for(provider.base_url, policies="policies"))

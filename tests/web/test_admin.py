@@ -101,6 +101,10 @@ async def _brewed(_request: Request) -> Response:
 ROOMS = [Room(*each, _brewed, "see-metadata") for each in (("GET", "/tea"), ("POST", "/tea"), ("POST", "/tea/{id}/brew"))]
 
 
+REACHED = "10.1.2.3"
+"""Where a listener that is bound to every address of its machine was connected to."""
+
+
 def send(
     desk: Desk, method: str, path: str, *, host: str = "127.0.0.1:8485", headers: Mapping[str, str] = HEADERS, **more: Any
 ) -> httpx.Response:
@@ -108,7 +112,7 @@ def send(
 
     async def go() -> httpx.Response:
         transport = httpx.ASGITransport(admin.create(desk, DOORS, ["127.0.0.1", "localhost", "::1"], people, ROOMS))
-        async with httpx.AsyncClient(transport=transport, base_url=f"http://{host}") as client:
+        async with httpx.AsyncClient(transport=transport, base_url=f"http://{REACHED}:8485", headers={"host": host}) as client:
             return await client.request(method, path, headers=headers, **more)
 
     return asyncio.run(go())
@@ -153,6 +157,11 @@ def test_a_request_addressed_to_another_name_is_refused(desk: Desk, host: str) -
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.0.0.1:9", "localhost:8485", "LOCALHOST", "[::1]:8485", "[::1]"])
 def test_its_own_names_are_accepted_with_any_port(desk: Desk, host: str) -> None:
     assert send(desk, "GET", "/livez", headers={"host": host}).status_code == 200
+
+
+@pytest.mark.parametrize("host", [REACHED, f"{REACHED}:9", f"[::ffff:{REACHED}]:8485"])
+def test_the_address_that_was_connected_to_is_accepted(desk: Desk, host: str) -> None:
+    assert send(desk, "GET", "/livez", host=host).status_code == 200
 
 
 def test_two_host_headers_are_refused(desk: Desk) -> None:
