@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
+import socket
 import subprocess
+import sys
 from pathlib import Path
 
+import boto3
+import botocore.exceptions
 import pytest
 import yaml
 
@@ -16,6 +21,7 @@ from gateway.policy import run_cases
 from gateway.policy_folder import load_folder
 from gateway.settings_sources import read
 from gateway.supervisor import BOOK_STOP_S
+from tests.s3_server import seaweedfs
 
 FOLDER = Path(__file__).parents[2] / "deploy" / "compose"
 FILES = sorted(FOLDER.glob("*.yaml"))
@@ -125,3 +131,43 @@ def test_both_gateways_are_the_same_but_for_their_data_name_and_port():
     one, two = (services(FOLDER / "fleet.yaml")[name] for name in ("gateway-1", "gateway-2"))
     assert {key for key in one if one[key] != two[key]} == {"environment", "ports", "volumes"}
     assert {name for name in one["environment"] if one["environment"][name] != two["environment"][name]} == {"TOLLHOUSE_ADMIN"}
+
+
+KEYS = {"AWS_ACCESS_KEY_ID": "made-up-key", "AWS_SECRET_ACCESS_KEY": "made-up-secret"}
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory):
+    """The port of its S3, and those of its other parts."""
+    with seaweedfs(tmp_path_factory.mktemp("fleet") / "store", KEYS) as ports:
+        yield ports
+
+
+def client(port: int, keys: dict[str, str]):
+    given = {"aws_access_key_id": keys["AWS_ACCESS_KEY_ID"], "aws_secret_access_key": keys["AWS_SECRET_ACCESS_KEY"]}
+    return boto3.client("s3", endpoint_url=f"http://127.0.0.1:{port}", region_name="us-east-1", **given)
+
+
+def test_the_bucket_is_made_in_the_store_once_however_often_the_fleet_is_started(store):
+    [program] = services(FOLDER / "fleet.yaml")["bucket"]["command"]
+    environment = {"AWS_ENDPOINT_URL": f"http://127.0.0.1:{store[0]}", "AWS_EC2_METADATA_DISABLED": "true", **KEYS}
+    for _ in range(2):
+        subprocess.run([sys.executable, "-c", program], env=os.environ | environment, check=True, timeout=120)
+    assert [each["Name"] for each in client(store[0], KEYS).list_buckets()["Buckets"]] == ["tollhouse"]
+
+
+@pytest.mark.parametrize("other", [{"AWS_SECRET_ACCESS_KEY": "another"}, {"AWS_ACCESS_KEY_ID": "another"}])
+def test_the_store_lets_nobody_in_with_another_key(store, other):
+    with pytest.raises(botocore.exceptions.ClientError, match=r"SignatureDoesNotMatch|InvalidAccessKeyId"):
+        client(store[0], KEYS | other).list_buckets()
+
+
+def test_of_the_store_only_what_asks_for_keys_is_reached_from_other_containers(store):
+    port, others = store
+    assert all(listens("127.0.0.1", each) for each in (port, *others))
+    assert [each for each in (port, *others) if listens("127.9.9.9", each)] == [port]
+
+
+def listens(host: str, port: int) -> bool:
+    with socket.socket() as asked:
+        return asked.connect_ex((host, port)) == 0

@@ -1,9 +1,11 @@
-"""A lake whose files are in S3 (moto's server): keys come from the environment, are renewed, and appear nowhere."""
+"""A lake whose files are in S3 (moto's server, SeaweedFS): keys come from the environment, are renewed, and appear nowhere."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import boto3
@@ -15,26 +17,40 @@ from gateway.retention import Cutoffs
 from gateway.stores import ducklake
 from gateway.stores.ducklake import Lake
 from gateway.stores.lake_upkeep import Upkeep
+from tests.s3_server import seaweedfs
 
 SECRET = "made-up-secret-key-of-the-bucket"
 
 
-@pytest.fixture
-def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+KEYS = {"AWS_ACCESS_KEY_ID": "made-up-key", "AWS_SECRET_ACCESS_KEY": SECRET}
+
+
+@contextmanager
+def moto(_folder: Path) -> Iterator[str]:
     from moto.server import ThreadedMotoServer
 
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0)
     server.start()
     host, port = server.get_host_and_port()
-    for name, value in {
-        "AWS_ACCESS_KEY_ID": "made-up-key", "AWS_SECRET_ACCESS_KEY": SECRET, "AWS_ENDPOINT_URL": f"http://{host}:{port}",
-        "AWS_REGION": "eu-central-1", "AWS_DEFAULT_REGION": "eu-central-1",
-    }.items():  # fmt: skip
-        monkeypatch.setenv(name, value)
-    made = boto3.resource("s3").Bucket("fleet-book")
-    made.create(CreateBucketConfiguration={"LocationConstraint": "eu-central-1"})
-    yield made
+    yield f"http://{host}:{port}"
     server.stop()
+
+
+@contextmanager
+def weed(folder: Path) -> Iterator[str]:
+    with seaweedfs(folder, KEYS) as (port, _):
+        yield f"http://127.0.0.1:{port}"
+
+
+@pytest.fixture(params=[moto, weed], ids=lambda server: server.__name__)
+def bucket(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    with request.param(tmp_path / "store") as endpoint:
+        region = {"AWS_REGION": "eu-central-1", "AWS_DEFAULT_REGION": "eu-central-1"}
+        for name, value in (KEYS | region | {"AWS_ENDPOINT_URL": endpoint}).items():
+            monkeypatch.setenv(name, value)
+        made = boto3.resource("s3").Bucket("fleet-book")
+        made.create(CreateBucketConfiguration={"LocationConstraint": "eu-central-1"})
+        yield made
 
 
 def test_rows_lie_in_the_bucket_and_are_found_there_by_another_book(
