@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import shutil
 import struct
 import subprocess
@@ -76,6 +77,8 @@ READ_AS_TEXT = ("nanoarrow/_static_version.py",)
 """Sources that their packages read."""
 LOADED = 1
 """A part of an ELF program that is loaded into memory (PT_LOAD)."""
+SEARCHED = {base + more for base in ("lib", "usr/lib") for more in ("", "64", "/x86_64-linux-gnu", "/aarch64-linux-gnu")}
+"""Where the loader looks without being told."""
 AUTHORITIES = Path("/etc/ssl/certs/ca-certificates.crt")
 ACCOUNTS = {
     "etc/passwd": f"tollhouse:x:{USER}:{USER}::/data:/nonexistent\n",
@@ -260,10 +263,21 @@ def libraries(root: Path) -> None:
         for library in sorted(needs(waiting.pop()) - seen):
             seen.add(library)
             if library.name not in brought:
-                waiting.append(copy(library, root))
+                waiting.append(found_by_the_loader(copy(library, root), root))
     for loader in ("lib/x86_64-linux-gnu/libgcc_s.so.1", "lib/aarch64-linux-gnu/libgcc_s.so.1"):  # threads that end load it by its name
         if Path("/", loader).exists():
             copy(Path("/", loader), root)
+
+
+def found_by_the_loader(library: Path, root: Path) -> Path:
+    """There is no cache of places in the root: what lies elsewhere than the loader looks (a Python's own library in /usr/local/lib) has a
+    link where it does."""
+    if library.parent.relative_to(root).as_posix() not in SEARCHED:
+        link = root / "usr" / "lib" / library.name
+        link.parent.mkdir(parents=True, exist_ok=True)
+        link.unlink(missing_ok=True)
+        link.symlink_to(os.path.relpath(library, link.parent))
+    return library
 
 
 def programs(root: Path) -> Iterator[Path]:

@@ -16,12 +16,11 @@ from rich.table import Table
 from rich.text import Text
 
 from gateway.cli.asking import acting, call, data_folder
-from gateway.cli.beside import Data
+from gateway.cli.beside import AsJson, Data
 from gateway.cli.visible import visible
 
 app = typer.Typer(help="List and decide the calls that wait for a person (rules with 'effect: ask').", no_args_is_help=True)
 
-AsJson = Annotated[bool, typer.Option("--json", help="Machine-readable output.")]
 Name = Annotated[str, typer.Argument(metavar="ID", help="apr_…, as 'list' shows it.")]
 By = Annotated[str | None, typer.Option(help="Who decides. Default: your user name on this machine.")]
 Reason = Annotated[str, typer.Option(help="Why; the agent is told it with a denial.")]

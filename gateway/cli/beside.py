@@ -22,6 +22,7 @@ def named_folder(text: str) -> Path:
     return Path(text)
 
 
+AsJson = Annotated[bool, typer.Option("--json", help="Machine-readable output.")]
 Data = Annotated[
     Path | None,
     typer.Option(

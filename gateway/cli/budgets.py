@@ -12,17 +12,16 @@ from rich.table import Table
 from rich.text import Text
 
 from gateway.cli.asking import acting, call, data_folder
-from gateway.cli.beside import Data
+from gateway.cli.beside import AsJson, Data
 from gateway.cli.visible import visible
 
 app = typer.Typer(help="Show what was taken of budgets, and let one begin at zero again.", no_args_is_help=True)
 
-Json = Annotated[bool, typer.Option("--json", help="Machine-readable output.")]
 Name = Annotated[str, typer.Argument(help="The budget's id, as 'tollhouse budgets list' shows it.")]
 
 
 @app.command("list")
-def list_budgets(data: Data = None, as_json: Json = False) -> None:
+def list_budgets(data: Data = None, as_json: AsJson = False) -> None:
     """Show the budgets of the settings, and who is nearest to the end of each.
 
     Example: tollhouse budgets list
@@ -42,7 +41,7 @@ def list_budgets(data: Data = None, as_json: Json = False) -> None:
 
 
 @app.command()
-def show(name: Name, data: Data = None, as_json: Json = False) -> None:
+def show(name: Name, data: Data = None, as_json: AsJson = False) -> None:
     """Show what each subject has taken of a budget, running requests at their worst case. The latest first.
 
     Example: tollhouse budgets show team-day
@@ -64,7 +63,7 @@ def reset(
     why: Annotated[str, typer.Option(help="Why; written down.")] = "",
     by: Annotated[str | None, typer.Option(help="Who does it. Default: your user name on this machine.")] = None,
     data: Data = None,
-    as_json: Json = False,
+    as_json: AsJson = False,
 ) -> None:
     """Let a budget begin at zero again. Requests that are running still count when they end. In force at once; put on record.
 

@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from gateway import examining
-from gateway.cli.beside import named_folder, settings_here
+from gateway.cli.beside import AsJson, named_folder, settings_here
 from gateway.config import Settings
 from gateway.errors import StartError
 from gateway.examining import Finding
@@ -26,7 +26,7 @@ def doctor(
     offline: Annotated[
         bool, typer.Option("--offline", help="Ask no provider whether it is there, and nobody for credentials of the machine.")
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Machine-readable output.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Look at settings, policies, keys, disk, clock, providers and packages, and say what to do. Exit code 0 when all is well or could be
     better, 1 when something keeps the gateway from serving.

@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from gateway.cli.beside import named_folder, settings_here
+from gateway.cli.beside import AsJson, named_folder, settings_here
 from gateway.errors import StartError
 from gateway.installation import open_vault
 from gateway.sealing import KEY, CannotOpen
@@ -34,7 +34,7 @@ def rewrap(
     data: Annotated[
         Path | None, typer.Option(parser=named_folder, metavar="<path>", help="Data folder. Default: the settings file's.")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Machine-readable output.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Wrap every data key by the first master key. After that the others can be deleted; backups they protected are unreadable then.
 

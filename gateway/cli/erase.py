@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from gateway.cli.asking import acting, call, data_folder
-from gateway.cli.beside import Data
+from gateway.cli.beside import AsJson, Data
 from gateway.cli.visible import visible
 
 _WARNING = "A backup of data-keys.sqlite from before brings it back while its master key exists: delete it, or change the master key."
@@ -26,7 +26,7 @@ def erase(
     by: Annotated[str | None, typer.Option(help="Who erases. Default: your user name on this machine.")] = None,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask: it cannot be taken back.")] = False,
     data: Data = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Machine-readable output.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Drop the keys under which a tenant's content is encrypted. What was decided and what it cost stays on record. Exit code 1 when there
     was no key to drop.

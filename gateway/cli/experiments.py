@@ -18,7 +18,7 @@ from rich.table import Table
 from rich.text import Text
 
 from gateway.cli.asking import acting, ask, call, data_folder
-from gateway.cli.beside import Data
+from gateway.cli.beside import AsJson, Data
 from gateway.cli.prompts import read_library
 from gateway.cli.visible import visible
 from gateway.documents import nearest
@@ -31,7 +31,6 @@ from gateway.rollout import deciding, simulating, standing
 app = typer.Typer(help="List and show experiments on prompts, what they came to, and halt or promote their arms.", no_args_is_help=True)
 
 Folder = Annotated[Path | None, typer.Option("--prompts", help="Folder of prompts. Default: what tollhouse.yaml names.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Machine-readable output.")]
 Name = Annotated[str, typer.Argument(help="The experiment: its file's name without .yaml.")]
 Arm = Annotated[str, typer.Argument(help="One arm. Default: all that run.")]
 By = Annotated[str | None, typer.Option(help="Who does it. Default: your user name on this machine.")]

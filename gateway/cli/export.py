@@ -17,7 +17,7 @@ import httpx
 import typer
 
 from gateway.cli.asking import acting, admin_client, ask, data_folder, refusal
-from gateway.cli.beside import Data
+from gateway.cli.beside import AsJson, Data
 from gateway.cli.placing import writable
 from gateway.cli.since import moment
 from gateway.errors import GatewayError, StartError
@@ -93,7 +93,7 @@ def dataset(
     why: Why = "",
     by: By = None,
     data: Data = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Machine-readable output.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Write conversations in OpenAI's form, with verdicts and feedback: for evaluation and fine-tuning.
 

@@ -12,12 +12,11 @@ from rich.table import Table
 from rich.text import Text
 
 from gateway.cli.asking import acting, call, data_folder
-from gateway.cli.beside import Data
+from gateway.cli.beside import AsJson, Data
 from gateway.cli.visible import visible
 
 app = typer.Typer(help="Say, and see, how good an answer or a decision was.", no_args_is_help=True)
 
-AsJson = Annotated[bool, typer.Option("--json", help="Machine-readable output.")]
 _COLUMNS = ("given_at", "who", "name", "score", "label", "comment", "exchange_id", "session")
 
 

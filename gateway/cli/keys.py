@@ -15,7 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from gateway import clock
-from gateway.cli.beside import Data, settings_beside, settings_there, user_name
+from gateway.cli.beside import AsJson, Data, settings_beside, settings_there, user_name
 from gateway.cli.since import span
 from gateway.cli.visible import visible
 from gateway.config import Settings
@@ -31,7 +31,6 @@ from gateway.state.keys import Keys
 
 app = typer.Typer(help="Make, list, rotate and revoke the keys agents use.", no_args_is_help=True)
 
-Json = Annotated[bool, typer.Option("--json", help="Machine-readable output.")]
 KeyId = Annotated[str, typer.Argument(help="The key's id (the part after th_), or the whole key.")]
 By = Annotated[str | None, typer.Option(help="Who does it; written down. Default: your user name on this machine.")]
 Why = Annotated[str, typer.Option(help="Why; written down.")]
@@ -66,7 +65,7 @@ def create(
     ] = None,
     by: By = None,
     data: Data = None,
-    as_json: Json = False,
+    as_json: AsJson = False,
 ) -> None:
     """Make a key. It is shown once; only a keyed hash of it is stored.
 
@@ -83,7 +82,7 @@ def create(
 
 
 @app.command("list")
-def list_keys(data: Data = None, as_json: Json = False) -> None:
+def list_keys(data: Data = None, as_json: AsJson = False) -> None:
     """Show all keys, revoked ones included; never the secrets.
 
     Example: tollhouse keys list --json
@@ -106,7 +105,7 @@ def list_keys(data: Data = None, as_json: Json = False) -> None:
 
 
 @app.command()
-def show(key_id: KeyId, data: Data = None, as_json: Json = False) -> None:
+def show(key_id: KeyId, data: Data = None, as_json: AsJson = False) -> None:
     """Show what one key proves and what it is for; never the secret.
 
     Example: tollhouse keys show 3f2a…
@@ -127,7 +126,7 @@ def rotate(
     why: Why = "",
     by: By = None,
     data: Data = None,
-    as_json: Json = False,
+    as_json: AsJson = False,
 ) -> None:
     """Make a key in the place of another, for the same agent, scope and length of life. Both are good until the old one ends.
 
@@ -142,7 +141,7 @@ def rotate(
 
 
 @app.command()
-def revoke(key_id: KeyId, why: Why = "", by: By = None, data: Data = None, as_json: Json = False) -> None:
+def revoke(key_id: KeyId, why: Why = "", by: By = None, data: Data = None, as_json: AsJson = False) -> None:
     """End a key. Effective in every worker within a second; answers under way end by themselves.
 
     Example: tollhouse keys revoke 3f2a… --why leaked
@@ -154,7 +153,7 @@ def revoke(key_id: KeyId, why: Why = "", by: By = None, data: Data = None, as_js
 
 
 @app.command()
-def teams(data: Data = None, as_json: Json = False) -> None:
+def teams(data: Data = None, as_json: AsJson = False) -> None:
     """Show every team that a live key or somebody of the admin plane names, as people are bound to it, and who sees it.
 
     Example: tollhouse keys teams --json

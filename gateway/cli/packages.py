@@ -17,6 +17,7 @@ from typing import Annotated, Final
 
 import typer
 
+from gateway.cli.beside import AsJson
 from gateway.errors import FileProblems, Problem
 from gateway.validators.packages import known, name_list
 from gateway.validators.packages.manifests import Manifest, manifest, whole
@@ -25,7 +26,6 @@ from gateway.validators.packages.wanted import ECOSYSTEMS, Wanted, wanted
 app = typer.Typer(help="Make and look into lists of packages that agents may install.", no_args_is_help=True)
 
 Files = Annotated[list[Path], typer.Argument(help="Files: lists, lock files, manifests, dated lists.", show_default=False)]
-Json = Annotated[bool, typer.Option("--json", help="Machine-readable output.")]
 _OTHER_WORDS: Final = {"pypi": "pip", "crates": "cargo", "crates.io": "cargo", "rubygems": "gem", "golang": "go", "packagist": "composer"}
 FOUND: Final = 1
 
@@ -54,7 +54,7 @@ def build(
 
 
 @app.command()
-def show(files: Files, as_json: Json = False) -> None:
+def show(files: Files, as_json: AsJson = False) -> None:
     """Say what lists hold, each read as a rule would read it.
 
     Example: tollhouse packages show policies/pypi.bloom
@@ -77,7 +77,7 @@ def check(
     files: Annotated[list[Path], typer.Option("--known", "-k", help="A list, lock file, manifest or dated list. Repeatable.")],
     ecosystem: Annotated[str | None, typer.Option("--ecosystem", "-e", help="Of names that say none.")] = None,
     max_age: Annotated[int | None, typer.Option("--max-age", min=1, help="Days that a dated list may be old.")] = None,
-    as_json: Json = False,
+    as_json: AsJson = False,
 ) -> None:
     """Say which names are known from the lists, and what the others are close to. Exits with 1 when one is not known.
 

@@ -13,8 +13,8 @@ from rich.table import Table
 from rich.text import Text
 
 from gateway import clock
-from gateway.cli.beside import Data, settings_beside, settings_there, user_name
-from gateway.cli.keys import By, Json, Why, refused, wrong_options
+from gateway.cli.beside import AsJson, Data, settings_beside, settings_there, user_name
+from gateway.cli.keys import By, Why, refused, wrong_options
 from gateway.cli.visible import visible
 from gateway.config import Settings
 from gateway.installation import open_people, with_our_state
@@ -54,7 +54,7 @@ def add(
     expires_days: Annotated[float | None, typer.Option(help="They are let in for this many days.", min=0)] = None,
     by: By = None,
     data: Data = None,
-    as_json: Json = False,
+    as_json: AsJson = False,
 ) -> None:
     """Let somebody in by token. It is shown once; only a keyed hash of it is stored. 'invite' lets them set a password as well.
 
@@ -77,7 +77,7 @@ def invite(
     team: Teams = None,
     by: By = None,
     data: Data = None,
-    as_json: Json = False,
+    as_json: AsJson = False,
 ) -> None:
     """Print the address at which somebody sets a password for the pages, once, within three days. Who is here already keeps their roles.
 
@@ -105,7 +105,7 @@ def invite(
 
 @app.command()
 def token(name: Name, end: Annotated[bool, typer.Option("--end", help="End it, and make none.")] = False, by: By = None, data: Data = None,
-          as_json: Json = False) -> None:  # fmt: skip
+          as_json: AsJson = False) -> None:  # fmt: skip
     """Make a token in the place of somebody's, or end it. Their password stays.
 
     Example: tollhouse people token ada
@@ -123,7 +123,7 @@ def token(name: Name, end: Annotated[bool, typer.Option("--end", help="End it, a
 
 
 @app.command("list")
-def list_people(data: Data = None, as_json: Json = False) -> None:
+def list_people(data: Data = None, as_json: AsJson = False) -> None:
     """Show everybody, those who were removed included; never a token.
 
     Example: tollhouse people list --json
@@ -145,7 +145,7 @@ def list_people(data: Data = None, as_json: Json = False) -> None:
 
 
 @app.command()
-def roles(name: Name, role: Roles, team: Teams = None, by: By = None, data: Data = None, as_json: Json = False) -> None:
+def roles(name: Name, role: Roles, team: Teams = None, by: By = None, data: Data = None, as_json: AsJson = False) -> None:
     """Put these roles and teams in the place of what somebody has; without --team they see all. In force with their next request.
 
     Example: tollhouse people roles ada --role viewer-metadata
@@ -157,7 +157,7 @@ def roles(name: Name, role: Roles, team: Teams = None, by: By = None, data: Data
 
 
 @app.command()
-def remove(name: Name, why: Why = "", by: By = None, data: Data = None, as_json: Json = False) -> None:
+def remove(name: Name, why: Why = "", by: By = None, data: Data = None, as_json: AsJson = False) -> None:
     """Let somebody in no longer, by token or password. In force with their next request.
 
     Example: tollhouse people remove ada --why left

@@ -21,7 +21,7 @@ from rich.text import Text
 from gateway import prompt_folder, strict_json
 from gateway.cli import prompts_drift, prompts_found
 from gateway.cli.asking import acting, call, data_folder
-from gateway.cli.beside import Data, settings_beside, settings_here
+from gateway.cli.beside import AsJson, Data, settings_beside, settings_here
 from gateway.cli.show import exchange_id
 from gateway.cli.visible import visible
 from gateway.errors import FileProblems, GatewayError, StartError
@@ -37,7 +37,6 @@ from gateway.state.embedded import STATE_FILE
 app = typer.Typer(help="List, show, compare, fill in and check kept prompts; move their labels.", no_args_is_help=True)
 
 Folder = Annotated[Path | None, typer.Option("--prompts", help="Folder of prompts. Default: what tollhouse.yaml names.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Machine-readable output.")]
 Which = Annotated[str, typer.Argument(metavar="NAME[@LABEL|@VERSION]", help="A prompt; without @ the file as it stands.")]
 By = Annotated[str | None, typer.Option(help="Who does it. Default: your user name on this machine.")]
 Why = Annotated[str, typer.Option(help="Why; written down.")]

@@ -11,7 +11,7 @@ import msgspec
 import typer
 
 from gateway.cli.asking import admin_client, data_folder, refusal
-from gateway.cli.beside import Data, settings_here
+from gateway.cli.beside import AsJson, Data, settings_here
 from gateway.cli.visible import visible
 from gateway.errors import GatewayError, StartError
 from gateway.web.queries import Query, read_all
@@ -24,7 +24,7 @@ class _Listed(msgspec.Struct):
 def queries(
     name: Annotated[str, typer.Argument(help="show the SQL of this one")] = "",
     data: Data = None,
-    as_json: Annotated[bool, typer.Option("--json", help="machine-readable output")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """List the saved questions, with what each parameter is when nothing is given.
 

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
 from gateway.cli.asking import data_folder
-from gateway.cli.beside import Data
+from gateway.cli.beside import AsJson, Data
 from gateway.cli.visible import visible
 from gateway.rebuilding import Progress as Read
 from gateway.rebuilding import Rebuilt
@@ -22,7 +22,7 @@ from gateway.rebuilding import rebuild as build
 def rebuild(
     data: Data = None,
     into: Annotated[Path | None, typer.Option("--into", help="an empty folder to build in; the present ledger stays in use")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="machine-readable output")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Build the ledger again from the journal.
 

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from gateway.cli.asking import acting, call, data_folder
-from gateway.cli.beside import Data
+from gateway.cli.beside import AsJson, Data
 from gateway.cli.since import moment
 from gateway.cli.visible import visible
 
@@ -19,7 +19,7 @@ def reprice(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would change, and change nothing.")] = False,
     by: Annotated[str | None, typer.Option(help="Who does it. Default: your user name on this machine.")] = None,
     data: Data = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Machine-readable output.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Price exchanges again with the price table that is installed and your overrides. What was recorded stays in the journal and in the
     view cost_revisions; exchanges, cost_daily and the saved questions show the new cost.

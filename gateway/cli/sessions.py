@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from gateway import clock
-from gateway.cli.beside import Data, settings_beside, settings_there, user_name
+from gateway.cli.beside import AsJson, Data, settings_beside, settings_there, user_name
 from gateway.cli.visible import visible
 from gateway.installation import open_sessions, with_our_state
 from gateway.people import bound
@@ -22,12 +22,11 @@ from gateway.state.sessions import EVERY_SESSION, Session, Sessions
 
 app = typer.Typer(help="List stopped sessions and paused agents; pause and resume.", no_args_is_help=True)
 
-Json = Annotated[bool, typer.Option("--json", help="Machine-readable output.")]
 _COLUMNS = ("session", "agent", "team", "user", "stopped", "denials", "policy", "rule", "decision", "by", "why")
 
 
 @app.command("list")
-def list_sessions(data: Data = None, as_json: Json = False) -> None:
+def list_sessions(data: Data = None, as_json: AsJson = False) -> None:
     """Show the sessions that are stopped and the agents that are paused (they name no session), newest first.
 
     Example: tollhouse sessions list
@@ -52,7 +51,7 @@ def pause(
     why: Annotated[str, typer.Option(help="For the book, and for whoever runs the agent.")],
     by: Annotated[str | None, typer.Option(help="Who pauses it, for the book. Default: the name you are logged in with.")] = None,
     data: Data = None,
-    as_json: Json = False,
+    as_json: AsJson = False,
 ) -> None:
     """Refuse everything that comes under an agent's name, from the next request on, until it is resumed.
 
@@ -78,7 +77,7 @@ def resume(
     user: Annotated[str | None, typer.Option(help="The user of the agent's key, where that does.")] = None,
     by: Annotated[str | None, typer.Option(help="Who resumes it, for the book. Default: the name you are logged in with.")] = None,
     data: Data = None,
-    as_json: Json = False,
+    as_json: AsJson = False,
 ) -> None:
     """Let the session's requests pass again. Its denials are counted anew. In force with the next request.
 

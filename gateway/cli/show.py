@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from gateway.cli.asking import acting, call, data_folder
-from gateway.cli.beside import Data
+from gateway.cli.beside import AsJson, Data
 from gateway.cli.sql import visible_json
 from gateway.cli.visible import visible
 
@@ -20,7 +20,7 @@ def show(
     why: Annotated[str, typer.Option(help="Why you read it; written down.")] = "",
     by: Annotated[str | None, typer.Option(help="Who reads. Default: your user name on this machine.")] = None,
     data: Data = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Machine-readable output.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Show one exchange with its messages, calls and verdicts. That you read it is a record (view content_reads).
 

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from gateway.cli.asking import data_folder, make_snapshot
-from gateway.cli.beside import Data
+from gateway.cli.beside import AsJson, Data
 from gateway.cli.placing import writable
 from gateway.cli.since import moment
 
@@ -20,7 +20,7 @@ def snapshot(
     since: Annotated[str | None, typer.Option("--since", help="only exchanges and calls since: 2026-11-01, or 24h, 7d ago")] = None,
     parquet: Annotated[bool, typer.Option("--parquet", help="a folder with a Parquet file for each table and view")] = False,
     data: Data = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Machine-readable output.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Copy the book into a file that other tools can open.
 

@@ -12,7 +12,7 @@ import msgspec
 import typer
 
 from gateway.cli.asking import ask, ask_saved, data_folder, fetch
-from gateway.cli.beside import Data
+from gateway.cli.beside import AsJson, Data
 from gateway.cli.placing import writable
 from gateway.cli.visible import visible
 from gateway.stores import Answer
@@ -42,8 +42,9 @@ def sql(
     param: Annotated[list[str] | None, typer.Option("--param", "-p", help="name=value for $name in the query")] = None,
     data: Data = None,
     format: Annotated[Format | None, typer.Option("--format", help="[default: table, or what the name of --out says]")] = None,  # noqa: A002 - it is the option's name
+    as_json: AsJson = False,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="write the answer to this file")] = None,
-    shell: Annotated[bool, typer.Option("--shell", help="ask question after question; \\\\? there lists its commands")] = False,
+    shell: Annotated[bool, typer.Option("--shell", help="ask question after question; \\? there lists its commands")] = False,
     limit: Annotated[int, typer.Option("--limit", min=1, max=10_000, help="rows at most")] = 1000,
 ) -> None:
     """Ask the book a question in SQL, read-only.
@@ -55,21 +56,28 @@ def sql(
 
         queries("", data, as_json=False)
         return
+    form = _form(format, as_json)
     folder = data_folder(data)
     if shell:
         if query or query_file or saved or out or param:
             raise typer.BadParameter("--shell asks for its questions itself; give it --format, --limit and --data alone")
         from gateway.cli.sql_shell import Shell
 
-        Shell(folder, limit, format or Format.table).run()
+        Shell(folder, limit, form or Format.table).run()
         return
     kept, text = _question(query, query_file, saved, data)
     asked = {**(kept.params if kept else {}), **_given(param or [])}
-    if out is not None or format in _BINARY:
-        _write(folder, text, limit, asked, format, out)
+    if out is not None or form in _BINARY:
+        _write(folder, text, limit, asked, form, out)
     else:
         answer = ask_saved(folder, kept, limit, asked) if kept else ask(folder, text, limit, asked)
-        show(answer, format or Format.table)
+        show(answer, form or Format.table)
+
+
+def _form(named: Format | None, as_json: bool) -> Format | None:
+    if as_json and named not in (None, Format.json):
+        raise typer.BadParameter(f"--json is --format json, and --format says {named}; give one of them")
+    return Format.json if as_json else named
 
 
 def show(answer: Answer, form: Format) -> None:

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import typer
 
-from gateway.cli.beside import Data, folder_beside
+from gateway.cli.beside import AsJson, Data, folder_beside
 from gateway.standing import WORRIES, addresses, readiness
 
 
 def status(
     data: Data = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Machine-readable output.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Show whether the gateway is ready, which policies are in force, and whether an edit could not be used. Exit code 1 when something is
     wrong, 4 when none runs.

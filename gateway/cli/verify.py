@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TimeRemainingColumn
 
 from gateway.cli.asking import data_folder
-from gateway.cli.beside import Data
+from gateway.cli.beside import AsJson, Data
 from gateway.errors import StartError
 from gateway.heads_log import KEY_NAME, NAME, lines_of, signing_key
 from gateway.heads_places import Bucket, PlaceTrouble, fetched
@@ -38,7 +38,7 @@ def verify(
     ] = None,
     endpoint: Annotated[str | None, typer.Option("--endpoint", help="URL of an S3-compatible service")] = None,
     region: Annotated[str | None, typer.Option("--region", help="region of the bucket")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="machine-readable output")] = False,
+    as_json: AsJson = False,
     show_key: Annotated[bool, typer.Option("--show-key", help="print the public key of this installation and do nothing else")] = False,
 ) -> None:
     """Check that no record of the journal was changed, taken out, put in, moved or cut off, and say where.

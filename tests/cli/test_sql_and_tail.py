@@ -107,10 +107,16 @@ def test_csv_is_csv_and_no_cell_is_a_formula(data: Path) -> None:
     assert list(csv.reader(io.StringIO(out))) == [["reason", "n", "at", "m", "b"], ["'=no", "-1.5", "'@x", "-2", "'-a"]]
 
 
-def test_json_is_the_whole_answer(data: Path) -> None:
-    answer = json.loads(run("sql", "SELECT agent FROM exchanges", "--data", str(data), "--format", "json"))
+@pytest.mark.parametrize("wanted", [["--format", "json"], ["--json"], ["--json", "--format", "json"]])
+def test_json_is_the_whole_answer(data: Path, wanted: list[str]) -> None:
+    answer = json.loads(run("sql", "SELECT agent FROM exchanges", "--data", str(data), *wanted))
     assert answer["rows"] == [[HOSTILE]]
     assert answer["truncated"] is False
+
+
+def test_two_forms_at_once_are_refused_and_named(data: Path) -> None:
+    refused = CliRunner().invoke(app, ["sql", "SELECT 1", "--json", "--format", "csv", "--data", str(data)])
+    assert (refused.exit_code, "--format says csv" in refused.output) == (2, True)
 
 
 def test_a_query_comes_from_the_argument_a_file_or_standard_input(data: Path, tmp_path: Path) -> None:

@@ -86,6 +86,17 @@ def part(name: str):
     return found
 
 
+@pytest.mark.parametrize(("folder", "linked"), [("usr/local/lib", True), ("opt/python/lib", True), ("usr/lib/x86_64-linux-gnu", False)])
+def test_a_library_that_lies_where_the_loader_does_not_look_is_found_through_a_link(tmp_path, folder, linked):
+    library = tmp_path / folder / "libpython3.11.so.1.0"
+    library.parent.mkdir(parents=True)
+    library.write_bytes(b"a library")
+    assert part("assemble").found_by_the_loader(library, tmp_path) == library
+    link = tmp_path / "usr" / "lib" / library.name
+    assert link.is_symlink() is linked
+    assert not linked or (link.read_bytes(), os.path.isabs(link.readlink())) == (b"a library", False)
+
+
 @pytest.fixture(scope="module")
 def root(request, beside):
     if os.geteuid() != 0 or not shutil.which("unshare") or not shutil.which("ip"):
