@@ -77,9 +77,7 @@ def announce(settings: Settings, policies: PolicySet, say: Say) -> None:
     """What people are told once it serves."""
     url, admin = settings.listen_address.url, settings.admin_address.url
     say(f"tollhouse is ready on {url}  (admin plane {admin}, {settings.worker_count} workers, data {settings.data})")
-    pages = settings.face.url or admin
-    token = first_login.read(settings.data_path)
-    say(f"pages for people: {pages}/ui/" + (f"begin?token={token}  (makes the first account; good once)" if token else ""))
+    say(f"pages for people: {settings.face.url or admin}/ui/{_first_account(settings)}")
     if policies.observing:
         say("NO POLICY: OBSERVING ONLY. Every tool call passes; every record says 'unevaluated'. Write policies with: tollhouse init")
     else:
@@ -92,6 +90,15 @@ def announce(settings: Settings, policies: PolicySet, say: Say) -> None:
     for provider, (variable, path) in _SDKS.items():
         if provider in spoken or settings.routes:
             say(f"  export {variable}={url}{path}")
+
+
+def _first_account(settings: Settings) -> str:
+    token = first_login.read(settings.data_path)
+    if token is None:
+        return ""
+    if settings.log == "json":  # lines that are collected have no secrets
+        return "  (nobody has an account: 'tollhouse people invite --role admin', run where this runs, prints the address that makes one)"
+    return f"begin?token={token}  (makes the first account; good once)"
 
 
 def prepare(settings: Settings, say: Say) -> PolicySet:

@@ -20,6 +20,7 @@ import pytest
 import gateway
 from gateway.demo.stage import RunningGateway, settings_for
 from gateway.errors import StartError
+from gateway.face import first_login
 from gateway.rehearsal import RunningRehearsal
 from tests.patience import PATIENCE_S, until
 
@@ -99,6 +100,19 @@ def test_an_admin_plane_that_is_bound_everywhere_answers_to_the_address_it_is_re
         for host, status in hosts.items():
             headers = {"host": f"{host}:{port}"} if host else {}
             assert httpx.get(f"http://127.0.0.2:{port}/livez", headers=headers, trust_env=False).status_code == status, host
+
+
+@pytest.mark.parametrize("log", ["text", "json"])
+def test_who_starts_it_is_told_how_the_first_account_is_made_and_lines_that_are_collected_have_no_secret(folder, provider, log):
+    with RunningGateway(folder, settings_for(provider.base_url, log=log)) as gateway:
+        token = until(lambda: first_login.read(gateway.data))
+        [told] = until(lambda: [line for line in gateway.log.read_text().splitlines() if "pages for people" in line])
+        if log == "text":
+            assert told.startswith(f"pages for people: {gateway.admin}/ui/begin?token={token}")
+        else:
+            assert "tollhouse people invite --role admin" in told
+            assert token not in gateway.log.read_text()
+            assert "REDACTED" not in told
 
 
 def test_a_bad_policy_is_refused_with_its_place(folder, provider):
