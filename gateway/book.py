@@ -26,13 +26,14 @@ from pathlib import Path
 from typing import Any
 
 from gateway.ageing import Ageing
-from gateway.errors import StartError
+from gateway.errors import LedgerInUse, StartError
 from gateway.notary import Notary
 from gateway.own_journal import OwnJournal
 from gateway.question.office import Office
 from gateway.question.snapshots import Snapshot, Snapshots
 from gateway.question.wire import Question, Reply
 from gateway.stores import Answer, Applied, Batch, Offset, Store, StoreTrouble
+from gateway.stores.absent import Absent
 from gateway.stores.counting import count
 from gateway.stores.intake import SegmentReader, head_before, segments
 from gateway.stores.sight import Narrowed
@@ -71,9 +72,9 @@ class Book:
         self._journal = journal
         self._open_store = open_store
         self._set_aside = set_aside or (lambda _: None)
-        self.store = open_store()
         self.caught_up = False
         self.problem: str | None = None
+        self.store = self._opened()
         self.records = 0
         self.counters: Counter[str] = Counter()
         self._troubles = 0
@@ -256,6 +257,15 @@ class Book:
             self.store = self._open_store()
         except StartError as error:
             self._say(str(error))
+            self.store = Absent(str(error))
+
+    def _opened(self) -> Store:
+        """What another process has open for a while is waited for: agents are served meanwhile. Raises StartError for all else."""
+        try:
+            return self._open_store()
+        except LedgerInUse as error:
+            self._say(str(error))
+            return Absent(str(error))
 
     def _renew_worn(self) -> None:
         """Questions are refused for the moment; the data plane does not notice."""

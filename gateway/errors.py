@@ -88,6 +88,10 @@ class StartError(Exception):
     """The gateway refuses to start; the message says what to change."""
 
 
+class LedgerInUse(StartError):  # noqa: N818 - names a state, not a mistake
+    """Another process has the ledger's file open. Waiting mends it."""
+
+
 class ClientGone(Exception):  # noqa: N818 - names an event
     """The client left before its request was whole: there is nobody to answer."""
 

@@ -113,7 +113,8 @@ def _swap(data: Path, beside: Path) -> Path:
 def _build(journal: Path, into: Path, tell: Callable[[Progress], None]) -> Rebuilt:
     into.mkdir(mode=0o700, parents=True, exist_ok=True)
     began = time.monotonic()
-    book = Book(journal, lambda: Ledger(into / "ledger.duckdb"))
+    ledger = Ledger(into / "ledger.duckdb")
+    book = Book(journal, lambda: ledger)
     try:
         total = book.status().lag_bytes
         while book.round():

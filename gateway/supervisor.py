@@ -75,6 +75,7 @@ class Supervisor:
                 self._write_run_file()
                 looking.tell(GO)
                 self._said_by(looking)
+                _tell_manager("READY=1")
             while not self.stopping:
                 time.sleep(0.1)
                 self._revive()
@@ -188,6 +189,7 @@ class Supervisor:
                 each.start()
 
     def _stop_all(self) -> None:
+        _tell_manager("STOPPING=1")
         book, workers = self._children[:1], self._children[1:]
         self._stop(workers, self.settings.timeouts.drain + 5)
         self._stop(book, BOOK_STOP_S)
@@ -224,6 +226,15 @@ class Supervisor:
         listen, admin = self.settings.listen_address, self.settings.admin_address
         where = {"pid": os.getpid(), "run": self.run_id, "listen": listen.url, "admin": admin.url}
         _write(_run_file(self.settings.data_path), json.dumps(where))
+
+
+def _tell_manager(state: str) -> None:
+    """For who manages services and waits for it (systemd's `Type=notify`, sd_notify(3)); nothing where nobody does."""
+    place = os.environ.get("NOTIFY_SOCKET", "")
+    if place:
+        with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as told:
+            told.connect(f"\0{place[1:]}" if place.startswith("@") else place)
+            told.sendall(state.encode())
 
 
 def read_settings(file: Path | None, flags: Mapping[str, Any]) -> Settings:

@@ -8,6 +8,7 @@ gateway that is elsewhere.
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
@@ -19,7 +20,7 @@ from msgspec import Struct
 
 from gateway.cli.beside import folder_beside, there, user_name
 from gateway.cli.visible import visible
-from gateway.errors import GatewayError, StartError
+from gateway.errors import GatewayError, LedgerInUse, StartError
 from gateway.stores import Answer, Refused
 from gateway.stores.media_types import MEDIA_TYPES, Form
 
@@ -29,6 +30,7 @@ if TYPE_CHECKING:  # half a second that only asking the file itself needs
 
 _SLOWEST_S = 40.0
 _SNAPSHOT_S = 1900.0
+_BEGINS_S = 10.0
 _WHERE = "TOLLHOUSE_ADMIN_URL must be where the admin plane is reached: https://tollhouse.example.com"
 _LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 _Found = TypeVar("_Found")
@@ -138,7 +140,19 @@ def fetch(data: Path, sql: str, limit: int, params: Mapping[str, str], form: For
 
 
 def _reached(data: Path, ask: Callable[[httpx.Client], _Found], otherwise: Callable[[], _Found]) -> _Found:
-    """What the running gateway's admin plane answers, or `otherwise` where none runs."""
+    """What the running gateway's admin plane answers, or `otherwise` where none runs. One that is about to serve has the file already and
+    has not said where it is: it is waited for."""
+    until = time.monotonic() + _BEGINS_S
+    while True:
+        try:
+            return _asked(data, ask, otherwise)
+        except LedgerInUse:
+            if time.monotonic() > until:
+                raise
+            time.sleep(0.2)
+
+
+def _asked(data: Path, ask: Callable[[httpx.Client], _Found], otherwise: Callable[[], _Found]) -> _Found:
     client = admin_client(data)
     if client is None:
         if own_token():
@@ -159,20 +173,15 @@ def _reached(data: Path, ask: Callable[[httpx.Client], _Found], otherwise: Calla
 
 def views(data: Path) -> Mapping[str, Mapping[str, str]]:
     """What can be asked about: table or view → column → type."""
-    client = admin_client(data)
-    if client is not None:
-        try:
-            with client:
-                answer = client.get("/views")
-                if answer.status_code != httpx.codes.OK:
-                    raise refusal(answer)
-                told: Mapping[str, Mapping[str, str]] = answer.json()["views"]
-                return told
-        except httpx.HTTPError as error:  # gone; the file says the same
-            if own_token():
-                raise GatewayError("unavailable", "admin_plane", f"no gateway answers: {error}; see 'tollhouse status'") from error
-            return _in_file(data, lambda ledger: ledger.views())
-    return _in_file(data, lambda ledger: ledger.views())
+
+    def of_gateway(client: httpx.Client) -> Mapping[str, Mapping[str, str]]:
+        answer = client.get("/views")
+        if answer.status_code != httpx.codes.OK:
+            raise refusal(answer)
+        told: Mapping[str, Mapping[str, str]] = answer.json()["views"]
+        return told
+
+    return _reached(data, of_gateway, lambda: _in_file(data, lambda ledger: ledger.views()))
 
 
 def make_snapshot(data: Path, since: str | None, *, parquet: bool) -> Path:

@@ -34,7 +34,7 @@ from gateway.stores.fold import Row
 from gateway.stores.forgetting import forget_content, worn
 from gateway.stores.inserting import LISTED, as_list, insert
 from gateway.stores.seen import SEEN_BODIES, SeenBodies
-from gateway.stores.setting_aside import SURROUNDINGS, quoted, set_aside, what_to_do
+from gateway.stores.setting_aside import SURROUNDINGS, quoted, set_aside, unusable
 from gateway.trace.days import end_of, month_of, months
 
 log = logging.getLogger(__name__)
@@ -235,7 +235,7 @@ class Contents:
             self._months[name] = self._attach(name)
         except duckdb.Error as error:
             if self._read_only or SURROUNDINGS.search(str(error)):
-                raise StartError(what_to_do(path, str(error))) from error
+                raise unusable(path, str(error)) from error
             self._con.execute(f"DETACH DATABASE IF EXISTS {_catalogue(name)}")
             set_aside(path, str(error))
             self._create(name, refilling=True)

@@ -25,7 +25,6 @@ from typing import Any
 
 import duckdb
 
-from gateway.errors import StartError
 from gateway.retention import Cutoffs
 from gateway.stores import EMBEDDED_PACE, Answer, Applied, Batch, Offset, Refused, StoreTrouble, contents, sums
 from gateway.stores.catalogue import read_catalogue
@@ -38,7 +37,7 @@ from gateway.stores.opening import LAYOUT, lock_down, open_ledger
 from gateway.stores.reading import Reading
 from gateway.stores.rewriting import rewrite
 from gateway.stores.schema import column_types, lay_out_facts, schema_version
-from gateway.stores.setting_aside import SURROUNDINGS, set_aside, what_to_do
+from gateway.stores.setting_aside import SURROUNDINGS, set_aside, unusable
 from gateway.stores.standing import Standing
 from gateway.trace.segments import Segment
 
@@ -76,7 +75,7 @@ class Ledger:
             self._open(read_only=read_only)
         except duckdb.Error as error:
             if read_only or SURROUNDINGS.search(str(error)):
-                raise StartError(what_to_do(path, str(error))) from error
+                raise unusable(path, str(error)) from error
             set_aside(path, str(error))
             self._open(read_only=False)
 

@@ -15,7 +15,7 @@ from gateway.errors import StartError
 from gateway.stores import contents, schema
 from gateway.stores.catalogue import PLAIN
 from gateway.stores.inserting import as_list
-from gateway.stores.setting_aside import SURROUNDINGS, quoted, set_aside, what_to_do
+from gateway.stores.setting_aside import SURROUNDINGS, quoted, set_aside, unusable
 
 _CONFIG: dict[str, Any] = {"memory_limit": "640MB", **PLAIN}
 LAYOUT = "STORAGE_VERSION 'v1.5.0', ROW_GROUP_SIZE 8192"
@@ -33,7 +33,7 @@ def open_ledger(path: Path, *, read_only: bool = False) -> duckdb.DuckDBPyConnec
         set_aside(path, str(error))
     except duckdb.Error as error:
         if read_only or SURROUNDINGS.search(str(error)):
-            raise StartError(what_to_do(path, str(error))) from error
+            raise unusable(path, str(error)) from error
         set_aside(path, str(error))
     try:
         return _attach(path, read_only=False)

@@ -8,6 +8,8 @@ import re
 import time
 from pathlib import Path
 
+from gateway.errors import LedgerInUse, StartError
+
 log = logging.getLogger(__name__)
 
 SURROUNDINGS = re.compile(
@@ -15,6 +17,9 @@ SURROUNDINGS = re.compile(
     re.IGNORECASE,
 )
 """What DuckDB says when not the file but its surroundings are at fault."""
+
+
+_HOLDER = re.compile(r"held in (?P<program>\S+) \(PID (?P<pid>\d+)\)")
 
 
 def set_aside(path: Path, why: str) -> None:
@@ -35,10 +40,13 @@ def _free_mark(path: Path) -> str:
     return next(each for each in itertools.chain([mark], (f"{mark}-{number}" for number in itertools.count(2))) if each not in taken)
 
 
-def what_to_do(path: Path, why: str) -> str:
-    if "set lock" in why:
-        return f"{path} is in use by another process; ask the running gateway, or stop it first"
-    return f"cannot open the ledger {path}: {why}"
+def unusable(path: Path, why: str) -> StartError:
+    """What to do about a file that DuckDB does not open, whose surroundings are at fault."""
+    if "set lock" not in why:
+        return StartError(f"cannot open the ledger {path}: {why}")
+    holder = _HOLDER.search(why)
+    by = f"process {holder['pid']} ({Path(holder['program']).name})" if holder else "another process"
+    return LedgerInUse(f"{path} is in use by {by}; ask the running gateway, or end that process first")
 
 
 def quoted(path: Path) -> str:

@@ -179,7 +179,10 @@ class _Admin:
         return sql_answer(reply, question.form)
 
     async def views(self, request: Request) -> Response:
-        return json_answer({"views": self._desk.views()})
+        try:
+            return json_answer({"views": self._desk.views()})
+        except Refused as refused:
+            return _refusal(refused).response
 
     async def list_queries(self, request: Request) -> Response:
         """`?show` gives the SQL too."""

@@ -53,6 +53,11 @@ def test_a_gateway_that_refuses_to_start_is_not_started_over_and_over():
     assert str(CANNOT_START) in said("RestartPreventExitStatus")[0].split()
 
 
+def test_who_starts_it_hears_when_it_serves():
+    assert said("Type") == ["notify"]
+    assert not said("NotifyAccess")  # of the main process alone
+
+
 def test_streams_may_end_before_it_is_killed():
     assert float(said("TimeoutStopSec")[0]) > Timeouts().drain + BOOK_STOP_S
 

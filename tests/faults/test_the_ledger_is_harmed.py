@@ -18,7 +18,7 @@ import pytest
 
 from gateway import book as module
 from gateway.book import Book
-from gateway.errors import StartError
+from gateway.errors import LedgerInUse, StartError
 from gateway.stores import Refused
 from gateway.stores.duckdb import Ledger
 from gateway.stores.setting_aside import set_aside
@@ -26,6 +26,7 @@ from gateway.trace import frames, record
 from gateway.trace.exchange_rows import ExchangeRow, MessageRow
 from gateway.trace.record import Booted, Ended
 from gateway.trace.segments import Segment
+from tests.patience import until
 
 FLIPS = int(os.environ.get("TOLLHOUSE_FLIPS", "8"))
 START_US = 1_790_000_000_000_000
@@ -69,6 +70,11 @@ class House:
             except Refused:  # it came upon a damaged block: the next round looks for the file
                 continue
         raise AssertionError((self.state(book), self.written, book.problem))
+
+    def catch_up_when_it_can(self, book: Book) -> None:
+        """The same, of a book that has no ledger yet."""
+        assert until(lambda: book._safe_round() is not None, what="the ledger can be opened")
+        self.catch_up(book)
 
     def state(self, book: Book) -> tuple[int, ...]:
         told = "SELECT count(*), count(DISTINCT id), (SELECT count(body) FROM messages) FROM exchanges"
@@ -222,7 +228,7 @@ def test_a_ledger_from_before_the_first_release_is_set_aside_and_built_again(hou
 
 
 @pytest.mark.parametrize("name", ["ledger.duckdb", MONTH])
-def test_a_file_that_another_process_holds_is_refused_with_advice_and_kept(house: House, name: str) -> None:
+def test_a_file_that_another_process_holds_is_waited_for_and_kept(house: House, name: str) -> None:
     book = house.book()
     house.catch_up(book)
     book.store.close()
@@ -231,11 +237,28 @@ def test_a_file_that_another_process_holds_is_refused_with_advice_and_kept(house
     try:
         assert holder.stdout is not None
         assert holder.stdout.readline() == b"held\n"
-        with pytest.raises(StartError, match="in use by another process"):
-            house.book()
+        waiting = house.book()
+        for _ in range(3):
+            assert waiting._safe_round() is None
+            status = waiting.status()
+            assert (status.ready, f"{name} is in use by process {holder.pid}" in str(status.problem)) == (False, True)
+            assert status.lag_bytes > 0
+        for asked in (lambda: waiting.query("SELECT 1", 1), lambda: waiting.fetch("SELECT 1", {}), waiting.views, waiting.snapshot):
+            with pytest.raises(Refused, match=f"cannot be asked now: .*process {holder.pid}"):
+                asked()
     finally:
         holder.communicate()
     assert not list(house.data.glob("*.corrupt-*"))
-    again = house.book()
-    house.catch_up(again)
-    again.store.close()
+    house.catch_up_when_it_can(waiting)
+    assert waiting.status().ready
+    waiting.store.close()
+
+
+def test_waiting_for_a_ledger_is_said_once(house: House, caplog: pytest.LogCaptureFixture) -> None:
+    def held() -> Ledger:
+        raise LedgerInUse("ledger.duckdb is in use by process 7 (duckdb)")
+
+    book = Book(house.data / "journal", held)
+    for _ in range(5):
+        book._safe_round()
+    assert [each.message for each in caplog.records if "in use" in each.message] == ["ledger.duckdb is in use by process 7 (duckdb)"]

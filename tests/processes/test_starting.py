@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import json
 import os
@@ -113,6 +114,76 @@ def test_who_starts_it_is_told_how_the_first_account_is_made_and_lines_that_are_
             assert "tollhouse people invite --role admin" in told
             assert token not in gateway.log.read_text()
             assert "REDACTED" not in told
+
+
+def test_a_ledger_that_somebody_reads_keeps_no_agent_waiting_and_is_followed_when_they_are_done(folder, provider):
+    gateway = RunningGateway(folder, settings_for(provider.base_url))
+    with gateway:
+        assert ask(gateway).status_code == 200
+        gateway.awaited("SELECT 1 FROM exchanges", 1)
+    hold = "import duckdb, sys; c = duckdb.connect(sys.argv[1], read_only=True); print('held', flush=True); sys.stdin.read()"
+    command = [sys.executable, "-c", hold, str(gateway.data / "ledger.duckdb")]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as reader:
+        assert reader.stdout.readline() == b"held\n"
+        with gateway:
+            assert ask(gateway).status_code == 200
+            ready = httpx.get(f"{gateway.admin}/readyz", timeout=30, trust_env=False)
+            assert ready.status_code == 503
+            assert f"in use by process {reader.pid}" in ready.json()["problem"]
+            reader.communicate()
+            until(lambda: httpx.get(f"{gateway.admin}/readyz", timeout=30, trust_env=False).status_code == 200, what="the book is ready")
+            gateway.awaited("SELECT 1 FROM exchanges", 2)
+
+
+def test_a_question_right_behind_the_start_harms_neither(folder, provider):
+    """The question finds no gateway yet, and opens the ledger's file itself."""
+    gateway = RunningGateway(folder, settings_for(provider.base_url))
+    with gateway:
+        assert ask(gateway).status_code == 200
+        gateway.awaited("SELECT 1 FROM exchanges", 1)
+    question = [sys.executable, "-m", "gateway.cli.main", "sql", "SELECT count(*) FROM exchanges", "--json", "--data", str(gateway.data)]
+    (gateway.data / "run.json").unlink(missing_ok=True)
+    asking = [subprocess.Popen(question, env=gateway.environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE) for _ in range(3)]
+    with gateway:
+        for each in asking:
+            said, wrong = each.communicate(timeout=PATIENCE_S)
+            assert each.returncode == 0, wrong
+            assert json.loads(said)["rows"] == [[1]]
+        assert ask(gateway).status_code == 200
+        gateway.awaited("SELECT 1 FROM exchanges", 2)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="systemd's protocol")
+@pytest.mark.parametrize("abstract", [False, True])
+def test_a_service_manager_is_told_when_it_serves_and_when_it_stops(folder, provider, abstract):
+    place = f"@tollhouse-test-{os.getpid()}" if abstract else str(folder / "notify")
+    gateway = RunningGateway(folder, settings_for(provider.base_url))
+    gateway.environment["NOTIFY_SOCKET"] = place
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(f"\0{place[1:]}" if abstract else place)
+        manager.settimeout(PATIENCE_S)
+        with gateway:
+            assert manager.recv(100) == b"READY=1"
+            assert gateway.ready()
+            assert ask(gateway).status_code == 200
+        assert manager.recv(100) == b"STOPPING=1"
+
+
+def test_a_service_manager_that_is_gone_keeps_nothing_from_starting(folder, provider):
+    gateway = RunningGateway(folder, settings_for(provider.base_url))
+    gateway.environment["NOTIFY_SOCKET"] = str(folder / "nobody")
+    with gateway:
+        assert ask(gateway).status_code == 200
+
+
+def test_a_start_that_is_refused_tells_no_manager_that_it_serves(folder, provider):
+    (folder / "policies" / "bad.yaml").write_text("policy: 1\n")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(str(folder / "notify"))
+        manager.settimeout(0)
+        refusal(folder, settings_for(provider.base_url, policies="policies"), NOTIFY_SOCKET=str(folder / "notify"))
+        with contextlib.suppress(BlockingIOError):
+            assert manager.recv(100) == b"STOPPING=1"
 
 
 def test_a_bad_policy_is_refused_with_its_place(folder, provider):

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from gateway.errors import StartError
+from gateway.errors import LedgerInUse, StartError
 from gateway.stores import Batch, Offset, Refused, StoreTrouble, reading, sums
 from gateway.stores.bodies import CONTENT
 from gateway.stores.duckdb import Ledger
@@ -407,7 +407,7 @@ def test_a_ledger_in_use_by_another_process_is_refused_and_left_alone(tmp_path: 
         assert holder.stdout is not None
         assert holder.stdout.readline() == b"held\n"
         for read_only in (False, True):
-            with pytest.raises(StartError, match="in use by another process"):
+            with pytest.raises(LedgerInUse, match=rf"in use by process {holder.pid} \(python[0-9.]*\); ask the running gateway"):
                 Ledger(path, read_only=read_only)
     finally:
         holder.communicate()
