@@ -1,7 +1,6 @@
 """The Dockerfile, built by a real builder (buildah) and run by a real engine (podman) with the words of the operators' guide.
 
-`TOLLHOUSE_IMAGE=1`, as root, where buildah, podman, runc and debootstrap are installed; some three minutes. The base is made here, as
-python:3.11-slim is made: Debian with a Python of its own in /usr/local, for which this one stands.
+`TOLLHOUSE_IMAGE=1`, as root, where buildah, podman, runc and debootstrap are installed; some three minutes. The base is made here.
 """
 
 from __future__ import annotations
@@ -9,9 +8,7 @@ from __future__ import annotations
 import os
 import re
 import shlex
-import shutil
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,15 +16,12 @@ import httpx
 import pytest
 
 from gateway.rehearsal import RunningRehearsal
+from tests.deploy.containers import WANTED, engine, limits, machine, places, told
 from tests.patience import until
 from tests.ports import free_port
 
 ROOT = Path(__file__).parents[2]
 GUIDE = (ROOT / "deploy" / "README.md").read_text()
-TOOLS = ("buildah", "podman", "runc", "debootstrap")
-NEEDED = (
-    "ca-certificates,libssl3,libsqlite3-0,libffi8,zlib1g,libbz2-1.0,liblzma5,libreadline8,libuuid1,libncursesw6,libgdbm6,tzdata"
-)
 SETTINGS = """\
 tollhouse: 1
 keys: required
@@ -36,21 +30,7 @@ upstreams: {{openai: {{dialect: openai.chat, base_url: "{provider}", key: {{env:
 BODY = {"model": "m", "messages": [{"role": "user", "content": "hi"}]}
 BASE, BUILT = "localhost/tollhouse-test-python", "localhost/tollhouse-test"
 
-pytestmark = [
-    pytest.mark.skipif("TOLLHOUSE_IMAGE" not in os.environ, reason="takes minutes: TOLLHOUSE_IMAGE=1"),
-    pytest.mark.skipif(any(shutil.which(tool) is None for tool in TOOLS), reason=f"not all here: apt install {' '.join(TOOLS)}"),
-    pytest.mark.skipif(os.getuid() != 0, reason="debootstrap and namespaces want root"),
-]
-
-
-def told(*command: str) -> str:
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=900)
-    assert done.returncode == 0, f"{shlex.join(command)}\n{done.stdout[-3000:]}{done.stderr[-3000:]}"
-    return done.stdout.strip()
-
-
-def engine(*arguments: str) -> str:
-    return told("podman", "--runtime", "runc", "--cgroup-manager", "cgroupfs", *arguments)
+pytestmark = WANTED
 
 
 @pytest.fixture(scope="module")
@@ -58,14 +38,7 @@ def base() -> Iterator[str]:
     """The name of an image by its digest."""
     working = told("buildah", "from", "scratch")
     root = Path(told("buildah", "mount", working))
-    told("debootstrap", "--variant=minbase", f"--include={NEEDED}", "bookworm", str(root))
-    for part in ("bin", "lib", "include"):
-        shutil.copytree(Path(sys.base_prefix, part), root / "usr/local" / part, symlinks=True, dirs_exist_ok=True)
-    (root / "usr/local/bin/python3").unlink(missing_ok=True)
-    (root / "usr/local/bin/python3").symlink_to(Path(sys.executable).resolve().name)
-    for here in ("/etc/ssl/certs/ca-certificates.crt", *map(str, Path("/etc/apt").glob("*.d/*"))):  # the mirrors of this machine
-        shutil.copy(here, root / here.lstrip("/"))
-    told("chroot", str(root), "ldconfig")
+    machine(root)
     told("buildah", "umount", working)
     told("buildah", "commit", "--rm", working, f"{BASE}:made")
     digest = told("buildah", "images", "--digests", "--noheading", "--format", "{{.Digest}}", f"{BASE}:made")
@@ -84,15 +57,6 @@ def image(base: str) -> Iterator[str]:
     told("buildah", "rmi", "--force", BUILT)
 
 
-def places() -> list[str]:
-    """Where pip is told to look, mounted as it is here."""
-    said = told(sys.executable, "-m", "pip", "config", "debug")
-    files = [Path(each) for each in re.findall(r"^\s+(/\S+), exists: True", said, re.MULTILINE)]
-    folders = {Path(each) for file in files for each in re.findall(r"(?:file://|(?<=[=\s]))(/[^/\s]+/[^/\s]+)", file.read_text())}
-    folders = {each for each in folders if each.is_dir()}
-    return [f"--volume={each}:{'/etc/pip.conf' if each in files else each}:ro" for each in [*files[:1], *sorted(folders)]]
-
-
 def test_a_base_that_is_named_by_a_tag_is_refused(base: str):
     words = ["--build-arg", f"PYTHON_IMAGE={BASE}:made", "--isolation=chroot", "--pull-never"]
     done = subprocess.run(
@@ -105,7 +69,7 @@ def test_a_base_that_is_named_by_a_tag_is_refused(base: str):
 def test_the_image_is_run_as_the_guide_says_and_serves_records_and_ends(image: str, tmp_path: Path):
     makes_a_key, runs = [shlex.split(line) for line in re.findall(r"^docker run (.*)$", GUIDE, re.MULTILINE)]
     volume, name, port = f"tollhouse-test-{os.getpid()}", f"tollhouse-test-{os.getpid()}", free_port()
-    here = ["--ulimit=nofile=1024:4096", "--ulimit=nproc=4096:4096", "--network=host", f"--volume={tmp_path}:/etc/tollhouse:ro"]
+    here = [*limits(), "--network=host", f"--volume={tmp_path}:/etc/tollhouse:ro"]
     here += [f"--env=TOLLHOUSE_LISTEN=127.0.0.1:{port}", "--env=TOLLHOUSE_ADMIN=127.0.0.1:0", "--env=OPENAI_API_KEY=sk-x"]
 
     def words(line: list[str]) -> list[str]:
