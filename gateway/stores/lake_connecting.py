@@ -153,8 +153,15 @@ def in_conflict(error: Exception) -> bool:
 
 
 def _attach_sessions(con: duckdb.DuckDBPyConnection, place: LakePlace, node: str) -> None:
-    name = f"application_name='tollhouse.{node}.sessions'"
-    con.execute(f"ATTACH {_text(f'{place.catalogue} {_PATIENCE} {name}')} AS sessions (TYPE postgres, READ_ONLY)")
+    """Raises StartError for a pooler between here and the server, in whatever mode."""
+    name = f"{_book(node)}.sessions"
+    con.execute(f"ATTACH {_text(f'{place.catalogue} {_PATIENCE} application_name={_text(name)}')} AS sessions (TYPE postgres, READ_ONLY)")
+    for _ in range(2):  # DuckDB resets a session that it lays aside, and behind a pooler that takes its name away
+        if ask_postgres(con, "SELECT current_setting('application_name') AS name")[0][0] != name:
+            raise StartError(
+                "PostgreSQL does not see whose sessions these are (application_name): something that pools connections is between. A book "
+                "could not end what an earlier process of it left behind; name the server itself in 'ledger'"
+            )
 
 
 def _attach_lake(con: duckdb.DuckDBPyConnection, place: LakePlace, node: str) -> None:
