@@ -111,6 +111,13 @@ def journal(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
+def ledger(tmp_path: Path) -> Iterator[Ledger]:
+    opened = Ledger(tmp_path / "ledger.duckdb")
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
 def write(make: Make, journal: Path) -> Callable[..., bytes]:
     def written(segment: Segment, *records: Record, head: bytes = frames.GENESIS) -> bytes:
         return make.write(journal, segment, records, head)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -38,13 +38,6 @@ def rows(ledger: Ledger, sql: str) -> list[list[Any]]:
 
 def files(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.glob("content-*.duckdb"))
-
-
-@pytest.fixture
-def ledger(tmp_path: Path) -> Iterator[Ledger]:
-    opened = Ledger(tmp_path / "ledger.duckdb")
-    yield opened
-    opened.close()
 
 
 def test_each_month_has_a_file_and_the_views_unite_them(ledger: Ledger, tmp_path: Path, make: Any) -> None:

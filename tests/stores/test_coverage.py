@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Any
-
-import pytest
 
 from gateway.policy import load
 from gateway.stores.duckdb import Ledger
@@ -25,13 +22,6 @@ rules:
 - {id: everywhere, when: "session.calls > 9"}
 """
 START = 1_790_000_000_000_000
-
-
-@pytest.fixture
-def ledger(tmp_path: Path) -> Any:
-    made = Ledger(tmp_path / "ledger.duckdb")
-    yield made
-    made.close()
 
 
 def rows(ledger: Ledger, sql: str) -> list[dict[str, Any]]:

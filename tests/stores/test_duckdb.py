@@ -26,13 +26,6 @@ from gateway.trace.policy_rows import PolicyRow
 from gateway.trace.record import Ended, PolicyLoaded, Record
 
 
-@pytest.fixture
-def ledger(tmp_path: Path) -> Iterator[Ledger]:
-    opened = Ledger(tmp_path / "ledger.duckdb")
-    yield opened
-    opened.close()
-
-
 def rows(ledger: Ledger, sql: str) -> list[list[Any]]:
     return [list(row) for row in ledger.query(sql, 10_000).rows]
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,13 +17,6 @@ from gateway.web.queries import read_all
 NOW = 1_795_000_000_000_000
 DAY = 86_400_000_000
 SQL = read_all()["exchange"].sql
-
-
-@pytest.fixture
-def ledger(tmp_path: Path) -> Iterator[Ledger]:
-    opened = Ledger(tmp_path / "ledger.duckdb")
-    yield opened
-    opened.close()
 
 
 def messages(ledger: Ledger, key: str) -> list[str | None]:

@@ -7,8 +7,6 @@ import json
 import random
 import time
 from collections import Counter, defaultdict
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import duckdb
@@ -47,13 +45,6 @@ class Answer(NamedTuple):
     def version(self) -> tuple[str, str, bool, bool]:
         """Prompt, version, whether it is a kept one, window."""
         return ("support", "v7", True, self.late) if self.kept else (self.agent, f"template of {self.agent}", False, self.late)
-
-
-@pytest.fixture
-def ledger(tmp_path: Path) -> Iterator[Ledger]:
-    made = Ledger(tmp_path / "ledger.duckdb")
-    yield made
-    made.close()
 
 
 def made_up() -> list[Answer]:

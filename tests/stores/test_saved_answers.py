@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
@@ -19,13 +18,6 @@ from gateway.verdict import RuleHit
 from gateway.web.queries import read_all
 
 Told = Callable[[str, Sequence[Record]], list[dict[str, Any]]]
-
-
-@pytest.fixture
-def ledger(tmp_path: Path) -> Iterator[Ledger]:
-    opened = Ledger(tmp_path / "ledger.duckdb")
-    yield opened
-    opened.close()
 
 
 @pytest.fixture

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from gateway.shipped import folder
-from gateway.stores.duckdb import Ledger
 from gateway.trace.exchange_rows import HeardRow
 from gateway.trace.record import Ended, Judged
 from gateway.verdict import Finding, Ran
@@ -17,13 +14,6 @@ from gateway.verdict import Finding, Ran
 
 def ran(validator: str = "length", **more: Any) -> Ran:
     return Ran(validator, "1", **{"policy": "bank", "rule": "short", "effect": "deny", **more})
-
-
-@pytest.fixture
-def ledger(tmp_path: Path) -> Iterator[Ledger]:
-    opened = Ledger(tmp_path / "ledger.duckdb")
-    yield opened
-    opened.close()
 
 
 @pytest.fixture
