@@ -59,7 +59,7 @@ def test_a_book_brings_its_journal_into_the_lake_and_answers_from_it(
     assert process.wait(PATIENCE_S) == 0
     assert not list(tmp_path.glob("*.duckdb"))
     database = lake_place.catalogue.split()[0].partition("=")[2]
-    left = "SELECT count(*) FROM pg_stat_activity WHERE application_name LIKE 'tollhouse%'"
+    left = "SELECT count(*) FROM pg_stat_activity WHERE application_name LIKE 'tollhouse%' AND datname = current_database()"
     until(lambda: postgres.ask(left, database) == "0", what="the server has noticed that its sessions ended")
     for file in ("log", "settings.json", "node"):
         assert postgres.PASSWORD not in (tmp_path / file).read_text()
