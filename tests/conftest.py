@@ -37,7 +37,7 @@ LONG_FILES = (
     "faults/test_every_write_may_fail.py", "policy/test_against_the_reference.py",
     "processes/test_limits_over_workers.py", "processes/test_prompts.py", "processes/test_budgets.py",
     "stores/test_duckdb.py", "stores/test_ducklake.py", "stores/test_lake_upkeep.py",
-    "faults/test_journal_and_book_survive_kill.py", "processes/test_export.py", "processes/test_starting.py",
+    "faults/test_journal_and_book_survive_kill.py", "processes/test_export.py", "processes/test_starting.py", "processes/test_stopping.py",
 )  # fmt: skip
 """Files of few tests that take long: they are begun first, lest one of them keep a core busy when all else is done."""
 

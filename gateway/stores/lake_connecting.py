@@ -153,7 +153,8 @@ def in_conflict(error: Exception) -> bool:
 
 
 def _attach_sessions(con: duckdb.DuckDBPyConnection, place: LakePlace, node: str) -> None:
-    """Raises StartError for a pooler between here and the server, in whatever mode."""
+    """Raises StartError for a pooler between here and the server that shares sessions or transactions (of one that shares statements
+    nothing can be asked: duckdb.Error)."""
     name = f"{_book(node)}.sessions"
     con.execute(f"ATTACH {_text(f'{place.catalogue} {_PATIENCE} application_name={_text(name)}')} AS sessions (TYPE postgres, READ_ONLY)")
     for _ in range(2):  # DuckDB resets a session that it lays aside, and behind a pooler that takes its name away

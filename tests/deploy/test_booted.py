@@ -73,10 +73,10 @@ def test_what_was_enabled_serves_as_a_user_of_its_own_and_its_data_is_its_own():
 
 
 def test_the_runbooks_run_line_by_line():
-    said = run(f"cd /root\n{FUNCTION}{KEY}{''.join(RUNBOOKS)}")
+    said = run(f"cd /srv\n{FUNCTION}{KEY}{''.join(RUNBOOKS)}")
     assert said.count("SOUND") == 2
     assert run("readlink /var/lib/tollhouse") == "private/tollhouse"
-    assert run("ls /root/broken /root/before-upgrade | grep -c '^journal$'") == "2"
+    assert run("ls /srv/broken /srv/before-upgrade | grep -c '^journal$'") == "2"
 
 
 def test_a_start_that_is_refused_is_told_at_once_and_not_tried_again():

@@ -1,4 +1,4 @@
-"""Starting, refusing to start, reloading and stopping: the gateway as its own processes."""
+"""Starting, refusing to start and reloading: the gateway as its own processes."""
 
 from __future__ import annotations
 
@@ -11,8 +11,6 @@ import signal
 import socket
 import subprocess
 import sys
-import threading
-import time
 from pathlib import Path
 
 import httpx
@@ -22,50 +20,8 @@ import gateway
 from gateway.demo.stage import RunningGateway, settings_for
 from gateway.errors import StartError
 from gateway.face import first_login
-from gateway.rehearsal import RunningRehearsal
 from tests.patience import PATIENCE_S, until
-
-POLICY = "policy: 1\nid: p\nagents: ['*']\nallow: [get_*]\n"
-SCRIPT = """
-rehearsal: 1
-scenes:
-- {model: slow, turns: [{text: "word after word after word after word after word", chunk: 1, gap_ms: 100}]}
-- {turns: [{text: "hello"}]}
-"""
-
-
-@pytest.fixture
-def provider():
-    with RunningRehearsal(SCRIPT) as provider:
-        yield provider
-
-
-@pytest.fixture
-def folder(tmp_path):
-    (tmp_path / "policies").mkdir()
-    (tmp_path / "policies" / "p.yaml").write_text(POLICY)
-    return tmp_path
-
-
-def refusal(folder, settings, **environment) -> str:
-    """What the gateway says when it does not start (exit code 3)."""
-    gateway = RunningGateway(folder, settings)
-    done = subprocess.run(
-        [sys.executable, "-m", "gateway.supervisor", "--config", str(gateway.config)],
-        env=gateway.environment | environment,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    assert done.returncode == 3, done.stderr
-    assert "Traceback" not in done.stderr
-    return done.stderr
-
-
-def ask(gateway, model="m", stream=False, **more):
-    body = {"model": model, "messages": [{"role": "user", "content": "hi"}], "stream": stream}
-    return httpx.post(f"{gateway.base_url}/chat/completions", json=body, timeout=30, trust_env=False, **more)
+from tests.processes.starting import POLICY, ask, lives, refusal
 
 
 def test_binding_to_the_network_without_a_key_is_refused(folder, provider):
@@ -131,7 +87,7 @@ def test_a_ledger_that_somebody_reads_keeps_no_agent_waiting_and_is_followed_whe
             assert ready.status_code == 503
             assert f"in use by process {reader.pid}" in ready.json()["problem"]
             reader.communicate()
-            until(lambda: httpx.get(f"{gateway.admin}/readyz", timeout=30, trust_env=False).status_code == 200, what="the book is ready")
+            followed(gateway)
             gateway.awaited("SELECT 1 FROM exchanges", 2)
 
 
@@ -150,7 +106,13 @@ def test_a_question_right_behind_the_start_harms_neither(folder, provider):
             assert each.returncode == 0, wrong
             assert json.loads(said)["rows"] == [[1]]
         assert ask(gateway).status_code == 200
+        followed(gateway)
         gateway.awaited("SELECT 1 FROM exchanges", 2)
+
+
+def followed(gateway) -> None:
+    """Once the book has its ledger."""
+    until(lambda: httpx.get(f"{gateway.admin}/readyz", timeout=30, trust_env=False).status_code == 200, what="the book is ready")
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="systemd's protocol")
@@ -324,93 +286,6 @@ def readiness(gateway) -> dict:
     return httpx.get(f"{gateway.url}/readyz", timeout=PATIENCE_S, trust_env=False).json()
 
 
-def run_file(gateway) -> dict:
-    return json.loads((gateway.data / "run.json").read_text())
-
-
-def stopped(pid: int, number: int) -> None:
-    os.kill(pid, number)
-    until(lambda: not lives(pid), what=f"{pid} ends")
-
-
-def pending(pid: int) -> bool:
-    """Whether a signal waits for the process."""
-    return int(re.search(r"ShdPnd:\s*(\w+)", Path(f"/proc/{pid}/status").read_text())[1], 16) != 0
-
-
-def lives(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except (FileNotFoundError, ProcessLookupError):
-        return False
-
-
-def test_a_stop_lets_open_streams_finish(folder, provider):
-    with RunningGateway(folder, settings_for(provider.base_url, policies="policies")) as gateway:
-        answers = []
-        thread = threading.Thread(target=lambda: answers.append(ask(gateway, "slow", stream=True)))
-        thread.start()
-        until(provider.requests)
-        stopped(run_file(gateway)["pid"], signal.SIGTERM)
-        thread.join(PATIENCE_S)
-    assert b"[DONE]" in answers[0].content
-    with RunningGateway(folder, settings_for(provider.base_url, policies="policies")) as gateway:
-        assert gateway.sql("select state from exchanges") == [{"state": "complete"}]
-
-
-def test_a_stop_that_takes_too_long_ends_streams_with_an_error_and_a_record(folder, provider):
-    settings = settings_for(provider.base_url, policies="policies", timeouts={"drain": 0.5})
-    with RunningGateway(folder, settings) as gateway:
-        answers = []
-        thread = threading.Thread(target=lambda: answers.append(ask(gateway, "slow", stream=True)))
-        thread.start()
-        until(provider.requests)
-        time.sleep(0.5)
-        stopped(run_file(gateway)["pid"], signal.SIGTERM)
-        thread.join(PATIENCE_S)
-    assert b"[DONE]" not in answers[0].content
-    assert b"stopped" in answers[0].content
-    with RunningGateway(folder, settings) as gateway:
-        assert gateway.sql("select state from exchanges") == [{"state": "interrupted"}]
-
-
-@pytest.mark.parametrize("when", ["a moment later", "while it stops"])
-def test_a_second_stop_waits_for_nobody_and_loses_no_record(folder, provider, when):
-    provider.play("rehearsal: 1\nscenes: [{turns: [{text: word after word, chunk: 1, gap_ms: 60000}]}]\n")
-    settings = settings_for(provider.base_url, policies="policies", timeouts={"drain": 600})
-    with RunningGateway(folder, settings) as gateway:
-        left = []
-
-        def read() -> None:
-            try:
-                left.append(ask(gateway, "slow", stream=True).content)
-            except httpx.HTTPError as error:
-                left.append(error)
-
-        thread = threading.Thread(target=read)
-        thread.start()
-        until(provider.requests)
-        begun = time.monotonic()
-        os.kill(run_file(gateway)["pid"], signal.SIGTERM)
-        if when == "while it stops":
-            until(lambda: "stopping" in gateway.log.read_text())
-        until(lambda: not pending(run_file(gateway)["pid"]))  # of two that come before the first was seen, the system tells one
-        stopped(run_file(gateway)["pid"], signal.SIGTERM)
-        thread.join(PATIENCE_S)
-        assert time.monotonic() - begun < 30  # of the 600 s that it would wait
-        assert len(left) == 1
-    with RunningGateway(folder, settings) as gateway:
-        assert [row["state"] for row in gateway.sql("select state from exchanges")] == ["interrupted"]
-
-
-def test_when_the_supervisor_is_killed_nothing_is_left_running(folder, provider):
-    with RunningGateway(folder, settings_for(provider.base_url)) as gateway:
-        begun = gateway.processes()
-        assert {kind: len(pids) for kind, pids in begun.items()} == {"worker": 1, "book": 1, "nursery": 1}
-        stopped(gateway.pid, signal.SIGKILL)
-        until(lambda: not any(lives(pid) for pids in begun.values() for pid in pids), seconds=20)
-
-
 def test_only_workers_know_the_provider_s_keys_and_no_list_of_processes_shows_them(folder, provider):
     with RunningGateway(folder, settings_for(provider.base_url)) as gateway:
         ask(gateway)
@@ -441,19 +316,6 @@ def found_in_memory(pid: int) -> bool:
                 if b"sk-rehearsal" in memory.read(end - begin):
                     return True
     return False
-
-
-def test_a_worker_and_a_nursery_that_are_killed_are_there_again_and_the_gateway_stops_in_order(folder, provider):
-    with RunningGateway(folder, settings_for(provider.base_url, policies="policies")) as gateway:
-        begun = gateway.processes()
-        os.kill(begun["nursery"][0], signal.SIGKILL)
-        until(lambda: not gateway.processes()["nursery"])
-        assert ask(gateway).status_code == 200
-        os.kill(begun["worker"][0], signal.SIGKILL)
-        until(lambda: gateway.processes()["worker"] and gateway.ready())
-        assert ask(gateway).status_code == 200
-    assert "did not stop in time" not in gateway.log.read_text()
-    assert not [pid for pids in begun.values() for pid in pids if lives(pid)]
 
 
 HEAVY = (
