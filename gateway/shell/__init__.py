@@ -1,25 +1,26 @@
 """Which programs a shell command would run, read from its syntax tree and not from its text.
 
-`tree-sitter-bash` parses; here words lose their quotes, wrappers (`sudo`, `timeout 60`) give way to what they run, and text that a
-shell would read again (`sh -c '…'`, `eval`, a here-document) is parsed in its turn. Everything inside is found: pipes, substitutions,
+`tree-sitter-bash` parses; here words lose their quotes, wrappers (`sudo`, `timeout 60`, `uv run`) give way to what they run, and text that
+a shell would read again (`sh -c '…'`, `eval`, a here-document) is parsed in its turn. Everything inside is found: pipes, substitutions,
 functions, loops.
 
-Whatever has no one reading raises ValueError, so that the condition that asked fails and the rule has hit: a command that cannot be
-parsed, a program whose name is known only when it runs (`$X`, `c?t`), variables that change what a name means (`PATH=…`).
+Whatever has no one reading in sh, bash and zsh raises ValueError, so that the condition that asked fails and the rule has hit: a command
+that cannot be parsed, a program whose name is known only when it runs (`$X`, `c?t`), variables that change what a name means (`PATH=…`),
+options of a wrapper that are not known here. Where the shells differ (`[[ x || rm == y ]]`), all that any of them runs is told.
 
-Limits, for people who write policies: programs do what they do (`awk`, `find -delete`, `git -c`); aliases, scripts and files that the
-shell reads are not seen; a name with a slash is another name than its last part.
+Limits, for people who write policies: programs do what they do (`awk`, `find -delete`, `git -c`, `docker run`); aliases, scripts and files
+that the shell reads are not seen; a name with a slash is another name than its last part.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
 from itertools import islice
 from typing import Any, Final, NamedTuple
 
-from gateway.shell import seen, state
+from gateway.shell import seen, state, wrappers
 from gateway.shell.words import REDIRECTIONS, Word, command_words, word_of
 
 MAX_TEXT: Final = 16 * 1024
@@ -27,27 +28,12 @@ MAX_NESTED: Final = 5
 """Shells within shells."""
 MAX_COMMANDS: Final = 1000
 
-SHELLS: Final = frozenset({"sh", "bash", "dash", "zsh", "ash", "ksh", "fish", "busybox"})
-_TAKES_VALUE: Final = {
-    "sudo": frozenset({"-u", "-g", "-h", "-p", "-C", "-r", "-t", "-T", "-U", "-D", "-R"}),
-    "doas": frozenset({"-u", "-C"}),
-    "env": frozenset({"-u", "--unset", "-C", "--chdir"}),
-    "timeout": frozenset({"-s", "--signal", "-k", "--kill-after"}),
-    "nice": frozenset({"-n", "--adjustment"}),
-    "ionice": frozenset({"-c", "-n", "-p"}),
-    "stdbuf": frozenset({"-i", "-o", "-e"}),
-    "xargs": frozenset({"-I", "-n", "-P", "-L", "-d", "-E", "-s", "-a"}),
-    "time": frozenset({"-f", "-o"}),
-    "nohup": frozenset[str](),
-    "setsid": frozenset[str](),
-    "command": frozenset[str](),
-    "builtin": frozenset[str](),
-    "exec": frozenset({"-a"}),
-    "chronic": frozenset[str](),
-}
-"""Programs that run the program behind their own options; the options among those that take the next word."""
-_FIRST_OPERANDS: Final = {"timeout": 1}
-"""Words of their own before the program's name."""
+SHELLS: Final = frozenset({"sh", "bash", "rbash", "dash", "zsh", "ash", "ksh", "ksh93", "mksh", "oksh", "yash", "hush"})
+_OTHER_SHELLS: Final = frozenset({"fish", "csh", "tcsh", "nu", "elvish", "xonsh", "rc"})
+"""Shells whose language is another one: what they are told is not read."""
+_REPLACED: Final = ("I", "i", "replace", "J")
+"""Options of xargs that name what stands for its input."""
+
 
 class Command(NamedTuple):
     """One program with its arguments."""
@@ -63,7 +49,7 @@ class Command(NamedTuple):
     @property
     def program(self) -> str:
         """Its name as written. Raises ValueError when only running it tells."""
-        if not self.words or not self.words[0].fixed or not self.words[0].text:
+        if not self.words or not self.words[0].fixed or self.words[0].text.startswith("=") or not self.words[0].text:
             raise ValueError("the name of a program is known only when the command runs")
         return self.words[0].text
 
@@ -87,12 +73,7 @@ def read(text: str) -> list[Command]:
 
 def of_words(words: Sequence[Word]) -> list[Command]:
     """As `read`, of one program whose words no shell has to find."""
-    return [inner for command in _unwrapped(Command(tuple(words))) for inner in (command, *_told_by_words(command))]
-
-
-def _told_by_words(command: Command) -> Iterator[Command]:
-    if command.name in SHELLS:
-        yield from _told(command, 0)
+    return [inner for command in _unwrapped(Command(tuple(words))) for inner in (command, *_inner(command, 0))]
 
 
 @cache
@@ -103,7 +84,8 @@ def _parser() -> Any:
     return Parser(Language(tree_sitter_bash.language()))
 
 
-def _read(text: str, nested: int) -> Iterator[Command]:
+def _read(text: str, nested: int, *, fed: bool = False) -> Iterator[Command]:
+    """`fed`: whoever reads the text has input that is written in the command, or comes from another one."""
     if nested > MAX_NESTED:
         raise ValueError("the command runs shells within shells too deeply")
     if len(text) > MAX_TEXT or "\0" in text:
@@ -112,9 +94,10 @@ def _read(text: str, nested: int) -> Iterator[Command]:
     if root.has_error:
         raise ValueError("the command cannot be parsed")
     seen.check(root)
-    places = list(_places(root))
-    state.check([place.node for place in places])
+    places = list(_places(_Place(root, fed=fed)))
+    names = state.check([place.node for place in places])
     for place in places:
+        yield from (Command((word,)) for word in seen.by_sh(place.node, names))
         if place.node.type == "command":
             for command in _unwrapped(_command(place)):
                 yield command
@@ -128,14 +111,16 @@ class _Place(NamedTuple):
     node: Any
     parent: Any = None
     fed: bool = False
-    """Input comes from a pipe, a here-document or a here-string, or a file."""
+    """Input comes from a pipe, a here-document or a here-string, or a file; in a function, from wherever it is called."""
     into: tuple[tuple[Word, bool], ...] = ()
     """As `Command.into`, for all that it stands in."""
+    piped: bool = False
+    """Input comes from elsewhere than what is redirected into it."""
 
 
-def _places(root: Any) -> Iterator[_Place]:
+def _places(root: _Place) -> Iterator[_Place]:
     """All nodes, in the order in which they stand."""
-    waiting = [_Place(root)]
+    waiting = [root]
     while waiting:
         place = waiting.pop()
         yield place
@@ -145,15 +130,13 @@ def _places(root: Any) -> Iterator[_Place]:
 def _within(place: _Place) -> Iterator[_Place]:
     node, children = place.node, place.node.children
     piped = node.type == "pipeline"
-    fed = place.fed or node.type == "heredoc_redirect" or (node.type == "redirected_statement" and _redirected(children))
+    redirected = node.type == "redirected_statement" and any(child.type in REDIRECTIONS for child in children)
+    fed = place.fed or redirected or node.type in ("heredoc_redirect", "function_definition")
     into = (*_own(node), *place.into)
     for at, child in enumerate(children):
         apart = child.type in ("command_substitution", "process_substitution") or (piped and at < len(children) - 1)
-        yield _Place(child, node, fed or (piped and at > 0), () if apart else into)
-
-
-def _redirected(children: Sequence[Any]) -> bool:
-    return any(child.type in REDIRECTIONS for child in children)
+        outer = place.fed if redirected else fed or (piped and at > 0)
+        yield _Place(child, node, fed or (piped and at > 0), () if apart else into, outer)
 
 
 _REDIRECTED = frozenset({"command", "redirected_statement", "heredoc_redirect"})
@@ -176,12 +159,17 @@ def _own(node: Any) -> Iterator[tuple[Word, bool]]:
                 yield word_of(redirect.children[-1]), ">>" in operator
 
 
+def _is_input(redirect: Any) -> bool:
+    return redirect.type in _HERE or any("<" in part.type for part in redirect.children)
+
+
 def _document(place: _Place) -> str | None:
     """What a here-document or here-string holds, its quotes taken off; None where there is none, or only the run tells."""
     beside = place.parent.children if place.parent.type in _REDIRECTED else ()
-    found = next((child for child in (*place.node.children, *beside) if child.type in _HERE), None)
-    if found is None:
+    given = [child for child in (*place.node.children, *beside) if child.type in REDIRECTIONS and _is_input(child)]
+    if len(given) != 1 or given[0].type not in _HERE or place.piped:  # zsh reads all of several
         return None
+    found = given[0]
     if found.type == "herestring_redirect":
         word = word_of(found.children[-1])
         return word.text if word.fixed else None
@@ -206,57 +194,99 @@ def _unwrapped(command: Command, nested: int = 0) -> Iterator[Command]:
 
 
 def _wrapped(command: Command) -> tuple[Word, ...]:
-    options = _TAKES_VALUE.get(command.name)
-    if options is None:
+    """The words of the program that it runs, where no shell reads them first."""
+    own, behind = _behind(command)
+    if own is None or not behind.words or (own.joined and not _whole(behind.options)):
         return ()
-    words, operands = list(command.words[1:]), _FIRST_OPERANDS.get(command.name, 0)
-    while words:
-        word = words[0]
-        if not word.fixed:
-            raise ValueError(f"what {command.name} runs is known only when the command runs")
-        if word.text in ("-S", "--split-string") or (command.name == "env" and word.text.startswith("-S")):
-            raise ValueError("env splits a text into a command")
-        assigned = command.name == "env" and re.match(r"(\w+)=", word.text)
-        if assigned:
-            state.changes_meaning(assigned[1])
-            words.pop(0)
-        elif word.text.startswith("-") and word.text != "-":
-            words = words[2:] if word.text in options else words[1:]
-        elif operands:
-            operands -= 1
-            words.pop(0)
-        else:
-            break
-    fed = (Word("(input)", fixed=False),) if command.name == "xargs" and words else ()
-    return (*words, *fed)
+    if command.name == "su" or (command.name == "runuser" and not {"u", "user"} & set(behind.options)):
+        return ()
+    first = behind.words[0].text
+    if command.name == "flock" and first in ("-c", "--command"):
+        return ()
+    if first in seen.GRAMMAR or (first.startswith("-") and first != "-"):
+        raise ValueError(f"what {command.name} runs is known only when the command runs")
+    return _with_input(behind) if command.name == "xargs" else behind.words
+
+
+def _whole(options: Iterable[str]) -> bool:
+    """Whether the words of `watch` stay words."""
+    return not {"x", "exec"}.isdisjoint(options)
+
+
+_NOTHING: Final = wrappers.Behind((), {})
+
+
+def _behind(command: Command) -> tuple[wrappers.Wrapper | None, wrappers.Behind]:
+    own = wrappers.wrapper(command.name)
+    behind = wrappers.read(command.name, own, command.words[1:]) if own else None
+    return (own, behind) if behind else (None, _NOTHING)
+
+
+def _with_input(behind: wrappers.Behind) -> tuple[Word, ...]:
+    """The words that xargs runs: its input stands behind them, or in each place of a mark."""
+    words = behind.words
+    for mark in (mark for name in _REPLACED for mark in behind.options.get(name, ())):
+        words = tuple(word if mark.fixed and (mark.text or "{}") not in word.text else Word(word.text, fixed=False) for word in words)
+    return (*words, Word("(input)", fixed=False, split=True))
 
 
 def _found(command: Command, nested: int) -> Iterator[Command]:
     """What `find` runs for each file."""
-    texts = [word.text for word in command.words]
-    for at, text in enumerate(texts):
-        if text in ("-exec", "-execdir", "-ok", "-okdir"):
-            rest = command.words[at + 1 :]
+    rest, unsure = list(command.words[1:]), False
+    while rest:
+        word = rest.pop(0)
+        if word.split or (unsure and word.text in (";", "+")):
+            raise ValueError("what find runs is known only when the command runs")
+        unsure = unsure or not word.fixed
+        if word.text in ("-exec", "-execdir", "-ok", "-okdir"):
             end = next((i for i, word in enumerate(rest) if word.text in (";", "+")), len(rest))
-            words = tuple(word if word.text != "{}" else Word("{}", fixed=False) for word in rest[:end])
-            yield from _unwrapped(Command(words), nested + 1)
+            words = tuple(word if "{}" not in word.text else Word(word.text, fixed=False) for word in rest[:end])
+            rest = rest[end + 1 :]
+            yield from _unwrapped(Command(words, command.reads), nested + 1)
 
 
 def _inner(command: Command, nested: int) -> Iterator[Command]:
     """What a shell is told to run."""
     texts = [word.text for word in command.words]
     if command.name == "eval":
-        if not all(word.fixed for word in command.words):
-            raise ValueError("what eval runs is known only when the command runs")
-        yield from _read(" ".join(texts[1:]), nested + 1)
+        yield from _read(_text(command.words[1:], "eval"), nested + 1, fed=command.reads)
     elif command.name in SHELLS:
         yield from _told(command, nested)
+    elif command.name in _OTHER_SHELLS and (command.reads or any(text[:1] == "-" for text in texts[1:])):
+        raise ValueError(f"what {command.name} runs is known only when the command runs: its language is not read")
     elif command.name in (".", "source"):
         _refuse_streams(command.words)
-    for later in state.told_to_run(command.name, command.words[1:]):
-        if not later.fixed:
-            raise ValueError(f"what {command.name} runs is known only when the command runs")
-        yield from _read(later.text, nested + 1)
+        if any(text.startswith(("/dev/", "/proc/")) for text in texts):
+            yield from _fed(command, nested)
+    for later in (*state.told_to_run(command.name, command.words[1:]), *wrappers.called(command.name, command.words[1:])):
+        yield from _read(_text([later], command.name), nested + 1, fed=command.reads)
+    yield from _told_behind(command, nested)
+
+
+def _text(words: Sequence[Word], by: str) -> str:
+    """Words that a shell reads as one text."""
+    if not all(word.fixed for word in words):
+        raise ValueError(f"what {by} runs is known only when the command runs")
+    return " ".join(word.text for word in words)
+
+
+def _told_behind(command: Command, nested: int) -> Iterator[Command]:
+    """What a shell reads of the words of a program that runs others: a text, its input, a script."""
+    own, (words, options) = _behind(command)
+    if own is None:
+        return
+    wrappers.check(command.name, options)
+    told = [text for name in own.told for text in options.get(name, ())]
+    if command.name == "flock" and words and words[0].text in ("-c", "--command"):
+        told, words = list(words[1:]), ()
+    for text in told:
+        yield from _read(_text([text], command.name), nested + 1, fed=command.reads)
+    if own.joined and words and not _whole(options):
+        yield from _read(_text(words, command.name), nested + 1, fed=command.reads)
+    yield from (Command((shell,)) for name in ("s", "shell") if own.told for shell in options.get(name, ()))
+    alone = not told and (not words or command.name in ("su", "runuser"))
+    if own.alone is not None and alone and not (own.alone and own.alone.isdisjoint(options)):
+        yield from _told(command._replace(words=(command.words[0], *words)), nested)
 
 
 def _refuse_streams(words: Sequence[Word]) -> None:
@@ -267,23 +297,52 @@ def _refuse_streams(words: Sequence[Word]) -> None:
 
 def _told(command: Command, nested: int) -> Iterator[Command]:
     _refuse_streams(command.words)
-    at = next((i for i, word in enumerate(command.words[1:], 1) if re.fullmatch(r"-[a-zA-Z]*c[a-zA-Z]*", word.text)), None)
+    words = command.words[1:]
+    at = next((i for i, word in enumerate(words) if re.fullmatch(r"-[a-zA-Z]*c[a-zA-Z]*", word.text)), None)
+    script = _script(words[:at], last=at is None)
     if at is not None:
-        told = next((word for word in _behind_options(command.words[at + 1 :]) if word.text), None)
+        told = next((word for word in _behind_options(words[at:]) if word.text), None)
         if told is None or not told.fixed:
             raise ValueError("what a shell runs is known only when the command runs")
-        yield from _read(told.text, nested + 1)
-    elif command.reads:
+        yield from _read(told.text, nested + 1, fed=command.reads)
+    elif command.reads and not script:
         yield from _fed(command, nested)
 
 
+def _script(words: Sequence[Word], *, last: bool) -> bool:
+    """Whether a shell is given a file to run. `last`: nothing stands behind the words. Raises ValueError where a word that is known only
+    when the command runs could come to `-c` with a text behind it."""
+    rest, reads = list(words), False
+    while rest:
+        word = rest.pop(0)
+        if not word.fixed:  # no option begins with something else, or has a slash behind whatever it begins with
+            plain = re.match(r"[^-+$`]", word.text) or re.search(r"/[\w.-]+\Z", word.text)
+            if word.split or not (plain or (last and not rest)):
+                raise ValueError("what a shell runs is known only when the command runs")
+            return False
+        if word.text[:1] not in ("-", "+"):
+            return not reads and not word.text.startswith(("/dev/", "/proc/"))
+        if word.text in ("-", "--"):
+            return word.text == "--" and not reads and bool(rest) and not rest[0].text.startswith(("/dev/", "/proc/"))
+        reads = reads or re.fullmatch(r"-[a-zA-Z]*s[a-zA-Z]*", word.text) is not None
+        rest = rest[_values(word) :]
+    return False
+
+
+def _values(option: Word) -> int:
+    """How many words behind an option of a shell are values of it."""
+    if option.text in ("--rcfile", "--init-file"):
+        return 1
+    return 0 if option.text.startswith("--") else option.text.count("o") + option.text.count("O")
+
+
 def _behind_options(words: Sequence[Word]) -> Sequence[Word]:
-    """The words behind more options of a shell: the first is what it runs."""
+    """The words behind options of a shell: the first is what it runs."""
     at = 0
     while at < len(words) and words[at].fixed and words[at].text[:1] in ("-", "+"):
         if words[at].text in ("-", "--"):
             return words[at + 1 :]
-        at += 2 if words[at].text[1:] in ("o", "O") else 1
+        at += 1 + _values(words[at])
     return words[at:]
 
 
@@ -291,4 +350,4 @@ def _fed(command: Command, nested: int) -> Iterator[Command]:
     """What a shell reads from a here-document or a here-string. A pipe's words are known only when it runs."""
     if command.document is None:
         raise ValueError("what a shell reads is known only when the command runs")
-    yield from _read(command.document, nested + 1)
+    yield from _read(command.document, nested + 1, fed=command.reads)

@@ -3,25 +3,35 @@
 1. A line that goes on inside a word (`r\\` and `m` below it are `rm`).
 2. A word of the shell's own grammar that is taken for a program's name (`! { rm y; }`).
 3. A program that is taken for a file to write into (`>f >f rm ==`).
-4. Arithmetic that is taken for a command (`$((…` that does not parse as one), and a `#` that begins no comment.
+4. Arithmetic that is taken for a command (`$((…` that does not parse as one), a `#` that begins no comment, and one that does.
 5. A program whose words stand in two lines (`ls ==`, `rm y` below it).
 6. Substitutions in what the parser takes for plain text: backquotes in a here-document, patterns (`${x#$(rm y)}`).
+7. Words in which the parser takes a line end, or another character that ends words, for a part of them (`\\rm` behind a line end).
+8. `[` with operators that end it (`[ -f x&rm ]`), and what sh takes for programs where bash has expressions (`[[ x || rm == f ]]`,
+   `(( rm - r ))`).
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
 from typing import Any, Final
 
+from gateway.shell.words import Word, word_of
+
 _BROKEN_WORD = re.compile(rb"[^\s;&|()<>\\]((?:\\\\)*\\\n)(?:(?=[^\s;&|()<>])|(?<==\\\n))")
-_GRAMMAR: Final = frozenset(
-    b"! { } [[ ]] if then else elif fi case esac for select while until do done function coproc".split()
-)
+GRAMMAR: Final = frozenset({
+    *("!", "{", "}", "[[", "]]", "if", "then", "else", "elif", "fi", "case", "esac", "for", "select", "while", "until", "do", "done"),
+    *("function", "coproc"),
+})  # fmt: skip
 _OF_ONE_LINE: Final = frozenset({"command", "declaration_command", "unset_command", "file_redirect", "variable_assignment"})
+_TESTS: Final = frozenset({"test_command", "unary_expression", "binary_expression", "parenthesized_expression"})
 _NO_COMMENT = re.compile(rb"[^\s;&|()<>]\Z|\\.\Z", re.DOTALL)
 _ESCAPED = re.compile(rb"\\.", re.DOTALL)
+_ENDS_WORDS = re.compile(rb"[\s;&|<>()]")
+_PROGRAM = re.compile(rb"(?:\A|[;&|(\n])\s*(?:!\s+)?(?:\w+=\S*\s+)*([A-Za-z_.~/][^\s;&|()<>=]*)(?!=)")
+_OPERATORS: Final = frozenset({"&&", "||", "&", "|", "(", ")", "<", ">", "<=", ">="})
 _SUBSTITUTED = re.compile(rb"`|\$[({\[]|[<>]\(")
 _QUOTED: Final = frozenset({"raw_string", "ansi_c_string", "comment", "heredoc_start", "heredoc_content", "heredoc_body"})
 """Leaves that no shell looks into; here-documents are looked at as wholes."""
@@ -37,27 +47,53 @@ def check(root: Any) -> None:
         if root.descendant_for_byte_range(at, at + 1).type not in _GOES_ON:
             raise ValueError("a word of the command goes on in the next line")
     for node, within in _walked(root):
-        if node.type in _OF_ONE_LINE and (_goes_on(node) or any(child.type == "regex" for child in node.children)):
+        one_line = node.type in _OF_ONE_LINE and any(child.type == "regex" for child in node.children)
+        if one_line or (node.type in _OF_ONE_LINE | _TESTS and _goes_on(node)):
             raise ValueError("a part of the command cannot be parsed: what is read as one program may be two")
-        if _misread(node, text[max(node.start_byte - 2, 0) : node.start_byte]):
+        before = text[max(node.start_byte - 2, 0) : node.start_byte]
+        if _misread(node, before) or (node.text.startswith(b"#") and not node.children and _begins_a_comment(node, before)):
             raise ValueError("a part of the command cannot be parsed as shells do")
         plain = _unread(node, within)
         if plain and _SUBSTITUTED.search(_ESCAPED.sub(b"", plain)):
             raise ValueError("a part of the command cannot be parsed: it holds a substitution where none is read")
 
 
+def by_sh(node: Any, names: Iterable[str]) -> Iterator[Word]:
+    """The programs that sh runs where bash has an expression. Raises ValueError for one that a variable of the command names: `names`."""
+    if node.type == "compound_statement" and node.text.startswith(b"(("):
+        yield from (Word(name.decode()) for name in _PROGRAM.findall(node.text[2:-2]))
+    elif node.type == "binary_expression" and node.children[1].type in ("&&", "||"):
+        word = word_of(_first(node.children[2]))
+        if word.fixed and not word.text.startswith("-"):
+            yield word
+        elif not word.fixed and ("(" in word.text or "`" in word.text or set(re.findall(r"\w+", word.text)) & set(names)):
+            raise ValueError("what sh would run in an expression of the command is known only when it runs")
+
+
+def _first(node: Any) -> Any:
+    """The first word of an expression."""
+    while node.type.endswith("_expression") and node.children:
+        node = next(child for child in node.children if child.type not in ("!", "("))
+    return node
+
+
 def _goes_on(node: Any) -> bool:
     """Whether a line ends between its parts."""
     text, start, children = node.text, node.start_byte, node.children
-    gaps = (text[one.end_byte - start : other.start_byte - start] for one, other in pairwise(children))
+    pairs = ((one, other) for one, other in pairwise(children) if one.type not in ("&&", "||"))
+    gaps = (text[one.end_byte - start : other.start_byte - start] for one, other in pairs)
     return any(b"\n" in gap and b"\n" in _ESCAPED.sub(b"", gap) for gap in gaps)
 
 
 def _misread(node: Any, before: bytes) -> bool:
-    """Rules 2 to 4. `before`: the two bytes that it stands behind."""
+    """Rules 2 to 4, 7 and 8. `before`: the two bytes that it stands behind."""
     match node.type:
         case "command_name":
-            return node.text in _GRAMMAR
+            return node.text.decode() in GRAMMAR
+        case "word":
+            return _ENDS_WORDS.search(_ESCAPED.sub(b"", node.text)) is not None
+        case "test_command":
+            return node.children[0].type == "[" and _operators(node)
         case "file_redirect":
             return len(node.children_by_field_name("destination")) > 1
         case "comment":
@@ -66,6 +102,20 @@ def _misread(node: Any, before: bytes) -> bool:
             return before[-1:] in (b"<", b">")
         case "command_substitution":
             return bool(node.text.startswith(b"$(("))
+    return False
+
+
+def _begins_a_comment(node: Any, before: bytes) -> bool:
+    return node.type not in _QUOTED and _NO_COMMENT.search(before) is None
+
+
+def _operators(test: Any) -> bool:
+    waiting = list(test.children)
+    while waiting:
+        node = waiting.pop()
+        if node.type in _OPERATORS:
+            return True
+        waiting += node.children if node.type.endswith("_expression") else ()
     return False
 
 

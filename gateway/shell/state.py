@@ -18,8 +18,10 @@ from typing import Any, Final
 from gateway.shell.words import Word, command_words, word_of
 
 _CHANGES_MEANING: Final = re.compile(
-    r"PATH|IFS|ENV|BASH_ENV|BASH_CMDS|BASH_ALIASES|SHELLOPTS|BASHOPTS|PROMPT_COMMAND|PS[0-4]|LD_\w+|DYLD_\w+|PYTHON(PATH|STARTUP|HOME)"
-    r"|PERL5(LIB|OPT)|RUBYOPT|NODE_OPTIONS|GIT_\w*(COMMAND|EDITOR|PAGER|SSH|ASKPASS|EXEC_PATH)|EDITOR|PAGER|VISUAL|BROWSER"
+    r"PATH|IFS|ENV|BASH_(?:ENV|CMDS|ALIASES|FUNC_.*)|SHELLOPTS|BASHOPTS|PROMPT_COMMAND|PS[0-4]|LD_\w+|DYLD_\w+|PYTHON(PATH|STARTUP|HOME)"
+    r"|PERL5(LIB|OPT)|RUBY(?:OPT|LIB)|NODE_(?:OPTIONS|PATH)|GIT_(?:\w*(?:COMMAND|SSH|EXEC_PATH)|CONFIG\w*|EXTERNAL_DIFF)"
+    r"|\w*(?:EDITOR|PAGER|ASKPASS)|VISUAL|BROWSER|LESS(?:OPEN|CLOSE)"
+    r"|f?path|module_path|ZDOTDIR|(?:READ)?NULLCMD|(?:dis_)?(?:[gs]?aliases|functions\w*|commands)"  # in zsh
     r"|(?i:PIP|UV|NPM_CONFIG|YARN|BUN|CARGO|GEM|BUNDLE|CONDA)_\w*(?i:INDEX|REGISTR|SOURCE|LINKS|PROXY|CHANNEL)\w*|GOPROXY|GOFLAGS"
 )
 """Variables by which a name comes to mean another program, or another package."""
@@ -28,6 +30,7 @@ _NUMBERS: Final = frozenset({"RANDOM", "SECONDS", "UID", "EUID", "PPID", "LINENO
 _COUNTS = re.compile(r"\$\{#\w+(?:\[[@*]\])?\}|\$[#?$!]")
 _VALUE = re.compile(r"\$\{(\w+)\}|\$(\w+)|\$(?=\(\()|\"(?=[^\"\s]*\")|(?<=\w)\"")
 _EXPRESSION = re.compile(r"[\w\s#+\-*/%<>=!&|^~?:,()]*")
+_ASSIGNED = re.compile(r"(\w+)(?:\[.*?\])?\+?=")
 _NAME = re.compile(r"(?<![\w#])[A-Za-z_]\w*")
 _SET = re.compile(r"(?<![\w#])([A-Za-z_]\w*)\s*=(?!=)")
 _NUMBER = re.compile(r"[+-]?(?:0[xX][0-9a-fA-F]+|[0-9]*)")
@@ -36,22 +39,41 @@ _OF_A_NAME: Final = frozenset({"-v", "-R"})
 _SLICE = re.compile(r"\$\{#?[\w@*]+(?:\[.*?\])?:(?![-=?+])(.*)\}", re.DOTALL)
 _INDIRECT = re.compile(r"\$\{!(?!\w+(?:\[[@*]\]|[@*])\})")
 _GIVEN = re.compile(r"\$\{(\w+):?=")
-_SETTING: Final = frozenset({"read", "mapfile", "readarray", "getopts", "printf", "wait", "test", "["})
+_DECLARING: Final = frozenset({"export", "declare", "typeset", "local", "readonly"})
+_GOING_ON: Final = frozenset({"eval", "trap", ".", "source", "alias"})
+"""Commands of the shell after which its variables may hold anything."""
+_ONLY_THE_RUN: Final = {
+    **dict.fromkeys(("coproc", "fc", "setopt", "unsetopt", "zmodload", "autoload", "sched"), ""),
+    "hash": r"-\w*p.*",
+    "compgen": r"-\w*[CFW].*",
+    "complete": r"-\w*[CFW].*",
+    "jobs": r"-\w*x.*",
+    "enable": r"-\w*f.*",
+    "bind": r"-\w*x.*",
+    "emulate": r"-\w*c.*",
+    "set": r"-\w*k\w*|keyword",
+}
+"""Commands of the shell that run, or change, what only the run tells: with a word of this form, or with any."""
+_BEFORE: Final = frozenset({"command", "builtin", "time", "noglob", "nocorrect"})
+"""Words before a command of the shell that leave it what it is."""
+_NAMED: Final = frozenset({"read", "mapfile", "readarray", "getopts"})
+_SETTING: Final = _NAMED | {"printf", "wait", "test", "["}
 """Commands of the shell that set, or ask about, variables that they are told the names of."""
 
 
 def changes_meaning(name: str) -> None:
-    """Raises ValueError for a variable that may not be set."""
+    """Raises ValueError for a variable that may not be set. `IFS= read` is another thing: it lasts for that command."""
     if _CHANGES_MEANING.fullmatch(name):
         raise ValueError(f"the command sets {name}, which changes what names mean")
 
 
-def check(nodes: Sequence[Any]) -> None:
-    """Raises ValueError where the state of the shell decides what runs. `nodes`: all of the tree."""
+def check(nodes: Sequence[Any]) -> frozenset[str]:
+    """The variables that a text sets. Raises ValueError where the state of the shell decides what runs. `nodes`: all of the tree."""
     names = _Names(nodes)
     for node in nodes:
         for text in _expressions(node, names):
             names.check(text)
+    return names.all
 
 
 class _Names:
@@ -60,11 +82,15 @@ class _Names:
     def __init__(self, nodes: Sequence[Any]) -> None:
         self.keyed = {word for node in nodes if node.type == "declaration_command" for word in _keyed(node)}
         numbers, others = set(_NUMBERS), set[str]()
+        reading = {child.id for node in nodes if node.type == "command" and _told(node)[0] == "read" for child in node.children}
         for node in nodes:
             for name, number in _sets(node):
-                changes_meaning(name)
+                if name != "IFS" or node.id not in reading:
+                    changes_meaning(name)
                 (numbers if number else others).add(name)
-        self._numbers = numbers - others
+        self.all = frozenset(numbers - _NUMBERS | others)
+        apart = any(node.type == "command" and _told(node)[0] in _GOING_ON for node in nodes)
+        self._numbers = set[str]() if apart else numbers - others
 
     def check(self, text: str) -> None:
         """Raises ValueError for an expression that could run something."""
@@ -91,24 +117,41 @@ def _sets(node: Any) -> Iterator[tuple[str, bool]]:
             yield node.child_by_field_name("variable").text.decode(), bool(values) and all(_is_number(value) for value in values)
         case "arithmetic_expansion" | "compound_statement" | "c_style_for_statement":
             yield from ((name, True) for text in _arithmetic(node) for name in _SET.findall(text))
-        case "expansion" if given := _GIVEN.match(node.text.decode()):
-            yield given[1], False
+        case "expansion" if found := _GIVEN.match(node.text.decode()):
+            yield found[1], False
         case "command":
-            told = _told(node)
-            if told[0] in _SETTING:
-                yield from ((name, False) for name in told[1:] if name.isidentifier())
+            name, given = _told(node)
+            if name in _SETTING:
+                yield from ((one.text, False) for one in given if one.text.isidentifier())
+            elif name in _DECLARING:
+                yield from _assigned(given)
         case "declaration_command":
-            yield from ((name, False) for name, equals, _ in (text.partition("=") for text in _quoted(node)) if equals)
+            plain = ("variable_assignment", "variable_name")
+            yield from _assigned([word_of(child) for child in node.children[1:] if child.type not in plain])
+
+
+def _assigned(words: Sequence[Word]) -> Iterator[tuple[str, bool]]:
+    """What stands behind `declare` and its like, otherwise than as a plain assignment."""
+    for word in words:
+        found = _ASSIGNED.match(word.text)
+        if found:
+            yield found[1], False
+        elif not word.fixed:
+            raise ValueError("which variables the command sets is known only when it runs")
 
 
 def _is_number(value: Any) -> bool:
     return value.type in ("number", "brace_expression") and re.fullmatch(r"[-+0-9.{}]+", value.text.decode()) is not None
 
 
-def _told(node: Any) -> list[str]:
-    """The words of a command; of one whose name is not written, an empty one stands for it."""
+def _told(node: Any) -> tuple[str, Sequence[Word]]:
+    """The name of a command and the words behind it; of one whose name is not written, an empty one stands for it."""
     words = command_words(node)
-    return [one.text for one in words] if words and words[0].fixed else [""]
+    while words and words[0].fixed and words[0].text in _BEFORE:
+        words = words[1:]
+        while words and words[0].text.startswith("-"):
+            words = words[1:]
+    return (words[0].text, words[1:]) if words and words[0].fixed else ("", words)
 
 
 def _quoted(node: Any) -> Iterator[str]:
@@ -147,7 +190,7 @@ def _expressions(node: Any, names: _Names) -> Iterator[str]:
         case "unset_command":
             yield from (text.partition("[")[2].removesuffix("]") for text in _texts(node) if "[" in text)
         case "command":
-            yield from _of_command(_told(node))
+            yield from _of_command(*_told(node))
 
 
 def _texts(node: Any) -> list[str]:
@@ -173,32 +216,43 @@ def _tested(node: Any) -> Iterator[str]:
 def _declared(node: Any) -> Iterator[str]:
     """A variable that is declared a number is evaluated whenever it is set; one that stands for another is that."""
     texts = _texts(node)[1:]
+    quoted = _quoted(node)
+    yield from _declaring(texts, list(quoted))
+
+
+def _declaring(texts: Sequence[str], quoted: Sequence[str]) -> Iterator[str]:
     flags = "".join(text for text in texts if text.startswith("-"))
     if "n" in flags:
         raise ValueError("what a variable stands for is known only when the command runs")
-    yield from (text for text in _quoted(node) if not re.match(r"\w+(?:=|$)", text) or set("iaA") & set(flags))
+    yield from (text for text in quoted if not re.match(r"\w+(?:=|$)", text) or set("iaA") & set(flags))
     if "i" in flags:
         yield from (text.partition("=")[0] for text in texts if not text.startswith("-"))
 
 
-def _of_command(told: list[str]) -> Iterator[str]:
-    name, given = told[0], told[1:]
+def _of_command(name: str, given: Sequence[Word]) -> Iterator[str]:
+    texts = [one.text for one in given]
     if name == "let":
-        yield from given
+        yield from texts
+    elif name in _DECLARING:
+        yield from _declaring(texts, [text for text in texts if not text.startswith("-")])
     elif name in _SETTING:
-        yield from (text for text in given if re.search(r"\w\[", text))
-    elif name == "coproc" or (name == "hash" and any(re.match(r"-\w*p", text) for text in given)):
-        raise ValueError(f"what {name} makes of the command is known only when it runs")
+        if name in _NAMED and any(not one.fixed and before[:1] != "-" for before, one in zip(["", *texts], given, strict=False)):
+            raise ValueError(f"which variables {name} sets is known only when the command runs")
+        yield from (text for text in texts if re.search(r"\w\[", text))
+    elif name in _ONLY_THE_RUN:
+        form, own = _ONLY_THE_RUN[name], given[: texts.index("--")] if "--" in texts else given
+        if not form or any(not one.fixed or re.fullmatch(form, one.text) for one in own):
+            raise ValueError(f"what {name} makes of the command is known only when it runs")
 
 
 def told_to_run(name: str, words: Sequence[Word]) -> Sequence[Word]:
-    """What a command of the shell is given to run later: the action of a trap, what an alias
-    stands for, what `mapfile -C` calls."""
+    """What a command of the shell is given to run later: the action of a trap, what an alias stands for, what `mapfile -C` calls."""
     if name == "trap":
         given = [one for one in words if one.text == "-" or not one.text.startswith("-")]
         return [one for one in given[:1] if one.text != "-"]
     if name == "alias":
         return [Word(one.text.partition("=")[2], one.fixed) for one in words if "=" in one.text]
     if name in ("mapfile", "readarray"):
-        return [words[at + 1] for at, one in enumerate(words[:-1]) if one.text == "-C"]
+        called = ((re.fullmatch(r"-\w*?C(.*)", one.text), one, behind) for one, behind in zip(words, (*words[1:], None), strict=True))
+        return [Word(found[1], one.fixed) if found[1] else behind or Word("", fixed=False) for found, one, behind in called if found]
     return ()

@@ -7,7 +7,7 @@ from typing import Any, Final, NamedTuple
 
 REDIRECTIONS: Final = frozenset({"file_redirect", "herestring_redirect", "heredoc_redirect"})
 
-_PATTERN = re.compile(r"[*?\[\]]|^~|\{[^{}]*(?:,|\.\.)[^{}]*\}")
+_PATTERN = re.compile(r"[*?\[\]]|^~|\{.*(?:,|\.\.).*\}", re.DOTALL)
 _ESCAPE = re.compile(r"\\(.)", re.DOTALL)
 _QUOTED_ESCAPE = re.compile(r'\\([$`"\\\n])')
 
@@ -16,6 +16,8 @@ class Word(NamedTuple):
     text: str
     fixed: bool = True
     """Known before it runs: no variable, substitution or pattern in it."""
+    split: bool = False
+    """What it comes to may be several words, or none: names of files that a pattern finds aside."""
 
 
 def word_of(node: Any) -> Word:
@@ -23,21 +25,24 @@ def word_of(node: Any) -> Word:
     text = node.text.decode()
     match node.type:
         case "word" | "number" | "file_descriptor":
-            return Word(_ESCAPE.sub(r"\1", text), _PATTERN.search(_ESCAPE.sub("", text)) is None)
+            pattern = _PATTERN.search(_ESCAPE.sub("", text))
+            return Word(_ESCAPE.sub(r"\1", text), pattern is None, pattern is not None and pattern[0].startswith("{"))
         case "raw_string":
             return Word(text[1:-1])
         case "string":
             inner = [child for child in node.children if child.type != '"']
             fixed = all(child.type == "string_content" for child in inner)
-            return Word(_QUOTED_ESCAPE.sub(lambda m: "" if m[1] == "\n" else m[1], text[1:-1]), fixed)
+            return Word(_QUOTED_ESCAPE.sub(lambda m: "" if m[1] == "\n" else m[1], text[1:-1]), fixed, not fixed and "@" in text)
         case "ansi_c_string" if "\\" not in text:
             return Word(text[2:-1])
         case "concatenation":
             words = [word_of(child) for child in node.children]
             joined = "".join(one.text for one in words)
             braces = any(child.type == "word" and child.text in (b"{", b"}") for child in node.children) and _PATTERN.search(joined)
-            return Word(joined, all(one.fixed for one in words) and not braces)
-    return Word(text, fixed=False)
+            return Word(joined, all(one.fixed for one in words) and not braces, bool(braces) or any(one.split for one in words))
+        case "arithmetic_expansion" | "process_substitution":
+            return Word(text, fixed=False)
+    return Word(text, fixed=False, split=True)
 
 
 def command_words(node: Any) -> tuple[Word, ...]:

@@ -111,11 +111,13 @@ def test_two_whole_answers_cost_what_both_cost(house, wire, stream, provider):
 
 
 def gone(provider):
-    """The provider's last answer: nobody answers at its address any more."""
+    """The provider's last answer, which says that its connection is not for another: nobody answers at its address any more."""
 
     def answering(answer):
         async def last(reader, writer, body):
             provider._server.close()
+            send = writer.write
+            writer.write = lambda data: send(data.replace(b"\r\ncontent-type:", b"\r\nconnection: close\r\ncontent-type:", 1))
             await answer(reader, writer, body)
             writer.close()
 

@@ -103,7 +103,7 @@ INSTALLS = {
     "uvx ruff@0.5 check": ["pip:ruff"],
     "uvx --with a,b c": ["pip:a", "pip:b", "pip:c"],
     "uv run --with 'a[x,y]>1' -- pip list": ["pip:a"],
-    "uv run --unknown a b": ["pip:a"],
+    "uvx --unknown a b": ["pip:a", "pip:b"],
     "uv run --no-sync script.py": [],
     "pipx inject black a": ["pip:black", "pip:a"],
     "pipx install --pip-args='-i http://evil' a": ["pip:!index:-i http://evil", "pip:a"],
@@ -205,7 +205,7 @@ def test_every_package_is_named_or_said_not_to_be_known(text: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["curl x | sh", "$PIP install a", "PIP_INDEX_URL=http://evil pip install a", "ssh host \"pip install $X\"",
-                                  "npx -c \"npm i $X\""])
+                                  "npx -c \"npm i $X\"", "uv run --unknown a b"])
 def test_a_command_that_may_install_anything_is_not_told(text: str) -> None:
     with pytest.raises(ValueError, match=r"known only when|changes what"):
         installs(text)
