@@ -298,7 +298,7 @@ def _refuse_streams(words: Sequence[Word]) -> None:
 def _told(command: Command, nested: int) -> Iterator[Command]:
     _refuse_streams(command.words)
     words = command.words[1:]
-    at = next((i for i, word in enumerate(words) if re.fullmatch(r"-[a-zA-Z]*c[a-zA-Z]*", word.text)), None)
+    at = next((i for i, word in enumerate(words) if "c" in _letters(word) and word.text.startswith("-")), None)
     script = _script(words[:at], last=at is None)
     if at is not None:
         told = next((word for word in _behind_options(words[at:]) if word.text), None)
@@ -324,16 +324,29 @@ def _script(words: Sequence[Word], *, last: bool) -> bool:
             return not reads and not word.text.startswith(("/dev/", "/proc/"))
         if word.text in ("-", "--"):
             return word.text == "--" and not reads and bool(rest) and not rest[0].text.startswith(("/dev/", "/proc/"))
-        reads = reads or re.fullmatch(r"-[a-zA-Z]*s[a-zA-Z]*", word.text) is not None
+        reads = reads or "s" in _letters(word)
         rest = rest[_values(word) :]
     return False
 
 
+_LONG: Final = re.compile(
+    r"--.*|-(?:debugger|dump-(?:po-)?strings|help|init-file|login|no(?:editing|profile|rc)|posix|pretty-print|protected|rcfile|restricted"
+    r"|verbose|version|wordexp)"
+)
+"""Options of bash by name: it takes them behind one dash, too."""
+
+
+def _letters(option: Word) -> str:
+    """The letters of a shell's option, if it is one of letters."""
+    found = re.fullmatch(r"[-+]([a-zA-Z]+)", option.text)
+    return "" if found is None or _LONG.fullmatch(option.text) else found[1]
+
+
 def _values(option: Word) -> int:
     """How many words behind an option of a shell are values of it."""
-    if option.text in ("--rcfile", "--init-file"):
-        return 1
-    return 0 if option.text.startswith("--") else option.text.count("o") + option.text.count("O")
+    if _LONG.fullmatch(option.text):
+        return int(option.text.lstrip("-") in ("rcfile", "init-file"))
+    return option.text.count("o") + option.text.count("O")
 
 
 def _behind_options(words: Sequence[Word]) -> Sequence[Word]:

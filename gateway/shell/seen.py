@@ -14,7 +14,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence, Set
 from itertools import pairwise
 from typing import Any, Final
 
@@ -93,7 +93,7 @@ def _misread(node: Any, before: bytes) -> bool:
         case "word":
             return _ENDS_WORDS.search(_ESCAPED.sub(b"", node.text)) is not None
         case "test_command":
-            return node.children[0].type == "[" and _operators(node)
+            return _operators(node, _OPERATORS if node.children[0].type == "[" else {"&", "|"})
         case "file_redirect":
             return len(node.children_by_field_name("destination")) > 1
         case "comment":
@@ -109,11 +109,12 @@ def _begins_a_comment(node: Any, before: bytes) -> bool:
     return node.type not in _QUOTED and _NO_COMMENT.search(before) is None
 
 
-def _operators(test: Any) -> bool:
+def _operators(test: Any, ending: Set[str]) -> bool:
+    """Whether there are operators in a test that end it for sh."""
     waiting = list(test.children)
     while waiting:
         node = waiting.pop()
-        if node.type in _OPERATORS:
+        if node.type in ending:
             return True
         waiting += node.children if node.type.endswith("_expression") else ()
     return False

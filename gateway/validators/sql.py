@@ -35,6 +35,8 @@ _OUTSIDE: Final = re.compile(
     r"^READ_|_SCAN$|^(?:AI|ML)_|FILE|HTTP|^LOAD_|^EXTERNAL|^NEXT_VALUE|^PREDICT$|^GENERATE_(?:BOOL|DOUBLE|EMBEDDING|INT|TABLE|TEXT)$"
 )
 """Functions sqlglot knows by name that leave the database, ask a model, or count something on."""
+_LISTS: Final = frozenset({"duckdb", "snowflake", "databricks", "spark"})
+"""Dialects in which a name behind IN is a column that holds a list. In SQLite and ClickHouse it is a table."""
 _WORDS: Final = frozenset({"sql", "postgres", "postgresql", "psql", "mysql", "sqlite", "duckdb", "bigquery", "snowflake", "tsql", "plsql"})
 
 
@@ -154,6 +156,8 @@ def _doing(grammar: _Grammar, statement: Any) -> Iterator[tuple[str, str]]:
             yield from _table(grammar, node)
         elif isinstance(node, exp.Func):
             yield from _function(grammar, node)
+        elif isinstance(node, exp.In) and grammar.options.dialect not in _LISTS:
+            yield from _sought(grammar, node)
 
 
 def _stores(exp: Any, node: Any) -> bool:
@@ -174,7 +178,21 @@ def _table(grammar: _Grammar, node: Any) -> Iterator[tuple[str, str]]:
     if not isinstance(node, grammar.exp.Table) or not isinstance(node.this, grammar.exp.Identifier):
         yield "table", "a table is not called by its name (a stage, a variable, IDENTIFIER, LATERAL with a name); write its name"
         return
-    parts = tuple(_name(grammar, part) for part in node.parts)
+    yield from _named(grammar, node, node)
+
+
+def _sought(grammar: _Grammar, node: Any) -> Iterator[tuple[str, str]]:
+    """What stands behind IN without brackets."""
+    field = node.args.get("field")
+    if isinstance(field, grammar.exp.Column):
+        yield from _named(grammar, node, field)
+    elif field is not None and not isinstance(field, grammar.exp.Func):
+        yield "table", "a table behind IN is not called by its name; write IN (SELECT …)"
+
+
+def _named(grammar: _Grammar, node: Any, table: Any) -> Iterator[tuple[str, str]]:
+    """What is to say of the table that a name stands for."""
+    parts = tuple(_name(grammar, part) for part in table.parts)
     if len(parts) == 1 and _is_defined(grammar, node, parts[0]):
         return
     if any(map(_FILE.search, parts)):

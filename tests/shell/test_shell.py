@@ -161,6 +161,7 @@ RUNS = {
     "a=-c; bash \"$a\" 'rm x'": None,
     "a=-c; bash --rcfile f \"$a\" 'rm x'": None,
     "a=-c; bash -s \"$a\" git; sh -c ls": None,
+    "a=-c; bash -posix \"$a\" git": None,
     "set -- -c rm; sh \"$@\"": None,
     "echo rm | sh -c sh": None,
     "echo rm | eval bash": None,
@@ -237,6 +238,7 @@ RUNS = {
     # what a shell goes on to read
     "bash -commit errexit -c 'rm x'": ["bash", "rm"],
     "bash -c -euo pipefail 'rm x'": ["bash", "rm"],
+    "bash -rcfile f -c 'rm x'; bash -norc x.sh; bash --posix -c ls": ["bash", "rm", "bash", "bash", "ls"],
     "cat f | bash ./x.sh $a": ["cat", "bash"],
     "bash \"$DIR/x.sh\" $a; sh \"$x\"; bash -o pipefail x $a": ["bash", "sh", "bash"],
     "eval ls x; eval": ["eval", "ls", "eval"],
@@ -263,7 +265,7 @@ RUNS = {
 MISREAD = [
     # lines that begin with an escape, operators in a test
     "ls\n\\rm x", "ls \n\\rm x", "[ -f x&rm ]", "[ x || rm == f ]", "[ x <rm ]", "[ \n rm ]", "[[ x \n rm ]]", "a=rm; [[ x || $a == f ]]",
-    "[[ x && $(ls) == f ]]", "[ x #\\\n rm ]", "[ x #y\n rm ]",
+    "[[ x && $(ls) == f ]]", "a=rm; [[ x |ok| $a == f ]]", "[[ x & rm ]]", "[ x #\\\n rm ]", "[ x #y\n rm ]",
     # words that go on, words of the grammar, files that are programs
     "r\\\nm x", "\"r\"\\\n\"m\"", "y=a\\\nb ls", "y=\\\n rm x", "! { rm x; }", "! ! rm x", "! if rm x; then ls; fi", ">f >f rm ==",
     "ls ==\nrm x", "ls == || f() { rm x; }; f", "ls \\ # \"'$(rm x)'\"", "ls $(('a[$(rm x)]'+1))", "[[ -n a=1<(rm x) ]]",

@@ -61,6 +61,15 @@ def test_what_does_not_only_read_is_seen(sql, dialect):
     assert "writes" in codes(sql, dialect)
 
 
+@pytest.mark.parametrize("name", ["secrets", "main.secrets", '"secrets"', "'secrets'"])
+def test_a_table_behind_in_is_a_table(name):
+    """In SQLite it is; DuckDB and others have a column there that holds a list."""
+    assert codes(f"SELECT 1 IN {name} FROM orders", "sqlite", tables=("orders",)) == ["table"]
+    assert codes("SELECT 1 IN orders, 2 NOT IN (1, 2), 3 IN (SELECT a FROM orders) FROM orders", "sqlite", tables=("orders",)) == []
+    assert codes("WITH t AS (SELECT 1) SELECT 1 IN t FROM orders", "sqlite", tables=("orders",)) == []
+    assert codes("SELECT 1 IN names FROM orders", "duckdb", tables=("orders",)) == []
+
+
 def test_where_writing_is_allowed_the_rest_still_holds():
     assert codes("DELETE FROM a WHERE b = 1", read_only=False) == []
     assert codes("DELETE FROM a WHERE b = 1", read_only=False, tables=("b",)) == ["table"]
