@@ -49,9 +49,10 @@ class Command(NamedTuple):
     @property
     def program(self) -> str:
         """Its name as written. Raises ValueError when only running it tells."""
-        if not self.words or not self.words[0].fixed or self.words[0].text.startswith("=") or not self.words[0].text:
+        text = self.words[0].text if self.words and self.words[0].fixed else ""
+        if not text or text[0] in "={":  # in zsh, `=rm` is a path and `{rm x}` a group
             raise ValueError("the name of a program is known only when the command runs")
-        return self.words[0].text
+        return text
 
     @property
     def name(self) -> str:

@@ -177,6 +177,7 @@ RUNS = {
     "{ bash <<< x; } < f": None,
     "time ! rm": None,
     "time { rm x }": None,
+    "time {rm x}": None,
     "=rm x": None,
     "command export PATH=/x; ls": None,
     "\\export PATH=/x; ls": None,
