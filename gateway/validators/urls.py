@@ -5,13 +5,12 @@ of an address. So addresses lead to hosts that a rule allows; with `others: plai
 pictures nothing behind `?` or `#`, of other addresses no more than `max_query` characters, and in neither a run of characters that looks
 encoded.
 
-`detect: [urls]` takes foreign hosts out of a stream as it passes; this looks closer (what is carried, targets of links in Markdown and HTML
-as their readers decode them, schemes that run something) and says what is wrong, so that a model can repair it.
+`detect: [urls]` takes foreign hosts out of a stream as it passes; this looks closer (what is carried, schemes that run something) and says
+what is wrong, so that a model can repair it.
 """
 
 from __future__ import annotations
 
-import html
 import re
 from collections.abc import Iterator
 from functools import partial
@@ -25,7 +24,7 @@ from gateway.validators.bounds import at_most
 from gateway.validators.detectors.folding import folded
 from gateway.validators.detectors.matching import compiled, runs
 from gateway.validators.detectors.secret_names import looks_random
-from gateway.validators.detectors.urls import leads_to, urls
+from gateway.validators.detectors.urls import leads_to, targets, urls
 from gateway.validators.validator import Check, Seen, Subject, Validator
 
 MAX_TEXT: Final = 1_000_000
@@ -39,10 +38,8 @@ _PICTURE: Final = compiled(
 )
 """Where what follows is loaded without a click."""
 _REFERENCE: Final = compiled(rb"(?m)^ {0,3}\[[^\]\n]{1,300}\]:[\t ]*<?")
-_TARGET: Final = compiled(rb"(?im)(?:\]\(|^ {0,3}\[[^\]\n]{1,300}\]:|\b(?:href|src|action|data|poster)=)[\t ]*[\"'<]?([^\s\"'<>()]+)")
 _SCHEME: Final = re.compile(rb"[\x00-\x20]*([a-z][a-z0-9+.-]{0,30}):", re.IGNORECASE)
 _HARMLESS: Final = (b"http", b"https", b"ftp", b"ws", b"wss", b"mailto", b"tel")
-_BACKSLASHED: Final = re.compile(rb"\\([!-/:-@\[-`{-~])")
 _RUN: Final = re.compile(rb"[A-Za-z0-9+/=_~-]{20,}")
 _WORDS: Final = re.compile(rb"[a-z0-9]{1,19}(?:[-_~=+][a-z0-9]{1,19})+", re.IGNORECASE)
 _IDENTIFIER: Final = re.compile(rb"[0-9a-f]{8}(?:-?[0-9a-f]{4}){3}-?[0-9a-f]{12}|[0-9a-f]{40}", re.IGNORECASE)
@@ -81,7 +78,8 @@ def _made(options: Urls) -> Check:
 def _check(options: Urls, hosts: tuple[bytes, ...], subject: Subject) -> list[Seen]:
     text = folded(at_most(subject.text, MAX_TEXT))
     pictures = {one.end() for pattern in (_PICTURE, _REFERENCE) for one in runs(pattern, text)}
-    found = sorted({*_written(text, pictures), *_targets(text, pictures)})
+    plain = list(_written(text, pictures))
+    found = sorted({*plain, *_targets(text, pictures, {one.start for one in plain})})
     wrong = [(one.start, one.end, *said) for one in found for said in _wrong(one, hosts, options)]
     return [Seen(code, said, start=start, end=end) for start, end, code, said in dict.fromkeys(wrong)]
 
@@ -91,14 +89,12 @@ def _written(text: bytes, pictures: set[int]) -> Iterator[_Address]:
         yield _Address(start, end, text[start:end], start in pictures)
 
 
-def _targets(text: bytes, pictures: set[int]) -> Iterator[_Address]:
-    """Targets of links that their reader takes for other addresses than they are written: with entities, escapes, unusual schemes."""
-    for found in runs(_TARGET, text):
-        start, end = found.span(1)
-        written = found[1]
-        read = _BACKSLASHED.sub(rb"\1", html.unescape(written.decode("ascii")).encode("ascii", "replace"))
-        if read != written or _scheme(read) not in (b"", *_HARMLESS):
-            yield _Address(start, end, read, start in pictures)
+def _targets(text: bytes, pictures: set[int], known: set[int]) -> Iterator[_Address]:
+    """Targets of links that are no plain addresses: with entities, escapes, unusual schemes."""
+    for target in targets(text):
+        plain = target.start in known and target.read == text[target.start : target.end]
+        if not plain and (target.leads_away or _scheme(target.read) not in (b"", *_HARMLESS)):
+            yield _Address(target.start, target.end, target.read, target.start in pictures)
 
 
 def _scheme(address: bytes) -> bytes:

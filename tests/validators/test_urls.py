@@ -48,6 +48,10 @@ def test_addresses_that_are_allowed_and_those_that_lead_nowhere_else_pass(text):
         ("[x]: https&colon;//evil.test/", "https&colon;//evil.test/"),
         ("text\n[x]: <https&colon;//evil.test/>", "https&colon;//evil.test/"),
         ("<a href='https&#58;//evil.test/'>", "https&#58;//evil.test/"),
+        ("[x]: //evil.test/?q\n\n![x]", "//evil.test/?q"),
+        ("<img src='/\t/evil.test/?q'>", "/\t/evil.test/?q"),
+        ("[a](b&![x](&sol;/evil.test)", "&sol;/evil.test"),
+        ("<img srcset='/a, //evil.test/b 2x'>", "//evil.test/b"),
     ],
 )
 def test_an_address_of_another_host_is_found_however_it_is_written(text, address):

@@ -7,13 +7,17 @@ a word. Nothing is decoded (base64, percent signs): what is not written out is n
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from typing import Final
 
 LETTER: Final = 0x1A
 OTHER: Final = 0x1C
 _INVISIBLE: Final = frozenset("\u00ad\u200b\u200c\u200d\u2060\ufeff")
-"""Read as a gap, so that digits with one between them are digits with a separator."""
+"""Read as a gap, so that digits with one between them are digits with a separator; in an address as something that belongs to it, for
+there readers take it out, or along."""
+_GONE: Final = 0x1D
+_IN_ADDRESS: Final = re.compile(rb"(?:(?:https?|ftp|wss?):|www\.|[/\\]{2})[^\s<>\"]{0,256}", re.IGNORECASE)
 
 
 class _Table(dict[int, int]):
@@ -33,7 +37,9 @@ def _read_as(character: str) -> int:
         return ord("0") + digit
     if kind == "Pd" or character in "\u2212\u00b7":
         return ord("-")
-    if kind == "Zs" or character in _INVISIBLE:
+    if character in _INVISIBLE:
+        return _GONE
+    if kind == "Zs":
         return ord(" ")
     plain = unicodedata.normalize("NFKC", character)
     if len(plain) == 1 and plain.isascii():
@@ -46,8 +52,15 @@ _TABLE: Final = _Table()
 
 def folded(text: str) -> bytes:
     """As long as the text has characters. A line's end or tab that is written as an escape, as in JSON inside a text, is a gap."""
-    plain = (text if text.isascii() else text.translate(_TABLE)).encode("ascii")
+    plain = text.encode() if text.isascii() else _with_gaps(text.translate(_TABLE).encode("ascii"))
     if b"\\" in plain:
         for escape in (b"\\n", b"\\r", b"\\t"):
             plain = plain.replace(escape, b"  ")
     return plain
+
+
+def _with_gaps(plain: bytes) -> bytes:
+    if _GONE not in plain:
+        return plain
+    gone, other = bytes([_GONE]), bytes([OTHER])
+    return _IN_ADDRESS.sub(lambda found: found[0].replace(gone, other), plain).replace(gone, b" ")

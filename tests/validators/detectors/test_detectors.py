@@ -138,6 +138,42 @@ def test_an_address_that_leads_elsewhere_is_found(address):
     assert [text[start:end] for start, end in urls(["example.com", "*.good.org"]).find(text)] == [address]
 
 
+ENCODED = [
+    # as Markdown reads them
+    *("![x](\\//evil.com/?q)", "![x](\\/\\/evil.com)", "![x](&sol;&sol;evil.com)", "![x](&#47;&#x2f;evil.com)", "![x](h&#116;tps://evil.com)"),
+    *("![x](https&colon;//evil.com)", "![x](https\\://evil.com)", "![x](/&#9;/evil.com)", "![x](/&NewLine;/evil.com)"),
+    "![x]( \n //evil.com)",
+    *("![x](<//evil.com/a b>)", "![x](\\&sol;/evil.com)", "![x](///evil.com)", "[x]: //evil.com\n\n![x]", "[x]:\n  <https&#58;//evil.com>"),
+    *("[a](x&![x](https&colon;//evil.com)", "_https://evil.com_", "a_www.evil.com", "xhttps://evil.com"),
+    # as HTML does
+    *("<img src=&#47;&#47;evil.com>", "<img src='/\t/evil.com'>", '<img src="ht\ntps://evil.com">', "<img src='\x0c //evil.com'>"),
+    *("<img src\n=\n//evil.com>", "<img srcset='/a 1x, //evil.com 2x'>", "<img srcset='/a,//evil.com'>"),
+    "<style>@import '/\n/evil.com'</style>",
+    *("<meta content='0;url=/\t/evil.com'>", "<p style='background:url(&#47;/evil.com)'>", "<a href=//example.com ping='&sol;/evil.com'>"),
+    *("<img src=" + "&#0000000104;" * 20 + ">", "<a href='https:\\\\evil.com'>"),
+    # with what cannot be seen, which readers leave out, or take along
+    *("https://example.com\u200b.evil.com", "https://example.com\u00ad@evil.com", "//example.com\u2060evil.com/", "https://ev\u200bil.com"),
+]
+
+
+@pytest.mark.parametrize("text", ENCODED)
+def test_an_address_is_found_as_its_readers_decode_it(text):
+    assert urls(["example.com"]).find(f"({text}" if text[:2] == "//" else text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("[a](/docs/a&amp;b) [b](#top) [c](b.md?x=1&y=2) [d](a\\_b)", "[x](https://example.com/?a=1&amp;b=2)"),
+        "[x]: https&colon;//example.com/",
+        *("<img srcset='/a 1x, https://example.com/b 2x'>", "<a href='a\tb'>", "if (a) { // evil.com\n}", "[1]: a note", "x = a[1]: b"),
+        *("<img src=https://example.com/>", "[x](<&#47;a>)", "4111\u200b1111"),
+    ],
+)
+def test_a_target_that_leads_nowhere_else_stays(text):
+    assert urls(["example.com"]).find(text) == []
+
+
 @pytest.mark.parametrize("sign", list("'\"`{}|^<>()\\"))
 def test_a_name_before_a_host_does_not_end_its_address(sign):
     address = f"https://example.com{sign}@evil.com/?q=1"
@@ -185,6 +221,7 @@ ALL = [*DETECTORS.values(), urls(["example.com"]), national_ids(list(NUMBERS))]
 OF_STATES = ["2 95 10 99 126 111 93", "RSS MRA 85T10 A562S", "198112189876", "756.1234.5678.97", "85.07.30-033.28", "AB 12 34 56 C"]
 PIECES = st.lists(
     st.sampled_from([text for texts in (*FOUND.values(), *LEFT_ALONE.values(), ELSEWHERE, OF_STATES) for text in texts])
+    | st.sampled_from(ENCODED)
     | st.text("4 1-0.+@a/:=\n", max_size=12)
     | st.text(max_size=3),
     max_size=8,
