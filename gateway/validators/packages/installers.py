@@ -44,7 +44,7 @@ class Options(Struct, frozen=True, dict=True):
     def role(self, option: str) -> Role | None:
         """Also of a long option that is cut short, as pip takes it, unless its value would go unreported."""
         found = self.roles.get(option)
-        if found is None and len(option) > 4 and option.startswith("--"):
+        if found is None and len(option) > 2 and option.startswith("--"):
             roles = [role for name, role in self.roles.items() if name.startswith(option)]
             return next((role for role in roles if role not in ("value", "flags")), None)
         return found
@@ -58,7 +58,8 @@ _PIP: Final = Options(
     index=f"{_INDEXES} --trusted-host --proxy --config-settings -C --global-option",
     file="-r --requirement --requirements -c --constraint",
     direct="-e --editable",
-    flags="-q --quiet -v --verbose -U --upgrade --pre --user --no-deps --no-input --isolated --no-cache-dir --break-system-packages "
+    flags="-q --quiet -v --verbose -U --upgrade -I --ignore-installed -V --version -h --help --pre --user --no-deps --no-input --isolated "
+    "--no-cache-dir --break-system-packages "
     "--disable-pip-version-check --force-reinstall --no-index --require-hashes --no-build-isolation",
 )
 _UV: Final = Options(

@@ -167,6 +167,8 @@ class _Reading:
         value = Word(given, word.fixed) if equals else None
         if role is None and self.options.clusters and not option.startswith("--"):
             role, value = self._cluster(word)
+            if role is None and len(option) > 2:  # behind a letter that is not known may be one that takes the rest
+                yield Wanted(self.way.ecosystem, "dynamic", word.text)
         if role is None:
             if value is None:
                 yield None

@@ -128,7 +128,7 @@ def test_what_no_program_begins_installs_nothing() -> None:
     assert said(command("npm --registry")) == []
     assert said(command("npm --foo i a")) == ["npm:a"]
     assert said(command("python - <<E\nos.system('pip install a')\nE")) == ["pip:a"]
-    assert said(command("npm i -gZ a")) == ["npm:a"]
+    assert said(command("npm i -gZ a")) == ["npm:!dynamic:-gZ", "npm:a"]
     assert said(command("pip install -qU a")) == ["pip:a"]
 
 
