@@ -49,8 +49,8 @@ SERVES = (
     "GET /v1beta/models/{model}",
 )
 KEEP_ALIVE = b"\n"
-TEXTS: Texts = gemini_texts
 """An empty line: its clients choke on comments."""
+TEXTS: Texts = gemini_texts
 FORWARD_HEADERS = frozenset({"user-agent", "x-goog-api-client", "x-gemini-*", "x-server-timeout"})
 
 _VERBS: Mapping[str, Operation] = {

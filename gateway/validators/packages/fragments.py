@@ -14,7 +14,7 @@ from gateway.validators.packages import manifests
 from gateway.validators.packages.installers import mentions
 from gateway.validators.packages.other_files import composer_package
 from gateway.validators.packages.python_files import requirements
-from gateway.validators.packages.scripts import few, script
+from gateway.validators.packages.scripts import few, script, together
 from gateway.validators.packages.wanted import Wanted, npm_pinned, wanted
 
 
@@ -73,8 +73,8 @@ _RUN: Final = re.compile(r"^\s*(?:RUN|CMD|ENTRYPOINT)\s+(?:--[\w-]+=\S+\s+)*", r
 
 def _script(found: manifests.Manifest, added: Sequence[str]) -> Iterator[Wanted]:
     """Each line by itself and its continuations: what is around it may not be shown."""
-    text = re.sub(r"\$\{\{[^{}]{0,500}\}\}", "${EXPRESSION}", re.sub(r"\\\n", " ", "\n".join(added)))
-    for line in few(line for line in text.splitlines() if mentions(line)):
+    text = re.sub(r"\$\{\{[^{}]{0,500}\}\}", "${EXPRESSION}", "\n".join(added))
+    for line in few(line for line in together(text) if mentions(line)):
         said = _RUN.sub("", _STEP.sub("", line, count=1), count=1).strip().strip("&|;\\").strip()
         said = said[1:-1] if len(said) > 1 and said[0] == said[-1] and said[0] in "\"'" else said
         yield from script(said)

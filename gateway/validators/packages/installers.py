@@ -246,11 +246,12 @@ _MENTIONED: Final = re.compile(
     r"|global|tap|set|env|-S\w*|-U|--sync|source|sources|inject|it|link|ln|package|tool)\b)"
 )
 _QUOTES: Final = str.maketrans("", "", "'\"\\")
+_GOES_ON: Final = re.compile(r"\\\r?\n")
 
 
 def mentions(text: str) -> bool:
     """Whether a text that cannot be read as commands may still install something: an installer, and behind it a word that installs."""
-    return _MENTIONED.search(text.translate(_QUOTES)) is not None
+    return _MENTIONED.search(_GOES_ON.sub("", text).translate(_QUOTES)) is not None
 
 
 def begins(text: str) -> bool:

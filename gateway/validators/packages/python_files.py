@@ -6,7 +6,7 @@ import ast
 import configparser
 import re
 import tomllib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from gateway.shell.words import Word
@@ -15,12 +15,17 @@ from gateway.validators.packages.scripts import script, syntax, yaml
 from gateway.validators.packages.wanted import Wanted, wanted
 
 _COMMENT: Final = re.compile(r"(?:^|\s)#.*$")
+_CODING: Final = re.compile(r"\A(?:[^\n]*\n)?#[^\n]*coding[:=]\s*([-\w.]+)")
 _OWN_CHANNELS: Final = frozenset({"defaults", "conda-forge", "nodefaults"})
 
 
 def requirements(text: str) -> Iterator[Wanted]:
-    """pip's own format: a requirement or an option in each line."""
-    for line in re.sub(r"\\\r?\n", " ", text).splitlines():
+    """pip's own format: a requirement or an option in each line. A line that goes on in the next is put together without a gap, a comment
+    goes on nowhere, and one of the first two may say in which encoding the file is read."""
+    coding = _CODING.search(text)
+    if coding and coding[1].lower() not in ("utf-8", "utf8"):
+        yield Wanted("pip", "dynamic", coding[0])
+    for line in _together(text.splitlines()):
         said = _COMMENT.sub("", line).strip()
         if said.startswith("-"):
             yield from of_words([Word(word) for word in ("pip", "install", *said.split())])
@@ -28,6 +33,20 @@ def requirements(text: str) -> Iterator[Wanted]:
             yield Wanted("pip", "dynamic", said)
         elif said:
             yield wanted("pip", re.split(r"\s--", said, maxsplit=1)[0])
+
+
+def _together(lines: Sequence[str]) -> Iterator[str]:
+    begun = ""
+    for line in lines:
+        if _COMMENT.search(line):  # pip and uv differ where a comment stands behind something: each of its lines is read
+            yield f"{begun} {line}"
+            begun = ""
+        elif line.endswith("\\"):
+            begun += line.rstrip("\\")
+        else:
+            yield begun + line
+            begun = ""
+    yield begun
 
 
 def pyproject(text: str) -> Iterator[Wanted]:

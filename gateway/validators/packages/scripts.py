@@ -37,12 +37,26 @@ def script(text: str) -> Iterator[Wanted]:
 
 
 def _by_line(text: str) -> Iterator[Wanted]:
-    lines = enumerate(re.sub(r"\\\r?\n", " ", text).splitlines(), 1)
-    for number, line in few((number, line) for number, line in lines if mentions(line) and not line.lstrip().startswith("#")):
+    for line in few(line for line in together(text) if mentions(line) and not line.lstrip().startswith("#")):
         try:
             yield from wanted_by(shell.read(line.strip()))
         except ValueError as error:
-            raise ValueError(f"line {number} names an installer and cannot be read: {error}") from None
+            raise ValueError(f"a line names an installer and cannot be read: {error}") from None
+
+
+def together(text: str) -> Iterator[str]:
+    """The lines, those that go on in the next put together; and by itself what stands below a line in which a comment may begin, for a
+    comment goes on nowhere."""
+    begun, below = "", ""
+    for line in text.splitlines():
+        goes_on = line.endswith("\\")
+        begun, below = (joined + line[: len(line) - goes_on] for joined in (begun, below))
+        if goes_on and "#" in line:
+            below = ""
+        elif not goes_on:
+            yield from dict.fromkeys((begun, below))
+            begun = below = ""
+    yield from dict.fromkeys((begun, below))
 
 
 def few(given: Iterable[T]) -> Iterator[T]:
@@ -56,10 +70,13 @@ def few(given: Iterable[T]) -> Iterator[T]:
 # -- Dockerfile -------------------------------------------------------------------------------------------
 
 _INSTRUCTION: Final = re.compile(r"^\s*(?:ONBUILD\s+)?(RUN|CMD|ENTRYPOINT)\s+(?:--[\w-]+=\S+\s+)*", re.IGNORECASE)
+_ESCAPE: Final = re.compile(r"(?im)\A(?:\s*#.*\n)*\s*#\s*escape\s*=\s*[^\\\s]")
 _HEREDOC: Final = re.compile(r"<<-?\s*[\"']?(\w+)[\"']?")
 
 
 def dockerfile(text: str) -> Iterator[Wanted]:
+    if _ESCAPE.search(text):
+        raise ValueError("the file says that its lines go on behind another character than a backslash")
     lines, count = iter(re.sub(r"(?m)^[ \t]*#.*\n?", "", text).splitlines()), 0
     for line in lines:
         found = _INSTRUCTION.match(line)
@@ -71,7 +88,7 @@ def dockerfile(text: str) -> Iterator[Wanted]:
             while parts[-1].endswith("\\"):
                 parts[-1] = parts[-1][:-1]
                 parts.append(next(lines, "").rstrip())
-            yield from _run(" ".join(parts), lines)
+            yield from _run("".join(parts), lines)
 
 
 def _run(command: str, lines: Iterator[str]) -> Iterator[Wanted]:

@@ -94,11 +94,27 @@ def test_a_part_is_read_by_what_it_shows(path: str, text: str, found: list[str])
         (".github/workflows/x.yml", "a: {run: 5, script: [1, npm i a], additional_dependencies: x}", ["npm:a"]),
         ("composer.json", '{"require": [], "repositories": {"a": {"url": "https://repo.packagist.org"}, "b": {}}}', []),
         ("x.csproj", '<PackageReference Include="A;B" /><add value="https://api.nuget.org/v3/index.json" />', ["nuget:a", "nuget:b"]),
+        ("Dockerfile", "RUN pi\\\np install a \\\n   b && \\\n# c \\\n npm i d", ["pip:a", "pip:b", "npm:d"]),
+        ("Dockerfile", "# syntax=x\n# escape=\\\nRUN pip install a", ["pip:a"]),
+        ("x.sh", "pi\\\np install a", ["pip:a"]),
+        ("x.sh", "ls )\necho a # b \\\npip install c", ["pip:c"]),
+        ("x.sh", "ls )\n# b \\\npip install c \\\n  d", ["pip:c", "pip:d"]),
+        ("requirements.txt", "# a \\\nevil\n", ["pip:evil"]),
+        ("requirements.txt", "a # b \\\nevil\n", ["pip:a", "pip:evil"]),
+        ("requirements.txt", "a\\\n--b\\\n", ["pip:a-b"]),
+        ("requirements.txt", "a \\\n# b\nc --hash=sha256:x \\\n  --hash=sha256:y", ["pip:a", "pip:c"]),
+        ("requirements.txt", "a\n# coding: utf-7\nb #+AAo-evil", ["pip:!dynamic:a\n# coding: utf-7", "pip:a", "pip:b"]),
+        ("requirements.txt", "# -*- coding: UTF-8 -*-\na", ["pip:a"]),
         ("go.mod", "exclude a v1\nretract v1\n\nmodule x\n", []),
     ],
 )
 def test_a_file_is_read_as_its_tool_reads_it(path: str, text: str, found: list[str]) -> None:
     assert said(whole(path, text)) == found
+
+
+def test_a_dockerfile_whose_lines_go_on_otherwise_is_not_read() -> None:
+    with pytest.raises(ValueError, match="another character"):
+        list(whole("Dockerfile", "# syntax=x\n# escape=`\nRUN pi`\np install evil"))
 
 
 def test_scripts_of_too_many_commands_are_not_read() -> None:
