@@ -56,7 +56,9 @@ def _overridden(table: Mapping[str, Any]) -> Iterator[Wanted]:
                 yield npm_pinned(re.sub(r"(?<=.)@.*", "", found[0]) if found else name, str(version))
 
 
-_REGISTRY: Final = re.compile(r"^[ \t]*[\"']?((?:@[^:\n]+:)?registry|npmRegistryServer|registry)[\"']?[ \t]*[=: ][ \t]*(.+)$", re.MULTILINE)
+_REGISTRY: Final = re.compile(
+    r"^[ \t]*[\"']?((?:@[^:\n]+:)?registry|npmRegistryServer|(?:https?-)?proxy)[\"']?[ \t]*[=: ][ \t]*(.+)$", re.MULTILINE
+)
 _OWN_REGISTRY: Final = re.compile(r"https://registry\.(?:npmjs\.org|yarnpkg\.com)/?")
 
 
@@ -109,19 +111,21 @@ def cargo_settings(text: str) -> Iterator[Wanted]:
 
 # -- Ruby -------------------------------------------------------------------------------------------------
 
-_GEM: Final = re.compile(r"^\s*(?:gem|\w+\.add_(?:\w+_)?dependency)[\s(]+(.+)$")
+_GEM: Final = re.compile(
+    r"(?:(?:^|[;{|(&]|\b(?:do|then|else|begin)\b)\s*gem|\w\.add_(?:\w+_)?dependency)(?:\s*\(|\s+(?=[\w'\"%(@$:]))\s*([^;]+)"
+)
 _QUOTED: Final = re.compile(r"""(?:%q)?["'(]([^"'#)]+)["')]""")
-_GEM_SOURCE: Final = re.compile(r"^\s*(source|git|git_source|path)[\s(]+(.+)$")
+_GEM_SOURCE: Final = re.compile(r"(?:^|[;{]|\bdo\b)\s*(source|git|git_source|path)[\s(]+(.+)$")
+_GEM_GOES_ON: Final = re.compile(r"\\\n|(?<=\()\s*\n")
 _GEM_ELSEWHERE: Final = re.compile(r"(?::|\b)(git|github|gist|bitbucket|path|source)\b\s*(?::|=>)")
 
 
 def gemfile(text: str) -> Iterator[Wanted]:
-    for line in text.splitlines():
-        said = re.sub(r"\s#(?!\{).*$", "", line)
-        gem, source = _GEM.match(said), _GEM_SOURCE.match(said)
-        if gem:
-            yield _gem(gem[1].strip())
-        elif source and not re.search(r"[\"']https://rubygems\.org/?[\"']", source[2]):
+    for line in _GEM_GOES_ON.sub(" ", text).splitlines():
+        said = re.sub(r"(?:^|\s)#(?!\{).*$", "", line)
+        yield from (_gem(gem[1].strip()) for gem in _GEM.finditer(said))
+        source = _GEM_SOURCE.search(said)
+        if source and not re.search(r"[\"']https://rubygems\.org/?[\"']", source[2]):
             yield Wanted("gem", "index" if source[1] == "source" else "direct", source[2].strip())
 
 

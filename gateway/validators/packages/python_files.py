@@ -7,9 +7,10 @@ import configparser
 import re
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from gateway.shell.words import Word
+from gateway.validators.packages.installers import ways
 from gateway.validators.packages.installs import of_words
 from gateway.validators.packages.scripts import script, syntax, yaml
 from gateway.validators.packages.wanted import Wanted, wanted
@@ -196,12 +197,17 @@ def environment(text: str) -> Iterator[Wanted]:
             yield wanted("conda", str(one))
 
 
-_INDEX_LINE: Final = re.compile(
-    r"^[ \t]*(?:global\.)?(?:extra[-_])?(?:index[-_]url|find[-_]links|index)[ \t]*[=:][ \t]*(.+)$", re.MULTILINE
-)
+_SETTING: Final = re.compile(r"^[ \t]*(?:\w+\.)?(?:--)?([\w-]+)[ \t]*[=:]((?:.*)(?:\n[ \t]+[^\s#;].*)*)$", re.MULTILINE)
+_BROUGHT: Final[tuple[Literal["index", "file", "direct"], ...]] = ("index", "file", "direct")
+_OWN_SETTINGS: Final = {"index": "index", "url": "index"}
+"""uv's, beside those that are options of the command line."""
 
 
 def pip_settings(text: str) -> Iterator[Wanted]:
-    """pip.conf, pip.ini, uv.toml, .pypirc: where packages come from."""
-    for found in _INDEX_LINE.finditer(text):
-        yield Wanted("pip", "index", found[1].strip().strip("\"'"))
+    """pip.conf, pip.ini, uv.toml, .pypirc: where packages come from, and what comes along with each. Names are read as pip reads them."""
+    options = [way.options for name in ("pip", "uv") for way in ways(name)]
+    for found in _SETTING.finditer(text):
+        name = found[1].lower().replace("_", "-")
+        roles = [_OWN_SETTINGS.get(name), *(one.roles.get(f"--{name}") for one in options)]
+        said = [line.strip().strip("\"'") for line in found[2].splitlines()]
+        yield from (Wanted("pip", kind, one) for kind in _BROUGHT if kind in roles for one in said if one)

@@ -105,6 +105,13 @@ def test_a_part_is_read_by_what_it_shows(path: str, text: str, found: list[str])
         ("requirements.txt", "a \\\n# b\nc --hash=sha256:x \\\n  --hash=sha256:y", ["pip:a", "pip:c"]),
         ("requirements.txt", "a\n# coding: utf-7\nb #+AAo-evil", ["pip:!dynamic:a\n# coding: utf-7", "pip:a", "pip:b"]),
         ("requirements.txt", "# -*- coding: UTF-8 -*-\na", ["pip:a"]),
+        ("pip.conf", "[global]\nINDEX_URL: http://a\nextra-index-url =\n  http://b\n  # x\n", ["pip:!index:http://a", "pip:!index:http://b"]),
+        ("pip.conf", "[install]\nrequirement = x.txt\n--proxy=http://p\nuser = true\n", ["pip:!file:x.txt", "pip:!index:http://p"]),
+        ("uv.toml", '[[index]]\nurl = "http://a"\n', ["pip:!index:http://a"]),
+        (".npmrc", "https-proxy=http://p\nfund=false", ["npm:!index:http://p"]),
+        ("Gemfile", "gem\\\n 'a'\ngem(\n 'b')\ngroup(:x) { gem 'c'; gem 'd' }\n", [f"gem:{n}" for n in "abcd"]),
+        ("Gemfile", "if x then gem 'e' end # gem 'f'", ["gem:e"]),
+        ("x.gemspec", "s.summary = 'A gem for all'\ns.add_dependency 'a', '>1'; s.add_runtime_dependency('b')", ["gem:a", "gem:b"]),
         ("go.mod", "exclude a v1\nretract v1\n\nmodule x\n", []),
     ],
 )
