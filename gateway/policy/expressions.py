@@ -56,7 +56,7 @@ _MATCH_COST: Final = 30
 """Nanoseconds per character for comparing and for RE2's slowest patterns, measured."""
 _STEP_COST: Final = 200
 
-_MAKE_LISTS: Final = frozenset({"split", "urls", "commands", "installs"})
+_MAKE_LISTS: Final = frozenset({"split", "urls", "commands", "arguments", "installs"})
 
 
 class CannotTell(Exception):  # noqa: N818 - an outcome that the caller turns into a hit, not a crash

@@ -206,6 +206,18 @@ def commands(text: str) -> list[str]:
     return shell.commands(text)
 
 
+def arguments(text: str) -> list[dict[str, Json]]:
+    """The words behind the programs that the command would run, and the files of its redirections. One that only the run tells has no
+    `text`, so that a condition that asks for it fails."""
+    spend(_PARSING * len(text))
+    return [_argument(one) for one in shell.arguments(text)]
+
+
+def _argument(one: shell.Argument) -> dict[str, Json]:
+    known: dict[str, Json] = {} if one.text is None else {"text": one.text}
+    return {"program": one.program, "known": bool(known), **known}
+
+
 def installs(text: str) -> list[str]:
     """`<ecosystem>:<name>` of every package that the command would install."""
     spend(_PARSING * len(text))
@@ -248,6 +260,7 @@ FUNCTIONS: Final[dict[str, Function]] = {
     "near": Function(near, ("STRING", "NAMES"), "BOOL"),
     "detect": Function(detect, ("ANY", "SOME"), "LIST"),
     "commands": Function(commands, ("STRING",), "LIST"),
+    "arguments": Function(arguments, ("STRING",), "TABLES"),
     "installs": Function(installs, ("STRING",), "LIST"),
     "from_user": Function(_asked(Conversation.from_user), ("ANY",), "BOOL"),
     "from_tool": Function(_asked(Conversation.from_tool), ("ANY", "STRING"), "BOOL"),

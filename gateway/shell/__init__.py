@@ -45,6 +45,8 @@ class Command(NamedTuple):
     """The here-document or here-string that it reads, where there is one and nothing in it waits for the run."""
     into: tuple[tuple[Word, bool], ...] = ()
     """Files that its output is redirected into, also with others around it; whether it goes to their end."""
+    redirects: str = ""
+    """`<` or `>`: no program, but a file of that redirection, which is its only word."""
 
     @property
     def program(self) -> str:
@@ -64,8 +66,41 @@ def commands(text: str) -> list[str]:
     return [command.program for command in read(text)]
 
 
+class Argument(NamedTuple):
+    """A word behind a program, or a file behind a redirection."""
+
+    program: str
+    """As written; `<` or `>` of a redirection."""
+    text: str | None
+    """As the program is given it, a pattern as it is written; None where only the run tells."""
+
+
+def arguments(text: str) -> list[Argument]:
+    """All of them, in order. Raises ValueError as `commands` does."""
+    found = [
+        Argument(one.redirects or one.program, _given(word))
+        for one in _all(text)
+        for word in (one.words if one.redirects else one.words[1:])
+    ]
+    if len(found) > MAX_COMMANDS:
+        raise ValueError(f"the command has more than {MAX_COMMANDS} words")
+    return found
+
+
+_DOTTED: Final = re.compile(r"(?:^|/)\.[^/]*[*?\[]")
+
+
+def _given(word: Word) -> str | None:
+    """A pattern that begins with a dot may find `..`, so nobody knows what it comes to."""
+    return word.text if word.fixed or (word.pattern and not _DOTTED.search(word.text)) else None
+
+
 def read(text: str) -> list[Command]:
     """Every program with its arguments: wrappers and what they run, shells and what they are told."""
+    return [one for one in _all(text) if not one.redirects]
+
+
+def _all(text: str) -> list[Command]:
     found = list(islice(_read(text, 0), MAX_COMMANDS + 1))
     if len(found) > MAX_COMMANDS:
         raise ValueError(f"the command runs more than {MAX_COMMANDS} programs")
@@ -99,6 +134,7 @@ def _read(text: str, nested: int, *, fed: bool = False) -> Iterator[Command]:
     names = state.check([place.node for place in places])
     for place in places:
         yield from (Command((word,)) for word in seen.by_sh(place.node, names))
+        yield from _redirected(place.node)
         if place.node.type == "command":
             for command in _unwrapped(_command(place)):
                 yield command
@@ -138,6 +174,15 @@ def _within(place: _Place) -> Iterator[_Place]:
         apart = child.type in ("command_substitution", "process_substitution") or (piped and at < len(children) - 1)
         outer = place.fed if redirected else fed or (piped and at > 0)
         yield _Place(child, node, fed or (piped and at > 0), () if apart else into, outer)
+
+
+def _redirected(node: Any) -> Iterator[Command]:
+    """The file of a redirection: none where it is another number, or closed."""
+    operator = next((part.type for part in node.children if part.type.strip("&|") in ("<", ">", ">>", "<>")), "")
+    if node.type == "file_redirect" and operator:
+        word = word_of(node.children[-1])
+        if not (operator in ("<&", ">&") and re.fullmatch(r"[0-9]*-?", word.text)):
+            yield Command((word,), redirects=operator.strip("&|")[-1:] if operator != "<>" else ">")
 
 
 _REDIRECTED = frozenset({"command", "redirected_statement", "heredoc_redirect"})

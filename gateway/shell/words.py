@@ -18,6 +18,8 @@ class Word(NamedTuple):
     """Known before it runs: no variable, substitution or pattern in it."""
     split: bool = False
     """What it comes to may be several words, or none: names of files that a pattern finds aside."""
+    pattern: bool = False
+    """Not known only for what files there are: a pattern over names, or somebody's home at its beginning."""
 
 
 def word_of(node: Any) -> Word:
@@ -26,7 +28,8 @@ def word_of(node: Any) -> Word:
     match node.type:
         case "word" | "number" | "file_descriptor":
             pattern = _PATTERN.search(_ESCAPE.sub("", text))
-            return Word(_ESCAPE.sub(r"\1", text), pattern is None, pattern is not None and pattern[0].startswith("{"))
+            braces = pattern is not None and pattern[0].startswith("{")
+            return Word(_ESCAPE.sub(r"\1", text), pattern is None, braces, pattern is not None and not braces)
         case "raw_string":
             return Word(text[1:-1])
         case "string":
@@ -38,8 +41,11 @@ def word_of(node: Any) -> Word:
         case "concatenation":
             words = [word_of(child) for child in node.children]
             joined = "".join(one.text for one in words)
-            braces = any(child.type == "word" and child.text in (b"{", b"}") for child in node.children) and _PATTERN.search(joined)
-            return Word(joined, all(one.fixed for one in words) and not braces, bool(braces) or any(one.split for one in words))
+            loose = any(child.type == "word" and child.text in (b"{", b"}") for child in node.children)
+            braced = loose and _PATTERN.search(joined) is not None
+            fixed = all(one.fixed for one in words) and not braced
+            split = braced or any(one.split for one in words)
+            return Word(joined, fixed, split, not fixed and not split and all(one.fixed or one.pattern for one in words))
         case "arithmetic_expansion" | "process_substitution":
             return Word(text, fixed=False)
     return Word(text, fixed=False, split=True)

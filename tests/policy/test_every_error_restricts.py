@@ -48,6 +48,7 @@ BROKEN_CALLS = {
     "detect": [("'card' in detect(args.x, 'cr' + 'ad')", "a"), ("size(detect('a', args.x)) > 0", 5), ("size(detect('a', args.x)) > 0", [1]),
                ("size(detect(args.x, 'card')) > 0", "4" * 3_000_000)],
     "commands": [("'ls' in commands(args.x)", value) for value in (5, "$(ls) x", "ls 'a", "a;" * 2000)],
+    "arguments": [("arguments(args.x).exists(w, w.text == 'a')", value) for value in (5, "$(ls) x", "ls 'a", "ls $y", "x " * 1002)],
     "installs": [("size(installs(args.x)) > 0", value) for value in (5, "$(ls) x", "pip install 'a")],
     "from_user": [("from_user(args.x)", MANY), ("from_user(args.absent)", 1)],
     "from_tool": [("from_tool(args.x, '*')", [1] * len(MANY)), ("from_tool('a', args.x)", 5)],

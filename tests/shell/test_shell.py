@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.shell import MAX_COMMANDS, MAX_TEXT, commands
+from gateway.shell import MAX_COMMANDS, MAX_TEXT, arguments, commands
 
 RUNS = {
     "ls -la": ["ls"],
@@ -367,6 +367,32 @@ def test_what_has_one_reading_is_told(text: str, found: list[str] | None) -> Non
             commands(text)
     else:
         assert commands(text) == found
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    {
+        "cat \"/etc/passwd\" a\\ b '' .\"\"./x": [("cat", "/etc/passwd"), ("cat", "a b"), ("cat", ""), ("cat", "../x")],
+        "cat *.py [a]/b ~/x 'a*' .*/x a/.?": [("cat", "*.py"), ("cat", "[a]/b"), ("cat", "~/x"), ("cat", "a*"), *[("cat", None)] * 2],
+        "cat $x \"$x/y\" $(ls a) {b,c}": [("cat", None), ("cat", None), ("cat", None), ("cat", None), ("ls", "a")],
+        "cat <f >>\"g h\" 2>&1 >|i": [("<", "f"), (">", "g h"), (">", "i")],
+        "( ls ) > $x; > y": [(">", None), (">", "y")],
+        "sh -c 'cat a'; find . -exec rm {} +": [
+            ("sh", "-c"), ("sh", "cat a"), ("cat", "a"),
+            ("find", "."), ("find", "-exec"), ("find", "rm"), ("find", "{}"), ("find", "+"), ("rm", None),
+        ],
+        "sudo -u a cat b": [("sudo", "-u"), ("sudo", "a"), ("sudo", "cat"), ("sudo", "b"), ("cat", "b")],
+        "cat <<E\n/etc\nE\nA=/etc ls": [],
+    }.items(),
+)  # fmt: skip
+def test_words_are_given_as_the_programs_get_them(text: str, found: list[tuple[str, str | None]]) -> None:
+    assert [tuple(one) for one in arguments(text)] == found
+
+
+@pytest.mark.parametrize("text", ["$x a", "ls 'a", "ls" + " a" * (MAX_COMMANDS + 1)])
+def test_words_of_what_cannot_be_read_are_not_given(text: str) -> None:
+    with pytest.raises(ValueError, match="command"):
+        arguments(text)
 
 
 @pytest.mark.parametrize("text", ["{ " * 2000 + "ls;" * 50 + "}; " * 2000, 'echo "$(echo ' * 900 + ')"' * 900])
