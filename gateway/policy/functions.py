@@ -194,6 +194,23 @@ def texts_of(value: Json) -> Iterator[str]:
             yield str(current)
 
 
+def all_text(value: Json) -> str:
+    """Every text in a value, and every name of a field, a line each, however deep they stand."""
+    found, waiting = list[str](), [value]
+    while waiting:
+        current = waiting.pop()
+        if isinstance(current, str):
+            found.append(current)
+        elif isinstance(current, Mapping):
+            found += current
+            waiting += reversed(list(current.values()))
+        elif isinstance(current, (list, tuple)):
+            waiting += reversed(current)
+    joined = "\n".join(found)
+    spend(len(joined))
+    return joined
+
+
 # -- about shell commands ---------------------------------------------------------------------------------
 
 _PARSING: Final = 1500
@@ -258,6 +275,7 @@ FUNCTIONS: Final[dict[str, Function]] = {
     "urls": Function(urls, ("STRING",), "LIST"),
     "host": Function(host, ("STRING",), "STRING"),
     "near": Function(near, ("STRING", "NAMES"), "BOOL"),
+    "all_text": Function(all_text, ("ANY",), "STRING"),
     "detect": Function(detect, ("ANY", "SOME"), "LIST"),
     "commands": Function(commands, ("STRING",), "LIST"),
     "arguments": Function(arguments, ("STRING",), "TABLES"),

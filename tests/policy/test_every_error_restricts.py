@@ -45,6 +45,7 @@ BROKEN_CALLS = {
     "urls": [("size(urls(args.x)) > 0", 5), ("size(urls(args.x)) > 0", "http://a.b/ " * (MAX_PIECES + 1))],
     "host": [("host(args.x) == 'a.b'", value) for value in (5, "", "ftp://a.b", "http://me@a.b", "http://a.b\\c", "//a.b")],
     "near": [("near(args.x, ['a'])", 5), ("near('a', args.x)", "a"), ("near('a', args.x)", [5]), ("near('a', args.x)", ["a"] * 50_001)],
+    "all_text": [("all_text(args.absent) == ''", 5)],
     "detect": [("'card' in detect(args.x, 'cr' + 'ad')", "a"), ("size(detect('a', args.x)) > 0", 5), ("size(detect('a', args.x)) > 0", [1]),
                ("size(detect(args.x, 'card')) > 0", "4" * 3_000_000)],
     "commands": [("'ls' in commands(args.x)", value) for value in (5, "$(ls) x", "ls 'a", "a;" * 2000)],

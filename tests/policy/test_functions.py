@@ -8,6 +8,7 @@ from gateway.policy import functions, provenance
 from gateway.policy.functions import (
     FUNCTIONS,
     MAX_PIECES,
+    all_text,
     commands,
     host,
     installs,
@@ -96,6 +97,20 @@ def test_split_stops_before_it_grows():
         split("," * MAX_PIECES, ",")
     with pytest.raises(ValueError, match="separator"):
         split("abc", "")
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        ("a", "a"),
+        ({"b": ["c", {"d": "e"}, 5, None, True], "f": "g"}, "b\nf\nc\nd\ne\ng"),
+        ([["a"], "b"], "a\nb"),
+        ({}, ""),
+        (7, ""),
+    ],
+)
+def test_all_text_of_a_value_is_found_however_deep_it_stands(value, text):
+    assert all_text(value) == text
 
 
 def test_case_is_folded_for_ascii_only():
